@@ -1,0 +1,98 @@
+"""params.yaml: everything that changes results, checked before anything runs."""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lockgate.errors import BadConfiguration
+
+Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+
+
+class Section(BaseModel):
+    """A part of params.yaml: no unknown keys, no silent coercion, never changed after reading."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class GeneratorParams(Section):
+    """The Rossmann-like chain that stands in where data/raw holds no CSVs."""
+
+    stores: Annotated[int, Field(ge=5, le=5000)]
+    days: Annotated[int, Field(ge=400, le=2000)]
+
+
+class SplitParams(Section):
+    """How many of the last days are kept from training; also the horizon of the forecasts."""
+
+    holdout_days: Annotated[int, Field(ge=7, le=365)]
+
+
+class GateParams(Section):
+    """What a candidate must show to reach Staging. Any change is a new policy, with a digest of its own."""
+
+    max_rmspe: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+    max_rmspe_over_serving: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+    min_scored_rows: Annotated[int, Field(ge=1)]
+
+
+class Params(Section):
+    """The whole of params.yaml."""
+
+    problem: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
+    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    threads: Annotated[int, Field(ge=1, le=256)]
+    generator: GeneratorParams
+    split: SplitParams
+    gate: GateParams
+
+    @property
+    def model_name(self) -> str:
+        """The registered model's name in MLflow."""
+        return f"{self.problem}-ensemble"
+
+
+def load_params(path: Path) -> Params:
+    """Read and check params.yaml.
+
+    Raises BadConfiguration for a file that is missing, is not YAML, or holds an unknown key or a value out of range.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise BadConfiguration(
+            "the params cannot be read", where=f"{path}: {_first_line(error)}", hint="restore params.yaml from git"
+        ) from error
+    if not isinstance(raw, dict):
+        raise BadConfiguration("the params file is not a mapping", where=str(path), hint="restore params.yaml from git")
+    try:
+        return Params.model_validate(raw)
+    except ValidationError as error:
+        raise _as_configuration_error(path, error) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]
+
+
+def _as_configuration_error(path: Path, error: ValidationError) -> BadConfiguration:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return BadConfiguration(f"unknown key {key}", where=str(path), hint=_nearest_key(first["loc"]))
+    if first["type"] == "missing":
+        return BadConfiguration(f"missing key {key}", where=str(path), hint=f"add {key} to {path.name}")
+    found = first["input"]
+    return BadConfiguration(f"{key} is {found!r}", where=str(path), hint=f"{key}: {first['msg'].lower()}")
+
+
+def _nearest_key(location: tuple[Any, ...]) -> str:
+    section: Any = Params
+    for part in location[:-1]:
+        section = section.model_fields[part].annotation if part in section.model_fields else section
+    known = list(section.model_fields)
+    near = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.6)
+    return f"did you mean {near[0]}?" if near else f"known keys: {', '.join(known)}"
