@@ -49,7 +49,7 @@ def of_frame(frame: "pd.DataFrame") -> str:
 def _column_bytes(column: "pd.Series[Any]") -> bytes:
     values = column.to_numpy()
     if values.dtype.kind in "biufM":
-        return values.tobytes()
+        return bytes(values.tobytes())
     return _text_bytes(column.astype(str))
 
 

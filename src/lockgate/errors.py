@@ -1,4 +1,4 @@
-"""What can go wrong, one class per thing that somebody can act on. The exit codes are a contract of the command line."""
+"""What can go wrong: one class per thing that somebody can act on, each with its exit code."""
 
 
 class LockgateError(Exception):

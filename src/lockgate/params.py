@@ -2,14 +2,20 @@
 
 import difflib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lockgate.errors import BadConfiguration
 
+PARAMS_FILE = Path("params.yaml")
+
 Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+Penalty = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
+Depth = Annotated[int, Field(ge=1, le=16)]
+Offset = Literal["ridge", "habit"]
+Target = Literal["log", "ratio"]
 
 
 class Section(BaseModel):
@@ -23,12 +29,71 @@ class GeneratorParams(Section):
 
     stores: Annotated[int, Field(ge=5, le=5000)]
     days: Annotated[int, Field(ge=400, le=2000)]
+    noise: Annotated[float, Field(gt=0, le=0.5, allow_inf_nan=False)]
 
 
 class SplitParams(Section):
     """How many of the last days are kept from training; also the horizon of the forecasts."""
 
     holdout_days: Annotated[int, Field(ge=7, le=365)]
+
+
+class LightgbmParams(Section):
+    """LightGBM: where it starts, what it minimises, and how big and how different its trees are."""
+
+    offset: Offset
+    target: Target
+    learning_rate: Share
+    leaves: Annotated[int, Field(ge=2, le=1024)]
+    min_rows_in_leaf: Annotated[int, Field(ge=1)]
+    feature_share: Share
+    row_share: Share
+    l2: Penalty
+
+
+class XgboostParams(Section):
+    """XGBoost: the same for trees of a given depth."""
+
+    offset: Offset
+    target: Target
+    learning_rate: Share
+    depth: Depth
+    min_rows_in_leaf: Annotated[int, Field(ge=1)]
+    feature_share: Share
+    row_share: Share
+    l2: Penalty
+
+
+class CatboostParams(Section):
+    """CatBoost: the same for symmetric trees."""
+
+    offset: Offset
+    target: Target
+    learning_rate: Share
+    depth: Depth
+    row_share: Share
+    l2: Penalty
+
+
+class MembersParams(Section):
+    """The boosters of the blend; the ridge is a member too and has nothing to set."""
+
+    lightgbm: LightgbmParams
+    xgboost: XgboostParams
+    catboost: CatboostParams
+
+
+BoosterParams = LightgbmParams | XgboostParams | CatboostParams
+
+
+class TrainingParams(Section):
+    """How rounds and weights are chosen on inner time folds, each a window of `holdout_days` before the holdout."""
+
+    folds_days_back: Annotated[list[Annotated[int, Field(ge=0, le=2000)]], Field(min_length=1, max_length=12)]
+    max_rounds: Annotated[int, Field(ge=1, le=20_000)]
+    patience: Annotated[int, Field(ge=1)]
+    weight_shrinkage: Penalty
+    min_history_days: Annotated[int, Field(ge=28, le=2000)]
 
 
 class GateParams(Section):
@@ -47,6 +112,8 @@ class Params(Section):
     threads: Annotated[int, Field(ge=1, le=256)]
     generator: GeneratorParams
     split: SplitParams
+    members: MembersParams
+    training: TrainingParams
     gate: GateParams
 
     @property

@@ -1,0 +1,58 @@
+# The tasks of this project. `make` alone lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+# Every recipe runs as in the activated environment. DVC's site cache is world-writable by default; here it is private.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export DVC_SITE_CACHE_DIR := $(CURDIR)/.lockgate/dvc
+export OMP_WAIT_POLICY := PASSIVE
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo up down check unit test bench lock clean
+
+help:  ## list the tasks
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(INSTALLED)  ## make the environment in .venv from requirements.lock
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Lockgate needs Python 3.11 or newer"; echo "hint: name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 8; } >&2
+	"$(PYTHON)" -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $(INSTALLED)
+
+demo: install  ## from nothing to a model in Production, with the addresses to look at
+	@sh docs/demo.sh
+
+up: install  ## start Postgres and the MLflow server
+	@lockgate up
+
+down:  ## stop them
+	@lockgate down
+
+check: install  ## ruff, mypy --strict, import contract
+	ruff format --check .
+	ruff check .
+	mypy
+	lint-imports
+
+unit: install  ## the tests that need no server
+	pytest -q tests/unit
+
+test: install check  ## everything that CI runs
+	pytest -q
+
+bench: install  ## measure: pipeline, commands, serving
+	python docs/bench.py
+
+lock:  ## renew requirements.lock from requirements.in
+	"$(PYTHON)" -m venv .lockgate/lock-venv
+	.lockgate/lock-venv/bin/pip install --quiet uv
+	.lockgate/lock-venv/bin/uv pip compile --universal --fork-strategy fewest --generate-hashes --no-annotate --no-header --python-version 3.11 requirements.in -o requirements.lock
+
+clean: ## stop the servers and remove all that was made here, the registry too
+	-@lockgate down
+	rm -rf .lockgate build data/prepared .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

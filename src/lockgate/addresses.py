@@ -1,0 +1,122 @@
+"""Where the services are: MLflow's tracking URI and the database URL, from the environment or else from `.lockgate`.
+
+Imports nothing heavy, so that `lockgate --help` stays fast.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit, urlunsplit
+
+from lockgate.errors import BadConfiguration, Unavailable
+
+TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
+DATABASE_VARIABLE = "LOCKGATE_DATABASE_URL"
+STATE_FILE = Path(".lockgate", "stack.json")
+DATABASE_SCHEME = "postgresql+psycopg2"
+TAKES_STACK_OR_ENVIRONMENT = f"start one with: lockgate up, or set {TRACKING_VARIABLE} and {DATABASE_VARIABLE}"
+
+
+@dataclass(frozen=True, repr=False)
+class Addresses:
+    """The two services that every command talks to. Printing it shows no password."""
+
+    tracking_uri: str
+    database_url: str
+
+    def __repr__(self) -> str:
+        return f"MLflow at {masked(self.tracking_uri)}, Postgres at {masked(self.database_url)}"
+
+
+def find(folder: Path, environment: Mapping[str, str] = os.environ) -> Addresses:
+    """The addresses in the environment, or else those of the stack whose `.lockgate` is in the folder or above it.
+
+    Raises BadConfiguration where there are none or they cannot work, Unavailable where the stack was stopped.
+    """
+    tracking_uri = environment.get(TRACKING_VARIABLE, "").strip()
+    database_url = environment.get(DATABASE_VARIABLE, "").strip()
+    if tracking_uri or database_url:
+        return _checked(Addresses(tracking_uri, database_url), "the environment")
+    for place in (folder := folder.absolute(), *folder.parents):
+        if (place / STATE_FILE).exists():
+            return read_state(place / STATE_FILE)
+    raise BadConfiguration("no addresses of MLflow and Postgres", where=str(folder), hint=TAKES_STACK_OR_ENVIRONMENT)
+
+
+def read_state(path: Path) -> Addresses:
+    """The addresses that `lockgate up` wrote. Raises Unavailable after `lockgate down`."""
+    try:
+        if path.stat().st_uid not in (os.geteuid(), 0):
+            raise BadConfiguration(
+                "the stack belongs to another user", where=str(path), hint=TAKES_STACK_OR_ENVIRONMENT
+            )
+        state = json.loads(path.read_text(encoding="utf-8"))
+        addresses, running = Addresses(str(state["tracking_uri"]), str(state["database_url"])), state["running"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadConfiguration("the stack's state cannot be read", where=str(path), hint="run: lockgate up") from error
+    if not running:
+        raise Unavailable("the stack is stopped", where=str(path.parent), hint="start it with: lockgate up")
+    return _checked(addresses, str(path))
+
+
+def env(addresses: Addresses) -> dict[str, str]:
+    """The variables by which plain `mlflow` and `psql` reach the same services; the password of psql is left out."""
+    url = urlsplit(addresses.database_url)
+    host = parse_qs(url.query).get("host", [url.hostname or ""])[0]
+    return {
+        TRACKING_VARIABLE: addresses.tracking_uri,
+        DATABASE_VARIABLE: addresses.database_url,
+        "PGHOST": host,
+        "PGPORT": str(url.port or 5432),
+        "PGUSER": unquote(url.username or ""),
+        "PGDATABASE": unquote(url.path.lstrip("/")),
+    }
+
+
+def masked(address: str) -> str:
+    """The address with `***` for its password, wherever a URL can carry one."""
+    url = urlsplit(address)
+    user, colon, _ = url.netloc.rpartition("@")[0].partition(":")
+    netloc = f"{user}:***@{url.netloc.rpartition('@')[2]}" if colon else url.netloc
+    query = "&".join("password=***" if part.startswith("password=") else part for part in url.query.split("&"))
+    return urlunsplit(url._replace(netloc=netloc, query=query))
+
+
+def _checked(addresses: Addresses, where: str) -> Addresses:
+    for name, address in ((TRACKING_VARIABLE, addresses.tracking_uri), (DATABASE_VARIABLE, addresses.database_url)):
+        if not address:
+            raise BadConfiguration(f"{name} is not set, the other address is", where=where, hint="set both or neither")
+    _check_tracking_uri(_split(TRACKING_VARIABLE, addresses.tracking_uri), where)
+    _check_database_url(_split(DATABASE_VARIABLE, addresses.database_url), where)
+    return addresses
+
+
+def _split(name: str, address: str) -> SplitResult:
+    try:
+        url = urlsplit(address)
+        _ = url.port
+    except ValueError as error:
+        raise BadConfiguration(f"{name} is not an address: {error}", hint="write it as scheme://host:port") from error
+    return url
+
+
+def _check_tracking_uri(url: SplitResult, where: str) -> None:
+    if url.scheme not in ("http", "https") or not url.hostname:
+        raise BadConfiguration(
+            f"{TRACKING_VARIABLE} is no MLflow server: {masked(urlunsplit(url))}",
+            where=where,
+            hint="name a server, as http://127.0.0.1:5000; files and SQLite hold no gate",
+        )
+
+
+def _check_database_url(url: SplitResult, where: str) -> None:
+    if url.scheme != DATABASE_SCHEME:
+        known = url.scheme in ("postgres", "postgresql") or url.scheme.startswith("postgresql+")
+        hint = (
+            f"use {DATABASE_SCHEME}://" if known else f"name a Postgres, as {DATABASE_SCHEME}://user@host:5432/database"
+        )
+        raise BadConfiguration(f"{DATABASE_VARIABLE} has the scheme {url.scheme or 'none'}", where=where, hint=hint)
+    if not url.path.lstrip("/"):
+        raise BadConfiguration(f"{DATABASE_VARIABLE} names no database", where=where, hint="end it with /DATABASE")

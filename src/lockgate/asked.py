@@ -1,0 +1,193 @@
+"""Raw rows that somebody wants forecast: read, checked, and turned into arrays. What cannot be forecast honestly is refused."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lockgate import calendar
+from lockgate.errors import BadData
+from lockgate.known import Known
+from lockgate.panel import HOLIDAY_LETTERS, holiday_codes
+
+REQUIRED = ("Store", "Date", "Promo", "StateHoliday", "SchoolHoliday")
+NO_DAY = np.iinfo(np.int64).min
+SHOWN = 5
+WEEKDAY_COLUMN = "DayOfWeek"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What can be asked of a forecaster: its stores (sorted), and the days after `origin` up to `last_day`."""
+
+    store_ids: NDArray[np.int32]
+    origin: int
+    last_day: int
+
+    @property
+    def dates(self) -> str:
+        """The allowed dates in words."""
+        first, last = np.array([self.origin + 1, self.last_day]).astype("datetime64[D]")
+        return f"dates from {first} to {last}"
+
+
+@dataclass(frozen=True)
+class RowProblem:
+    """A row that cannot be forecast: its position (from 0), the column, the value found, and what is allowed."""
+
+    row: int
+    column: str
+    value: str
+    allowed: str
+
+    def __str__(self) -> str:
+        return f"row {self.row}: {self.column} is {self.value}"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Checked rows."""
+
+    known: Known
+    open: NDArray[np.bool_]
+    open_missing: NDArray[np.bool_]  # taken as open
+
+
+def read(rows: pd.DataFrame, limits: Limits) -> Asked:
+    """Check raw rows and turn them into arrays, in their order; `rows` is not changed.
+
+    Columns Store, Date (ISO text, date or datetime), Promo, StateHoliday, SchoolHoliday, and Open (a missing value or column
+    means open); a DayOfWeek must agree with the date; other columns are ignored. Raises BadData that names the first bad rows.
+    """
+    asked, problems = _read(rows, limits)
+    first = list(problems)
+    if first:
+        shown = "; ".join(str(problem) for problem in first[:SHOWN])
+        bad = len({problem.row for problem in first})
+        raise BadData(
+            f"{bad} of {len(rows)} rows cannot be forecast: {shown}", where=first[0].column, hint=first[0].allowed
+        )
+    return asked
+
+
+def problems(rows: pd.DataFrame, limits: Limits) -> list[RowProblem]:
+    """Everything that is wrong with raw rows, by row; empty if they can be forecast. Raises BadData for a missing column."""
+    return sorted(_read(rows, limits)[1], key=lambda problem: problem.row)
+
+
+def _read(rows: pd.DataFrame, limits: Limits) -> tuple[Asked, Iterator[RowProblem]]:
+    _check_columns(rows)
+    store, place = _places(_numbers(rows["Store"]), limits.store_ids)
+    day = _days(rows["Date"])
+    promo, school = _numbers(rows["Promo"]), _numbers(rows["SchoolHoliday"])
+    opened = _numbers(rows["Open"]) if "Open" in rows else np.full(len(rows), np.nan)
+    open_missing = rows["Open"].isna().to_numpy() if "Open" in rows else np.ones(len(rows), dtype=bool)
+    holiday = _holidays(rows["StateHoliday"])
+    ids = limits.store_ids
+    failures = [
+        ("Store", ~store, f"known stores: {len(ids)} from {ids[0]} to {ids[-1]}"),
+        ("Date", (day <= limits.origin) | (day > limits.last_day), f"{limits.dates}, as YYYY-MM-DD"),
+        ("Open", ~(_is_flag(opened) | open_missing), "Open is 0, 1 or missing (taken as open)"),
+        ("Promo", ~_is_flag(promo), "Promo is 0 or 1"),
+        ("StateHoliday", holiday < 0, f"StateHoliday is one of {', '.join(HOLIDAY_LETTERS)}"),
+        ("SchoolHoliday", ~_is_flag(school), "SchoolHoliday is 0 or 1"),
+    ]
+    if WEEKDAY_COLUMN in rows:
+        wrong = _numbers(rows[WEEKDAY_COLUMN]) != calendar.weekdays(day) + 1
+        failures.append((WEEKDAY_COLUMN, wrong & (day != NO_DAY), "DayOfWeek fits the date; Monday is 1"))
+    if any(bad.any() for _, bad, _ in failures):
+        return _nothing(), _describe(rows, failures)
+    known = Known(place, day, promo.astype(np.int8), school.astype(np.int8), holiday)
+    return Asked(known, open_missing | (opened == 1), open_missing), iter(())
+
+
+def _check_columns(rows: pd.DataFrame) -> None:
+    missing = [name for name in REQUIRED if name not in rows.columns]
+    if missing:
+        found = ", ".join(map(str, rows.columns[:20]))
+        raise BadData(f"missing column {missing[0]}", where=f"found {found}", hint=f"needed: {', '.join(REQUIRED)}")
+    if not rows.columns.is_unique:
+        twice = rows.columns[rows.columns.duplicated()][0]
+        raise BadData(f"column {twice} appears twice", hint="name each column once")
+
+
+def _describe(rows: pd.DataFrame, failures: list[tuple[str, NDArray[np.bool_], str]]) -> Iterator[RowProblem]:
+    for column, bad, allowed in failures:
+        values = rows[column] if bad.any() else None
+        for row in np.flatnonzero(bad):
+            yield RowProblem(int(row), column, _shown(values.iloc[row] if values is not None else None), allowed)
+
+
+def _shown(value: object) -> str:
+    text = str(value.date()) if isinstance(value, pd.Timestamp) and value == value.normalize() else str(value)
+    return ascii(text[:40])[1:-1] or "empty"
+
+
+def _nothing() -> Asked:
+    none = np.zeros(0, dtype=np.int8)
+    return Asked(
+        Known(none.astype(np.int64), none.astype(np.int64), none, none, none), none.astype(bool), none.astype(bool)
+    )
+
+
+def _numbers(column: "pd.Series[float]") -> NDArray[np.float64]:
+    """Values as float64, NaN for what is missing or no number."""
+    kind = getattr(column.dtype, "kind", "O")
+    if kind not in "iufb" or not isinstance(column.dtype, np.dtype):
+        column = pd.to_numeric(column, errors="coerce")
+    return column.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def _is_flag(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    return (values == 0) | (values == 1)
+
+
+def _places(stores: NDArray[np.float64], ids: NDArray[np.int32]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """Which stores are known, and each one's place in `ids`."""
+    place = np.minimum(np.searchsorted(ids, stores), len(ids) - 1)
+    return ids[place] == stores, place
+
+
+def _holidays(column: "pd.Series[str]") -> NDArray[np.int8]:
+    """Codes of StateHoliday, -1 for an unknown one; the number 0 is as good as the text "0"."""
+    values = column.to_numpy(dtype=object)
+    if column.dtype.kind in "iuf":
+        return np.where(column.to_numpy() == 0, 0, -1).astype(np.int8)
+    codes = holiday_codes(values)
+    if codes.min(initial=0) < 0:
+        codes[[code < 0 and type(value) is int and value == 0 for code, value in zip(codes, values, strict=True)]] = 0
+    return codes
+
+
+def _days(column: "pd.Series[str]") -> NDArray[np.int64]:
+    """Day numbers; NO_DAY for what is no whole day."""
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind == "M":
+        return _whole_days(column.to_numpy())
+    values = column.to_numpy(dtype=object)
+    try:
+        if all(type(value) is str and len(value) == 10 and value[4] == value[7] == "-" for value in values):
+            return calendar.day_numbers(values.astype("datetime64[D]"))
+    except ValueError:
+        pass
+    return np.fromiter(map(_day, values), dtype=np.int64, count=len(values))
+
+
+def _whole_days(times: NDArray[np.datetime64]) -> NDArray[np.int64]:
+    days = times.astype("datetime64[D]")
+    return np.where((days == times) & ~np.isnat(times), days.astype(np.int64), NO_DAY)
+
+
+def _day(value: object) -> int:
+    try:
+        if isinstance(value, str) and len(value) == 10:
+            return date.fromisoformat(value).toordinal() - date(1970, 1, 1).toordinal()
+        if isinstance(value, pd.Timestamp) and value.tzinfo is None:
+            return int(_whole_days(np.array([value.to_datetime64()]))[0])
+        if type(value) is date:
+            return value.toordinal() - date(1970, 1, 1).toordinal()
+    except ValueError:
+        pass
+    return int(NO_DAY)

@@ -1,0 +1,72 @@
+"""One model's two sides of the truth: Postgres, asked directly, and the MLflow server, only when it is needed."""
+
+import getpass
+import os
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lockgate import addresses, records
+from lockgate.addresses import Addresses
+from lockgate.database import Database
+from lockgate.lifecycle import Entry, Move, Registered, Roster, Stage
+from lockgate.records import Intent
+
+if TYPE_CHECKING:
+    from lockgate.registry import Registry
+
+
+@dataclass(frozen=True)
+class Backend:
+    """Where a model lives, who is acting on it, and for how many seconds a dead server is waited for."""
+
+    model: str
+    where: Addresses
+    database: Database
+    actor: str
+    timeout: float
+
+    @classmethod
+    def here(cls, model: str, timeout: float = 10.0) -> "Backend":
+        """The backend of the working directory and the environment. Nothing is connected yet.
+
+        Who acts is LOCKGATE_ACTOR, else the user who is logged in.
+        """
+        found = addresses.find(Path.cwd())
+        actor = os.environ.get("LOCKGATE_ACTOR") or getpass.getuser()
+        return cls(model, found, Database(found.database_url, timeout), actor, timeout)
+
+    def registry(self) -> "Registry":
+        """The MLflow side. Importing mlflow takes seconds, so commands that read Postgres alone never come here."""
+        from lockgate.registry import Registry
+
+        return Registry(self.where, self.model, self.timeout)
+
+    def roster(self, at: datetime | None = None) -> Roster:
+        """All versions as they stand now, and their past up to a moment (up to now without one)."""
+        rows = records.stages(self.database, self.model)
+        versions = [Registered(row.version, Stage(row.stage), row.bundle_digest) for row in rows]
+        return Roster(self.model, versions, [_entry(row) for row in records.ledger(self.database, self.model, at)])
+
+    def carry_out(self, move: Move, reason: str, verdict_id: int | None) -> None:
+        """Make the move that was decided, under the caller's lock: say who and why, then ask MLflow for one transition.
+
+        The trigger writes the ledger row in MLflow's transaction. A lost reply is no failure if the move was made.
+        """
+        evidence = {} if verdict_id is None else {"verdict_id": verdict_id}
+        intent = Intent(
+            self.model, move.version, move.from_stage, move.to_stage, self.actor, reason, move.command, evidence
+        )
+        registry = self.registry()
+        number = records.open_intent(self.database, intent)
+        try:
+            registry.move(move.version, move.to_stage)
+        except Exception:
+            if self.roster().find(move.version).stage is not move.to_stage:
+                records.withdraw_intent(self.database, number)
+                raise
+
+
+def _entry(row: records.LedgerRow) -> Entry:
+    return Entry(row.version, Stage(row.from_stage), Stage(row.to_stage), row.command, row.actor, row.at)

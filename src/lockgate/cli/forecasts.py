@@ -1,0 +1,35 @@
+"""`predict`: the same rows with forecasts, from a version chosen by stage or number."""
+
+from pathlib import Path
+
+import click
+
+from lockgate.cli.frame import backend, command, session, tell
+from lockgate.errors import WrongUsage
+from lockgate.lifecycle import Stage
+
+STAGES = [str(stage) for stage in (Stage.PRODUCTION, Stage.STAGING, Stage.ARCHIVED)]
+
+
+@command("predict", example="lockgate predict --input test.csv --output forecast.csv")
+@click.option("--input", "source", type=click.Path(path_type=Path), required=True, help="CSV or parquet with raw rows.")
+@click.option(
+    "--output", "target", type=click.Path(path_type=Path), required=True, help="Where the rows go: .csv or .parquet."
+)
+@click.option("--stage", type=click.Choice(STAGES[:2]), help="Whose forecasts; Production if not given.")
+@click.option("--version", type=click.IntRange(min=1), help="A version by its number instead.")
+@click.option("--force", is_flag=True, help="Replace the output file if it is there.")
+def predict(
+    source: Path, target: Path, stage: str | None, version: int | None, force: bool, timeout: float
+) -> None:  # fmt: skip
+    """Forecast each row of INPUT; OUTPUT has the same rows in the same order."""
+    if stage and version:
+        raise WrongUsage("--stage and --version exclude each other", hint="name one of them")
+    from lockgate import predictions
+
+    order = predictions.Order(source, target, force)
+    done = predictions.predict(backend(timeout), order, version or Stage(stage or Stage.PRODUCTION))
+    session().ids["version"] = done.version
+    for remark in done.remarks:
+        tell(remark)
+    click.echo(f"{done.rows} rows forecast by version {done.version} in {target}")

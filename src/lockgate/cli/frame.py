@@ -1,0 +1,110 @@
+"""The frame that all commands share: the group, the common options, where results and refusals go."""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from lockgate.exits import Session, run
+from lockgate.params import PARAMS_FILE, Params, load_params
+
+if TYPE_CHECKING:
+    from lockgate.backend import Backend
+
+Function = TypeVar("Function", bound=Callable[..., None])
+
+USAGE = 2
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="lockgate", message="lockgate %(version)s")
+def lockgate() -> None:
+    """Bring each new version of a model to Production one gate at a time."""
+
+
+def command(name: str, example: str) -> Callable[[Function], click.Command]:
+    """A command of the group, with an example in its help and the options that every command has."""
+
+    def wrap(function: Function) -> click.Command:
+        decorated: Any = function
+        for option in (_timeout, _debug, _result_json):
+            decorated = option(decorated)
+        return lockgate.command(name, epilog=f"\b\nExample:\n  {example}")(decorated)
+
+    return wrap
+
+
+def main() -> None:
+    """Entry point of the `lockgate` command."""
+    session = Session()
+    sys.exit(run(lambda: _dispatch(session), session))
+
+
+def params() -> Params:
+    """The params of the folder in which the command runs."""
+    return load_params(PARAMS_FILE)
+
+
+def backend(timeout: float) -> "Backend":
+    """The backend of the problem in force."""
+    from lockgate.backend import Backend
+
+    return Backend.here(params().model_name, timeout)
+
+
+def tell(line: str) -> None:
+    """A line for the person, on stderr, so that stdout stays the result."""
+    click.echo(line, err=True)
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table on stdout, as wide as the terminal; nothing without rows."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    if not rows:
+        return
+    drawn = Table(*heads, box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for row in rows:
+        drawn.add_row(*row)
+    Console(highlight=False, markup=False).print(drawn)
+
+
+def session() -> Session:
+    """The session of the command that runs now."""
+    found: Session = click.get_current_context().find_root().obj
+    return found
+
+
+def _dispatch(session: Session) -> None:
+    try:
+        lockgate.main(obj=session, standalone_mode=False)
+    except click.Abort:
+        raise KeyboardInterrupt from None
+    except click.ClickException as wrong:
+        wrong.show()
+        sys.exit(USAGE)
+
+
+def _remember_debug(context: click.Context, _: click.Parameter, value: bool) -> None:
+    context.find_root().obj.debug = value
+
+
+def _remember_result(context: click.Context, _: click.Parameter, value: Path | None) -> None:
+    context.find_root().obj.result_json = value
+
+
+_timeout = click.option(
+    "--timeout", type=click.FloatRange(min=0.5, max=3600), default=10.0, show_default=True, metavar="SECONDS",
+    help="How long to wait for a dead server.",
+)  # fmt: skip
+_debug = click.option(
+    "--debug", is_flag=True, expose_value=False, callback=_remember_debug, help="Show the traceback of a refusal."
+)
+_result_json = click.option(
+    "--result-json", type=click.Path(dir_okay=False, path_type=Path), expose_value=False, callback=_remember_result,
+    help="Also write how it ended to this file.",
+)  # fmt: skip

@@ -1,0 +1,179 @@
+"""`status`, `list`, `show`, `verdict`, `history`: what is and what has been, read from Postgres without mlflow."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from lockgate.cli.frame import backend, command, session, table
+from lockgate.errors import GateRefused, StateConflict, WrongUsage
+
+SCORES = ("rmspe", "mae", "bias")
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@command("status", example="lockgate status --json")
+@as_json
+def status(as_json: bool, timeout: float) -> None:
+    """Who is in which stage, and whether all is well (exit 5 if not)."""
+    from lockgate import overview
+
+    found = overview.status(backend(timeout))
+    if as_json:
+        _print_json(asdict(found))
+    else:
+        click.echo(f"{found.model}: {found.versions} versions")
+        click.echo(f"Production  {_standing(found.serving)}{_since(found.serving_since)}")
+        click.echo(f"Staging     {_standing(found.staging)}")
+    if found.broken:
+        raise StateConflict("; ".join(found.broken), hint="see what happened with: lockgate history")
+
+
+@command("list", example="lockgate list")
+@as_json
+def list_versions(as_json: bool, timeout: float) -> None:
+    """All versions, the newest last."""
+    from lockgate import overview
+
+    lines = overview.lines(backend(timeout))
+    if as_json:
+        _print_json([asdict(line) for line in lines])
+        return
+    heads = ["version", "stage", "verdict", "RMSPE", "digest", "created (UTC)"]
+    rows = [
+        [
+            str(line.version),
+            line.stage,
+            line.outcome or "-",
+            _number(line.rmspe),
+            (line.bundle_digest or "-")[:12],
+            _when(line.created_at),
+        ]
+        for line in lines
+    ]
+    table(heads, rows)
+
+
+@command("show", example="lockgate show 3")
+@click.argument("version", type=click.IntRange(min=1))
+@as_json
+def show(version: int, as_json: bool, timeout: float) -> None:
+    """One version: its candidates, lineage, verdict and moves."""
+    from lockgate import overview
+
+    found = overview.portrait(backend(timeout), version)
+    if as_json:
+        _print_json(asdict(found))
+        return
+    click.echo(
+        f"version {version}, {found.row.stage}, run {found.row.run_id}, registered {_when(found.row.created_at)} UTC"
+    )
+    if found.record:
+        click.echo(f"bundle {found.record.bundle_digest}\n")
+        _show_candidates(found.record.lineage)
+    if found.verdict:
+        _show_verdict(found.verdict)
+    table(["when (UTC)", "from", "to", "command", "who", "why"], [_move(row) for row in found.moves])
+
+
+@command("verdict", example="lockgate verdict 3 --json")
+@click.argument("version", type=click.IntRange(min=1), required=False)
+@as_json
+def verdict(version: int | None, as_json: bool, timeout: float) -> None:
+    """The verdict on VERSION (by default the newest one given): exit 0 if it passed, 4 if not."""
+    from lockgate import records, validation
+
+    where = backend(timeout)
+    found = records.latest_verdict(where.database, where.model, version)
+    if found is None:
+        whom = f"version {version}" if version else "any version"
+        raise StateConflict(f"there is no verdict on {whom} of {where.model}", hint="validate one with: dvc repro")
+    if as_json:
+        _print_json(validation.as_json(found))
+    else:
+        _show_verdict(found)
+    session().ids["version"] = found.version
+    if found.outcome != "passed":
+        raise GateRefused(
+            f"the verdict on version {found.version} is {found.outcome}",
+            hint="train a better one; the limits stand under gate in params.yaml",
+        )
+
+
+@command("history", example="lockgate history --at 2026-01-31T12:00")
+@click.option("--at", metavar="TIME", help="What was live at this moment (ISO 8601, UTC unless it says otherwise).")
+@as_json
+def history(at: str | None, as_json: bool, timeout: float) -> None:
+    """Every stage change, with who and why; with --at, who was in Production then."""
+    from lockgate import records
+    from lockgate.lifecycle import Stage
+
+    where = backend(timeout)
+    rows = records.ledger(where.database, where.model, _moment(at) if at else None)
+    if at:
+        live = {row.version for row in rows if row.to_stage == Stage.PRODUCTION}
+        now = [row for row in rows if row.version in live and row is _last_of(rows, row.version)]
+        rows = [row for row in now if row.to_stage == Stage.PRODUCTION]
+    if as_json:
+        _print_json([asdict(row) for row in rows])
+    elif at and not rows:
+        click.echo(f"no version of {where.model} was in Production then")
+    else:
+        heads = ["when (UTC)", "version", "from", "to", "command", "who", "why"]
+        table(heads, [[_when(row.at), str(row.version), *_move(row)[1:]] for row in rows])
+
+
+def _last_of(rows: Sequence[Any], version: int) -> Any:
+    return next(row for row in reversed(rows) if row.version == version)
+
+
+def _moment(at: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(at)
+    except ValueError:
+        raise WrongUsage(f"--at is no time: {at}", hint="write it as 2026-01-31T12:00") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _show_candidates(lineage: Mapping[str, Any]) -> None:
+    scores = [[row["member"], row["fold"], *(_number(row[name]) for name in SCORES)] for row in lineage.get("candidates", [])]
+    table(["candidate", "fold", *SCORES], scores)
+    table(["lineage", ""], [[name, str(value)] for name, value in lineage["lineage"].items()])
+
+
+def _show_verdict(found: Any) -> None:
+    click.echo(f"verdict {found.id} on version {found.version}: {found.outcome.upper()}, {_when(found.decided_at)} UTC")
+    table(
+        ["check", "outcome", "measured"],
+        [[check["name"], check["outcome"], check["says"]] for check in found.checks],
+    )
+
+
+def _move(row: Any) -> list[str]:
+    return [_when(row.at), row.from_stage, row.to_stage, row.command, row.actor, row.reason]
+
+
+def _standing(line: Any) -> str:
+    if line is None:
+        return "-"
+    return f"version {line.version}, verdict {line.outcome or '-'}, RMSPE {_number(line.rmspe)}"
+
+
+def _since(moment: datetime | None) -> str:
+    return f", since {_when(moment)} UTC" if moment else ""
+
+
+def _when(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.5g}"
+
+
+def _print_json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=2, default=str))

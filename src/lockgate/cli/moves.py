@@ -1,0 +1,71 @@
+"""`promote` and `rollback`: the moves that a person makes."""
+
+import sys
+
+import click
+
+from lockgate import gate
+from lockgate.cli.frame import backend, command, params, session
+from lockgate.errors import WrongUsage
+from lockgate.lifecycle import Command, Move
+
+VERBS = {Command.PROMOTE: "promote", Command.ROLLBACK: "roll back to"}
+
+reason = click.option("--reason", required=True, help="Why, in one line; it goes into the history.")
+yes = click.option("--yes", is_flag=True, help="Do not ask.")
+dry_run = click.option("--dry-run", is_flag=True, help="Say what would happen and change nothing.")
+
+
+@command("promote", example='lockgate promote 3 --reason "reviewed by Anna" --yes')
+@click.argument("version", type=click.IntRange(min=1), required=False)
+@reason
+@click.option("--expect-current", type=click.IntRange(min=1), help="Go on only if this version is in Production now.")
+@yes
+@dry_run
+def promote(
+    version: int | None, reason: str, expect_current: int | None, yes: bool, dry_run: bool, timeout: float
+) -> None:  # fmt: skip
+    """Move VERSION (by default the one in Staging) to Production and archive the prior one."""
+    from lockgate import promotion
+
+    order = promotion.Order(reason, dry_run, _confirmed if yes else _ask)
+    policy = gate.policy_digest(params().gate)
+    move = promotion.promote(backend(timeout), order, version, policy, expect_current)
+    if move is None:
+        session().ids["version"] = version or 0
+        click.echo(f"version {version} is in Production already; nothing was changed")
+    else:
+        _tell(move, dry_run)
+
+
+@command("rollback", example='lockgate rollback --reason "forecasts too high in store 5" --yes')
+@click.option("--to", type=click.IntRange(min=1), help="An earlier Production version; by default the last good one.")
+@reason
+@yes
+@dry_run
+def rollback(to: int | None, reason: str, yes: bool, dry_run: bool, timeout: float) -> None:
+    """Bring the last good Production version back; the one that serves is quarantined."""
+    from lockgate import promotion
+
+    order = promotion.Order(reason, dry_run, _confirmed if yes else _ask)
+    _tell(promotion.rollback(backend(timeout), order, to), dry_run)
+
+
+def _confirmed(_: Move) -> None:
+    """The person said --yes."""
+
+
+def _ask(move: Move) -> None:
+    if not sys.stdin.isatty():
+        raise WrongUsage("nobody is here to agree", hint="say --yes to go on without being asked")
+    click.confirm(f"{VERBS[move.command]} version {move.version}{_archiving(move)}?", abort=True, err=True)
+
+
+def _tell(move: Move, dry_run: bool) -> None:
+    session().ids["version"] = move.version
+    done = "would go" if dry_run else "went"
+    click.echo(f"version {move.version} {done} from {move.from_stage} to {move.to_stage}{_archiving(move)}")
+
+
+def _archiving(move: Move) -> str:
+    return "".join(f", version {version} to Archived" for version in move.archives)

@@ -1,0 +1,81 @@
+"""Rows that contradict themselves, each other or the store table: a rule refuses the first of them and counts them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lockgate.errors import BadData
+
+SHOWN_PAIRS = 5
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
+Place = Callable[[int], str]  # where a row of a frame (from 0) stands, for people
+
+
+def refuse_in_past(raw: pd.DataFrame, stores: pd.DataFrame, place: Place) -> None:
+    """Refuse (BadData) rows of train.csv that contradict themselves, each other or the store table."""
+    refuse_wrong_weekday(raw, place)
+    for name in ("Sales", "Customers"):
+        _refuse_sold_while_closed(raw, name, place)
+    _refuse_duplicates(raw, ["Store", "Date"], place)
+    stray = ~raw["Store"].isin(stores["Store"])
+    _refuse_first(stray, place, lambda row: f"Store {raw['Store'].iloc[row]} has no row in store.csv")
+
+
+def refuse_in_stores(stores: pd.DataFrame, place: Place) -> None:
+    """Refuse (BadData) rows of store.csv that contradict themselves or each other."""
+    _refuse_duplicates(stores, ["Store"], place)
+    undated = (stores["Promo2"] == 1) & (stores["PromoInterval"] == "")
+    _refuse_first(undated, place, lambda row: "Promo2 is 1 but PromoInterval is empty")
+
+
+def refuse_wrong_weekday(frame: pd.DataFrame, place: Place) -> None:
+    """Refuse (BadData) a DayOfWeek, where there is one, that is not the Date's."""
+    if "DayOfWeek" not in frame:
+        return
+    true = frame["Date"].dt.day_of_week + 1
+
+    def describe(row: int) -> str:
+        date, day = frame["Date"].iloc[row].date(), true.iloc[row]
+        return f"DayOfWeek is {frame['DayOfWeek'].iloc[row]} but {date} is a {WEEKDAYS[day - 1]} ({day})"
+
+    _refuse_first(frame["DayOfWeek"] != true, place, describe)
+
+
+def _refuse_sold_while_closed(raw: pd.DataFrame, name: str, place: Place) -> None:
+    sold = (raw["Open"] == 0) & (raw[name] > 0)
+    _refuse_first(sold, place, lambda row: f"Open is 0 but {name} is {raw[name].iloc[row]}")
+
+
+def _refuse_first(wrong: "pd.Series[bool]", place: Place, describe: Callable[[int], str]) -> None:
+    rows = np.flatnonzero(wrong)
+    if len(rows):
+        more = f" (and {len(rows) - 1} more such rows)" if len(rows) > 1 else ""
+        raise BadData(describe(int(rows[0])) + more, where=place(int(rows[0])), hint="correct or remove the row")
+
+
+def _refuse_duplicates(frame: pd.DataFrame, key: list[str], place: Place) -> None:
+    """Refuse rows with an equal key and name the first few pairs; equal twins too, since counts of rows would lie."""
+    again = np.flatnonzero(frame.duplicated(key))
+    if not len(again):
+        return
+    first = _first_of_each(frame, key, again[:SHOWN_PAIRS])
+    pairs = [
+        f"{_key_text(frame, key, row)}: {place(before).rpartition(', ')[2]} and {place(row).rpartition(' ')[2]}"
+        for row, before in zip(again[:SHOWN_PAIRS].tolist(), first, strict=True)
+    ]
+    more = f"; {len(again) - SHOWN_PAIRS} more" if len(again) > SHOWN_PAIRS else ""
+    what = f"{' and '.join(key)} must be unique: {'; '.join(pairs)}{more}"
+    raise BadData(what, where=place(int(again[0])), hint="remove one row of each pair")
+
+
+def _first_of_each(frame: pd.DataFrame, key: list[str], rows: NDArray[np.intp]) -> list[int]:
+    return [int(np.flatnonzero((frame[key] == frame[key].iloc[row]).all(axis=1))[0]) for row in rows]
+
+
+def _key_text(frame: pd.DataFrame, key: list[str], row: int) -> str:
+    values: list[Any] = [frame[name].iloc[row] for name in key]
+    return ", ".join(str(value.date()) if isinstance(value, pd.Timestamp) else f"Store {value}" for value in values)

@@ -1,0 +1,193 @@
+"""The connection to Postgres: time limits, failures in our words, migrations of schema lockgate, a lock per model."""
+
+import os
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import resources
+from typing import NamedTuple
+
+from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.pool import NullPool
+
+from lockgate.addresses import masked
+from lockgate.database_errors import translated
+from lockgate.errors import BadConfiguration, StateConflict
+
+GRACE_SECONDS = 1.0  # the server's own time limit speaks first; then the line is cut
+MIGRATION_NAME = re.compile(r"(\d{4})_(\w+)\.sql")
+
+
+class Migration(NamedTuple):
+    """One numbered file of SQL."""
+
+    number: int
+    name: str
+    sql: str
+
+
+class Database:
+    """A Postgres that is not waited for longer than `timeout` seconds, and whose failures are LockgateErrors."""
+
+    def __init__(self, url: str, timeout: float = 10.0) -> None:
+        self.address = masked(url)
+        self._timeout = timeout
+        self._engine = _engine(url, timeout)
+        self._schema_checked = False
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """A connection in a transaction: committed at the end of the block, rolled back by an exception.
+
+        Raises StateConflict if schema lockgate is absent, older or newer than this code.
+        """
+        with self._connected() as connection:
+            if not self._schema_checked:
+                _check_schema(connection, self.address)
+                self._schema_checked = True
+            yield connection
+
+    def migrate(self) -> list[str]:
+        """Bring schema lockgate to this code's state, in one transaction; the names of the migrations that were run.
+
+        MLflow must have made its tables in the same database before.
+        """
+        with self._connected() as connection:
+            connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('lockgate.migrate', 0))"))
+            done = _schema_number(connection)
+            _refuse_newer(done, self.address)
+            if done is None:
+                _prepare(connection, self.address)
+            pending = [migration for migration in migrations() if migration.number > (done or 0)]
+            for migration in pending:
+                _run(connection, migration)
+        return [migration.name for migration in pending]
+
+    @contextmanager
+    def lock(self, model: str, wait: float) -> Iterator[None]:
+        """One command at a time for a model. Raises StateConflict, naming the holder, after `wait` seconds.
+
+        The lock belongs to an open transaction, so that it also holds behind a pooler that shares sessions.
+        """
+        with translated(self.address, self._timeout), self._engine.connect() as connection, connection.begin():
+            if not _locked(connection, model, wait):
+                raise StateConflict(
+                    f"{model} is locked by {self._holder(model)}", where=self.address, hint="wait for it to end"
+                )
+            yield
+
+    @contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        with (
+            translated(self.address, self._timeout),
+            self._engine.connect() as connection,
+            _cut_off_after(self._timeout + GRACE_SECONDS, connection),
+            connection.begin(),
+        ):
+            yield connection
+
+    def _holder(self, model: str) -> str:
+        with self._connected() as connection:
+            row = connection.execute(text(HOLDER_OF_LOCK), {"model": model}).one_or_none()
+        return f"{row.application_name}, for {row.seconds:.0f} s" if row else "a command that has just ended"
+
+
+LOCK_KEY = "hashtextextended('lockgate.model:' || :model, 0)"
+
+HOLDER_OF_LOCK = f"""
+    SELECT activity.application_name, extract(epoch FROM clock_timestamp() - activity.xact_start) AS seconds
+    FROM pg_locks AS held
+    JOIN pg_stat_activity AS activity USING (pid)
+    WHERE held.locktype = 'advisory' AND held.granted AND held.objsubid = 1
+      AND (held.classid::bigint << 32 | held.objid::bigint) = {LOCK_KEY}
+"""  # noqa: S608 - no value is put into the text
+
+
+def migrations() -> list[Migration]:
+    """The numbered SQL files of this code, in their order."""
+    files = [file for file in resources.files("lockgate.migrations").iterdir() if file.name.endswith(".sql")]
+    found = [(MIGRATION_NAME.fullmatch(file.name), file.read_text(encoding="utf-8")) for file in files]
+    return sorted(Migration(int(match[1]), match[2], sql) for match, sql in found if match)
+
+
+def _engine(url: str, timeout: float) -> Engine:
+    milliseconds = max(1, int(timeout * 1000))
+    arguments = {
+        "connect_timeout": max(2, int(timeout)),
+        "options": f"-c statement_timeout={milliseconds}",
+        "application_name": f"lockgate pid {os.getpid()} on {socket.gethostname()}"[:63],
+    }
+    try:
+        return create_engine(url, poolclass=NullPool, connect_args=arguments)
+    except (ArgumentError, ValueError) as error:
+        raise BadConfiguration("the database URL cannot be read", where=masked(url)) from error
+
+
+@contextmanager
+def _cut_off_after(seconds: float, connection: Connection) -> Iterator[None]:
+    """Hang up on a server that has fallen silent: its own time limits would never speak."""
+    line = socket.socket(fileno=os.dup(connection.connection.fileno()))
+    timer = threading.Timer(seconds, line.shutdown, [socket.SHUT_RDWR])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        line.close()
+
+
+def _schema_number(connection: Connection) -> int | None:
+    """The number of the last migration that was run; None where schema lockgate is absent."""
+    present = connection.scalar(text("SELECT to_regclass('lockgate.migrations') IS NOT NULL"))
+    return connection.scalar(text("SELECT max(number) FROM lockgate.migrations")) if present else None
+
+
+def _check_schema(connection: Connection, address: str) -> None:
+    number = _schema_number(connection)
+    _refuse_newer(number, address)
+    if number is None:
+        raise StateConflict("the database has no schema lockgate", where=address, hint="make it with: lockgate up")
+    if number < migrations()[-1].number:
+        raise StateConflict(
+            "schema lockgate is older than this code", where=address, hint="migrate it with: lockgate up"
+        )
+
+
+def _refuse_newer(number: int | None, address: str) -> None:
+    newest = migrations()[-1].number
+    if number is not None and number > newest:
+        raise StateConflict(
+            f"schema lockgate is newer ({number}) than this code ({newest})", where=address, hint="update lockgate"
+        )
+
+
+def _prepare(connection: Connection, address: str) -> None:
+    if not connection.scalar(text("SELECT to_regclass('public.model_versions') IS NOT NULL")):
+        raise StateConflict("the database has no tables of MLflow", where=address, hint="start its MLflow server first")
+    connection.execute(text("CREATE SCHEMA IF NOT EXISTS lockgate"))
+    columns = "number integer PRIMARY KEY, name text NOT NULL, run_at timestamptz NOT NULL"
+    connection.execute(text(f"CREATE TABLE lockgate.migrations ({columns})"))
+
+
+def _run(connection: Connection, migration: Migration) -> None:
+    connection.execution_options(no_parameters=True).exec_driver_sql(migration.sql)
+    statement = text("INSERT INTO lockgate.migrations VALUES (:number, :name, now())")
+    connection.execute(statement, {"number": migration.number, "name": migration.name})
+
+
+def _locked(connection: Connection, model: str, wait: float) -> bool:
+    milliseconds = max(1, int(wait * 1000))
+    with _cut_off_after(wait + 2 * GRACE_SECONDS, connection):
+        connection.execute(text(f"SET LOCAL lock_timeout = {milliseconds}"))
+        connection.execute(text(f"SET LOCAL statement_timeout = {milliseconds + 1000}"))
+        try:
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK_KEY})"), {"model": model})
+        except DBAPIError as error:
+            if getattr(error.orig, "pgcode", None) == "55P03":  # lock_not_available
+                return False
+            raise
+    return True

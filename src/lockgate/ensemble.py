@@ -1,0 +1,52 @@
+"""How much each member counts in the blend: weights that are never negative, sum to 1, and are drawn towards equal shares."""
+
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+RIDGE = 1e-9  # keeps the equations solvable where two members forecast the same
+
+
+def blend(forecasts: Floats, weights: Floats) -> Floats:
+    """Weighted mean over the members, (rows, members) to (rows,); a row's sum never depends on the rows beside it."""
+    return np.asarray((forecasts * weights).sum(axis=1))
+
+
+def fit_weights(ratios: Floats, shrinkage: float) -> Floats:
+    """Weights with the least mean((ratios @ w - 1)^2) + shrinkage * mean(own errors) * sum((w - 1/members)^2).
+
+    `ratios` is forecast / actual, (rows, members), so that the first term is RMSPE squared. The second term is what keeps
+    members that differ by chance only near equal shares: a shrinkage of 0 trusts the rows, a large one trusts none. Exact: with
+    few members every subset that may be non-zero is solved.
+    """
+    members = ratios.shape[1]
+    errors = ratios - 1.0
+    gram = errors.T @ errors / len(errors)  # since the weights sum to 1, the blend's error is the weighted error
+    pull = shrinkage * float(np.trace(gram)) / members + RIDGE
+    candidates = [
+        _on_subset(gram, pull, subset)
+        for size in range(1, members + 1)
+        for subset in combinations(range(members), size)
+    ]
+    legal = [weights for weights in candidates if weights.min() >= 0.0]
+    return min(legal, key=lambda weights: _loss(gram, pull, weights))
+
+
+def _loss(gram: Floats, pull: float, weights: Floats) -> float:
+    return float(weights @ gram @ weights + pull * ((weights - 1.0 / len(weights)) ** 2).sum())
+
+
+def _on_subset(gram: Floats, pull: float, subset: tuple[int, ...]) -> Floats:
+    """The best weights that sum to 1 and are zero outside the subset (they may be negative inside)."""
+    size = len(subset)
+    system = np.zeros((size + 1, size + 1))
+    system[:size, :size] = gram[np.ix_(subset, subset)] + pull * np.eye(size)
+    system[:size, size] = system[size, :size] = 1.0
+    right = np.full(size + 1, pull / len(gram))
+    right[size] = 1.0
+    weights = np.zeros(len(gram))
+    weights[list(subset)] = np.linalg.solve(system, right)[:size]
+    return weights

@@ -1,0 +1,111 @@
+"""Refusals become messages and exit codes here, for the command line and for the stage scripts alike."""
+
+import errno
+import json
+import os
+import signal
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from lockgate.errors import LockgateError, StorageFailed
+
+BUG = 1
+INTERRUPTED = 130
+TERMINATED = 143
+STORAGE_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENAMETOOLONG}
+
+
+@dataclass
+class Session:
+    """What one command was asked for beside its work, and the ids that its result names."""
+
+    debug: bool = False
+    result_json: Path | None = None
+    ids: dict[str, str | int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a command ended: `code` is the name of the refusal, `ok` without one."""
+
+    exit: int
+    code: str = "ok"
+    message: str = ""
+    hint: str = ""
+
+
+def run(work: Callable[[], None], session: Session) -> int:
+    """Do the work; print a refusal on stderr as `error:` and `hint:`; give the exit code."""
+    signal.signal(signal.SIGTERM, _terminate)
+    ending = _ending(work, session)
+    if ending.message:
+        _say(ending)
+    if session.result_json:
+        _write_result(session.result_json, ending, session)
+    return ending.exit
+
+
+def script(work: Callable[[], None]) -> NoReturn:
+    """Run a stage script and leave the process with its exit code."""
+    sys.exit(run(work, Session(debug=bool(os.environ.get("LOCKGATE_DEBUG")))))
+
+
+def _ending(work: Callable[[], None], session: Session) -> Ending:
+    try:
+        work()
+        sys.stdout.flush()
+    except LockgateError as refusal:
+        _trace_if(session.debug)
+        return Ending(refusal.exit_code, type(refusal).__name__, str(refusal), refusal.hint)
+    except KeyboardInterrupt:
+        return Ending(INTERRUPTED, "Interrupted", "interrupted")
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Ending(0)
+    except OSError as failure:
+        _trace_if(session.debug)
+        return _of_os_error(failure)
+    except Exception:  # noqa: BLE001 - the last resort: a bug gets one line and a report, never a bare traceback
+        _trace_if(session.debug)
+        return Ending(BUG, "Bug", "a bug in Lockgate", f"please report it with {_report()}")
+    return Ending(0)
+
+
+def _of_os_error(failure: OSError) -> Ending:
+    if failure.errno in STORAGE_ERRNOS:
+        refusal = StorageFailed(failure.strerror or str(failure))
+        where = f" ({failure.filename})" if failure.filename else ""
+        return Ending(refusal.exit_code, "StorageFailed", f"{refusal}{where}", "make room or check the permissions")
+    return Ending(BUG, "Bug", f"a bug in Lockgate: {failure}", f"please report it with {_report()}")
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(TERMINATED)
+
+
+def _trace_if(debug: bool) -> None:
+    if debug:
+        traceback.print_exc()
+
+
+def _report() -> str:
+    with tempfile.NamedTemporaryFile("w", prefix="lockgate-bug-", suffix=".txt", delete=False) as file:
+        file.write(traceback.format_exc())
+    return file.name
+
+
+def _say(ending: Ending) -> None:
+    print(f"error: {ending.message}", file=sys.stderr)
+    if ending.hint:
+        print(f"hint: {ending.hint}", file=sys.stderr)
+
+
+def _write_result(path: Path, ending: Ending, session: Session) -> None:
+    result = {**vars(ending), "ids": session.ids}
+    path.write_text(json.dumps(result) + "\n", encoding="utf-8")

@@ -1,0 +1,251 @@
+"""A version's life: the stages, the one table of legal moves, and what each command decides. Pure."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from lockgate.errors import StateConflict
+
+
+class Stage(StrEnum):
+    """MLflow's four stages, spelt as MLflow spells them."""
+
+    NONE = "None"
+    STAGING = "Staging"
+    PRODUCTION = "Production"
+    ARCHIVED = "Archived"
+
+
+class Command(StrEnum):
+    """The commands that move versions."""
+
+    VALIDATE = "validate"
+    PROMOTE = "promote"
+    ROLLBACK = "rollback"
+
+
+LEGAL_MOVES: dict[tuple[Stage, Stage], frozenset[Command]] = {
+    (Stage.NONE, Stage.STAGING): frozenset({Command.VALIDATE}),
+    (Stage.STAGING, Stage.PRODUCTION): frozenset({Command.PROMOTE}),
+    (Stage.ARCHIVED, Stage.PRODUCTION): frozenset({Command.ROLLBACK}),
+    # The version that has to make room for the one that moves up.
+    (Stage.STAGING, Stage.ARCHIVED): frozenset({Command.VALIDATE}),
+    (Stage.PRODUCTION, Stage.ARCHIVED): frozenset({Command.PROMOTE, Command.ROLLBACK}),
+}
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A version as the registry has it now."""
+
+    version: int
+    stage: Stage
+    bundle_digest: str | None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One stage change as the ledger has it."""
+
+    version: int
+    from_stage: Stage
+    to_stage: Stage
+    command: str
+    actor: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The verdict that a version would be promoted on."""
+
+    outcome: str
+    policy_digest: str
+    serving_digest: str | None
+
+
+@dataclass(frozen=True)
+class Move:
+    """What a command decided: this version goes there, and those that stand there are archived in the same step."""
+
+    version: int
+    from_stage: Stage
+    to_stage: Stage
+    command: Command
+    archives: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Roster:
+    """All versions of one model and their past, oldest first: what every decision is made from."""
+
+    model: str
+    versions: Sequence[Registered]
+    ledger: Sequence[Entry]
+
+    def find(self, version: int) -> Registered:
+        """The version with that number, or StateConflict."""
+        for registered in self.versions:
+            if registered.version == version:
+                return registered
+        raise StateConflict(f"{self.model} has no version {version}", hint="see them with: lockgate list")
+
+    def in_stage(self, stage: Stage) -> Registered | None:
+        """The version in that stage, None if nobody is; two in one stage is a StateConflict."""
+        found = [registered for registered in self.versions if registered.stage is stage]
+        if len(found) > 1:
+            numbers = " and ".join(str(registered.version) for registered in found)
+            raise StateConflict(f"versions {numbers} of {self.model} are both in {stage}", hint="see: lockgate status")
+        return found[0] if found else None
+
+    def serving(self) -> Registered | None:
+        """The version in Production."""
+        return self.in_stage(Stage.PRODUCTION)
+
+    def quarantined(self, version: int) -> bool:
+        """Whether a rollback took the version out of Production; it never moves up again."""
+        return any(
+            entry.version == version and entry.from_stage is Stage.PRODUCTION and entry.command == Command.ROLLBACK
+            for entry in self.ledger
+        )
+
+    def past_production(self) -> Iterator[int]:
+        """Versions that have been in Production, the latest first, with repeats."""
+        return (entry.version for entry in reversed(self.ledger) if entry.to_stage is Stage.PRODUCTION)
+
+
+def staging(roster: Roster, version: int) -> Move | None:
+    """A passed verdict takes a new version to Staging; a version that is past None stays where it is."""
+    candidate = roster.find(version)
+    if candidate.stage is not Stage.NONE:
+        return None
+    return _move(roster, candidate, Stage.STAGING, Command.VALIDATE)
+
+
+def promotion(
+    roster: Roster,
+    version: int | None,
+    standing: Standing | None,
+    policy_digest: str,
+    expect_current: int | None = None,
+) -> Move | None:
+    """Staging to Production on a passed verdict; None if the named version is there already.
+
+    Raises StateConflict with the reason if the version may not go there.
+    """
+    serving = roster.serving()
+    if version is not None and serving is not None and serving.version == version:
+        return None
+    _expect(roster, serving, expect_current)
+    candidate = candidate_for_promotion(roster, version)
+    _require_standing(candidate.version, standing, policy_digest, serving)
+    return _move(roster, candidate, Stage.PRODUCTION, Command.PROMOTE)
+
+
+def candidate_for_promotion(roster: Roster, version: int | None) -> Registered:
+    """The version to promote: the named one, else the one in Staging.
+
+    Raises StateConflict if it cannot be promoted from where it is.
+    """
+    candidate = roster.in_stage(Stage.STAGING) if version is None else roster.find(version)
+    if candidate is None:
+        raise StateConflict(
+            f"no version of {roster.model} is in Staging", hint="train and validate one with: dvc repro"
+        )
+    if roster.quarantined(candidate.version):
+        raise StateConflict(
+            f"version {candidate.version} is quarantined: a rollback took it out of Production",
+            hint="retrain: dvc repro",
+        )
+    if candidate.stage is not Stage.STAGING:
+        raise StateConflict(
+            f"version {candidate.version} is in {candidate.stage}, not in Staging",
+            hint=_HOW_TO_REACH_STAGING[candidate.stage],
+        )
+    return candidate
+
+
+def rollback(roster: Roster, to: int | None = None) -> Move:
+    """Back to the last good Production before the one that serves, or to the named one.
+
+    Raises StateConflict if there is no such version.
+    """
+    serving = roster.serving()
+    if serving is None:
+        raise StateConflict(
+            f"no version of {roster.model} is in Production, so there is nothing to roll back",
+            hint="promote one with: lockgate promote",
+        )
+    return _move(roster, _rollback_target(roster, serving, to), Stage.PRODUCTION, Command.ROLLBACK)
+
+
+def _rollback_target(roster: Roster, serving: Registered, to: int | None) -> Registered:
+    good = [
+        version
+        for version in roster.past_production()
+        if version != serving.version and not roster.quarantined(version)
+    ]
+    if to is None and not good:
+        raise StateConflict(
+            f"no earlier good Production of {roster.model} to roll back to", hint="see: lockgate history"
+        )
+    target = roster.find(good[0] if to is None else to)
+    if target.version not in good:
+        raise StateConflict(
+            f"version {target.version} is no earlier good Production: {_why_not(roster, serving, target)}",
+            hint=f"earlier good ones: {', '.join(map(str, dict.fromkeys(good))) or 'none'}",
+        )
+    return target
+
+
+def _why_not(roster: Roster, serving: Registered, target: Registered) -> str:
+    if target.version == serving.version:
+        return "it serves now"
+    if roster.quarantined(target.version):
+        return "it is quarantined"
+    return "it has never been in Production"
+
+
+def _expect(roster: Roster, serving: Registered | None, expected: int | None) -> None:
+    current = serving.version if serving else None
+    if expected is None or expected == current:
+        return
+    since = next((entry.at for entry in reversed(roster.ledger) if entry.version == current), None)
+    raise StateConflict(
+        f"version {current or 'none'} is in Production, not {expected}"
+        + (f", since {since:%F %T %Z}" if since else ""),
+        hint="look again with: lockgate status",
+    )
+
+
+def _require_standing(version: int, standing: Standing | None, policy_digest: str, serving: Registered | None) -> None:
+    if standing is None:
+        raise StateConflict(f"version {version} has no verdict", hint="validate it with: dvc repro")
+    if standing.outcome != "passed":
+        raise StateConflict(
+            f"the verdict on version {version} is {standing.outcome}", hint=f"see: lockgate verdict {version}"
+        )
+    if standing.policy_digest != policy_digest:
+        raise StateConflict(
+            f"version {version} passed under another policy than the one in params.yaml", hint="judge again: dvc repro"
+        )
+    if standing.serving_digest != (serving.bundle_digest if serving else None):
+        raise StateConflict(
+            f"version {version} was compared with another version than the one in Production now",
+            hint="judge again: dvc repro",
+        )
+
+
+def _move(roster: Roster, moving: Registered, to_stage: Stage, command: Command) -> Move:
+    if command not in LEGAL_MOVES.get((moving.stage, to_stage), ()):
+        raise StateConflict(f"{command} may not move version {moving.version} from {moving.stage} to {to_stage}")
+    displaced = roster.in_stage(to_stage)
+    return Move(moving.version, moving.stage, to_stage, command, (displaced.version,) if displaced else ())
+
+
+_HOW_TO_REACH_STAGING = {
+    Stage.NONE: "validate it with: dvc repro",
+    Stage.PRODUCTION: "it is live already",
+    Stage.ARCHIVED: "to return to a former Production: lockgate rollback --to VERSION",
+}

@@ -1,0 +1,72 @@
+"""Where a bundle comes from: git commit and dirtiness, dvc.lock, data digests. Unknown is said, never guessed."""
+
+import shutil
+import subprocess
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from lockgate import digests
+
+GIT_SECONDS = 5
+UNKNOWN = "unknown"
+
+# What must be at hand to compute a prediction again. xgboost's module comes from the distribution xgboost-cpu on Linux.
+INFERENCE_PACKAGES = ("mlflow", "numpy", "pandas", "pyarrow", "lightgbm", "catboost", "xgboost-cpu", "xgboost")
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """The sources of one bundle; digests are SHA-256."""
+
+    git_commit: str
+    git_dirty: bool | None
+    dvc_lock_digest: str
+    rows_digest: str
+    holdout_digest: str
+    seed: int
+
+    def as_tags(self) -> dict[str, str]:
+        """The lineage as flat texts, for tags."""
+        return {name: str(value) for name, value in asdict(self).items()}
+
+
+def git_commit(folder: Path) -> str:
+    """The commit that is checked out, `unknown` without git or outside a repository."""
+    return _git(folder, "rev-parse", "HEAD") or UNKNOWN
+
+
+def git_dirty(folder: Path) -> bool | None:
+    """Whether tracked files differ from the commit; None where that cannot be known."""
+    status = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    return None if status is None else bool(status)
+
+
+def digest_or_unknown(path: Path) -> str:
+    """SHA-256 of a file, `unknown` if it is not there."""
+    return digests.of_file(path) if path.is_file() else UNKNOWN
+
+
+def pinned_requirements() -> list[str]:
+    """The exact versions in this environment of what a bundle needs to answer."""
+    return [f"{name}=={found}" for name in INFERENCE_PACKAGES if (found := _installed(name))]
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return version(name)
+    except ModuleNotFoundError:
+        return None
+
+
+def _git(folder: Path, *words: str) -> str | None:
+    program = shutil.which("git")
+    if program is None:
+        return None
+    try:
+        done = subprocess.run(  # noqa: S603 - a fixed program with fixed words
+            [program, "-C", str(folder), *words], capture_output=True, text=True, timeout=GIT_SECONDS, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,38 @@
+"""How far forecasts are from what was sold. Each score is over the rows with sales above zero, and NaN when there is none."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+
+def rmspe(actual: ArrayLike, forecast: ArrayLike) -> float:
+    """Root mean square percentage error as a share: sqrt(mean(((actual - forecast) / actual)^2)). Source: Kaggle's rule."""
+    sold, predicted = _scored(actual, forecast)
+    return float(np.sqrt(np.mean(((sold - predicted) / sold) ** 2))) if sold.size else float("nan")
+
+
+def mae(actual: ArrayLike, forecast: ArrayLike) -> float:
+    """Mean absolute error, in the unit of the sales."""
+    sold, predicted = _scored(actual, forecast)
+    return float(np.mean(np.abs(sold - predicted))) if sold.size else float("nan")
+
+
+def bias(actual: ArrayLike, forecast: ArrayLike) -> float:
+    """Sum of forecasts over sum of sales, minus one: 0.02 means 2 % too much in all."""
+    sold, predicted = _scored(actual, forecast)
+    return float(np.sum(predicted) / np.sum(sold) - 1.0) if sold.size else float("nan")
+
+
+def scored(actual: ArrayLike) -> NDArray[np.bool_]:
+    """Which rows count: those with sales above zero."""
+    return np.asarray(actual, dtype=np.float64) > 0
+
+
+def _scored(actual: ArrayLike, forecast: ArrayLike) -> tuple[Floats, Floats]:
+    sold = np.asarray(actual, dtype=np.float64)
+    predicted = np.asarray(forecast, dtype=np.float64)
+    if sold.shape != predicted.shape:
+        raise ValueError(f"{sold.shape} actual values, {predicted.shape} forecasts")
+    counts = scored(sold)
+    return sold[counts], predicted[counts]

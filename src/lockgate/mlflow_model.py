@@ -1,0 +1,32 @@
+"""The file that MLflow runs to load a registered version ("models from code"): the bundle is verified, then opened."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from mlflow.exceptions import MlflowException
+from mlflow.models import set_model
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
+from mlflow.pyfunc.model import PythonModel
+
+from lockgate import bundle
+from lockgate.errors import BadData
+
+
+class BundledForecaster(PythonModel):
+    """Raw rows in, one sales forecast a row out."""
+
+    def load_context(self, context: Any) -> None:
+        """Open the bundle; IntegrityBroken if its manifest is not the one that was registered."""
+        folder = Path(context.artifacts["bundle"])
+        self.forecaster = bundle.load(folder, context.model_config["bundle_digest"])
+
+    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
+        """Forecast sales for each row; rows that cannot be forecast are refused as an invalid parameter (HTTP 400)."""
+        try:
+            return pd.DataFrame({"prediction": self.forecaster.predict(model_input)})
+        except BadData as error:
+            raise MlflowException(str(error), error_code=INVALID_PARAMETER_VALUE) from None
+
+
+set_model(BundledForecaster())

@@ -1,0 +1,87 @@
+"""What a person looks at: who is in which stage, what was judged, what is broken. Read from Postgres alone."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from lockgate import invariants, records
+from lockgate.backend import Backend
+from lockgate.lifecycle import Stage
+from lockgate.records import LedgerRow, StoredVerdict, Version, VersionRow
+
+
+@dataclass(frozen=True)
+class Line:
+    """One version on one line; `outcome` and `rmspe` are those of its newest verdict."""
+
+    version: int
+    stage: str
+    outcome: str | None
+    rmspe: float | None
+    bundle_digest: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class Status:
+    """The state of a model."""
+
+    model: str
+    serving: Line | None
+    serving_since: datetime | None
+    staging: Line | None
+    versions: int
+    broken: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """One version with all that is on record of it."""
+
+    row: VersionRow
+    record: Version | None
+    verdict: StoredVerdict | None
+    moves: tuple[LedgerRow, ...]
+
+
+def lines(backend: Backend) -> list[Line]:
+    """Every version, oldest first."""
+    verdicts = records.latest_verdicts(backend.database, backend.model)
+    return [_line(row, verdicts.get(row.version)) for row in records.stages(backend.database, backend.model)]
+
+
+def status(backend: Backend) -> Status:
+    """Who is where, and which invariants are broken (none, if all is well)."""
+    versions = lines(backend)
+    roster = backend.roster()
+    serving = _first(versions, Stage.PRODUCTION)
+    since = next((entry.at for entry in reversed(roster.ledger) if entry.to_stage is Stage.PRODUCTION), None)
+    return Status(
+        model=backend.model,
+        serving=serving,
+        serving_since=since if serving else None,
+        staging=_first(versions, Stage.STAGING),
+        versions=len(versions),
+        broken=tuple(invariants.broken(roster, records.aliases(backend.database, backend.model))),
+    )
+
+
+def portrait(backend: Backend, version: int) -> Portrait:
+    """All that is on record of one version; StateConflict if there is no such version."""
+    backend.roster().find(version)
+    row = next(row for row in records.stages(backend.database, backend.model) if row.version == version)
+    return Portrait(
+        row,
+        records.recorded_version(backend.database, backend.model, version),
+        records.latest_verdict(backend.database, backend.model, version),
+        tuple(entry for entry in records.ledger(backend.database, backend.model) if entry.version == version),
+    )
+
+
+def _line(row: VersionRow, verdict: StoredVerdict | None) -> Line:
+    outcome = verdict.outcome if verdict else None
+    rmspe = verdict.metrics.get("rmspe") if verdict else None
+    return Line(row.version, row.stage, outcome, rmspe, row.bundle_digest, row.created_at)
+
+
+def _first(versions: list[Line], stage: Stage) -> Line | None:
+    return next((line for line in versions if line.stage == stage), None)

@@ -1,0 +1,96 @@
+"""`lockgate predict`: a file of raw rows in, the same rows with forecasts out."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from lockgate import scoring, tables
+from lockgate.backend import Backend
+from lockgate.errors import StateConflict, WrongUsage
+from lockgate.forecaster import Checked
+from lockgate.lifecycle import Registered, Roster, Stage
+from lockgate.scoring import Opened
+
+
+@dataclass(frozen=True)
+class Order:
+    """Which file to read and which to write."""
+
+    source: Path
+    target: Path
+    force: bool
+
+
+@dataclass(frozen=True)
+class Done:
+    """What was forecast, by whom, and what the reader of the forecasts should know."""
+
+    rows: int
+    version: int
+    remarks: tuple[str, ...]
+
+
+def predict(backend: Backend, order: Order, chosen: Stage | int) -> Done:
+    """Forecast the rows of a file with the version in a stage, or of a number.
+
+    The target holds the source's columns and rows in their order, with `prediction` and `model_version`; it is written
+    whole or not at all. Raises BadData for rows that cannot be forecast, StateConflict without such a version.
+    """
+    _check_target(order)
+    rows = tables.read_forecast_rows(order.source)
+    with scoring.opened(backend, _chosen(backend.roster(), chosen)) as version:
+        forecast = version.forecaster.predict(rows)
+        remarks = tuple(_remarks(version, version.forecaster.check(rows)))
+    _write(rows.assign(prediction=forecast, model_version=version.version), order.target)
+    return Done(len(rows), version.version, remarks)
+
+
+def _remarks(version: Opened, checked: Checked) -> Iterator[str]:
+    if checked.open_missing:
+        yield f"{checked.open_missing} rows do not say whether the store is open; they are taken as open"
+    if checked.beyond_horizon:
+        days = version.forecaster.horizon_days
+        yield (
+            f"{checked.beyond_horizon} rows lie more than {days} days after {version.forecaster.origin}, the last day that"
+            f" version {version.version} has learned from; the gate judged it on the first {days} days only"
+        )
+
+
+def _chosen(roster: Roster, chosen: Stage | int) -> Registered:
+    if isinstance(chosen, int):
+        return roster.find(chosen)
+    found = roster.in_stage(chosen)
+    if found is None:
+        raise StateConflict(
+            f"no version of {roster.model} is in {chosen}", hint="promote one with: lockgate promote VERSION"
+        )
+    return found
+
+
+def _check_target(order: Order) -> None:
+    target = order.target
+    if target.suffix not in (".csv", ".parquet"):
+        raise WrongUsage(
+            f"the output is neither .csv nor .parquet: {target}", hint="end its name with .csv or .parquet"
+        )
+    if target.is_dir() or not target.absolute().parent.is_dir():
+        raise WrongUsage(f"the output cannot be written: {target}", hint="name a file in a folder that is there")
+    if target.exists() and order.source.exists() and target.samefile(order.source):
+        raise WrongUsage("the output is the input", hint="name another output file")
+    if target.exists() and not order.force:
+        raise WrongUsage(f"the output is there already: {target}", hint="replace it with --force")
+
+
+def _write(rows: pd.DataFrame, target: Path) -> None:
+    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        if target.suffix == ".csv":
+            rows.to_csv(partial, index=False)
+        else:
+            rows.to_parquet(partial, index=False)
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,283 @@
+"""MLflow's tracking server and model registry, with their quirks. Nothing else imports mlflow, but the model file."""
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import mlflow
+from mlflow.data.pandas_dataset import from_pandas
+from mlflow.entities import Metric, Param, Run, RunStatus, ViewType
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model, ModelSignature
+from mlflow.protos.databricks_pb2 import ErrorCode
+from mlflow.types.schema import ColSpec, DataType, Schema
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+from lockgate.addresses import Addresses
+from lockgate.errors import IntegrityBroken, StateConflict, Unavailable
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MODEL_FILE = Path(__file__).with_name("mlflow_model.py")
+BUNDLE_TAG = "lockgate.bundle_digest"
+DATASET_DIGEST_LENGTH = 36  # MLflow's column takes no more
+METRICS_PER_CALL = 1000  # MLflow's limit for one batch
+
+# What Kaggle's test.csv has. Open is a double since it may be empty there, and JSON has no empty integer.
+SIGNATURE = ModelSignature(
+    inputs=Schema(
+        [
+            ColSpec(DataType.long, "Store"),
+            ColSpec(DataType.string, "Date"),
+            ColSpec(DataType.double, "Open", required=False),
+            ColSpec(DataType.long, "Promo"),
+            ColSpec(DataType.string, "StateHoliday"),
+            ColSpec(DataType.long, "SchoolHoliday"),
+        ]
+    ),
+    outputs=Schema([ColSpec(DataType.double, "prediction")]),
+)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A table that a run used, by its own digest (MLflow's hashes a sample only)."""
+
+    name: str
+    context: str
+    frame: "pd.DataFrame"
+    digest: str
+    source: str
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """All that the run behind a version shows in the MLflow UI."""
+
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    curves: Sequence[tuple[str, int, float]]
+    candidates: "pd.DataFrame"
+    tags: Mapping[str, str]
+    datasets: Sequence[Dataset]
+    files: Sequence[Path]
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The bundle that is to be registered, with what MLflow stores beside it."""
+
+    bundle: Path
+    digest: str
+    input_example: "pd.DataFrame"
+    requirements: Sequence[str]
+
+
+class Registry:
+    """One model's corner of an MLflow server. Every failure comes out as Unavailable or StateConflict."""
+
+    def __init__(self, addresses: Addresses, model: str, timeout: float) -> None:
+        self.model = model
+        os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "2"
+        os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(max(1, int(timeout / 3)))
+        os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
+        os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
+        # `mlflow run` hands its run down to every stage; their parameters would collide in it.
+        self._parent = os.environ.pop("MLFLOW_RUN_ID", None)
+        logging.getLogger("mlflow").setLevel(logging.WARNING)
+        mlflow.set_tracking_uri(addresses.tracking_uri)
+        self._client = mlflow.MlflowClient()
+
+    def find_or_create(self, contents: Contents, record: RunRecord) -> tuple[int, str]:
+        """The version that holds this bundle and its run, registered now if nobody has before.
+
+        Safe to repeat after a crash or a lost reply: an unfinished run of the same bundle is thrown away, and of
+        several versions with the same digest the first one counts and the younger ones go.
+        """
+        with _translated():
+            version = self._version_of(contents.digest) or self._create(contents, record)
+            return int(version.version), str(version.run_id)
+
+    def move(self, version: int, stage: str) -> None:
+        """One transition that archives whoever stands in that stage, in MLflow's one transaction."""
+        with _translated(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # stages are deprecated, and what the reviewers' UI shows
+            self._client.transition_model_version_stage(self.model, str(version), stage, archive_existing_versions=True)
+
+    def download(self, version: int, folder: Path) -> "Download":
+        """The artifacts of a version in a folder of their own; nothing in them is executed."""
+        with _translated():
+            uri = f"models:/{self.model}/{version}"
+            path = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder)))
+        return _opened(path)
+
+    def log_verdict(
+        self, run_id: str, metrics: Mapping[str, float], tags: Mapping[str, str], files: Sequence[Path]
+    ) -> None:
+        """Add a verdict to the run behind a version."""
+        with _translated():
+            for name, value in metrics.items():
+                self._client.log_metric(run_id, name, value)
+            for name, text in tags.items():
+                self._client.set_tag(run_id, name, text)
+            for file in files:
+                self._client.log_artifact(run_id, str(file), "verdict")
+
+    def tag_version(self, version: int, tags: Mapping[str, str], description: str) -> None:
+        """What a reviewer reads on the version's page."""
+        with _translated():
+            self._client.update_model_version(self.model, str(version), description)
+            for name, text in tags.items():
+                self._client.set_model_version_tag(self.model, str(version), name, text)
+
+    def _version_of(self, digest: str) -> ModelVersion | None:
+        found = self._client.search_model_versions(f"name = '{self.model}' and tag.`{BUNDLE_TAG}` = '{digest}'")
+        versions = sorted(found, key=lambda version: int(version.version))
+        for twin in versions[1:]:  # a reply was lost, and MLflow's client asked again
+            self._client.delete_model_version(self.model, str(twin.version))
+        return versions[0] if versions else None
+
+    def _create(self, contents: Contents, record: RunRecord) -> ModelVersion:
+        experiment = self._experiment()
+        model_uri = self._logged_before(experiment, contents.digest) or self._log(experiment, contents, record)
+        self._name_model()
+        self._client.create_model_version(
+            self.model, model_uri, self._run_of(model_uri), {BUNDLE_TAG: contents.digest}, model_id=_model_id(model_uri)
+        )
+        created = self._version_of(contents.digest)
+        if created is None:
+            raise Unavailable(f"MLflow does not show the version of {self.model} that it created", hint="run it again")
+        return created
+
+    def _experiment(self) -> str:
+        found = self._client.get_experiment_by_name(self.model)
+        return str(found.experiment_id if found else self._client.create_experiment(self.model))
+
+    def _name_model(self) -> None:
+        try:
+            self._client.create_registered_model(self.model)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+
+    def _run_of(self, model_uri: str) -> str:
+        return str(self._client.get_logged_model(_model_id(model_uri)).source_run_id)
+
+    def _logged_before(self, experiment: str, digest: str) -> str | None:
+        """The model that a killed registration left behind whole; what it left unfinished is thrown away."""
+        whole = None
+        for run in self._client.search_runs([experiment], f"tags.`{BUNDLE_TAG}` = '{digest}'", ViewType.ACTIVE_ONLY):
+            logged = run.outputs.model_outputs if run.outputs else []
+            if run.info.status == RunStatus.to_string(RunStatus.FINISHED) and logged:
+                whole = f"models:/{logged[0].model_id}"
+            else:
+                self._client.delete_run(run.info.run_id)
+        return whole
+
+    def _log(self, experiment: str, contents: Contents, record: RunRecord) -> str:
+        tags = {BUNDLE_TAG: contents.digest, **record.tags}
+        if self._parent:
+            tags[MLFLOW_PARENT_RUN_ID] = self._parent
+        with mlflow.start_run(experiment_id=experiment, run_name=f"bundle {contents.digest[:12]}", tags=tags) as run:
+            self._log_record(run, record)
+            return str(_log_model(contents).model_uri)
+
+    def _log_record(self, run: Run, record: RunRecord) -> None:
+        run_id = run.info.run_id
+        now = int(run.info.start_time)
+        params = [Param(name, text) for name, text in record.params.items()]
+        metrics = [Metric(name, value, now, 0) for name, value in record.metrics.items()]
+        curves = [Metric(name, value, now, step) for name, step, value in record.curves]
+        self._client.log_batch(run_id, metrics=metrics, params=params)
+        for start in range(0, len(curves), METRICS_PER_CALL):
+            self._client.log_batch(run_id, metrics=curves[start : start + METRICS_PER_CALL])
+        with _quiet():
+            for dataset in record.datasets:
+                mlflow.log_input(_as_mlflow(dataset), context=dataset.context, tags={"sha256": dataset.digest})
+        self._client.log_table(run_id, record.candidates, "candidates.json")
+        for file in record.files:
+            self._client.log_artifact(run_id, str(file))
+
+
+def _model_id(model_uri: str) -> str:
+    return model_uri.removeprefix("models:/")
+
+
+@dataclass(frozen=True)
+class Download:
+    """A version's artifacts on the local disk."""
+
+    bundle: Path
+    has_signature: bool
+
+
+def _opened(path: Path) -> Download:
+    try:
+        model = Model.load(str(path))
+        relative = model.flavors["python_function"]["artifacts"]["bundle"]["path"]
+    except (OSError, KeyError, TypeError, MlflowException) as error:
+        raise IntegrityBroken("the registered version holds no bundle", where=f"MLmodel: {error}") from error
+    if not (path / relative).resolve().is_relative_to(path.resolve()):
+        raise IntegrityBroken(
+            "the registered version's bundle lies outside its artifacts", where=f"MLmodel: {relative}"
+        )
+    signature = model.signature
+    return Download(path / relative, bool(signature and signature.inputs and signature.outputs))
+
+
+def _log_model(contents: Contents) -> Any:
+    with _quiet():
+        return mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(MODEL_FILE),
+            artifacts={"bundle": str(contents.bundle)},
+            model_config={"bundle_digest": contents.digest},
+            signature=SIGNATURE,
+            input_example=contents.input_example,
+            pip_requirements=list(contents.requirements),
+        )
+
+
+def _as_mlflow(dataset: Dataset) -> Any:
+    digest = dataset.digest[:DATASET_DIGEST_LENGTH]
+    return from_pandas(dataset.frame, source=dataset.source, name=dataset.name, digest=digest)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """MLflow's hints on integer columns and on models from code are settled by SIGNATURE."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        warnings.simplefilter("ignore", FutureWarning)
+        yield
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except MlflowException as error:
+        raise _as_ours(error) from error
+
+
+NOT_LET_IN = {"PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"}
+SAID_NO = {"INVALID_PARAMETER_VALUE", "INVALID_STATE", "BAD_REQUEST", "RESOURCE_CONFLICT", "RESOURCE_DOES_NOT_EXIST"}
+
+
+def _as_ours(error: MlflowException) -> Exception:
+    code = error.error_code if isinstance(error.error_code, str) else ErrorCode.Name(error.error_code)
+    if code in NOT_LET_IN:
+        return Unavailable(
+            "the MLflow server does not let us in: not authorised", hint="check MLFLOW_TRACKING_USERNAME"
+        )
+    says = str(error).splitlines()[0]
+    if code in SAID_NO:
+        return StateConflict(f"MLflow refuses: {says}", hint="see: lockgate status")
+    return Unavailable("the MLflow server does not answer", where=says[:300], hint="start it with: lockgate up")

@@ -1,0 +1,141 @@
+"""`lockgate up` and `lockgate down`: a real Postgres and a real MLflow server in the folder `.lockgate`."""
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lockgate import addresses, embedded_postgres, mlflow_server, processes, unprivileged
+from lockgate.addresses import Addresses
+from lockgate.errors import StateConflict
+
+Tell = Callable[[str], None]
+START_SECONDS = 120.0
+STOP_SECONDS = 20.0
+
+
+def up(folder: Path, *, port: int | None = None, timeout: float = START_SECONDS, tell: Tell) -> Addresses:
+    """Start what does not run yet, migrate schema lockgate, and return the addresses. Doing it twice changes nothing.
+
+    `port` is the MLflow server's; without one it is 5000 or the next that is free. `tell` receives lines of progress.
+    Raises StateConflict for a taken port or a stack on another one, Unavailable if something does not start in time.
+    """
+    home = folder.resolve() / addresses.STATE_FILE.parent
+    deadline = time.monotonic() + timeout
+    _make_private(home)
+    with _alone(home, deadline):
+        return _up(home, port, deadline, tell)
+
+
+def down(folder: Path, *, timeout: float = STOP_SECONDS, tell: Tell) -> bool:
+    """Stop exactly what `up` started in this folder and keep its data; whether anything ran."""
+    home = folder.resolve() / addresses.STATE_FILE.parent
+    stopped = False
+    if home.exists():
+        with _alone(home, time.monotonic() + timeout):
+            stopped = _down(home, timeout)
+    tell(f"stopped; the data stays in {home}" if stopped else "nothing is running here")
+    return stopped
+
+
+def _up(home: Path, port: int | None, deadline: float, tell: Tell) -> Addresses:
+    ran_before = embedded_postgres.running(home) is not None
+    try:
+        if not ran_before:
+            tell(f"starting Postgres{unprivileged.remark()}")
+            embedded_postgres.start(home, deadline)
+        serving = _serving_port(home)
+        if serving is not None and port not in (None, serving):
+            raise StateConflict(
+                f"the stack runs on port {serving}", where=str(home), hint="stop it first: lockgate down"
+            )
+        if serving is None:
+            serving = _start_mlflow(home, port, deadline, tell)
+        elif ran_before:
+            tell("already running")
+        return _finish(home, serving, deadline)
+    except BaseException:
+        if not ran_before:
+            _down(home, STOP_SECONDS)
+        raise
+
+
+def _down(home: Path, patience: float) -> bool:
+    served = mlflow_server.stop(home, patience)
+    ran = embedded_postgres.stop(home, patience)
+    if (state := _read_state(home)) is not None:
+        _write_state(home, state | {"running": False})
+    return served or ran
+
+
+def _start_mlflow(home: Path, named: int | None, deadline: float, tell: Tell) -> int:
+    """The port of a new server. A port that somebody takes while the server starts is given up for the next one."""
+    mlflow_server.stop(home, STOP_SECONDS)  # what a killed `up` or a crash left
+    backend = embedded_postgres.url(home, embedded_postgres.MLFLOW_ROLE)
+    while True:
+        port = mlflow_server.choose_port(named)
+        if named is None and port != mlflow_server.PREFERRED_PORT:
+            tell(f"port {mlflow_server.PREFERRED_PORT} is taken: MLflow goes to port {port}")
+        tell(f"starting MLflow at {mlflow_server.uri(port)}")
+        if mlflow_server.start(home, backend, port, deadline):
+            return port
+
+
+def _finish(home: Path, port: int, deadline: float) -> Addresses:
+    from lockgate.database import Database  # SQLAlchemy: not needed by `down`
+
+    found = Addresses(mlflow_server.uri(port), embedded_postgres.url(home, embedded_postgres.OWNER))
+    Database(found.database_url, timeout=max(1.0, deadline - time.monotonic())).migrate()
+    state = {"tracking_uri": found.tracking_uri, "database_url": found.database_url, "port": port, "running": True}
+    _write_state(home, state)
+    return found
+
+
+def _serving_port(home: Path) -> int | None:
+    port = (_read_state(home) or {}).get("port")
+    return port if isinstance(port, int) and mlflow_server.answers(home, port) else None
+
+
+def _read_state(home: Path) -> dict[str, object] | None:
+    try:
+        state = json.loads((home / "stack.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return state if isinstance(state, dict) else None
+
+
+def _write_state(home: Path, state: dict[str, object]) -> None:
+    """Whole or not at all: a reader never sees half of the file."""
+    draft = home / "stack.json.new"
+    draft.write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
+    draft.chmod(0o600)
+    draft.replace(home / "stack.json")
+
+
+def _make_private(home: Path) -> None:
+    for folder in (home, home / "logs", home / "artifacts"):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
+
+
+@contextmanager
+def _alone(home: Path, deadline: float) -> Iterator[None]:
+    """One `up` or `down` at a time in a folder. The lock goes with its process, however that ends."""
+    descriptor = os.open(home / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        if not processes.wait_until(lambda: _locked(descriptor), deadline):
+            raise StateConflict("another lockgate up or down is at work", where=str(home), hint="wait for it to end")
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

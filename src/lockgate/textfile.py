@@ -1,0 +1,129 @@
+"""The text of a file, whatever it calls itself: plain or gzip, any line ends, with or without a byte order mark.
+
+What is not UTF-8 text is refused with the byte where it stops being so; nothing is read past MAX_BYTES.
+"""
+
+import codecs
+import gzip
+import zlib
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from lockgate.errors import BadData, StorageFailed
+
+MAX_BYTES = 256 << 20  # after decompression; seven times Kaggle's train.csv
+CHUNK_BYTES = 1 << 20
+GZIP = b"\x1f\x8b"
+PARQUET = b"PAR1"
+GIT_LFS = b"version https://git-lfs.github.com/"
+UTF8_MARK = codecs.BOM_UTF8
+UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+# (first bytes, what it is, what to do)
+DISGUISES = (
+    (GIT_LFS, "a git-lfs pointer, not the file", "fetch the file itself: git lfs pull"),
+    (b"PK\x03\x04", "a zip archive", "unpack it first"),
+    (PARQUET, "a parquet file", "give a CSV here"),
+    (b"BZh", "compressed with bzip2", "unpack it, or compress it with gzip"),
+    (b"\xfd7zXZ", "compressed with xz", "unpack it, or compress it with gzip"),
+    (b"\x28\xb5\x2f\xfd", "compressed with zstd", "unpack it, or compress it with gzip"),
+    (GZIP, "compressed twice", "unpack it once"),
+    (b"%PDF", "a PDF", "give a CSV here"),
+    (b"{", "JSON", "give a CSV here"),
+    (b"<", "a web page", "a login page was saved instead of the file; download it again, signed in"),
+)
+
+
+def magic(path: Path, count: int = 4) -> bytes:
+    """The first bytes of a file. Raises BadData or StorageFailed if it can't be opened."""
+    with _opened(path) as file:
+        return file.read(count)
+
+
+def read(path: Path) -> bytes:
+    """The UTF-8 text of a file with '\\n' line ends and no byte order mark.
+
+    Raises BadData for what is no such text (with the byte offset, counted after decompression) or exceeds MAX_BYTES.
+    """
+    content = _content(path)
+    _refuse_disguises(content, path)
+    _refuse_other_encodings(content, path)
+    text = content.removeprefix(UTF8_MARK)
+    return text.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in text else text
+
+
+def line_of(content: bytes, offset: int) -> int:
+    """The line, from 1, that holds the byte at an offset."""
+    return content.count(b"\n", 0, offset) + 1
+
+
+def _content(path: Path) -> bytes:
+    compressed = magic(path, 2) == GZIP
+    with _opened(path) as raw:
+        file = cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if compressed else raw
+        try:
+            return _bounded(file, path)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise BadData(
+                f"the gzip file is broken: {error}", where=str(path), hint="it was cut or damaged; download it again"
+            ) from error
+
+
+def _bounded(file: BinaryIO, path: Path) -> bytes:
+    chunks, size = [], 0
+    while chunk := file.read(CHUNK_BYTES):
+        size += len(chunk)
+        if size > MAX_BYTES:
+            raise BadData(
+                f"exceeds max_bytes {MAX_BYTES:,} after decompression",
+                where=str(path),
+                hint="a table of this kind is far smaller; is it the right file?",
+            )
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _opened(path: Path) -> BinaryIO:
+    if path.is_dir():
+        raise BadData("is a folder, not a file", where=str(path), hint="name the file in it")
+    if path.exists() and not path.is_file():
+        raise BadData("is not a regular file", where=str(path), hint="write the data to a file first")
+    try:
+        return path.open("rb")
+    except FileNotFoundError as error:
+        raise BadData("there is no such file", where=str(path), hint="check the path") from error
+    except OSError as error:
+        raise StorageFailed(
+            f"cannot be read: {error.strerror}", where=str(path), hint="check its permissions"
+        ) from error
+
+
+def _refuse_disguises(content: bytes, path: Path) -> None:
+    start = content[:512].removeprefix(UTF8_MARK).lstrip()
+    for first_bytes, what, hint in DISGUISES:
+        if start.startswith(first_bytes):
+            raise BadData(f"not a CSV: it is {what}", where=str(path), hint=hint)
+
+
+def _refuse_other_encodings(content: bytes, path: Path) -> None:
+    if content.startswith(UTF16_MARKS):
+        raise BadData("the text is UTF-16, from byte 0 on", where=str(path), hint="save it as UTF-8")
+    if (nul := content.find(b"\0")) >= 0:
+        guess = "UTF-16" if content.count(b"\0", 0, 4096) > min(len(content), 4096) // 4 else "binary or damaged"
+        where = f"{path}, line {line_of(content, nul)}"
+        raise BadData(f"NUL at byte {nul}: the file looks {guess}", where=where, hint="save it as UTF-8 text")
+    if not content.isascii() and (offset := _first_undecodable(content)) is not None:
+        what = f"byte {offset} (0x{content[offset]:02x}) is not UTF-8"
+        where = f"{path}, line {line_of(content, offset)}"
+        raise BadData(what, where=where, hint="it looks like Latin-1 or Windows-1252; save it as UTF-8")
+
+
+def _first_undecodable(content: bytes) -> int | None:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    for start in range(0, len(content), CHUNK_BYTES):
+        pending = len(decoder.getstate()[0])
+        try:
+            decoder.decode(content[start : start + CHUNK_BYTES], final=start + CHUNK_BYTES >= len(content))
+        except UnicodeDecodeError as error:
+            return start - pending + error.start
+    return None

@@ -1,0 +1,44 @@
+"""How far a long command is: a bar with time left on a terminal, plain lines elsewhere; always on stderr."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def watch(title: str) -> Iterator[Callable[[str, int, int], None]]:
+    """A callback (what comes next, steps done, steps in all) to be told of progress."""
+    if sys.stderr.isatty():
+        with _bar(title) as callback:
+            yield callback
+    else:
+        yield _lines(title)
+
+
+@contextmanager
+def _bar(title: str) -> Iterator[Callable[[str, int, int], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(title, total=None)
+        yield lambda name, done, total: progress.update(
+            task, description=f"{title}: {name}", completed=done, total=total, refresh=True
+        )
+
+
+def _lines(title: str) -> Callable[[str, int, int], None]:
+    started = time.monotonic()
+
+    def tell(name: str, done: int, total: int) -> None:
+        sys.stderr.write(f"{title}: {done}/{total} {name} ({time.monotonic() - started:.0f} s)\n")
+
+    return tell

@@ -1,0 +1,76 @@
+"""Real services for every test that asks for them: one stack a session, one fresh database a test."""
+
+import itertools
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lockgate import addresses, embedded_postgres
+from lockgate import stack as lockgate_stack
+from lockgate.addresses import Addresses
+
+if TYPE_CHECKING:
+    from lockgate.database import Database
+
+TEMPLATE = "migrated"
+SECONDS = 60
+counter = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The `.lockgate` of a stack that runs until the session ends, in a folder with a space in its path."""
+    folder = tmp_path_factory.mktemp("a clone")
+    try:
+        lockgate_stack.up(folder, tell=lambda _: None)
+        make_template(folder / ".lockgate")
+        yield folder / ".lockgate"
+    finally:
+        lockgate_stack.down(folder, tell=lambda _: None)
+
+
+@pytest.fixture(scope="session")
+def stack(home: Path) -> Addresses:
+    """A real MLflow server and its database, shared by the session: a test takes model names that no other test has."""
+    return addresses.read_state(home / "stack.json")
+
+
+@pytest.fixture
+def database_url(home: Path) -> Iterator[str]:
+    """A database of this test alone, with MLflow's tables and schema lockgate, without a server on it."""
+    name = f"test_{next(counter)}"
+    run_psql(home, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    yield embedded_postgres.url(home, embedded_postgres.OWNER, name)
+    run_psql(home, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def database(database_url: str) -> "Database":
+    """The adapter on this test's own database."""
+    from lockgate.database import Database
+
+    return Database(database_url)
+
+
+@pytest.fixture
+def psql(home: Path) -> Callable[..., str]:
+    """Runs SQL as the owner, in database `postgres` or the one that is named, and gives what it prints."""
+    return lambda script, name="postgres": run_psql(home, script, name)
+
+
+def run_psql(home: Path, script: str, name: str = "postgres") -> str:
+    return embedded_postgres.psql(home, script, name, time.monotonic() + SECONDS)
+
+
+def make_template(home: Path) -> None:
+    """Copy the stack's database while nothing but migrations is in it; Postgres itself copies only unused databases."""
+    run_psql(home, f"CREATE DATABASE {TEMPLATE}")
+    words = ["--host", str(embedded_postgres.socket_folder(home)), "--username", embedded_postgres.OWNER]
+    command = [embedded_postgres.binary("pg_dump"), *words, embedded_postgres.DATABASE]
+    run_psql(
+        home, subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=True).stdout, TEMPLATE
+    )

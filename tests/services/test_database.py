@@ -1,0 +1,240 @@
+"""The database adapter on a real Postgres: migrations, time limits, one lock a model, and a text for each failure."""
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from lockgate import embedded_postgres
+from lockgate.database import Database, migrations
+from lockgate.errors import BadConfiguration, LockgateError, StateConflict, Unavailable
+
+Psql = Callable[..., str]
+
+
+def name_of(database_url: str) -> str:
+    return database_url.split("@/")[1].split("?")[0]
+
+
+def refusal_of(database: Database, statement: str = "SELECT 1") -> LockgateError:
+    with pytest.raises(LockgateError) as refusal, database.transaction() as connection:
+        connection.execute(text(statement))
+    return refusal.value
+
+
+def refused(action: Callable[[], object]) -> LockgateError:
+    with pytest.raises(LockgateError) as refusal:
+        action()
+    return refusal.value
+
+
+# --- migrations ------------------------------------------------------------------------------------------------------
+
+
+def test_migrations_are_numbered_without_gaps() -> None:
+    assert [migration.number for migration in migrations()] == list(range(1, len(migrations()) + 1))
+
+
+def test_migrating_again_runs_nothing(database: Database) -> None:
+    assert database.migrate() == []
+
+
+def test_migrations_that_race_run_once(database: Database, psql: Psql, database_url: str) -> None:
+    psql("DROP SCHEMA lockgate CASCADE", name_of(database_url))
+    with ThreadPoolExecutor(4) as pool:
+        ran = list(pool.map(lambda _: Database(database_url).migrate(), range(4)))
+    assert sorted(map(len, ran)) == [0, 0, 0, len(migrations())]
+
+
+def test_a_migration_that_fails_leaves_nothing_behind(database: Database, psql: Psql, database_url: str) -> None:
+    psql("DROP SCHEMA lockgate CASCADE; ALTER TABLE model_versions DROP COLUMN current_stage", name_of(database_url))
+    with pytest.raises(LockgateError):
+        database.migrate()
+    assert psql("SELECT count(*) FROM pg_namespace WHERE nspname = 'lockgate'", name_of(database_url)).strip() == "0"
+
+
+def test_a_newer_schema_is_refused_by_this_code(database: Database, psql: Psql, database_url: str) -> None:
+    psql("INSERT INTO lockgate.migrations VALUES (9000, 'from_the_future', now())", name_of(database_url))
+    for refusal in (refusal_of(database), refused(database.migrate)):
+        assert (refusal.exit_code, refusal.hint) == (5, "update lockgate")
+        assert "newer (9000)" in str(refusal)
+
+
+@pytest.mark.parametrize("script", ["DROP SCHEMA lockgate CASCADE", "DELETE FROM lockgate.migrations WHERE number > 1"])
+def test_an_absent_or_older_schema_is_made_with_lockgate_up(
+    database: Database, psql: Psql, database_url: str, script: str
+) -> None:
+    psql(script, name_of(database_url))
+    refusal = refusal_of(database)
+    assert isinstance(refusal, StateConflict)
+    assert "lockgate up" in refusal.hint
+
+
+def test_a_database_without_mlflow_is_not_migrated(home: Path) -> None:
+    with pytest.raises(StateConflict, match="no tables of MLflow"):
+        Database(embedded_postgres.url(home, "lockgate", "postgres")).migrate()
+
+
+# --- failures --------------------------------------------------------------------------------------------------------
+
+
+def test_a_database_that_is_down_is_unavailable_with_its_address_but_no_password() -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = taken.getsockname()[1]
+    refusal = refusal_of(Database(f"postgresql+psycopg2://ann:s3cret@127.0.0.1:{port}/lockgate"))
+    assert str(refusal) == f"no database listens there (postgresql+psycopg2://ann:***@127.0.0.1:{port}/lockgate)"
+    assert (refusal.exit_code, refusal.hint) == (6, "start it: lockgate up")
+
+
+def test_a_socket_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
+    assert "no database listens there" in str(refusal_of(Database(embedded_postgres.url(tmp_path, "lockgate"))))
+
+
+def test_a_server_that_accepts_and_never_answers_is_given_up_in_time() -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as black_hole:
+        started = time.monotonic()
+        refusal = refusal_of(
+            Database(f"postgresql+psycopg2://ann@127.0.0.1:{black_hole.getsockname()[1]}/x", timeout=2)
+        )
+    assert isinstance(refusal, Unavailable)
+    assert "did not answer within 2 s" in str(refusal)
+    assert time.monotonic() - started < 4
+
+
+@pytest.fixture
+def locked_out(home: Path, psql: Psql) -> Iterator[str]:
+    """A user who needs a password, in a cluster that trusts all the others."""
+    access = embedded_postgres.data_folder(home) / "pg_hba.conf"
+    before = access.read_text()
+    access.write_text("local all locked_out scram-sha-256\n" + before)
+    psql("CREATE ROLE locked_out LOGIN PASSWORD 'right'; SELECT pg_reload_conf()")
+    time.sleep(0.2)
+    yield "locked_out"
+    access.write_text(before)
+    psql("DROP ROLE locked_out; SELECT pg_reload_conf()")
+
+
+def test_a_wrong_or_missing_password_has_its_own_text(home: Path, locked_out: str) -> None:
+    url = embedded_postgres.url(home, f"{locked_out}:wr0ng")
+    refusal = refusal_of(Database(url))
+    assert "refuses the user or the password" in str(refusal)
+    assert "wr0ng" not in str(refusal)
+    assert "asks for a password" in str(refusal_of(Database(embedded_postgres.url(home, locked_out))))
+
+
+def test_a_missing_database_and_a_missing_user_have_their_own_texts(home: Path) -> None:
+    assert "the server has no such database" in str(refusal_of(Database(embedded_postgres.url(home, "lockgate", "no"))))
+    assert "the database has no such user" in str(refusal_of(Database(embedded_postgres.url(home, "nobody_here"))))
+
+
+def test_a_read_only_database_is_recognised(database: Database, psql: Psql, database_url: str) -> None:
+    psql(f"ALTER DATABASE {name_of(database_url)} SET default_transaction_read_only = on")
+    refusal = refusal_of(database, "DELETE FROM lockgate.intents")
+    assert (refusal.exit_code, refusal.message) == (6, "the database is read-only")
+
+
+def test_too_many_connections_are_recognised(database: Database, home: Path, psql: Psql, database_url: str) -> None:
+    psql("CREATE ROLE crowded LOGIN CONNECTION LIMIT 0")
+    refusal = refusal_of(Database(embedded_postgres.url(home, "crowded", name_of(database_url))))
+    psql("DROP ROLE crowded")
+    assert (refusal.exit_code, refusal.message) == (6, "the database has too many connections")
+
+
+def test_mlflows_own_user_may_not_touch_our_schema(home: Path, database: Database, database_url: str) -> None:
+    refusal = refusal_of(Database(embedded_postgres.url(home, "mlflow", name_of(database_url))))
+    assert "lacks a privilege" in str(refusal)
+
+
+def test_a_slow_statement_is_given_up_in_time(database_url: str) -> None:
+    refusal = refusal_of(Database(database_url, timeout=0.5), "SELECT pg_sleep(30)")
+    assert (refusal.exit_code, refusal.message) == (6, "the database did not answer within 0.5 s")
+
+
+def test_a_server_that_falls_silent_is_hung_up_on(database_url: str) -> None:
+    """A stopped backend never reaches its own time limit."""
+    stopped: list[int] = []
+    started = time.monotonic()
+    try:
+        with pytest.raises(Unavailable), Database(database_url, timeout=0.5).transaction() as connection:
+            stopped.append(connection.scalar(text("SELECT pg_backend_pid()")) or 0)
+            os.kill(stopped[0], signal.SIGSTOP)
+            connection.execute(text("SELECT 1"))
+        assert time.monotonic() - started < 5
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+
+
+def test_a_backend_that_is_killed_is_unavailable(database: Database, psql: Psql) -> None:
+    with pytest.raises(Unavailable) as refusal, database.transaction() as connection:
+        psql(f"SELECT pg_terminate_backend({connection.scalar(text('SELECT pg_backend_pid()'))}, 5000)")
+        connection.execute(text("SELECT 1"))
+    assert refusal.value.exit_code == 6
+
+
+def test_a_url_that_cannot_be_read_is_bad_configuration() -> None:
+    with pytest.raises(BadConfiguration):
+        Database("postgresql+nosuchdriver://db/x")
+
+
+def test_an_exception_in_the_block_rolls_back(database: Database) -> None:
+    with pytest.raises(ZeroDivisionError), database.transaction() as connection:
+        connection.execute(text("CREATE TABLE lockgate.half (n int)"))
+        _ = 1 / 0
+    with database.transaction() as connection:
+        assert connection.scalar(text("SELECT to_regclass('lockgate.half')")) is None
+
+
+# --- the lock of a model ---------------------------------------------------------------------------------------------
+
+
+def test_the_waiter_learns_who_holds_the_lock_and_for_how_long(database: Database, database_url: str) -> None:
+    with database.lock("m", wait=1):
+        with pytest.raises(StateConflict) as refusal, Database(database_url).lock("m", wait=0.2):
+            raise AssertionError("two holders")
+        assert f"m is locked by lockgate pid {os.getpid()} on {socket.gethostname()}"[:60] in str(refusal.value)
+        assert ", for 0 s" in str(refusal.value)
+
+
+def test_locks_of_two_models_do_not_meet(database: Database, database_url: str) -> None:
+    with database.lock("m", wait=1), Database(database_url).lock("n", wait=1):
+        pass
+
+
+def test_a_lock_is_free_again_after_its_block_and_after_a_failure_in_it(database: Database) -> None:
+    with pytest.raises(ZeroDivisionError), database.lock("m", wait=1):
+        _ = 1 / 0
+    with database.lock("m", wait=0.2):
+        pass
+
+
+def test_a_lock_may_be_held_longer_than_any_time_limit(database_url: str) -> None:
+    with Database(database_url, timeout=0.5).lock("m", wait=0.5):
+        time.sleep(2)
+
+
+def test_the_lock_lets_one_in_at_a_time(database_url: str) -> None:
+    inside, most = 0, 0
+    guard = threading.Lock()
+
+    def enter(_: int) -> None:
+        nonlocal inside, most
+        with Database(database_url).lock("m", wait=10):
+            with guard:
+                inside += 1
+                most = max(most, inside)
+            time.sleep(0.02)
+            with guard:
+                inside -= 1
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(enter, range(6)))
+    assert most == 1

@@ -1,0 +1,344 @@
+"""What schema lockgate remembers, and what its triggers on MLflow's tables write by themselves."""
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import text
+
+from lockgate import records
+from lockgate.addresses import Addresses
+from lockgate.database import Database
+from lockgate.errors import LockgateError, StateConflict
+from lockgate.records import Digests, Intent, LedgerRow, Registration, Verdict
+
+A, B, C, D = ("a" * 64, "b" * 64, "c" * 64, "d" * 64)
+FIRST = Registration("m", 1, A, "run-1", {"git_commit": "abc", "seed": 7})
+VERDICT = Verdict(
+    model="m",
+    version=1,
+    digests=Digests(A, B, C, None),
+    outcome="passed",
+    checks=[{"name": "limit", "outcome": "passed", "says": "0.09 < 0.10"}],
+    metrics={"rmspe": 0.09},
+    code_commit="abc",
+    actor="ann",
+)
+
+
+def put_versions(database: Database, count: int, model: str = "m", workspace: str = "default") -> None:
+    """Rows as MLflow's server writes them on registration: every version starts in stage None."""
+    with database.transaction() as connection:
+        connection.execute(
+            text("INSERT INTO registered_models (workspace, name) VALUES (:workspace, :model)"),
+            {"workspace": workspace, "model": model},
+        )
+        for version in range(1, count + 1):
+            connection.execute(
+                text(
+                    "INSERT INTO model_versions (workspace, name, version, creation_time, current_stage, run_id)"
+                    " VALUES (:workspace, :model, :version, 1700000000500, 'None', 'run-' || :version)"
+                ),
+                {"workspace": workspace, "model": model, "version": version},
+            )
+
+
+def move(database: Database, *moves: tuple[int, str]) -> None:
+    """Stage changes in one transaction, as one call of MLflow makes them."""
+    with database.transaction() as connection:
+        for version, stage in moves:
+            connection.execute(
+                text("UPDATE model_versions SET current_stage = :stage WHERE name = 'm' AND version = :version"),
+                {"stage": stage, "version": version},
+            )
+
+
+def told(database: Database) -> list[tuple[int, str, str, str, str, str]]:
+    """The ledger without its numbers, digests and times."""
+    return [
+        (row.version, row.from_stage, row.to_stage, row.command, row.actor, row.reason)
+        for row in records.ledger(database, "m")
+    ]
+
+
+def aliases(database: Database) -> dict[str, int]:
+    with database.transaction() as connection:
+        return {row.alias: row.version for row in connection.execute(text("SELECT * FROM registered_model_aliases"))}
+
+
+# --- versions --------------------------------------------------------------------------------------------------------
+
+
+def test_recording_a_version_twice_changes_nothing(database: Database) -> None:
+    first = records.record_version(database, FIRST)
+    assert records.record_version(database, replace(FIRST, run_id="run-9", lineage={})) == first
+    assert (first.lineage, first.run_id) == (FIRST.lineage, "run-1")
+
+
+@pytest.mark.parametrize("other", [replace(FIRST, version=2), replace(FIRST, bundle_digest=B)])
+def test_a_version_is_bound_to_one_bundle_and_a_bundle_to_one_version(database: Database, other: Registration) -> None:
+    records.record_version(database, FIRST)
+    with pytest.raises(StateConflict, match="contradicts version 1 with bundle aaaaaaaaaaaa"):
+        records.record_version(database, other)
+
+
+def test_the_same_bundle_may_belong_to_two_models(database: Database) -> None:
+    records.record_version(database, FIRST)
+    records.record_version(database, replace(FIRST, model="n"))
+    assert records.version_of_digest(database, "n", A) != records.version_of_digest(database, "m", A)
+
+
+def test_a_version_is_found_by_its_digest_and_by_its_number(database: Database) -> None:
+    known = records.record_version(database, FIRST)
+    assert records.version_of_digest(database, "m", A) == known
+    assert records.recorded_version(database, "m", 1) == known
+    assert records.version_of_digest(database, "m", B) is None
+    assert records.recorded_version(database, "m", 2) is None
+
+
+def test_registrations_that_race_give_one_version(database: Database) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        found = set(pool.map(lambda _: records.record_version(database, FIRST).registered_at, range(8)))
+    assert len(found) == 1
+
+
+def test_stages_are_mlflows_own_with_the_bundle_where_one_is_known(database: Database) -> None:
+    put_versions(database, 3)
+    records.record_version(database, FIRST)
+    move(database, (1, "Production"), (2, "Deleted_Internal"))
+    moment = datetime(2023, 11, 14, 22, 13, 20, 500000, UTC)
+    assert records.stages(database, "m") == [
+        records.VersionRow(1, "Production", A, "run-1", moment),
+        records.VersionRow(3, "None", None, "run-3", moment),
+    ]
+
+
+# --- verdicts --------------------------------------------------------------------------------------------------------
+
+
+def test_a_verdict_is_found_by_exactly_what_it_looked_at(database: Database) -> None:
+    records.record_version(database, FIRST)
+    stored = records.record_verdict(database, VERDICT)
+    assert records.find_verdict(database, "m", VERDICT.digests) == stored
+    for other in (
+        Digests(D, B, C, None),
+        Digests(A, D, C, None),
+        Digests(A, B, D, None),
+        Digests(A, B, C, D),
+    ):
+        assert records.find_verdict(database, "m", other) is None
+
+
+def test_the_newest_verdict_counts(database: Database) -> None:
+    records.record_version(database, FIRST)
+    records.record_verdict(database, VERDICT)
+    newest = records.record_verdict(database, replace(VERDICT, outcome="refused", digests=Digests(A, B, D, A)))
+    assert records.latest_verdict(database, "m", 1) == newest
+    assert records.latest_verdict(database, "m", 2) is None
+
+
+def test_metrics_that_are_no_numbers_survive(database: Database) -> None:
+    records.record_version(database, FIRST)
+    odd = replace(VERDICT, outcome="inconclusive", metrics={"rmspe": math.nan, "bias": -math.inf})
+    stored = records.record_verdict(database, odd)
+    assert math.isnan(stored.metrics["rmspe"])
+    assert stored.metrics["bias"] == -math.inf
+
+
+def test_a_verdict_on_other_bytes_than_the_registered_ones_is_refused(database: Database) -> None:
+    records.record_version(database, FIRST)
+    with pytest.raises(StateConflict, match="no version 1 with bundle bbbb"):
+        records.record_verdict(database, replace(VERDICT, digests=Digests(B, B, C, None)))
+
+
+@pytest.mark.parametrize("wrong", [replace(VERDICT, outcome="fine"), replace(VERDICT, checks=[])])
+def test_a_verdict_of_another_kind_or_passed_without_checks_is_refused(database: Database, wrong: Verdict) -> None:
+    records.record_version(database, FIRST)
+    with pytest.raises(LockgateError, match="check constraint"):
+        records.record_verdict(database, wrong)
+
+
+# --- the ledger, written by the trigger ------------------------------------------------------------------------------
+
+
+def test_an_intent_gives_its_move_actor_reason_and_evidence(database: Database) -> None:
+    put_versions(database, 1)
+    records.record_version(database, FIRST)
+    verdict = records.record_verdict(database, VERDICT)
+    intent = Intent("m", 1, "None", "Staging", "ann", "good", "validate", {"verdict_id": verdict.id})
+    number = records.open_intent(database, intent)
+    move(database, (1, "Staging"))
+    [row] = records.ledger(database, "m")
+    assert row == LedgerRow(
+        row.id, "m", 1, "None", "Staging", "validate", "ann", "good", "lockgate", number, A, verdict.id, row.at
+    )
+
+
+def test_an_intent_is_consumed_once(database: Database) -> None:
+    put_versions(database, 1)
+    records.open_intent(database, Intent("m", 1, "None", "Staging", "ann", "good", "validate"))
+    for stage in ("Staging", "None", "Staging"):
+        move(database, (1, stage))
+    assert [row[3:5] for row in told(database)] == [("validate", "ann"), *[("out of band", "lockgate")] * 2]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Intent("n", 1, "None", "Staging", "ann", "r", "validate"),
+        Intent("m", 2, "None", "Staging", "ann", "r", "validate"),
+        Intent("m", 1, "Archived", "Staging", "ann", "r", "validate"),
+        Intent("m", 1, "None", "Production", "ann", "r", "promote"),
+    ],
+)
+def test_an_intent_for_another_move_is_not_taken(database: Database, other: Intent) -> None:
+    put_versions(database, 1)
+    records.open_intent(database, other)
+    move(database, (1, "Staging"))
+    assert told(database) == [(1, "None", "Staging", "out of band", "lockgate", "out of band")]
+
+
+def test_an_old_or_withdrawn_intent_is_not_taken(database: Database) -> None:
+    put_versions(database, 1)
+    withdrawn = records.open_intent(database, Intent("m", 1, "None", "Staging", "ann", "withdrawn", "validate"))
+    records.open_intent(database, Intent("m", 1, "None", "Staging", "ann", "died", "validate"))
+    records.withdraw_intent(database, withdrawn)
+    with database.transaction() as connection:
+        connection.execute(text("UPDATE lockgate.intents SET created_at = created_at - interval '11 minutes'"))
+    move(database, (1, "Staging"))
+    assert told(database)[0][3] == "out of band"
+
+
+def test_the_displaced_version_names_the_one_that_displaced_it(database: Database) -> None:
+    put_versions(database, 2)
+    move(database, (1, "Production"))
+    records.open_intent(database, Intent("m", 2, "None", "Production", "bob", "better", "promote"))
+    move(database, (1, "Archived"), (2, "Production"))
+    assert told(database)[1:] == [
+        (1, "Production", "Archived", "promote", "bob", "displaced by version 2: better"),
+        (2, "None", "Production", "promote", "bob", "better"),
+    ]
+
+
+def test_a_swap_in_the_other_order_is_told_alike(database: Database) -> None:
+    """A rollback to a lower number: MLflow writes rows in the order of their numbers."""
+    put_versions(database, 2)
+    move(database, (2, "Production"))
+    records.open_intent(database, Intent("m", 1, "None", "Production", "bob", "bad week", "rollback"))
+    move(database, (1, "Production"), (2, "Archived"))
+    assert told(database)[1:] == [
+        (1, "None", "Production", "rollback", "bob", "bad week"),
+        (2, "Production", "Archived", "rollback", "bob", "displaced by version 1: bad week"),
+    ]
+
+
+def test_a_version_archived_by_itself_is_not_displaced_by_an_older_neighbour(database: Database) -> None:
+    put_versions(database, 2)
+    move(database, (1, "Staging"))
+    move(database, (2, "Staging"))
+    move(database, (1, "Archived"))
+    assert told(database)[-1] == (1, "Staging", "Archived", "out of band", "lockgate", "out of band")
+
+
+def test_a_stage_that_is_set_again_leaves_no_row(database: Database) -> None:
+    put_versions(database, 1)
+    for _ in range(2):
+        move(database, (1, "Production"))
+    assert len(told(database)) == 1
+
+
+def test_a_move_that_is_rolled_back_leaves_neither_row_nor_alias_and_keeps_its_intent(database: Database) -> None:
+    put_versions(database, 1)
+    records.open_intent(database, Intent("m", 1, "None", "Production", "ann", "r", "promote"))
+    with pytest.raises(ZeroDivisionError), database.transaction() as connection:
+        connection.execute(text("UPDATE model_versions SET current_stage = 'Production'"))
+        connection.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
+        _ = 1 / 0
+    assert (told(database), aliases(database)) == ([], {})
+    move(database, (1, "Production"))
+    assert told(database)[0][4] == "ann"
+
+
+def test_the_ledger_can_be_read_as_of_a_moment(database: Database) -> None:
+    put_versions(database, 1)
+    move(database, (1, "Staging"))
+    move(database, (1, "Production"))
+    first, second = records.ledger(database, "m")
+    assert records.ledger(database, "m", at=first.at) == [first]
+    assert records.ledger(database, "m", at=first.at - timedelta(microseconds=1)) == []
+    assert records.ledger(database, "m", at=second.at) == [first, second]
+
+
+def test_moves_that_race_are_each_told_once(database: Database) -> None:
+    put_versions(database, 8)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda version: move(database, (version, "Staging")), range(1, 9)))
+    assert sorted(row[0] for row in told(database)) == list(range(1, 9))
+    assert aliases(database) == {"staging": 8}
+
+
+def test_another_workspace_is_not_looked_at(database: Database) -> None:
+    put_versions(database, 1, workspace="other")
+    move(database, (1, "Production"))
+    assert (told(database), aliases(database)) == ([], {})
+
+
+# --- the mirrored aliases --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("moves", "mirrored"),
+    [
+        ([(1, "Staging")], {"staging": 1}),
+        ([(1, "Production"), (2, "Staging")], {"production": 1, "staging": 2}),
+        ([(1, "Staging"), (2, "Staging")], {"staging": 2}),
+        ([(1, "Archived")], {}),
+    ],
+)
+def test_aliases_mirror_the_stages(database: Database, moves: list[tuple[int, str]], mirrored: dict[str, int]) -> None:
+    put_versions(database, 2)
+    move(database, *moves)
+    assert aliases(database) == mirrored
+
+
+def test_an_emptied_stage_loses_its_alias_and_other_aliases_stay(database: Database) -> None:
+    put_versions(database, 2)
+    move(database, (1, "Production"))
+    with database.transaction() as connection:
+        connection.execute(text("INSERT INTO registered_model_aliases (name, alias, version) VALUES ('m', 'mine', 1)"))
+    move(database, (1, "Deleted_Internal"))
+    assert aliases(database) == {"mine": 1}
+
+
+# --- through the real MLflow server ----------------------------------------------------------------------------------
+
+
+def test_moves_through_mlflow_are_told_and_mirrored_whoever_makes_them(stack: Addresses) -> None:
+    """What the triggers rest on: MLflow archives and promotes in one transaction, and deletes by a stage of its own."""
+    from mlflow import MlflowClient
+
+    client, model = MlflowClient(stack.tracking_uri), "moved-through-mlflow"
+    client.create_registered_model(model)
+    for version in (1, 2):
+        client.create_model_version(model, f"mlflow-artifacts:/{version}/model")
+    database = Database(stack.database_url)
+    records.open_intent(database, Intent(model, 2, "None", "Production", "bob", "better", "promote"))
+    for version in ("1", "2", "1"):
+        with pytest.warns(FutureWarning, match="transition_model_version_stage"):
+            client.transition_model_version_stage(model, version, "Production", archive_existing_versions=True)
+    assert client.get_registered_model(model).aliases == {"production": "1"}
+    client.delete_model_version(model, "1")
+    assert client.get_registered_model(model).aliases == {}
+    assert [
+        (row.version, row.to_stage, row.actor, row.reason, row.db_user) for row in records.ledger(database, model)
+    ] == [
+        (1, "Production", "mlflow", "out of band", "mlflow"),
+        (1, "Archived", "bob", "displaced by version 2: better", "mlflow"),
+        (2, "Production", "bob", "better", "mlflow"),
+        (2, "Archived", "mlflow", "displaced by version 1: out of band", "mlflow"),
+        (1, "Production", "mlflow", "out of band", "mlflow"),
+        (1, "Deleted_Internal", "mlflow", "out of band", "mlflow"),
+    ]
+    assert [row.version for row in records.stages(database, model)] == [2]
