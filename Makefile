@@ -52,6 +52,7 @@ lock:  ## renew requirements.lock from requirements.in
 	"$(PYTHON)" -m venv .lockgate/lock-venv
 	.lockgate/lock-venv/bin/pip install --quiet uv
 	.lockgate/lock-venv/bin/uv pip compile --universal --fork-strategy fewest --generate-hashes --no-annotate --no-header --python-version 3.11 requirements.in -o requirements.lock
+	sha256=$$(sha256sum requirements.lock | cut -d " " -f 1) && sed -i.old "s/sha256: [0-9a-f]*/sha256: $$sha256/" conda.yaml && rm conda.yaml.old
 
 clean: ## stop the servers and remove all that was made here, the registry too
 	-@lockgate down

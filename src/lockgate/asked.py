@@ -1,5 +1,6 @@
-"""Raw rows that somebody wants forecast: read, checked, and turned into arrays. What cannot be forecast honestly is refused."""
+"""Raw rows that somebody wants forecast: read, checked, turned into arrays; refused where no forecast is honest."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -17,6 +18,7 @@ REQUIRED = ("Store", "Date", "Promo", "StateHoliday", "SchoolHoliday")
 NO_DAY = np.iinfo(np.int64).min
 SHOWN = 5
 WEEKDAY_COLUMN = "DayOfWeek"
+ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,9 @@ class Asked:
 def read(rows: pd.DataFrame, limits: Limits) -> Asked:
     """Check raw rows and turn them into arrays, in their order; `rows` is not changed.
 
-    Columns Store, Date (ISO text, date or datetime), Promo, StateHoliday, SchoolHoliday, and Open (a missing value or column
-    means open); a DayOfWeek must agree with the date; other columns are ignored. Raises BadData that names the first bad rows.
+    Columns Store, Date (ISO text, date or datetime), Promo, StateHoliday, SchoolHoliday, and Open (a missing value or
+    column means open); a DayOfWeek, if there is one, must agree with the date; other columns are ignored. Raises
+    BadData that names the first bad rows.
     """
     asked, problems = _read(rows, limits)
     first = list(problems)
@@ -74,7 +77,7 @@ def read(rows: pd.DataFrame, limits: Limits) -> Asked:
 
 
 def problems(rows: pd.DataFrame, limits: Limits) -> list[RowProblem]:
-    """Everything that is wrong with raw rows, by row; empty if they can be forecast. Raises BadData for a missing column."""
+    """All that is wrong with raw rows, by row; empty if they can be forecast. Raises BadData for a missing column."""
     return sorted(_read(rows, limits)[1], key=lambda problem: problem.row)
 
 
@@ -96,7 +99,7 @@ def _read(rows: pd.DataFrame, limits: Limits) -> tuple[Asked, Iterator[RowProble
         ("SchoolHoliday", ~_is_flag(school), "SchoolHoliday is 0 or 1"),
     ]
     if WEEKDAY_COLUMN in rows:
-        wrong = _numbers(rows[WEEKDAY_COLUMN]) != calendar.weekdays(day) + 1
+        wrong = (_numbers(rows[WEEKDAY_COLUMN]) != calendar.weekdays(day) + 1) & rows[WEEKDAY_COLUMN].notna().to_numpy()
         failures.append((WEEKDAY_COLUMN, wrong & (day != NO_DAY), "DayOfWeek fits the date; Monday is 1"))
     if any(bad.any() for _, bad, _ in failures):
         return _nothing(), _describe(rows, failures)
@@ -138,17 +141,17 @@ def _numbers(column: "pd.Series[float]") -> NDArray[np.float64]:
     kind = getattr(column.dtype, "kind", "O")
     if kind not in "iufb" or not isinstance(column.dtype, np.dtype):
         column = pd.to_numeric(column, errors="coerce")
-    return column.to_numpy(dtype=np.float64, na_value=np.nan)
+    return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
 
 
 def _is_flag(values: NDArray[np.float64]) -> NDArray[np.bool_]:
-    return (values == 0) | (values == 1)
+    return np.asarray((values == 0) | (values == 1))
 
 
 def _places(stores: NDArray[np.float64], ids: NDArray[np.int32]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
     """Which stores are known, and each one's place in `ids`."""
     place = np.minimum(np.searchsorted(ids, stores), len(ids) - 1)
-    return ids[place] == stores, place
+    return np.asarray(ids[place] == stores), place
 
 
 def _holidays(column: "pd.Series[str]") -> NDArray[np.int8]:
@@ -168,7 +171,7 @@ def _days(column: "pd.Series[str]") -> NDArray[np.int64]:
         return _whole_days(column.to_numpy())
     values = column.to_numpy(dtype=object)
     try:
-        if all(type(value) is str and len(value) == 10 and value[4] == value[7] == "-" for value in values):
+        if all(type(value) is str and ISO_DATE.fullmatch(value) for value in values):
             return calendar.day_numbers(values.astype("datetime64[D]"))
     except ValueError:
         pass
@@ -182,7 +185,7 @@ def _whole_days(times: NDArray[np.datetime64]) -> NDArray[np.int64]:
 
 def _day(value: object) -> int:
     try:
-        if isinstance(value, str) and len(value) == 10:
+        if isinstance(value, str) and ISO_DATE.fullmatch(value):
             return date.fromisoformat(value).toordinal() - date(1970, 1, 1).toordinal()
         if isinstance(value, pd.Timestamp) and value.tzinfo is None:
             return int(_whole_days(np.array([value.to_datetime64()]))[0])

@@ -1,4 +1,4 @@
-"""The forecast that needs no model: what the store usually sells on such a day. The bar that every candidate must clear."""
+"""The forecast that needs no model: what the store usually sells on such a day. Every candidate must beat it."""
 
 import pandas as pd
 

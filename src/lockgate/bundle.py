@@ -1,7 +1,8 @@
-"""A forecaster on disk: each library's own file, arrays, JSON, and a manifest with the SHA-256 of each. No pickle anywhere.
+"""A forecaster on disk: each library's own file, arrays, JSON, and a manifest with the SHA-256 of each. No pickle.
 
-The digest of a bundle is the SHA-256 of its manifest. Loading reads each file once into memory, compares, and only then hands
-those very bytes to a library: a damaged LightGBM file would end the process, a flipped bit would change forecasts in silence.
+The digest of a bundle is the SHA-256 of its manifest. Loading reads each file once into memory, compares, and only then
+hands those very bytes to a library: a damaged LightGBM file would end the process, a flipped bit would change forecasts
+in silence.
 """
 
 import io
@@ -9,7 +10,7 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from lockgate.features import FEATURES
 from lockgate.forecaster import SERVED_HORIZONS, Forecaster, Member
 from lockgate.known import Traits
 from lockgate.members import cat, lgbm, xgb
+from lockgate.members.task import Booster
 from lockgate.panel import HOLIDAY_LETTERS
 from lockgate.profiles import Profile
 from lockgate.ridge import Ridge
@@ -33,7 +35,11 @@ MANIFEST = "manifest.json"
 DESCRIPTION = "forecaster.json"
 ARRAYS = "arrays.npz"
 BOOSTER_FILES = {"lightgbm": "lightgbm.txt", "xgboost": "xgboost.ubj", "catboost": "catboost.cbm"}
-RESTORE = {"lightgbm": lgbm.restore, "xgboost": xgb.restore, "catboost": cat.restore}
+RESTORE: dict[str, Callable[[bytes], Booster]] = {
+    "lightgbm": lgbm.restore,
+    "xgboost": xgb.restore,
+    "catboost": cat.restore,
+}
 NAMES = {DESCRIPTION, ARRAYS, *BOOSTER_FILES.values()}
 LARGEST_MANIFEST = 1 << 16
 PROBE_ROWS = 48
@@ -66,8 +72,8 @@ def digest(folder: Path) -> str:
 def load(folder: Path, expected_digest: str) -> Forecaster:
     """Open the bundle that has this digest.
 
-    Raises IntegrityBroken, before any library sees a byte, if the manifest is another one or if a file is missing, extra,
-    linked, hidden or changed; and if the forecaster no longer gives the forecasts that it gave when it was made.
+    Raises IntegrityBroken, before any library sees a byte, if the manifest is another one or if a file is missing,
+    extra, linked, hidden or changed; and if the forecaster no longer gives the forecasts of the day it was made.
     """
     contents = verified(folder, expected_digest)
     try:
@@ -92,9 +98,17 @@ def verified(folder: Path, expected_digest: str) -> dict[str, bytes]:
             where=str(folder / MANIFEST),
             hint=REBUILD,
         )
-    listed: dict[str, dict[str, Any]] = json.loads(manifest)["files"]
+    listed = _listed(manifest, folder)
     _check_listing(folder, set(listed))
     return {name: _verified_file(folder / name, entry) for name, entry in listed.items()}
+
+
+def _listed(manifest: bytes, folder: Path) -> dict[str, dict[str, Any]]:
+    try:
+        entries: dict[str, dict[str, Any]] = json.loads(manifest)["files"]
+        return {name: {"bytes": int(entry["bytes"]), "sha256": entry["sha256"]} for name, entry in entries.items()}
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise IntegrityBroken("the manifest cannot be read", where=str(folder / MANIFEST), hint=REBUILD) from error
 
 
 def _check_listing(folder: Path, listed: set[str]) -> None:
@@ -102,9 +116,7 @@ def _check_listing(folder: Path, listed: set[str]) -> None:
     if listed != NAMES:
         raise IntegrityBroken("the manifest lists other files than a bundle has", where=str(folder), hint=REBUILD)
     for name in sorted(present - listed):
-        raise IntegrityBroken(
-            f"{ascii(name)} does not belong in the bundle", where=str(folder), hint="remove nothing; " + REBUILD
-        )
+        raise IntegrityBroken(f"{name!a} does not belong in the bundle", where=str(folder), hint=REBUILD)
     for name in sorted(listed - present):
         raise IntegrityBroken(f"{name} is missing", where=str(folder), hint=REBUILD)
 
@@ -172,7 +184,7 @@ def _arrays(forecaster: Forecaster) -> dict[str, NDArray[Any]]:
 
 def _packed(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)  # type: ignore[arg-type]  # numpy dates each entry 1980-01-01
+    np.savez(buffer, allow_pickle=False, **arrays)  # numpy dates each entry 1980-01-01
     return buffer.getvalue()
 
 

@@ -1,7 +1,7 @@
 """The German calendar, computed from the date alone, so that a row needs no neighbours to know what day it is.
 
-Days are whole numbers since 1970-01-01. Public holidays are those of any federal state; which of them a store keeps is learned
-from its history (see `panel.observance`).
+Days are whole numbers since 1970-01-01. Public holidays are those of any federal state; which of them a store keeps is
+learned from its history (see `panel.observance`).
 """
 
 from dataclasses import dataclass

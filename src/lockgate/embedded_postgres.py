@@ -28,6 +28,8 @@ ACCOUNT = (
 )
 SOCKET_NAME = ".s.PGSQL.5432"
 LONGEST_SOCKET_PATH = 103  # bytes; 107 on Linux, 103 on macOS
+READ_SECONDS = 5.0
+LAST_BACKEND_SECONDS = 5.0  # a backend whose server was killed ends by itself
 
 # MLflow gets a role of its own: it owns its tables in public and may not touch the schema lockgate.
 ROLES_AND_DATABASE = f"""
@@ -64,8 +66,18 @@ def socket_folder(home: Path) -> Path:
 
 def running(home: Path) -> psutil.Process | None:
     """The Postgres that works on this data folder; a pid file alone is not believed."""
-    process = _process_of_pid_file(home)
-    return process if process is not None and _works_on(process, data_folder(home)) else None
+    named = _named_in_pid_file(home)
+    return named if named and processes.is_alive(named) and _works_on(named, data_folder(home)) else None
+
+
+def answers(home: Path) -> bool:
+    """Whether the Postgres of this folder runs and answers a query."""
+    if running(home) is None:
+        return False
+    try:
+        return psql(home, "SELECT 1", "postgres", time.monotonic() + READ_SECONDS) == "1\n"
+    except Unavailable:
+        return False
 
 
 def start(home: Path, deadline: float) -> None:
@@ -76,17 +88,26 @@ def start(home: Path, deadline: float) -> None:
     _make_socket_folder(socket_folder(home))
     if not data_folder(home).exists():
         _make_cluster(home, deadline)
+    processes.wait_until(lambda: answers(home) or running(home) is None, deadline)  # it may be starting or ending
     if running(home) is None:
-        _forget_recycled_pid(home)
-        process = processes.launch(unprivileged.command(_server_command(home)), log_file(home), _environment())
-        processes.wait_until(lambda: _is_ready(home) or not processes.is_alive(process), deadline)
-    if not _is_ready(home):
-        raise Unavailable(
-            f"Postgres does not start:\n{processes.last_lines(log_file(home))}",
-            where=str(log_file(home)),
-            hint="read the log; lockgate down stops what is left",
-        )
+        _forget_stale_pid(home)
+        _launch(home, deadline)
     psql(home, ROLES_AND_DATABASE, "postgres", deadline)
+
+
+def _launch(home: Path, deadline: float) -> None:
+    process = processes.launch(unprivileged.command(_server_command(home)), log_file(home), _environment())
+    try:
+        processes.wait_until(lambda: _is_ready(home) or not processes.is_alive(process), deadline)
+        if not _is_ready(home):
+            raise Unavailable(
+                f"Postgres does not start:\n{processes.last_lines(log_file(home))}",
+                where=str(log_file(home)),
+                hint="read the log, then run lockgate up again",
+            )
+    except BaseException:
+        processes.end([process], signal.SIGINT, LAST_BACKEND_SECONDS)
+        raise
 
 
 def stop(home: Path, patience: float) -> bool:
@@ -103,12 +124,11 @@ def psql(home: Path, script: str, database: str, deadline: float) -> str:
     return _run([*command, "-U", OWNER, "-d", database], deadline, script)
 
 
-def _process_of_pid_file(home: Path) -> psutil.Process | None:
+def _named_in_pid_file(home: Path) -> psutil.Process | None:
     try:
-        process = psutil.Process(int((data_folder(home) / "postmaster.pid").read_text().split("\n", 1)[0]))
+        return psutil.Process(int((data_folder(home) / "postmaster.pid").read_text().split("\n", 1)[0]))
     except (OSError, ValueError, psutil.Error):
         return None
-    return process if processes.is_alive(process) else None
 
 
 def _works_on(process: psutil.Process, data: Path) -> bool:
@@ -121,14 +141,21 @@ def _works_on(process: psutil.Process, data: Path) -> bool:
         return False
 
 
-def _forget_recycled_pid(home: Path) -> None:
-    """After a crash the pid file may name a process that is none of ours; Postgres would not start because of it.
+def _forget_stale_pid(home: Path) -> None:
+    """After a crash the pid files may name a stranger or a zombie, and Postgres would not start because of that.
 
-    Every other old pid file is left to Postgres, which knows best whether the data are still in use.
+    Every other old pid file is left to Postgres, which knows best whether its data are still in use.
     """
-    stranger = _process_of_pid_file(home)
-    if stranger is not None and not stranger.name().startswith("postgres"):
-        (data_folder(home) / "postmaster.pid").unlink()
+    named = _named_in_pid_file(home)
+    if named is None or (processes.is_alive(named) and named.name().startswith("postgres")):
+        return
+    if processes.wait_until(lambda: not _is_worked_on(data_folder(home)), time.monotonic() + LAST_BACKEND_SECONDS):
+        for stale in (data_folder(home) / "postmaster.pid", socket_folder(home) / f"{SOCKET_NAME}.lock"):
+            stale.unlink(missing_ok=True)
+
+
+def _is_worked_on(data: Path) -> bool:
+    return any(_works_on(process, data) for process in psutil.process_iter())
 
 
 def _is_ready(home: Path) -> bool:

@@ -1,4 +1,4 @@
-"""How much each member counts in the blend: weights that are never negative, sum to 1, and are drawn towards equal shares."""
+"""How much each member counts in the blend: weights that are never negative, sum to 1, and lean to equal shares."""
 
 from itertools import combinations
 
@@ -18,9 +18,9 @@ def blend(forecasts: Floats, weights: Floats) -> Floats:
 def fit_weights(ratios: Floats, shrinkage: float) -> Floats:
     """Weights with the least mean((ratios @ w - 1)^2) + shrinkage * mean(own errors) * sum((w - 1/members)^2).
 
-    `ratios` is forecast / actual, (rows, members), so that the first term is RMSPE squared. The second term is what keeps
-    members that differ by chance only near equal shares: a shrinkage of 0 trusts the rows, a large one trusts none. Exact: with
-    few members every subset that may be non-zero is solved.
+    `ratios` is forecast / actual, (rows, members), so that the first term is RMSPE squared. The second term is what
+    keeps members that differ by chance only near equal shares: a shrinkage of 0 trusts the rows, a large one trusts
+    none. Exact: with few members every subset that may be non-zero is solved.
     """
     members = ratios.shape[1]
     errors = ratios - 1.0

@@ -1,4 +1,4 @@
-"""The columns that the boosters see, from (profile, traits, rows): one function for training blocks and for the forecast.
+"""The columns that the boosters see, from (profile, traits, rows): the same code for training and for the forecast.
 
 A row's features depend on the row and on the past up to the profile's origin, never on the rows beside it.
 """

@@ -1,4 +1,4 @@
-"""The fitted thing: raw rows in, sales out. It carries all that it needs: store table, profile of the past, members, weights."""
+"""The fitted thing: raw rows in, sales out. It carries store table, profile of the past, members and weights."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lockgate import calendar
+from lockgate import calendar, tables
 from lockgate.panel import Panel
 
-MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 LONG_AGO = -100_000  # a day number for "always so"
 NEVER = 100_000
 
@@ -42,7 +41,7 @@ class Known:
 
     def take(self, which: NDArray[np.int64] | NDArray[np.bool_]) -> "Known":
         """Some of the rows, by place or by flag."""
-        return Known(*(column[which] for column in (self.store, self.day, self.promo, self.school, self.holiday)))
+        return Known(self.store[which], self.day[which], self.promo[which], self.school[which], self.holiday[which])
 
 
 def traits(stores: pd.DataFrame) -> Traits:
@@ -74,7 +73,8 @@ def cells(history: Panel) -> Known:
 
 def promo2_active(traits: Traits, rows: Known, month: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Whether a Promo2 round of the row's store started in the row's month."""
-    return (traits.promo2_months[rows.store, month - 1] == 1) & (rows.day >= traits.promo2_since[rows.store])
+    starts = traits.promo2_months[rows.store, month - 1] == 1
+    return np.asarray(starts & (rows.day >= traits.promo2_since[rows.store]))
 
 
 def _letter_codes(letters: "pd.Series[str]") -> NDArray[np.int8]:
@@ -96,5 +96,5 @@ def _promo2_since(table: pd.DataFrame) -> NDArray[np.int64]:
 
 
 def _month_flags(interval: str) -> list[int]:
-    starts = {name.strip()[:3] for name in interval.split(",")}  # "Sept" is September
-    return [int(month in starts) for month in MONTHS]
+    starts = tables.promo_months(interval)
+    return [int(month in starts) for month in range(1, 13)]

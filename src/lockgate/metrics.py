@@ -1,4 +1,4 @@
-"""How far forecasts are from what was sold. Each score is over the rows with sales above zero, and NaN when there is none."""
+"""How far forecasts are from what was sold. Each score is over the rows with sales above zero; NaN if there is none."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -7,7 +7,7 @@ Floats = NDArray[np.float64]
 
 
 def rmspe(actual: ArrayLike, forecast: ArrayLike) -> float:
-    """Root mean square percentage error as a share: sqrt(mean(((actual - forecast) / actual)^2)). Source: Kaggle's rule."""
+    """Root mean square percentage error as a share: sqrt(mean(((actual - forecast) / actual)^2)), as in Kaggle."""
     sold, predicted = _scored(actual, forecast)
     return float(np.sqrt(np.mean(((sold - predicted) / sold) ** 2))) if sold.size else float("nan")
 

@@ -1,4 +1,4 @@
-"""The history as a grid of stores x days, so that everything after it is array work. Also what is learned of each store's calendar."""
+"""The history as a grid of stores x days, so that everything after it is array work; and the holidays a store keeps."""
 
 from dataclasses import dataclass, replace
 
@@ -28,7 +28,7 @@ class Panel:
     @property
     def last(self) -> int:
         """Day number of the last column."""
-        return self.first + self.log_sales.shape[1] - 1
+        return self.first + int(self.log_sales.shape[1]) - 1
 
     def between(self, first: int, last: int) -> "Panel":
         """The columns of the days first..last, both included and both inside."""
@@ -45,7 +45,7 @@ class Panel:
 
 
 def panel(rows: pd.DataFrame, store_ids: NDArray[np.int32]) -> Panel:
-    """Lay the rows (Store, Date, Sales, Open, Promo, StateHoliday, SchoolHoliday) out over `store_ids` (sorted) and their days."""
+    """Lay out rows (as in tables.Tables.rows) over `store_ids`, sorted, and all days from their first to their last."""
     days = calendar.day_numbers(rows["Date"].to_numpy())
     first, width = int(days.min()), int(days.max() - days.min()) + 1
     cells = np.searchsorted(store_ids, rows["Store"].to_numpy()) * width + (days - first)

@@ -2,9 +2,11 @@
 
 import logging
 import os
+import shutil
+import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -101,14 +103,13 @@ class Registry:
         Safe to repeat after a crash or a lost reply: an unfinished run of the same bundle is thrown away, and of
         several versions with the same digest the first one counts and the younger ones go.
         """
-        with _translated():
+        with _translated(), _quiet():
             version = self._version_of(contents.digest) or self._create(contents, record)
             return int(version.version), str(version.run_id)
 
     def move(self, version: int, stage: str) -> None:
         """One transition that archives whoever stands in that stage, in MLflow's one transaction."""
-        with _translated(), warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # stages are deprecated, and what the reviewers' UI shows
+        with _translated(), _quiet():  # stages are deprecated, and what the reviewers' UI shows
             self._client.transition_model_version_stage(self.model, str(version), stage, archive_existing_versions=True)
 
     def download(self, version: int, folder: Path) -> "Download":
@@ -119,14 +120,13 @@ class Registry:
         return _opened(path)
 
     def log_verdict(
-        self, run_id: str, metrics: Mapping[str, float], tags: Mapping[str, str], files: Sequence[Path]
+        self, run_id: str, metrics: Mapping[str, float], verdict: Mapping[str, Any], files: Sequence[Path]
     ) -> None:
-        """Add a verdict to the run behind a version."""
+        """Add a verdict to the run behind a version: its metrics, verdict.json and pictures."""
         with _translated():
             for name, value in metrics.items():
                 self._client.log_metric(run_id, name, value)
-            for name, text in tags.items():
-                self._client.set_tag(run_id, name, text)
+            self._client.log_dict(run_id, dict(verdict), "verdict/verdict.json")
             for file in files:
                 self._client.log_artifact(run_id, str(file), "verdict")
 
@@ -198,9 +198,8 @@ class Registry:
         self._client.log_batch(run_id, metrics=metrics, params=params)
         for start in range(0, len(curves), METRICS_PER_CALL):
             self._client.log_batch(run_id, metrics=curves[start : start + METRICS_PER_CALL])
-        with _quiet():
-            for dataset in record.datasets:
-                mlflow.log_input(_as_mlflow(dataset), context=dataset.context, tags={"sha256": dataset.digest})
+        for dataset in record.datasets:
+            mlflow.log_input(_as_mlflow(dataset), context=dataset.context, tags={"sha256": dataset.digest})
         self._client.log_table(run_id, record.candidates, "candidates.json")
         for file in record.files:
             self._client.log_artifact(run_id, str(file))
@@ -233,16 +232,20 @@ def _opened(path: Path) -> Download:
 
 
 def _log_model(contents: Contents) -> Any:
-    with _quiet():
-        return mlflow.pyfunc.log_model(
-            name="model",
-            python_model=str(MODEL_FILE),
-            artifacts={"bundle": str(contents.bundle)},
-            model_config={"bundle_digest": contents.digest},
-            signature=SIGNATURE,
-            input_example=contents.input_example,
-            pip_requirements=list(contents.requirements),
-        )
+    """Log the model from a passing folder: MLflow writes the paths that it is given into MLmodel, for all to read."""
+    with tempfile.TemporaryDirectory(prefix="lockgate-") as folder:
+        shutil.copytree(contents.bundle, Path(folder, "bundle"))
+        shutil.copy(MODEL_FILE, folder)
+        with chdir(folder):
+            return mlflow.pyfunc.log_model(
+                name="model",
+                python_model=MODEL_FILE.name,
+                artifacts={"bundle": "bundle"},
+                model_config={"bundle_digest": contents.digest},
+                signature=SIGNATURE,
+                input_example=contents.input_example,
+                pip_requirements=list(contents.requirements),
+            )
 
 
 def _as_mlflow(dataset: Dataset) -> Any:
@@ -252,10 +255,9 @@ def _as_mlflow(dataset: Dataset) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """MLflow's hints on integer columns and on models from code are settled by SIGNATURE."""
+    """Hush what MLflow warns of inside itself (its pandas calls, hints on integer columns): nobody here can act on it."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        warnings.simplefilter("ignore", FutureWarning)
+        warnings.simplefilter("ignore")
         yield
 
 

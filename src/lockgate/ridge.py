@@ -1,7 +1,7 @@
 """A ridge regression of log sales on the calendar, one for each store, drawn towards that of the whole chain.
 
-It is a member of the blend, a feature, and the offset from which the boosters start. All stores are solved at once from their
-normal equations, which add up over blocks of days: an origin costs no more than the days since the one before.
+It is a member of the blend, a feature, and the offset from which the boosters start. All stores are solved at once from
+their normal equations, which add up over blocks of days: an origin costs no more than the days since the one before.
 """
 
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ class Ridge:
 
 def observed_distance(distances: NDArray[np.int16], observed: Flags) -> NDArray[np.int64]:
     """Days to the nearest holiday that the row's store keeps, from (rows, holidays) each; FAR if none is near."""
-    return np.where(observed, np.minimum(distances, FAR), FAR).min(axis=1).astype(np.int64)
+    return np.asarray(np.where(observed, np.minimum(distances, FAR), FAR).min(axis=1), dtype=np.int64)
 
 
 def day_regressors(table: DayTable) -> Floats:
@@ -89,7 +89,7 @@ def regressors(rows: Known, table: DayTable, shared: Floats, context: tuple[Trai
 def fit(history: Panel, origins: Sequence[int], store_traits: Traits, observed: Sequence[Flags]) -> list[Ridge]:
     """One ridge for each origin (rising day numbers), each from the days up to its origin only.
 
-    `observed` holds what is known of the stores' holidays at each origin; a block of days is read with that of its own end.
+    `observed` holds what is known of the stores' holidays at each origin; a block of days is read with that of its end.
     """
     gram: Floats | float = 0.0
     moment: Floats | float = 0.0

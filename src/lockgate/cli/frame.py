@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from lockgate import __version__
 from lockgate.exits import Session, run
 from lockgate.params import PARAMS_FILE, Params, load_params
 
@@ -19,7 +20,7 @@ USAGE = 2
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="lockgate", message="lockgate %(version)s")
+@click.version_option(__version__, message="lockgate %(version)s")
 def lockgate() -> None:
     """Bring each new version of a model to Production one gate at a time."""
 

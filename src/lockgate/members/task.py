@@ -34,8 +34,8 @@ class Booster(Protocol):
 class Task:
     """Rows to learn from or to score on.
 
-    target "log": the output is added to the offset. target "ratio": it multiplies the offset's sales, and the weights make
-    squared error the squared percentage error itself.
+    target "log": the output is added to the offset. target "ratio": it multiplies the offset's sales, and the weights
+    make squared error the squared percentage error itself.
     """
 
     values: Features
@@ -64,7 +64,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Budget:
-    """How long a booster may learn: rounds at most, and rounds without progress on the rows to score (none: no early stop)."""
+    """How long a booster may learn: rounds at most, and rounds without progress on the rows to score, if any."""
 
     rounds: int
     patience: int

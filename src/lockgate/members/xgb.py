@@ -9,7 +9,6 @@ import xgboost
 from lockgate.members.task import Budget, Features, Fit, Floats, Task, shares
 from lockgate.params import XgboostParams
 
-
 MAX_BIN = 128
 
 
@@ -20,7 +19,7 @@ class XgboostBooster:
     model: xgboost.Booster
 
     def raw(self, values: Features, threads: int) -> Floats:
-        self.model.set_param("nthread", threads)  # not saved with the model; all cores would be slow for a single row
+        self.model.set_param({"nthread": threads})  # not saved with the model; all cores would be slow for a single row
         return np.asarray(self.model.inplace_predict(values, validate_features=False), dtype=np.float64)
 
     def dump(self) -> bytes:

@@ -1,0 +1,121 @@
+"""A bundle is one version, whatever happens on the way, and its run tells where it comes from."""
+
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from lockgate import records, registration
+from lockgate.errors import StateConflict, Unavailable
+
+
+@pytest.fixture
+def client(stack):
+    mlflow.set_tracking_uri(stack.tracking_uri)
+    return mlflow.MlflowClient()
+
+
+def versions(client, backend):
+    return client.search_model_versions(f"name = '{backend.model}'")
+
+
+def test_the_same_bundle_is_the_same_version_however_often_it_is_registered(backend, made, params, client):
+    receipts = {registration.register(backend, made(1), params) for _ in range(3)}
+    assert [(receipt.model, receipt.version) for receipt in receipts] == [(backend.model, 1)]
+    assert len(versions(client, backend)) == 1
+
+
+def test_another_bundle_is_another_version(backend, made, params):
+    assert [registration.register(backend, made(seed), params).version for seed in (1, 2, 1)] == [1, 2, 1]
+
+
+def test_the_run_shows_params_candidates_curves_data_and_lineage(backend, made, params, client):
+    receipt = registration.register(backend, made(1), params)
+    run = client.get_run(receipt.run_id)
+    assert run.data.params["gate.max_rmspe"] == str(params.gate.max_rmspe)
+    assert {f"inner_rmspe_{member}" for member in ("lightgbm", "xgboost", "catboost", "ridge", "blend")} <= set(
+        run.data.metrics
+    )
+    curve = next(name for name in run.data.metrics if name.startswith("curve.lightgbm."))
+    assert [metric.step for metric in client.get_metric_history(receipt.run_id, curve)][:3] == [1, 2, 3]
+    assert run.data.tags["lockgate.bundle_digest"] == receipt.bundle_digest
+    assert len(run.data.tags["rows_digest"]) == 64
+    inputs = {tag.value: given.dataset for given in run.inputs.dataset_inputs for tag in given.tags if tag.key == "sha256"}
+    assert inputs[run.data.tags["holdout_digest"]].name == "holdout"
+    assert inputs[run.data.tags["rows_digest"]].name == "rows"
+    files = {file.path for file in client.list_artifacts(receipt.run_id)}
+    assert {"card.json", "candidates.json", "learning_curves.png", "importances.png"} <= files
+
+
+def test_the_version_names_raw_columns_pins_its_requirements_and_holds_no_pickle(backend, made, params, client, tmp_path):
+    receipt = registration.register(backend, made(1), params)
+    folder = mlflow.artifacts.download_artifacts(f"models:/{backend.model}/{receipt.version}", dst_path=str(tmp_path))
+    model = mlflow.models.Model.load(folder)
+    assert model.signature.inputs.input_names() == ["Store", "Date", "Open", "Promo", "StateHoliday", "SchoolHoliday"]
+    assert model.flavors["python_function"]["artifacts"] == {"bundle": {"path": "artifacts/bundle", "uri": "bundle"}}
+    assert str(Path(__file__).parents[2]) not in (tmp_path / "MLmodel").read_text()
+    requirements = (tmp_path / "requirements.txt").read_text().split()
+    assert "mlflow==3.17.2" in requirements
+    assert all("==" in requirement for requirement in requirements)
+    assert [path for path in tmp_path.rglob("*") if path.suffix in (".pkl", ".pickle", ".joblib")] == []
+
+
+def test_a_registration_killed_after_mlflow_made_the_version_is_taken_up_again(backend, made, params, client):
+    """The version is in MLflow, but nobody came to record it in schema lockgate."""
+    killed = made(1)
+    contents = registration._contents(killed, "a" * 64)
+    record = registration._record(killed, params, registration._lineage(killed, params), _scores(killed))
+    first = backend.registry().find_or_create(contents, record)
+    assert backend.registry().find_or_create(contents, record) == first
+    assert len(versions(client, backend)) == 1
+
+
+def test_an_unfinished_run_of_a_killed_registration_is_thrown_away(backend, made, params, client):
+    digest = registration.bundle.digest(made(1).bundle)
+    experiment = client.create_experiment(backend.model)
+    orphan = client.create_run(experiment, tags={"lockgate.bundle_digest": digest})
+    receipt = registration.register(backend, made(1), params)
+    runs = client.search_runs([experiment])
+    assert [run.info.run_id for run in runs] == [receipt.run_id]
+    assert orphan.info.run_id != receipt.run_id
+
+
+def test_a_lost_reply_that_made_two_versions_leaves_the_first(backend, made, params, client):
+    receipt = registration.register(backend, made(1), params)
+    first = client.get_model_version(backend.model, "1")
+    client.create_model_version(
+        backend.model, first.source, first.run_id, first.tags, model_id=first.source.removeprefix("models:/")
+    )
+    assert len(versions(client, backend)) == 2
+    contents = registration._contents(made(1), receipt.bundle_digest)
+    record = registration._record(made(1), params, registration._lineage(made(1), params), _scores(made(1)))
+    assert backend.registry().find_or_create(contents, record) == (1, receipt.run_id)
+    assert [int(version.version) for version in versions(client, backend)] == [1]
+
+
+def test_the_run_that_mlflow_run_hands_down_becomes_the_parent(backend, made, params, client, monkeypatch):
+    experiment = client.create_experiment(f"{backend.model} as a project")
+    parent = client.create_run(experiment)
+    monkeypatch.setenv("MLFLOW_RUN_ID", parent.info.run_id)
+    receipt = registration.register(backend, made(1), params)
+    assert receipt.run_id != parent.info.run_id
+    assert client.get_run(receipt.run_id).data.tags["mlflow.parentRunId"] == parent.info.run_id
+
+
+def test_a_version_deleted_from_mlflow_is_not_made_again_in_silence(backend, made, params, client):
+    registration.register(backend, made(1), params)
+    client.delete_model_version(backend.model, "1")
+    with pytest.raises(StateConflict, match="version 1 .* was deleted from MLflow"):
+        registration.register(backend, made(1), params)
+
+
+def test_with_the_server_down_nothing_is_recorded(backend, made, params, unreachable):
+    with pytest.raises(Unavailable, match="does not answer"):
+        registration.register(unreachable(backend), made(1), params)
+    assert records.stages(backend.database, backend.model) == []
+
+
+def _scores(made):
+    import pandas as pd
+
+    return pd.read_csv(made.build / "scores.csv")

@@ -1,0 +1,135 @@
+"""The gate on registered versions: what it measures, what it moves, and what it leaves alone."""
+
+import shutil
+
+import mlflow
+import pytest
+
+from lockgate import promotion, records, registration, validation
+from lockgate.errors import IntegrityBroken
+from lockgate.gate import policy_digest
+from lockgate.lifecycle import Stage
+from lockgate.promotion import Order
+
+YES = Order("reviewed", dry_run=False, confirm=lambda move: None)
+
+
+@pytest.fixture
+def judged(backend, made, params):
+    """Registers and validates the build of a seed under a limit."""
+
+    def judge(seed=1, **limits):
+        receipt = registration.register(backend, made(seed), params)
+        return validation.validate(backend, receipt, made(seed), params.gate.model_copy(update=limits))
+
+    return judge
+
+
+def stages(backend):
+    return [row.stage for row in records.stages(backend.database, backend.model)]
+
+
+def test_a_passed_version_goes_to_staging_with_the_verdict_in_the_ledger(backend, judged):
+    verdict = judged()
+    assert (verdict.outcome, stages(backend)) == ("passed", ["Staging"])
+    entry = records.ledger(backend.database, backend.model)[-1]
+    assert (entry.command, entry.actor, entry.verdict_id) == ("validate", "anna", verdict.id)
+    assert (entry.bundle_digest, entry.reason) == (verdict.digests.bundle_digest, f"verdict {verdict.id} passed")
+
+
+def test_a_refused_version_stays_where_it_is(backend, judged):
+    verdict = judged(max_rmspe=0.001)
+    assert (verdict.outcome, stages(backend)) == ("refused", ["None"])
+    assert [check["name"] for check in verdict.checks if check["outcome"] != "passed"] == ["rmspe under the limit"]
+
+
+def test_too_few_rows_are_inconclusive_and_move_nothing(backend, judged):
+    assert (judged(min_scored_rows=10_000_000).outcome, stages(backend)) == ("inconclusive", ["None"])
+
+
+def test_the_same_case_is_not_judged_twice(backend, judged):
+    assert judged().id == judged().id
+
+
+def test_a_changed_limit_is_judged_anew_and_a_restored_one_is_said_again(backend, judged):
+    passed, refused, restored = judged(), judged(max_rmspe=0.001), judged()
+    assert [verdict.outcome for verdict in (passed, refused, restored)] == ["passed", "refused", "passed"]
+    assert records.latest_verdict(backend.database, backend.model, 1).id == restored.id > refused.id
+    assert restored.metrics == passed.metrics
+
+
+def test_a_better_candidate_takes_staging_from_the_one_that_waits_there(backend, judged):
+    judged(seed=1)
+    judged(seed=2, max_rmspe_over_serving=1.0)
+    assert stages(backend) == ["Archived", "Staging"]
+
+
+def test_the_version_in_production_is_judged_but_never_moved(backend, judged, params):
+    judged()
+    promotion.promote(backend, YES, 1, policy_digest(params.gate), None)
+    assert judged(max_rmspe=0.001).outcome == "refused"
+    assert judged().outcome == "passed"
+    assert stages(backend) == ["Production"]
+
+
+def test_the_candidate_is_held_against_the_version_in_production_on_the_same_rows(backend, judged, params):
+    judged(seed=1)
+    promotion.promote(backend, YES, 1, policy_digest(params.gate), None)
+    verdict = judged(seed=2, max_rmspe_over_serving=1.0)
+    says = {check["name"]: check["says"] for check in verdict.checks}["no worse than serving"]
+    assert f"of version 1 on {verdict_rows(verdict)} rows" in says
+    assert verdict.metrics["rmspe_serving"] > 0
+    assert verdict.digests.serving_digest == records.recorded_version(backend.database, backend.model, 1).bundle_digest
+
+
+def verdict_rows(verdict):
+    return {check["name"]: check["says"] for check in verdict.checks}["enough rows"].split()[0]
+
+
+def test_reviewers_see_the_verdict_in_mlflow(backend, judged, stack):
+    verdict = judged()
+    mlflow.set_tracking_uri(stack.tracking_uri)
+    client = mlflow.MlflowClient()
+    version = client.get_model_version(backend.model, "1")
+    assert version.tags["verdict"] == "passed"
+    assert version.description.startswith(f"Verdict {verdict.id} on version 1: **PASSED**")
+    run = client.get_run(version.run_id)
+    assert run.data.metrics["holdout.rmspe"] == pytest.approx(verdict.metrics["rmspe"])
+    shown = {file.path for file in client.list_artifacts(version.run_id, "verdict")}
+    assert shown == {"verdict/verdict.json", "verdict/holdout.png"}
+
+
+def test_a_changed_artifact_is_refused_before_it_is_loaded(backend, made, params, home):
+    receipt = registration.register(backend, made(1), params)
+    path = on_the_server(home, receipt)
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(IntegrityBroken, match="lightgbm.txt sha256 mismatch"):
+        validation.validate(backend, receipt, made(1), params.gate)
+    assert stages(backend) == ["None"]
+    assert records.latest_verdict(backend.database, backend.model) is None
+
+
+def test_an_artifact_folder_that_is_gone_is_refused(backend, made, params, home):
+    receipt = registration.register(backend, made(1), params)
+    path = on_the_server(home, receipt)
+    shutil.rmtree(path.parent)
+    with pytest.raises(IntegrityBroken):
+        validation.validate(backend, receipt, made(1), params.gate)
+    assert stages(backend) == ["None"]
+
+
+def on_the_server(home, receipt):
+    """Where the server keeps the LightGBM file of the receipt's version."""
+    source = mlflow.MlflowClient().get_model_version(receipt.model, str(receipt.version)).source
+    [path] = home.glob(f"artifacts/*/models/{source.removeprefix('models:/')}/**/lightgbm.txt")
+    return path
+
+
+def test_a_verdict_whose_move_was_killed_moves_on_the_next_run(backend, made, params, judged, stack):
+    """The verdict was recorded, the process died before the move to Staging."""
+    judged(min_scored_rows=10_000_000)
+    case_passed = judged()
+    client = mlflow.MlflowClient()
+    assert case_passed.outcome == "passed"
+    assert stages(backend) == [Stage.STAGING]
+    assert client.get_model_version(backend.model, "1").current_stage == "Staging"

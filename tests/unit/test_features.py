@@ -1,0 +1,124 @@
+"""Features know the past up to their origin, the row itself, and nothing else."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import small_chain
+
+from lockgate import features, known, panel, profiles
+
+HORIZON = 42
+RNG = np.random.default_rng(11)
+
+
+@pytest.fixture(scope="module")
+def traits():
+    return known.traits(small_chain.chain().stores)
+
+
+@pytest.fixture(scope="module")
+def history(traits):
+    return panel.panel(small_chain.parts().rows, traits.store_ids)
+
+
+def matrix(history, origin, traits):
+    rows = known.cells(history.between(origin + 1, origin + HORIZON))
+    profile = profiles.profiles(history, [origin], traits)[0]
+    return features.matrix(features.lens(profile, traits, HORIZON), rows)
+
+
+def test_leak_probe_no_feature_moves_when_all_sales_after_the_origin_are_noise(history, traits):
+    origin = history.last - HORIZON
+    future = slice(origin + 1 - history.first, None)
+    noisy = history.log_sales.copy()
+    noisy[:, future] = RNG.normal(20, 5, size=noisy[:, future].shape)
+    before, after = matrix(history, origin, traits), matrix(replace(history, log_sales=noisy), origin, traits)
+    assert np.array_equal(before.values, after.values, equal_nan=True)
+    assert np.array_equal(before.ridge, after.ridge)
+    assert np.array_equal(before.habit, after.habit)
+
+
+def test_leak_probe_a_profile_is_blind_to_plans_after_its_origin_too(history, traits):
+    origin = history.last - HORIZON
+    future = slice(origin + 1 - history.first, None)
+    changed = {name: getattr(history, name).copy() for name in ("promo", "school", "holiday")}
+    for grid in changed.values():
+        grid[:, future] = 1
+    before = profiles.profiles(history, [origin], traits)[0]
+    after = profiles.profiles(replace(history, **changed), [origin], traits)[0]
+    assert np.array_equal(before.ridge.coefficients, after.ridge.coefficients)
+    assert np.array_equal(before.habits, after.habits, equal_nan=True)
+    assert np.array_equal(before.observed, after.observed)
+
+
+def test_the_past_does_reach_the_features(history, traits):
+    """The probe's own control: noise on the last day before the origin is seen."""
+    origin = history.last - HORIZON
+    noisy = history.log_sales.copy()
+    noisy[:, origin - history.first] = 5.0
+    changed = matrix(replace(history, log_sales=noisy), origin, traits)
+    assert not np.array_equal(matrix(history, origin, traits).values, changed.values, equal_nan=True)
+
+
+def test_an_origin_gets_the_same_profile_alone_and_among_others(history, traits):
+    """Training blocks share the ridge's work; the forecast's profile stands alone. Both must say the same."""
+    origins = [history.last - 84, history.last - 42, history.last]
+    together = profiles.profiles(history, origins, traits)[-1]
+    alone = profiles.profiles(history, origins[-1:], traits)[0]
+    assert np.array_equal(together.habits, alone.habits, equal_nan=True)
+    x = np.ones((len(traits.store_ids), together.ridge.coefficients.shape[1]))
+    stores = np.arange(len(x))
+    assert together.ridge.predict(x, stores) == pytest.approx(alone.ridge.predict(x, stores), rel=1e-6)
+
+
+def test_every_named_feature_is_a_column_of_plain_numbers(history, traits):
+    found = matrix(history, history.last - HORIZON, traits)
+    assert found.values.shape == (len(traits.store_ids) * HORIZON, len(features.FEATURES))
+    assert found.values.dtype == np.float32
+    assert not np.isinf(found.values).any()
+    assert np.isfinite(found.ridge).all()
+    assert np.isfinite(found.habit).all()
+
+
+def test_customers_are_no_feature():
+    assert not [name for name in features.FEATURES if "customer" in name.lower()]
+
+
+def test_habits_are_means_and_quantiles_of_the_same_weekday_and_promo(history):
+    """Against the same sums made with pandas from the raw rows."""
+    rows = small_chain.parts().rows
+    recent = rows[(rows["Date"] > rows["Date"].max() - pd.Timedelta(days=364)) & (rows["Sales"] > 0)]
+    monday_promo = recent[(recent["Store"] == 5) & (recent["Date"].dt.day_of_week == 0) & (recent["Promo"] == 1)]
+    logs = np.log(monday_promo["Sales"])
+    found = dict(zip(profiles.HABITS, profiles.habits(history)[4, 0, 1], strict=True))
+    expected = (logs.mean(), logs.std(ddof=0), *logs.quantile([0.1, 0.5, 0.9]))
+    names = ("mean_364", "spread_364", "q10_364", "q50_364", "q90_364")
+    assert [found[name] for name in names] == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_store_keeps_the_holidays_that_its_history_shows():
+    """Never flagged on its day: not kept; not in the history: kept if nationwide."""
+    days = pd.date_range("2015-04-01", "2015-06-10")
+    rows = pd.DataFrame({"Store": 1, "Date": days, "Sales": 100, "Open": 1, "Promo": 0, "StateHoliday": "0"})
+    rows["SchoolHoliday"] = 0
+    rows.loc[rows["Date"] == "2015-04-03", "StateHoliday"] = "b"
+    kept = panel.observance(panel.panel(rows, np.array([1], dtype=np.int32)))[0]
+    named = dict(zip(features.calendar.HOLIDAYS, kept.tolist(), strict=True))
+    assert (named["good_friday"], named["labour_day"], named["unity_day"], named["epiphany"]) == (
+        True,
+        False,
+        True,
+        False,
+    )
+
+
+def test_promo2_is_active_in_its_months_once_it_has_begun():
+    store = {"StoreType": "a", "Assortment": "a", "CompetitionDistance": 10.0, "CompetitionOpenSinceMonth": np.nan}
+    store |= {"CompetitionOpenSinceYear": np.nan, "Promo2": 1, "Promo2SinceWeek": 10.0, "Promo2SinceYear": 2014.0}
+    table = known.traits(pd.DataFrame([{"Store": 1, "PromoInterval": "Mar,Jun,Sept,Dec", **store}]))
+    dates = np.array(["2013-09-10", "2014-09-10", "2014-10-10"], dtype="datetime64[D]")
+    none = np.zeros(3, dtype=np.int8)
+    rows = known.Known(np.zeros(3, dtype=np.int64), dates.astype(np.int64), none, none, none)
+    assert known.promo2_active(table, rows, np.array([9, 9, 10])).tolist() == [False, True, False]
