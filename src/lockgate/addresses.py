@@ -62,17 +62,22 @@ def read_state(path: Path) -> Addresses:
 
 
 def env(addresses: Addresses) -> dict[str, str]:
-    """The variables by which plain `mlflow` and `psql` reach the same services; the password of psql is left out."""
+    """The variables by which plain `mlflow` and `psql` reach the same services.
+
+    What the database URL leaves to libpq's own variables (a password, for one) is left to them here too.
+    """
     url = urlsplit(addresses.database_url)
-    host = parse_qs(url.query).get("host", [url.hostname or ""])[0]
-    return {
-        TRACKING_VARIABLE: addresses.tracking_uri,
-        DATABASE_VARIABLE: addresses.database_url,
+    query = {name: values[0] for name, values in parse_qs(url.query).items()}
+    host = query.get("host", url.hostname)
+    port = query.get("port", url.port or (5432 if host else None))
+    named = {
         "PGHOST": host,
-        "PGPORT": str(url.port or 5432),
-        "PGUSER": unquote(url.username or ""),
+        "PGPORT": port and str(port),
+        "PGUSER": url.username and unquote(url.username),
         "PGDATABASE": unquote(url.path.lstrip("/")),
     }
+    services = {TRACKING_VARIABLE: addresses.tracking_uri, DATABASE_VARIABLE: addresses.database_url}
+    return services | {name: value for name, value in named.items() if value}
 
 
 def masked(address: str) -> str:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
+from itertools import islice
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,6 @@ from lockgate.panel import HOLIDAY_LETTERS, holiday_codes
 REQUIRED = ("Store", "Date", "Promo", "StateHoliday", "SchoolHoliday")
 NO_DAY = np.iinfo(np.int64).min
 SHOWN = 5
-WEEKDAY_COLUMN = "DayOfWeek"
 ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -50,6 +50,15 @@ class RowProblem:
 
 
 @dataclass(frozen=True)
+class Failure:
+    """A rule that some rows break."""
+
+    column: str
+    bad: NDArray[np.bool_]
+    allowed: str
+
+
+@dataclass(frozen=True)
 class Asked:
     """Checked rows."""
 
@@ -65,46 +74,41 @@ def read(rows: pd.DataFrame, limits: Limits) -> Asked:
     column means open); a DayOfWeek, if there is one, must agree with the date; other columns are ignored. Raises
     BadData that names the first bad rows.
     """
-    asked, problems = _read(rows, limits)
-    first = list(problems)
+    asked, failures = _read(rows, limits)
+    first = list(islice(_describe(rows, failures), SHOWN))
     if first:
-        shown = "; ".join(str(problem) for problem in first[:SHOWN])
-        bad = len({problem.row for problem in first})
-        raise BadData(
-            f"{bad} of {len(rows)} rows cannot be forecast: {shown}", where=first[0].column, hint=first[0].allowed
-        )
+        bad = int(np.logical_or.reduce([failure.bad for failure in failures]).sum())
+        shown = "; ".join(map(str, first))
+        where, hint = first[0].column, first[0].allowed
+        raise BadData(f"{bad} of {len(rows)} rows cannot be forecast: {shown}", where=where, hint=hint)
     return asked
 
 
 def problems(rows: pd.DataFrame, limits: Limits) -> list[RowProblem]:
     """All that is wrong with raw rows, by row; empty if they can be forecast. Raises BadData for a missing column."""
-    return sorted(_read(rows, limits)[1], key=lambda problem: problem.row)
+    return sorted(_describe(rows, _read(rows, limits)[1]), key=lambda problem: problem.row)
 
 
-def _read(rows: pd.DataFrame, limits: Limits) -> tuple[Asked, Iterator[RowProblem]]:
+def _read(rows: pd.DataFrame, limits: Limits) -> tuple[Asked, list[Failure]]:
     _check_columns(rows)
-    store, place = _places(_numbers(rows["Store"]), limits.store_ids)
-    day = _days(rows["Date"])
-    promo, school = _numbers(rows["Promo"]), _numbers(rows["SchoolHoliday"])
-    opened = _numbers(rows["Open"]) if "Open" in rows else np.full(len(rows), np.nan)
-    open_missing = rows["Open"].isna().to_numpy() if "Open" in rows else np.ones(len(rows), dtype=bool)
-    holiday = _holidays(rows["StateHoliday"])
     ids = limits.store_ids
+    store_is_known, place = _places(_numbers(rows["Store"]), ids)
+    day, holiday = _days(rows["Date"]), _holidays(rows["StateHoliday"])
+    promo, school = _numbers(rows["Promo"]), _numbers(rows["SchoolHoliday"])
+    opened, open_missing = _optional(rows, "Open")
+    weekday, weekday_missing = _optional(rows, "DayOfWeek")
+    other_weekday = (weekday != calendar.weekdays(day) + 1) & ~weekday_missing & (day != NO_DAY)
     failures = [
-        ("Store", ~store, f"known stores: {len(ids)} from {ids[0]} to {ids[-1]}"),
-        ("Date", (day <= limits.origin) | (day > limits.last_day), f"{limits.dates}, as YYYY-MM-DD"),
-        ("Open", ~(_is_flag(opened) | open_missing), "Open is 0, 1 or missing (taken as open)"),
-        ("Promo", ~_is_flag(promo), "Promo is 0 or 1"),
-        ("StateHoliday", holiday < 0, f"StateHoliday is one of {', '.join(HOLIDAY_LETTERS)}"),
-        ("SchoolHoliday", ~_is_flag(school), "SchoolHoliday is 0 or 1"),
+        Failure("Store", ~store_is_known, f"known stores: {len(ids)} from {ids[0]} to {ids[-1]}"),
+        Failure("Date", (day <= limits.origin) | (day > limits.last_day), f"{limits.dates}, as YYYY-MM-DD"),
+        Failure("DayOfWeek", other_weekday, "DayOfWeek fits the date; Monday is 1"),
+        Failure("Open", ~(_is_flag(opened) | open_missing), "Open is 0, 1 or missing (taken as open)"),
+        Failure("Promo", ~_is_flag(promo), "Promo is 0 or 1"),
+        Failure("StateHoliday", holiday < 0, f"StateHoliday is one of {', '.join(HOLIDAY_LETTERS)}"),
+        Failure("SchoolHoliday", ~_is_flag(school), "SchoolHoliday is 0 or 1"),
     ]
-    if WEEKDAY_COLUMN in rows:
-        wrong = (_numbers(rows[WEEKDAY_COLUMN]) != calendar.weekdays(day) + 1) & rows[WEEKDAY_COLUMN].notna().to_numpy()
-        failures.append((WEEKDAY_COLUMN, wrong & (day != NO_DAY), "DayOfWeek fits the date; Monday is 1"))
-    if any(bad.any() for _, bad, _ in failures):
-        return _nothing(), _describe(rows, failures)
-    known = Known(place, day, promo.astype(np.int8), school.astype(np.int8), holiday)
-    return Asked(known, open_missing | (opened == 1), open_missing), iter(())
+    known = Known(place, day, (promo == 1).astype(np.int8), (school == 1).astype(np.int8), holiday)
+    return Asked(known, open_missing | (opened == 1), open_missing), failures
 
 
 def _check_columns(rows: pd.DataFrame) -> None:
@@ -117,23 +121,23 @@ def _check_columns(rows: pd.DataFrame) -> None:
         raise BadData(f"column {twice} appears twice", hint="name each column once")
 
 
-def _describe(rows: pd.DataFrame, failures: list[tuple[str, NDArray[np.bool_], str]]) -> Iterator[RowProblem]:
-    for column, bad, allowed in failures:
-        values = rows[column] if bad.any() else None
-        for row in np.flatnonzero(bad):
-            yield RowProblem(int(row), column, _shown(values.iloc[row] if values is not None else None), allowed)
+def _describe(rows: pd.DataFrame, failures: list[Failure]) -> Iterator[RowProblem]:
+    for failure in failures:
+        for row in np.flatnonzero(failure.bad):
+            value = _shown(rows[failure.column].iloc[row])
+            yield RowProblem(int(row), failure.column, value, failure.allowed)
 
 
 def _shown(value: object) -> str:
-    text = str(value.date()) if isinstance(value, pd.Timestamp) and value == value.normalize() else str(value)
+    text = str(value).removesuffix(" 00:00:00")
     return ascii(text[:40])[1:-1] or "empty"
 
 
-def _nothing() -> Asked:
-    none = np.zeros(0, dtype=np.int8)
-    return Asked(
-        Known(none.astype(np.int64), none.astype(np.int64), none, none, none), none.astype(bool), none.astype(bool)
-    )
+def _optional(rows: pd.DataFrame, column: str) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Numbers of a column that may be absent, and where it says nothing."""
+    if column not in rows:
+        return np.full(len(rows), np.nan), np.ones(len(rows), dtype=np.bool_)
+    return _numbers(rows[column]), np.asarray(rows[column].isna())
 
 
 def _numbers(column: "pd.Series[float]") -> NDArray[np.float64]:

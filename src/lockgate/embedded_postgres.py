@@ -26,7 +26,8 @@ OWNER, MLFLOW_ROLE, DATABASE = "lockgate", "mlflow", "lockgate"
 ACCOUNT = (
     "lockgate"  # the system account that Postgres runs under when root starts the stack: it refuses to run as root
 )
-SOCKET_NAME = ".s.PGSQL.5432"
+PORT = 5432  # only a part of the socket's name
+SOCKET_NAME = f".s.PGSQL.{PORT}"
 LONGEST_SOCKET_PATH = 103  # bytes; 107 on Linux, 103 on macOS
 READ_SECONDS = 5.0
 LAST_BACKEND_SECONDS = 5.0  # a backend whose server was killed ends by itself
@@ -41,8 +42,8 @@ GRANT ALL ON SCHEMA public TO {MLFLOW_ROLE};
 
 
 def url(home: Path, role: str, database: str = DATABASE) -> str:
-    """The SQLAlchemy URL of a database in the Postgres of this `.lockgate` folder."""
-    return f"postgresql+psycopg2://{role}@/{database}?host={quote(str(socket_folder(home)))}"
+    """The SQLAlchemy URL of a database in the Postgres of `.lockgate`; it leaves nothing to PGHOST or PGPORT."""
+    return f"postgresql+psycopg2://{role}@/{database}?host={quote(str(socket_folder(home)))}&port={PORT}"
 
 
 def data_folder(home: Path) -> Path:

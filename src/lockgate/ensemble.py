@@ -1,9 +1,12 @@
 """How much each member counts in the blend: weights that are never negative, sum to 1, and lean to equal shares."""
 
+from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
+
+from lockgate import metrics
 
 Floats = NDArray[np.float64]
 
@@ -15,17 +18,17 @@ def blend(forecasts: Floats, weights: Floats) -> Floats:
     return np.asarray((forecasts * weights).sum(axis=1))
 
 
-def fit_weights(ratios: Floats, shrinkage: float) -> Floats:
-    """Weights with the least mean((ratios @ w - 1)^2) + shrinkage * mean(own errors) * sum((w - 1/members)^2).
+def fit_weights(folds: Sequence[Floats], shrinkage: float) -> Floats:
+    """Weights with the least squared percentage error, plus `shrinkage` times their squared distance from equal shares.
 
-    `ratios` is forecast / actual, (rows, members), so that the first term is RMSPE squared. The second term is what
-    keeps members that differ by chance only near equal shares: a shrinkage of 0 trusts the rows, a large one trusts
-    none. Exact: with few members every subset that may be non-zero is solved.
+    Each fold holds forecast / actual, (rows, members). Folds count the same however hard they are: each one's squared
+    error, capped row by row (metrics.capped), is taken relative to the mean of its members'. The second term keeps
+    members that differ by chance only near equal shares: 0 trusts the rows, a large shrinkage trusts none. Exact: with
+    few members every subset that may be non-zero is solved.
     """
-    members = ratios.shape[1]
-    errors = ratios - 1.0
-    gram = errors.T @ errors / len(errors)  # since the weights sum to 1, the blend's error is the weighted error
-    pull = shrinkage * float(np.trace(gram)) / members + RIDGE
+    gram = np.mean([_relative_gram(ratios) for ratios in folds], axis=0)
+    members = len(gram)
+    pull = shrinkage + RIDGE
     candidates = [
         _on_subset(gram, pull, subset)
         for size in range(1, members + 1)
@@ -33,6 +36,13 @@ def fit_weights(ratios: Floats, shrinkage: float) -> Floats:
     ]
     legal = [weights for weights in candidates if weights.min() >= 0.0]
     return min(legal, key=lambda weights: _loss(gram, pull, weights))
+
+
+def _relative_gram(ratios: Floats) -> Floats:
+    """Mean products of the members' errors; since the weights sum to 1, the blend's error is the weighted error."""
+    errors = metrics.capped(ratios - 1.0)
+    gram = errors.T @ errors / len(errors)
+    return np.asarray(gram / max(float(np.trace(gram)) / len(gram), 1e-12))
 
 
 def _loss(gram: Floats, pull: float, weights: Floats) -> float:

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from lockgate.errors import LockgateError, StorageFailed
+from lockgate.errors import LockgateError, StorageFailed, WrongUsage
 
 BUG = 1
 INTERRUPTED = 130
@@ -78,6 +78,9 @@ def _ending(work: Callable[[], None], session: Session) -> Ending:
 
 
 def _of_os_error(failure: OSError) -> Ending:
+    if failure.errno == errno.ENOENT:
+        missing = WrongUsage(f"there is no {failure.filename}")
+        return Ending(missing.exit_code, "WrongUsage", str(missing), "check the path; a stage's files come from: dvc repro")
     if failure.errno in STORAGE_ERRNOS:
         refusal = StorageFailed(failure.strerror or str(failure))
         where = f" ({failure.filename})" if failure.filename else ""

@@ -43,8 +43,12 @@ def _every_move_was_legal(roster: Roster, _: Aliases) -> Iterator[str]:
 def _aliases_mirror_the_stages(roster: Roster, aliases: Aliases) -> Iterator[str]:
     for alias, stage in MIRRORED.items():
         holders = [registered.version for registered in roster.versions if registered.stage is stage]
-        if aliases.get(alias) != (max(holders) if holders else None):
-            yield f"alias {alias} points to {aliases.get(alias, 'nothing')}, the stage holds {holders or 'nothing'}"
+        holder = max(holders, default=None)
+        if aliases.get(alias) != holder:
+            points_to = f"version {aliases[alias]}" if alias in aliases else "nothing"
+            yield f"alias {alias} points to {points_to}, " + (
+                f"not to version {holder}" if holder else "the stage is empty"
+            )
 
 
 CHECKERS: dict[str, Checker] = {

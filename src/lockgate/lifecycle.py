@@ -114,6 +114,13 @@ class Roster:
         """Versions that have been in Production, the latest first, with repeats."""
         return (entry.version for entry in reversed(self.ledger) if entry.to_stage is Stage.PRODUCTION)
 
+    def last_move(self) -> str:
+        """The newest entry in words, for a message; nothing before the first."""
+        if not self.ledger:
+            return ""
+        last = self.ledger[-1]
+        return f"; version {last.version} went to {last.to_stage} at {last.at:%F %T %Z} by {last.actor}"
+
 
 def staging(roster: Roster, version: int) -> Move | None:
     """A passed verdict takes a new version to Staging; a version that is past None stays where it is."""
@@ -151,7 +158,8 @@ def candidate_for_promotion(roster: Roster, version: int | None) -> Registered:
     candidate = roster.in_stage(Stage.STAGING) if version is None else roster.find(version)
     if candidate is None:
         raise StateConflict(
-            f"no version of {roster.model} is in Staging", hint="train and validate one with: dvc repro"
+            f"no version of {roster.model} is in Staging{roster.last_move()}",
+            hint="train and validate one with: dvc repro",
         )
     if roster.quarantined(candidate.version):
         raise StateConflict(

@@ -87,7 +87,10 @@ BoosterParams = LightgbmParams | XgboostParams | CatboostParams
 
 
 class TrainingParams(Section):
-    """How rounds and weights are chosen on inner time folds, each a window of `holdout_days` before the holdout."""
+    """How rounds and weights are chosen on inner time folds, each a window of `holdout_days` before the holdout.
+
+    `patience`: rounds without progress after which a booster stops, and also the fewest that it learns.
+    """
 
     folds_days_back: Annotated[list[Annotated[int, Field(ge=0, le=2000)]], Field(min_length=1, max_length=12)]
     max_rounds: Annotated[int, Field(ge=1, le=20_000)]

@@ -70,10 +70,8 @@ def _confirm_and_move(backend: Backend, order: Order, move: Move, decide: Callab
 def _require_unchanged(roster: Roster, agreed: Move, decided_now: Move | None) -> None:
     if decided_now == agreed:
         return
-    last = roster.ledger[-1]
     raise StateConflict(
-        f"version {last.version} went to {last.to_stage} at {last.at:%T %Z} by {last.actor}, before this {agreed.command}",
-        hint="look again with: lockgate status",
+        f"somebody was faster than this {agreed.command}{roster.last_move()}", hint="look again with: lockgate status"
     )
 
 

@@ -113,7 +113,7 @@ def _record(made: Build, params: Params, sources: Lineage, candidates: pd.DataFr
     return RunRecord(
         params={name: str(value) for name, value in _flat(params.model_dump()).items()},
         metrics={name: float(value) for name, value in metrics.items()},
-        curves=[(f"curve.{row.member}.{row.fold}", int(row.step), float(row.rmspe)) for row in curves.itertuples()],
+        curves=[(f"curve.{row.member}.{row.fold}", int(row.step), float(row.capped_rmspe)) for row in curves.itertuples()],
         candidates=candidates,
         tags=sources.as_tags(),
         datasets=_datasets(made, sources),

@@ -45,11 +45,11 @@ class Score:
 
 @dataclass(frozen=True)
 class Curve:
-    """RMSPE on a fold after each round of a booster."""
+    """Capped RMSPE (metrics.capped_rmspe) on a fold after each round of a booster."""
 
     member: str
     fold: str
-    rmspe: tuple[float, ...]
+    capped_rmspe: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,8 @@ def train(rows: pd.DataFrame, stores: pd.DataFrame, params: Params, progress: Pr
     ends = fold_ends(history, params)
     session = Session(store_traits, params, Steps(progress, (len(ends) + 1) * (1 + len(BOOSTERS))))
     folds = [_fold(history.between(history.first, end), session) for end in ends]
-    rounds = {name: best_round([fold.fits[name].curve for fold in folds]) for name in BOOSTERS}
+    fewest = params.training.patience
+    rounds = {name: best_round([fold.fits[name].curve for fold in folds], fewest) for name in BOOSTERS}
     weights = _weights(folds, params)
     session.steps.next("features for the last fit")
     block = _join(blocks(history, store_traits, params))
@@ -158,11 +159,18 @@ def blocks(history: Panel, store_traits: Traits, params: Params) -> list[Block]:
     return [_block(history, profile, store_traits, horizon) for profile in profiles(history, origins, store_traits)]
 
 
-def best_round(curves: Sequence[Sequence[float]]) -> int:
-    """The number of rounds with the least mean RMSPE over the folds; a fold that stopped early keeps its last value."""
+def best_round(curves: Sequence[Sequence[float]], fewest: int) -> int:
+    """The number of rounds, at least `fewest`, with the least median score over the folds, relative to each one's best.
+
+    The median, since the days around Christmas and New Year ask for few rounds whatever the rest of the year asks for;
+    and a floor, since a few rounds too many cost little and a booster that has learned nothing costs much. A fold that
+    stopped early keeps its last value.
+    """
     longest = max(len(curve) for curve in curves)
-    padded = [np.pad(np.asarray(curve), (0, longest - len(curve)), mode="edge") for curve in curves]
-    return int(np.argmin(np.mean(padded, axis=0))) + 1
+    relative = [np.asarray(curve) / min(curve) for curve in curves]
+    padded = [np.pad(curve, (0, longest - len(curve)), mode="edge") for curve in relative]
+    start = min(fewest, longest) - 1
+    return start + int(np.argmin(np.median(padded, axis=0)[start:])) + 1
 
 
 def _block(history: Panel, profile: Profile, store_traits: Traits, horizon: int) -> Block:
@@ -217,7 +225,7 @@ def _forecasts(fold: Fold, params: Params) -> Floats:
 
 
 def _weights(folds: Sequence[Fold], params: Params) -> dict[str, float]:
-    ratios = np.concatenate([_forecasts(fold, params) / np.exp(fold.window.log_sales)[:, None] for fold in folds])
+    ratios = [_forecasts(fold, params) / np.exp(fold.window.log_sales)[:, None] for fold in folds]
     weights = ensemble.fit_weights(ratios, params.training.weight_shrinkage)
     return dict(zip((*BOOSTERS, RIDGE), weights.tolist(), strict=True))
 

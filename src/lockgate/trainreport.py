@@ -41,14 +41,14 @@ def metrics(report: Report) -> dict[str, float]:
 
 
 def curves(report: Report) -> pd.DataFrame:
-    """RMSPE by step (from 1), member and fold."""
+    """Capped RMSPE by step (from 1), member and fold."""
     return pd.DataFrame(
         [
-            (step, curve.member, curve.fold, rmspe)
+            (step, curve.member, curve.fold, score)
             for curve in report.curves
-            for step, rmspe in enumerate(curve.rmspe, start=1)
+            for step, score in enumerate(curve.capped_rmspe, start=1)
         ],
-        columns=["step", "member", "fold", "rmspe"],
+        columns=["step", "member", "fold", "capped_rmspe"],
     )
 
 

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from lockgate import registration, validation
 from lockgate.addresses import Addresses
 from lockgate.backend import Backend
 from lockgate.database import Database
 from lockgate.params import Params, load_params
+from lockgate.records import StoredVerdict
 from lockgate.registration import Build
 
 PROJECT = Path(__file__).parents[2]
@@ -70,6 +72,17 @@ def _train(folder: Path, seed: int) -> None:
     for words in (["prepare.py", "data/raw", "data/prepared"], ["train.py", "data/prepared", "build"]):
         command = [sys.executable, str(PROJECT / "pipelines" / words[0]), *words[1:]]
         subprocess.run(command, cwd=folder, check=True, timeout=120, capture_output=True)
+
+
+@pytest.fixture
+def judged(backend: Backend, made: Callable[[int], Build], params: Params) -> Callable[..., StoredVerdict]:
+    """Registers and validates the build of a seed, with some of the gate's limits changed."""
+
+    def judge(seed: int = 1, **limits: float) -> StoredVerdict:
+        receipt = registration.register(backend, made(seed), params)
+        return validation.validate(backend, receipt, made(seed), params.gate.model_copy(update=limits))
+
+    return judge
 
 
 @pytest.fixture

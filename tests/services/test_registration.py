@@ -40,14 +40,18 @@ def test_the_run_shows_params_candidates_curves_data_and_lineage(backend, made, 
     assert [metric.step for metric in client.get_metric_history(receipt.run_id, curve)][:3] == [1, 2, 3]
     assert run.data.tags["lockgate.bundle_digest"] == receipt.bundle_digest
     assert len(run.data.tags["rows_digest"]) == 64
-    inputs = {tag.value: given.dataset for given in run.inputs.dataset_inputs for tag in given.tags if tag.key == "sha256"}
+    inputs = {
+        tag.value: given.dataset for given in run.inputs.dataset_inputs for tag in given.tags if tag.key == "sha256"
+    }
     assert inputs[run.data.tags["holdout_digest"]].name == "holdout"
     assert inputs[run.data.tags["rows_digest"]].name == "rows"
     files = {file.path for file in client.list_artifacts(receipt.run_id)}
     assert {"card.json", "candidates.json", "learning_curves.png", "importances.png"} <= files
 
 
-def test_the_version_names_raw_columns_pins_its_requirements_and_holds_no_pickle(backend, made, params, client, tmp_path):
+def test_the_version_names_raw_columns_pins_its_requirements_and_holds_no_pickle(
+    backend, made, params, client, tmp_path
+):
     receipt = registration.register(backend, made(1), params)
     folder = mlflow.artifacts.download_artifacts(f"models:/{backend.model}/{receipt.version}", dst_path=str(tmp_path))
     model = mlflow.models.Model.load(folder)
@@ -105,7 +109,7 @@ def test_the_run_that_mlflow_run_hands_down_becomes_the_parent(backend, made, pa
 def test_a_version_deleted_from_mlflow_is_not_made_again_in_silence(backend, made, params, client):
     registration.register(backend, made(1), params)
     client.delete_model_version(backend.model, "1")
-    with pytest.raises(StateConflict, match="version 1 .* was deleted from MLflow"):
+    with pytest.raises(StateConflict, match=r"version 1 .* was deleted from MLflow"):
         registration.register(backend, made(1), params)
 
 

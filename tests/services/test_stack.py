@@ -121,6 +121,16 @@ def test_plain_psql_reaches_the_database_by_env(stack: Addresses) -> None:
     assert shown.stdout == "lockgate|lockgate\n"
 
 
+def test_variables_of_another_postgres_in_the_shell_do_not_matter(
+    stack: Addresses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lockgate.database import Database
+
+    for name, value in {"PGHOST": "elsewhere", "PGPORT": "1", "PGUSER": "eve", "PGDATABASE": "other"}.items():
+        monkeypatch.setenv(name, value)
+    assert Database(stack.database_url).migrate() == []
+
+
 def test_a_port_that_is_named_while_the_stack_is_on_another_is_a_conflict(home: Path) -> None:
     with pytest.raises(StateConflict, match="the stack runs on port"):
         up(home.parent, [], port=1)

@@ -14,17 +14,6 @@ from lockgate.promotion import Order
 YES = Order("reviewed", dry_run=False, confirm=lambda move: None)
 
 
-@pytest.fixture
-def judged(backend, made, params):
-    """Registers and validates the build of a seed under a limit."""
-
-    def judge(seed=1, **limits):
-        receipt = registration.register(backend, made(seed), params)
-        return validation.validate(backend, receipt, made(seed), params.gate.model_copy(update=limits))
-
-    return judge
-
-
 def stages(backend):
     return [row.stage for row in records.stages(backend.database, backend.model)]
 
@@ -103,7 +92,7 @@ def test_a_changed_artifact_is_refused_before_it_is_loaded(backend, made, params
     receipt = registration.register(backend, made(1), params)
     path = on_the_server(home, receipt)
     path.write_bytes(path.read_bytes()[:-10])
-    with pytest.raises(IntegrityBroken, match="lightgbm.txt sha256 mismatch"):
+    with pytest.raises(IntegrityBroken, match=r"lightgbm\.txt sha256 mismatch"):
         validation.validate(backend, receipt, made(1), params.gate)
     assert stages(backend) == ["None"]
     assert records.latest_verdict(backend.database, backend.model) is None

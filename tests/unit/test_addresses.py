@@ -113,7 +113,7 @@ def test_printing_addresses_shows_no_password() -> None:
 
 
 def test_env_lets_psql_reach_a_socket_whose_path_has_a_space() -> None:
-    url = "postgresql+psycopg2://lockgate@/lockgate?host=/home/ann/a%20clone/.lockgate/socket"
+    url = "postgresql+psycopg2://lockgate@/lockgate?host=/home/ann/a%20clone/.lockgate/socket&port=5432"
     assert addresses.env(Addresses(MLFLOW, url)) == {
         "MLFLOW_TRACKING_URI": MLFLOW,
         "LOCKGATE_DATABASE_URL": url,
@@ -132,6 +132,11 @@ def test_env_of_a_server_elsewhere_gives_psql_host_and_port_but_no_password_of_i
         "PGUSER": "ann",
         "PGDATABASE": "lockgate",
     }
+
+
+def test_env_leaves_to_libpqs_variables_what_the_url_leaves_to_them() -> None:
+    variables = addresses.env(Addresses(MLFLOW, "postgresql+psycopg2:///lockgate"))
+    assert {name for name in variables if name.startswith("PG")} == {"PGDATABASE"}
 
 
 def test_finding_addresses_imports_nothing_heavy() -> None:

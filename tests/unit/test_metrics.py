@@ -8,6 +8,8 @@ import pytest
 
 from lockgate import metrics
 
+SCORES = [metrics.rmspe, metrics.capped_rmspe, metrics.mae, metrics.bias]
+
 
 def test_rmspe_is_the_root_of_the_mean_squared_share():
     assert metrics.rmspe([100, 200], [110, 180]) == pytest.approx(0.1)
@@ -19,13 +21,18 @@ def test_rows_without_sales_do_not_count():
     assert metrics.bias([100, 0], [110, 5]) == pytest.approx(0.1)
 
 
-@pytest.mark.parametrize("score", [metrics.rmspe, metrics.mae, metrics.bias])
+def test_a_capped_score_does_not_follow_a_single_wild_row():
+    assert metrics.capped_rmspe([100, 100], [110, 10_000]) == pytest.approx(math.sqrt((0.1**2 + 0.5**2) / 2))
+    assert metrics.capped_rmspe([100, 200], [110, 180]) == pytest.approx(metrics.rmspe([100, 200], [110, 180]))
+
+
+@pytest.mark.parametrize("score", SCORES)
 def test_nothing_to_score_is_nan_and_never_a_good_score(score):
     assert math.isnan(score([], []))
     assert math.isnan(score([0, 0], [1, 2]))
 
 
-@pytest.mark.parametrize("score", [metrics.rmspe, metrics.mae, metrics.bias])
+@pytest.mark.parametrize("score", SCORES)
 def test_a_forecast_that_is_nan_makes_the_score_nan(score):
     assert math.isnan(score([100, 100], [100, math.nan]))
 

@@ -62,9 +62,15 @@ def test_rounds_and_curves_belong_to_the_boosters(report):
     assert all(1 <= rounds <= 20 for rounds in report.rounds.values())
 
 
-def test_the_best_round_has_the_least_mean_over_the_folds():
-    assert best_round([[5, 3, 4, 5], [5, 4, 1]]) == 3
-    assert best_round([[2, 1], [1, 2]]) == 1
+def test_the_best_round_has_the_least_median_and_one_odd_fold_does_not_decide():
+    assert best_round([[5, 3, 4, 5], [5, 3, 3.5]], fewest=1) == 2
+    assert best_round([[20, 10, 11], [1.5, 1.2, 1.0]], fewest=1) == 3
+    assert best_round([[3, 2, 1], [3, 2, 1], [1, 50, 100]], fewest=1) == 3
+
+
+def test_a_booster_learns_no_fewer_rounds_than_the_floor():
+    assert best_round([[1, 2, 3, 2.5]], fewest=3) == 4
+    assert best_round([[1, 2]], fewest=100) == 2
 
 
 def test_open_days_without_a_sale_are_not_learned_from():
@@ -72,9 +78,8 @@ def test_open_days_without_a_sale_are_not_learned_from():
     empty = rows.copy()
     last_sold = empty.index[(empty["Store"] == 3) & (empty["Sales"] > 0)][-1]
     empty.loc[last_sold, "Sales"] = 0
-    sold, fewer = (
-        training.blocks(panel(some, stores.store_ids), stores, small_chain.params()) for some in (rows, empty)
-    )
+    params = small_chain.params()
+    sold, fewer = (training.blocks(panel(some, stores.store_ids), stores, params) for some in (rows, empty))
     assert len(sold[-1].log_sales) - len(fewer[-1].log_sales) == 1
 
 
@@ -114,8 +119,8 @@ def test_the_files_of_a_training_hold_flat_numbers_and_long_tables(report, tmp_p
         "scores.csv",
     ]
     curves = pd.read_csv(tmp_path / "curves.csv")
-    assert curves.columns.tolist() == ["step", "member", "fold", "rmspe"]
-    assert len(curves) == sum(len(curve.rmspe) for curve in report.curves)
+    assert curves.columns.tolist() == ["step", "member", "fold", "capped_rmspe"]
+    assert len(curves) == sum(len(curve.capped_rmspe) for curve in report.curves)
     numbers = trainreport.metrics(report)
     assert all(isinstance(value, int | float) for value in numbers.values())
     assert numbers["inner_rmspe_blend"] == report.scores[-1].rmspe

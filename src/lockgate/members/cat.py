@@ -39,7 +39,8 @@ class CatboostBooster:
 def fit(params: CatboostParams, train: Task, score: Task | None, budget: Budget) -> Fit:
     """Learn `train`; with rows to score, stop when they have not improved for `budget.patience` rounds.
 
-    The library watches its own squared error (a metric in Python would cost more than the trees); the curve is RMSPE.
+    The library watches its own squared error, since a metric in Python would cost more than the trees; the curve is
+    capped RMSPE all the same.
     """
     model = catboost.CatBoost(_settings(params, budget))
     data = catboost.Pool(train.values, train.labels, weight=train.weights)
@@ -49,7 +50,7 @@ def fit(params: CatboostParams, train: Task, score: Task | None, budget: Budget)
     watched = catboost.Pool(score.values, score.labels, weight=score.weights)
     model.fit(data, eval_set=watched, early_stopping_rounds=budget.patience, use_best_model=False)
     stages = model.staged_predict(score.values, thread_count=budget.threads)
-    return Fit(CatboostBooster(model), tuple(score.rmspe(np.asarray(raw, dtype=np.float64)) for raw in stages))
+    return Fit(CatboostBooster(model), tuple(score.score(np.asarray(raw, dtype=np.float64)) for raw in stages))
 
 
 def restore(content: bytes) -> CatboostBooster:

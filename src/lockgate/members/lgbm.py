@@ -62,10 +62,10 @@ def _settings(params: LightgbmParams, budget: Budget) -> dict[str, Any]:
 
 
 def _watch(score: Task, curve: list[float], data: lightgbm.Dataset, patience: int) -> dict[str, Any]:
-    def rmspe(raw: Floats, _: lightgbm.Dataset) -> tuple[str, float, bool]:
-        curve.append(score.rmspe(raw))
-        return "rmspe", curve[-1], False
+    def scored(raw: Floats, _: lightgbm.Dataset) -> tuple[str, float, bool]:
+        curve.append(score.score(raw))
+        return "capped_rmspe", curve[-1], False
 
     watched = lightgbm.Dataset(score.values, score.labels, reference=data)
     stop = lightgbm.early_stopping(patience, verbose=False)
-    return {"valid_sets": [watched], "feval": rmspe, "callbacks": [stop]}
+    return {"valid_sets": [watched], "feval": scored, "callbacks": [stop]}

@@ -57,9 +57,9 @@ class Task:
         weights = np.exp(2 * np.clip(self.offset - self.log_sales, -1.0, 1.0))
         return np.asarray(weights / weights.mean())
 
-    def rmspe(self, raw: Floats) -> float:
-        """RMSPE of these outputs as forecasts of sales."""
-        return metrics.rmspe(np.exp(self.log_sales), np.exp(log_forecast(raw, self.offset, self.target)))
+    def score(self, raw: Floats) -> float:
+        """Capped RMSPE of these outputs as forecasts of sales."""
+        return metrics.capped_rmspe(np.exp(self.log_sales), np.exp(log_forecast(raw, self.offset, self.target)))
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class Fit:
-    """A booster and its RMSPE after each round on the rows to score (empty without such rows)."""
+    """A booster and its capped RMSPE after each round on the rows to score (empty without such rows)."""
 
     booster: Booster
     curve: tuple[float, ...]

@@ -69,10 +69,10 @@ def _settings(params: XgboostParams, budget: Budget) -> dict[str, Any]:
 
 
 def _watch(score: Task, curve: list[float], data: xgboost.QuantileDMatrix, budget: Budget) -> dict[str, Any]:
-    def rmspe(raw: Floats, _: xgboost.DMatrix) -> tuple[str, float]:
-        curve.append(score.rmspe(np.asarray(raw, dtype=np.float64)))
-        return "rmspe", curve[-1]
+    def scored(raw: Floats, _: xgboost.DMatrix) -> tuple[str, float]:
+        curve.append(score.score(np.asarray(raw, dtype=np.float64)))
+        return "capped_rmspe", curve[-1]
 
     watched = xgboost.QuantileDMatrix(score.values, score.labels, ref=data, max_bin=MAX_BIN, nthread=budget.threads)
-    stop = xgboost.callback.EarlyStopping(rounds=budget.patience, metric_name="rmspe", maximize=False)
-    return {"evals": [(watched, "score")], "custom_metric": rmspe, "callbacks": [stop], "verbose_eval": False}
+    stop = xgboost.callback.EarlyStopping(rounds=budget.patience, metric_name="capped_rmspe", maximize=False)
+    return {"evals": [(watched, "score")], "custom_metric": scored, "callbacks": [stop], "verbose_eval": False}

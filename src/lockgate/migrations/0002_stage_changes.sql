@@ -1,5 +1,13 @@
--- Triggers on MLflow's own tables: each stage change leaves a ledger row and moves the mirrored alias, or does not happen.
+-- What is always recorded, guard or not: each stage change leaves a ledger row and moves the mirrored alias, and an
+-- approval that is given in MLflow's UI leaves a row too. All of it happens in MLflow's transaction, or none.
 -- The functions run with the rights of their owner, so that MLflow's role needs none in schema lockgate.
+-- The triggers name no column (no UPDATE OF, no WHEN): Postgres would refuse MLflow's migrations of such a column.
+
+-- One model's ledger rows are written one transaction after the other.
+CREATE FUNCTION lockgate.lock_ledger(of_model text) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog AS $$
+    SELECT pg_advisory_xact_lock(hashtextextended('lockgate.ledger:' || of_model, 0))
+$$;
 
 -- The version that displaced another one from a stage: it is in that stage now, by this same transaction.
 -- (xmin is the transaction that wrote a row; MLflow archives and promotes in one.)
@@ -29,6 +37,24 @@ LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
     LIMIT 1
 $$;
 
+CREATE FUNCTION lockgate.newest_verdict(of_model text, of_version integer) RETURNS lockgate.verdicts
+LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
+    SELECT verdict
+    FROM lockgate.verdicts AS verdict
+    WHERE (verdict.model, verdict.version) = (of_model, of_version)
+    ORDER BY verdict.id DESC
+    LIMIT 1
+$$;
+
+CREATE FUNCTION lockgate.newest_approval(of_model text, of_version integer) RETURNS lockgate.approvals
+LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
+    SELECT approval
+    FROM lockgate.approvals AS approval
+    WHERE (approval.model, approval.version) = (of_model, of_version)
+    ORDER BY approval.id DESC
+    LIMIT 1
+$$;
+
 -- Aliases `production` and `staging` point where the stages say; an empty stage has no alias.
 CREATE FUNCTION lockgate.mirror_stages(of_workspace text, of_model text) RETURNS void
 LANGUAGE sql SET search_path = pg_catalog AS $$
@@ -48,14 +74,20 @@ LANGUAGE sql SET search_path = pg_catalog AS $$
     ON CONFLICT (workspace, name, alias) DO UPDATE SET version = excluded.version
 $$;
 
+-- The evidence of a move up is the verdict and the approval that stand; a version that makes room needs none.
 CREATE FUNCTION lockgate.record_stage_change() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 DECLARE
     displaced_by integer;
     intent lockgate.intents;
     why text;
+    verdict lockgate.verdicts;
+    approval lockgate.approvals;
 BEGIN
-    PERFORM pg_advisory_xact_lock(hashtextextended('lockgate.ledger:' || NEW.name, 0));  -- one model's rows in commit order
+    IF OLD.current_stage IS NOT DISTINCT FROM NEW.current_stage OR NEW.workspace <> 'default' THEN
+        RETURN NULL;
+    END IF;
+    PERFORM lockgate.lock_ledger(NEW.name);
     displaced_by := lockgate.displacer(NEW, OLD.current_stage);
     IF displaced_by IS NULL THEN
         intent := lockgate.intent_for(NEW.name, NEW.version, NEW.current_stage, OLD.current_stage);
@@ -65,13 +97,22 @@ BEGIN
         intent := lockgate.intent_for(NEW.name, displaced_by, OLD.current_stage);
         why := format('displaced by version %s: %s', displaced_by, coalesce(intent.reason, 'out of band'));
     END IF;
+    IF NEW.current_stage IN ('Staging', 'Production') THEN
+        verdict := lockgate.newest_verdict(NEW.name, NEW.version);
+        approval := lockgate.newest_approval(NEW.name, NEW.version);
+    END IF;
+    IF approval.decision <> 'approved' OR approval.verdict_id <> verdict.id THEN
+        approval := NULL;
+    END IF;
     INSERT INTO lockgate.ledger
-        (model, version, from_stage, to_stage, command, actor, reason, db_user, intent_id, bundle_digest, verdict_id)
+        (model, version, from_stage, to_stage, command, actor, reason, db_user, intent_id, bundle_digest,
+         verdict_id, holdout_digest, policy_digest, code_commit, approval_id, approved_by)
     VALUES (
         NEW.name, NEW.version, OLD.current_stage, NEW.current_stage,
         coalesce(intent.command, 'out of band'), coalesce(intent.actor, session_user), why, session_user, intent.id,
         (SELECT bundle_digest FROM lockgate.versions WHERE (model, version) = (NEW.name, NEW.version)),
-        CASE WHEN displaced_by IS NULL THEN (intent.evidence ->> 'verdict_id')::bigint END
+        verdict.id, verdict.holdout_digest, verdict.policy_digest, verdict.code_commit,
+        approval.id, approval.decided_by
     );
     PERFORM lockgate.mirror_stages(NEW.workspace, NEW.name);
     RETURN NULL;
@@ -80,8 +121,7 @@ $$;
 
 -- Deferred to the commit, where the whole of MLflow's move is seen: the archived version and the one that displaced it.
 CREATE CONSTRAINT TRIGGER lockgate_record_stage_change
-    AFTER UPDATE OF current_stage ON public.model_versions
+    AFTER UPDATE ON public.model_versions
     DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW
-    WHEN (OLD.current_stage IS DISTINCT FROM NEW.current_stage AND NEW.workspace = 'default')
     EXECUTE FUNCTION lockgate.record_stage_change();

@@ -1,0 +1,76 @@
+-- What is on record is only added to, and the ledger's rows hang together: each holds the hash of the one before it.
+
+-- SHA-256 over the row's fields in this order, each with its length before it; ledger.py computes the same.
+CREATE FUNCTION lockgate.ledger_hash(entry lockgate.ledger) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
+    SELECT encode(sha256(convert_to(string_agg(coalesce(length(field) || ':' || field, '-'), ',' ORDER BY place), 'UTF8')), 'hex')
+    FROM unnest(ARRAY[
+        entry.model, entry.seq::text, entry.version::text, entry.from_stage, entry.to_stage, entry.command, entry.actor,
+        entry.reason, entry.db_user, entry.intent_id::text, entry.bundle_digest, entry.verdict_id::text,
+        entry.holdout_digest, entry.policy_digest, entry.code_commit, entry.approval_id::text, entry.approved_by,
+        to_char(entry.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), entry.previous_hash
+    ]) WITH ORDINALITY AS fields (field, place)
+$$;
+
+-- Numbers and hashes are given here, under the lock of the model's ledger. A row comes from the recording trigger, or says
+-- that a version was found in its stage when the guard was installed.
+CREATE FUNCTION lockgate.chain_ledger_row() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+DECLARE
+    last lockgate.ledger;
+BEGIN
+    IF pg_trigger_depth() < 2 AND NEW.command <> 'adopt' THEN
+        RAISE EXCEPTION USING ERRCODE = 'restrict_violation',
+            MESSAGE = 'the ledger is written by the trigger that sees the stage change, and by nobody else',
+            HINT = 'move the version; the row comes by itself';
+    END IF;
+    PERFORM lockgate.lock_ledger(NEW.model);
+    SELECT * INTO last FROM lockgate.ledger WHERE model = NEW.model ORDER BY seq DESC LIMIT 1;
+    NEW.seq := coalesce(last.seq, 0) + 1;
+    NEW.previous_hash := coalesce(last.hash, repeat('0', 64));
+    NEW.hash := lockgate.ledger_hash(NEW);
+    RETURN NEW;
+END
+$$;
+
+CREATE TRIGGER chain_ledger_row BEFORE INSERT ON lockgate.ledger
+    FOR EACH ROW EXECUTE FUNCTION lockgate.chain_ledger_row();
+
+-- Who listens hears that Production moved: LISTEN lockgate_production.
+CREATE FUNCTION lockgate.tell_of_production() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+BEGIN
+    IF 'Production' IN (NEW.from_stage, NEW.to_stage) THEN
+        PERFORM pg_notify('lockgate_production', json_build_object(
+            'model', NEW.model, 'version', NEW.version, 'from', NEW.from_stage, 'to', NEW.to_stage, 'seq', NEW.seq
+        )::text);
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER tell_of_production AFTER INSERT ON lockgate.ledger
+    FOR EACH ROW EXECUTE FUNCTION lockgate.tell_of_production();
+
+CREATE FUNCTION lockgate.refuse_change() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+BEGIN
+    RAISE EXCEPTION USING ERRCODE = 'restrict_violation',
+        MESSAGE = format('%s is append-only: what is on record is never changed', TG_RELID::regclass),
+        HINT = 'what is wrong on record is set right by what comes after it';
+END
+$$;
+
+DO $$
+DECLARE
+    on_record text;
+BEGIN
+    FOREACH on_record IN ARRAY ARRAY[
+        'ledger', 'versions', 'verdicts', 'approvals', 'policies', 'policy_changes', 'guard_changes'
+    ] LOOP
+        EXECUTE format(
+            'CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON lockgate.%I
+             FOR EACH STATEMENT EXECUTE FUNCTION lockgate.refuse_change()', on_record);
+    END LOOP;
+END
+$$;

@@ -1,0 +1,159 @@
+"""Promote and rollback on a real registry: one live version for all who ask, and a ledger that tells."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import mlflow
+import pytest
+
+from lockgate import promotion, records
+from lockgate.errors import IntegrityBroken, StateConflict, Unavailable, WrongUsage
+from lockgate.gate import policy_digest
+from lockgate.promotion import Order
+
+YES = Order("reviewed", dry_run=False, confirm=lambda move: None)
+ANYTHING = {"max_rmspe_over_serving": 1.0}
+
+
+@pytest.fixture
+def policy(params):
+    return policy_digest(params.gate)
+
+
+@pytest.fixture
+def easy(params):
+    """The policy under which any small candidate may follow any other."""
+    return policy_digest(params.gate.model_copy(update=ANYTHING))
+
+
+@pytest.fixture
+def two_lives(backend, judged, easy):
+    """Version 1 was in Production until version 2 took its place."""
+    for seed, version in ((1, 1), (2, 2)):
+        judged(seed, **ANYTHING)
+        promotion.promote(backend, YES, version, easy, None)
+    return backend
+
+
+def stages(backend):
+    return [row.stage for row in records.stages(backend.database, backend.model)]
+
+
+def told(backend):
+    rows = records.ledger(backend.database, backend.model)
+    return [(row.version, row.from_stage, row.to_stage, row.command, row.actor) for row in rows]
+
+
+def test_promote_archives_the_prior_production_and_says_so_in_the_ledger(two_lives):
+    assert stages(two_lives) == ["Archived", "Production"]
+    assert sorted(told(two_lives)[-2:]) == [
+        (1, "Production", "Archived", "promote", "anna"),
+        (2, "Staging", "Production", "promote", "anna"),
+    ]
+
+
+def test_stage_and_alias_name_the_same_version_to_mlflow(two_lives, stack):
+    mlflow.set_tracking_uri(stack.tracking_uri)
+    client = mlflow.MlflowClient()
+    assert int(client.get_model_version_by_alias(two_lives.model, "production").version) == 2
+    promotion.rollback(two_lives, YES, None)
+    assert int(client.get_model_version_by_alias(two_lives.model, "production").version) == 1
+
+
+def test_rollback_brings_the_lower_number_back_and_quarantines_the_bad_one(two_lives, judged, easy):
+    promotion.rollback(two_lives, YES, None)
+    assert stages(two_lives) == ["Production", "Archived"]
+    assert two_lives.roster().quarantined(2)
+    judged(2, **ANYTHING)
+    assert stages(two_lives) == ["Production", "Archived"]
+    with pytest.raises(StateConflict, match="version 2 is quarantined"):
+        promotion.promote(two_lives, YES, 2, easy, None)
+
+
+def test_rollback_twice_in_a_row_finds_nowhere_to_go(two_lives):
+    promotion.rollback(two_lives, YES, None)
+    with pytest.raises(StateConflict, match="no earlier good Production"):
+        promotion.rollback(two_lives, YES, None)
+    assert stages(two_lives) == ["Production", "Archived"]
+
+
+def test_rollback_to_a_version_whose_bytes_changed_changes_nothing(two_lives, home):
+    source = two_lives.registry()._client.get_model_version(two_lives.model, "1").source
+    [path] = home.glob(f"artifacts/*/models/{source.removeprefix('models:/')}/**/catboost.cbm")
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    with pytest.raises(IntegrityBroken, match=r"catboost\.cbm sha256 mismatch"):
+        promotion.rollback(two_lives, YES, None)
+    assert stages(two_lives) == ["Archived", "Production"]
+
+
+def test_an_unvalidated_version_is_not_promoted(backend, made, params, policy):
+    from lockgate import registration
+
+    registration.register(backend, made(1), params)
+    with pytest.raises(StateConflict, match="version 1 is in None, not in Staging"):
+        promotion.promote(backend, YES, 1, policy, None)
+
+
+def test_a_verdict_under_another_policy_does_not_count(backend, judged):
+    judged()
+    with pytest.raises(StateConflict, match="another policy"):
+        promotion.promote(backend, YES, 1, "0" * 64, None)
+    assert stages(backend) == ["Staging"]
+
+
+def test_a_verdict_against_another_serving_version_does_not_count(two_lives, judged, easy):
+    """Version 3 was compared with version 2; then a rollback put version 1 back."""
+    judged(3, **ANYTHING)
+    promotion.rollback(two_lives, YES, None)
+    with pytest.raises(StateConflict, match="another version than the one in Production"):
+        promotion.promote(two_lives, YES, 3, easy, None)
+
+
+def test_of_twenty_promotions_at_once_one_wins_and_the_others_name_the_winner(backend, judged, policy):
+    judged()
+    people = [replace(backend, actor=f"person {number}") for number in range(20)]
+
+    def attempt(person):
+        try:
+            promotion.promote(person, YES, None, policy, None)
+        except StateConflict as refusal:
+            return str(refusal)
+        return "won"
+
+    with ThreadPoolExecutor(20) as crowd:
+        answers = list(crowd.map(attempt, people))
+    winner = told(backend)[-1][-1]
+    assert answers.count("won") == 1
+    assert answers[int(winner.split()[1])] == "won"
+    lost = [answer for answer in answers if answer != "won"]
+    assert all(winner in answer for answer in lost), lost
+    assert [entry[2] for entry in told(backend)] == ["Staging", "Production"]
+
+
+def test_promoting_what_is_live_changes_nothing(two_lives, easy):
+    before = told(two_lives)
+    assert promotion.promote(two_lives, YES, 2, easy, None) is None
+    assert told(two_lives) == before
+
+
+def test_nothing_is_written_on_a_dry_run(backend, judged, policy):
+    judged()
+    before = told(backend)
+    move = promotion.promote(backend, replace(YES, dry_run=True), None, policy, None)
+    assert (move.version, move.to_stage) == (1, "Production")
+    assert (stages(backend), told(backend)) == (["Staging"], before)
+
+
+@pytest.mark.parametrize("reason", ["", "  ", "two\nlines", "x" * 2001, "\x1b[31mred"])
+def test_a_reason_is_one_readable_line(backend, policy, reason):
+    with pytest.raises(WrongUsage, match="the reason has"):
+        promotion.promote(backend, replace(YES, reason=reason), None, policy, None)
+
+
+def test_with_the_server_down_nothing_moves_and_the_next_try_works(backend, judged, policy, unreachable):
+    judged()
+    with pytest.raises(Unavailable, match="does not answer"):
+        promotion.promote(unreachable(backend), YES, None, policy, None)
+    assert stages(backend) == ["Staging"]
+    promotion.promote(backend, replace(YES, reason="again"), None, policy, None)
+    assert records.ledger(backend.database, backend.model)[-1].reason == "again"

@@ -1,0 +1,70 @@
+"""Each invariant holds on a good past, and its checker finds the bad one."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from lockgate import invariants
+from lockgate.lifecycle import Entry, Registered, Roster, Stage
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+NONE, STAGING, PRODUCTION, ARCHIVED = Stage
+GOOD_PAST = [(1, NONE, STAGING, "validate"), (1, STAGING, PRODUCTION, "promote")]
+
+
+def broken(stages, past, aliases):
+    versions = [Registered(number, stage, None) for number, stage in enumerate(stages, start=1)]
+    return invariants.broken(Roster("m", versions, [Entry(*entry, "anna", NOON) for entry in past]), aliases)
+
+
+def test_nothing_is_broken_in_an_empty_registry_or_a_good_life():
+    assert broken([], [], {}) == []
+    assert broken([PRODUCTION, NONE], GOOD_PAST, {"production": 1}) == []
+
+
+@pytest.mark.parametrize(
+    ("stages", "past", "aliases", "says"),
+    [
+        (
+            [PRODUCTION, PRODUCTION],
+            [*GOOD_PAST, (2, NONE, STAGING, "validate"), (2, STAGING, PRODUCTION, "promote")],
+            {"production": 2},
+            ["one version in Production: versions 1, 2 are"],
+        ),
+        (
+            [ARCHIVED],
+            [*GOOD_PAST, (1, PRODUCTION, ARCHIVED, "promote")],
+            {},
+            ["one version in Production: none is, and there has been one"],
+        ),
+        (
+            [PRODUCTION],
+            GOOD_PAST[:1],
+            {"production": 1},
+            ["ledger tells every stage: version 1 is in Production, the ledger says Staging"],
+        ),
+        (
+            [PRODUCTION],
+            [(1, NONE, PRODUCTION, "out of band")],
+            {"production": 1},
+            [
+                "every move was legal: version 1 went from None to Production by anna (out of band)"
+                " at 2026-01-01 12:00:00 UTC"
+            ],
+        ),
+        (
+            [PRODUCTION],
+            GOOD_PAST,
+            {},
+            ["aliases mirror the stages: alias production points to nothing, not to version 1"],
+        ),
+        (
+            [NONE],
+            [],
+            {"staging": 1},
+            ["aliases mirror the stages: alias staging points to version 1, the stage is empty"],
+        ),
+    ],
+)
+def test_each_checker_finds_what_is_broken(stages, past, aliases, says):
+    assert broken(stages, past, aliases) == says

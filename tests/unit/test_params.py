@@ -1,0 +1,73 @@
+"""params.yaml is checked before anything runs, and what is wrong is named."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lockgate.errors import BadConfiguration
+from lockgate.params import load_params
+
+GOOD = (Path(__file__).parents[2] / "params.yaml").read_text()
+
+
+def write(folder, **changes):
+    params = yaml.safe_load(GOOD)
+    for path, value in changes.items():
+        *sections, key = path.split("__")
+        place = params
+        for section in sections:
+            place = place[section]
+        place[key] = value
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    return folder / "params.yaml"
+
+
+def test_the_projects_own_params_are_good(tmp_path):
+    params = load_params(write(tmp_path))
+    assert params.model_name == "rossmann-ensemble"
+    assert (params.gate.max_rmspe, params.split.holdout_days) == (0.10, 42)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message", "hint"),
+    [
+        ({"gate__treshold": 0.1}, "unknown key gate.treshold", "known keys: max_rmspe"),
+        ({"gate__max_rmsp": 0.1}, "unknown key gate.max_rmsp", "did you mean max_rmspe?"),
+        ({"gat": 0.1}, "unknown key gat", "did you mean gate?"),
+        ({"members__catbost": {}}, "unknown key members.catbost", "did you mean catboost?"),
+        *[({"gate__max_rmspe": bad}, "gate.max_rmspe is", "gate.max_rmspe:") for bad in (0, -1, 1.5, "0.1", None)],
+        ({"gate__max_rmspe": float("nan")}, "gate.max_rmspe is nan", "finite number"),
+        *[({"split__holdout_days": bad}, "split.holdout_days is", "split.holdout_days:") for bad in (0, -1, 3.5)],
+        ({"threads": 0}, "threads is 0", "greater than or equal to 1"),
+        ({"seed": 2**40}, "seed is", "less than"),
+        ({"problem": "Rossmann/x"}, "problem is 'Rossmann/x'", "problem:"),
+    ],
+)
+def test_what_is_out_of_range_or_misspelt_is_named_with_a_hint(tmp_path, changes, message, hint):
+    with pytest.raises(BadConfiguration) as refused:
+        load_params(write(tmp_path, **changes))
+    assert message in str(refused.value)
+    assert hint in refused.value.hint
+
+
+@pytest.mark.parametrize("content", [b"", b"- a\n", b"a: [\n", b"\xff\xfe"])
+def test_a_file_that_is_no_mapping_is_refused(tmp_path, content):
+    (tmp_path / "params.yaml").write_bytes(content)
+    with pytest.raises(BadConfiguration):
+        load_params(tmp_path / "params.yaml")
+
+
+def test_a_missing_file_or_a_folder_is_refused(tmp_path):
+    with pytest.raises(BadConfiguration, match="cannot be read"):
+        load_params(tmp_path / "params.yaml")
+    with pytest.raises(BadConfiguration, match="cannot be read"):
+        load_params(tmp_path)
+
+
+def test_a_missing_key_is_named(tmp_path):
+    params = yaml.safe_load(GOOD)
+    del params["gate"]["max_rmspe"]
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    with pytest.raises(BadConfiguration, match=r"missing key gate\.max_rmspe"):
+        load_params(tmp_path / "params.yaml")
