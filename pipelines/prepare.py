@@ -8,8 +8,9 @@ Reads train.csv and store.csv (or .csv.gz) where they are; where neither is, the
 import sys
 from pathlib import Path
 
-from lockgate import exits, generator, holdout, prepared, tables
-from lockgate.datacard import card_of
+from lockgate import exits
+from lockgate.data import generator, holdout, prepared, tables
+from lockgate.data.datacard import card_of
 from lockgate.params import load_params
 
 

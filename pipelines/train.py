@@ -11,7 +11,8 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait by spinning cost 2.5x CPU on a busy machine
 
-from lockgate import bundle, exits, prepared, training, trainreport
+from lockgate import bundle, exits, training, trainreport
+from lockgate.data import prepared
 from lockgate.params import load_params
 from lockgate.watching import watch
 

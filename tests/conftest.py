@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lockgate import addresses, embedded_postgres
+from lockgate import addresses
 from lockgate import stack as lockgate_stack
 from lockgate.addresses import Addresses
+from lockgate.stack import embedded_postgres
 
 if TYPE_CHECKING:
     from lockgate.database import Database

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lockgate import calendar
+from lockgate.data import calendar
 from lockgate.errors import BadData
 from lockgate.known import Known
 from lockgate.panel import HOLIDAY_LETTERS, holiday_codes

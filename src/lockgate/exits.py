@@ -80,7 +80,9 @@ def _ending(work: Callable[[], None], session: Session) -> Ending:
 def _of_os_error(failure: OSError) -> Ending:
     if failure.errno == errno.ENOENT:
         missing = WrongUsage(f"there is no {failure.filename}")
-        return Ending(missing.exit_code, "WrongUsage", str(missing), "check the path; a stage's files come from: dvc repro")
+        return Ending(
+            missing.exit_code, "WrongUsage", str(missing), "check the path; a stage's files come from: dvc repro"
+        )
     if failure.errno in STORAGE_ERRNOS:
         refusal = StorageFailed(failure.strerror or str(failure))
         where = f" ({failure.filename})" if failure.filename else ""

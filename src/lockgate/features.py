@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lockgate import calendar, ridge
-from lockgate.calendar import DayTable
+from lockgate import ridge
+from lockgate.data import calendar
+from lockgate.data.calendar import DayTable
 from lockgate.known import LONG_AGO, Known, Traits, promo2_active
 from lockgate.params import Offset
 from lockgate.profiles import HABITS, LEVELS, Profile

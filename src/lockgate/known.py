@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lockgate import calendar, tables
+from lockgate.data import calendar, tables
 from lockgate.panel import Panel
 
 LONG_AGO = -100_000  # a day number for "always so"

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lockgate import calendar
+from lockgate.data import calendar
 
 HOLIDAY_LETTERS = ("0", "a", "b", "c")  # StateHoliday: none, public, Easter, Christmas; the place is the code
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from lockgate import scoring, tables
+from lockgate import scoring
 from lockgate.backend import Backend
+from lockgate.data import tables
 from lockgate.errors import StateConflict, WrongUsage
 from lockgate.forecaster import Checked
 from lockgate.lifecycle import Registered, Roster, Stage
@@ -54,8 +55,8 @@ def _remarks(version: Opened, checked: Checked) -> Iterator[str]:
     if checked.beyond_horizon:
         days = version.forecaster.horizon_days
         yield (
-            f"{checked.beyond_horizon} rows lie more than {days} days after {version.forecaster.origin}, the last day that"
-            f" version {version.version} has learned from; the gate judged it on the first {days} days only"
+            f"{checked.beyond_horizon} rows lie more than {days} days after {version.forecaster.origin}, the last day"
+            f" that version {version.version} has learned from; the gate judged it on the first {days} days only"
         )
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lockgate import calendar, panel, ridge
+from lockgate import panel, ridge
+from lockgate.data import calendar
 from lockgate.known import Traits
 from lockgate.panel import Panel
 from lockgate.ridge import Ridge

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from lockgate import bundle, lineage, plots, prepared, records
+from lockgate import bundle, lineage, plots, records
 from lockgate.backend import Backend
+from lockgate.data import prepared
 from lockgate.errors import StateConflict
 from lockgate.lineage import Lineage
 from lockgate.params import Params
@@ -113,7 +114,9 @@ def _record(made: Build, params: Params, sources: Lineage, candidates: pd.DataFr
     return RunRecord(
         params={name: str(value) for name, value in _flat(params.model_dump()).items()},
         metrics={name: float(value) for name, value in metrics.items()},
-        curves=[(f"curve.{row.member}.{row.fold}", int(row.step), float(row.capped_rmspe)) for row in curves.itertuples()],
+        curves=[
+            (f"curve.{row.member}.{row.fold}", int(row.step), float(row.capped_rmspe)) for row in curves.itertuples()
+        ],
         candidates=candidates,
         tags=sources.as_tags(),
         datasets=_datasets(made, sources),

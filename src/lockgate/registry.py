@@ -255,7 +255,7 @@ def _as_mlflow(dataset: Dataset) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Hush what MLflow warns of inside itself (its pandas calls, hints on integer columns): nobody here can act on it."""
+    """Hush what MLflow warns of inside itself (its pandas calls, integer columns): nobody here can act on it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lockgate import calendar
-from lockgate.calendar import DayTable
+from lockgate.data import calendar
+from lockgate.data.calendar import DayTable
 from lockgate.known import Known, Traits, cells, promo2_active
 from lockgate.panel import Panel
 

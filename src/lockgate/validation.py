@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lockgate import baseline, gate, lifecycle, lineage, plots, prepared, records, scoring
+from lockgate import baseline, gate, lifecycle, lineage, plots, records, scoring
 from lockgate.backend import Backend
+from lockgate.data import prepared
 from lockgate.gate import Evidence, Judgement, Outcome, Rival
 from lockgate.lifecycle import Registered, Roster
 from lockgate.metrics import bias, mae, rmspe, scored

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lockgate import datacard, holdout, tables
+from lockgate.data import datacard, holdout, tables
 
 FOLDER = Path(os.environ.get("LOCKGATE_REAL_DATA", "")) / "rossmann"
 pytestmark = pytest.mark.skipif(

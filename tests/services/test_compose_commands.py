@@ -20,7 +20,7 @@ import psutil
 import pytest
 import yaml
 
-from lockgate import embedded_postgres
+from lockgate.stack import embedded_postgres
 
 ROOT = Path(__file__).parents[2]
 REGISTRY_READ = "registered-models/search?max_results=1"

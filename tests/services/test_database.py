@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from lockgate import embedded_postgres
 from lockgate.database import Database, migrations
 from lockgate.errors import BadConfiguration, LockgateError, StateConflict, Unavailable
+from lockgate.stack import embedded_postgres
 
 Psql = Callable[..., str]
 

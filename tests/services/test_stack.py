@@ -15,10 +15,11 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from lockgate import addresses, embedded_postgres, mlflow_server, processes
+from lockgate import addresses
 from lockgate import stack as lockgate_stack
 from lockgate.addresses import Addresses
 from lockgate.errors import StateConflict, Unavailable
+from lockgate.stack import embedded_postgres, mlflow_server, processes
 
 UP = "import sys; from pathlib import Path; from lockgate import stack; print(stack.up(Path(sys.argv[1]), tell=print))"
 

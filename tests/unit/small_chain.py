@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from lockgate import generator, holdout, training
+from lockgate import training
+from lockgate.data import generator, holdout
 from lockgate.forecaster import Forecaster
 from lockgate.params import GeneratorParams, Params, load_params
 from lockgate.training import Report

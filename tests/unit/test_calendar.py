@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lockgate import calendar
+from lockgate.data import calendar
 
 
 def holidays(year):

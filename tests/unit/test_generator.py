@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lockgate import generator, holdout, metrics, tables
+from lockgate import metrics
+from lockgate.data import generator, holdout, tables
 from lockgate.params import GeneratorParams
 
 SMALL = GeneratorParams(stores=12, days=500, noise=0.062)

@@ -7,11 +7,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from lockgate import datacard, digests, generator, holdout, prepared
+from lockgate import digests
+from lockgate.data import datacard, generator, holdout, prepared
+from lockgate.data.generator import GeneratedSource
+from lockgate.data.tables import CsvSource, SourceFile, Tables
 from lockgate.errors import BadConfiguration, IntegrityBroken, StorageFailed
-from lockgate.generator import GeneratedSource
 from lockgate.params import GeneratorParams
-from lockgate.tables import CsvSource, SourceFile, Tables
 
 CHAIN = generator.generate(GeneratorParams(stores=8, days=400, noise=0.05), seed=3).tables()
 SOURCE = CsvSource((SourceFile("train.csv", 12, "ab"),))

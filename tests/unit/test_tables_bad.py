@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lockgate import tables, textfile
+from lockgate.data import tables, textfile
 from lockgate.errors import BadData
 
 HEADER = "Store,DayOfWeek,Date,Sales,Customers,Open,Promo,StateHoliday,SchoolHoliday"

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lockgate import digests, tables
-from lockgate.cells import CellFault
+from lockgate import digests
+from lockgate.data import tables
+from lockgate.data.cells import CellFault
 from lockgate.errors import BadData
 
 TRAIN = """Store,DayOfWeek,Date,Sales,Customers,Open,Promo,StateHoliday,SchoolHoliday

@@ -140,7 +140,9 @@ def _moment(at: str) -> datetime:
 
 
 def _show_candidates(lineage: Mapping[str, Any]) -> None:
-    scores = [[row["member"], row["fold"], *(_number(row[name]) for name in SCORES)] for row in lineage.get("candidates", [])]
+    scores = [
+        [row["member"], row["fold"], *(_number(row[name]) for name in SCORES)] for row in lineage.get("candidates", [])
+    ]
     table(["candidate", "fold", *SCORES], scores)
     table(["lineage", ""], [[name, str(value)] for name, value in lineage["lineage"].items()])
 

@@ -9,9 +9,9 @@ import pandas as pd
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from lockgate import calendar
-from lockgate.occasions import Flags, Occasions
-from lockgate.tables import promo_months
+from lockgate.data import calendar
+from lockgate.data.occasions import Flags, Occasions
+from lockgate.data.tables import promo_months
 
 Floats = NDArray[np.float64]
 

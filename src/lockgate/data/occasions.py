@@ -9,7 +9,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from lockgate import calendar
+from lockgate.data import calendar
 
 Flags = NDArray[np.bool_]
 Ints = NDArray[np.int64]

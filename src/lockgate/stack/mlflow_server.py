@@ -10,8 +10,8 @@ from urllib.error import URLError
 
 import psutil
 
-from lockgate import processes
 from lockgate.errors import StateConflict, Unavailable
+from lockgate.stack import processes
 
 HOST = "127.0.0.1"
 PREFERRED_PORT = 5000

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from lockgate import contradictions, digests, sheets, textfile
-from lockgate.cells import CellFault, Kind, checked, decimal, iso_date, letter, optional, typed, whole
+from lockgate import digests
+from lockgate.data import contradictions, sheets, textfile
+from lockgate.data.cells import CellFault, Kind, checked, decimal, iso_date, letter, optional, typed, whole
+from lockgate.data.sheets import Sheet
 from lockgate.errors import BadData
-from lockgate.sheets import Sheet
 
 FIRST_DAY = datetime.date(1990, 1, 1)  # an earlier date is a slip of the pen
 LAST_DAY = datetime.date(2100, 12, 31)

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from lockgate import digests
-from lockgate.datacard import Card
+from lockgate.data.datacard import Card
 from lockgate.errors import IntegrityBroken, StorageFailed
 
 Part = Literal["rows", "holdout", "stores"]

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from lockgate import digests
-from lockgate.generator import GeneratedSource
-from lockgate.holdout import Split
-from lockgate.tables import CsvSource, Tables
+from lockgate.data.generator import GeneratedSource
+from lockgate.data.holdout import Split
+from lockgate.data.tables import CsvSource, Tables
 
 Card = dict[str, Any]  # JSON
 

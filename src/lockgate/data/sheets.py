@@ -20,7 +20,7 @@ import pyarrow.csv
 import pyarrow.parquet
 from numpy.typing import NDArray
 
-from lockgate import textfile
+from lockgate.data import textfile
 from lockgate.errors import BadData
 
 MAX_ROWS = 15_000_000

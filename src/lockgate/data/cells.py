@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lockgate.data.sheets import Sheet, Texts, shown
 from lockgate.errors import BadData
-from lockgate.sheets import Sheet, Texts, shown
 
 WHOLE = re.compile(r"-?[0-9]+(\.0+)?")  # pandas writes 1.0 where a column once held an empty cell
 DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")

@@ -19,8 +19,8 @@ from urllib.parse import quote
 
 import psutil
 
-from lockgate import processes, unprivileged
 from lockgate.errors import BadConfiguration, StateConflict, Unavailable
+from lockgate.stack import processes, unprivileged
 
 OWNER, MLFLOW_ROLE, DATABASE = "lockgate", "mlflow", "lockgate"
 ACCOUNT = (

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lockgate import addresses, embedded_postgres, mlflow_server, processes, unprivileged
+from lockgate import addresses
 from lockgate.addresses import Addresses
 from lockgate.errors import StateConflict
+from lockgate.stack import embedded_postgres, mlflow_server, processes, unprivileged
 
 Tell = Callable[[str], None]
 START_SECONDS = 120.0

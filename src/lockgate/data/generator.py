@@ -12,11 +12,12 @@ import pandas as pd
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from lockgate import calendar, contradictions, metrics
-from lockgate.demand import log_sales
-from lockgate.occasions import Occasions, occasions
+from lockgate import metrics
+from lockgate.data import calendar, contradictions
+from lockgate.data.demand import log_sales
+from lockgate.data.occasions import Occasions, occasions
+from lockgate.data.tables import Tables, as_rows
 from lockgate.params import GeneratorParams
-from lockgate.tables import Tables, as_rows
 
 Floats = NDArray[np.float64]
 
