@@ -4,9 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-# Every recipe runs as in the activated environment. DVC's site cache is world-writable by default; here it is private.
+# DVC asks for git; an unpacked archive has none.
+WITHOUT_GIT := $(if $(wildcard .git),,.dvc/config.local)
+
+# Every recipe runs as in the activated environment.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
-export DVC_SITE_CACHE_DIR := $(CURDIR)/.lockgate/dvc
 export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
@@ -15,14 +17,18 @@ export OMP_WAIT_POLICY := PASSIVE
 help:  ## list the tasks
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-install: $(INSTALLED)  ## make the environment in .venv from requirements.lock
+install: $(INSTALLED) $(WITHOUT_GIT)  ## make the environment in .venv from requirements.lock
 
 $(INSTALLED): requirements.lock pyproject.toml
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Lockgate needs Python 3.11 or newer"; echo "hint: name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 8; } >&2
 	"$(PYTHON)" -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@mkdir -p -m 700 .lockgate
 	@touch $(INSTALLED)
+
+.dvc/config.local:
+	@printf '[core]\n    no_scm = true\n' > $@
 
 demo: install  ## from nothing to a model in Production, with the addresses to look at
 	@sh docs/demo.sh
@@ -46,7 +52,7 @@ test: install check  ## everything that CI runs
 	pytest -q
 
 bench: install  ## measure: pipeline, commands, serving
-	python docs/bench.py
+	python benchmarks/bench.py
 
 lock:  ## renew requirements.lock from requirements.in
 	"$(PYTHON)" -m venv .lockgate/lock-venv
@@ -56,4 +62,4 @@ lock:  ## renew requirements.lock from requirements.in
 
 clean: ## stop the servers and remove all that was made here, the registry too
 	-@lockgate down
-	rm -rf .lockgate build data/prepared .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .lockgate/* build data/prepared .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

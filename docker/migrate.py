@@ -1,9 +1,9 @@
-"""Brings schema lockgate of the database in LOCKGATE_DATABASE_URL to the state of the installed lockgate."""
+"""Brings schema lockgate in LOCKGATE_DATABASE_URL to the state of the installed lockgate and puts the guard on."""
 
 import sys
 from pathlib import Path
 
-from lockgate import addresses
+from lockgate import addresses, guard
 from lockgate.database import Database
 from lockgate.errors import LockgateError
 
@@ -11,7 +11,9 @@ SECONDS = 120.0
 
 if __name__ == "__main__":
     try:
-        done = Database(addresses.find(Path.cwd()).database_url, timeout=SECONDS).migrate()
+        database = Database(addresses.find(Path.cwd()).database_url, timeout=SECONDS)
+        done = database.migrate()
+        guard.install(database, actor="docker compose up")
     except LockgateError as error:
         sys.stderr.write(f"error: {error}\nhint: {error.hint}\n")
         sys.exit(error.exit_code)

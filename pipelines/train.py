@@ -11,10 +11,11 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait by spinning cost 2.5x CPU on a busy machine
 
-from lockgate import bundle, exits, training, trainreport
+from lockgate import exits
 from lockgate.data import prepared
+from lockgate.forecast import bundle, training, trainreport
+from lockgate.forecast.watching import watch
 from lockgate.params import load_params
-from lockgate.watching import watch
 
 
 def main(data: Path, build: Path) -> None:

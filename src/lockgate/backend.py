@@ -7,11 +7,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lockgate import addresses, records
+from lockgate import addresses, intents, ledger, records
 from lockgate.addresses import Addresses
 from lockgate.database import Database
+from lockgate.intents import Intent
 from lockgate.lifecycle import Entry, Move, Registered, Roster, Stage
-from lockgate.records import Intent
 
 if TYPE_CHECKING:
     from lockgate.registry import Registry
@@ -47,26 +47,27 @@ class Backend:
         """All versions as they stand now, and their past up to a moment (up to now without one)."""
         rows = records.stages(self.database, self.model)
         versions = [Registered(row.version, Stage(row.stage), row.bundle_digest) for row in rows]
-        return Roster(self.model, versions, [_entry(row) for row in records.ledger(self.database, self.model, at)])
+        return Roster(self.model, versions, [_entry(row) for row in ledger.read(self.database, self.model, at)])
 
-    def carry_out(self, move: Move, reason: str, verdict_id: int | None) -> None:
+    def intent(self, move: Move, reason: str) -> Intent:
+        """The move, with who makes it and why."""
+        return Intent(self.model, move.version, move.from_stage, move.to_stage, self.actor, reason, move.command)
+
+    def carry_out(self, move: Move, reason: str) -> None:
         """Make the move that was decided, under the caller's lock: say who and why, then ask MLflow for one transition.
 
-        The trigger writes the ledger row in MLflow's transaction. A lost reply is no failure if the move was made.
+        The trigger writes the ledger row in MLflow's transaction, where the guard may refuse. If the reply is
+        lost, it is no failure so long as the move was made.
         """
-        evidence = {} if verdict_id is None else {"verdict_id": verdict_id}
-        intent = Intent(
-            self.model, move.version, move.from_stage, move.to_stage, self.actor, reason, move.command, evidence
-        )
         registry = self.registry()
-        number = records.open_intent(self.database, intent)
+        number = intents.open_intent(self.database, self.intent(move, reason))
         try:
             registry.move(move.version, move.to_stage)
         except Exception:
             if self.roster().find(move.version).stage is not move.to_stage:
-                records.withdraw_intent(self.database, number)
+                intents.withdraw_intent(self.database, number)
                 raise
 
 
-def _entry(row: records.LedgerRow) -> Entry:
+def _entry(row: ledger.LedgerRow) -> Entry:
     return Entry(row.version, Stage(row.from_stage), Stage(row.to_stage), row.command, row.actor, row.at)

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from importlib import resources
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy import Connection, Engine, TextClause, bindparam, create_engine, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool
 
@@ -104,6 +105,11 @@ HOLDER_OF_LOCK = f"""
     WHERE held.locktype = 'advisory' AND held.granted AND held.objsubid = 1
       AND (held.classid::bigint << 32 | held.objid::bigint) = {LOCK_KEY}
 """  # noqa: S608 - no value is put into the text
+
+
+def with_json(statement: str, *names: str) -> TextClause:
+    """A statement whose parameters with these names are JSON."""
+    return text(statement).bindparams(*(bindparam(name, type_=JSONB) for name in names))
 
 
 def migrations() -> list[Migration]:

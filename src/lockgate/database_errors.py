@@ -67,6 +67,9 @@ BY_PATTERN = [
 ]
 
 
+REFUSED_BY_US = "23001"  # restrict_violation: the guard and the append-only tables, in their own words and with a hint
+
+
 @contextmanager
 def translated(address: str, timeout: float) -> Iterator[None]:
     """Turns SQLAlchemy's errors into ours; `address` is shown as it is, so it must be masked."""
@@ -80,6 +83,8 @@ def _in_our_words(error: DBAPIError, address: str, timeout: float) -> LockgateEr
     original = error.orig
     code, said = getattr(original, "pgcode", None), str(original).strip()
     said_first = said.splitlines()[0] if said else type(original).__name__
+    if code == REFUSED_BY_US:
+        return StateConflict(said_first, where=address, hint=_hint(original))
     for meaning in BY_CODE:
         if code == meaning.says:
             return _worded(meaning, address, timeout, said_first)
@@ -87,6 +92,10 @@ def _in_our_words(error: DBAPIError, address: str, timeout: float) -> LockgateEr
         if re.search(meaning.says, said):
             return _worded(meaning, address, timeout, said_first)
     return LockgateError(f"the database refuses a statement: {said_first}", where=address)
+
+
+def _hint(original: BaseException | None) -> str:
+    return getattr(getattr(original, "diag", None), "message_hint", None) or ""
 
 
 def _worded(meaning: Meaning, address: str, timeout: float, said: str) -> LockgateError:

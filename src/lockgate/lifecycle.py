@@ -9,29 +9,41 @@ from lockgate.errors import StateConflict
 
 
 class Stage(StrEnum):
-    """MLflow's four stages, spelt as MLflow spells them."""
+    """MLflow's stages, spelt as MLflow spells them; it deletes a version by putting it into a stage of its own."""
 
     NONE = "None"
     STAGING = "Staging"
     PRODUCTION = "Production"
     ARCHIVED = "Archived"
+    DELETED = "Deleted_Internal"
 
 
 class Command(StrEnum):
-    """The commands that move versions."""
+    """Who moves versions: our commands, MLflow's UI and API past them, and the guard for what it found in place."""
 
     VALIDATE = "validate"
     PROMOTE = "promote"
     ROLLBACK = "rollback"
+    REJECT = "reject"
+    RETIRE = "retire"
+    OUT_OF_BAND = "out of band"
+    ADOPT = "adopt"
 
 
+# The guard has a copy in the database. Whoever makes one of these moves, the guard asks for the evidence as well.
 LEGAL_MOVES: dict[tuple[Stage, Stage], frozenset[Command]] = {
-    (Stage.NONE, Stage.STAGING): frozenset({Command.VALIDATE}),
-    (Stage.STAGING, Stage.PRODUCTION): frozenset({Command.PROMOTE}),
+    (Stage.NONE, Stage.STAGING): frozenset({Command.VALIDATE, Command.OUT_OF_BAND, Command.ADOPT}),
+    (Stage.NONE, Stage.ARCHIVED): frozenset({Command.REJECT, Command.OUT_OF_BAND, Command.ADOPT}),
+    (Stage.NONE, Stage.PRODUCTION): frozenset({Command.ADOPT}),
+    (Stage.STAGING, Stage.PRODUCTION): frozenset({Command.PROMOTE, Command.OUT_OF_BAND}),
     (Stage.ARCHIVED, Stage.PRODUCTION): frozenset({Command.ROLLBACK}),
-    # The version that has to make room for the one that moves up.
-    (Stage.STAGING, Stage.ARCHIVED): frozenset({Command.VALIDATE}),
-    (Stage.PRODUCTION, Stage.ARCHIVED): frozenset({Command.PROMOTE, Command.ROLLBACK}),
+    # Turned down, or making room for the version that moves up.
+    (Stage.STAGING, Stage.ARCHIVED): frozenset({Command.REJECT, Command.VALIDATE, Command.OUT_OF_BAND}),
+    (Stage.PRODUCTION, Stage.ARCHIVED): frozenset(
+        {Command.PROMOTE, Command.ROLLBACK, Command.RETIRE, Command.OUT_OF_BAND}
+    ),
+    (Stage.NONE, Stage.DELETED): frozenset({Command.OUT_OF_BAND}),
+    (Stage.ARCHIVED, Stage.DELETED): frozenset({Command.OUT_OF_BAND}),
 }
 
 
@@ -188,6 +200,27 @@ def rollback(roster: Roster, to: int | None = None) -> Move:
     return _move(roster, _rollback_target(roster, serving, to), Stage.PRODUCTION, Command.ROLLBACK)
 
 
+def retirement(roster: Roster) -> Move:
+    """The version in Production goes, and nothing takes its place. Raises StateConflict if there is none."""
+    serving = roster.serving()
+    if serving is None:
+        raise StateConflict(
+            f"no version of {roster.model} is in Production, so there is nothing to retire{roster.last_move()}",
+            hint="see: lockgate status",
+        )
+    return _move(roster, serving, Stage.ARCHIVED, Command.RETIRE)
+
+
+def rejection(roster: Roster, version: int) -> Move | None:
+    """A version that was turned down is archived; None if it is already. Raises StateConflict if it serves."""
+    candidate = roster.find(version)
+    if candidate.stage is Stage.PRODUCTION:
+        raise StateConflict(
+            f"version {version} of {roster.model} is in Production", hint="to take it out: lockgate rollback"
+        )
+    return None if candidate.stage is Stage.ARCHIVED else _move(roster, candidate, Stage.ARCHIVED, Command.REJECT)
+
+
 def _rollback_target(roster: Roster, serving: Registered, to: int | None) -> Registered:
     good = [
         version
@@ -248,8 +281,15 @@ def _require_standing(version: int, standing: Standing | None, policy_digest: st
 def _move(roster: Roster, moving: Registered, to_stage: Stage, command: Command) -> Move:
     if command not in LEGAL_MOVES.get((moving.stage, to_stage), ()):
         raise StateConflict(f"{command} may not move version {moving.version} from {moving.stage} to {to_stage}")
-    displaced = roster.in_stage(to_stage)
-    return Move(moving.version, moving.stage, to_stage, command, (displaced.version,) if displaced else ())
+    return Move(moving.version, moving.stage, to_stage, command, _displaced(roster, to_stage))
+
+
+def _displaced(roster: Roster, stage: Stage) -> tuple[int, ...]:
+    """Who makes room: whoever is in Staging, however many MLflow has put there, or the one in Production."""
+    if stage is Stage.STAGING:
+        return tuple(registered.version for registered in roster.versions if registered.stage is stage)
+    displaced = roster.serving() if stage is Stage.PRODUCTION else None
+    return (displaced.version,) if displaced else ()
 
 
 _HOW_TO_REACH_STAGING = {

@@ -9,8 +9,8 @@ from mlflow.models import set_model
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc.model import PythonModel
 
-from lockgate import bundle
 from lockgate.errors import BadData
+from lockgate.forecast import bundle
 
 
 class BundledForecaster(PythonModel):

@@ -3,10 +3,13 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from lockgate import invariants, records
+from lockgate import guard, invariants, ledger, records, verdicts
 from lockgate.backend import Backend
-from lockgate.lifecycle import Stage
-from lockgate.records import LedgerRow, StoredVerdict, Version, VersionRow
+from lockgate.invariants import Facts
+from lockgate.ledger import LedgerRow
+from lockgate.lifecycle import Roster, Stage
+from lockgate.records import Version, VersionRow
+from lockgate.verdicts import StoredVerdict
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,8 @@ class Portrait:
 
 def lines(backend: Backend) -> list[Line]:
     """Every version, oldest first."""
-    verdicts = records.latest_verdicts(backend.database, backend.model)
-    return [_line(row, verdicts.get(row.version)) for row in records.stages(backend.database, backend.model)]
+    newest = verdicts.latest_verdicts(backend.database, backend.model)
+    return [_line(row, newest.get(row.version)) for row in records.stages(backend.database, backend.model)]
 
 
 def status(backend: Backend) -> Status:
@@ -61,7 +64,20 @@ def status(backend: Backend) -> Status:
         serving_since=since if serving else None,
         staging=_first(versions, Stage.STAGING),
         versions=len(versions),
-        broken=tuple(invariants.broken(roster, records.aliases(backend.database, backend.model))),
+        broken=tuple(invariants.broken(facts(backend, roster))),
+    )
+
+
+def facts(backend: Backend, roster: Roster) -> Facts:
+    """What the invariants are checked on."""
+    rows = ledger.read(backend.database, backend.model)
+    on = guard.status(backend.database)
+    return Facts(
+        roster,
+        records.aliases(backend.database, backend.model),
+        on.faults if on.installed else ("it is not installed; install it with: lockgate guard install",),
+        list(ledger.breaks(rows)),
+        ledger.unearned(backend.database, backend.model),
     )
 
 
@@ -72,8 +88,8 @@ def portrait(backend: Backend, version: int) -> Portrait:
     return Portrait(
         row,
         records.recorded_version(backend.database, backend.model, version),
-        records.latest_verdict(backend.database, backend.model, version),
-        tuple(entry for entry in records.ledger(backend.database, backend.model) if entry.version == version),
+        verdicts.latest_verdict(backend.database, backend.model, version),
+        tuple(entry for entry in ledger.read(backend.database, backend.model) if entry.version == version),
     )
 
 

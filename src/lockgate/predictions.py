@@ -11,7 +11,7 @@ from lockgate import scoring
 from lockgate.backend import Backend
 from lockgate.data import tables
 from lockgate.errors import StateConflict, WrongUsage
-from lockgate.forecaster import Checked
+from lockgate.forecast.forecaster import Checked
 from lockgate.lifecycle import Registered, Roster, Stage
 from lockgate.scoring import Opened
 

@@ -1,13 +1,13 @@
-"""The two moves that a person makes: promote and rollback, decided in `lifecycle`, carried out under the lock."""
+"""The moves that a person makes of Production: promote, rollback, retire. `lifecycle` decides, the lock keeps order."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lockgate import lifecycle, records, scoring
+from lockgate import intents, lifecycle, scoring, verdicts
 from lockgate.backend import Backend
 from lockgate.errors import StateConflict, WrongUsage
 from lockgate.lifecycle import Move, Roster, Standing
-from lockgate.records import StoredVerdict
+from lockgate.verdicts import StoredVerdict
 
 MAX_REASON = 2000
 
@@ -29,11 +29,14 @@ def promote(
     Returns the move that was made (on a dry run: would be made), None if the named version is in Production already.
     Raises StateConflict if the version may not be promoted.
     """
-    _check_reason(order.reason)
+    check_reason(order.reason)
 
     def decide(roster: Roster) -> Move | None:
         standing = _standing(_verdict_on_candidate(backend, roster, version))
-        return lifecycle.promotion(roster, version, standing, policy_digest, expect_current)
+        move = lifecycle.promotion(roster, version, standing, policy_digest, expect_current)
+        if move is not None:
+            _require_no_objection(backend, move)
+        return move
 
     move = decide(backend.roster())
     if move is not None:
@@ -47,11 +50,22 @@ def rollback(backend: Backend, order: Order, to: int | None) -> Move:
     Returns the move that was made (on a dry run: would be made). Raises StateConflict if there is nowhere to go back
     to, and IntegrityBroken if the bundle is not what was registered; then nothing was changed.
     """
-    _check_reason(order.reason)
+    check_reason(order.reason)
     roster = backend.roster()
     move = lifecycle.rollback(roster, to)
     scoring.verify(backend, roster.find(move.version))
     _confirm_and_move(backend, order, move, lambda now: lifecycle.rollback(now, to))
+    return move
+
+
+def retire(backend: Backend, order: Order) -> Move:
+    """Take the version in Production out of service, with nothing in its place.
+
+    Returns the move that was made (on a dry run: would be made). Raises StateConflict if Production is empty.
+    """
+    check_reason(order.reason)
+    move = lifecycle.retirement(backend.roster())
+    _confirm_and_move(backend, order, move, lifecycle.retirement)
     return move
 
 
@@ -63,8 +77,14 @@ def _confirm_and_move(backend: Backend, order: Order, move: Move, decide: Callab
     with backend.database.lock(backend.model, wait=backend.timeout):
         roster = backend.roster()
         _require_unchanged(roster, move, decide(roster))
-        verdict = records.latest_verdict(backend.database, backend.model, move.version)
-        backend.carry_out(move, order.reason, verdict.id if verdict else None)
+        backend.carry_out(move, order.reason)
+
+
+def _require_no_objection(backend: Backend, move: Move) -> None:
+    """What the guard would refuse at the end is said before anybody is asked to confirm."""
+    objection = intents.objection_to_rise(backend.database, backend.intent(move, ""))
+    if objection is not None:
+        raise StateConflict(f"version {move.version} may not be promoted: {objection.says}", hint=objection.hint)
 
 
 def _require_unchanged(roster: Roster, agreed: Move, decided_now: Move | None) -> None:
@@ -80,7 +100,7 @@ def _verdict_on_candidate(backend: Backend, roster: Roster, version: int | None)
     if serving is not None and version == serving.version:
         return None
     candidate = lifecycle.candidate_for_promotion(roster, version)
-    return records.latest_verdict(backend.database, backend.model, candidate.version)
+    return verdicts.latest_verdict(backend.database, backend.model, candidate.version)
 
 
 def _standing(verdict: StoredVerdict | None) -> Standing | None:
@@ -89,7 +109,8 @@ def _standing(verdict: StoredVerdict | None) -> Standing | None:
     return Standing(verdict.outcome, verdict.digests.policy_digest, verdict.digests.serving_digest)
 
 
-def _check_reason(reason: str) -> None:
+def check_reason(reason: str) -> None:
+    """Raises WrongUsage unless the reason is one readable line."""
     if not reason.strip() or len(reason) > MAX_REASON or not reason.isprintable():
         raise WrongUsage(
             f"the reason has {len(reason)} characters", hint=f"say why in one line of 1 to {MAX_REASON} characters"

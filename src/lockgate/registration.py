@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from lockgate import bundle, lineage, plots, records
+from lockgate import lineage, plots, records
 from lockgate.backend import Backend
 from lockgate.data import prepared
 from lockgate.errors import StateConflict
+from lockgate.forecast import bundle
 from lockgate.lineage import Lineage
 from lockgate.params import Params
 from lockgate.records import Registration

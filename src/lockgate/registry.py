@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import shutil
 import tempfile
 import warnings
@@ -108,9 +109,10 @@ class Registry:
             return int(version.version), str(version.run_id)
 
     def move(self, version: int, stage: str) -> None:
-        """One transition that archives whoever stands in that stage, in MLflow's one transaction."""
+        """One transition; whoever stands in Staging or Production is archived in the same transaction of MLflow."""
+        makes_room = stage in ("Staging", "Production")  # MLflow refuses the flag for the others
         with _translated(), _quiet():  # stages are deprecated, and what the reviewers' UI shows
-            self._client.transition_model_version_stage(self.model, str(version), stage, archive_existing_versions=True)
+            self._client.transition_model_version_stage(self.model, str(version), stage, makes_room)
 
     def download(self, version: int, folder: Path) -> "Download":
         """The artifacts of a version in a folder of their own; nothing in them is executed."""
@@ -273,7 +275,14 @@ NOT_LET_IN = {"PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"}
 SAID_NO = {"INVALID_PARAMETER_VALUE", "INVALID_STATE", "BAD_REQUEST", "RESOURCE_CONFLICT", "RESOURCE_DOES_NOT_EXIST"}
 
 
+# What the guard in the database said, as MLflow hands it on: the driver's class, the sentence, the hint, the rest.
+GUARD_SAID = re.compile(r"\(psycopg2\.errors\.RestrictViolation\) (?P<says>.+)\nHINT: +(?P<hint>.+)")
+
+
 def _as_ours(error: MlflowException) -> Exception:
+    refused = GUARD_SAID.search(str(error))
+    if refused:
+        return StateConflict(refused["says"], hint=refused["hint"])
     code = error.error_code if isinstance(error.error_code, str) else ErrorCode.Name(error.error_code)
     if code in NOT_LET_IN:
         return Unavailable(

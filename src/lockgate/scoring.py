@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lockgate import bundle
 from lockgate.backend import Backend
 from lockgate.errors import IntegrityBroken
-from lockgate.forecaster import Forecaster
+from lockgate.forecast import bundle
+from lockgate.forecast.forecaster import Forecaster
 from lockgate.lifecycle import Registered
 
 Floats = NDArray[np.float64]

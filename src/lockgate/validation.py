@@ -8,16 +8,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lockgate import baseline, gate, lifecycle, lineage, plots, records, scoring
+from lockgate import gate, lifecycle, lineage, plots, policies, scoring, verdicts
 from lockgate.backend import Backend
 from lockgate.data import prepared
+from lockgate.forecast import baseline
 from lockgate.gate import Evidence, Judgement, Outcome, Rival
 from lockgate.lifecycle import Registered, Roster
 from lockgate.metrics import bias, mae, rmspe, scored
 from lockgate.params import GateParams
-from lockgate.records import Digests, StoredVerdict, Verdict
 from lockgate.registration import Build, Receipt
 from lockgate.scoring import Opened
+from lockgate.verdicts import Digests, StoredVerdict, Verdict
 
 HOLDOUT_PLOT = Path("plots", "holdout.png")
 
@@ -56,14 +57,16 @@ class Scores:
 def validate(backend: Backend, receipt: Receipt, made: Build, policy: GateParams) -> StoredVerdict:
     """Judge the version on the receipt and move it to Staging if it passed and has not been further.
 
-    The verdict on the same bundle, holdout, policy and serving version is found again in Postgres, without scoring.
+    The policy is in force from here on. The verdict on the same bundle, holdout, policy and serving version is found
+    again in Postgres, without scoring, until it expires.
     """
     roster = backend.roster()
     roster.find(receipt.version)
+    policies.put_in_force(backend.database, backend.model, policy, backend.actor)
     holdout_digest = prepared.read_card(made.prepared)["holdout"]["digest"]
     case = Case(receipt, holdout_digest, policy, roster.serving())
     verdict = _found_again(backend, case) or _judge(backend, case, roster, made)
-    if records.shown_verdict(backend.database, backend.model, receipt.version) != verdict.id:
+    if verdicts.shown_verdict(backend.database, backend.model, receipt.version) != verdict.id:
         _show_in_mlflow(backend, verdict, receipt, made)
     if verdict.outcome == Outcome.PASSED:
         _move_to_staging(backend, verdict)
@@ -72,14 +75,14 @@ def validate(backend: Backend, receipt: Receipt, made: Build, policy: GateParams
 
 def _found_again(backend: Backend, case: Case) -> StoredVerdict | None:
     """The earlier verdict on the same case. If another one came in between, it is said again: the newest counts."""
-    found = records.find_verdict(backend.database, backend.model, case.digests)
+    found = verdicts.find_verdict(backend.database, backend.model, case.digests, case.policy.verdict_valid_days)
     if found is None:
         return None
-    latest = records.latest_verdict(backend.database, backend.model, case.receipt.version)
+    latest = verdicts.latest_verdict(backend.database, backend.model, case.receipt.version)
     if latest is not None and latest.id == found.id:
         return found
     again = {each.name: getattr(found, each.name) for each in fields(Verdict)} | {"actor": backend.actor}
-    return records.record_verdict(backend.database, Verdict(**again))
+    return verdicts.record_verdict(backend.database, Verdict(**again))
 
 
 def _judge(backend: Backend, case: Case, roster: Roster, made: Build) -> StoredVerdict:
@@ -88,7 +91,7 @@ def _judge(backend: Backend, case: Case, roster: Roster, made: Build) -> StoredV
         scores = _scores(backend, case, candidate, holdout, prepared.read(made.prepared, "rows"))
     plots.holdout(scores.forecast, made.build / HOLDOUT_PLOT)
     judgement = gate.judge(scores.evidence, case.policy)
-    return records.record_verdict(backend.database, _as_verdict(backend, case, judgement, scores.metrics))
+    return verdicts.record_verdict(backend.database, _as_verdict(backend, case, judgement, scores.metrics))
 
 
 def _scores(backend: Backend, case: Case, candidate: Opened, holdout: pd.DataFrame, rows: pd.DataFrame) -> Scores:
@@ -177,4 +180,4 @@ def _move_to_staging(backend: Backend, verdict: StoredVerdict) -> None:
     with backend.database.lock(backend.model, wait=backend.timeout):
         move = lifecycle.staging(backend.roster(), verdict.version)
         if move is not None:
-            backend.carry_out(move, f"verdict {verdict.id} passed", verdict.id)
+            backend.carry_out(move, f"verdict {verdict.id} passed")

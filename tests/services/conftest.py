@@ -15,8 +15,8 @@ from lockgate.addresses import Addresses
 from lockgate.backend import Backend
 from lockgate.database import Database
 from lockgate.params import Params, load_params
-from lockgate.records import StoredVerdict
 from lockgate.registration import Build
+from lockgate.verdicts import StoredVerdict
 
 PROJECT = Path(__file__).parents[2]
 SMALL = {"stores": 12, "days": 500, "noise": 0.04}

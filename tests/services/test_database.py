@@ -55,7 +55,8 @@ def test_migrations_that_race_run_once(database: Database, psql: Psql, database_
 
 
 def test_a_migration_that_fails_leaves_nothing_behind(database: Database, psql: Psql, database_url: str) -> None:
-    psql("DROP SCHEMA lockgate CASCADE; ALTER TABLE model_versions DROP COLUMN current_stage", name_of(database_url))
+    damage = "DROP SCHEMA lockgate CASCADE; ALTER TABLE model_versions DROP COLUMN current_stage CASCADE"
+    psql(damage, name_of(database_url))
     with pytest.raises(LockgateError):
         database.migrate()
     assert psql("SELECT count(*) FROM pg_namespace WHERE nspname = 'lockgate'", name_of(database_url)).strip() == "0"

@@ -6,7 +6,7 @@ from dataclasses import replace
 import mlflow
 import pytest
 
-from lockgate import promotion, records
+from lockgate import ledger, promotion, records
 from lockgate.errors import IntegrityBroken, StateConflict, Unavailable, WrongUsage
 from lockgate.gate import policy_digest
 from lockgate.promotion import Order
@@ -40,7 +40,7 @@ def stages(backend):
 
 
 def told(backend):
-    rows = records.ledger(backend.database, backend.model)
+    rows = ledger.read(backend.database, backend.model)
     return [(row.version, row.from_stage, row.to_stage, row.command, row.actor) for row in rows]
 
 
@@ -156,4 +156,4 @@ def test_with_the_server_down_nothing_moves_and_the_next_try_works(backend, judg
         promotion.promote(unreachable(backend), YES, None, policy, None)
     assert stages(backend) == ["Staging"]
     promotion.promote(backend, replace(YES, reason="again"), None, policy, None)
-    assert records.ledger(backend.database, backend.model)[-1].reason == "again"
+    assert ledger.read(backend.database, backend.model)[-1].reason == "again"

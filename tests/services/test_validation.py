@@ -5,7 +5,7 @@ import shutil
 import mlflow
 import pytest
 
-from lockgate import promotion, records, registration, validation
+from lockgate import ledger, promotion, records, registration, validation, verdicts
 from lockgate.errors import IntegrityBroken
 from lockgate.gate import policy_digest
 from lockgate.lifecycle import Stage
@@ -21,7 +21,7 @@ def stages(backend):
 def test_a_passed_version_goes_to_staging_with_the_verdict_in_the_ledger(backend, judged):
     verdict = judged()
     assert (verdict.outcome, stages(backend)) == ("passed", ["Staging"])
-    entry = records.ledger(backend.database, backend.model)[-1]
+    entry = ledger.read(backend.database, backend.model)[-1]
     assert (entry.command, entry.actor, entry.verdict_id) == ("validate", "anna", verdict.id)
     assert (entry.bundle_digest, entry.reason) == (verdict.digests.bundle_digest, f"verdict {verdict.id} passed")
 
@@ -43,7 +43,7 @@ def test_the_same_case_is_not_judged_twice(backend, judged):
 def test_a_changed_limit_is_judged_anew_and_a_restored_one_is_said_again(backend, judged):
     passed, refused, restored = judged(), judged(max_rmspe=0.001), judged()
     assert [verdict.outcome for verdict in (passed, refused, restored)] == ["passed", "refused", "passed"]
-    assert records.latest_verdict(backend.database, backend.model, 1).id == restored.id > refused.id
+    assert verdicts.latest_verdict(backend.database, backend.model, 1).id == restored.id > refused.id
     assert restored.metrics == passed.metrics
 
 
@@ -95,7 +95,7 @@ def test_a_changed_artifact_is_refused_before_it_is_loaded(backend, made, params
     with pytest.raises(IntegrityBroken, match=r"lightgbm\.txt sha256 mismatch"):
         validation.validate(backend, receipt, made(1), params.gate)
     assert stages(backend) == ["None"]
-    assert records.latest_verdict(backend.database, backend.model) is None
+    assert verdicts.latest_verdict(backend.database, backend.model, None) is None
 
 
 def test_an_artifact_folder_that_is_gone_is_refused(backend, made, params, home):

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from lockgate.baseline import seasonal_naive
+from lockgate.forecast.baseline import seasonal_naive
 
 HISTORY = pd.DataFrame(
     {

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lockgate import ensemble
+from lockgate.forecast import ensemble
 
 RNG = np.random.default_rng(5)
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import small_chain
 
-from lockgate import features, known, panel, profiles
+from lockgate.forecast import features, known, panel, profiles
 
 HORIZON = 42
 RNG = np.random.default_rng(11)

@@ -9,7 +9,14 @@ from lockgate import gate
 from lockgate.gate import Check, Evidence, Outcome, Rival
 from lockgate.params import GateParams
 
-POLICY = GateParams(max_rmspe=0.10, max_rmspe_over_serving=0.002, min_scored_rows=1000)
+POLICY = GateParams(
+    max_rmspe=0.10,
+    max_rmspe_over_serving=0.002,
+    min_scored_rows=1000,
+    verdict_valid_days=30,
+    approval_required=False,
+    two_persons=False,
+)
 GOOD = Evidence(
     rmspe=0.095,
     baseline_rmspe=0.145,

@@ -5,16 +5,18 @@ from datetime import UTC, datetime
 import pytest
 
 from lockgate import invariants
+from lockgate.invariants import Facts
 from lockgate.lifecycle import Entry, Registered, Roster, Stage
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-NONE, STAGING, PRODUCTION, ARCHIVED = Stage
+NONE, STAGING, PRODUCTION, ARCHIVED, _ = Stage
 GOOD_PAST = [(1, NONE, STAGING, "validate"), (1, STAGING, PRODUCTION, "promote")]
 
 
-def broken(stages, past, aliases):
+def broken(stages, past, aliases, **found):
     versions = [Registered(number, stage, None) for number, stage in enumerate(stages, start=1)]
-    return invariants.broken(Roster("m", versions, [Entry(*entry, "anna", NOON) for entry in past]), aliases)
+    roster = Roster("m", versions, [Entry(*entry, "anna", NOON) for entry in past])
+    return invariants.broken(Facts(roster, aliases, **found))
 
 
 def test_nothing_is_broken_in_an_empty_registry_or_a_good_life():
@@ -68,3 +70,16 @@ def test_nothing_is_broken_in_an_empty_registry_or_a_good_life():
 )
 def test_each_checker_finds_what_is_broken(stages, past, aliases, says):
     assert broken(stages, past, aliases) == says
+
+
+def test_production_may_be_left_empty_by_a_retirement_and_by_nothing_else():
+    assert broken([ARCHIVED], [*GOOD_PAST, (1, PRODUCTION, ARCHIVED, "retire")], {}) == []
+    assert broken([ARCHIVED], [*GOOD_PAST, (1, PRODUCTION, ARCHIVED, "out of band")], {}) != []
+
+
+@pytest.mark.parametrize(
+    ("found", "name"),
+    [("guard_faults", "guard is whole"), ("ledger_breaks", "ledger is whole"), ("unearned", "Production was earned")],
+)
+def test_what_the_database_found_is_said_under_its_invariant(found, name):
+    assert broken([], [], {}, **{found: ["something"]}) == [f"{name}: something"]

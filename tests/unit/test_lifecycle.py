@@ -10,7 +10,7 @@ from lockgate.errors import StateConflict
 from lockgate.lifecycle import LEGAL_MOVES, Command, Entry, Move, Registered, Roster, Stage, Standing
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-NONE, STAGING, PRODUCTION, ARCHIVED = Stage
+STAGES = NONE, STAGING, PRODUCTION, ARCHIVED = [stage for stage in Stage if stage is not Stage.DELETED]
 
 
 def roster(*stages, ledger=()):
@@ -37,15 +37,19 @@ def passed(serving=None):
 def test_the_legal_moves_are_these_and_no_others():
     legal = {(start, end): {str(command) for command in commands} for (start, end), commands in LEGAL_MOVES.items()}
     assert legal == {
-        (NONE, STAGING): {"validate"},
-        (STAGING, PRODUCTION): {"promote"},
+        (NONE, STAGING): {"validate", "out of band", "adopt"},
+        (NONE, PRODUCTION): {"adopt"},
+        (NONE, ARCHIVED): {"reject", "out of band", "adopt"},
+        (STAGING, PRODUCTION): {"promote", "out of band"},
+        (STAGING, ARCHIVED): {"validate", "reject", "out of band"},
+        (PRODUCTION, ARCHIVED): {"promote", "rollback", "retire", "out of band"},
         (ARCHIVED, PRODUCTION): {"rollback"},
-        (STAGING, ARCHIVED): {"validate"},
-        (PRODUCTION, ARCHIVED): {"promote", "rollback"},
+        (NONE, Stage.DELETED): {"out of band"},
+        (ARCHIVED, Stage.DELETED): {"out of band"},
     }
 
 
-@pytest.mark.parametrize("stage", Stage)
+@pytest.mark.parametrize("stage", STAGES)
 def test_validate_moves_a_new_version_and_no_other(stage):
     move = lifecycle.staging(roster(stage), 1)
     assert move == (Move(1, NONE, STAGING, Command.VALIDATE, ()) if stage is NONE else None)
@@ -55,7 +59,7 @@ def test_validate_archives_the_version_that_stood_in_staging():
     assert lifecycle.staging(roster(STAGING, NONE), 2) == Move(2, NONE, STAGING, Command.VALIDATE, (1,))
 
 
-PAIRS = [pair for pair in product([PRODUCTION, ARCHIVED], Stage) if pair != (PRODUCTION, PRODUCTION)]
+PAIRS = [pair for pair in product([PRODUCTION, ARCHIVED], STAGES) if pair != (PRODUCTION, PRODUCTION)]
 
 
 @pytest.mark.parametrize(("serving", "candidate"), PAIRS)
@@ -158,3 +162,26 @@ def test_a_quarantined_version_is_never_promoted_again():
     now = roster(PRODUCTION, STAGING, ledger=[promoted(2), archived(2, Command.ROLLBACK)])
     with pytest.raises(StateConflict, match="version 2 is quarantined"):
         lifecycle.promotion(now, 2, passed("digest 1"), "policy")
+
+
+def test_validate_makes_room_for_itself_however_many_are_in_staging():
+    assert lifecycle.staging(roster(STAGING, STAGING, NONE), 3).archives == (1, 2)
+
+
+def test_retire_takes_the_serving_version_out_and_puts_nothing_there():
+    assert lifecycle.retirement(roster(ARCHIVED, PRODUCTION)) == Move(2, PRODUCTION, ARCHIVED, Command.RETIRE, ())
+
+
+def test_there_is_nothing_to_retire_where_nothing_serves():
+    with pytest.raises(StateConflict, match="nothing to retire"):
+        lifecycle.retirement(roster(STAGING))
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_reject_archives_what_has_not_got_to_production(stage):
+    if stage is PRODUCTION:
+        with pytest.raises(StateConflict, match="is in Production"):
+            lifecycle.rejection(roster(stage), 1)
+    else:
+        expected = None if stage is ARCHIVED else Move(1, stage, ARCHIVED, Command.REJECT, ())
+        assert lifecycle.rejection(roster(stage), 1) == expected

@@ -14,6 +14,7 @@ from lockgate.params import PARAMS_FILE, Params, load_params
 if TYPE_CHECKING:
     from lockgate.backend import Backend
 
+GROUPS: dict[str, click.Group] = {}
 Function = TypeVar("Function", bound=Callable[..., None])
 
 USAGE = 2
@@ -25,14 +26,22 @@ def lockgate() -> None:
     """Bring each new version of a model to Production one gate at a time."""
 
 
+def group(name: str, about: str) -> None:
+    """A word that commands come after, as in `lockgate guard status`."""
+    GROUPS[name] = click.Group(name, help=about)
+    lockgate.add_command(GROUPS[name])
+
+
 def command(name: str, example: str) -> Callable[[Function], click.Command]:
-    """A command of the group, with an example in its help and the options that every command has."""
+    """A command, with an example in its help and the options that all have; `guard status` is `status` of `guard`."""
+    *above, own = name.split()
+    group = GROUPS[above[0]] if above else lockgate
 
     def wrap(function: Function) -> click.Command:
         decorated: Any = function
         for option in (_timeout, _debug, _result_json):
             decorated = option(decorated)
-        return lockgate.command(name, epilog=f"\b\nExample:\n  {example}")(decorated)
+        return group.command(own, epilog=f"\b\nExample:\n  {example}")(decorated)
 
     return wrap
 

@@ -1,7 +1,7 @@
 """`status`, `list`, `show`, `verdict`, `history`: what is and what has been, read from Postgres without mlflow."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -85,10 +85,10 @@ def show(version: int, as_json: bool, timeout: float) -> None:
 @as_json
 def verdict(version: int | None, as_json: bool, timeout: float) -> None:
     """The verdict on VERSION (by default the newest one given): exit 0 if it passed, 4 if not."""
-    from lockgate import records, validation
+    from lockgate import validation, verdicts
 
     where = backend(timeout)
-    found = records.latest_verdict(where.database, where.model, version)
+    found = verdicts.latest_verdict(where.database, where.model, version)
     if found is None:
         whom = f"version {version}" if version else "any version"
         raise StateConflict(f"there is no verdict on {whom} of {where.model}", hint="validate one with: dvc repro")
@@ -108,27 +108,34 @@ def verdict(version: int | None, as_json: bool, timeout: float) -> None:
 @click.option("--at", metavar="TIME", help="What was live at this moment (ISO 8601, UTC unless it says otherwise).")
 @as_json
 def history(at: str | None, as_json: bool, timeout: float) -> None:
-    """Every stage change, with who and why; with --at, who was in Production then."""
-    from lockgate import records
-    from lockgate.lifecycle import Stage
+    """All moves, verdicts, decisions and policies, with who and why; with --at, who was in Production then."""
+    from lockgate import chronicle
 
     where = backend(timeout)
-    rows = records.ledger(where.database, where.model, _moment(at) if at else None)
     if at:
-        live = {row.version for row in rows if row.to_stage == Stage.PRODUCTION}
-        now = [row for row in rows if row.version in live and row is _last_of(rows, row.version)]
-        rows = [row for row in now if row.to_stage == Stage.PRODUCTION]
+        _show_live(where.model, chronicle.live(where, _moment(at)), as_json)
+        return
+    events = chronicle.events(where)
     if as_json:
-        _print_json([asdict(row) for row in rows])
-    elif at and not rows:
-        click.echo(f"no version of {where.model} was in Production then")
+        _print_json([{"kind": event.kind} | dict(event.details) for event in events])
     else:
-        heads = ["when (UTC)", "version", "from", "to", "command", "who", "why"]
-        table(heads, [[_when(row.at), str(row.version), *_move(row)[1:]] for row in rows])
+        heads = ["when (UTC)", "version", "from", "to", "what", "who", "why"]
+        table(heads, [_told(event) for event in events])
 
 
-def _last_of(rows: Sequence[Any], version: int) -> Any:
-    return next(row for row in reversed(rows) if row.version == version)
+def _show_live(model: str, row: Any, as_json: bool) -> None:
+    if as_json:
+        _print_json([asdict(row)] if row else [])
+    elif row is None:
+        click.echo(f"no version of {model} was in Production then")
+    else:
+        table(["since (UTC)", "version", "command", "who", "why"], [[_when(row.at), str(row.version), *_move(row)[3:]]])
+
+
+def _told(event: Any) -> list[str]:
+    """One event as a row of the table; only moves have stages."""
+    stages = [str(event.details.get(name) or "") for name in ("from_stage", "to_stage")]
+    return [_when(event.at), str(event.version or ""), *stages, event.what, event.who, event.why]
 
 
 def _moment(at: str) -> datetime:

@@ -1,4 +1,4 @@
-"""`promote` and `rollback`: the moves that a person makes."""
+"""`promote`, `rollback`, `retire`: the moves that a person makes of Production."""
 
 import sys
 
@@ -9,7 +9,7 @@ from lockgate.cli.frame import backend, command, params, session
 from lockgate.errors import WrongUsage
 from lockgate.lifecycle import Command, Move
 
-VERBS = {Command.PROMOTE: "promote", Command.ROLLBACK: "roll back to"}
+VERBS = {Command.PROMOTE: "promote", Command.ROLLBACK: "roll back to", Command.RETIRE: "retire"}
 
 reason = click.option("--reason", required=True, help="Why, in one line; it goes into the history.")
 yes = click.option("--yes", is_flag=True, help="Do not ask.")
@@ -49,6 +49,18 @@ def rollback(to: int | None, reason: str, yes: bool, dry_run: bool, timeout: flo
 
     order = promotion.Order(reason, dry_run, _confirmed if yes else _ask)
     _tell(promotion.rollback(backend(timeout), order, to), dry_run)
+
+
+@command("retire", example='lockgate retire --reason "the chain was sold" --yes')
+@reason
+@yes
+@dry_run
+def retire(reason: str, yes: bool, dry_run: bool, timeout: float) -> None:
+    """Archive the version in Production and leave the stage empty."""
+    from lockgate import promotion
+
+    order = promotion.Order(reason, dry_run, _confirmed if yes else _ask)
+    _tell(promotion.retire(backend(timeout), order), dry_run)
 
 
 def _confirmed(_: Move) -> None:

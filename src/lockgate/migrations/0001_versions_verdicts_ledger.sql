@@ -1,8 +1,8 @@
 -- Schema lockgate: what we know of a version, what was judged and decided, who was about to move it, and what happened.
--- A model is named as in MLflow. Only MLflow's workspace `default` is looked at: Lockgate runs servers without workspaces.
+-- A model is named as in MLflow. Only its workspace `default` is looked at: Lockgate runs servers without workspaces.
 
 -- A version in MLflow, bound to the bytes of its bundle. The same bundle registered again is the same version.
--- `source` and `storage_location` are where MLflow's row pointed then: a row that points elsewhere later is not this version.
+-- `source` and `storage_location` are where MLflow's row pointed then: one that points elsewhere is not this version.
 CREATE TABLE lockgate.versions (
     model            text        NOT NULL,
     version          integer     NOT NULL CHECK (version > 0),
@@ -37,7 +37,7 @@ CREATE TABLE lockgate.policy_changes (
 );
 CREATE INDEX policy_changes_of_model ON lockgate.policy_changes (model, id DESC);
 
--- What the gate said, bound to everything that it looked at. `serving_digest` is that of the version compared with, if any.
+-- What the gate said, bound to all that it looked at. `serving_digest` is that of the version compared with, if any.
 CREATE TABLE lockgate.verdicts (
     id             bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     model          text        NOT NULL,
@@ -57,8 +57,8 @@ CREATE TABLE lockgate.verdicts (
 );
 CREATE INDEX verdicts_of_version ON lockgate.verdicts (model, version, id DESC);
 
--- What a person said of a version, bound to its bundle and to the verdict that they had before them. The newest row counts.
--- `decided_by` is who decided, `recorded_by` who wrote it down: the same person, or MLflow's user for a tag set in its UI.
+-- What a person said of a version, bound to its bundle and to the verdict before them. The newest row counts.
+-- `decided_by` is who decided, `recorded_by` who wrote it down: the same person, or MLflow's user for a tag in its UI.
 CREATE TABLE lockgate.approvals (
     id            bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     model         text        NOT NULL,
@@ -85,7 +85,6 @@ CREATE TABLE lockgate.intents (
     actor       text        NOT NULL,
     reason      text        NOT NULL,
     command     text        NOT NULL,
-    evidence    jsonb       NOT NULL DEFAULT '{}',
     created_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
     consumed_at timestamptz
 );

@@ -22,7 +22,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
     LIMIT 1
 $$;
 
--- The newest intent for this move that is not consumed, or that this same transaction consumed (for the displaced version).
+-- The newest intent for this move that is not consumed, or was so by this same transaction (for the displaced version).
 -- An intent older than ten minutes is of a command that died: who moves now is somebody else.
 CREATE FUNCTION lockgate.intent_for(moving_model text, moving_version integer, target text, origin text DEFAULT NULL)
 RETURNS lockgate.intents

@@ -3,7 +3,9 @@
 -- SHA-256 over the row's fields in this order, each with its length before it; ledger.py computes the same.
 CREATE FUNCTION lockgate.ledger_hash(entry lockgate.ledger) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
-    SELECT encode(sha256(convert_to(string_agg(coalesce(length(field) || ':' || field, '-'), ',' ORDER BY place), 'UTF8')), 'hex')
+    SELECT encode(sha256(convert_to(
+        string_agg(coalesce(length(field) || ':' || field, '-'), ',' ORDER BY place), 'UTF8'
+    )), 'hex')
     FROM unnest(ARRAY[
         entry.model, entry.seq::text, entry.version::text, entry.from_stage, entry.to_stage, entry.command, entry.actor,
         entry.reason, entry.db_user, entry.intent_id::text, entry.bundle_digest, entry.verdict_id::text,
@@ -12,8 +14,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
     ]) WITH ORDINALITY AS fields (field, place)
 $$;
 
--- Numbers and hashes are given here, under the lock of the model's ledger. A row comes from the recording trigger, or says
--- that a version was found in its stage when the guard was installed.
+-- Numbers and hashes are given here, under the lock of the model's ledger. A row comes from the recording trigger, or
+-- says that a version was found in its stage when the guard was installed.
 CREATE FUNCTION lockgate.chain_ledger_row() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 DECLARE
@@ -28,6 +30,12 @@ BEGIN
     SELECT * INTO last FROM lockgate.ledger WHERE model = NEW.model ORDER BY seq DESC LIMIT 1;
     NEW.seq := coalesce(last.seq, 0) + 1;
     NEW.previous_hash := coalesce(last.hash, repeat('0', 64));
+    IF EXISTS (
+        SELECT FROM lockgate.ledger
+        WHERE (model, seq) = (NEW.model, last.seq) AND xmin = pg_current_xact_id()::xid
+    ) THEN
+        NEW.at := last.at;  -- what one commit does happens at one moment: a swap never leaves Production empty
+    END IF;
     NEW.hash := lockgate.ledger_hash(NEW);
     RETURN NEW;
 END

@@ -1,5 +1,5 @@
--- Why a version may not go where somebody wants it: asked by the guard's triggers at every commit, and by the CLI before
--- it acts. An objection says what is missing, and in its hint what to do; without one, `says` is null.
+-- Why a version may not go where somebody wants it: asked by the guard's triggers at every commit, and by the CLI
+-- before it acts. An objection says what is missing, and in its hint what to do; without one, `says` is null.
 CREATE TYPE lockgate.objection AS (says text, hint text);
 
 CREATE FUNCTION lockgate.because(says text, hint text) RETURNS lockgate.objection
@@ -39,14 +39,21 @@ BEGIN
     WHERE (workspace, name, version) = ('default', of_model, of_version);
     RETURN CASE
         WHEN known.model IS NULL THEN
-            lockgate.because('it did not come in through Lockgate, so nobody has judged it', 'register and validate it: dvc repro')
+            lockgate.because(
+                'it did not come in through Lockgate, so nobody has judged it',
+                'register and validate it: dvc repro')
         WHEN (known.run_id, known.source, known.storage_location)
             IS DISTINCT FROM (row_in_mlflow.run_id, row_in_mlflow.source, row_in_mlflow.storage_location) THEN
-            lockgate.because('it points to another run or source than when it was registered', 'register the bundle again: dvc repro')
+            lockgate.because(
+                'it points to another run or source than when it was registered',
+                'register the bundle again: dvc repro')
         WHEN lockgate.quarantined(of_model, of_version) THEN
             lockgate.because('it is quarantined: a rollback took it out of Production', 'train another one: dvc repro')
         WHEN approval.decision = 'rejected' THEN
-            lockgate.because(format('%s rejected it: %s', approval.decided_by, left(approval.reason, 200)), 'train another one: dvc repro')
+            lockgate.because(
+                format('%s rejected it: %s', approval.decided_by,
+                       regexp_replace(left(approval.reason, 200), '\s+', ' ', 'g')),
+                'train another one: dvc repro')
     END;
 END
 $$;
@@ -61,9 +68,13 @@ BEGIN
     RETURN CASE
         WHEN verdict.id IS NULL THEN lockgate.because('it has no verdict', 'validate it: dvc repro')
         WHEN verdict.outcome <> 'passed' THEN
-            lockgate.because(format('the verdict on it is %s', verdict.outcome), format('see why: lockgate verdict %s', of_version))
+            lockgate.because(
+                format('the verdict on it is %s', verdict.outcome),
+                format('see why: lockgate verdict %s', of_version))
         WHEN verdict.policy_digest IS DISTINCT FROM policy.digest THEN
-            lockgate.because('its verdict was given under another policy than the one in force', 'judge it again: dvc repro')
+            lockgate.because(
+                'its verdict was given under another policy than the one in force',
+                'judge it again: dvc repro')
         WHEN clock_timestamp() >= verdict.decided_at + make_interval(days => policy.verdict_valid_days) THEN
             lockgate.because(format('its verdict has expired: it is older than %s days', policy.verdict_valid_days),
                 'judge it again: dvc repro')
@@ -113,7 +124,9 @@ BEGIN
     IF objection.says IS NULL AND stage = 'Production' THEN
         objection := lockgate.objection_to_approval(of_model, of_version, promoter);
         IF objection.says IS NULL AND verdict.serving_digest IS DISTINCT FROM serving THEN
-            objection := lockgate.because('it was compared with another version than the one in Production now', 'judge it again: dvc repro');
+            objection := lockgate.because(
+                'it was compared with another version than the one in Production now',
+                'judge it again: dvc repro');
         END IF;
     END IF;
     RETURN objection;
@@ -147,11 +160,15 @@ BEGIN
     SELECT current_stage INTO stage FROM public.model_versions
     WHERE (workspace, name, version) = ('default', of_model, of_version);
     IF NOT EXISTS (SELECT FROM lockgate.versions WHERE (model, version) = (of_model, of_version)) THEN
-        RETURN lockgate.because('it did not come in through Lockgate, so nobody has judged it', 'register and validate it: dvc repro');
+        RETURN lockgate.because(
+            'it did not come in through Lockgate, so nobody has judged it',
+            'register and validate it: dvc repro');
     ELSIF stage = 'Production' THEN
         RETURN lockgate.because('it is in Production', 'to take it out: lockgate rollback');
     ELSIF decision = 'approved' AND stage NOT IN ('None', 'Staging') THEN
-        RETURN lockgate.because(format('it is in %s, and nothing leads up from there', stage), 'train another one: dvc repro');
+        RETURN lockgate.because(
+            format('it is in %s, and nothing leads up from there', stage),
+            'train another one: dvc repro');
     ELSIF decision = 'approved' THEN
         RETURN lockgate.objection_to_verdict(of_model, of_version);
     END IF;
@@ -194,17 +211,21 @@ BEGIN
     SELECT btrim(value) INTO who FROM public.model_version_tags
     WHERE (workspace, name, version, key) = (tag.workspace, tag.name, tag.version, 'approved_by');
     IF said NOT IN ('approved', 'rejected') THEN
-        RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = refusal || ': the tag approval says neither approved nor rejected',
+        RAISE EXCEPTION USING ERRCODE = 'restrict_violation',
+            MESSAGE = refusal || ': the tag approval says neither approved nor rejected',
             HINT = 'set the tag approval to one of these two words';
     ELSIF coalesce(who, '') = '' THEN
-        RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = refusal || ': nobody has signed it',
+        RAISE EXCEPTION USING ERRCODE = 'restrict_violation',
+            MESSAGE = refusal || ': nobody has signed it',
             HINT = 'set the tag approved_by to your name, then the tag approval';
     END IF;
     objection := lockgate.objection_to_decision(tag.name, tag.version, said);
     IF objection.says IS NOT NULL THEN
-        RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = refusal || ': ' || objection.says, HINT = objection.hint;
+        RAISE EXCEPTION USING ERRCODE = 'restrict_violation',
+            MESSAGE = refusal || ': ' || objection.says, HINT = objection.hint;
     END IF;
-    INSERT INTO lockgate.approvals (model, version, bundle_digest, verdict_id, decision, decided_by, recorded_by, reason)
+    INSERT INTO lockgate.approvals
+        (model, version, bundle_digest, verdict_id, decision, decided_by, recorded_by, reason)
     SELECT tag.name, tag.version, known.bundle_digest, (lockgate.newest_verdict(tag.name, tag.version)).id, said, who,
            session_user, coalesce(nullif(left(btrim(registered.description), 2000), ''), 'no reason given')
     FROM lockgate.versions AS known

@@ -3,7 +3,7 @@
 -- the database, has no statement to show with it. Refusals carry the SQLSTATE restrict_violation (23001), which nothing
 -- else here does, and which MLflow answers with HTTP 400.
 
--- What is wrong with a row of MLflow's versions as such. Fires before the constraint's own check, which knows no sentences.
+-- What is wrong with a row of MLflow's versions as such. Fires before the constraint's own check, which knows no words.
 CREATE FUNCTION lockgate.guard_versions() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 DECLARE
@@ -29,18 +29,25 @@ BEGIN
             lockgate.because(format('%s may not be deleted: it is in %s', whom, subject.current_stage),
                 CASE subject.current_stage
                     WHEN 'Staging' THEN format('turn it down first: lockgate reject %s --reason ...', subject.version)
-                    ELSE 'put another one in its place first: lockgate promote, or leave the stage empty: lockgate retire'
+                    ELSE 'put another one in its place first: lockgate promote;'
+                        ' or leave the stage empty: lockgate retire'
                 END)
         WHEN TG_OP = 'UPDATE' AND held
             AND (OLD.workspace, OLD.name, OLD.version, OLD.run_id, OLD.source, OLD.storage_location)
-                IS DISTINCT FROM (NEW.workspace, NEW.name, NEW.version, NEW.run_id, NEW.source, NEW.storage_location) THEN
-            lockgate.because(format('%s may not be renamed or pointed to other files: it is in %s', whom, subject.current_stage),
+                IS DISTINCT FROM
+                (NEW.workspace, NEW.name, NEW.version, NEW.run_id, NEW.source, NEW.storage_location) THEN
+            lockgate.because(
+                format('%s may not be renamed or pointed to other files: it is in %s', whom, subject.current_stage),
+                
                 'register the other files as a version of their own')
         WHEN TG_OP = 'UPDATE' AND subject.workspace <> NEW.workspace AND NEW.current_stage <> 'None' THEN
-            lockgate.because(format('%s may not come in from another workspace in %s', whom, NEW.current_stage), 'a version begins in None')
+            lockgate.because(
+                format('%s may not come in from another workspace in %s', whom, NEW.current_stage),
+                'a version begins in None')
         WHEN rival IS NOT NULL AND OLD.current_stage IS DISTINCT FROM 'Production' THEN
             lockgate.because(format('%s may not go to Production: version %s is there', whom, rival),
-                format('archive version %s in the same step (in MLflow, tick the box for it), or: lockgate promote %s --reason ...',
+                format('archive version %s in the same step (in MLflow, tick the box for it),'
+                       ' or: lockgate promote %s --reason ...',
                        rival, NEW.version))
     END;
     IF objection.says IS NOT NULL THEN
@@ -65,13 +72,15 @@ LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
         format('it may not go from %s to %s', entry.from_stage, entry.to_stage),
         CASE
             WHEN entry.to_stage = 'Production' AND entry.from_stage = 'Archived' THEN
-                format('to bring back what was in Production before: lockgate rollback --to %s --reason ...', entry.version)
+                format('to bring back what was in Production before: lockgate rollback --to %s --reason ...',
+                       entry.version)
             WHEN entry.to_stage = 'Production' THEN
                 'Production is reached from Staging: validate it with dvc repro, then lockgate promote'
             WHEN entry.to_stage = 'Staging' AND entry.from_stage = 'Archived' THEN
                 'what is archived does not come back to Staging; train another one: dvc repro'
             WHEN entry.from_stage = 'Production' THEN
-                'put another one in its place: lockgate promote or lockgate rollback; or leave the stage empty: lockgate retire'
+                'put another one in its place: lockgate promote or lockgate rollback;'
+                ' or leave the stage empty: lockgate retire'
             WHEN entry.from_stage = 'Staging' THEN
                 format('to turn it down: lockgate reject %s --reason ...', entry.version)
             ELSE 'a version goes from None to Staging to Production to Archived'
@@ -104,11 +113,13 @@ BEGIN
         WHERE (workspace, name, current_stage) = ('default', NEW.model, 'Production')
     ) THEN
         objection := lockgate.because('nothing would be in Production then',
-            'put another one in its place: lockgate promote or lockgate rollback; or leave the stage empty: lockgate retire');
+            'put another one in its place: lockgate promote or lockgate rollback;'
+                ' or leave the stage empty: lockgate retire');
     END IF;
     IF objection.says IS NOT NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'restrict_violation',
-            MESSAGE = format('version %s of %s stays in %s: %s', NEW.version, NEW.model, NEW.from_stage, objection.says),
+            MESSAGE = format('version %s of %s stays in %s: %s',
+                NEW.version, NEW.model, NEW.from_stage, objection.says),
             HINT = objection.hint;
     END IF;
     RETURN NULL;

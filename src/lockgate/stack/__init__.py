@@ -58,7 +58,7 @@ def _up(home: Path, port: int | None, deadline: float, tell: Tell) -> Addresses:
             serving = _start_mlflow(home, port, deadline, tell)
         elif ran_before:
             tell("already running")
-        return _finish(home, serving, deadline)
+        return _finish(home, serving, deadline, tell)
     except BaseException:
         if not ran_before:
             _down(home, STOP_SECONDS)
@@ -86,14 +86,25 @@ def _start_mlflow(home: Path, named: int | None, deadline: float, tell: Tell) ->
             return port
 
 
-def _finish(home: Path, port: int, deadline: float) -> Addresses:
-    from lockgate.database import Database  # SQLAlchemy: not needed by `down`
-
+def _finish(home: Path, port: int, deadline: float, tell: Tell) -> Addresses:
     found = Addresses(mlflow_server.uri(port), embedded_postgres.url(home, embedded_postgres.OWNER))
-    Database(found.database_url, timeout=max(1.0, deadline - time.monotonic())).migrate()
+    _migrate_and_guard(found.database_url, deadline, tell)
     state = {"tracking_uri": found.tracking_uri, "database_url": found.database_url, "port": port, "running": True}
     _write_state(home, state)
     return found
+
+
+def _migrate_and_guard(database_url: str, deadline: float, tell: Tell) -> None:
+    """A registry that the guard cannot be put on yet runs without it: `lockgate status` says so as well."""
+    from lockgate import guard  # SQLAlchemy: not needed by `down`
+    from lockgate.database import Database
+
+    database = Database(database_url, timeout=max(1.0, deadline - time.monotonic()))
+    database.migrate()
+    try:
+        guard.install(database, actor="lockgate up")
+    except StateConflict as violations:
+        tell(f"warning: {violations}; {violations.hint}")
 
 
 def _serving_port(home: Path) -> int | None:

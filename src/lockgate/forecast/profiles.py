@@ -1,0 +1,104 @@
+"""What a forecaster remembers of the past at an origin: the ridge, each store's calendar, and how it used to sell.
+
+A profile is made from the days up to its origin only, by the same code for the training blocks and for the forecast.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lockgate.data import calendar
+from lockgate.forecast import panel, ridge
+from lockgate.forecast.known import Traits
+from lockgate.forecast.panel import Panel
+from lockgate.forecast.ridge import Ridge
+
+Floats = NDArray[np.float64]
+
+MEAN_WINDOWS = (56, 182, 364, 728)
+SPREAD_WINDOWS = (364, 728)
+QUANTILES = (0.1, 0.5, 0.9)
+STORE_WINDOWS = (28, 91, 364)
+HABITS = (
+    *(f"mean_{days}" for days in MEAN_WINDOWS),
+    *(f"{name}_{days}" for days in SPREAD_WINDOWS for name in ("spread", *(f"q{round(100 * q)}" for q in QUANTILES))),
+)
+LEVELS = tuple(f"level_{days}" for days in STORE_WINDOWS)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The past as of `origin`, the last day that anything in here was learned from."""
+
+    origin: int
+    ridge: Ridge
+    observed: NDArray[np.bool_]  # (stores, calendar.HOLIDAYS)
+    habits: NDArray[np.float32]  # (stores, 7 weekdays, 2 promo, HABITS) of log sales, NaN where never seen
+    levels: NDArray[np.float32]  # (stores, LEVELS): mean log sales of all open days
+
+
+def profiles(history: Panel, origins: Sequence[int], traits: Traits) -> list[Profile]:
+    """One profile for each origin (rising day numbers); the ridges share the work."""
+    pasts = [history.between(history.first, origin) for origin in origins]
+    observed = [panel.observance(past) for past in pasts]
+    ridges = ridge.fit(history, origins, traits, observed)
+    return [
+        Profile(origin, fitted, kept, habits(past), levels(past))
+        for origin, fitted, kept, past in zip(origins, ridges, observed, pasts, strict=True)
+    ]
+
+
+def habits(past: Panel) -> NDArray[np.float32]:
+    """Means, spreads and quantiles of log sales by store, weekday and promo over the windows that end with the past."""
+    stores = past.log_sales.shape[0]
+    weekday = calendar.weekdays(np.arange(past.first, past.last + 1))
+    table = np.empty((stores, 7, 2, len(HABITS)), dtype=np.float32)
+    for day in range(7):
+        columns = np.flatnonzero(weekday == day)
+        sales = past.log_sales[:, columns]
+        age = past.last - past.first - columns
+        for promo in range(2):
+            table[:, day, promo] = _habits_of(np.where(past.promo[:, columns] == promo, sales, np.nan), age)
+    return table
+
+
+def levels(past: Panel) -> NDArray[np.float32]:
+    """Mean log sales of each store over the windows that end with the past."""
+    return np.column_stack([_mean(past.log_sales[:, -days:]) for days in STORE_WINDOWS]).astype(np.float32)
+
+
+def _habits_of(sales: Floats, age: NDArray[np.int64]) -> NDArray[np.float32]:
+    columns = [_mean(sales[:, age < days]) for days in MEAN_WINDOWS]
+    for days in SPREAD_WINDOWS:
+        window = sales[:, age < days]
+        columns += [_spread(window), *_quantiles(window)]
+    return np.column_stack(columns).astype(np.float32)
+
+
+def _mean(values: Floats) -> Floats:
+    """Row means that skip NaN; NaN for a row without values."""
+    seen = ~np.isnan(values)
+    count = seen.sum(axis=1)
+    return np.where(count > 0, np.where(seen, values, 0.0).sum(axis=1) / np.maximum(count, 1), np.nan)
+
+
+def _spread(values: Floats) -> Floats:
+    return np.asarray(np.sqrt(_mean((values - _mean(values)[:, None]) ** 2)))
+
+
+def _quantiles(values: Floats) -> list[Floats]:
+    """Row quantiles that skip NaN (linear between neighbours)."""
+    if values.shape[1] == 0:
+        return [np.full(len(values), np.nan)] * len(QUANTILES)
+    ordered = np.sort(values, axis=1)  # NaN last
+    top = (~np.isnan(values)).sum(axis=1) - 1
+    rows = np.arange(len(values))
+    found = []
+    for quantile in QUANTILES:
+        place = np.maximum(top, 0) * quantile
+        low = np.floor(place).astype(np.int64)
+        high = np.minimum(low + 1, np.maximum(top, 0))
+        found.append(ordered[rows, low] + (place - low) * (ordered[rows, high] - ordered[rows, low]))
+    return found

@@ -1,0 +1,250 @@
+"""Fits a forecaster. Rounds and weights come from inner time folds, then each member learns all rows once more.
+
+The training rows stand where the rows to be forecast will stand: blocks of `horizon` days, each seen from the day
+before it begins, so that no feature is younger than in the forecast. Nothing after the last row given is ever used.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from time import process_time
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lockgate import metrics
+from lockgate.errors import BadData
+from lockgate.forecast import ensemble, features
+from lockgate.forecast.features import FEATURES, Matrix
+from lockgate.forecast.forecaster import RIDGE, Forecaster, Member
+from lockgate.forecast.known import Traits, cells, traits
+from lockgate.forecast.members import cat, lgbm, xgb
+from lockgate.forecast.members.task import Budget, Fit, Task
+from lockgate.forecast.panel import Panel, panel
+from lockgate.forecast.profiles import Profile, profiles
+from lockgate.params import BoosterParams, Params
+
+Floats = NDArray[np.float64]
+Progress = Callable[[str, int, int], None]  # what comes next, steps done, steps in all
+
+BOOSTERS: Mapping[str, Callable[..., Fit]] = {"lightgbm": lgbm.fit, "xgboost": xgb.fit, "catboost": cat.fit}
+BLEND = "blend"
+ALL_FOLDS = "all"
+LEAST_TRAINING_BLOCKS = 2
+
+
+@dataclass(frozen=True)
+class Score:
+    """How a member, or the blend, did on a fold (on all of them together: fold "all")."""
+
+    member: str
+    fold: str  # the first day of the fold's window
+    rmspe: float
+    mae: float
+    bias: float
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Capped RMSPE (metrics.capped_rmspe) on a fold after each round of a booster."""
+
+    member: str
+    fold: str
+    capped_rmspe: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """How the forecaster came to be."""
+
+    scores: tuple[Score, ...]
+    curves: tuple[Curve, ...]
+    rounds: Mapping[str, int]
+    weights: Mapping[str, float]
+    importances: Mapping[str, Mapping[str, float]]  # member, feature: share
+    training_rows: int
+    cpu_seconds: float
+
+
+@dataclass(frozen=True)
+class Block:
+    """Rows with sales, seen from their origins."""
+
+    matrix: Matrix
+    log_sales: Floats
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One inner fold: what the boosters learned before its window, and the window they were scored on."""
+
+    name: str  # first day of the window
+    window: Block
+    fits: Mapping[str, Fit]
+
+
+class Steps:
+    """Counts the parts of a training for whoever watches."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress, self._total, self._done = progress, total, 0
+
+    def next(self, name: str) -> None:
+        """Say what comes next."""
+        self._progress(name, self._done, self._total)
+        self._done += 1
+
+
+@dataclass(frozen=True)
+class Session:
+    """What all parts of one training share."""
+
+    traits: Traits
+    params: Params
+    steps: Steps
+
+
+def train(rows: pd.DataFrame, stores: pd.DataFrame, params: Params, progress: Progress) -> tuple[Forecaster, Report]:
+    """Fit a forecaster on rows and stores (frames as `prepare` writes them).
+
+    Folds that the history is too short for are left out; BadData if none is left. The same rows, params and thread
+    count give the same forecaster.
+    """
+    started, horizon = process_time(), params.split.holdout_days
+    store_traits = traits(stores)
+    history = panel(rows, store_traits.store_ids)
+    ends = fold_ends(history, params)
+    session = Session(store_traits, params, Steps(progress, (len(ends) + 1) * (1 + len(BOOSTERS))))
+    folds = [_fold(history.between(history.first, end), session) for end in ends]
+    fewest = params.training.patience
+    rounds = {name: best_round([fold.fits[name].curve for fold in folds], fewest) for name in BOOSTERS}
+    weights = _weights(folds, params)
+    session.steps.next("features for the last fit")
+    block = _join(blocks(history, store_traits, params))
+    fits = {name: _fit(name, rounds[name], block, None, session) for name in BOOSTERS}
+    session.steps.next("done")
+    members = {name: _member(name, fit, params) for name, fit in fits.items()}
+    profile = profiles(history, [history.last], store_traits)[0]
+    forecaster = Forecaster(horizon, store_traits, profile, members, weights)
+    report = Report(
+        scores=_scores(folds, weights, params),
+        curves=tuple(Curve(name, fold.name, fit.curve) for fold in folds for name, fit in fold.fits.items()),
+        rounds=rounds,
+        weights=weights,
+        importances={name: _named(fit) for name, fit in fits.items()},
+        training_rows=len(block.log_sales),
+        cpu_seconds=process_time() - started,
+    )
+    return forecaster, report
+
+
+def fold_ends(history: Panel, params: Params) -> list[int]:
+    """Last day of each inner fold that leaves enough history to learn from, in the order of the params."""
+    shortest = params.training.min_history_days + (1 + LEAST_TRAINING_BLOCKS) * params.split.holdout_days
+    ends = [history.last - back for back in params.training.folds_days_back]
+    possible = [end for end in ends if end - history.first + 1 >= shortest]
+    if not possible:
+        raise BadData(
+            f"{history.last - history.first + 1} days of history are too few",
+            where="training needs an inner fold",
+            hint=f"{shortest + min(params.training.folds_days_back)} are enough; or lower training.min_history_days",
+        )
+    return possible
+
+
+def blocks(history: Panel, store_traits: Traits, params: Params) -> list[Block]:
+    """The training rows in blocks of one horizon each, ending with the history; the oldest first."""
+    horizon = params.split.holdout_days
+    oldest = history.first + params.training.min_history_days - 1
+    origins = range(history.last - horizon, oldest - 1, -horizon)[::-1]
+    return [_block(history, profile, store_traits, horizon) for profile in profiles(history, origins, store_traits)]
+
+
+def best_round(curves: Sequence[Sequence[float]], fewest: int) -> int:
+    """The number of rounds, at least `fewest`, with the least median score over the folds, relative to each one's best.
+
+    The median, since the days around Christmas and New Year ask for few rounds whatever the rest of the year asks for;
+    and a floor, since a few rounds too many cost little and a booster that has learned nothing costs much. A fold that
+    stopped early keeps its last value.
+    """
+    longest = max(len(curve) for curve in curves)
+    relative = [np.asarray(curve) / min(curve) for curve in curves]
+    padded = [np.pad(curve, (0, longest - len(curve)), mode="edge") for curve in relative]
+    start = min(fewest, longest) - 1
+    return start + int(np.argmin(np.median(padded, axis=0)[start:])) + 1
+
+
+def _block(history: Panel, profile: Profile, store_traits: Traits, horizon: int) -> Block:
+    window = history.between(profile.origin + 1, profile.origin + horizon)
+    log_sales = window.log_sales.ravel()
+    sold = ~np.isnan(log_sales)
+    view = features.lens(profile, store_traits, horizon)
+    return Block(features.matrix(view, cells(window).take(sold)), log_sales[sold])
+
+
+def _join(parts: Sequence[Block]) -> Block:
+    matrix = Matrix(
+        values=np.concatenate([part.matrix.values for part in parts]),
+        ridge=np.concatenate([part.matrix.ridge for part in parts]),
+        habit=np.concatenate([part.matrix.habit for part in parts]),
+    )
+    return Block(matrix, np.concatenate([part.log_sales for part in parts]))
+
+
+def _fold(history: Panel, session: Session) -> Fold:
+    """Learn all blocks of a history but the last, which is the window to score on."""
+    name = str(np.datetime64(history.last - session.params.split.holdout_days + 1, "D"))
+    session.steps.next(f"features of fold {name}")
+    *past, window = blocks(history, session.traits, session.params)
+    block, limit = _join(past), session.params.training.max_rounds
+    return Fold(name, window, {booster: _fit(booster, limit, block, window, session) for booster in BOOSTERS})
+
+
+def _fit(name: str, rounds: int, block: Block, window: Block | None, session: Session) -> Fit:
+    session.steps.next(f"{name}, {len(block.log_sales)} rows")
+    params = session.params
+    settings = getattr(params.members, name)
+    budget = Budget(rounds, params.training.patience, params.seed, params.threads)
+    score = None if window is None else _task(settings, window)
+    return BOOSTERS[name](settings, _task(settings, block), score, budget)
+
+
+def _task(settings: BoosterParams, block: Block) -> Task:
+    return Task(block.matrix.values, block.log_sales, block.matrix.offset(settings.offset), settings.target)
+
+
+def _member(name: str, fit: Fit, params: Params) -> Member:
+    settings = getattr(params.members, name)
+    return Member(fit.booster, settings.offset, settings.target)
+
+
+def _forecasts(fold: Fold, params: Params) -> Floats:
+    """Sales by each member on a fold's window, (rows, members)."""
+    matrix = fold.window.matrix
+    members = [_member(name, fit, params) for name, fit in fold.fits.items()]
+    return np.column_stack([*(member.forecast(matrix, params.threads) for member in members), np.exp(matrix.ridge)])
+
+
+def _weights(folds: Sequence[Fold], params: Params) -> dict[str, float]:
+    ratios = [_forecasts(fold, params) / np.exp(fold.window.log_sales)[:, None] for fold in folds]
+    weights = ensemble.fit_weights(ratios, params.training.weight_shrinkage)
+    return dict(zip((*BOOSTERS, RIDGE), weights.tolist(), strict=True))
+
+
+def _scores(folds: Sequence[Fold], weights: Mapping[str, float], params: Params) -> tuple[Score, ...]:
+    """Each member and the blend on each fold, and on all folds together."""
+    parts = []
+    for fold in folds:
+        forecasts = _forecasts(fold, params)
+        blended = ensemble.blend(forecasts, np.array(list(weights.values())))
+        parts.append((fold.name, np.exp(fold.window.log_sales), np.column_stack([forecasts, blended])))
+    everything = (ALL_FOLDS, np.concatenate([part[1] for part in parts]), np.concatenate([part[2] for part in parts]))
+    return tuple(
+        Score(member, name, *(score(sold, forecasts[:, place]) for score in (metrics.rmspe, metrics.mae, metrics.bias)))
+        for name, sold, forecasts in (*parts, everything)
+        for place, member in enumerate((*weights, BLEND))
+    )
+
+
+def _named(fit: Fit) -> dict[str, float]:
+    return dict(zip(FEATURES, fit.booster.importances().tolist(), strict=True))

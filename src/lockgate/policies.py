@@ -1,0 +1,61 @@
+"""The policy in force: which limits a model is judged by, since when, and who brought them in."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import text
+
+from lockgate import gate
+from lockgate.database import Database, with_json
+from lockgate.params import GateParams
+
+INSERT_POLICY = """
+    INSERT INTO lockgate.policies (digest, limits, checks, approval_required, two_persons, verdict_valid_days)
+    VALUES (:digest, :limits, :checks, :approval_required, :two_persons, :verdict_valid_days)
+    ON CONFLICT DO NOTHING
+"""
+CHANGE_POLICY = """
+    INSERT INTO lockgate.policy_changes (model, policy_digest, actor)
+    SELECT :model, :digest, :actor
+    WHERE (lockgate.policy_in_force(:model)).digest IS DISTINCT FROM :digest
+"""
+SELECT_CHANGES = """
+    SELECT change.policy_digest, policy.limits, change.actor, change.at
+    FROM lockgate.policy_changes AS change
+    JOIN lockgate.policies AS policy ON policy.digest = change.policy_digest
+    WHERE change.model = :model
+    ORDER BY change.id
+"""
+
+
+@dataclass(frozen=True)
+class PolicyChange:
+    """From this moment on the model is judged by these limits."""
+
+    policy_digest: str
+    limits: dict[str, float | bool]
+    actor: str
+    at: datetime
+
+
+def put_in_force(database: Database, model: str, policy: GateParams, actor: str) -> str:
+    """Judge the model by this policy from now on; nothing is written if it is in force already. Gives its digest."""
+    digest = gate.policy_digest(policy)
+    terms = {
+        "digest": digest,
+        "limits": policy.model_dump(),
+        "checks": list(gate.CHECKS),
+        "approval_required": policy.approval_required,
+        "two_persons": policy.two_persons,
+        "verdict_valid_days": policy.verdict_valid_days,
+    }
+    with database.transaction() as connection:
+        connection.execute(with_json(INSERT_POLICY, "limits", "checks"), terms)
+        connection.execute(text(CHANGE_POLICY), {"model": model, "digest": digest, "actor": actor})
+    return digest
+
+
+def changes(database: Database, model: str) -> list[PolicyChange]:
+    """Every policy that was brought into force, oldest first."""
+    with database.transaction() as connection:
+        return [PolicyChange(*row) for row in connection.execute(text(SELECT_CHANGES), {"model": model})]

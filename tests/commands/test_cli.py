@@ -1,0 +1,123 @@
+"""The command line as a contract: names, flags, help, exit codes that need no server."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lockgate.cli import lockgate
+
+PROJECT = Path(__file__).parents[2]
+FLAGS = {
+    "up": {"--port"},
+    "down": set(),
+    "env": set(),
+    "status": {"--json"},
+    "list": {"--json"},
+    "show": {"--json"},
+    "verdict": {"--json"},
+    "promote": {"--reason", "--expect-current", "--yes", "--dry-run"},
+    "rollback": {"--to", "--reason", "--yes", "--dry-run"},
+    "approve": {"--reason", "--by"},
+    "reject": {"--reason"},
+    "retire": {"--reason", "--yes", "--dry-run"},
+    "history": {"--at", "--json"},
+    "guard status": {"--json"},
+    "guard install": set(),
+    "guard remove": set(),
+    "ledger verify": {"--export"},
+    "ledger export": set(),
+    "predict": {"--input", "--output", "--stage", "--version", "--force"},
+}
+COMMON = {"--timeout", "--debug", "--result-json"}
+
+
+def commands(group, above=""):
+    """Every command by its words, those of groups included."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, f"{above}{name} ")
+        else:
+            yield f"{above}{name}", command
+
+
+COMMANDS = dict(commands(lockgate))
+
+
+def run(*words, folder=PROJECT, **environment):
+    kept = {name: text for name, text in os.environ.items() if not name.startswith(("MLFLOW_", "LOCKGATE_"))}
+    return subprocess.run(
+        [sys.executable, "-m", "lockgate", *words],
+        cwd=folder,
+        env=kept | environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+
+
+def test_the_commands_and_their_flags_are_these():
+    found = {
+        name: {flag for option in command.params for flag in option.opts if flag.startswith("--")}
+        for name, command in COMMANDS.items()
+    }
+    assert found == {name: flags | COMMON for name, flags in FLAGS.items()}
+
+
+@pytest.mark.parametrize("name", FLAGS)
+def test_every_command_has_help_with_an_example(name):
+    command = COMMANDS[name]
+    assert command.help.endswith((".", ")."))
+    assert "Example:" in command.epilog
+    assert f"lockgate {name}" in command.epilog
+
+
+def test_help_imports_nothing_heavy():
+    code = "import sys, lockgate.cli; sys.exit(bool({'mlflow', 'pandas', 'sqlalchemy', 'numpy'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], timeout=30).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "code", "says"),
+    [
+        (["promte"], {}, 2, "No such command"),
+        (["promote", "0", "--reason", "x"], {}, 2, "0 is not in the range"),
+        (["promote"], {}, 2, "Missing option '--reason'"),
+        (["status"], {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}, 8, "LOCKGATE_DATABASE_URL is not set"),
+        (
+            ["status"],
+            {
+                "MLFLOW_TRACKING_URI": "http://127.0.0.1:9",
+                "LOCKGATE_DATABASE_URL": "postgresql+psycopg2://u:secret@127.0.0.1:9/d",
+            },
+            6,
+            "",
+        ),
+        (["predict", "--input", "x", "--output", "y", "--stage", "Production", "--version", "1"], {}, 2, "exclude"),
+    ],
+)
+def test_what_cannot_work_ends_with_its_code_and_no_traceback(words, environment, code, says, tmp_path):
+    (tmp_path / "params.yaml").write_text((PROJECT / "params.yaml").read_text())
+    ended = run(*words, folder=tmp_path, **environment)
+    assert (ended.returncode, ended.stdout) == (code, "")
+    assert says in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "secret" not in ended.stderr
+
+
+def test_without_a_stack_the_hint_is_to_start_one(tmp_path):
+    (tmp_path / "params.yaml").write_text((PROJECT / "params.yaml").read_text())
+    ended = run("status", "--result-json", "result.json", folder=tmp_path)
+    assert ended.returncode == 8
+    assert "lockgate up" in ended.stderr
+    assert json.loads((tmp_path / "result.json").read_text())["code"] == "BadConfiguration"
+
+
+def test_without_params_the_command_says_so(tmp_path):
+    ended = run("status", folder=tmp_path)
+    assert ended.returncode == 8
+    assert "params.yaml" in ended.stderr

@@ -1,0 +1,172 @@
+"""A bundle is opened whole and unchanged, or not at all."""
+
+import json
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import small_chain
+
+from lockgate import digests
+from lockgate.errors import IntegrityBroken, StorageFailed
+from lockgate.forecast import bundle
+
+FILES = sorted(bundle.NAMES)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "a bundle"
+
+
+@pytest.fixture
+def digest(folder):
+    return bundle.save(small_chain.forecaster(), folder)
+
+
+def refused(folder, digest, match):
+    with pytest.raises(IntegrityBroken, match=match) as refusal:
+        bundle.load(folder, digest)
+    assert refusal.value.exit_code == 7
+
+
+def test_what_is_loaded_forecasts_what_was_saved(folder, digest):
+    rows = small_chain.asked()
+    loaded = bundle.load(folder, digest)
+    assert np.array_equal(loaded.predict(rows), small_chain.forecaster().predict(rows))
+    assert (loaded.origin, loaded.horizon_days) == (small_chain.forecaster().origin, 42)
+
+
+def test_the_same_forecaster_saved_twice_gives_the_same_digest(folder, digest, tmp_path):
+    assert bundle.save(small_chain.forecaster(), tmp_path / "again") == digest
+    assert bundle.digest(folder) == bundle.digest(tmp_path / "again") == digest
+
+
+def test_the_manifest_lists_every_other_file_with_size_and_digest(folder, digest):
+    manifest = json.loads((folder / "manifest.json").read_text())
+    found = {path.name: path for path in folder.iterdir() if path.name != "manifest.json"}
+    assert manifest["files"] == {
+        name: {"bytes": path.stat().st_size, "sha256": digests.of_file(path)} for name, path in found.items()
+    }
+    assert digest == digests.of_file(folder / "manifest.json")
+
+
+def test_there_is_no_pickle_no_time_and_no_path_in_a_bundle(folder, digest):
+    for path in folder.iterdir():
+        content = path.read_bytes()
+        assert content[:1] != b"\x80"
+        assert str(folder.parent).encode() not in content
+        assert b"/tmp" not in content
+        assert b'train_finish_time": "2' not in content
+
+
+def test_another_digest_than_expected_is_refused(folder, digest):
+    refused(folder, "0" * 64, "digest")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_flipped_bit_is_refused(folder, digest, name):
+    content = bytearray((folder / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / name).write_bytes(content)
+    refused(folder, digest, f"{name} sha256 mismatch")
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("left", [0, 1000])
+def test_a_truncated_file_is_refused_and_the_process_lives(folder, digest, name, left):
+    os.truncate(folder / name, left)
+    refused(folder, digest, f"{name} sha256 mismatch")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_that_grew_is_refused(folder, digest, name):
+    with (folder / name).open("ab") as file:
+        file.write(b"\n")
+    refused(folder, digest, f"{name} is larger than it was")
+
+
+@pytest.mark.parametrize("name", [*FILES, "manifest.json"])
+def test_a_missing_file_is_refused(folder, digest, name):
+    (folder / name).unlink()
+    refused(folder, digest, f"{name} is missing")
+
+
+@pytest.mark.parametrize("name", ["extra.pkl", ".hidden", "sitecustomize.py", "\x1b[31m"])
+def test_an_extra_or_hidden_file_is_refused(folder, digest, name):
+    (folder / name).write_bytes(b"\x80\x04")
+    refused(folder, digest, "does not belong")
+
+
+def test_an_extra_folder_is_refused(folder, digest):
+    (folder / "code").mkdir()
+    refused(folder, digest, "does not belong")
+
+
+@pytest.mark.parametrize("name", [*FILES, "manifest.json"])
+def test_a_linked_file_is_refused_even_if_its_content_is_right(folder, digest, name):
+    elsewhere = folder.parent / name
+    (folder / name).rename(elsewhere)
+    (folder / name).symlink_to(elsewhere)
+    refused(folder, digest, f"{name} is missing or a link")
+
+
+def test_a_named_pipe_in_place_of_a_file_does_not_hang(folder, digest):
+    (folder / "catboost.cbm").unlink()
+    os.mkfifo(folder / "catboost.cbm")
+    refused(folder, digest, "not a plain file")
+
+
+def test_a_folder_that_is_not_there_is_refused(folder):
+    refused(folder, "0" * 64, "missing")
+
+
+def test_a_manifest_that_lists_a_file_elsewhere_is_refused(folder, digest):
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["files"]["../secret"] = manifest["files"]["catboost.cbm"]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    refused(folder, bundle.digest(folder), "other files than a bundle has")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", "{", '{"files": 3}', '{"files": {}}'])
+def test_a_manifest_that_is_none_is_refused_even_under_its_own_digest(folder, digest, text):
+    (folder / "manifest.json").write_text(text)
+    with pytest.raises(IntegrityBroken):
+        bundle.load(folder, bundle.digest(folder))
+
+
+def test_no_library_is_given_a_byte_of_a_damaged_bundle(folder, digest, monkeypatch):
+    touched = []
+    monkeypatch.setattr(bundle, "RESTORE", dict.fromkeys(bundle.RESTORE, touched.append))
+    os.truncate(folder / "xgboost.ubj", 50)
+    refused(folder, digest, "xgboost.ubj")
+    assert touched == []
+
+
+def test_code_that_would_forecast_other_numbers_is_refused(folder, digest, monkeypatch):
+    """The probe: the forecasts of the day it was made travel with the bundle."""
+    from lockgate.forecast import ridge
+
+    honest = ridge.day_regressors
+    monkeypatch.setattr(ridge, "day_regressors", lambda table: honest(table) * 1.001)
+    refused(folder, digest, "other numbers")
+
+
+def test_other_features_than_the_code_has_are_refused(folder, digest, monkeypatch):
+    monkeypatch.setattr(bundle, "FEATURES", (*bundle.FEATURES, "phase_of_the_moon"))
+    refused(folder, digest, "other features")
+
+
+def test_saving_replaces_what_was_there(folder, digest):
+    (folder / "left over").write_text("")
+    other = replace(small_chain.forecaster(), weights={**small_chain.forecaster().weights, "ridge": 0.5})
+    assert bundle.save(other, folder) != digest
+    assert {path.name for path in folder.iterdir()} == {*FILES, "manifest.json"}
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+
+
+def test_a_place_that_takes_no_files_is_said(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageFailed, match="cannot be written"):
+        bundle.save(small_chain.forecaster(), tmp_path / "file" / "bundle")

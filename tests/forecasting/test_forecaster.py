@@ -1,0 +1,221 @@
+"""What a forecaster owes to whoever asks it: the laws, the bounds, and words that help when it refuses."""
+
+import datetime
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import small_chain
+
+from lockgate.errors import BadData
+from lockgate.forecast import bundle
+from lockgate.forecast.forecaster import Checked
+
+RNG = np.random.default_rng(4)
+
+
+@pytest.fixture(scope="module")
+def forecaster():
+    return small_chain.forecaster()
+
+
+@pytest.fixture
+def rows():
+    return small_chain.asked()
+
+
+def one_row(**changes):
+    row = {"Store": 3, "Date": "2015-06-24", "Open": 1.0, "Promo": 1, "StateHoliday": "0", "SchoolHoliday": 0}
+    return pd.DataFrame([{**row, **changes}])
+
+
+def test_row_order_does_not_change_a_forecast(forecaster, rows):
+    order = RNG.permutation(len(rows))
+    assert np.array_equal(forecaster.predict(rows.iloc[order]), forecaster.predict(rows)[order])
+
+
+def test_column_order_and_extra_columns_do_not_change_a_forecast(forecaster, rows):
+    turned = rows[rows.columns[::-1]].assign(Id=1, Customers=999)
+    assert np.array_equal(forecaster.predict(turned), forecaster.predict(rows))
+
+
+def test_one_row_alone_is_the_same_row_in_a_batch(forecaster, rows):
+    batch = forecaster.predict(rows)
+    some = range(0, len(rows), 7)
+    assert [forecaster.predict(rows.iloc[[place]])[0] for place in some] == batch[list(some)].tolist()
+
+
+def test_a_batch_of_any_size_gives_the_same(forecaster, rows):
+    """Large batches run on several threads and in chunks."""
+    many = pd.concat([rows] * 140, ignore_index=True)
+    assert len(many) > 65_536
+    assert np.array_equal(forecaster.predict(many), np.tile(forecaster.predict(rows), 140))
+
+
+def test_another_process_gives_the_same_on_one_thread_without_mlflow_or_a_database(forecaster, rows, tmp_path):
+    digest = bundle.save(forecaster, tmp_path / "bundle")
+    rows.to_parquet(tmp_path / "rows.parquet")
+    code = f"""
+import json, sys, pandas as pd
+from pathlib import Path
+from lockgate.forecast import bundle
+folder = Path(sys.argv[1])
+forecaster = bundle.load(folder / "bundle", "{digest}")
+forecasts = forecaster.predict(pd.read_parquet(folder / "rows.parquet")).tolist()
+print(json.dumps([forecasts, sorted({{"mlflow", "sqlalchemy"}} & set(sys.modules))]))
+"""
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    found = subprocess.run(command, capture_output=True, text=True, check=True, env={"OMP_NUM_THREADS": "1"})
+    assert json.loads(found.stdout) == [forecaster.predict(rows).tolist(), []]
+
+
+def test_predict_does_not_mutate_its_input(forecaster, rows):
+    before = rows.copy(deep=True)
+    forecaster.predict(rows)
+    pd.testing.assert_frame_equal(rows, before)
+
+
+def test_the_index_does_not_matter(forecaster, rows):
+    assert np.array_equal(forecaster.predict(rows.set_index("Store", drop=False)), forecaster.predict(rows))
+
+
+def test_a_closed_store_sells_exactly_nothing(forecaster):
+    assert forecaster.predict(one_row(Open=0)).tolist() == [0.0]
+
+
+def test_forecasts_of_open_days_are_finite_and_above_zero(forecaster, rows):
+    found = forecaster.predict(rows.assign(Open=1))
+    assert np.isfinite(found).all()
+    assert found.min() > 0
+
+
+def test_no_rows_are_no_forecasts(forecaster, rows):
+    assert forecaster.predict(rows.iloc[:0]).shape == (0,)
+    assert forecaster.check(rows.iloc[:0]) == Checked(0, 0, 0)
+
+
+def test_open_that_is_missing_is_taken_as_open_and_counted(forecaster):
+    unknown = one_row(Open=np.nan)
+    assert forecaster.predict(unknown).tolist() == forecaster.predict(one_row()).tolist()
+    assert forecaster.predict(unknown.drop(columns="Open")).tolist() == forecaster.predict(one_row()).tolist()
+    assert forecaster.check(unknown).open_missing == 1
+    assert forecaster.check(unknown.drop(columns="Open")).open_missing == 1
+
+
+@pytest.mark.parametrize(
+    "date",
+    [
+        pd.Timestamp("2015-06-24"),
+        datetime.date(2015, 6, 24),
+        np.datetime64("2015-06-24"),
+        datetime.datetime(2015, 6, 24),
+    ],
+)
+def test_a_date_is_the_same_in_any_type(forecaster, date):
+    assert forecaster.predict(one_row(Date=date)).tolist() == forecaster.predict(one_row()).tolist()
+
+
+@pytest.mark.parametrize("letter", ["0", 0])
+def test_no_holiday_may_be_a_number_or_a_letter(forecaster, letter):
+    assert forecaster.predict(one_row(StateHoliday=letter)).tolist() == forecaster.predict(one_row()).tolist()
+
+
+def test_the_first_horizon_was_judged_and_the_second_is_served(forecaster):
+    origin = forecaster.origin
+    dates = [origin + datetime.timedelta(days=days) for days in (1, 42, 43, 84)]
+    rows = pd.concat([one_row(Date=str(date)) for date in dates])
+    assert forecaster.check(rows) == Checked(rows=4, open_missing=0, beyond_horizon=2)
+    assert (forecaster.predict(rows) > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "allowed"),
+    [
+        ("Store", 99999, "known stores: 12 from 1 to 12"),
+        ("Store", -1, "known stores"),
+        ("Store", np.nan, "known stores"),
+        ("Store", 1.5, "known stores"),
+        ("Store", "'; DROP TABLE", "known stores"),
+        ("Promo", 7, "Promo is 0 or 1"),
+        ("Promo", np.nan, "Promo is 0 or 1"),
+        ("Promo", "yes", "Promo is 0 or 1"),
+        ("Open", 2, "Open is 0, 1 or missing"),
+        ("Open", np.inf, "Open is 0, 1 or missing"),
+        ("Open", "shut", "Open is 0, 1 or missing"),
+        ("StateHoliday", "x", "StateHoliday is one of 0, a, b, c"),
+        ("StateHoliday", None, "StateHoliday is one of"),
+        ("StateHoliday", 1, "StateHoliday is one of"),
+        ("SchoolHoliday", 2, "SchoolHoliday is 0 or 1"),
+        ("Date", "2015-06-19", "dates from 2015-06-20 to 2015-09-11"),
+        ("Date", "2015-09-12", "dates from 2015-06-20 to 2015-09-11"),
+        ("Date", "2015-06-31", "YYYY-MM-DD"),
+        ("Date", "24.06.2015", "YYYY-MM-DD"),
+        ("Date", "20150624", "YYYY-MM-DD"),
+        ("Date", "2015-W26-3", "YYYY-MM-DD"),
+        ("Date", "2015-06-24T00:00:00Z", "YYYY-MM-DD"),
+        ("Date", pd.Timestamp("2015-06-24 10:00"), "YYYY-MM-DD"),
+        ("Date", pd.Timestamp("2015-06-24", tz="UTC"), "YYYY-MM-DD"),
+        ("Date", None, "YYYY-MM-DD"),
+        ("Date", "0001-01-01", "dates from"),
+        ("Date", "9999-12-31", "dates from"),
+        ("Date", 20150624, "YYYY-MM-DD"),
+        ("DayOfWeek", 42, "DayOfWeek fits the date"),
+    ],
+)
+def test_a_value_that_cannot_be_forecast_is_refused_with_what_is_allowed(forecaster, column, value, allowed):
+    rows = pd.concat([one_row(), one_row(**{column: value})])
+    with pytest.raises(BadData, match=f"1 of 2 rows cannot be forecast: row 1: {column} is ") as refusal:
+        forecaster.predict(rows)
+    assert refusal.value.where == column
+    assert allowed in refusal.value.hint
+    assert [problem.row for problem in forecaster.problems(rows)] == [1]
+
+
+def test_all_problems_of_all_rows_are_listed_by_row(forecaster):
+    rows = pd.concat([one_row(Promo=9), one_row(), one_row(Store=77, StateHoliday="q")])
+    found = [(problem.row, problem.column, problem.value) for problem in forecaster.problems(rows)]
+    assert sorted(found) == [(0, "Promo", "9"), (2, "StateHoliday", "q"), (2, "Store", "77")]
+    assert forecaster.problems(one_row()) == []
+
+
+def test_a_refusal_cannot_carry_control_characters_or_a_megabyte(forecaster):
+    with pytest.raises(BadData) as refusal:
+        forecaster.predict(one_row(StateHoliday="\x1b[31m" + "A" * 1_000_000))
+    assert "\x1b" not in str(refusal.value)
+    assert len(str(refusal.value)) < 300
+
+
+@pytest.mark.parametrize("column", ["Store", "Date", "Promo", "StateHoliday", "SchoolHoliday"])
+def test_a_missing_column_is_named(forecaster, rows, column):
+    with pytest.raises(BadData, match=f"missing column {column}"):
+        forecaster.predict(rows.drop(columns=column))
+
+
+def test_a_column_that_appears_twice_is_refused(forecaster, rows):
+    with pytest.raises(BadData, match="Promo appears twice"):
+        forecaster.predict(pd.concat([rows, rows[["Promo"]]], axis=1))
+
+
+def test_it_beats_what_the_stores_usually_sell(forecaster):
+    """On the generated chain, too, a model earns its keep."""
+    from lockgate import metrics
+    from lockgate.forecast import baseline
+
+    held = small_chain.parts().holdout
+    naive = baseline.seasonal_naive(small_chain.parts().rows, held)
+    assert metrics.rmspe(held["Sales"], forecaster.predict(held)) < metrics.rmspe(held["Sales"], naive) < 0.5
+
+
+def test_the_blend_is_the_weighted_mean_of_its_members(forecaster, rows):
+    weights = np.array([forecaster.weights[name] for name in forecaster.members])
+    assert forecaster.predict(rows) == pytest.approx(forecaster.predict_members(rows) @ weights)
+    assert weights.sum() == pytest.approx(1)
+
+
+def test_all_weight_on_the_ridge_needs_no_booster(forecaster, rows):
+    only = replace(forecaster, boosters={}, weights={"ridge": 1.0})
+    assert only.predict(rows).tolist() == forecaster.predict_members(rows)[:, -1].tolist()

@@ -1,0 +1,96 @@
+"""Laws that every booster owes, whichever library it is."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import small_chain
+
+from lockgate.forecast.members import cat, lgbm, xgb
+from lockgate.forecast.members.task import Budget, Task
+
+MODULES = {"lightgbm": lgbm, "xgboost": xgb, "catboost": cat}
+RNG = np.random.default_rng(2)
+VALUES = RNG.normal(size=(900, 6)).astype(np.float32)
+VALUES[RNG.random(VALUES.shape) < 0.05] = np.nan
+OFFSET = 8 + RNG.normal(size=900) * 0.1
+LOG_SALES = OFFSET + 0.3 * (np.nan_to_num(VALUES[:, 0]) > 0) + RNG.normal(size=900) * 0.05
+BUDGET = Budget(rounds=40, patience=5, seed=7, threads=2)
+
+every_member = pytest.mark.parametrize("name", list(MODULES))
+every_target = pytest.mark.parametrize("target", ["log", "ratio"])
+
+
+def task(target="log", rows=slice(0, 600)):
+    return Task(VALUES[rows], LOG_SALES[rows], OFFSET[rows], target)
+
+
+def settings(name):
+    chosen = getattr(small_chain.params().members, name)
+    return chosen.model_copy(update={"min_rows_in_leaf": 5} if hasattr(chosen, "min_rows_in_leaf") else {})
+
+
+def fit(name, target="log", budget=BUDGET, score=None):
+    return MODULES[name].fit(settings(name), task(target), score, budget)
+
+
+@every_member
+@every_target
+def test_it_learns_what_the_offset_does_not_explain(name, target):
+    rest = task(target, slice(600, 900))
+    assert rest.score(fit(name, target).booster.raw(rest.values, 1)) < 0.09
+    assert rest.score(np.full(300, float(target == "ratio"))) > 0.14
+
+
+@every_member
+def test_it_is_the_same_after_a_round_trip_through_its_own_file(name):
+    booster = fit(name).booster
+    again = MODULES[name].restore(booster.dump())
+    assert np.array_equal(again.raw(VALUES, 1), booster.raw(VALUES, 1))
+
+
+@every_member
+def test_the_same_fit_gives_the_same_bytes(name):
+    assert fit(name).booster.dump() == fit(name).booster.dump()
+
+
+@every_member
+def test_another_seed_gives_another_booster(name):
+    assert fit(name).booster.dump() != fit(name, budget=replace(BUDGET, seed=8)).booster.dump()
+
+
+@every_member
+def test_threads_and_batch_do_not_change_an_output(name):
+    booster = fit(name).booster
+    whole = booster.raw(VALUES, 2)
+    assert np.array_equal(booster.raw(VALUES, 1), whole)
+    assert [booster.raw(VALUES[[row]], 1)[0] for row in range(20)] == whole[:20].tolist()
+
+
+@every_member
+def test_it_stops_when_the_scored_rows_no_longer_improve(name):
+    fitted = fit(name, budget=replace(BUDGET, rounds=3000), score=task(rows=slice(600, 900)))
+    assert 5 < len(fitted.curve) < 1500
+    assert len(fitted.curve) - 1 - int(np.argmin(fitted.curve)) <= 60
+
+
+@every_member
+def test_the_curve_is_the_capped_rmspe_of_the_forecasts(name):
+    score = task(rows=slice(600, 900))
+    fitted = fit(name, score=score, budget=replace(BUDGET, patience=1000))
+    assert len(fitted.curve) == BUDGET.rounds
+    assert fitted.curve[-1] == pytest.approx(score.score(fitted.booster.raw(score.values, 1)), rel=1e-5)
+
+
+@every_member
+def test_importances_are_shares_and_name_what_matters(name):
+    shares = fit(name).booster.importances()
+    assert shares.sum() == pytest.approx(1)
+    assert int(np.argmax(shares)) == 0
+
+
+def test_the_ratio_target_weighs_rows_so_that_squared_error_is_squared_percentage_error():
+    ratio = task("ratio")
+    outputs = ratio.labels * 1.1
+    weighted = np.average((outputs - ratio.labels) ** 2, weights=ratio.weights) * np.mean(1 / ratio.labels**2)
+    assert np.sqrt(weighted) == pytest.approx(ratio.score(outputs), rel=1e-6)

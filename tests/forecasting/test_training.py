@@ -1,0 +1,126 @@
+"""A training chooses on inner folds, never sees the holdout, and gives the same forecaster twice."""
+
+import pandas as pd
+import pytest
+import small_chain
+
+from lockgate.errors import BadData
+from lockgate.forecast import bundle, training, trainreport
+from lockgate.forecast.known import traits
+from lockgate.forecast.panel import panel
+from lockgate.forecast.training import ALL_FOLDS, BLEND, best_round
+
+MEMBERS = ("lightgbm", "xgboost", "catboost", "ridge")
+
+
+@pytest.fixture(scope="module")
+def report():
+    return small_chain.trained()[1]
+
+
+def test_the_same_seed_gives_the_same_digest_whatever_the_order_of_the_rows(tmp_path):
+    shuffled = small_chain.parts().rows.sample(frac=1, random_state=1)
+    again, _ = small_chain.train(shuffled)
+    assert bundle.save(again, tmp_path / "b") == bundle.save(small_chain.forecaster(), tmp_path / "a")
+
+
+def test_another_seed_gives_another_digest_and_progress_is_told_in_rising_steps(tmp_path):
+    other, steps = small_chain.params().model_copy(update={"seed": 8}), []
+    rows, stores = small_chain.parts().rows, small_chain.chain().stores
+    again, _ = training.train(rows, stores, other, lambda *step: steps.append(step))
+    assert bundle.save(again, tmp_path / "b") != bundle.save(small_chain.forecaster(), tmp_path / "a")
+    assert [done for _, done, _ in steps] == list(range(len(steps)))
+    assert {total for _, _, total in steps} == {len(steps) - 1}
+    assert steps[-1][0] == "done"
+
+
+def test_the_origin_is_the_last_day_of_the_rows():
+    assert str(small_chain.forecaster().origin) == str(small_chain.parts().rows["Date"].max().date())
+
+
+def test_each_fold_is_scored_for_each_member_and_the_blend(report):
+    folds = [score.fold for score in report.scores if score.member == BLEND]
+    assert folds == ["2015-05-09", "2015-03-28", ALL_FOLDS]
+    assert {score.member for score in report.scores} == {*MEMBERS, BLEND}
+    assert all(0 < score.rmspe < 1 and score.mae > 0 for score in report.scores)
+
+
+def test_the_blend_is_no_worse_than_its_worst_member_on_any_fold(report):
+    for fold in {score.fold for score in report.scores}:
+        scores = {score.member: score.rmspe for score in report.scores if score.fold == fold}
+        assert scores[BLEND] <= max(scores[member] for member in MEMBERS)
+
+
+def test_weights_belong_to_the_members_and_sum_to_one(report):
+    assert tuple(report.weights) == MEMBERS
+    assert sum(report.weights.values()) == pytest.approx(1)
+    assert min(report.weights.values()) >= 0
+
+
+def test_rounds_and_curves_belong_to_the_boosters(report):
+    assert {curve.member for curve in report.curves} == set(report.rounds) == set(MEMBERS[:3])
+    assert all(1 <= rounds <= 20 for rounds in report.rounds.values())
+
+
+def test_the_best_round_has_the_least_median_and_one_odd_fold_does_not_decide():
+    assert best_round([[5, 3, 4, 5], [5, 3, 3.5]], fewest=1) == 2
+    assert best_round([[20, 10, 11], [1.5, 1.2, 1.0]], fewest=1) == 3
+    assert best_round([[3, 2, 1], [3, 2, 1], [1, 50, 100]], fewest=1) == 3
+
+
+def test_a_booster_learns_no_fewer_rounds_than_the_floor():
+    assert best_round([[1, 2, 3, 2.5]], fewest=3) == 4
+    assert best_round([[1, 2]], fewest=100) == 2
+
+
+def test_open_days_without_a_sale_are_not_learned_from():
+    rows, stores = small_chain.parts().rows, traits(small_chain.chain().stores)
+    empty = rows.copy()
+    last_sold = empty.index[(empty["Store"] == 3) & (empty["Sales"] > 0)][-1]
+    empty.loc[last_sold, "Sales"] = 0
+    params = small_chain.params()
+    sold, fewer = (training.blocks(panel(some, stores.store_ids), stores, params) for some in (rows, empty))
+    assert len(sold[-1].log_sales) - len(fewer[-1].log_sales) == 1
+
+
+def test_a_fold_without_enough_history_is_left_out():
+    """322 days back is the same season a year earlier; a short history does without it."""
+    params = small_chain.params()
+    some = params.model_copy(update={"training": params.training.model_copy(update={"folds_days_back": [322, 0]})})
+    stores = traits(small_chain.chain().stores)
+    history = panel(small_chain.parts().rows, stores.store_ids)
+    assert training.fold_ends(history, some) == [history.last]
+
+
+def test_a_history_without_room_for_any_fold_is_refused_with_what_it_takes():
+    rows = small_chain.parts().rows
+    late = rows[rows["Date"] > rows["Date"].max() - pd.Timedelta(days=200)]
+    with pytest.raises(BadData, match="200 days of history are too few"):
+        small_chain.train(late)
+
+
+def test_a_new_store_is_forecast_like_the_chain_and_a_young_one_near_its_own_level():
+    """Store 4 has no history, store 5 three weeks: what a store has not shown is the chain's."""
+    rows, held = small_chain.parts().rows, small_chain.parts().holdout
+    opened = rows["Date"].max() - pd.Timedelta(days=21)
+    forecaster, _ = small_chain.train(rows[(rows["Store"] != 4) & ((rows["Store"] != 5) | (rows["Date"] > opened))])
+    new, young = (held[(held["Store"] == store) & (held["Sales"] > 0)] for store in (4, 5))
+    usual = rows[(rows["Store"] != 4) & (rows["Sales"] > 0)].groupby("Store")["Sales"].mean()
+    assert usual.min() / 2 < forecaster.predict(new).mean() < usual.max() * 2
+    assert forecaster.predict(young).mean() == pytest.approx(young["Sales"].mean(), rel=0.25)
+
+
+def test_the_files_of_a_training_hold_flat_numbers_and_long_tables(report, tmp_path):
+    trainreport.write(report, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "curves.csv",
+        "importances.csv",
+        "metrics.json",
+        "scores.csv",
+    ]
+    curves = pd.read_csv(tmp_path / "curves.csv")
+    assert curves.columns.tolist() == ["step", "member", "fold", "capped_rmspe"]
+    assert len(curves) == sum(len(curve.capped_rmspe) for curve in report.curves)
+    numbers = trainreport.metrics(report)
+    assert all(isinstance(value, int | float) for value in numbers.values())
+    assert numbers["inner_rmspe_blend"] == report.scores[-1].rmspe

@@ -1,0 +1,116 @@
+"""A model's life by commands: refused, passed, promoted, rolled back, looked at. Exit codes are a contract."""
+
+import json
+from typing import Any
+
+import pytest
+from clone import Clone, Done
+
+ABSURD, HONEST = 1e-6, 0.10
+LIFE = [
+    (1, "None", "Staging", "validate"),
+    (1, "Staging", "Production", "promote"),
+    (2, "None", "Staging", "validate"),
+    (1, "Production", "Archived", "promote"),
+    (2, "Staging", "Production", "promote"),
+    (2, "Production", "Archived", "rollback"),
+    (1, "Archived", "Production", "rollback"),
+]
+
+
+def test_refused_restored_promoted_rolled_back(clone: Clone) -> None:
+    clone.repro()
+    promoted = clone.lockgate("promote", "1", "--reason", "the first", "--yes")
+    assert "version 1 went from Staging to Production" in promoted.out
+
+    _a_candidate_over_the_limit_is_refused_loudly_and_production_is_untouched(clone)
+    _with_the_limit_restored_the_same_candidate_passes(clone)
+    _promotion_asks_first_and_then_archives_the_prior_one(clone)
+    _rollback_brings_the_prior_one_back_and_quarantines_the_other(clone)
+    _all_of_it_can_be_looked_up(clone)
+
+
+def _a_candidate_over_the_limit_is_refused_loudly_and_production_is_untouched(clone: Clone) -> None:
+    clone.set_params(seed=8, gate__max_rmspe=ABSURD)
+    told = clone.repro()
+    assert "REFUSED: version 2" in told.out + told.err
+    verdict = clone.lockgate("verdict", code=4)
+    assert "REFUSED" in verdict.out
+    assert_refusal(verdict, "the verdict on version 2 is refused")
+    assert json.loads(clone.lockgate("verdict", "2", "--json", code=4).out)["outcome"] == "refused"
+    assert clone.stages() == {1: "Production", 2: "None"}
+    assert_refusal(clone.lockgate("promote", "2", "--reason", "I want it", "--yes", code=5), "version 2")
+    assert clone.stages() == {1: "Production", 2: "None"}
+
+
+def _with_the_limit_restored_the_same_candidate_passes(clone: Clone) -> None:
+    clone.set_params(gate__max_rmspe=HONEST)
+    told = clone.repro()
+    assert "PASSED: version 2" in told.out + told.err
+    assert "PASSED" in clone.lockgate("verdict").out
+    assert clone.stages() == {1: "Production", 2: "Staging"}
+
+
+def _promotion_asks_first_and_then_archives_the_prior_one(clone: Clone) -> None:
+    assert_refusal(clone.lockgate("promote", "--reason", "better", code=2), "nobody is here to agree")
+    assert_refusal(clone.lockgate("promote", "--reason", "better", "--expect-current", "2", "--yes", code=5), "not 2")
+    assert "would go" in clone.lockgate("promote", "--reason", "better", "--dry-run").out
+    assert clone.stages() == {1: "Production", 2: "Staging"}
+    done = clone.lockgate("promote", "--reason", "better", "--expect-current", "1", "--yes")
+    assert done.out == "version 2 went from Staging to Production, version 1 to Archived\n"
+    assert "nothing was changed" in clone.lockgate("promote", "2", "--reason", "better", "--yes").out
+
+
+def _rollback_brings_the_prior_one_back_and_quarantines_the_other(clone: Clone) -> None:
+    done = clone.lockgate("rollback", "--reason", "too high in store 5", "--yes")
+    assert done.out == "version 1 went from Archived to Production, version 2 to Archived\n"
+    assert clone.stages() == {1: "Production", 2: "Archived"}
+    assert_refusal(clone.lockgate("promote", "2", "--reason", "again", "--yes", code=5), "quarantined")
+    assert_refusal(clone.lockgate("rollback", "--reason", "again", "--yes", code=5), "no earlier good Production")
+
+
+def _all_of_it_can_be_looked_up(clone: Clone) -> None:
+    rows = [row for row in clone.lockgate("history", "--json").json() if row["kind"] == "move"]
+    assert sorted(clone.moves()) == sorted(LIFE)
+    assert {row["actor"] for row in rows} == {"anna"}
+    assert {row["reason"] for row in rows} >= {"the first", "better", "too high in store 5"}
+    assert _live_at(clone, _time_of(rows, 2, "Production")) == [2]
+    assert _live_at(clone, "2020-01-01") == []
+    assert "too high in store 5" in clone.lockgate("history").out
+    status = clone.lockgate("status", "--json").json()
+    assert (status["serving"]["version"], status["staging"], status["broken"]) == (1, None, [])
+    assert "Production  version 1" in clone.lockgate("status").out
+    shown = clone.lockgate("show", "2").out
+    assert all(word in shown for word in ("Archived", "catboost", "blend", "git_commit", "PASSED", "rollback"))
+    assert_refusal(clone.lockgate("show", "99", code=5), "no version 99")
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["lockgate", "promte"], 2),
+        (["lockgate", "promote", "0", "--reason", "x"], 2),
+        (["lockgate", "history", "--at", "yesterday"], 2),
+        (["lockgate", "predict", "--input", "absent.csv", "--output", "out.txt"], 2),
+    ],
+)
+def test_a_slip_of_the_hand_is_exit_code_2(first_run: Clone, words: list[str], code: int) -> None:
+    done = first_run.run(*words, code=code)
+    assert done.out == ""
+    assert "Traceback" not in done.err
+
+
+def assert_refusal(done: Done, fact: str) -> None:
+    """`error:` with the fact and `hint:` with what to do, and no traceback."""
+    assert fact in done.err
+    assert done.err.startswith("error: ")
+    assert "\nhint: " in done.err
+    assert "Traceback" not in done.err
+
+
+def _time_of(rows: list[dict[str, Any]], version: int, stage: str) -> str:
+    return next(row["at"] for row in rows if row["version"] == version and row["to_stage"] == stage)
+
+
+def _live_at(clone: Clone, moment: str) -> list[int]:
+    return [row["version"] for row in clone.lockgate("history", "--at", moment, "--json").json()]

@@ -1,0 +1,101 @@
+"""The two ways in that belong to MLflow: `mlflow run` and `mlflow models serve`."""
+
+import json
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+
+import pandas as pd
+import pytest
+from clone import PROJECT, Clone
+
+RAW_COLUMNS = ["Store", "Date", "Open", "Promo", "StateHoliday", "SchoolHoliday"]
+JSON = {"Content-Type": "application/json"}
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
+START_SECONDS = 90
+
+
+@pytest.fixture(scope="module")
+def promoted(first_run: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A clone in which `mlflow run` did all: the pipeline, the promotion, a forecast of the holdout."""
+    clone = first_run.copy(tmp_path_factory.mktemp("mlflow") / "a clone", "by_mlflow_run")
+    _mlflow_run(clone)
+    _mlflow_run(clone, "-e", "promote", "-P", "version=1", "-P", "reason=two words; it's $HOME")
+    _mlflow_run(clone, "-e", "predict", "-P", "input=data/prepared/holdout.parquet", "-P", "output=build/forecast.csv")
+    return clone
+
+
+@pytest.fixture(scope="module")
+def endpoint(promoted: Clone) -> Iterator[str]:
+    """`mlflow models serve` on the version in Production."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    model = f"models:/{promoted.read('build/version.json')['model']}/Production"
+    words = ["mlflow", "models", "serve", "-m", model, "--env-manager", "local", "--port", str(port)]
+    with promoted.running(*words) as server:
+        _wait_for(f"http://127.0.0.1:{port}/ping", server)
+        yield f"http://127.0.0.1:{port}/invocations"
+
+
+def test_mlflow_run_goes_from_raw_data_to_production(promoted: Clone) -> None:
+    assert promoted.stages() == {1: "Production"}
+    last = [row for row in promoted.lockgate("history", "--json").json() if row["kind"] == "move"][-1]
+    assert (last["command"], last["reason"]) == ("promote", "two words; it's $HOME")
+    assert pd.read_csv(promoted.folder / "build/forecast.csv")["prediction"].notna().all()
+
+
+def test_http_gives_the_same_numbers_as_lockgate_predict(promoted: Clone, endpoint: str) -> None:
+    """A batch and a row alone, from the raw columns as Kaggle's test.csv has them."""
+    rows = _raw_rows(promoted)
+    expected = pd.read_csv(promoted.folder / "build/forecast.csv")["prediction"].tolist()
+    assert _asked(endpoint, rows) == pytest.approx(expected, rel=1e-9)
+    place = next(place for place, number in enumerate(expected) if number > 0)
+    assert _asked(endpoint, rows.iloc[[place]]) == pytest.approx([expected[place]], rel=1e-9)
+
+
+def test_the_request_in_readme_is_answered(endpoint: str) -> None:
+    body = README.split("-d '")[1].split("'")[0]
+    request = urllib.request.Request(endpoint, body.encode(), JSON)
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        assert json.load(answer)["predictions"][0]["prediction"] > 0
+
+
+def test_http_refuses_a_row_that_cannot_be_forecast(promoted: Clone, endpoint: str) -> None:
+    """400, and the server goes on answering."""
+    rows = _raw_rows(promoted).head(2).assign(Store=[1, 4711])
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        _asked(endpoint, rows)
+    with refused.value as answer:
+        assert answer.code == 400
+        assert "4711" in answer.read().decode()
+    assert len(_asked(endpoint, rows.head(1))) == 1
+
+
+def _mlflow_run(clone: Clone, *words: str) -> None:
+    clone.run("mlflow", "run", ".", "--env-manager", "local", *words)
+
+
+def _raw_rows(clone: Clone) -> pd.DataFrame:
+    rows = pd.read_csv(clone.folder / "build/forecast.csv", dtype={"StateHoliday": str})
+    return rows[RAW_COLUMNS]
+
+
+def _asked(endpoint: str, rows: pd.DataFrame) -> list[float]:
+    body = json.dumps({"dataframe_split": rows.to_dict("split", index=False)}).encode()
+    request = urllib.request.Request(endpoint, body, JSON)
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return [row["prediction"] for row in json.load(answer)["predictions"]]
+
+
+def _wait_for(address: str, server: "subprocess.Popen[str]") -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            with urllib.request.urlopen(address, timeout=1):
+                return
+        except OSError:
+            time.sleep(0.2)
+    pytest.fail(f"the server did not answer: {server.stdout.read() if server.poll() is not None else 'no answer'}")

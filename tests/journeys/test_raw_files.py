@@ -1,0 +1,63 @@
+"""Kaggle's files as they come: what is read is what counts, not how it is packed."""
+
+import gzip
+import shutil
+from pathlib import Path
+
+from clone import Clone
+
+from lockgate.data import generator
+from lockgate.params import GeneratorParams
+
+NAMES = ("train.csv", "store.csv")
+
+
+def test_plain_and_gzipped_csvs_give_the_same_holdout(clone: Clone) -> None:
+    raw = clone.folder / "data/raw"
+    _write_as_kaggle_does(raw)
+    plain = _prepared(clone)
+    for name in NAMES:
+        _pack(raw / name)
+    packed = _prepared(clone)
+    assert plain["source"]["kind"] == packed["source"]["kind"] != "generator"
+    for part in ("rows", "holdout"):
+        assert plain[part]["digest"] == packed[part]["digest"]
+
+
+def test_files_that_prepare_does_not_read_change_nothing(clone: Clone) -> None:
+    """Kaggle's archive also holds test.csv and sample_submission.csv."""
+    (clone.folder / "data/raw/test.csv").write_text("Id,Store\n1,1\n")
+    assert "didn't change" in clone.run("dvc", "repro", "prepare").out
+
+
+def test_a_bad_file_is_refused_with_its_line_and_no_version_comes_of_it(clone: Clone) -> None:
+    raw = clone.folder / "data/raw"
+    _write_as_kaggle_does(raw)
+    lines = (raw / "train.csv").read_text().splitlines(keepends=True)
+    (raw / "train.csv").write_text("".join([*lines[:100], lines[100].replace(",", ",x", 1), *lines[101:]]))
+    done = clone.run("dvc", "repro", code=255)
+    assert "train.csv" in done.err
+    assert "101" in done.err
+    assert "hint: " in done.err
+    clone.run("python", "pipelines/prepare.py", "data/raw", "data/elsewhere", code=3)
+    assert clone.stages() == {}
+
+
+def _prepared(clone: Clone) -> dict[str, dict[str, str]]:
+    clone.run("dvc", "repro", "prepare")
+    card: dict[str, dict[str, str]] = clone.read("data/prepared/card.json")
+    return card
+
+
+def _write_as_kaggle_does(raw: Path) -> None:
+    """The newest day first, dates as text, no value where there is none."""
+    chain = generator.generate(GeneratorParams(stores=12, days=450, noise=0.04), seed=1)
+    rows = chain.raw.sort_values(["Date", "Store"], ascending=[False, True])
+    rows.assign(Date=rows["Date"].dt.strftime("%Y-%m-%d")).to_csv(raw / "train.csv", index=False)
+    chain.stores.to_csv(raw / "store.csv", index=False)
+
+
+def _pack(path: Path) -> None:
+    with path.open("rb") as plain, gzip.open(path.with_suffix(".csv.gz"), "wb") as packed:
+        shutil.copyfileobj(plain, packed)
+    path.unlink()

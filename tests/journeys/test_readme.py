@@ -1,0 +1,103 @@
+"""README says only what is so: its transcript is run, its messages are looked for in the code."""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from clone import BIN, PROJECT, Clone, clone_of_project, commit, make_small
+
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
+ANY_LINES = "..."
+SECONDS = 180
+
+
+@pytest.fixture
+def own_stack(tmp_path: Path) -> Iterator[Clone]:
+    """A clone with a stack of its own, as README's reader has it; the environment is that of this Python."""
+    clone = clone_of_project(tmp_path / "a clone", {})
+    make_small(clone)
+    commit(clone, "the project, small")
+    _lend_environment(clone)
+    try:
+        yield clone
+    finally:
+        clone.lockgate("down")
+
+
+def test_the_transcript_is_what_the_commands_print(own_stack: Clone) -> None:
+    """Only numbers, digests, times and the widths of tables may differ, since the clone here is a smaller one."""
+    for command, expected in transcript(README):
+        with own_stack.running("bash", "-c", command) as process:
+            printed, _ = process.communicate(timeout=SECONDS)
+        assert matches(masked(expected), masked(printed.splitlines())), f"$ {command}\n{printed}"
+
+
+def test_every_message_that_readme_explains_is_in_the_code() -> None:
+    code = "\n".join(path.read_text(encoding="utf-8") for path in sorted((PROJECT / "src").rglob("*.py")))
+    rows = re.findall(r"^\| (`.*?`) \| ", README.split("## When something goes wrong")[1], re.MULTILINE)
+    pieces = [piece for row in rows for message in re.findall(r"`(.*?)`", row) for piece in message.split("…")]
+    assert len(pieces) >= 10
+    assert [piece for piece in pieces if piece.strip() not in code] == []
+
+
+def test_the_files_and_folders_that_readme_links_to_are_there() -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", README)
+    assert links
+    assert [link for link in links if "://" not in link and not (PROJECT / link).exists()] == []
+
+
+def test_masking_keeps_words_and_hides_figures() -> None:
+    assert masked(["bundle 090974d6e9b9, RMSPE 0.08241 at  2026-11-21 13:50:03"]) == [
+        "bundle #, RMSPE # at #-#-# #:#:#"
+    ]
+
+
+def test_lines_left_out_match_any_number_of_lines() -> None:
+    assert matches(["a", ANY_LINES, "b"], ["a", "x", "b", "y", "b"])
+    assert matches([ANY_LINES], [])
+    assert not matches(["a", ANY_LINES, "b"], ["a", "x"])
+    assert not matches(["a"], ["a", "b"])
+
+
+def _lend_environment(clone: Clone) -> None:
+    """Give the clone this Python's environment, so that `make` has nothing to install."""
+    environment = clone.folder / ".venv"
+    environment.mkdir()
+    for part in BIN.parent.iterdir():
+        if part.name != ".installed":
+            (environment / part.name).symlink_to(part)
+    (environment / ".installed").touch()
+
+
+def transcript(page: str) -> list[tuple[str, list[str]]]:
+    """Each command of the first console block with the lines that README shows below it."""
+    block = re.search(r"```console\n(.*?)```", page, re.DOTALL)
+    assert block
+    parts = re.split(r"^\$ (.*)\n", block[1], flags=re.MULTILINE)[1:]
+    return [(command, out.splitlines()) for command, out in zip(parts[::2], parts[1::2], strict=True)]
+
+
+def masked(lines: Sequence[str]) -> list[str]:
+    """Digests, then numbers, become `#`; runs of blanks and of a table's rule become one."""
+    return [_masked(line).strip() for line in lines]
+
+
+def _masked(line: str) -> str:
+    for pattern, mask in (
+        (r"\b[0-9a-f]{12,}\b", "#"),
+        (r"\d[\d,]*(\.\d+)?(e[+-]\d+)?", "#"),
+        (r"\s+", " "),
+        ("─+", "─"),
+    ):
+        line = re.sub(pattern, mask, line)
+    return line
+
+
+def matches(expected: Sequence[str], printed: Sequence[str]) -> bool:
+    """Whether the lines are those expected, where `...` stands for any number of lines."""
+    if not expected:
+        return not printed
+    if expected[0] == ANY_LINES:
+        return any(matches(expected[1:], printed[start:]) for start in range(len(printed) + 1))
+    return bool(printed) and expected[0] == printed[0] and matches(expected[1:], printed[1:])

@@ -1,0 +1,118 @@
+"""A model that is moved by plain HTTP, as the UI and curl do; its versions are judged by a stroke of the pen."""
+
+import itertools
+from dataclasses import dataclass, field
+from typing import Any
+
+import requests
+
+from lockgate import digests, gate, intents, ledger, policies, records, verdicts
+from lockgate.addresses import Addresses
+from lockgate.database import Database
+from lockgate.intents import Intent
+from lockgate.params import GateParams
+from lockgate.records import Registration
+from lockgate.verdicts import Digests, StoredVerdict, Verdict
+
+POLICY = GateParams(
+    max_rmspe=0.1,
+    max_rmspe_over_serving=0.002,
+    min_scored_rows=1,
+    verdict_valid_days=30,
+    approval_required=False,
+    two_persons=False,
+)
+counter = itertools.count(1)
+
+
+@dataclass
+class RawModel:
+    """One registered model on a real MLflow server."""
+
+    where: Addresses
+    database: Database
+    name: str = field(default_factory=lambda: f"raw-{next(counter)}")
+    policy: GateParams = POLICY
+    is_prompt: bool = False
+
+    def __post_init__(self) -> None:
+        tags = [{"key": "mlflow.prompt.is_prompt", "value": "true"}] if self.is_prompt else []
+        self.ask("POST", "registered-models/create", name=self.name, tags=tags)
+        policies.put_in_force(self.database, self.name, self.policy, "paul")
+
+    def ask(self, method: str, path: str, **values: Any) -> requests.Response:
+        """One call of MLflow's REST API."""
+        return requests.request(method, f"{self.where.tracking_uri}/api/2.0/mlflow/{path}", json=values, timeout=60)
+
+    def add(self) -> int:
+        """A version that came past Lockgate."""
+        run = self.ask("POST", "runs/create", experiment_id="0").json()["run"]["info"]
+        source = f"{run['artifact_uri']}/model"
+        made = self.ask("POST", "model-versions/create", name=self.name, source=source, run_id=run["run_id"])
+        return int(made.json()["model_version"]["version"])
+
+    def register(self) -> int:
+        """A version that is known to Lockgate, without a verdict."""
+        version = self.add()
+        run_id = next(row.run_id for row in records.stages(self.database, self.name) if row.version == version)
+        records.record_version(self.database, Registration(self.name, version, self.digest(version), run_id or "", {}))
+        return version
+
+    def judge(self, version: int, outcome: str = "passed", against: int | None = None) -> StoredVerdict:
+        """Put a verdict on record, under the policy in force, against the version that is said to serve."""
+        serving = self.digest(against) if against else None
+        judged = Digests(self.digest(version), "b" * 64, gate.policy_digest(self.policy), serving)
+        checks = [{"name": "limit", "outcome": outcome, "says": "measured"}]
+        metrics = {"rmspe": 0.09}
+        return verdicts.record_verdict(
+            self.database, Verdict(self.name, version, judged, outcome, checks, metrics, "c0ffee", "vera")
+        )
+
+    def candidate(self, against: int | None = None) -> int:
+        """A version with a passed verdict, in Staging."""
+        version = self.register()
+        self.judge(version, against=against)
+        assert self.transition(version, "Staging").status_code == 200
+        return version
+
+    def serving(self) -> int:
+        """A version in Production."""
+        version = self.candidate()
+        assert self.transition(version, "Production").status_code == 200
+        return version
+
+    def digest(self, version: int) -> str:
+        """A bundle digest of its own for each version."""
+        return digests.of_json([self.name, version])
+
+    def transition(self, version: int, stage: str, archive: bool = False) -> requests.Response:
+        """What the stage drop-down of the UI sends; its box that archives is not ticked by default."""
+        return self.ask(
+            "POST", "model-versions/transition-stage",
+            name=self.name, version=str(version), stage=stage, archive_existing_versions=archive,
+        )  # fmt: skip
+
+    def tag(self, version: int, key: str, value: str) -> requests.Response:
+        """What a reviewer does on the version's page."""
+        return self.ask("POST", "model-versions/set-tag", name=self.name, version=str(version), key=key, value=value)
+
+    def stages(self) -> dict[int, str]:
+        """Who is where now."""
+        return {row.version: row.stage for row in records.stages(self.database, self.name)}
+
+    def told(self) -> list[tuple[int, str, str, str, str]]:
+        """The ledger: version, from, to, command, actor."""
+        rows = ledger.read(self.database, self.name)
+        return [(row.version, row.from_stage, row.to_stage, row.command, row.actor) for row in rows]
+
+    def announce(self, version: int, to: str, command: str, actor: str = "anna") -> int:
+        """An intent, as the CLI writes it before it asks MLflow."""
+        stage = self.stages()[version]
+        return intents.open_intent(self.database, Intent(self.name, version, stage, to, actor, "because", command))
+
+
+def said(refusal: requests.Response) -> tuple[int, str, str]:
+    """Status, sentence and hint of a refusal."""
+    message = refusal.json()["message"]
+    sentence, hint = message.splitlines()[:2]
+    return refusal.status_code, sentence.partition(") ")[2], hint.removeprefix("HINT:").strip()

@@ -1,0 +1,297 @@
+"""The ledger: what it holds of each move, that nobody changes it unnoticed, and who hears of it."""
+
+import json
+import select
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import psycopg2
+import pytest
+from click.testing import CliRunner
+from raw_model import RawModel
+from sqlalchemy import text
+
+from lockgate import chronicle, ledger, policies
+from lockgate.addresses import Addresses
+from lockgate.backend import Backend
+from lockgate.cli import lockgate
+from lockgate.database import Database
+from lockgate.errors import BadData, LockgateError, StateConflict
+from lockgate.exits import Session, run
+
+PROJECT = Path(__file__).parents[2]
+TABLES = ["ledger", "versions", "verdicts", "approvals", "policies", "policy_changes", "guard_changes"]
+
+
+@pytest.fixture
+def model(stack: Addresses) -> RawModel:
+    return RawModel(stack, Database(stack.database_url))
+
+
+@pytest.fixture
+def two_lives(model: RawModel) -> RawModel:
+    """Version 1 was in Production until version 2 took its place."""
+    model.serving()
+    model.announce(model.candidate(against=1), "Production", "promote")
+    model.transition(2, "Production", archive=True)
+    return model
+
+
+@pytest.fixture
+def tamper(psql: Callable[..., str], two_lives: RawModel) -> Iterator[Callable[[str], None]]:
+    """SQL on the ledger by a superuser who switches the triggers off and on again."""
+    off, on = (f"ALTER TABLE lockgate.ledger {word} TRIGGER ALL;" for word in ("DISABLE", "ENABLE"))
+    yield lambda statement: psql(off + statement.format(f"model = '{two_lives.name}'") + ";" + on, "lockgate")
+
+
+def broken(model: RawModel) -> list[str]:
+    return list(ledger.breaks(ledger.read(model.database, model.name)))
+
+
+# --- what it holds ---------------------------------------------------------------------------------------------------
+
+
+def test_a_move_up_is_told_with_its_evidence(two_lives: RawModel) -> None:
+    row = ledger.read(two_lives.database, two_lives.name)[-1]
+    assert (row.version, row.to_stage, row.command, row.actor, row.reason) == (
+        2,
+        "Production",
+        "promote",
+        "anna",
+        "because",
+    )
+    assert (row.bundle_digest, row.holdout_digest, row.code_commit) == (two_lives.digest(2), "b" * 64, "c0ffee")
+    in_force = policies.changes(two_lives.database, two_lives.name)[-1]
+    assert row.policy_digest == in_force.policy_digest
+    assert (row.verdict_id is not None, row.intent_id is not None, row.db_user) == (True, True, "mlflow")
+
+
+def test_a_move_without_an_intent_is_out_of_band_by_the_database_user(model: RawModel) -> None:
+    model.serving()
+    assert model.told()[-1] == (1, "Staging", "Production", "out of band", "mlflow")
+    assert ledger.read(model.database, model.name)[-1].verdict_id is not None
+
+
+def test_a_refused_move_leaves_no_row_and_no_gap(two_lives: RawModel) -> None:
+    assert two_lives.transition(1, "Staging").status_code == 400
+    two_lives.candidate(against=2)
+    assert [row.seq for row in ledger.read(two_lives.database, two_lives.name)] == [1, 2, 3, 4, 5, 6]
+
+
+def test_each_model_has_a_chain_of_its_own(two_lives: RawModel) -> None:
+    other = RawModel(two_lives.where, two_lives.database)
+    other.serving()
+    assert ledger.read(other.database, other.name)[0].previous_hash == ledger.NOTHING_BEFORE
+    assert (broken(two_lives), broken(other)) == ([], [])
+
+
+def test_moves_that_race_are_chained_without_gaps(model: RawModel) -> None:
+    versions = []
+    for _ in range(12):
+        versions.append(model.register())
+        model.judge(versions[-1])
+    with ThreadPoolExecutor(12) as crowd:
+        answers = list(crowd.map(lambda version: model.transition(version, "Staging").status_code, versions))
+    rows = ledger.read(model.database, model.name)
+    assert [row.seq for row in rows] == list(range(1, answers.count(200) + 1))
+    assert broken(model) == []
+
+
+def test_the_database_and_the_code_compute_the_same_hash_whatever_the_text(database: Database) -> None:
+    odd = ["", "-", "3:abc,4", "naïve ☂ 𝄞", "line\nbreak\ttab", "'\"\\"]
+    with database.transaction() as connection:
+        for version, reason in enumerate(odd, start=1):
+            connection.execute(
+                text(
+                    "INSERT INTO lockgate.ledger"
+                    " (model, version, from_stage, to_stage, command, actor, reason, db_user)"
+                    " VALUES ('m', :version, 'None', 'Archived', 'adopt', 'ann', :reason, 'x')"
+                ),
+                {"version": version, "reason": reason},
+            )
+    rows = ledger.read(database, "m")
+    assert [row.hash for row in rows] == [ledger.hash_of(row) for row in rows]
+    assert list(ledger.breaks(rows)) == []
+
+
+# --- nobody changes it -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize(
+    "statement", ["UPDATE lockgate.{} SET {} = {}", "DELETE FROM lockgate.{}", "TRUNCATE lockgate.{} CASCADE"]
+)
+def test_what_is_on_record_is_only_added_to(database: Database, table: str, statement: str) -> None:
+    column = {"policies": "digest", "guard_changes": "actor", "policy_changes": "actor"}.get(table, "model")
+    with pytest.raises(StateConflict) as refusal, database.transaction() as connection:
+        connection.execute(text(statement.format(table, column, column)))
+    assert str(refusal.value).startswith(f"{table} is append-only") or "is append-only" in str(refusal.value)
+
+
+def test_nobody_writes_a_row_by_hand(database: Database) -> None:
+    with pytest.raises(StateConflict, match="written by the trigger"), database.transaction() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO lockgate.ledger (model, version, from_stage, to_stage, command, actor, reason, db_user)"
+                " VALUES ('m', 1, 'Staging', 'Production', 'promote', 'eve', 'r', 'x')"
+            )
+        )
+
+
+def test_mlflows_role_has_no_way_into_the_schema(home: Path) -> None:
+    from lockgate.stack import embedded_postgres
+
+    as_mlflow = Database(embedded_postgres.url(home, embedded_postgres.MLFLOW_ROLE))
+    with pytest.raises(LockgateError, match="privilege"):
+        ledger.read(as_mlflow, None)
+
+
+# --- what a superuser does is found ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("statement", "found"),
+    [
+        ("UPDATE lockgate.ledger SET reason = 'x' WHERE {} AND seq = 2", "row 2 (version 1 to Production) {}"),
+        ("UPDATE lockgate.ledger SET at = now() WHERE {} AND seq = 5", "row 5 (version 2 to Production) {}"),
+        ("DELETE FROM lockgate.ledger WHERE {} AND seq = 3", "row 3 is missing before row 4"),
+        ("DELETE FROM lockgate.ledger WHERE {} AND seq = 1", "row 1 is missing before row 2"),
+        (
+            "UPDATE lockgate.ledger SET actor = 'eve' WHERE {0} AND seq = 2;"
+            "UPDATE lockgate.ledger AS entry SET hash = lockgate.ledger_hash(entry) WHERE {0} AND seq = 2",
+            "row 3 does not follow row 2",
+        ),
+    ],
+)  # fmt: skip
+def test_a_row_that_a_superuser_touched_is_found(
+    two_lives: RawModel, tamper: Callable[[str], None], statement: str, found: str
+) -> None:
+    assert broken(two_lives) == []
+    tamper(statement)
+    assert broken(two_lives) == [f"{two_lives.name}: {found.format('was changed later')}"]
+
+
+def test_rows_cut_off_at_the_end_are_found_by_an_earlier_export(
+    two_lives: RawModel, tamper: Callable[[str], None]
+) -> None:
+    exported = ledger.read(two_lives.database, two_lives.name)
+    tamper("DELETE FROM lockgate.ledger WHERE {} AND seq = 5")
+    now = ledger.read(two_lives.database, two_lives.name)
+    assert list(ledger.breaks(now)) == []
+    assert list(ledger.departures(now, exported)) == [f"{two_lives.name}: row 5 of the export is gone"]
+    assert list(ledger.departures(exported, now)) == []
+    assert list(ledger.departures([replace(row, actor="eve") for row in now], now)) != []
+
+
+# --- export ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_export_is_read_back_as_it_was_and_can_be_verified_elsewhere(two_lives: RawModel) -> None:
+    rows = ledger.read(two_lives.database, two_lives.name)
+    lines = [ledger.as_json_line(row) for row in rows]
+    assert [json.loads(line)["seq"] for line in lines] == [1, 2, 3, 4, 5]
+    again = ledger.from_json_lines(lines)
+    assert (again, list(ledger.breaks(again))) == (rows, [])
+
+
+@pytest.mark.parametrize("line", ["{", "[]", '{"seq": 1}', '{"at": "yesterday"}'])
+def test_a_line_that_is_no_export_is_refused_with_its_number(line: str) -> None:
+    with pytest.raises(BadData, match="line 2"):
+        ledger.from_json_lines(["", line])
+
+
+# --- the commands ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shell(two_lives: RawModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str]]:
+    """The command line in a folder whose problem is the model; gives exit code and output."""
+    two_lives_params = (PROJECT / "params.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(two_lives_params)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", two_lives.where.tracking_uri)
+    monkeypatch.setenv("LOCKGATE_DATABASE_URL", two_lives.where.database_url)
+    monkeypatch.setattr("lockgate.params.Params.model_name", two_lives.name)
+
+    def shell(*words: str) -> tuple[int, str]:
+        runner, session = CliRunner(), Session()
+        with runner.isolation() as (out, *_):
+            code = run(lambda: lockgate.main(list(words), obj=session, standalone_mode=False), session)
+            return code, out.getvalue().decode()
+
+    return shell
+
+
+def test_ledger_verify_ends_with_0_or_with_7_and_the_row(
+    two_lives: RawModel, shell: Callable[..., tuple[int, str]], tamper: Callable[[str], None]
+) -> None:
+    code, out = shell("ledger", "verify")
+    assert (code, out.startswith(f"{two_lives.name}: 5 rows, each as it was written")) == (0, True)
+    tamper("UPDATE lockgate.ledger SET actor = 'eve' WHERE {} AND seq = 2")
+    assert shell("ledger", "verify")[0] == 7
+    assert shell("status")[0] == 5
+
+
+def test_an_export_by_the_command_line_proves_later_that_nothing_is_gone(
+    shell: Callable[..., tuple[int, str]], tamper: Callable[[str], None]
+) -> None:
+    Path("kept.jsonl").write_text(shell("ledger", "export")[1])
+    assert shell("ledger", "verify", "--export", "kept.jsonl")[0] == 0
+    tamper("DELETE FROM lockgate.ledger WHERE {} AND seq = 5")
+    assert shell("ledger", "verify")[0] == 0
+    assert shell("ledger", "verify", "--export", "kept.jsonl")[0] == 7
+
+
+def test_guard_status_reject_and_retire_by_the_command_line(
+    two_lives: RawModel, shell: Callable[..., tuple[int, str]]
+) -> None:
+    code, out = shell("guard", "status")
+    assert (code, out.splitlines()[0].startswith("guard installed, last installed by lockgate up at ")) == (0, True)
+    waiting = two_lives.candidate(against=2)
+    code, out = shell("approve", str(waiting), "--reason", "looks right", "--by", "rita")
+    assert (code, out.startswith(f"version {waiting} approved by rita on verdict ")) == (0, True)
+    assert shell("reject", str(waiting), "--reason", "on second thought") == (
+        0, f"version {waiting} rejected; it went from Staging to Archived\n"
+    )  # fmt: skip
+    assert shell("approve", str(waiting), "--reason", "no, it is fine")[0] == 5
+    assert shell("retire", "--reason", "the chain was sold", "--yes")[0] == 0
+    assert shell("status")[0] == 0
+    assert "retire" in shell("history")[1]
+
+
+def test_history_tells_moves_verdicts_and_policies_in_one_line_of_time(
+    two_lives: RawModel, shell: Callable[..., tuple[int, str]]
+) -> None:
+    two_lives.judge(2, "refused")
+    code, out = shell("history", "--json")
+    told = [(event["kind"], event.get("to_stage") or event.get("outcome")) for event in json.loads(out)]
+    assert code == 0
+    assert told == [
+        ("policy", None), ("verdict", "passed"), ("move", "Staging"), ("move", "Production"), ("verdict", "passed"),
+        ("move", "Staging"), ("move", "Archived"), ("move", "Production"), ("verdict", "refused"),
+    ]  # fmt: skip
+
+
+def test_history_at_a_moment_says_who_was_live_then(two_lives: RawModel) -> None:
+    rows = ledger.read(two_lives.database, two_lives.name)
+    backend = Backend(two_lives.name, two_lives.where, two_lives.database, "anna", 5.0)
+    live = [chronicle.live(backend, row.at) for row in rows]
+    assert [row and row.version for row in live] == [None, 1, 1, 2, 2]
+
+
+# --- who listens -----------------------------------------------------------------------------------------------------
+
+
+def test_who_listens_hears_that_production_moved(model: RawModel) -> None:
+    url = model.where.database_url.replace("postgresql+psycopg2://", "postgresql://")
+    with closing(psycopg2.connect(url)) as connection:
+        connection.autocommit = True
+        connection.cursor().execute("LISTEN lockgate_production")
+        model.serving()
+        select.select([connection], [], [], 10)
+        connection.poll()
+        heard = [json.loads(notify.payload) for notify in connection.notifies]
+    assert heard == [{"model": model.name, "version": 1, "from": "Staging", "to": "Production", "seq": 2}]

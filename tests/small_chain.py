@@ -1,0 +1,56 @@
+"""A chain small enough to be trained on in a moment, and what was trained on it; made once for all tests."""
+
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+
+from lockgate.data import generator, holdout
+from lockgate.forecast import training
+from lockgate.forecast.forecaster import Forecaster
+from lockgate.forecast.training import Report
+from lockgate.params import GeneratorParams, Params, load_params
+
+DAYS = 500
+STORES = 12
+
+
+@cache
+def params() -> Params:
+    """The project's own params, with few and small trees."""
+    whole = load_params(Path(__file__).parents[1] / "params.yaml")
+    quick = {"max_rounds": 20, "patience": 8, "folds_days_back": [0, 42]}
+    small = {"lightgbm": {"leaves": 7}, "xgboost": {"depth": 3}, "catboost": {"depth": 3}}
+    members = {name: getattr(whole.members, name).model_copy(update=change) for name, change in small.items()}
+    update = {"training": whole.training.model_copy(update=quick), "members": whole.members.model_copy(update=members)}
+    return whole.model_copy(update=update)
+
+
+@cache
+def chain() -> generator.Chain:
+    return generator.generate(GeneratorParams(stores=STORES, days=DAYS, noise=0.06), seed=3)
+
+
+@cache
+def parts() -> holdout.Split:
+    return holdout.split(chain().rows, params().split.holdout_days)
+
+
+def train(rows: pd.DataFrame | None = None) -> tuple[Forecaster, Report]:
+    """A training on the small chain, or on some of its rows."""
+    return training.train(parts().rows if rows is None else rows, chain().stores, params(), lambda *_: None)
+
+
+@cache
+def trained() -> tuple[Forecaster, Report]:
+    return train()
+
+
+def forecaster() -> Forecaster:
+    return trained()[0]
+
+
+def asked() -> pd.DataFrame:
+    """The holdout as somebody who does not know the sales would ask for it."""
+    rows = parts().holdout.drop(columns="Sales").reset_index(drop=True)
+    return rows.assign(Date=rows["Date"].dt.strftime("%Y-%m-%d"))
