@@ -7,7 +7,7 @@ from time import perf_counter, process_time
 from typing import Any
 
 from lockgate.data import prepared
-from lockgate.forecast import bundle, training
+from lockgate.forecast import bundle, manifest, training
 from lockgate.params import PARAMS_FILE, load_params
 
 DATA, BUNDLE = Path("data/prepared"), Path("build/bundle")
@@ -31,7 +31,7 @@ def fits() -> dict[str, dict[str, float]]:
 
 def predict() -> dict[str, float]:
     """Forecast the holdout again and again with the bundle in memory."""
-    forecaster = bundle.load(BUNDLE, bundle.digest(BUNDLE))
+    forecaster = bundle.load(BUNDLE, manifest.digest(BUNDLE))
     rows = prepared.read(DATA, "holdout")
     forecaster.predict(rows)
     wall, cpu = perf_counter(), process_time()

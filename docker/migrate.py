@@ -3,8 +3,9 @@
 import sys
 from pathlib import Path
 
-from lockgate import addresses, guard
-from lockgate.database import Database
+from lockgate import addresses
+from lockgate.database import guard
+from lockgate.database.connection import Database
 from lockgate.errors import LockgateError
 
 SECONDS = 120.0

@@ -1,21 +1,19 @@
 """Stage register: build/bundle becomes a version in MLflow's registry, once; the receipt says which."""
 
-import json
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 from lockgate import exits, registration
 from lockgate.backend import Backend
+from lockgate.build import Build
 from lockgate.params import PARAMS_FILE, load_params
-from lockgate.registration import Build
 
 
 def main() -> None:
     prepared, build, receipt_path = map(Path, sys.argv[1:])
     params = load_params(PARAMS_FILE)
     receipt = registration.register(Backend.here(params.model_name), Build(prepared, build), params)
-    receipt_path.write_text(json.dumps(asdict(receipt), indent=2) + "\n", encoding="utf-8")
+    receipt.write(receipt_path)
     print(f"version {receipt.version} of {receipt.model} holds bundle {receipt.bundle_digest[:12]}", file=sys.stderr)
 
 

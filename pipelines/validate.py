@@ -6,14 +6,14 @@ from pathlib import Path
 
 from lockgate import exits, validation
 from lockgate.backend import Backend
+from lockgate.build import Build, Receipt
 from lockgate.params import PARAMS_FILE, load_params
-from lockgate.registration import Build, Receipt
 
 
 def main() -> None:
     prepared, build, receipt_path, verdict_path, report_path = map(Path, sys.argv[1:])
     params = load_params(PARAMS_FILE)
-    receipt = Receipt(**json.loads(receipt_path.read_text(encoding="utf-8")))
+    receipt = Receipt.read(receipt_path)
     verdict = validation.validate(Backend.here(params.model_name), receipt, Build(prepared, build), params.gate)
     verdict_path.write_text(json.dumps(validation.as_json(verdict), indent=2) + "\n", encoding="utf-8")
     report_path.write_text(validation.described(verdict), encoding="utf-8")

@@ -15,7 +15,7 @@ from lockgate.addresses import Addresses
 from lockgate.stack import embedded_postgres
 
 if TYPE_CHECKING:
-    from lockgate.database import Database
+    from lockgate.database.connection import Database
 
 TEMPLATE = "migrated"
 SECONDS = 60
@@ -52,7 +52,7 @@ def database_url(home: Path) -> Iterator[str]:
 @pytest.fixture
 def database(database_url: str) -> "Database":
     """The adapter on this test's own database."""
-    from lockgate.database import Database
+    from lockgate.database.connection import Database
 
     return Database(database_url)
 

@@ -7,10 +7,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lockgate import addresses, intents, ledger, records
+from lockgate import addresses
 from lockgate.addresses import Addresses
-from lockgate.database import Database
-from lockgate.intents import Intent
+from lockgate.database import intents, ledger, records
+from lockgate.database.connection import Database
+from lockgate.database.intents import Intent
 from lockgate.lifecycle import Entry, Move, Registered, Roster, Stage
 
 if TYPE_CHECKING:

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from lockgate import approvals, ledger, policies, verdicts
 from lockgate.backend import Backend
-from lockgate.ledger import LedgerRow
+from lockgate.database import approvals, ledger, policies, verdicts
+from lockgate.database.ledger import LedgerRow
+from lockgate.database.policies import PolicyChange
+from lockgate.database.verdicts import StoredVerdict
 from lockgate.lifecycle import Stage
-from lockgate.policies import PolicyChange
-from lockgate.verdicts import StoredVerdict
 
 
 @dataclass(frozen=True)

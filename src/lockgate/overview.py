@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from lockgate import guard, invariants, ledger, records, verdicts
+from lockgate import invariants
 from lockgate.backend import Backend
+from lockgate.database import guard, ledger, records, verdicts
+from lockgate.database.ledger import LedgerRow
+from lockgate.database.records import Version, VersionRow
+from lockgate.database.verdicts import StoredVerdict
 from lockgate.invariants import Facts
-from lockgate.ledger import LedgerRow
 from lockgate.lifecycle import Roster, Stage
-from lockgate.records import Version, VersionRow
-from lockgate.verdicts import StoredVerdict
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lockgate import intents, lifecycle, scoring, verdicts
+from lockgate import lifecycle, scoring
 from lockgate.backend import Backend
+from lockgate.database import intents, verdicts
+from lockgate.database.verdicts import StoredVerdict
 from lockgate.errors import StateConflict, WrongUsage
 from lockgate.lifecycle import Move, Roster, Standing
-from lockgate.verdicts import StoredVerdict
 
 MAX_REASON = 2000
 

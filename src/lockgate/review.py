@@ -1,8 +1,9 @@
 """The human decision on a version: approve it, or reject it, which also archives it."""
 
-from lockgate import approvals, lifecycle
-from lockgate.approvals import Approval, Decision, Statement
+from lockgate import lifecycle
 from lockgate.backend import Backend
+from lockgate.database import approvals
+from lockgate.database.approvals import Approval, Decision, Statement
 from lockgate.lifecycle import Move
 from lockgate.promotion import check_reason
 

@@ -1,26 +1,20 @@
-"""The validate stage: the registered and the serving version forecast the same rows, and the gate judges."""
+"""The validate stage: the gate judges the registered version, and a passed one goes to Staging."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
-from lockgate import gate, lifecycle, lineage, plots, policies, scoring, verdicts
+from lockgate import gate, lifecycle, lineage
 from lockgate.backend import Backend
-from lockgate.data import prepared
-from lockgate.forecast import baseline
-from lockgate.gate import Evidence, Judgement, Outcome, Rival
+from lockgate.build import Build, Receipt
+from lockgate.data.card import read_card
+from lockgate.database import policies, verdicts
+from lockgate.database.verdicts import Digests, StoredVerdict, Verdict
+from lockgate.gate import Judgement, Outcome
 from lockgate.lifecycle import Registered, Roster
-from lockgate.metrics import bias, mae, rmspe, scored
 from lockgate.params import GateParams
-from lockgate.registration import Build, Receipt
-from lockgate.scoring import Opened
-from lockgate.verdicts import Digests, StoredVerdict, Verdict
-
-HOLDOUT_PLOT = Path("plots", "holdout.png")
 
 
 @dataclass(frozen=True)
@@ -45,15 +39,6 @@ class Case:
         return None if self.serving is None or self.serving.version == self.receipt.version else self.serving
 
 
-@dataclass(frozen=True)
-class Scores:
-    """What came out of scoring a candidate."""
-
-    evidence: Evidence
-    metrics: Mapping[str, float]
-    forecast: pd.DataFrame
-
-
 def validate(backend: Backend, receipt: Receipt, made: Build, policy: GateParams) -> StoredVerdict:
     """Judge the version on the receipt and move it to Staging if it passed and has not been further.
 
@@ -63,7 +48,7 @@ def validate(backend: Backend, receipt: Receipt, made: Build, policy: GateParams
     roster = backend.roster()
     roster.find(receipt.version)
     policies.put_in_force(backend.database, backend.model, policy, backend.actor)
-    holdout_digest = prepared.read_card(made.prepared)["holdout"]["digest"]
+    holdout_digest = read_card(made.prepared)["holdout"]["digest"]
     case = Case(receipt, holdout_digest, policy, roster.serving())
     verdict = _found_again(backend, case) or _judge(backend, case, roster, made)
     if verdicts.shown_verdict(backend.database, backend.model, receipt.version) != verdict.id:
@@ -86,50 +71,11 @@ def _found_again(backend: Backend, case: Case) -> StoredVerdict | None:
 
 
 def _judge(backend: Backend, case: Case, roster: Roster, made: Build) -> StoredVerdict:
-    holdout = prepared.read(made.prepared, "holdout")
-    with scoring.opened(backend, roster.find(case.receipt.version)) as candidate:
-        scores = _scores(backend, case, candidate, holdout, prepared.read(made.prepared, "rows"))
-    plots.holdout(scores.forecast, made.build / HOLDOUT_PLOT)
-    judgement = gate.judge(scores.evidence, case.policy)
-    return verdicts.record_verdict(backend.database, _as_verdict(backend, case, judgement, scores.metrics))
+    from lockgate import examination  # pandas and the boosters: not needed to find a verdict again
 
-
-def _scores(backend: Backend, case: Case, candidate: Opened, holdout: pd.DataFrame, rows: pd.DataFrame) -> Scores:
-    sales = holdout["Sales"].to_numpy()
-    forecast = candidate.forecaster.predict(holdout)
-    naive = baseline.seasonal_naive(rows, holdout).to_numpy()
-    metrics = {
-        "rmspe": rmspe(sales, forecast),
-        "mae": mae(sales, forecast),
-        "bias": bias(sales, forecast),
-        "rmspe_naive": rmspe(sales, naive),
-    }
-    evidence = Evidence(
-        rmspe=metrics["rmspe"],
-        baseline_rmspe=metrics["rmspe_naive"],
-        scored_rows=int(scored(sales).sum()),
-        rival=_rival(backend, case.rival, holdout, forecast) if case.rival else None,
-        holdout_from=holdout["Date"].min().date(),
-        trained_until=candidate.forecaster.origin,
-        has_signature=candidate.has_signature,
-        batch_gap=scoring.batch_gap(candidate.forecaster, holdout, forecast),
-    )
-    if evidence.rival and evidence.rival.rows:
-        metrics["rmspe_serving"] = evidence.rival.rmspe
-    return Scores(evidence, metrics, holdout[["Date", "Sales"]].assign(prediction=forecast))
-
-
-def _rival(backend: Backend, serving: Registered, holdout: pd.DataFrame, forecast: scoring.Floats) -> Rival:
-    """The serving version on the holdout rows that it can forecast: it may not know the newest days or a new store."""
-    with scoring.opened(backend, serving) as rival:
-        covered = np.ones(len(holdout), dtype=bool)
-        covered[[problem.row for problem in rival.forecaster.problems(holdout)]] = False
-        rows = holdout[covered]
-        theirs = rival.forecaster.predict(rows) if len(rows) else np.empty(0)
-    sales = rows["Sales"].to_numpy()
-    return Rival(
-        serving.version, rival.digest, rmspe(sales, theirs), rmspe(sales, forecast[covered]), int(scored(sales).sum())
-    )
+    found = examination.examine(backend, roster.find(case.receipt.version), case.rival, made)
+    judgement = gate.judge(found.evidence, case.policy)
+    return verdicts.record_verdict(backend.database, _as_verdict(backend, case, judgement, found.metrics))
 
 
 def _as_verdict(backend: Backend, case: Case, judgement: Judgement, metrics: Mapping[str, float]) -> Verdict:
@@ -148,8 +94,8 @@ def _as_verdict(backend: Backend, case: Case, judgement: Judgement, metrics: Map
 def _show_in_mlflow(backend: Backend, verdict: StoredVerdict, receipt: Receipt, made: Build) -> None:
     """The verdict on the run and on the version's page; the version's tag comes last and says that it was shown."""
     registry = backend.registry()
-    finite = {f"holdout.{name}": value for name, value in verdict.metrics.items() if np.isfinite(value)}
-    pictures = [path for path in [made.build / HOLDOUT_PLOT] if path.is_file()]
+    finite = {f"holdout.{name}": value for name, value in verdict.metrics.items() if isfinite(value)}
+    pictures = [path for path in [made.holdout_plot] if path.is_file()]
     registry.log_verdict(receipt.run_id, finite, as_json(verdict), pictures)
     registry.tag_version(
         receipt.version, {"verdict": verdict.outcome, "verdict_id": str(verdict.id)}, described(verdict)

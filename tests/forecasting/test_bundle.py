@@ -10,7 +10,7 @@ import small_chain
 
 from lockgate import digests
 from lockgate.errors import IntegrityBroken, StorageFailed
-from lockgate.forecast import bundle
+from lockgate.forecast import bundle, manifest
 
 FILES = sorted(bundle.NAMES)
 
@@ -40,7 +40,7 @@ def test_what_is_loaded_forecasts_what_was_saved(folder, digest):
 
 def test_the_same_forecaster_saved_twice_gives_the_same_digest(folder, digest, tmp_path):
     assert bundle.save(small_chain.forecaster(), tmp_path / "again") == digest
-    assert bundle.digest(folder) == bundle.digest(tmp_path / "again") == digest
+    assert manifest.digest(folder) == manifest.digest(tmp_path / "again") == digest
 
 
 def test_the_manifest_lists_every_other_file_with_size_and_digest(folder, digest):
@@ -126,14 +126,14 @@ def test_a_manifest_that_lists_a_file_elsewhere_is_refused(folder, digest):
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["files"]["../secret"] = manifest["files"]["catboost.cbm"]
     (folder / "manifest.json").write_text(json.dumps(manifest))
-    refused(folder, bundle.digest(folder), "other files than a bundle has")
+    refused(folder, manifest.digest(folder), "other files than a bundle has")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "null", "{", '{"files": 3}', '{"files": {}}'])
 def test_a_manifest_that_is_none_is_refused_even_under_its_own_digest(folder, digest, text):
     (folder / "manifest.json").write_text(text)
     with pytest.raises(IntegrityBroken):
-        bundle.load(folder, bundle.digest(folder))
+        bundle.load(folder, manifest.digest(folder))
 
 
 def test_no_library_is_given_a_byte_of_a_damaged_bundle(folder, digest, monkeypatch):

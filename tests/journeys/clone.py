@@ -45,7 +45,7 @@ class Clone:
         """What its user's shell has: this Python first, the copy's own code, nothing of the tester's own services."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
         path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
-        ours = {"PATH": path, "PYTHONPATH": str(self.folder / "src"), "LOCKGATE_ACTOR": "anna", "COLUMNS": "110"}
+        ours = {"PATH": path, "PYTHONPATH": str(self.folder / "src"), "LOCKGATE_ACTOR": "anna", "COLUMNS": "120"}
         threads = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "PYTHONUNBUFFERED": "1"}
         return kept | ours | threads | GIT_IDENTITY | dict(self.services)
 

@@ -13,10 +13,10 @@ import yaml
 from lockgate import registration, validation
 from lockgate.addresses import Addresses
 from lockgate.backend import Backend
-from lockgate.database import Database
+from lockgate.build import Build
+from lockgate.database.connection import Database
+from lockgate.database.verdicts import StoredVerdict
 from lockgate.params import Params, load_params
-from lockgate.registration import Build
-from lockgate.verdicts import StoredVerdict
 
 PROJECT = Path(__file__).parents[2]
 SMALL = {"stores": 12, "days": 500, "noise": 0.04}

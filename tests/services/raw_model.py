@@ -6,13 +6,14 @@ from typing import Any
 
 import requests
 
-from lockgate import digests, gate, intents, ledger, policies, records, verdicts
+from lockgate import digests, gate
 from lockgate.addresses import Addresses
-from lockgate.database import Database
-from lockgate.intents import Intent
+from lockgate.database import intents, ledger, policies, records, verdicts
+from lockgate.database.connection import Database
+from lockgate.database.intents import Intent
+from lockgate.database.records import Registration
+from lockgate.database.verdicts import Digests, StoredVerdict, Verdict
 from lockgate.params import GateParams
-from lockgate.records import Registration
-from lockgate.verdicts import Digests, StoredVerdict, Verdict
 
 POLICY = GateParams(
     max_rmspe=0.1,

@@ -5,10 +5,11 @@ from collections.abc import Callable
 import pytest
 from raw_model import POLICY, RawModel, said
 
-from lockgate import approvals, ledger, policies, promotion, review
+from lockgate import promotion, review
 from lockgate.addresses import Addresses
 from lockgate.backend import Backend
-from lockgate.database import Database
+from lockgate.database import approvals, ledger, policies
+from lockgate.database.connection import Database
 from lockgate.errors import StateConflict, WrongUsage
 from lockgate.gate import policy_digest
 from lockgate.params import GateParams

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from lockgate.database import Database, migrations
+from lockgate.database.connection import Database, migrations
 from lockgate.errors import BadConfiguration, LockgateError, StateConflict, Unavailable
 from lockgate.stack import embedded_postgres
 

@@ -15,12 +15,13 @@ from raw_model import POLICY, RawModel, said
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 
-from lockgate import guard, intents, ledger, overview, policies
+from lockgate import overview
 from lockgate.addresses import Addresses
 from lockgate.backend import Backend
-from lockgate.database import Database
+from lockgate.database import guard, intents, ledger, policies
+from lockgate.database.connection import Database
+from lockgate.database.intents import Intent
 from lockgate.errors import LockgateError, StateConflict
-from lockgate.intents import Intent
 from lockgate.stack import embedded_postgres
 
 STAGES = ["None", "Staging", "Production", "Archived"]

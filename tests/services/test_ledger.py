@@ -14,11 +14,12 @@ from click.testing import CliRunner
 from raw_model import RawModel
 from sqlalchemy import text
 
-from lockgate import chronicle, ledger, policies
+from lockgate import chronicle
 from lockgate.addresses import Addresses
 from lockgate.backend import Backend
 from lockgate.cli import lockgate
-from lockgate.database import Database
+from lockgate.database import ledger, policies
+from lockgate.database.connection import Database
 from lockgate.errors import BadData, LockgateError, StateConflict
 from lockgate.exits import Session, run
 

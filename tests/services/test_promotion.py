@@ -6,7 +6,8 @@ from dataclasses import replace
 import mlflow
 import pytest
 
-from lockgate import ledger, promotion, records
+from lockgate import promotion
+from lockgate.database import ledger, records
 from lockgate.errors import IntegrityBroken, StateConflict, Unavailable, WrongUsage
 from lockgate.gate import policy_digest
 from lockgate.promotion import Order

@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from lockgate import guard, intents, ledger, records, verdicts
-from lockgate.database import Database
+from lockgate.database import guard, intents, ledger, records, verdicts
+from lockgate.database.connection import Database
+from lockgate.database.intents import Intent
+from lockgate.database.records import Registration
+from lockgate.database.verdicts import Digests, Verdict
 from lockgate.errors import LockgateError, StateConflict
-from lockgate.intents import Intent
-from lockgate.records import Registration
-from lockgate.verdicts import Digests, Verdict
 
 A, B, C, D = ("a" * 64, "b" * 64, "c" * 64, "d" * 64)
 FIRST = Registration("m", 1, A, "run-1", {"git_commit": "abc", "seed": 7})

@@ -5,8 +5,10 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from lockgate import records, registration
+from lockgate import registration, runrecord
+from lockgate.database import records
 from lockgate.errors import StateConflict, Unavailable
+from lockgate.forecast import manifest
 
 
 @pytest.fixture
@@ -67,15 +69,15 @@ def test_the_version_names_raw_columns_pins_its_requirements_and_holds_no_pickle
 def test_a_registration_killed_after_mlflow_made_the_version_is_taken_up_again(backend, made, params, client):
     """The version is in MLflow, but nobody came to record it in schema lockgate."""
     killed = made(1)
-    contents = registration._contents(killed, "a" * 64)
-    record = registration._record(killed, params, registration._lineage(killed, params), _scores(killed))
+    contents = runrecord.contents(killed, "a" * 64)
+    record = runrecord.record(killed, params)
     first = backend.registry().find_or_create(contents, record)
     assert backend.registry().find_or_create(contents, record) == first
     assert len(versions(client, backend)) == 1
 
 
 def test_an_unfinished_run_of_a_killed_registration_is_thrown_away(backend, made, params, client):
-    digest = registration.bundle.digest(made(1).bundle)
+    digest = manifest.digest(made(1).bundle)
     experiment = client.create_experiment(backend.model)
     orphan = client.create_run(experiment, tags={"lockgate.bundle_digest": digest})
     receipt = registration.register(backend, made(1), params)
@@ -91,8 +93,8 @@ def test_a_lost_reply_that_made_two_versions_leaves_the_first(backend, made, par
         backend.model, first.source, first.run_id, first.tags, model_id=first.source.removeprefix("models:/")
     )
     assert len(versions(client, backend)) == 2
-    contents = registration._contents(made(1), receipt.bundle_digest)
-    record = registration._record(made(1), params, registration._lineage(made(1), params), _scores(made(1)))
+    contents = runrecord.contents(made(1), receipt.bundle_digest)
+    record = runrecord.record(made(1), params)
     assert backend.registry().find_or_create(contents, record) == (1, receipt.run_id)
     assert [int(version.version) for version in versions(client, backend)] == [1]
 
@@ -117,9 +119,3 @@ def test_with_the_server_down_nothing_is_recorded(backend, made, params, unreach
     with pytest.raises(Unavailable, match="does not answer"):
         registration.register(unreachable(backend), made(1), params)
     assert records.stages(backend.database, backend.model) == []
-
-
-def _scores(made):
-    import pandas as pd
-
-    return pd.read_csv(made.build / "scores.csv")

@@ -125,7 +125,7 @@ def test_plain_psql_reaches_the_database_by_env(stack: Addresses) -> None:
 def test_variables_of_another_postgres_in_the_shell_do_not_matter(
     stack: Addresses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lockgate.database import Database
+    from lockgate.database.connection import Database
 
     for name, value in {"PGHOST": "elsewhere", "PGPORT": "1", "PGUSER": "eve", "PGDATABASE": "other"}.items():
         monkeypatch.setenv(name, value)

@@ -5,7 +5,8 @@ import shutil
 import mlflow
 import pytest
 
-from lockgate import ledger, promotion, records, registration, validation, verdicts
+from lockgate import promotion, registration, validation
+from lockgate.database import ledger, records, verdicts
 from lockgate.errors import IntegrityBroken
 from lockgate.gate import policy_digest
 from lockgate.lifecycle import Stage

@@ -19,7 +19,7 @@ group("ledger", "The record of every stage change, in a chain of hashes.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(as_json: bool, timeout: float) -> None:
     """Whether the guard is on and whole (exit 5 if not), and what in the registry it would not allow."""
-    from lockgate import guard
+    from lockgate.database import guard
 
     database = backend(timeout).database
     found = guard.status(database)
@@ -39,7 +39,7 @@ def status(as_json: bool, timeout: float) -> None:
 @command("guard install", example="lockgate guard install")
 def install(timeout: float) -> None:
     """Put the guard on, or repair it. Violations in the registry are listed, and then nothing is done (exit 5)."""
-    from lockgate import guard
+    from lockgate.database import guard
 
     _tell(guard.install, timeout, "guard installed", "the guard is on and whole; nothing was changed")
 
@@ -47,7 +47,7 @@ def install(timeout: float) -> None:
 @command("guard remove", example="lockgate guard remove")
 def remove(timeout: float) -> None:
     """Take the guard off; stage changes are still recorded."""
-    from lockgate import guard
+    from lockgate.database import guard
 
     _tell(guard.remove, timeout, "guard removed: MLflow now lets anyone move anything", "there is no guard to remove")
 
@@ -59,7 +59,7 @@ def remove(timeout: float) -> None:
 )  # fmt: skip
 def verify(exported: Path | None, timeout: float) -> None:
     """Compute every hash again; exit 7 with the row that was changed, removed or put in."""
-    from lockgate import ledger
+    from lockgate.database import ledger
 
     where = backend(timeout)
     rows = ledger.read(where.database, where.model)
@@ -76,7 +76,7 @@ def verify(exported: Path | None, timeout: float) -> None:
 @command("ledger export", example="lockgate ledger export > ledger.jsonl")
 def export(timeout: float) -> None:
     """Print every row as a line of JSON; kept elsewhere, it proves later that nothing was rewritten."""
-    from lockgate import ledger
+    from lockgate.database import ledger
 
     where = backend(timeout)
     for row in ledger.read(where.database, where.model):

@@ -85,7 +85,8 @@ def show(version: int, as_json: bool, timeout: float) -> None:
 @as_json
 def verdict(version: int | None, as_json: bool, timeout: float) -> None:
     """The verdict on VERSION (by default the newest one given): exit 0 if it passed, 4 if not."""
-    from lockgate import validation, verdicts
+    from lockgate import validation
+    from lockgate.database import verdicts
 
     where = backend(timeout)
     found = verdicts.latest_verdict(where.database, where.model, version)

@@ -10,11 +10,10 @@ import numpy as np
 import pandas as pd
 
 from lockgate import digests
+from lockgate.data.card import Card
 from lockgate.data.generator import GeneratedSource
 from lockgate.data.holdout import Split
 from lockgate.data.tables import CsvSource, Tables
-
-Card = dict[str, Any]  # JSON
 
 LISTED_GAPS = 10
 

@@ -7,19 +7,14 @@ cache file without complaint.
 import json
 import os
 from pathlib import Path
-from typing import Literal, get_args
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
 from lockgate import digests
-from lockgate.data.datacard import Card
+from lockgate.data.card import CARD, REPAIR, Card, Part, read_card
 from lockgate.errors import IntegrityBroken, StorageFailed
-
-Part = Literal["rows", "holdout", "stores"]
-CARD = "card.json"
-REPAIR = "run: dvc repro --force prepare"
 
 
 def write(folder: Path, parts: dict[Part, pd.DataFrame], card: Card) -> None:
@@ -36,19 +31,6 @@ def write(folder: Path, parts: dict[Part, pd.DataFrame], card: Card) -> None:
         raise StorageFailed(
             f"cannot write: {error.strerror}", where=str(folder), hint="make room, or check the folder's permissions"
         ) from error
-
-
-def read_card(folder: Path) -> Card:
-    """The data card. Raises IntegrityBroken if it is missing or not what `write` leaves."""
-    path = folder / CARD
-    try:
-        card: Card = json.loads(path.read_text(encoding="utf-8"))
-        whole = all(isinstance(card[part]["digest"], str) for part in get_args(Part))
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise IntegrityBroken("the data card cannot be read", where=str(path), hint=REPAIR) from error
-    if not whole:
-        raise IntegrityBroken("the data card holds no digests", where=str(path), hint=REPAIR)
-    return card
 
 
 def read(folder: Path, part: Part) -> pd.DataFrame:

@@ -1,15 +1,12 @@
 """A forecaster on disk: each library's own file, arrays, JSON, and a manifest with the SHA-256 of each. No pickle.
 
-The digest of a bundle is the SHA-256 of its manifest. Loading reads each file once into memory, compares, and only then
-hands those very bytes to a library: a damaged LightGBM file would end the process, a flipped bit would change forecasts
-in silence.
+Only bytes that the manifest proves reach a library: a damaged LightGBM file would end the process, a flipped bit would
+change forecasts in silence.
 """
 
 import io
 import json
-import os
 import shutil
-import stat
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -21,17 +18,17 @@ from numpy.typing import NDArray
 
 from lockgate import digests
 from lockgate.errors import IntegrityBroken, LockgateError, StorageFailed
+from lockgate.forecast import manifest
 from lockgate.forecast.features import FEATURES
 from lockgate.forecast.forecaster import SERVED_HORIZONS, Forecaster, Member
 from lockgate.forecast.known import Traits
+from lockgate.forecast.manifest import MANIFEST, REBUILD
 from lockgate.forecast.members import cat, lgbm, xgb
 from lockgate.forecast.members.task import Booster
 from lockgate.forecast.panel import HOLIDAY_LETTERS
 from lockgate.forecast.profiles import Profile
 from lockgate.forecast.ridge import Ridge
 
-FORMAT = 1
-MANIFEST = "manifest.json"
 DESCRIPTION = "forecaster.json"
 ARRAYS = "arrays.npz"
 BOOSTER_FILES = {"lightgbm": "lightgbm.txt", "xgboost": "xgboost.ubj", "catboost": "catboost.cbm"}
@@ -41,32 +38,25 @@ RESTORE: dict[str, Callable[[bytes], Booster]] = {
     "catboost": cat.restore,
 }
 NAMES = {DESCRIPTION, ARRAYS, *BOOSTER_FILES.values()}
-LARGEST_MANIFEST = 1 << 16
 PROBE_ROWS = 48
 PROBE_TOLERANCE = 1e-6  # relative; more than that is another forecaster
-REBUILD = "train and register it again"
 
 
 def save(forecaster: Forecaster, folder: Path) -> str:
     """Write a bundle in place of whatever `folder` was; its digest. The same forecaster gives the same bytes."""
     contents = _contents(forecaster)
-    manifest = _manifest(contents)
+    listed = manifest.written(contents)
     partial = folder.with_name(f".{folder.name}.partial")
     try:
         _clear(partial)
         partial.mkdir(parents=True)
-        for name, content in {**contents, MANIFEST: manifest}.items():
+        for name, content in {**contents, MANIFEST: listed}.items():
             (partial / name).write_bytes(content)
         _clear(folder)
         partial.rename(folder)
     except OSError as error:
         raise StorageFailed(f"the bundle cannot be written: {error.strerror}", where=str(folder)) from error
-    return digests.of_bytes(manifest)
-
-
-def digest(folder: Path) -> str:
-    """The digest of the bundle in a folder, as its manifest claims it; `load` is what proves it."""
-    return digests.of_bytes(_read(folder / MANIFEST, LARGEST_MANIFEST))
+    return digests.of_bytes(listed)
 
 
 def load(folder: Path, expected_digest: str) -> Forecaster:
@@ -75,7 +65,7 @@ def load(folder: Path, expected_digest: str) -> Forecaster:
     Raises IntegrityBroken, before any library sees a byte, if the manifest is another one or if a file is missing,
     extra, linked, hidden or changed; and if the forecaster no longer gives the forecasts of the day it was made.
     """
-    contents = verified(folder, expected_digest)
+    contents = manifest.verified(folder, expected_digest, NAMES)
     try:
         forecaster, probe = _restore(contents)
         _check_probe(forecaster, probe)
@@ -88,71 +78,11 @@ def load(folder: Path, expected_digest: str) -> Forecaster:
     return forecaster
 
 
-def verified(folder: Path, expected_digest: str) -> dict[str, bytes]:
-    """The bytes of each file of a bundle, proven to be those that were saved under this digest."""
-    manifest = _read(folder / MANIFEST, LARGEST_MANIFEST)
-    found = digests.of_bytes(manifest)
-    if found != expected_digest:
-        raise IntegrityBroken(
-            f"the manifest's digest is {found[:12]}, not {expected_digest[:12]}",
-            where=str(folder / MANIFEST),
-            hint=REBUILD,
-        )
-    listed = _listed(manifest, folder)
-    _check_listing(folder, set(listed))
-    return {name: _verified_file(folder / name, entry) for name, entry in listed.items()}
-
-
-def _listed(manifest: bytes, folder: Path) -> dict[str, dict[str, Any]]:
-    try:
-        entries: dict[str, dict[str, Any]] = json.loads(manifest)["files"]
-        return {name: {"bytes": int(entry["bytes"]), "sha256": entry["sha256"]} for name, entry in entries.items()}
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise IntegrityBroken("the manifest cannot be read", where=str(folder / MANIFEST), hint=REBUILD) from error
-
-
-def _check_listing(folder: Path, listed: set[str]) -> None:
-    present = {entry.name for entry in os.scandir(folder)} - {MANIFEST}
-    if listed != NAMES:
-        raise IntegrityBroken("the manifest lists other files than a bundle has", where=str(folder), hint=REBUILD)
-    for name in sorted(present - listed):
-        raise IntegrityBroken(f"{name!a} does not belong in the bundle", where=str(folder), hint=REBUILD)
-    for name in sorted(listed - present):
-        raise IntegrityBroken(f"{name} is missing", where=str(folder), hint=REBUILD)
-
-
-def _verified_file(path: Path, entry: Mapping[str, Any]) -> bytes:
-    content = _read(path, entry["bytes"])
-    if digests.of_bytes(content) != entry["sha256"]:
-        raise IntegrityBroken(f"{path.name} sha256 mismatch", where=str(path), hint=REBUILD)
-    return content
-
-
-def _read(path: Path, limit: int) -> bytes:
-    """The bytes of a plain file, `limit` at most; links are refused."""
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError as error:
-        raise IntegrityBroken(f"{path.name} is missing or a link", where=str(path), hint=REBUILD) from error
-    with os.fdopen(handle, "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise IntegrityBroken(f"{path.name} is not a plain file", where=str(path), hint=REBUILD)
-        if status.st_size > limit:
-            raise IntegrityBroken(f"{path.name} is larger than it was", where=str(path), hint=REBUILD)
-        return file.read(limit)
-
-
 def _clear(folder: Path) -> None:
     if folder.is_symlink() or folder.is_file():
         folder.unlink()
     elif folder.exists():
         shutil.rmtree(folder)
-
-
-def _manifest(contents: Mapping[str, bytes]) -> bytes:
-    files = {name: {"bytes": len(content), "sha256": digests.of_bytes(content)} for name, content in contents.items()}
-    return (json.dumps({"files": files, "format": FORMAT}, indent=1, sort_keys=True) + "\n").encode()
 
 
 def _contents(forecaster: Forecaster) -> dict[str, bytes]:

@@ -96,8 +96,8 @@ def _finish(home: Path, port: int, deadline: float, tell: Tell) -> Addresses:
 
 def _migrate_and_guard(database_url: str, deadline: float, tell: Tell) -> None:
     """A registry that the guard cannot be put on yet runs without it: `lockgate status` says so as well."""
-    from lockgate import guard  # SQLAlchemy: not needed by `down`
-    from lockgate.database import Database
+    from lockgate.database import guard  # SQLAlchemy: not needed by `down`
+    from lockgate.database.connection import Database
 
     database = Database(database_url, timeout=max(1.0, deadline - time.monotonic()))
     database.migrate()

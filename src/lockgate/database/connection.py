@@ -15,7 +15,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool
 
 from lockgate.addresses import masked
-from lockgate.database_errors import translated
+from lockgate.database.failures import translated
 from lockgate.errors import BadConfiguration, StateConflict
 
 GRACE_SECONDS = 1.0  # the server's own time limit speaks first; then the line is cut
@@ -114,7 +114,7 @@ def with_json(statement: str, *names: str) -> TextClause:
 
 def migrations() -> list[Migration]:
     """The numbered SQL files of this code, in their order."""
-    files = [file for file in resources.files("lockgate.migrations").iterdir() if file.name.endswith(".sql")]
+    files = [file for file in resources.files("lockgate.database.migrations").iterdir() if file.name.endswith(".sql")]
     found = [(MIGRATION_NAME.fullmatch(file.name), file.read_text(encoding="utf-8")) for file in files]
     return sorted(Migration(int(match[1]), match[2], sql) for match, sql in found if match)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Row, text
 
-from lockgate.database import Database, with_json
+from lockgate.database.connection import Database, with_json
 from lockgate.errors import StateConflict
 
 Json = Mapping[str, object]

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from sqlalchemy import text
 
-from lockgate.database import Database, with_json
+from lockgate.database.connection import Database, with_json
 from lockgate.errors import StateConflict
 
 Json = Mapping[str, object]

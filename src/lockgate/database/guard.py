@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
-from lockgate.database import Database
+from lockgate.database.connection import Database
 from lockgate.errors import StateConflict
 from lockgate.lifecycle import LEGAL_MOVES
 

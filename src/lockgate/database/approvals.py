@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from sqlalchemy import Connection, text
 
-from lockgate.database import Database
+from lockgate.database.connection import Database
 from lockgate.errors import StateConflict
 
 

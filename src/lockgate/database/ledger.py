@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from sqlalchemy import text
 
 from lockgate import digests
-from lockgate.database import Database
+from lockgate.database.connection import Database
 from lockgate.errors import BadData
 
 NOTHING_BEFORE = "0" * 64

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 
 from sqlalchemy import text
 
-from lockgate.database import Database
+from lockgate.database.connection import Database
 
 INSERT_INTENT = """
     INSERT INTO lockgate.intents (model, version, from_stage, to_stage, actor, reason, command)

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import text
 
 from lockgate import gate
-from lockgate.database import Database, with_json
+from lockgate.database.connection import Database, with_json
 from lockgate.params import GateParams
 
 INSERT_POLICY = """

@@ -1,0 +1,25 @@
+"""The data card as a file: what the prepared tables hold, from where, and their digests. Read without pandas."""
+
+import json
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from lockgate.errors import IntegrityBroken
+
+Card = dict[str, Any]  # JSON
+Part = Literal["rows", "holdout", "stores"]
+CARD = "card.json"
+REPAIR = "run: dvc repro --force prepare"
+
+
+def read_card(folder: Path) -> Card:
+    """The data card. Raises IntegrityBroken if it is missing or not what `write` leaves."""
+    path = folder / CARD
+    try:
+        card: Card = json.loads(path.read_text(encoding="utf-8"))
+        whole = all(isinstance(card[part]["digest"], str) for part in get_args(Part))
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise IntegrityBroken("the data card cannot be read", where=str(path), hint=REPAIR) from error
+    if not whole:
+        raise IntegrityBroken("the data card holds no digests", where=str(path), hint=REPAIR)
+    return card

@@ -1,0 +1,97 @@
+"""What MLflow's UI shows of a registered bundle: gathered from the files that the earlier stages left."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lockgate import lineage, plots
+from lockgate.build import Build
+from lockgate.data import prepared
+from lockgate.data.card import CARD, Part, read_card
+from lockgate.lineage import Lineage
+from lockgate.params import Params
+from lockgate.registry import Contents, Dataset, RunRecord
+
+EXAMPLE_ROWS = 5
+RAW_COLUMNS = ["Store", "Date", "Open", "Promo", "StateHoliday", "SchoolHoliday"]
+
+
+def contents(made: Build, digest: str) -> Contents:
+    """The bundle with what MLflow stores beside it: an example of raw rows, and the exact versions that it needs."""
+    example = prepared.read(made.prepared, "holdout")[RAW_COLUMNS].head(EXAMPLE_ROWS)
+    example = example.assign(
+        Store=example["Store"].astype("int64"),
+        Date=example["Date"].dt.strftime("%Y-%m-%d"),
+        Open=example["Open"].astype("float64"),
+        Promo=example["Promo"].astype("int64"),
+        SchoolHoliday=example["SchoolHoliday"].astype("int64"),
+    )
+    return Contents(made.bundle, digest, example, lineage.pinned_requirements())
+
+
+def record(made: Build, params: Params) -> RunRecord:
+    """All that the run shows: params, metrics, learning curves, candidates, lineage, data, pictures."""
+    sources = _lineage(made, params)
+    curves = pd.read_csv(made.build / "curves.csv")
+    metrics = json.loads((made.build / "metrics.json").read_text(encoding="utf-8"))
+    return RunRecord(
+        params={name: str(value) for name, value in _flat(params.model_dump()).items()},
+        metrics={name: float(value) for name, value in metrics.items()},
+        curves=[
+            (f"curve.{row.member}.{row.fold}", int(row.step), float(row.capped_rmspe)) for row in curves.itertuples()
+        ],
+        candidates=pd.read_csv(made.build / "scores.csv"),
+        tags=sources.as_tags(),
+        datasets=_datasets(made, sources),
+        files=_files(made, curves),
+    )
+
+
+def _lineage(made: Build, params: Params) -> Lineage:
+    card = read_card(made.prepared)
+    here = Path.cwd()
+    return Lineage(
+        git_commit=lineage.git_commit(here),
+        git_dirty=lineage.git_dirty(here),
+        dvc_lock_digest=lineage.digest_or_unknown(here / "dvc.lock"),
+        rows_digest=card["rows"]["digest"],
+        holdout_digest=card["holdout"]["digest"],
+        seed=params.seed,
+    )
+
+
+def _datasets(made: Build, sources: Lineage) -> list[Dataset]:
+    tables: list[tuple[Part, str, str]] = [
+        ("rows", "training", sources.rows_digest),
+        ("holdout", "validation", sources.holdout_digest),
+    ]
+    return [
+        Dataset(part, context, prepared.read(made.prepared, part), digest, f"{made.prepared}/{part}.parquet")
+        for part, context, digest in tables
+    ]
+
+
+def _files(made: Build, curves: pd.DataFrame) -> list[Path]:
+    pictures = made.build / "plots"
+    return [
+        made.prepared / CARD,
+        made.build / "metrics.json",
+        made.build / "curves.csv",
+        made.build / "importances.csv",
+        plots.learning_curves(curves, pictures / "learning_curves.png"),
+        plots.importances(pd.read_csv(made.build / "importances.csv"), pictures / "importances.png"),
+    ]
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, keys joined by dots."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
