@@ -123,9 +123,9 @@ def test_a_folder_that_is_not_there_is_refused(folder):
 
 
 def test_a_manifest_that_lists_a_file_elsewhere_is_refused(folder, digest):
-    manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["files"]["../secret"] = manifest["files"]["catboost.cbm"]
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    listing = json.loads((folder / "manifest.json").read_text())
+    listing["files"]["../secret"] = listing["files"]["catboost.cbm"]
+    (folder / "manifest.json").write_text(json.dumps(listing))
     refused(folder, manifest.digest(folder), "other files than a bundle has")
 
 
