@@ -148,11 +148,21 @@ def _forget_stale_pid(home: Path) -> None:
     Every other old pid file is left to Postgres, which knows best whether its data are still in use.
     """
     named = _named_in_pid_file(home)
-    if named is None or (processes.is_alive(named) and named.name().startswith("postgres")):
+    if named is None:
+        return
+    ended_by = time.monotonic() + LAST_BACKEND_SECONDS  # a killed one lets go of its folder before it is gone
+    if not processes.wait_until(lambda: not _is_postgres(named), ended_by):
         return
     if processes.wait_until(lambda: not _is_worked_on(data_folder(home)), time.monotonic() + LAST_BACKEND_SECONDS):
         for stale in (data_folder(home) / "postmaster.pid", socket_folder(home) / f"{SOCKET_NAME}.lock"):
             stale.unlink(missing_ok=True)
+
+
+def _is_postgres(process: psutil.Process) -> bool:
+    try:
+        return processes.is_alive(process) and str(process.name()).startswith("postgres")
+    except psutil.Error:
+        return False
 
 
 def _is_worked_on(data: Path) -> bool:
