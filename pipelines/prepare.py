@@ -20,7 +20,7 @@ def main(raw: Path, folder: Path) -> None:
     if files := tables.raw_files(raw):
         chain, source = tables.read_tables(*files), tables.source_of(*files)
     else:
-        chain, source = generator.tables_and_source(params.generator, params.seed, days)
+        chain, source = generator.tables_and_source(params.generator, days)
     parts = holdout.split(chain.rows, days)
     card = card_of(source, chain, parts)
     prepared.write(folder, {"rows": parts.rows, "holdout": parts.holdout, "stores": chain.stores}, card)

@@ -28,7 +28,7 @@ def params() -> Params:
 
 @cache
 def chain() -> generator.Chain:
-    return generator.generate(GeneratorParams(stores=STORES, days=DAYS, noise=0.06), seed=3)
+    return generator.generate(GeneratorParams(seed=3, stores=STORES, days=DAYS, noise=0.06))
 
 
 @cache

@@ -11,6 +11,7 @@ from lockgate.errors import BadConfiguration
 
 PARAMS_FILE = Path("params.yaml")
 
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 Penalty = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 Depth = Annotated[int, Field(ge=1, le=16)]
@@ -27,6 +28,7 @@ class Section(BaseModel):
 class GeneratorParams(Section):
     """The Rossmann-like chain that stands in where data/raw holds no CSVs."""
 
+    seed: Seed
     stores: Annotated[int, Field(ge=5, le=5000)]
     days: Annotated[int, Field(ge=400, le=2000)]
     noise: Annotated[float, Field(gt=0, le=0.5, allow_inf_nan=False)]
@@ -114,7 +116,7 @@ class Params(Section):
     """The whole of params.yaml."""
 
     problem: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
-    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    seed: Seed
     threads: Annotated[int, Field(ge=1, le=256)]
     generator: GeneratorParams
     split: SplitParams

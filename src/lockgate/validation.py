@@ -1,7 +1,7 @@
 """The validate stage: the gate judges the registered version, and a passed one goes to Staging."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -27,16 +27,21 @@ class Case:
     serving: Registered | None
 
     @property
+    def candidate_serves(self) -> bool:
+        """Whether the candidate is in Production already."""
+        return self.serving is not None and self.serving.version == self.receipt.version
+
+    @property
     def digests(self) -> Digests:
         """The same as digests."""
-        serving_digest = self.serving.bundle_digest if self.serving else None
+        serving_digest = self.rival.bundle_digest if self.rival else None
         policy_digest = gate.policy_digest(self.policy)
         return Digests(self.receipt.bundle_digest, self.holdout_digest, policy_digest, serving_digest)
 
     @property
     def rival(self) -> Registered | None:
         """The version that the candidate must hold against: the one that serves, unless that is the candidate."""
-        return None if self.serving is None or self.serving.version == self.receipt.version else self.serving
+        return None if self.candidate_serves else self.serving
 
 
 def validate(backend: Backend, receipt: Receipt, made: Build, policy: GateParams) -> StoredVerdict:
@@ -59,11 +64,17 @@ def validate(backend: Backend, receipt: Receipt, made: Build, policy: GateParams
 
 
 def _found_again(backend: Backend, case: Case) -> StoredVerdict | None:
-    """The earlier verdict on the same case. If another one came in between, it is said again: the newest counts."""
-    found = verdicts.find_verdict(backend.database, backend.model, case.digests, case.policy.verdict_valid_days)
+    """The earlier verdict on the same case. If another one came in between, it is said again: the newest counts.
+
+    Of a version that serves by now, what it was compared with before it did still stands.
+    """
+    latest = verdicts.latest_verdict(backend.database, backend.model, case.receipt.version)
+    digests = case.digests
+    if latest is not None and case.candidate_serves:
+        digests = replace(digests, serving_digest=latest.digests.serving_digest)
+    found = verdicts.find_verdict(backend.database, backend.model, digests, case.policy.verdict_valid_days)
     if found is None:
         return None
-    latest = verdicts.latest_verdict(backend.database, backend.model, case.receipt.version)
     if latest is not None and latest.id == found.id:
         return found
     again = {each.name: getattr(found, each.name) for each in fields(Verdict)} | {"actor": backend.actor}

@@ -51,7 +51,7 @@ def _prepared(clone: Clone) -> dict[str, dict[str, str]]:
 
 def _write_as_kaggle_does(raw: Path) -> None:
     """The newest day first, dates as text, no value where there is none."""
-    chain = generator.generate(GeneratorParams(stores=12, days=450, noise=0.04), seed=1)
+    chain = generator.generate(GeneratorParams(seed=1, stores=12, days=450, noise=0.04))
     rows = chain.raw.sort_values(["Date", "Store"], ascending=[False, True])
     rows.assign(Date=rows["Date"].dt.strftime("%Y-%m-%d")).to_csv(raw / "train.csv", index=False)
     chain.stores.to_csv(raw / "store.csv", index=False)

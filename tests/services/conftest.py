@@ -19,7 +19,7 @@ from lockgate.database.verdicts import StoredVerdict
 from lockgate.params import Params, load_params
 
 PROJECT = Path(__file__).parents[2]
-SMALL = {"stores": 12, "days": 500, "noise": 0.04}
+SMALL = {"seed": 7, "stores": 12, "days": 500, "noise": 0.04}
 counter = itertools.count(1)
 
 

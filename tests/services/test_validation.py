@@ -62,6 +62,16 @@ def test_the_version_in_production_is_judged_but_never_moved(backend, judged, pa
     assert stages(backend) == ["Production"]
 
 
+def test_a_version_that_serves_by_now_keeps_the_verdict_that_brought_it_there(backend, judged, params):
+    """It was compared with version 1, which it displaced; a run that changes nothing writes nothing."""
+    judged(seed=1)
+    promotion.promote(backend, YES, 1, policy_digest(params.gate), None)
+    limits = {"max_rmspe_over_serving": 1.0}
+    verdict = judged(seed=2, **limits)
+    promotion.promote(backend, YES, 2, policy_digest(params.gate.model_copy(update=limits)), None)
+    assert judged(seed=2, **limits).id == verdict.id
+
+
 def test_the_candidate_is_held_against_the_version_in_production_on_the_same_rows(backend, judged, params):
     judged(seed=1)
     promotion.promote(backend, YES, 1, policy_digest(params.gate), None)

@@ -14,7 +14,7 @@ from lockgate.data.tables import CsvSource, SourceFile, Tables
 from lockgate.errors import BadConfiguration, IntegrityBroken, StorageFailed
 from lockgate.params import GeneratorParams
 
-CHAIN = generator.generate(GeneratorParams(stores=8, days=400, noise=0.05), seed=3).tables()
+CHAIN = generator.generate(GeneratorParams(seed=3, stores=8, days=400, noise=0.05)).tables()
 SOURCE = CsvSource((SourceFile("train.csv", 12, "ab"),))
 
 

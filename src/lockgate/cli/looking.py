@@ -26,7 +26,7 @@ def status(as_json: bool, timeout: float) -> None:
     if as_json:
         _print_json(asdict(found))
     else:
-        click.echo(f"{found.model}: {found.versions} versions")
+        click.echo(f"{found.model}: {found.versions} version{'' if found.versions == 1 else 's'}")
         click.echo(f"Production  {_standing(found.serving)}{_since(found.serving_since)}")
         click.echo(f"Staging     {_standing(found.staging)}")
     if found.broken:

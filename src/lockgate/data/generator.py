@@ -65,9 +65,9 @@ class Chain:
         return metrics.rmspe(self.raw["Sales"].to_numpy()[kept], self.expectation[kept])
 
 
-def generate(params: GeneratorParams, seed: int) -> Chain:
+def generate(params: GeneratorParams) -> Chain:
     """Draw a chain of `params.stores` stores over `params.days` days up to LAST_DAY; the same seed, the same chain."""
-    for_stores, for_calendar, for_demand, for_noise = np.random.default_rng(seed).spawn(4)
+    for_stores, for_calendar, for_demand, for_noise = np.random.default_rng(params.seed).spawn(4)
     days = int(LAST_DAY.astype(np.int64)) + np.arange(1 - params.days, 1)
     stores = _stores(params.stores, for_stores)
     known = occasions(days, params.stores, for_calendar)
@@ -80,10 +80,12 @@ def generate(params: GeneratorParams, seed: int) -> Chain:
     return Chain(raw, stores, expectation[known.present])
 
 
-def tables_and_source(params: GeneratorParams, seed: int, holdout_days: int) -> tuple[Tables, GeneratedSource]:
+def tables_and_source(params: GeneratorParams, holdout_days: int) -> tuple[Tables, GeneratedSource]:
     """A chain's tables, and where they come from with the noise floor of the last days, for the data card."""
-    chain = generate(params, seed)
-    source = GeneratedSource(params.stores, params.days, params.noise, seed, round(chain.noise_floor(holdout_days), 6))
+    chain = generate(params)
+    source = GeneratedSource(
+        params.stores, params.days, params.noise, params.seed, round(chain.noise_floor(holdout_days), 6)
+    )
     return chain.tables(), source
 
 
