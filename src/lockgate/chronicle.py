@@ -47,8 +47,9 @@ def _events(backend: Backend) -> Iterator[Event]:
         )  # fmt: skip
     for said in approvals.of_model(*where):
         yield Event("approval", said.at, said.version, said.decision, said.decided_by, said.reason, asdict(said))
-    for change in policies.changes(*where):
-        yield Event("policy", change.at, None, "new policy", change.actor, _limits(change), asdict(change))
+    changes = policies.changes(*where)
+    for before, change in zip([None, *changes], changes, strict=False):
+        yield Event("policy", change.at, None, "new policy", change.actor, _changed(change, before), asdict(change))
 
 
 def _failed(verdict: StoredVerdict) -> str:
@@ -56,6 +57,8 @@ def _failed(verdict: StoredVerdict) -> str:
     return "; ".join(failed) or f"all of {len(verdict.checks)} checks"
 
 
-def _limits(change: PolicyChange) -> str:
-    limits = ", ".join(f"{name} {str(value).lower()}" for name, value in change.limits.items())
-    return f"{change.policy_digest[:12]}: {limits}"
+def _changed(change: PolicyChange, before: PolicyChange | None) -> str:
+    """The policy's digest, and the limits that differ from those of the one before."""
+    known = before.limits if before else change.limits
+    limits = [f"{name} {value}" for name, value in change.limits.items() if known.get(name) != value]
+    return ": ".join(filter(None, [change.policy_digest[:12], ", ".join(limits)]))

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import pytest
 from raw_model import POLICY, RawModel, said
 from sqlalchemy import create_engine, text
@@ -357,6 +359,15 @@ def test_a_prompt_keeps_its_own_production_alias(model: RawModel) -> None:
     prompt.add()
     assert alias(prompt, "production", 1).status_code == 200
     assert prompt.ask("DELETE", "registered-models/alias", name=prompt.name, alias="production").status_code == 200
+
+
+def test_mlflow_registers_its_prompts_as_ever(stack: Addresses) -> None:
+    mlflow.set_tracking_uri(stack.tracking_uri)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MLflow's own
+        prompt = mlflow.genai.register_prompt(name="greeting", template="Hello {{ name }}")
+        mlflow.genai.set_prompt_alias("greeting", "production", prompt.version)
+        assert mlflow.genai.load_prompt("prompts:/greeting@production").template == "Hello {{ name }}"
 
 
 def test_calling_a_model_a_prompt_does_not_free_its_aliases(two_lives: RawModel) -> None:
