@@ -23,7 +23,8 @@ REGISTRY_READ = "/api/2.0/mlflow/registered-models/search?max_results=1"
 # Jobs are off: they run code on the server and take 2 GiB. A version's source may only be what our server keeps itself.
 SAFE_SETTINGS = {
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-    "MLFLOW_CREATE_MODEL_VERSION_SOURCE_VALIDATION_REGEX": r"^(mlflow-artifacts:/|models:/|runs:/|dummy-source$)",  # the last is that of prompts
+    # dummy-source is what MLflow itself writes for its prompts
+    "MLFLOW_CREATE_MODEL_VERSION_SOURCE_VALIDATION_REGEX": r"^(mlflow-artifacts:/|models:/|runs:/|dummy-source$)",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
 }
