@@ -98,7 +98,7 @@ def _under_the_limit(evidence: Evidence, policy: GateParams) -> Answer:
 def _holds_against_serving(evidence: Evidence, policy: GateParams) -> Answer:
     rival = evidence.rival
     if rival is None:
-        return Outcome.PASSED, "nothing is in Production yet"
+        return Outcome.PASSED, "no other version is in Production"
     if not rival.rows:
         return Outcome.PASSED, f"version {rival.version} in Production cannot forecast these days any more"
     if not (_is_rmspe(rival.rmspe) and _is_rmspe(rival.candidate_rmspe)):
