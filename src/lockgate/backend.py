@@ -12,6 +12,7 @@ from lockgate.addresses import Addresses
 from lockgate.database import intents, ledger, records
 from lockgate.database.connection import Database
 from lockgate.database.intents import Intent
+from lockgate.errors import LockgateError
 from lockgate.lifecycle import Entry, Move, Registered, Roster, Stage
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Backend:
         number = intents.open_intent(self.database, self.intent(move, reason))
         try:
             registry.move(move.version, move.to_stage)
-        except Exception:
+        except LockgateError:
             if self.roster().find(move.version).stage is not move.to_stage:
                 intents.withdraw_intent(self.database, number)
                 raise

@@ -1,7 +1,7 @@
 """The validate stage: the gate judges the registered version, and a passed one goes to Staging."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -77,8 +77,7 @@ def _found_again(backend: Backend, case: Case) -> StoredVerdict | None:
         return None
     if latest is not None and latest.id == found.id:
         return found
-    again = {each.name: getattr(found, each.name) for each in fields(Verdict)} | {"actor": backend.actor}
-    return verdicts.record_verdict(backend.database, Verdict(**again))
+    return verdicts.record_verdict(backend.database, replace(found.unstored(), actor=backend.actor))
 
 
 def _judge(backend: Backend, case: Case, roster: Roster, made: Build) -> StoredVerdict:

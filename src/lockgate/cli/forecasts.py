@@ -8,7 +8,7 @@ from lockgate.cli.frame import backend, command, session, tell
 from lockgate.errors import WrongUsage
 from lockgate.lifecycle import Stage
 
-STAGES = [str(stage) for stage in (Stage.PRODUCTION, Stage.STAGING, Stage.ARCHIVED)]
+STAGES = [str(Stage.PRODUCTION), str(Stage.STAGING)]  # at most one version is in each
 
 
 @command("predict", example="lockgate predict --input test.csv --output forecast.csv")
@@ -16,7 +16,7 @@ STAGES = [str(stage) for stage in (Stage.PRODUCTION, Stage.STAGING, Stage.ARCHIV
 @click.option(
     "--output", "target", type=click.Path(path_type=Path), required=True, help="Where the rows go: .csv or .parquet."
 )
-@click.option("--stage", type=click.Choice(STAGES[:2]), help="Whose forecasts; Production if not given.")
+@click.option("--stage", type=click.Choice(STAGES), help="Whose forecasts; Production if not given.")
 @click.option("--version", type=click.IntRange(min=1), help="A version by its number instead.")
 @click.option("--force", is_flag=True, help="Replace the output file if it is there.")
 def predict(
