@@ -2,6 +2,8 @@
 
 import getpass
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -55,20 +57,36 @@ class Backend:
         """The move, with who makes it and why."""
         return Intent(self.model, move.version, move.from_stage, move.to_stage, self.actor, reason, move.command)
 
-    def carry_out(self, move: Move, reason: str) -> None:
-        """Make the move that was decided, under the caller's lock: say who and why, then ask MLflow for one transition.
+    @contextmanager
+    def alone(self) -> Iterator["Hold"]:
+        """Hold the model: no other command moves its versions meanwhile. Raises StateConflict, naming who holds it."""
+        with self.database.lock(self.model, wait=self.timeout) as holder:
+            yield Hold(self, holder)
+
+
+@dataclass(frozen=True)
+class Hold:
+    """The model, held: the one way to move its versions. `holder` is the database session that has the lock."""
+
+    backend: Backend
+    holder: int
+
+    def carry_out(self, move: Move, reason: str) -> int:
+        """Make the move that was decided: say who and why, then ask MLflow for one transition; the intent's number.
 
         The trigger writes the ledger row in MLflow's transaction, where the guard may refuse. If the reply is
         lost, it is no failure so long as the move was made.
         """
-        registry = self.registry()
-        number = intents.open_intent(self.database, self.intent(move, reason))
+        backend = self.backend
+        registry = backend.registry()
+        number = intents.open_intent(backend.database, backend.intent(move, reason), self.holder)
         try:
             registry.move(move.version, move.to_stage)
         except LockgateError:
-            if self.roster().find(move.version).stage is not move.to_stage:
-                intents.withdraw_intent(self.database, number)
+            if backend.roster().find(move.version).stage is not move.to_stage:
+                intents.withdraw_intent(backend.database, number)
                 raise
+        return number
 
 
 def _entry(row: ledger.LedgerRow) -> Entry:

@@ -19,11 +19,15 @@ class Stage(StrEnum):
 
 
 class Command(StrEnum):
-    """Who moves versions: our commands, MLflow's UI and API past them, and the guard for what it found in place."""
+    """Who moves versions: our commands, MLflow's UI and API past them, and the guard for what it found in place.
+
+    `undo` is a rollback that takes the last rollback back.
+    """
 
     VALIDATE = "validate"
     PROMOTE = "promote"
     ROLLBACK = "rollback"
+    UNDO = "undo"
     REJECT = "reject"
     RETIRE = "retire"
     OUT_OF_BAND = "out of band"
@@ -36,11 +40,11 @@ LEGAL_MOVES: dict[tuple[Stage, Stage], frozenset[Command]] = {
     (Stage.NONE, Stage.ARCHIVED): frozenset({Command.REJECT, Command.OUT_OF_BAND, Command.ADOPT}),
     (Stage.NONE, Stage.PRODUCTION): frozenset({Command.ADOPT}),
     (Stage.STAGING, Stage.PRODUCTION): frozenset({Command.PROMOTE, Command.OUT_OF_BAND}),
-    (Stage.ARCHIVED, Stage.PRODUCTION): frozenset({Command.ROLLBACK}),
+    (Stage.ARCHIVED, Stage.PRODUCTION): frozenset({Command.ROLLBACK, Command.UNDO}),
     # Turned down, or making room for the version that moves up.
     (Stage.STAGING, Stage.ARCHIVED): frozenset({Command.REJECT, Command.VALIDATE, Command.OUT_OF_BAND}),
     (Stage.PRODUCTION, Stage.ARCHIVED): frozenset(
-        {Command.PROMOTE, Command.ROLLBACK, Command.RETIRE, Command.OUT_OF_BAND}
+        {Command.PROMOTE, Command.ROLLBACK, Command.UNDO, Command.RETIRE, Command.OUT_OF_BAND}
     ),
     (Stage.NONE, Stage.DELETED): frozenset({Command.OUT_OF_BAND}),
     (Stage.ARCHIVED, Stage.DELETED): frozenset({Command.OUT_OF_BAND}),
@@ -116,11 +120,20 @@ class Roster:
         return self.in_stage(Stage.PRODUCTION)
 
     def quarantined(self, version: int) -> bool:
-        """Whether a rollback took the version out of Production; it never moves up again."""
-        return any(
-            entry.version == version and entry.from_stage is Stage.PRODUCTION and entry.command == Command.ROLLBACK
-            for entry in self.ledger
+        """Whether a rollback took the version out of Production; it never moves up again, unless that is undone."""
+        last = next(
+            (entry for entry in reversed(self.ledger) if entry.version == version and _of_production(entry)), None
         )
+        return last is not None and last.from_stage is Stage.PRODUCTION and last.command == Command.ROLLBACK
+
+    def last_departure(self) -> Entry | None:
+        """When somebody last left Production; None if nobody has."""
+        return next((entry for entry in reversed(self.ledger) if entry.from_stage is Stage.PRODUCTION), None)
+
+    def taken_out_last(self) -> int | None:
+        """The version that a rollback took out of Production, if nobody has left the stage since."""
+        left = self.last_departure()
+        return left.version if left and left.command == Command.ROLLBACK else None
 
     def past_production(self) -> Iterator[int]:
         """Versions that have been in Production, the latest first, with repeats."""
@@ -132,6 +145,10 @@ class Roster:
             return ""
         last = self.ledger[-1]
         return f"; version {last.version} went to {last.to_stage} at {last.at:%F %T %Z} by {last.actor}"
+
+
+def _of_production(entry: Entry) -> bool:
+    return Stage.PRODUCTION in (entry.from_stage, entry.to_stage)
 
 
 def staging(roster: Roster, version: int) -> Move | None:
@@ -187,16 +204,19 @@ def candidate_for_promotion(roster: Roster, version: int | None) -> Registered:
 
 
 def rollback(roster: Roster, to: int | None = None) -> Move:
-    """Back to the last good Production before the one that serves, or to the named one.
+    """Back to the last good Production before the one that serves (or was retired), or to the named one.
 
+    The version that the last rollback took out comes back by its name alone: that undoes the rollback.
     Raises StateConflict if there is no such version.
     """
     serving = roster.serving()
-    if serving is None:
+    if serving is None and roster.last_departure() is None:
         raise StateConflict(
-            f"no version of {roster.model} is in Production, so there is nothing to roll back",
+            f"no version of {roster.model} has been in Production, so there is nothing to roll back to",
             hint="promote one with: lockgate promote",
         )
+    if to is not None and to == roster.taken_out_last():
+        return _move(roster, roster.find(to), Stage.PRODUCTION, Command.UNDO)
     return _move(roster, _rollback_target(roster, serving, to), Stage.PRODUCTION, Command.ROLLBACK)
 
 
@@ -221,27 +241,35 @@ def rejection(roster: Roster, version: int) -> Move | None:
     return None if candidate.stage is Stage.ARCHIVED else _move(roster, candidate, Stage.ARCHIVED, Command.REJECT)
 
 
-def _rollback_target(roster: Roster, serving: Registered, to: int | None) -> Registered:
-    good = [
-        version
-        for version in roster.past_production()
-        if version != serving.version and not roster.quarantined(version)
-    ]
+def _rollback_target(roster: Roster, serving: Registered | None, to: int | None) -> Registered:
+    good = good_productions(roster)
     if to is None and not good:
-        raise StateConflict(
-            f"no earlier good Production of {roster.model} to roll back to", hint="see: lockgate history"
-        )
+        raise StateConflict(f"no earlier good Production of {roster.model} to roll back to", hint=_how_to_undo(roster))
     target = roster.find(good[0] if to is None else to)
     if target.version not in good:
         raise StateConflict(
             f"version {target.version} is no earlier good Production: {_why_not(roster, serving, target)}",
-            hint=f"earlier good ones: {', '.join(map(str, dict.fromkeys(good))) or 'none'}",
+            hint=f"earlier good ones: {', '.join(map(str, good)) or 'none'}",
         )
     return target
 
 
-def _why_not(roster: Roster, serving: Registered, target: Registered) -> str:
-    if target.version == serving.version:
+def good_productions(roster: Roster) -> list[int]:
+    """The archived versions that a rollback may go to: formerly in Production and not quarantined, the latest first."""
+    archived = {registered.version for registered in roster.versions if registered.stage is Stage.ARCHIVED}
+    past = dict.fromkeys(roster.past_production())
+    return [version for version in past if version in archived and not roster.quarantined(version)]
+
+
+def _how_to_undo(roster: Roster) -> str:
+    taken_out = roster.taken_out_last()
+    if taken_out is None:
+        return "see: lockgate history"
+    return f"if the last rollback was a mistake, it is undone with: lockgate rollback --to {taken_out}"
+
+
+def _why_not(roster: Roster, serving: Registered | None, target: Registered) -> str:
+    if serving and target.version == serving.version:
         return "it serves now"
     if roster.quarantined(target.version):
         return "it is quarantined"

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import perf_counter
 
 from lockgate import lifecycle, scoring
 from lockgate.backend import Backend
 from lockgate.database import intents, verdicts
 from lockgate.database.verdicts import StoredVerdict
 from lockgate.errors import StateConflict, WrongUsage
-from lockgate.lifecycle import Move, Roster, Standing
+from lockgate.lifecycle import Command, Move, Roster, Stage, Standing
 
 MAX_REASON = 2000
 
@@ -20,6 +21,18 @@ class Order:
     reason: str
     dry_run: bool
     confirm: Callable[[Move], None]
+
+
+@dataclass(frozen=True)
+class Return:
+    """A rollback that was made (on a dry run: would be), and the seconds that it took.
+
+    Without seconds, an earlier run of the same command had made it and was killed before it could say so.
+    """
+
+    move: Move
+    verified: float | None
+    switched: float | None
 
 
 def promote(
@@ -39,24 +52,32 @@ def promote(
             _require_no_objection(backend, move)
         return move
 
+    made = _made_before(backend, order, version, Command.PROMOTE)
+    if made is not None:
+        return made
     move = decide(backend.roster())
     if move is not None:
         _confirm_and_move(backend, order, move, decide)
     return move
 
 
-def rollback(backend: Backend, order: Order, to: int | None) -> Move:
+def rollback(backend: Backend, order: Order, to: int | None) -> Return:
     """Bring the last good Production (or the named one) back, after its bundle was verified and has forecast its probe.
 
-    Returns the move that was made (on a dry run: would be made). Raises StateConflict if there is nowhere to go back
-    to, and IntegrityBroken if the bundle is not what was registered; then nothing was changed.
+    Raises StateConflict if there is nowhere to go back to, and IntegrityBroken if the bundle is not what was
+    registered; then nothing was changed.
     """
     check_reason(order.reason)
+    made = _made_before(backend, order, to, Command.ROLLBACK, Command.UNDO)
+    if made is not None:
+        return Return(made, None, None)
+    began = perf_counter()
     roster = backend.roster()
     move = lifecycle.rollback(roster, to)
     scoring.verify(backend, roster.find(move.version))
-    _confirm_and_move(backend, order, move, lambda now: lifecycle.rollback(now, to))
-    return move
+    verified = perf_counter() - began
+    switched = _confirm_and_move(backend, order, move, lambda now: lifecycle.rollback(now, to))
+    return Return(move, verified, switched)
 
 
 def retire(backend: Backend, order: Order) -> Move:
@@ -65,20 +86,44 @@ def retire(backend: Backend, order: Order) -> Move:
     Returns the move that was made (on a dry run: would be made). Raises StateConflict if Production is empty.
     """
     check_reason(order.reason)
+    made = _made_before(backend, order, None, Command.RETIRE)
+    if made is not None:
+        return made
     move = lifecycle.retirement(backend.roster())
     _confirm_and_move(backend, order, move, lifecycle.retirement)
     return move
 
 
-def _confirm_and_move(backend: Backend, order: Order, move: Move, decide: Callable[[Roster], Move | None]) -> None:
-    """Ask; then decide again under the lock, since somebody else may have moved while the person was thinking."""
+def _made_before(backend: Backend, order: Order, version: int | None, *commands: Command) -> Move | None:
+    """The move that the same command, said before and killed in the middle, has made: saying it again must not move on.
+
+    It is the newest change of Production, by the same person for the same reason, and nobody was told of it.
+    """
+    found = intents.untold(backend.database, backend.model, commands, backend.actor, order.reason)
+    if found is None or version not in (None, found.version):
+        return None
+    if not order.dry_run:
+        intents.tell(backend.database, found.id)
+    from_stage, to_stage, command = Stage(found.from_stage), Stage(found.to_stage), Command(found.command)
+    return Move(found.version, from_stage, to_stage, command, tuple(found.archives))
+
+
+def _confirm_and_move(backend: Backend, order: Order, move: Move, decide: Callable[[Roster], Move | None]) -> float:
+    """Ask; then decide again under the lock, since somebody else may have moved while the person was thinking.
+
+    Gives the seconds from the person's yes to the move.
+    """
     if order.dry_run:
-        return
+        return 0.0
     order.confirm(move)
-    with backend.database.lock(backend.model, wait=backend.timeout):
+    agreed = perf_counter()
+    with backend.alone() as hold:
         roster = backend.roster()
         _require_unchanged(roster, move, decide(roster))
-        backend.carry_out(move, order.reason)
+        intent = hold.carry_out(move, order.reason)
+        switched = perf_counter() - agreed
+        intents.tell(backend.database, intent)
+    return switched
 
 
 def _require_no_objection(backend: Backend, move: Move) -> None:

@@ -19,7 +19,7 @@ def register(backend: Backend, made: Build, params: Params) -> Receipt:
     if known is not None:
         _require_alive(backend, known.version)
         return Receipt(backend.model, known.version, known.run_id, digest)
-    with backend.database.lock(backend.model, wait=backend.timeout):
+    with backend.alone():
         return _register(backend, made, params, digest)
 
 

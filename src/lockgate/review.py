@@ -24,11 +24,11 @@ def reject(backend: Backend, version: int, reason: str) -> Move | None:
     Raises StateConflict for the version in Production.
     """
     check_reason(reason)
-    with backend.database.lock(backend.model, wait=backend.timeout):
+    with backend.alone() as hold:
         move = lifecycle.rejection(backend.roster(), version)
         approvals.record(backend.database, _statement(backend, version, Decision.REJECTED, reason, None))
         if move is not None:
-            backend.carry_out(move, reason)
+            hold.carry_out(move, reason)
     return move
 
 

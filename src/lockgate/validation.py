@@ -133,7 +133,7 @@ def told(verdict: StoredVerdict) -> str:
 def _move_to_staging(backend: Backend, verdict: StoredVerdict) -> None:
     if lifecycle.staging(backend.roster(), verdict.version) is None:
         return
-    with backend.database.lock(backend.model, wait=backend.timeout):
+    with backend.alone() as hold:
         move = lifecycle.staging(backend.roster(), verdict.version)
         if move is not None:
-            backend.carry_out(move, f"verdict {verdict.id} passed")
+            hold.carry_out(move, f"verdict {verdict.id} passed")

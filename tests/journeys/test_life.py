@@ -1,6 +1,7 @@
 """A model's life by commands: refused, passed, promoted, rolled back, looked at. Exit codes are a contract."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -63,7 +64,9 @@ def _promotion_asks_first_and_then_archives_the_prior_one(clone: Clone) -> None:
 
 def _rollback_brings_the_prior_one_back_and_quarantines_the_other(clone: Clone) -> None:
     done = clone.lockgate("rollback", "--reason", "too high in store 5", "--yes")
-    assert done.out == "version 1 went from Archived to Production, version 2 to Archived\n"
+    moved, took = done.out.splitlines()
+    assert moved == "version 1 went from Archived to Production, version 2 to Archived"
+    assert re.fullmatch(r"verified in \d+\.\d\d s, switched in \d+\.\d\d s", took)
     assert clone.stages() == {1: "Production", 2: "Archived"}
     assert_refusal(clone.lockgate("promote", "2", "--reason", "again", "--yes", code=5), "quarantined")
     assert_refusal(clone.lockgate("rollback", "--reason", "again", "--yes", code=5), "no earlier good Production")

@@ -265,6 +265,31 @@ def test_what_a_rollback_took_out_never_comes_back(two_lives: RawModel) -> None:
     assert "it is quarantined" in said(two_lives.transition(2, "Production", archive=True))[1]
 
 
+def test_what_the_last_rollback_took_out_comes_back_by_an_undo(two_lives: RawModel) -> None:
+    two_lives.announce(1, "Production", "rollback")
+    two_lives.transition(1, "Production", archive=True)
+    two_lives.announce(2, "Production", "undo")
+    assert two_lives.transition(2, "Production", archive=True).status_code == 200
+    assert two_lives.stages() == {1: "Archived", 2: "Production"}
+    two_lives.announce(1, "Production", "rollback")
+    assert two_lives.transition(1, "Production", archive=True).status_code == 200
+
+
+def test_an_undo_of_anything_but_the_last_rollback_is_refused(two_lives: RawModel) -> None:
+    two_lives.announce(1, "Production", "undo")
+    assert said(two_lives.transition(1, "Production", archive=True)) == (
+        400,
+        f"version 1 of {two_lives.name} stays in Archived: it is not what the last rollback took out of Production",
+        "see: lockgate history",
+    )
+    two_lives.announce(1, "Production", "rollback")
+    two_lives.transition(1, "Production", archive=True)
+    newer = two_lives.candidate(against=1)
+    two_lives.transition(newer, "Production", archive=True)
+    two_lives.announce(2, "Production", "undo")
+    assert two_lives.transition(2, "Production", archive=True).status_code == 400
+
+
 def test_a_rollback_to_what_was_never_in_production_is_refused(two_lives: RawModel) -> None:
     never = two_lives.candidate(against=2)
     two_lives.transition(never, "Archived")

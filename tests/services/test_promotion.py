@@ -78,6 +78,65 @@ def test_rollback_twice_in_a_row_finds_nowhere_to_go(two_lives):
     assert stages(two_lives) == ["Production", "Archived"]
 
 
+def test_rollback_of_a_rollback_returns_and_neither_version_is_quarantined(two_lives):
+    promotion.rollback(two_lives, YES, None)
+    promotion.rollback(two_lives, YES, 2)
+    assert stages(two_lives) == ["Archived", "Production"]
+    assert sorted(told(two_lives)[-2:]) == [
+        (1, "Production", "Archived", "undo", "anna"),
+        (2, "Archived", "Production", "undo", "anna"),
+    ]
+    assert not any(map(two_lives.roster().quarantined, (1, 2)))
+    assert promotion.rollback(two_lives, YES, None).move.version == 1
+
+
+def test_rollback_brings_back_what_was_retired(two_lives):
+    promotion.retire(two_lives, YES)
+    promotion.rollback(two_lives, YES, None)
+    assert stages(two_lives) == ["Archived", "Production"]
+
+
+def test_rollback_tells_how_long_it_took(two_lives):
+    done = promotion.rollback(two_lives, YES, None)
+    assert done.verified > 0
+    assert done.switched > 0
+
+
+def killed_before_it_tells(backend, act):
+    """Run a command whose process is gone the moment its move is made."""
+
+    def dies(*_):
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lockgate.promotion.intents.tell", dies)
+        with pytest.raises(KeyboardInterrupt):
+            act()
+
+
+@pytest.mark.parametrize("command", ["rollback", "retire"])
+def test_a_command_that_died_before_it_could_tell_does_not_move_on_when_said_again(two_lives, command):
+    def act():
+        return promotion.rollback(two_lives, YES, None) if command == "rollback" else promotion.retire(two_lives, YES)
+
+    killed_before_it_tells(two_lives, act)
+    after = told(two_lives)
+    again = act()
+    move = again.move if command == "rollback" else again
+    assert (move.command, move.archives) == (command, (2,) if command == "rollback" else ())
+    assert told(two_lives) == after
+    with pytest.raises(StateConflict):  # the third time it is a command of its own
+        act()
+
+
+def test_somebody_elses_untold_move_is_not_taken_for_ones_own(two_lives):
+    killed_before_it_tells(two_lives, lambda: promotion.rollback(two_lives, YES, None))
+    with pytest.raises(StateConflict, match="no earlier good Production"):
+        promotion.rollback(replace(two_lives, actor="bert"), YES, None)
+    with pytest.raises(StateConflict, match="no earlier good Production"):
+        promotion.rollback(two_lives, replace(YES, reason="another one"), None)
+
+
 def test_rollback_to_a_version_whose_bytes_changed_changes_nothing(two_lives, home):
     source = two_lives.registry()._client.get_model_version(two_lives.model, "1").source
     [path] = home.glob(f"artifacts/*/models/{source.removeprefix('models:/')}/**/catboost.cbm")

@@ -212,10 +212,35 @@ def test_an_old_or_withdrawn_intent_is_not_taken(database: Database) -> None:
     withdrawn = intents.open_intent(database, Intent("m", 1, "None", "Staging", "ann", "withdrawn", "validate"))
     intents.open_intent(database, Intent("m", 1, "None", "Staging", "ann", "died", "validate"))
     intents.withdraw_intent(database, withdrawn)
-    with database.transaction() as connection:
-        connection.execute(text("UPDATE lockgate.intents SET created_at = created_at - interval '11 minutes'"))
+    make_older(database, "11 seconds")
     move(database, (1, "Staging"))
     assert told(database)[0][3] == "out of band"
+
+
+def test_an_intent_counts_as_long_as_its_command_holds_the_model(database: Database) -> None:
+    put_versions(database, 1)
+    with database.lock("m", wait=1) as holder:
+        intents.open_intent(database, Intent("m", 1, "None", "Staging", "ann", "slow server", "validate"), holder)
+        make_older(database, "9 minutes")
+        move(database, (1, "Staging"))
+    assert told(database)[0][3:5] == ("validate", "ann")
+
+
+def test_an_intent_of_a_command_that_is_gone_lends_its_name_to_nobody(database: Database) -> None:
+    put_versions(database, 1)
+    with database.lock("m", wait=1) as holder:
+        intents.open_intent(database, Intent("m", 1, "None", "Staging", "ann", "died", "validate"), holder)
+    make_older(database, "11 seconds")
+    with database.lock("m", wait=1), database.lock("n", wait=1):  # another command holds the model by now
+        move(database, (1, "Staging"))
+    assert told(database)[0][3:5] == ("out of band", "lockgate")
+
+
+def make_older(database: Database, age: str) -> None:
+    with database.transaction() as connection:
+        connection.execute(
+            text("UPDATE lockgate.intents SET created_at = created_at - CAST(:age AS interval)"), {"age": age}
+        )
 
 
 def test_the_displaced_version_names_the_one_that_displaced_it(database: Database) -> None:

@@ -42,8 +42,8 @@ def test_the_legal_moves_are_these_and_no_others():
         (NONE, ARCHIVED): {"reject", "out of band", "adopt"},
         (STAGING, PRODUCTION): {"promote", "out of band"},
         (STAGING, ARCHIVED): {"validate", "reject", "out of band"},
-        (PRODUCTION, ARCHIVED): {"promote", "rollback", "retire", "out of band"},
-        (ARCHIVED, PRODUCTION): {"rollback"},
+        (PRODUCTION, ARCHIVED): {"promote", "rollback", "undo", "retire", "out of band"},
+        (ARCHIVED, PRODUCTION): {"rollback", "undo"},
         (NONE, Stage.DELETED): {"out of band"},
         (ARCHIVED, Stage.DELETED): {"out of band"},
     }
@@ -131,6 +131,39 @@ def test_rollback_passes_over_a_version_that_a_rollback_took_out():
     assert lifecycle.rollback(roster(ARCHIVED, PRODUCTION, ARCHIVED, ledger=past)).version == 1
 
 
+ROLLED_BACK = [promoted(1), archived(1), promoted(2), archived(2, Command.ROLLBACK), rolled_back_to(1)]
+
+
+def test_naming_what_the_last_rollback_took_out_undoes_it():
+    now = roster(PRODUCTION, ARCHIVED, ledger=ROLLED_BACK)
+    assert lifecycle.rollback(now, to=2) == Move(2, ARCHIVED, PRODUCTION, Command.UNDO, (1,))
+
+
+def test_after_an_undone_rollback_both_versions_are_good_again():
+    past = [*ROLLED_BACK, archived(1, Command.UNDO), (2, ARCHIVED, PRODUCTION, Command.UNDO)]
+    now = roster(ARCHIVED, PRODUCTION, ledger=past)
+    assert not now.quarantined(1)
+    assert not now.quarantined(2)
+    assert lifecycle.rollback(now) == Move(1, ARCHIVED, PRODUCTION, Command.ROLLBACK, (2,))
+
+
+def test_a_rollback_that_was_followed_by_a_promotion_is_not_undone():
+    past = [*ROLLED_BACK, archived(1), promoted(3)]
+    with pytest.raises(StateConflict, match="version 2 is no earlier good Production: it is quarantined"):
+        lifecycle.rollback(roster(ARCHIVED, ARCHIVED, PRODUCTION, ledger=past), to=2)
+
+
+def test_a_second_rollback_with_nowhere_to_go_tells_how_to_undo_the_first():
+    with pytest.raises(StateConflict, match="no earlier good Production") as refusal:
+        lifecycle.rollback(roster(PRODUCTION, ARCHIVED, ledger=ROLLED_BACK))
+    assert refusal.value.hint.endswith("undone with: lockgate rollback --to 2")
+
+
+def test_what_was_retired_comes_back_by_a_rollback():
+    now = roster(ARCHIVED, ledger=[promoted(1), archived(1, Command.RETIRE)])
+    assert lifecycle.rollback(now) == Move(1, ARCHIVED, PRODUCTION, Command.ROLLBACK, ())
+
+
 @pytest.mark.parametrize(
     ("to", "says"),
     [
@@ -141,7 +174,10 @@ def test_rollback_passes_over_a_version_that_a_rollback_took_out():
     ],
 )
 def test_rollback_goes_only_to_an_earlier_good_production(to, says):
-    past = [promoted(1), archived(1), promoted(4), archived(4, Command.ROLLBACK), promoted(2)]
+    past = [
+        promoted(1), archived(1), promoted(4),
+        archived(4, Command.ROLLBACK), rolled_back_to(1), archived(1), promoted(2),
+    ]  # fmt: skip
     with pytest.raises(StateConflict, match=says):
         lifecycle.rollback(roster(ARCHIVED, PRODUCTION, ARCHIVED, ARCHIVED, ledger=past), to)
 
@@ -149,7 +185,7 @@ def test_rollback_goes_only_to_an_earlier_good_production(to, says):
 @pytest.mark.parametrize(
     ("now", "says"),
     [
-        (roster(ARCHIVED), "no version of rossmann-ensemble is in Production"),
+        (roster(ARCHIVED), "no version of rossmann-ensemble has been in Production"),
         (roster(PRODUCTION, ledger=[promoted(1)]), "no earlier good Production"),
     ],
 )

@@ -9,7 +9,12 @@ from lockgate.cli.frame import backend, command, params, session
 from lockgate.errors import WrongUsage
 from lockgate.lifecycle import Command, Move
 
-VERBS = {Command.PROMOTE: "promote", Command.ROLLBACK: "roll back to", Command.RETIRE: "retire"}
+VERBS = {
+    Command.PROMOTE: "promote",
+    Command.ROLLBACK: "roll back to",
+    Command.UNDO: "undo the last rollback and return to",
+    Command.RETIRE: "retire",
+}
 
 reason = click.option("--reason", required=True, help="Why, in one line; it goes into the history.")
 yes = click.option("--yes", is_flag=True, help="Do not ask.")
@@ -39,7 +44,10 @@ def promote(
 
 
 @command("rollback", example='lockgate rollback --reason "forecasts too high in store 5" --yes')
-@click.option("--to", type=click.IntRange(min=1), help="An earlier Production version; by default the last good one.")
+@click.option(
+    "--to", type=click.IntRange(min=1),
+    help="An earlier Production version, by default the last good one; what the last rollback took out undoes it.",
+)  # fmt: skip
 @reason
 @yes
 @dry_run
@@ -48,7 +56,12 @@ def rollback(to: int | None, reason: str, yes: bool, dry_run: bool, timeout: flo
     from lockgate import promotion
 
     order = promotion.Order(reason, dry_run, _confirmed if yes else _ask)
-    _tell(promotion.rollback(backend(timeout), order, to), dry_run)
+    done = promotion.rollback(backend(timeout), order, to)
+    _tell(done.move, dry_run)
+    if done.verified is None:
+        click.echo("an earlier run of this command did that, and was cut off before it could say so")
+    elif not dry_run:
+        click.echo(f"verified in {done.verified:.2f} s, switched in {done.switched:.2f} s")
 
 
 @command("retire", example='lockgate retire --reason "the chain was sold" --yes')

@@ -68,17 +68,18 @@ class Database:
         return [migration.name for migration in pending]
 
     @contextmanager
-    def lock(self, model: str, wait: float) -> Iterator[None]:
-        """One command at a time for a model. Raises StateConflict, naming the holder, after `wait` seconds.
+    def lock(self, model: str, wait: float) -> Iterator[int]:
+        """One command at a time for a model; gives the process id of the database session that holds it.
 
-        The lock belongs to an open transaction, so that it also holds behind a pooler that shares sessions.
+        Raises StateConflict, naming who has it, after `wait` seconds. The lock belongs to an open transaction, so that
+        it also holds behind a pooler that shares sessions.
         """
         with translated(self.address, self._timeout), self._engine.connect() as connection, connection.begin():
             if not _locked(connection, model, wait):
                 raise StateConflict(
                     f"{model} is locked by {self._holder(model)}", where=self.address, hint="wait for it to end"
                 )
-            yield
+            yield int(connection.scalar(text("SELECT pg_backend_pid()")) or 0)
 
     @contextmanager
     def _connected(self) -> Iterator[Connection]:

@@ -1,5 +1,6 @@
 """Who is about to move what, and why: told to the database just before MLflow is asked, and what it would object to."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from sqlalchemy import text
@@ -7,11 +8,26 @@ from sqlalchemy import text
 from lockgate.database.connection import Database
 
 INSERT_INTENT = """
-    INSERT INTO lockgate.intents (model, version, from_stage, to_stage, actor, reason, command)
-    VALUES (:model, :version, :from_stage, :to_stage, :actor, :reason, :command)
+    INSERT INTO lockgate.intents (model, version, from_stage, to_stage, actor, reason, command, holder)
+    VALUES (:model, :version, :from_stage, :to_stage, :actor, :reason, :command, :holder)
     RETURNING id
 """
 WITHDRAW_INTENT = "DELETE FROM lockgate.intents WHERE id = :id AND consumed_at IS NULL"
+TELL = "UPDATE lockgate.intents SET told_at = clock_timestamp() WHERE id = :id"
+UNTOLD = """
+    SELECT intent.id, intent.version, intent.from_stage, intent.to_stage, intent.command,
+           array(SELECT version FROM lockgate.ledger
+                 WHERE (model, intent_id) = (intent.model, intent.id) AND version <> intent.version)
+    FROM lockgate.intents AS intent
+    WHERE (intent.model, intent.actor, intent.reason) = (:model, :actor, :reason)
+      AND intent.command = ANY (:commands) AND intent.told_at IS NULL
+      AND NOT lockgate.holds_model(intent.holder, intent.model)
+      AND intent.id = (
+          SELECT intent_id FROM lockgate.ledger
+          WHERE model = :model AND 'Production' IN (from_stage, to_stage)
+          ORDER BY seq DESC LIMIT 1
+      )
+"""
 OBJECTION_TO_RISE = """
     SELECT objection.says, objection.hint
     FROM lockgate.objection_to_rise(:model, :version, :to_stage, :actor, (
@@ -38,6 +54,18 @@ class Intent:
 
 
 @dataclass(frozen=True)
+class Untold:
+    """A move that was made for an intent whose command has not lived to tell; `archives` made room for it."""
+
+    id: int
+    version: int
+    from_stage: str
+    to_stage: str
+    command: str
+    archives: Sequence[int]
+
+
+@dataclass(frozen=True)
 class Objection:
     """Why the database would refuse a move or a decision, and what to do about it."""
 
@@ -45,16 +73,34 @@ class Objection:
     hint: str
 
 
-def open_intent(database: Database, intent: Intent) -> int:
-    """Say who is about to move what; the trigger consumes it if the move comes within ten minutes. Gives its number."""
+def open_intent(database: Database, intent: Intent, holder: int | None = None) -> int:
+    """Say who is about to move what; the trigger consumes it with the move. Gives its number.
+
+    It counts only while the database session `holder` has the model's lock (and for ten seconds anyhow: a move that
+    was sent may still arrive): the same move by somebody else, later, does not bear this name.
+    """
     with database.transaction() as connection:
-        return int(connection.execute(text(INSERT_INTENT), asdict(intent)).scalar_one())
+        return int(connection.execute(text(INSERT_INTENT), asdict(intent) | {"holder": holder}).scalar_one())
 
 
 def withdraw_intent(database: Database, intent_id: int) -> None:
     """The move did not happen: no later one by somebody else may be taken for it. A consumed intent stays."""
     with database.transaction() as connection:
         connection.execute(text(WITHDRAW_INTENT), {"id": intent_id})
+
+
+def tell(database: Database, intent_id: int) -> None:
+    """Whoever asked for the move is about to hear that it was made."""
+    with database.transaction() as connection:
+        connection.execute(text(TELL), {"id": intent_id})
+
+
+def untold(database: Database, model: str, commands: Sequence[str], actor: str, reason: str) -> Untold | None:
+    """The newest change of Production, if these very words asked for it in a command that died before it could tell."""
+    values = {"model": model, "commands": list(commands), "actor": actor, "reason": reason}
+    with database.transaction() as connection:
+        row = connection.execute(text(UNTOLD), values).one_or_none()
+    return None if row is None else Untold(*row)
 
 
 def objection_to_rise(database: Database, intent: Intent) -> Objection | None:
