@@ -30,6 +30,7 @@ COPIED = ("dvc.yaml", ".dvcignore", ".dvc/config", "params.yaml", "pipelines", "
 FOREIGN = ("MLFLOW_", "LOCKGATE_", "DVC_", "PYTHONPATH")
 RAW_COLUMNS = ["Store", "Date", "Open", "Promo", "StateHoliday", "SchoolHoliday"]
 RUNS, REQUESTS, START_SECONDS = 7, 500, 90
+VERSIONS, PROMOTED, SWAPS = 5000, 1000, 50
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ def _measure(folder: Path) -> None:
     _tell(f"lockgate status (median of {RUNS})", median(folder, "lockgate", "status"))
     _tell_predict(folder, inside["predict"])
     _tell_http(folder)
+    _tell_crowded(folder)
 
 
 def run(folder: Path, *words: str) -> Cost:
@@ -142,6 +144,17 @@ def _tell_http(folder: Path) -> None:
     percent = statistics.quantiles(seconds, n=100)
     what, p50, p99 = f"one row over HTTP, {len(rows)} requests", percent[49] * 1e3, percent[98] * 1e3
     print(f"{what:<52}{p50:9.1f} ms p50{p99:9.1f} ms p99{cpu * 1e3:9.1f} ms CPU of the server")
+
+
+def _tell_crowded(folder: Path) -> None:
+    words = ("python", str(PROJECT / "benchmarks" / "crowded.py"), str(VERSIONS), str(PROMOTED), str(SWAPS))
+    took = json.loads(output(folder, *words))
+    guarded, bare = (statistics.median(took[kind]) for kind in ("guarded", "bare"))
+    what = f"one promotion, {VERSIONS:,} versions, {PROMOTED:,} in the ledger"
+    print(
+        f"{what:<52}{guarded:9.1f} ms of the server, {max(took['guarded']):.1f} at most in {SWAPS};"
+        f" {guarded / bare:.2f} x without the guard"
+    )
 
 
 @contextmanager

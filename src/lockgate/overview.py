@@ -5,7 +5,8 @@ from datetime import datetime
 
 from lockgate import invariants
 from lockgate.backend import Backend
-from lockgate.database import guard, ledger, records, verdicts
+from lockgate.database import approvals, guard, ledger, records, verdicts
+from lockgate.database.approvals import Approval
 from lockgate.database.ledger import LedgerRow
 from lockgate.database.records import Version, VersionRow
 from lockgate.database.verdicts import StoredVerdict
@@ -44,6 +45,7 @@ class Portrait:
     row: VersionRow
     record: Version | None
     verdict: StoredVerdict | None
+    decisions: tuple[Approval, ...]
     moves: tuple[LedgerRow, ...]
 
 
@@ -90,6 +92,7 @@ def portrait(backend: Backend, version: int) -> Portrait:
         row,
         records.recorded_version(backend.database, backend.model, version),
         verdicts.latest_verdict(backend.database, backend.model, version),
+        tuple(said for said in approvals.of_model(backend.database, backend.model) if said.version == version),
         tuple(entry for entry in ledger.read(backend.database, backend.model) if entry.version == version),
     )
 

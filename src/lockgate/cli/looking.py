@@ -77,6 +77,7 @@ def show(version: int, as_json: bool, timeout: float) -> None:
         _show_candidates(found.record.lineage)
     if found.verdict:
         _show_verdict(found.verdict)
+    table(["when (UTC)", "decision", "who", "on verdict", "why"], [_decision(said) for said in found.decisions])
     table(["when (UTC)", "from", "to", "command", "who", "why"], [_move(row) for row in found.moves])
 
 
@@ -165,6 +166,10 @@ def _show_verdict(found: Any) -> None:
 
 def _move(row: Any) -> list[str]:
     return [_when(row.at), row.from_stage, row.to_stage, row.command, row.actor, row.reason]
+
+
+def _decision(said: Any) -> list[str]:
+    return [_when(said.at), said.decision, said.decided_by, str(said.verdict_id or "-"), said.reason]
 
 
 def _standing(line: Any) -> str:
