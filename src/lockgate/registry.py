@@ -88,8 +88,12 @@ class Registry:
 
     def __init__(self, addresses: Addresses, model: str, timeout: float) -> None:
         self.model = model
-        os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "2"
-        os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(max(1, int(timeout / 3)))
+        # Two tries fit into the time that the caller has, whatever the server asks for; a redirect would take the
+        # password along.
+        os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "1"
+        os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(max(1, int(timeout * 0.45)))
+        os.environ["MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER"] = "false"
+        os.environ["MLFLOW_ALLOW_HTTP_REDIRECTS"] = "false"
         os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
         os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
         # `mlflow run` hands its run down to every stage; their parameters would collide in it.
