@@ -121,8 +121,7 @@ def history(at: str | None, as_json: bool, timeout: float) -> None:
     if as_json:
         _print_json([{"kind": event.kind} | dict(event.details) for event in events])
     else:
-        heads = ["when (UTC)", "version", "from", "to", "what", "who", "why"]
-        table(heads, [_told(event) for event in events])
+        table(["when (UTC)", "version", "what", "who", "why"], [_told(event) for event in events])
 
 
 def _show_live(model: str, row: Any, as_json: bool) -> None:
@@ -135,9 +134,9 @@ def _show_live(model: str, row: Any, as_json: bool) -> None:
 
 
 def _told(event: Any) -> list[str]:
-    """One event as a row of the table; only moves have stages."""
-    stages = [str(event.details.get(name) or "") for name in ("from_stage", "to_stage")]
-    return [_when(event.at), str(event.version or ""), *stages, event.what, event.who, event.why]
+    """One event as a row of the table."""
+    what = f"to {event.details['to_stage']} ({event.what})" if event.kind == "move" else event.what
+    return [_when(event.at), str(event.version or ""), what, event.who, event.why]
 
 
 def _moment(at: str) -> datetime:
