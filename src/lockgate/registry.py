@@ -74,6 +74,15 @@ class RunRecord:
 
 
 @dataclass(frozen=True)
+class RunRead:
+    """What a run shows now; `file` is the one that was asked for, None if the run has no such file."""
+
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    file: bytes | None
+
+
+@dataclass(frozen=True)
 class Contents:
     """The bundle that is to be registered, with what MLflow stores beside it."""
 
@@ -124,6 +133,18 @@ class Registry:
             uri = f"models:/{self.model}/{version}"
             path = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder)))
         return _opened(path)
+
+    def read_run(self, run_id: str, file: str) -> RunRead:
+        """A run's params, metrics and one of its files; StateConflict if the run is gone."""
+        with _translated():
+            run = self._client.get_run(run_id)
+            return RunRead(run.data.params, run.data.metrics, _content(run.info.artifact_uri, file))
+
+    def requirements(self, version: int) -> list[str]:
+        """The packages, as `name==version`, that MLflow keeps beside a version's bundle; empty if it keeps none."""
+        with _translated():
+            content = _content(f"models:/{self.model}/{version}", "requirements.txt") or b""
+        return content.decode(errors="replace").split()
 
     def log_verdict(
         self, run_id: str, metrics: Mapping[str, float], verdict: Mapping[str, Any], files: Sequence[Path]
@@ -235,6 +256,15 @@ def _opened(path: Path) -> Download:
         )
     signature = model.signature
     return Download(path / relative, bool(signature and signature.inputs and signature.outputs))
+
+
+def _content(uri: str, name: str) -> bytes | None:
+    """The bytes of one file among the artifacts of a run or of a version; None if it is not there."""
+    listed = mlflow.artifacts.list_artifacts(artifact_uri=uri)  # a run's are told with their folder, a version's not
+    if name not in {file.path.rpartition("/")[2] for file in listed}:
+        return None
+    with tempfile.TemporaryDirectory(prefix="lockgate-") as folder:
+        return Path(mlflow.artifacts.download_artifacts(artifact_uri=f"{uri}/{name}", dst_path=folder)).read_bytes()
 
 
 def _log_model(contents: Contents) -> Any:

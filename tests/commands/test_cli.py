@@ -30,6 +30,7 @@ FLAGS = {
     "guard remove": set(),
     "ledger verify": {"--export"},
     "ledger export": set(),
+    "compare": {"--html", "--force", "--json", "--input"},
     "predict": {"--input", "--output", "--stage", "--version", "--force"},
 }
 COMMON = {"--timeout", "--debug", "--result-json"}
