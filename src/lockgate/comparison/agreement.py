@@ -134,7 +134,7 @@ def _slices(rows: pd.DataFrame) -> Iterator[Slice]:
 
 
 def _slicings(rows: pd.DataFrame) -> dict[str, "pd.Series[object]"]:
-    weekdays = rows["Date"].dt.dayofweek + 1
+    weekdays = rows["Date"].dt.day_of_week + 1
     return {"store type": rows["StoreType"], "promo": rows["Promo"], "weekday": weekdays, "week": rows["week"]}
 
 

@@ -19,6 +19,7 @@ WIDTH, HEIGHT = 5.2, 3.4
 BINS = 41  # odd: the middle bar holds the rows on which both agree
 POINTS = 20_000
 MOST_IMPORTANT = 15
+NAME_LENGTH = 32
 BEYOND = (0.005, 0.995)  # the histogram ends at these quantiles; what lies beyond is in the outermost bars
 
 # matplotlib knows no CSS: these stand in for the page's colours and are replaced in what it draws.
@@ -61,14 +62,14 @@ def differences(pairs: pd.DataFrame) -> str:
 
 
 @style.context(LOOKS)
-def scatter(pairs: pd.DataFrame, names: Sequence[str]) -> str:
+def scatter(pairs: pd.DataFrame, first: str, second: str) -> str:
     """The forecasts of both, a point a row."""
     rows = agreement.telling(pairs)
     shown = rows.iloc[:: max(1, -(-len(rows) // POINTS))]
     figure, axes = _panel()
     axes.scatter(shown["first"], shown["second"], s=5, alpha=0.5, color=POINT, linewidths=0, rasterized=True)
     axes.axline((0.0, 0.0), slope=1.0, color=INK, linewidth=0.8, linestyle=":")
-    axes.set(xlabel=names[0], ylabel=names[1])
+    axes.set(xlabel=first, ylabel=second)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(5))
         axis.set_major_formatter(THOUSANDS)
@@ -76,14 +77,14 @@ def scatter(pairs: pd.DataFrame, names: Sequence[str]) -> str:
 
 
 @style.context(LOOKS)
-def totals(pairs: pd.DataFrame, names: Sequence[str]) -> str:
+def totals(pairs: pd.DataFrame, first: str, second: str) -> str:
     """The sum of all stores by day, of both, and of the sales where they are known of all rows."""
     by_day = pairs.groupby("Date")[["first", "second", "Sales"]].sum()
     figure, axes = _panel()
     if pairs["Sales"].notna().all():
         axes.plot(by_day.index, by_day["Sales"], color=MUTED, linewidth=1.5, linestyle=":", label="sales")
-    axes.plot(by_day.index, by_day["first"], color=FIRST, linewidth=1.3, label=names[0])
-    axes.plot(by_day.index, by_day["second"], color=SECOND, linewidth=1.3, linestyle="--", label=names[1])
+    axes.plot(by_day.index, by_day["first"], color=FIRST, linewidth=1.3, label=first)
+    axes.plot(by_day.index, by_day["second"], color=SECOND, linewidth=1.3, linestyle="--", label=second)
     axes.set(ylabel="sum of a day")
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_formatter(THOUSANDS)
@@ -95,7 +96,7 @@ def totals(pairs: pd.DataFrame, names: Sequence[str]) -> str:
 
 
 @style.context(LOOKS)
-def importances(shifts: Sequence[Shift], names: Sequence[str]) -> str:
+def importances(shifts: Sequence[Shift], first: str, second: str) -> str:
     """The features that the members of both lean on most, in the mean over the members."""
     members = len({shift.member for shift in shifts})
     table = pd.DataFrame([(shift.feature, shift.first, shift.second) for shift in shifts], columns=["feature", *"ab"])
@@ -103,9 +104,9 @@ def importances(shifts: Sequence[Shift], names: Sequence[str]) -> str:
     top = shares.loc[shares.max(axis=1).nlargest(MOST_IMPORTANT).index[::-1]]
     places = np.arange(len(top))
     figure, axes = _panel()
-    axes.barh(places + 0.2, top["a"], height=0.38, color=FIRST, label=names[0])
-    axes.barh(places - 0.2, top["b"], height=0.38, color=SECOND, label=names[1])
-    axes.set_yticks(places, [str(feature) for feature in top.index], parse_math=False)
+    axes.barh(places + 0.2, top["a"], height=0.38, color=FIRST, label=first)
+    axes.barh(places - 0.2, top["b"], height=0.38, color=SECOND, label=second)
+    axes.set_yticks(places, [str(feature)[:NAME_LENGTH] for feature in top.index], parse_math=False)
     axes.xaxis.set_major_formatter(PercentFormatter(1.0))
     axes.set(xlabel="share of the gain, mean of the members")
     _legend(axes)

@@ -156,15 +156,15 @@ def _why_not_forecast(records: tuple[Record, Record], given: Given | None) -> st
 def _answer(backend: Backend, version: int, rows: pd.DataFrame) -> Answer:
     with scoring.opened(backend, backend.roster().find(version)) as opened:
         forecaster = opened.forecaster
-        problems = {problem.row: problem.column for problem in reversed(forecaster.problems(rows))}
-        covered = np.ones(len(rows), dtype=bool)
-        covered[list(problems)] = False
+        why_not = {problem.row: problem.column for problem in reversed(forecaster.problems(rows))}
         forecast = np.full(len(rows), np.nan)
+        covered = np.setdiff1d(np.arange(len(rows)), list(why_not))
         beyond = 0
-        if covered.any():
-            forecast[covered] = forecaster.predict(rows[covered])
-            beyond = forecaster.check(rows[covered]).beyond_horizon
-        left_out = LeftOut(version, len(problems), dict(Counter(problems.values()).most_common()))
+        if covered.size:
+            forecast[covered] = forecaster.predict(rows.iloc[covered])
+            beyond = forecaster.check(rows.iloc[covered]).beyond_horizon
+        why_not |= {int(row): "prediction" for row in covered if not np.isfinite(forecast[row])}
+        left_out = LeftOut(version, len(why_not), dict(Counter(why_not.values()).most_common()))
         return Answer(forecast, left_out, forecaster.origin, _store_types(forecaster), beyond)
 
 

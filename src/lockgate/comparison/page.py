@@ -41,29 +41,30 @@ def _sections(comparison: Comparison, pairs: pd.DataFrame | None) -> Iterator[Ht
 
 
 def _forecasts(comparison: Comparison, pairs: pd.DataFrame) -> Iterator[Html]:
-    first, second = names = tables.names(comparison)
     yield webpage.bullets(list(tables.told(comparison)))
-    if comparison.trial and comparison.trial.agreement and comparison.trial.agreement.spread:
-        yield webpage.beside(
-            [
-                webpage.figure(
-                    "differences",
-                    charts.differences(pairs),
-                    f"How many rows differ by how much ({second} / {first} - 1); the outermost bars hold the rest.",
-                ),
-                webpage.figure(
-                    "scatter",
-                    charts.scatter(pairs, names),
-                    f"Each row's forecast by {first} (across) and by {second} (up); on the dotted line both agree.",
-                ),
-                webpage.figure(
-                    "totals",
-                    charts.totals(pairs, names),
-                    f"The sum of all forecasts of a day: {first} solid, {second} dashed, sales dotted where known.",
-                ),
-            ]
-        )
+    yield webpage.beside(_figures(pairs, *tables.names(comparison)))
     yield webpage.beside(map(_table, tables.trial(comparison)))
+
+
+def _figures(pairs: pd.DataFrame, first: str, second: str) -> Iterator[Html]:
+    """The plots that the rows are enough for."""
+    if ((pairs["first"] != 0) | (pairs["second"] != 0)).any():
+        yield webpage.figure(
+            "differences",
+            charts.differences(pairs),
+            f"How many rows differ by how much ({second} / {first} - 1); the outermost bars hold the rest.",
+        )
+        yield webpage.figure(
+            "scatter",
+            charts.scatter(pairs, first, second),
+            f"Each row's forecast by {first} (across) and by {second} (up); on the dotted line both agree.",
+        )
+    if pairs["Date"].nunique() > 1:
+        yield webpage.figure(
+            "totals",
+            charts.totals(pairs, first, second),
+            f"The sum of all forecasts of a day: {first} solid, {second} dashed, sales dotted where known.",
+        )
 
 
 def _metrics(comparison: Comparison) -> Iterator[Html]:
@@ -74,10 +75,10 @@ def _metrics(comparison: Comparison) -> Iterator[Html]:
 
 
 def _importances(comparison: Comparison) -> Iterator[Html]:
-    first, second = names = tables.names(comparison)
+    first, second = tables.names(comparison)
     shifts = comparison.importances or ()
     says = f"The {charts.MOST_IMPORTANT} features that {first} (upper bar) and {second} (lower bar) lean on most."
-    drawn = webpage.figure("importances", charts.importances(shifts, names), says)
+    drawn = webpage.figure("importances", charts.importances(shifts, first, second), says)
     sheet = tables.importances(comparison, LARGEST_CHANGES)
     yield webpage.beside([drawn, *([_table(sheet)] if sheet else [])])
 

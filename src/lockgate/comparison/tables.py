@@ -59,13 +59,15 @@ def contrasts(comparison: Comparison) -> Iterator[Sheet]:
 
 def importances(comparison: Comparison, most: int) -> Sheet | None:
     """The features whose importance changed most, by member; None if they are not known of both."""
-    if comparison.importances is None:
+    if not comparison.importances:
         return None
-    shown = comparison.importances[:most]
     rows = tuple(
-        (each.feature, each.member, f"{each.first:.2%}", f"{each.second:.2%}", _points(each.change)) for each in shown
+        (shown(each.feature), shown(each.member), f"{each.first:.2%}", f"{each.second:.2%}", _points(each.change))
+        for each in comparison.importances[:most]
     )
-    title = f"importances: the {len(shown)} largest changes of {len(comparison.importances)}; shares of a member's gain"
+    title = (
+        f"importances (share of the member's gain): the {len(rows)} largest of {len(comparison.importances)} changes"
+    )
     return Sheet(title, ("feature", "member", *names(comparison), "change"), rows, 2)
 
 
