@@ -98,6 +98,10 @@ def test_help_imports_nothing_heavy():
             6,
             "",
         ),
+        (["compare", "1"], {}, 2, "Missing argument 'W'"),
+        (["compare", "1", "1"], {}, 2, "version 1 is no other version than 1"),
+        (["compare", "1", "2", "--html", "page.txt"], {}, 2, "the output is not .html"),
+        (["compare", "1", "2", "--html", "nowhere/page.html"], {}, 2, "cannot be written"),
         (["predict", "--input", "x", "--output", "y", "--stage", "Production", "--version", "1"], {}, 2, "exclude"),
     ],
 )

@@ -156,7 +156,9 @@ def _why_not_forecast(records: tuple[Record, Record], given: Given | None) -> st
 def _answer(backend: Backend, version: int, rows: pd.DataFrame) -> Answer:
     with scoring.opened(backend, backend.roster().find(version)) as opened:
         forecaster = opened.forecaster
-        why_not = {problem.row: problem.column for problem in reversed(forecaster.problems(rows))}
+        why_not: dict[int, str] = {}
+        for problem in forecaster.problems(rows):
+            why_not.setdefault(problem.row, problem.column)
         forecast = np.full(len(rows), np.nan)
         covered = np.setdiff1d(np.arange(len(rows)), list(why_not))
         beyond = 0

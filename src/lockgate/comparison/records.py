@@ -135,7 +135,7 @@ def _fold(fold: str) -> str:
 def _lineage(backend: Backend, registered: Version) -> Texts:
     kept: Mapping[str, Any] = registered.lineage
     packages = dict(line.split("==", 1) for line in backend.registry().requirements(registered.version) if "==" in line)
-    sources = {name: str(value) for name, value in kept["lineage"].items()}
+    sources = {name: str(value) for name, value in kept.get("lineage", {}).items()}
     return sources | {f"package {name}": number for name, number in packages.items()}
 
 
