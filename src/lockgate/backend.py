@@ -83,10 +83,15 @@ class Hold:
         try:
             registry.move(move.version, move.to_stage)
         except LockgateError:
-            if backend.roster().find(move.version).stage is not move.to_stage:
+            if not self._is_made(move):
                 intents.withdraw_intent(backend.database, number)
                 raise
         return number
+
+    def _is_made(self, move: Move) -> bool:
+        """Whether the version is where the move takes it; a roster has no deleted ones."""
+        stages = {registered.version: registered.stage for registered in self.backend.roster().versions}
+        return stages.get(move.version, Stage.DELETED) is move.to_stage
 
 
 def _entry(row: ledger.LedgerRow) -> Entry:

@@ -30,6 +30,7 @@ class Command(StrEnum):
     UNDO = "undo"
     REJECT = "reject"
     RETIRE = "retire"
+    GC = "gc"
     OUT_OF_BAND = "out of band"
     ADOPT = "adopt"
 
@@ -46,8 +47,8 @@ LEGAL_MOVES: dict[tuple[Stage, Stage], frozenset[Command]] = {
     (Stage.PRODUCTION, Stage.ARCHIVED): frozenset(
         {Command.PROMOTE, Command.ROLLBACK, Command.UNDO, Command.RETIRE, Command.OUT_OF_BAND}
     ),
-    (Stage.NONE, Stage.DELETED): frozenset({Command.OUT_OF_BAND}),
-    (Stage.ARCHIVED, Stage.DELETED): frozenset({Command.OUT_OF_BAND}),
+    (Stage.NONE, Stage.DELETED): frozenset({Command.GC, Command.OUT_OF_BAND}),
+    (Stage.ARCHIVED, Stage.DELETED): frozenset({Command.GC, Command.OUT_OF_BAND}),
 }
 
 

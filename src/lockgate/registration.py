@@ -35,7 +35,9 @@ def _register(backend: Backend, made: Build, params: Params, digest: str) -> Rec
 
 def _require_alive(backend: Backend, version: int) -> None:
     if version not in {row.version for row in records.stages(backend.database, backend.model)}:
+        last = next((entry for entry in reversed(backend.roster().ledger) if entry.version == version), None)
         raise StateConflict(
-            f"version {version} of {backend.model} held this bundle and was deleted from MLflow",
+            f"version {version} of {backend.model} held this bundle and was deleted from MLflow"
+            + (f" at {last.at:%F %T %Z} by {last.actor} ({last.command})" if last else ""),
             hint="restore it from a backup, or train another one, for example with another seed",
         )

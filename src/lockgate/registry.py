@@ -19,6 +19,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.protos.databricks_pb2 import ErrorCode
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.types.schema import ColSpec, DataType, Schema
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
@@ -122,10 +123,31 @@ class Registry:
             return int(version.version), str(version.run_id)
 
     def move(self, version: int, stage: str) -> None:
-        """One transition; whoever stands in Staging or Production is archived in the same transaction of MLflow."""
+        """One transition; whoever stands in Staging or Production is archived in the same transaction of MLflow.
+
+        The way to Deleted_Internal is a call of its own.
+        """
         makes_room = stage in ("Staging", "Production")  # MLflow refuses the flag for the others
         with _translated(), _quiet():  # stages are deprecated, and what the reviewers' UI shows
-            self._client.transition_model_version_stage(self.model, str(version), stage, makes_room)
+            if stage == "Deleted_Internal":
+                self._client.delete_model_version(self.model, str(version))
+            else:
+                self._client.transition_model_version_stage(self.model, str(version), stage, makes_room)
+
+    def hide_run(self, run_id: str) -> None:
+        """Mark a run as deleted: MLflow shows it no more, its row and its files stay."""
+        with _translated():
+            self._client.delete_run(run_id)
+
+    def hide_model(self, model_id: str) -> None:
+        """The same for a logged model."""
+        with _translated():
+            self._client.delete_logged_model(model_id)
+
+    def delete_files(self, uri: str) -> None:
+        """Delete all artifacts under a URI, wherever the server keeps them; none there is no failure."""
+        with _translated():
+            get_artifact_repository(uri).delete_artifacts()  # type: ignore[no-untyped-call]
 
     def download(self, version: int, folder: Path) -> "Download":
         """The artifacts of a version in a folder of their own; nothing in them is executed."""

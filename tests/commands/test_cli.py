@@ -31,6 +31,7 @@ FLAGS = {
     "ledger verify": {"--export"},
     "ledger export": set(),
     "compare": {"--html", "--force", "--json", "--input"},
+    "gc": {"--keep", "--older-than", "--yes", "--dry-run", "--json"},
     "predict": {"--input", "--output", "--stage", "--version", "--force"},
 }
 COMMON = {"--timeout", "--debug", "--result-json"}
@@ -87,6 +88,8 @@ def test_help_imports_nothing_heavy():
     [
         (["promte"], {}, 2, "No such command"),
         (["promote", "0", "--reason", "x"], {}, 2, "0 is not in the range"),
+        (["gc", "--older-than", "soon"], {}, 2, "no span of time: soon"),
+        (["gc", "--keep", "0"], {}, 2, "0 is not in the range"),
         (["promote"], {}, 2, "Missing option '--reason'"),
         (["status"], {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}, 8, "LOCKGATE_DATABASE_URL is not set"),
         (

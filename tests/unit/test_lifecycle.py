@@ -44,8 +44,8 @@ def test_the_legal_moves_are_these_and_no_others():
         (STAGING, ARCHIVED): {"validate", "reject", "out of band"},
         (PRODUCTION, ARCHIVED): {"promote", "rollback", "undo", "retire", "out of band"},
         (ARCHIVED, PRODUCTION): {"rollback", "undo"},
-        (NONE, Stage.DELETED): {"out of band"},
-        (ARCHIVED, Stage.DELETED): {"out of band"},
+        (NONE, Stage.DELETED): {"gc", "out of band"},
+        (ARCHIVED, Stage.DELETED): {"gc", "out of band"},
     }
 
 

@@ -1,6 +1,17 @@
 """The command line: each command parses, makes one call and prints."""
 
-from lockgate.cli import comparing, forecasts, guarding, looking, moves, reviewing, services
+from lockgate.cli import comparing, forecasts, guarding, looking, moves, reviewing, services, tending
 from lockgate.cli.frame import lockgate, main
 
-__all__ = ["comparing", "forecasts", "guarding", "lockgate", "looking", "main", "moves", "reviewing", "services"]
+__all__ = [
+    "comparing",
+    "forecasts",
+    "guarding",
+    "lockgate",
+    "looking",
+    "main",
+    "moves",
+    "reviewing",
+    "services",
+    "tending",
+]

@@ -10,6 +10,7 @@ import click
 
 from lockgate.cli.frame import backend, command, session, table
 from lockgate.errors import GateRefused, StateConflict, WrongUsage
+from lockgate.lifecycle import Stage
 
 SCORES = ("rmspe", "mae", "bias")
 
@@ -26,7 +27,8 @@ def status(as_json: bool, timeout: float) -> None:
     if as_json:
         _print_json(asdict(found))
     else:
-        click.echo(f"{found.model}: {found.versions} version{'' if found.versions == 1 else 's'}")
+        gone = f", and {found.deleted} deleted" if found.deleted else ""
+        click.echo(f"{found.model}: {found.versions} version{'' if found.versions == 1 else 's'}{gone}")
         click.echo(f"Production  {_standing(found.serving)}{_since(found.serving_since)}")
         click.echo(f"Staging     {_standing(found.staging)}")
     if found.broken:
@@ -69,9 +71,7 @@ def show(version: int, as_json: bool, timeout: float) -> None:
     if as_json:
         _print_json(asdict(found))
         return
-    click.echo(
-        f"version {version}, {found.row.stage}, run {found.row.run_id}, registered {_when(found.row.created_at)} UTC"
-    )
+    click.echo(f"version {version}, {_whereabouts(found)}, registered {_when(found.row.created_at)} UTC")
     if found.record:
         click.echo(f"bundle {found.record.bundle_digest}\n")
         _show_candidates(found.record.lineage)
@@ -135,7 +135,7 @@ def _show_live(model: str, row: Any, as_json: bool) -> None:
 
 def _told(event: Any) -> list[str]:
     """One event as a row of the table."""
-    what = f"to {event.details['to_stage']} ({event.what})" if event.kind == "move" else event.what
+    what = f"to {_stage(event.details['to_stage'])} ({event.what})" if event.kind == "move" else event.what
     return [_when(event.at), str(event.version or ""), what, event.who, event.why]
 
 
@@ -147,12 +147,20 @@ def _moment(at: str) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
+def _whereabouts(found: Any) -> str:
+    """The stage and the run; of a deleted version, when and by whom it was deleted."""
+    if found.row.stage != Stage.DELETED:
+        return f"{found.row.stage}, run {found.row.run_id}"
+    end = found.moves[-1]
+    return f"deleted {_when(end.at)} UTC by {end.actor} ({end.command}: {end.reason})"
+
+
 def _show_candidates(lineage: Mapping[str, Any]) -> None:
     scores = [
         [row["member"], row["fold"], *(_number(row[name]) for name in SCORES)] for row in lineage.get("candidates", [])
     ]
     table(["candidate", "fold", *SCORES], scores)
-    table(["lineage", ""], [[name, str(value)] for name, value in lineage["lineage"].items()])
+    table(["lineage", ""], [[name, str(value)] for name, value in lineage.get("lineage", {}).items()])
 
 
 def _show_verdict(found: Any) -> None:
@@ -164,7 +172,12 @@ def _show_verdict(found: Any) -> None:
 
 
 def _move(row: Any) -> list[str]:
-    return [_when(row.at), row.from_stage, row.to_stage, row.command, row.actor, row.reason]
+    return [_when(row.at), _stage(row.from_stage), _stage(row.to_stage), row.command, row.actor, row.reason]
+
+
+def _stage(name: Any) -> str:
+    """A stage as a person reads it; MLflow's own name for a deleted version is no word."""
+    return "Deleted" if name == Stage.DELETED else str(name or "")
 
 
 def _decision(said: Any) -> list[str]:

@@ -65,7 +65,15 @@ SELECT_STAGES = """
     WHERE registry.workspace = 'default' AND registry.name = :model AND registry.current_stage <> 'Deleted_Internal'
     ORDER BY registry.version
 """
-
+# MLflow keeps the row of a deleted version, without the run that it came from.
+SELECT_DELETED = """
+    SELECT registry.version, registry.current_stage, ours.bundle_digest, ours.run_id,
+           to_timestamp(registry.creation_time / 1000.0)
+    FROM public.model_versions AS registry
+    LEFT JOIN lockgate.versions AS ours ON (ours.model, ours.version) = (registry.name, registry.version)
+    WHERE registry.workspace = 'default' AND registry.name = :model AND registry.current_stage = 'Deleted_Internal'
+    ORDER BY registry.version
+"""
 SELECT_ALIASES = """
     SELECT alias, version FROM public.registered_model_aliases WHERE workspace = 'default' AND name = :model
 """
@@ -102,6 +110,12 @@ def stages(database: Database, model: str) -> list[VersionRow]:
     """Every version of the model that is not deleted, oldest first, straight from MLflow's table."""
     with database.transaction() as connection:
         return [VersionRow(*row) for row in connection.execute(text(SELECT_STAGES), {"model": model})]
+
+
+def deleted(database: Database, model: str) -> list[VersionRow]:
+    """Every version of the model that MLflow has deleted, oldest first."""
+    with database.transaction() as connection:
+        return [VersionRow(*row) for row in connection.execute(text(SELECT_DELETED), {"model": model})]
 
 
 def aliases(database: Database, model: str) -> dict[str, int]:

@@ -1,0 +1,127 @@
+"""What each version of a model takes up in MLflow, what speaks for keeping it, and how its run is erased for good.
+
+Every function is one transaction of its own.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import text
+
+from lockgate.database.connection import Database
+from lockgate.errors import StateConflict
+from lockgate.lifecycle import Stage
+from lockgate.retention import Holding
+
+# A deleted version is listed as long as its run or its logged model is there: their rows go last.
+SELECT_HOLDINGS = """
+    SELECT registry.version, registry.current_stage AS stage,
+           extract(epoch FROM clock_timestamp()) - registry.creation_time / 1000.0 AS age,
+           ours.version IS NOT NULL AS registered_by_us,
+           verdict.outcome AS verdict,
+           coalesce(clock_timestamp() >= verdict.decided_at + make_interval(days => policy.verdict_valid_days), false)
+               AS verdict_expired,
+           approval.decision,
+           coalesce(approval.decision = 'approved' AND approval.verdict_id = verdict.id, false) AS approved,
+           EXISTS (
+               SELECT FROM lockgate.intents AS intent
+               WHERE (intent.model, intent.version) = (registry.name, registry.version) AND intent.consumed_at IS NULL
+                 AND intent.created_at > clock_timestamp() - interval '10 minutes'
+           ) AS intended,
+           EXISTS (
+               SELECT FROM lockgate.ledger AS entry
+               WHERE (entry.model, entry.version, entry.to_stage, entry.command)
+                   = (registry.name, registry.version, 'Deleted_Internal', 'gc')
+           ) AS collected,
+           EXISTS (
+               SELECT FROM public.model_versions AS other
+               WHERE other.current_stage <> 'Deleted_Internal'
+                 AND (other.workspace, other.name, other.version)
+                     <> (registry.workspace, registry.name, registry.version)
+                 AND (other.run_id = ours.run_id OR other.source = ours.source
+                      OR other.storage_location = ours.storage_location
+                      OR other.source = format('models:/%s/%s', registry.name, registry.version))
+           ) AS shared
+    FROM public.model_versions AS registry
+    LEFT JOIN lockgate.versions AS ours ON (ours.model, ours.version) = (registry.name, registry.version)
+    LEFT JOIN LATERAL lockgate.newest_verdict(registry.name, registry.version) AS verdict ON true
+    LEFT JOIN LATERAL lockgate.newest_approval(registry.name, registry.version) AS approval ON true
+    LEFT JOIN LATERAL lockgate.policy_in_force(registry.name) AS policy ON true
+    WHERE registry.workspace = 'default' AND registry.name = :model
+      AND (registry.current_stage <> 'Deleted_Internal'
+           OR EXISTS (SELECT FROM public.runs AS run WHERE run.run_uuid = ours.run_id)
+           OR EXISTS (SELECT FROM public.logged_models AS logged WHERE 'models:/' || logged.model_id = ours.source))
+    ORDER BY registry.version
+"""
+SELECT_BELONGINGS = """
+    SELECT run.run_uuid AS run_id, run.artifact_uri AS run_files, run.lifecycle_stage = 'active' AS run_shown,
+           logged.model_id, logged.artifact_location AS model_files,
+           logged.lifecycle_stage = 'active' AS model_shown
+    FROM lockgate.versions AS ours
+    LEFT JOIN public.runs AS run ON run.run_uuid = ours.run_id
+    LEFT JOIN public.logged_models AS logged ON 'models:/' || logged.model_id = ours.source
+    WHERE (ours.model, ours.version) = (:model, :version)
+"""
+
+STILL_SHOWN = """
+    SELECT EXISTS (SELECT FROM public.runs WHERE (run_uuid, lifecycle_stage) = (:run_id, 'active') FOR UPDATE)
+        OR EXISTS (
+            SELECT FROM public.logged_models WHERE (model_id, lifecycle_stage) = (:model_id, 'active') FOR UPDATE
+        )
+"""
+# MLflow's own gc would also erase what anybody else has deleted on the server.
+ERASE = [
+    """
+    DELETE FROM public.input_tags AS tag USING public.inputs AS link
+    WHERE tag.input_uuid = link.input_uuid
+      AND (link.source_id IN (:run_id, :model_id) OR link.destination_id IN (:run_id, :model_id))
+    """,
+    "DELETE FROM public.inputs WHERE source_id IN (:run_id, :model_id) OR destination_id IN (:run_id, :model_id)",
+    "DELETE FROM public.logged_models WHERE model_id = :model_id",
+    "DELETE FROM public.metrics WHERE run_uuid = :run_id",
+    "DELETE FROM public.latest_metrics WHERE run_uuid = :run_id",
+    "DELETE FROM public.params WHERE run_uuid = :run_id",
+    "DELETE FROM public.tags WHERE run_uuid = :run_id",
+    "DELETE FROM public.runs WHERE run_uuid = :run_id",
+]
+
+
+@dataclass(frozen=True)
+class Belongings:
+    """A version's run and logged model in MLflow, where their files are, and whether MLflow still shows them."""
+
+    run_id: str | None
+    run_files: str | None
+    run_shown: bool | None
+    model_id: str | None
+    model_files: str | None
+    model_shown: bool | None
+
+
+def of_model(database: Database, model: str) -> list[Holding]:
+    """Every version that takes up room, oldest first; ages and expiry by the database's clock."""
+    with database.transaction() as connection:
+        rows = [dict(row) for row in connection.execute(text(SELECT_HOLDINGS), {"model": model}).mappings()]
+    return [
+        Holding(**row | {"stage": Stage(row["stage"]), "age": timedelta(seconds=float(row["age"]))}) for row in rows
+    ]
+
+
+def belongings(database: Database, model: str, version: int) -> Belongings:
+    """What belongs to a version that was registered by us, as far as it is still there."""
+    with database.transaction() as connection:
+        row = connection.execute(text(SELECT_BELONGINGS), {"model": model, "version": version}).one()
+    return Belongings(*row)
+
+
+def erase(database: Database, belonging: Belongings) -> None:
+    """Take the rows of a run and a logged model that are marked deleted out of MLflow's tables, for good.
+
+    Raises StateConflict if somebody has restored one of the two meanwhile; then both stay.
+    """
+    names = {"run_id": belonging.run_id, "model_id": belonging.model_id}
+    with database.transaction() as connection:
+        if connection.scalar(text(STILL_SHOWN), names):
+            raise StateConflict(f"run {belonging.run_id} was restored in MLflow", hint="say it again: lockgate gc")
+        for statement in ERASE:
+            connection.execute(text(statement), names)
