@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from lockgate import retention
 from lockgate.backend import Backend, Hold
 from lockgate.database import holdings
+from lockgate.database.holdings import Belongings
 from lockgate.lifecycle import Command, Move, Stage
 from lockgate.retention import Fate, Rule
 
 
-def plan(backend: Backend, rule: Rule) -> list[Fate]:
-    """What would become of each version that takes up room now. Nothing is written."""
-    return retention.fates(holdings.of_model(backend.database, backend.model), backend.roster(), rule)
+def plan(backend: Backend, rule: Rule, version: int | None = None) -> list[Fate]:
+    """What would become now of each version that takes up room, or of the named one. Nothing is written."""
+    return retention.fates(holdings.of_model(backend.database, backend.model, version), backend.roster(), rule)
 
 
 def collect(backend: Backend, rule: Rule, agreed: list[Fate], reason: str) -> Iterator[Fate]:
@@ -23,22 +24,30 @@ def collect(backend: Backend, rule: Rule, agreed: list[Fate], reason: str) -> It
 
     Each is decided on again under the model's lock: what something speaks for by now stays.
     """
-    for fate in agreed:
+    for agreed_on in agreed:
         with backend.alone() as hold:
-            now = {each.version: each for each in plan(backend, rule)}.get(fate.version)
-            if now is not None and now.goes:
-                _delete(hold, now, reason)
-        if now is not None:
-            yield now
+            now = plan(backend, rule, agreed_on.version)
+            for fate in now:
+                if fate.goes:
+                    _delete(hold, fate, reason)
+        yield from now
 
 
-def _delete(hold: Hold, fate: Fate, reason: str) -> None:
-    """Every step may be repeated: what is gone already is passed over."""
-    backend = hold.backend
-    if fate.stage is not Stage.DELETED:
-        hold.carry_out(Move(fate.version, fate.stage, Stage.DELETED, Command.GC, ()), reason)
+def remains(backend: Backend) -> list[int]:
+    """The versions that gc deleted without coming to its end."""
+    found = holdings.of_model(backend.database, backend.model)
+    return [each.version for each in found if each.stage is Stage.DELETED and each.collected and not each.shared]
+
+
+def finish(backend: Backend, version: int) -> None:
+    """Take away what a gc that was killed has left of a version."""
+    with backend.alone():
+        clear(backend, holdings.belongings(backend.database, backend.model, version))
+
+
+def clear(backend: Backend, left: Belongings) -> None:
+    """Delete a run and a logged model with all their files, for good; what is gone already is passed over."""
     registry = backend.registry()
-    left = holdings.belongings(backend.database, backend.model, fate.version)
     if left.run_id and left.run_shown:
         registry.hide_run(left.run_id)
     if left.model_id and left.model_shown:
@@ -47,3 +56,10 @@ def _delete(hold: Hold, fate: Fate, reason: str) -> None:
         if files:
             registry.delete_files(files)
     holdings.erase(backend.database, left)
+
+
+def _delete(hold: Hold, fate: Fate, reason: str) -> None:
+    if fate.stage is not Stage.DELETED:
+        hold.carry_out(Move(fate.version, fate.stage, Stage.DELETED, Command.GC, ()), reason)
+    backend = hold.backend
+    clear(backend, holdings.belongings(backend.database, backend.model, fate.version))

@@ -134,6 +134,11 @@ class Registry:
             else:
                 self._client.transition_model_version_stage(self.model, str(version), stage, makes_room)
 
+    def read(self) -> None:
+        """A real read of the registry: it fails as every other call would."""
+        with _translated():
+            self._client.search_registered_models(max_results=1)
+
     def hide_run(self, run_id: str) -> None:
         """Mark a run as deleted: MLflow shows it no more, its row and its files stay."""
         with _translated():

@@ -32,6 +32,7 @@ FLAGS = {
     "ledger export": set(),
     "compare": {"--html", "--force", "--json", "--input"},
     "gc": {"--keep", "--older-than", "--yes", "--dry-run", "--json"},
+    "doctor": {"--repair", "--all", "--json"},
     "predict": {"--input", "--output", "--stage", "--version", "--force"},
 }
 COMMON = {"--timeout", "--debug", "--result-json"}

@@ -1,14 +1,16 @@
 """`gc` and `doctor`: what keeps a registry small and sound."""
 
 import json
+import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 import click
 
-from lockgate.cli.frame import backend, command, table, tell
+from lockgate.cli.frame import backend, command, params, table, tell
 from lockgate.cli.moves import dry_run, yes
 from lockgate.errors import WrongUsage
 
@@ -73,3 +75,68 @@ def _show(fates: Sequence[Any]) -> None:
             for fate in fates
         ],
     )
+
+
+@command("doctor", example="lockgate doctor --repair")
+@click.option("--repair", is_flag=True, help="Set right what is safe to set right.")
+@click.option("--all", "every_version", is_flag=True, help="Look at the files of every version.")
+@as_json
+def doctor(repair: bool, every_version: bool, as_json: bool, timeout: float) -> None:
+    """Look at everything: servers, registry, ledger, guard, files, folders (exit 0, or 5, 6 or 7 by what is left)."""
+    from lockgate.doctor import rounds
+    from lockgate.doctor.site import Site
+
+    found = rounds.examine(Site.here(params(), timeout, every_version), repair)
+    if as_json:
+        click.echo(json.dumps(_as_json(found), indent=2))
+    else:
+        _report(found)
+    ending = found.ending()
+    if ending is not None:
+        raise ending
+
+
+def _report(found: Any) -> None:
+    """One line a check; under it what is wrong, and what to do."""
+    width = max(len(each.name) for each in found.checked)
+    said: set[str] = set()
+    for each in found.checked:
+        click.echo(f"{each.name:<{width}}  {_outcome(each)}")
+        for finding in each.findings:
+            _indented(finding.says, "  - ")
+            _indented(f"{finding.hint}{' (--repair does it)' if finding.repair else ''}", "    ")
+        if each.refusal and str(each.refusal) not in said:
+            said.add(str(each.refusal))
+            _indented(str(each.refusal), "  - ")
+            _indented(each.refusal.hint, "    ")
+    for line in found.repaired:
+        _indented(line, "repaired: ")
+
+
+def _outcome(checked: Any) -> str:
+    if checked.refusal:
+        return "not checked"
+    if not checked.findings:
+        return "ok"
+    return "warning" if all(finding.weight == "warning" for finding in checked.findings) else "WRONG"
+
+
+def _indented(text: str, first: str) -> None:
+    width = shutil.get_terminal_size((80, 24)).columns
+    click.echo(textwrap.fill(text, width, initial_indent=first, subsequent_indent=" " * len(first)))
+
+
+def _as_json(found: Any) -> dict[str, Any]:
+    checks = [
+        {
+            "name": each.name,
+            "outcome": _outcome(each),
+            "refusal": str(each.refusal) if each.refusal else None,
+            "findings": [
+                {"says": finding.says, "hint": finding.hint, "weight": finding.weight, "safe": bool(finding.repair)}
+                for finding in each.findings
+            ],
+        }
+        for each in found.checked
+    ]
+    return {"checks": checks, "repaired": list(found.repaired)}

@@ -14,7 +14,15 @@ from lockgate.lifecycle import Stage
 from lockgate.retention import Holding
 
 # A deleted version is listed as long as its run or its logged model is there: their rows go last.
+# A version's run, source and files are its own if no other living version of any model names one of them.
 SELECT_HOLDINGS = """
+    WITH living AS (
+        SELECT thing, count(*) AS times
+        FROM public.model_versions,
+            LATERAL (VALUES ('run ' || run_id), ('source ' || source), ('files ' || storage_location)) AS named (thing)
+        WHERE current_stage <> 'Deleted_Internal' AND thing IS NOT NULL
+        GROUP BY thing
+    )
     SELECT registry.version, registry.current_stage AS stage,
            extract(epoch FROM clock_timestamp()) - registry.creation_time / 1000.0 AS age,
            ours.version IS NOT NULL AS registered_by_us,
@@ -34,20 +42,24 @@ SELECT_HOLDINGS = """
                    = (registry.name, registry.version, 'Deleted_Internal', 'gc')
            ) AS collected,
            EXISTS (
-               SELECT FROM public.model_versions AS other
-               WHERE other.current_stage <> 'Deleted_Internal'
-                 AND (other.workspace, other.name, other.version)
-                     <> (registry.workspace, registry.name, registry.version)
-                 AND (other.run_id = ours.run_id OR other.source = ours.source
-                      OR other.storage_location = ours.storage_location
-                      OR other.source = format('models:/%s/%s', registry.name, registry.version))
+               SELECT FROM living WHERE thing = format('source models:/%s/%s', registry.name, registry.version)
+               UNION ALL
+               SELECT
+               FROM (VALUES ('run ' || ours.run_id, 'run ' || registry.run_id),
+                            ('source ' || ours.source, 'source ' || registry.source),
+                            ('files ' || ours.storage_location, 'files ' || registry.storage_location)
+                    ) AS own (recorded, named)
+               JOIN living ON living.thing = own.recorded
+               WHERE living.times > (registry.current_stage <> 'Deleted_Internal'
+                                     AND own.named IS NOT DISTINCT FROM own.recorded)::integer
            ) AS shared
     FROM public.model_versions AS registry
     LEFT JOIN lockgate.versions AS ours ON (ours.model, ours.version) = (registry.name, registry.version)
     LEFT JOIN LATERAL lockgate.newest_verdict(registry.name, registry.version) AS verdict ON true
     LEFT JOIN LATERAL lockgate.newest_approval(registry.name, registry.version) AS approval ON true
-    LEFT JOIN LATERAL lockgate.policy_in_force(registry.name) AS policy ON true
+    LEFT JOIN lockgate.policy_in_force(:model) AS policy ON true
     WHERE registry.workspace = 'default' AND registry.name = :model
+      AND registry.version = coalesce(:version, registry.version)
       AND (registry.current_stage <> 'Deleted_Internal'
            OR EXISTS (SELECT FROM public.runs AS run WHERE run.run_uuid = ours.run_id)
            OR EXISTS (SELECT FROM public.logged_models AS logged WHERE 'models:/' || logged.model_id = ours.source))
@@ -98,10 +110,11 @@ class Belongings:
     model_shown: bool | None
 
 
-def of_model(database: Database, model: str) -> list[Holding]:
-    """Every version that takes up room, oldest first; ages and expiry by the database's clock."""
+def of_model(database: Database, model: str, version: int | None = None) -> list[Holding]:
+    """Every version (or the named one) that takes up room, oldest first; ages and expiry by the database's clock."""
+    values = {"model": model, "version": version}
     with database.transaction() as connection:
-        rows = [dict(row) for row in connection.execute(text(SELECT_HOLDINGS), {"model": model}).mappings()]
+        rows = [dict(row) for row in connection.execute(text(SELECT_HOLDINGS), values).mappings()]
     return [
         Holding(**row | {"stage": Stage(row["stage"]), "age": timedelta(seconds=float(row["age"]))}) for row in rows
     ]

@@ -24,6 +24,11 @@ def digest(folder: Path) -> str:
     return digests.of_bytes(_read(folder / MANIFEST, LARGEST_MANIFEST))
 
 
+def names(folder: Path) -> set[str]:
+    """The files that the manifest in a folder lists: what a bundle of any kind must hold, once its digest is proven."""
+    return set(_listed(_read(folder / MANIFEST, LARGEST_MANIFEST), folder))
+
+
 def verified(folder: Path, expected_digest: str, names: Set[str]) -> dict[str, bytes]:
     """The bytes of each of the named files, proven to be those that were saved under this digest.
 
