@@ -194,7 +194,7 @@ def test_an_intent_that_nobody_consumed_is_forgotten_after_ten_minutes(alone: Ba
         "anna was about to reject version 1 at 2026-01-01 12:00:00 UTC"
     ]
     repaired = look(site(alone), "no dead intents", repair=True)
-    assert (says(repaired), repaired.repaired) == ([], ["a dead intent forgotten"])
+    assert (says(repaired), len(repaired.repaired)) == ([], 1)
     with alone.database.transaction() as connection:
         assert list(connection.scalars(text("SELECT version FROM lockgate.intents"))) == [2]
 
@@ -314,6 +314,7 @@ def test_a_receipt_of_a_deleted_version_does_not_bring_it_back(
 
 def test_modes_of_what_is_ours_are_set_right(alone: Backend, in_reach: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = in_reach / "shared"
+    (in_reach / ".dvc").mkdir()
     monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(cache))
     home = in_reach / ".lockgate"
     for folder, mode in ((home, 0o755), (home / "artifacts", 0o750), (cache, 0o777)):

@@ -13,8 +13,8 @@ from lockgate.doctor.site import Site
 from lockgate.errors import BadConfiguration, IntegrityBroken, StateConflict, Unavailable
 from lockgate.params import Params
 
-WHOLE = Remembered(1, present=True, deleted=False, astray=False, run_hidden=False)
-LOST = Remembered(2, present=False, deleted=False, astray=True, run_hidden=True)
+WHOLE = Remembered(1, present=True, deleted=False, astray=False, run_hidden=False, run_id="r1")
+LOST = Remembered(2, present=False, deleted=False, astray=True, run_hidden=True, run_id="r2")
 A, B = "a" * 64, "b" * 64
 
 WRONG = Finding("wrong", hint="do this")
@@ -105,11 +105,11 @@ def test_a_repair_that_fails_is_told_and_its_finding_stays():
         ([WHOLE, LOST], ["version 2 is on record, and MLflow has no row of it"]),
         ([LOST], ["MLflow's registry was emptied: none of the 1 versions on record is in it"]),
         (
-            [Remembered(3, True, False, True, False)],
+            [Remembered(3, True, False, True, False, "r3")],
             ["version 3 points to another run or other files than when it was registered"],
         ),
-        ([Remembered(3, True, False, False, True)], ["the run behind version 3 was deleted"]),
-        ([Remembered(3, True, True, True, True)], []),
+        ([Remembered(3, True, False, False, True, "r3")], ["the run behind version 3 was deleted"]),
+        ([Remembered(3, True, True, True, True, "r3")], []),
     ],
 )
 def test_records_are_compared_with_what_mlflow_has(remembered, says):

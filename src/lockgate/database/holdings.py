@@ -14,14 +14,28 @@ from lockgate.lifecycle import Stage
 from lockgate.retention import Holding
 
 # A deleted version is listed as long as its run or its logged model is there: their rows go last.
-# A version's run, source and files are its own if no other living version of any model names one of them.
+# Shared: another living version, of whatever model, names the same run, source or files, or was copied from this one.
 SELECT_HOLDINGS = """
-    WITH living AS (
-        SELECT thing, count(*) AS times
+    WITH verdict AS (
+        SELECT DISTINCT ON (version) * FROM lockgate.verdicts WHERE model = :model ORDER BY version, id DESC
+    ), approval AS (
+        SELECT DISTINCT ON (version) * FROM lockgate.approvals WHERE model = :model ORDER BY version, id DESC
+    ), own AS (
+        SELECT version, thing
+        FROM lockgate.versions,
+            LATERAL (VALUES ('run ' || run_id), ('source ' || source), ('files ' || storage_location),
+                            (format('source models:/%s/%s', model, version))) AS held (thing)
+        WHERE model = :model
+    ), used AS (
+        SELECT workspace, name, version, thing
         FROM public.model_versions,
-            LATERAL (VALUES ('run ' || run_id), ('source ' || source), ('files ' || storage_location)) AS named (thing)
-        WHERE current_stage <> 'Deleted_Internal' AND thing IS NOT NULL
-        GROUP BY thing
+            LATERAL (VALUES ('run ' || run_id), ('source ' || source), ('files ' || storage_location)) AS held (thing)
+        WHERE current_stage <> 'Deleted_Internal'
+    ), shared AS (
+        SELECT own.version
+        FROM own
+        JOIN used ON used.thing = own.thing
+            AND (used.workspace, used.name, used.version) <> ('default', :model, own.version)
     )
     SELECT registry.version, registry.current_stage AS stage,
            extract(epoch FROM clock_timestamp()) - registry.creation_time / 1000.0 AS age,
@@ -31,38 +45,25 @@ SELECT_HOLDINGS = """
                AS verdict_expired,
            approval.decision,
            coalesce(approval.decision = 'approved' AND approval.verdict_id = verdict.id, false) AS approved,
-           EXISTS (
-               SELECT FROM lockgate.intents AS intent
-               WHERE (intent.model, intent.version) = (registry.name, registry.version) AND intent.consumed_at IS NULL
-                 AND intent.created_at > clock_timestamp() - interval '10 minutes'
+           registry.version IN (
+               SELECT version FROM lockgate.intents
+               WHERE model = :model AND consumed_at IS NULL AND created_at > clock_timestamp() - interval '10 minutes'
            ) AS intended,
-           EXISTS (
-               SELECT FROM lockgate.ledger AS entry
-               WHERE (entry.model, entry.version, entry.to_stage, entry.command)
-                   = (registry.name, registry.version, 'Deleted_Internal', 'gc')
+           registry.version IN (
+               SELECT version FROM lockgate.ledger
+               WHERE (model, to_stage, command) = (:model, 'Deleted_Internal', 'gc')
            ) AS collected,
-           EXISTS (
-               SELECT FROM living WHERE thing = format('source models:/%s/%s', registry.name, registry.version)
-               UNION ALL
-               SELECT
-               FROM (VALUES ('run ' || ours.run_id, 'run ' || registry.run_id),
-                            ('source ' || ours.source, 'source ' || registry.source),
-                            ('files ' || ours.storage_location, 'files ' || registry.storage_location)
-                    ) AS own (recorded, named)
-               JOIN living ON living.thing = own.recorded
-               WHERE living.times > (registry.current_stage <> 'Deleted_Internal'
-                                     AND own.named IS NOT DISTINCT FROM own.recorded)::integer
-           ) AS shared
+           registry.version IN (SELECT version FROM shared) AS shared
     FROM public.model_versions AS registry
     LEFT JOIN lockgate.versions AS ours ON (ours.model, ours.version) = (registry.name, registry.version)
-    LEFT JOIN LATERAL lockgate.newest_verdict(registry.name, registry.version) AS verdict ON true
-    LEFT JOIN LATERAL lockgate.newest_approval(registry.name, registry.version) AS approval ON true
+    LEFT JOIN verdict ON verdict.version = registry.version
+    LEFT JOIN approval ON approval.version = registry.version
     LEFT JOIN lockgate.policy_in_force(:model) AS policy ON true
     WHERE registry.workspace = 'default' AND registry.name = :model
       AND registry.version = coalesce(:version, registry.version)
       AND (registry.current_stage <> 'Deleted_Internal'
-           OR EXISTS (SELECT FROM public.runs AS run WHERE run.run_uuid = ours.run_id)
-           OR EXISTS (SELECT FROM public.logged_models AS logged WHERE 'models:/' || logged.model_id = ours.source))
+           OR ours.run_id IN (SELECT run_uuid FROM public.runs)
+           OR ours.source IN (SELECT 'models:/' || model_id FROM public.logged_models))
     ORDER BY registry.version
 """
 SELECT_BELONGINGS = """

@@ -12,7 +12,7 @@ from lockgate.database.connection import Database
 from lockgate.database.holdings import Belongings
 
 SELECT_REMEMBERED = """
-    SELECT ours.version, ours.bundle_digest, registry.version IS NOT NULL AS present,
+    SELECT ours.version, ours.bundle_digest, ours.run_id, registry.version IS NOT NULL AS present,
            coalesce(registry.current_stage = 'Deleted_Internal', false) AS deleted,
            (ours.run_id, ours.source, ours.storage_location)
                IS DISTINCT FROM (registry.run_id, registry.source, registry.storage_location) AS astray,
@@ -24,12 +24,12 @@ SELECT_REMEMBERED = """
     WHERE ours.model = :model
     ORDER BY ours.version
 """
-DEAD_INTENTS = """
+SELECT_DEAD_INTENTS = """
+    SELECT id, command, version, actor, created_at
     FROM lockgate.intents
     WHERE model = :model AND consumed_at IS NULL AND created_at < clock_timestamp() - interval '10 minutes'
+    ORDER BY id
 """
-SELECT_DEAD_INTENTS = f"SELECT id, command, version, actor, created_at {DEAD_INTENTS} ORDER BY id"
-DELETE_DEAD_INTENTS = f"DELETE {DEAD_INTENTS}"
 
 # The registration that a run belongs to ends it; one that it left open or failed belongs to nobody.
 SELECT_DEAD_RUNS = """
@@ -51,6 +51,7 @@ class RememberedRow(NamedTuple):
 
     version: int
     bundle_digest: str
+    run_id: str
     present: bool
     deleted: bool
     astray: bool
@@ -77,12 +78,6 @@ def dead_intents(database: Database, model: str) -> list[DeadIntent]:
     """What commands that died were about to do, more than ten minutes ago."""
     with database.transaction() as connection:
         return [DeadIntent(*row) for row in connection.execute(text(SELECT_DEAD_INTENTS), {"model": model})]
-
-
-def delete_dead_intents(database: Database, model: str) -> int:
-    """Forget them; how many there were."""
-    with database.transaction() as connection:
-        return connection.execute(text(DELETE_DEAD_INTENTS), {"model": model}).rowcount
 
 
 def dead_runs(database: Database, model: str, bundle_tag: str) -> list[Belongings]:

@@ -28,7 +28,8 @@ class Place(NamedTuple):
 def private(site: Site) -> Iterator[Finding]:
     """`.lockgate` is ours alone; nobody else writes into DVC's caches, from which results are taken."""
     places = [Place(site.home / name, judging.OTHERS_RIGHTS) for name in OWN]
-    caches = [site.folder / ".dvc" / "cache", _site_cache(site.folder)]
+    dvc = site.folder / ".dvc"
+    caches = [dvc / "cache", _site_cache(site.folder)] if dvc.is_dir() else []
     places += [Place(cache, judging.OTHERS_MAY_WRITE) for cache in caches if _within_reach(cache)]
     for place in places:
         finding = _judged(place)

@@ -27,6 +27,7 @@ class Remembered:
     deleted: bool
     astray: bool
     run_hidden: bool
+    run_id: str
 
 
 def records(remembered: Sequence[Remembered]) -> Iterator[Finding]:
@@ -43,12 +44,12 @@ def records(remembered: Sequence[Remembered]) -> Iterator[Finding]:
         elif each.astray and not each.deleted:
             yield Finding(
                 f"version {each.version} points to another run or other files than when it was registered",
-                hint="do not use it; register the bundle's source again: dvc repro",
+                hint="it cannot rise any more; train another one: dvc repro",
             )
         elif each.run_hidden and not each.deleted:
             yield Finding(
                 f"the run behind version {each.version} was deleted",
-                hint="restore it in MLflow: mlflow runs restore --run-id ID",
+                hint=f"restore it in MLflow: mlflow runs restore --run-id {each.run_id}",
             )
 
 

@@ -8,6 +8,7 @@ from lockgate import collection, invariants
 from lockgate.backend import Backend
 from lockgate.database import guard, upkeep
 from lockgate.database.holdings import Belongings
+from lockgate.database.intents import withdraw_intent
 from lockgate.doctor import judging
 from lockgate.doctor.findings import Finding, Weight
 from lockgate.doctor.judging import Remembered
@@ -64,7 +65,7 @@ def records(site: Site) -> Iterator[Finding]:
     """What schema lockgate remembers is in MLflow's registry as it was."""
     rows = upkeep.remembered(site.backend.database, site.backend.model)
     yield from judging.records(
-        [Remembered(row.version, row.present, row.deleted, row.astray, row.run_hidden) for row in rows]
+        [Remembered(row.version, row.present, row.deleted, row.astray, row.run_hidden, row.run_id) for row in rows]
     )
 
 
@@ -75,13 +76,13 @@ def intents(site: Site) -> Iterator[Finding]:
         yield Finding(
             f"{dead.actor} was about to {dead.command} version {dead.version} at {dead.created_at:%F %T %Z}",
             hint="the command died; it counts no more and can be forgotten",
-            repair=partial(_forget_intents, backend),
+            repair=partial(_forget, backend, dead.id),
         )
 
 
-def _forget_intents(backend: Backend) -> str:
-    count = upkeep.delete_dead_intents(backend.database, backend.model)
-    return f"{count} dead intents forgotten" if count != 1 else "a dead intent forgotten"
+def _forget(backend: Backend, intent_id: int) -> str:
+    withdraw_intent(backend.database, intent_id)
+    return f"intent {intent_id} forgotten"
 
 
 def runs(site: Site) -> Iterator[Finding]:
