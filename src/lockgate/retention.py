@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from lockgate import lifecycle
 from lockgate.errors import WrongUsage
-from lockgate.lifecycle import Command, Roster, Stage
+from lockgate.lifecycle import Roster, Stage
 
 UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 SPAN = re.compile(r"(?P<count>\d{1,6})(?P<unit>[hdw])")
@@ -66,15 +67,13 @@ class Ground:
 
 def fates(holdings: Sequence[Holding], roster: Roster, rule: Rule) -> list[Fate]:
     """What becomes of each version, in the order given."""
-    ground = Ground(rule, frozenset(rollback_targets(roster, rule.keep)), _taken_out_last(roster))
+    ground = Ground(rule, frozenset(rollback_targets(roster, rule.keep)), roster.taken_out_last())
     return [Fate(holding.version, holding.stage, _kept_for(holding, ground)) for holding in holdings]
 
 
 def rollback_targets(roster: Roster, keep: int) -> list[int]:
     """The last so many versions that a rollback could bring back: good past Productions, the latest first."""
-    archived = {registered.version for registered in roster.versions if registered.stage is Stage.ARCHIVED}
-    past = dict.fromkeys(roster.past_production())
-    return [version for version in past if version in archived and not roster.quarantined(version)][:keep]
+    return lifecycle.good_productions(roster)[:keep]
 
 
 def span(text: str) -> timedelta:
@@ -87,12 +86,6 @@ def span(text: str) -> timedelta:
 
 def _kept_for(holding: Holding, ground: Ground) -> str | None:
     return next((says for says, holds in REASONS.items() if holds(holding, ground)), None)
-
-
-def _taken_out_last(roster: Roster) -> int | None:
-    """The version that the newest rollback quarantined: whoever regrets that rollback asks for it."""
-    left = [entry for entry in roster.ledger if entry.from_stage is Stage.PRODUCTION]
-    return left[-1].version if left and left[-1].command == Command.ROLLBACK else None
 
 
 def _may_still_rise(holding: Holding, _: Ground) -> bool:

@@ -88,6 +88,12 @@ def run_sql(database: Database, *statements: str) -> None:
             connection.execute(text(statement))
 
 
+def delete(keeper: Backend, version: int) -> None:
+    """The first step of gc."""
+    with keeper.alone() as hold:
+        hold.carry_out(Move(version, Stage.NONE, Stage.DELETED, Command.GC, ()), "retention")
+
+
 # --- all is well, and servers ----------------------------------------------------------------------------------------
 
 
@@ -219,7 +225,7 @@ def test_the_run_of_a_killed_registration_is_deleted_with_its_files(model: RawMo
 def test_a_gc_that_was_killed_is_finished(model: RawModel, keeper: Backend) -> None:
     version = model.register()
     run_id = holdings.belongings(model.database, model.name, version).run_id
-    keeper.carry_out(Move(version, Stage.NONE, Stage.DELETED, Command.GC, ()), "retention")
+    delete(keeper, version)
     assert says(look(site(keeper), "gc has finished")) == [
         f"version {version} was deleted by gc, and its run or files are still there"
     ]
@@ -303,7 +309,7 @@ def test_a_receipt_of_a_deleted_version_does_not_bring_it_back(
     project = made(1).build.parent
     (project / "dvc.yaml").write_text(PIPELINE)
     registration.register(backend, made(1), params).write(project / "build" / "version.json")
-    backend.carry_out(Move(1, Stage.NONE, Stage.DELETED, Command.GC, ()), "retention")
+    delete(backend, 1)
     found = look(Site(project, params, backend), "receipt holds", repair=True)
     assert says(found) == ["the receipt names version 1, which the registry no longer has"]
     assert found.repaired == ()

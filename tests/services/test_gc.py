@@ -161,7 +161,7 @@ def test_what_is_in_use_or_may_be_stays_and_the_rest_goes(model: RawModel, keepe
         served.append(model.candidate(against=served[-1]))
         model.transition(served[-1], "Production", archive=True)
     staged = model.candidate(against=served[-1])
-    unjudged, risen, refused, expired, approved, meant, rejected = (model.register() for _ in range(7))
+    unjudged, risen, refused, expired, approved, rejected = (model.register() for _ in range(6))
     foreign = model.add()
     model.judge(risen)
     model.judge(refused, "refused")
@@ -169,9 +169,6 @@ def test_what_is_in_use_or_may_be_stays_and_the_rest_goes(model: RawModel, keepe
     model.judge(approved)
     yes = Statement(model.name, approved, Decision.APPROVED, "rita", "rita", "fine")
     approvals.record(model.database, yes)
-    model.judge(meant, "refused")
-    intent = Intent(model.name, meant, "None", "Archived", "anna", "soon", "reject")
-    intents.open_intent(model.database, intent)
     approvals.record(model.database, Statement(model.name, rejected, Decision.REJECTED, "rita", "rita", "wrong chain"))
     assert collect(keeper) == {
         served[0]: None,
@@ -183,11 +180,27 @@ def test_what_is_in_use_or_may_be_stays_and_the_rest_goes(model: RawModel, keepe
         refused: None,
         expired: None,
         approved: "it may still rise",
-        meant: "it is about to be moved",
         rejected: None,
         foreign: "it came past Lockgate",
     }
     assert set(collect(keeper, Rule(1, timedelta(days=1))).values()) >= {"in Production", "in Staging"}
+
+
+def test_a_version_that_a_command_is_about_to_move_stays_until_that_command_is_dead(
+    model: RawModel, keeper: Backend
+) -> None:
+    version = model.register()
+    model.judge(version, "refused")
+    with keeper.alone() as hold:
+        rejection = Intent(model.name, version, "None", "Archived", "anna", "soon", "reject")
+        intents.open_intent(model.database, rejection, hold.holder)
+        with model.database.transaction() as connection:
+            connection.execute(
+                text("UPDATE lockgate.intents SET created_at = now() - interval '11 s' WHERE model = :m"),
+                {"m": model.name},
+            )
+        assert [fate.kept_for for fate in collection.plan(keeper, ALL_AGES)] == ["it is about to be moved"]
+    assert collect(keeper) == {version: None}
 
 
 def test_a_young_version_stays(model: RawModel, keeper: Backend) -> None:
@@ -221,20 +234,31 @@ def test_what_was_judged_anew_after_the_question_stays(model: RawModel, keeper: 
 # --- crashes, outages, bystanders ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("steps", range(4))
+def delete(keeper: Backend, version: int) -> None:
+    with keeper.alone() as hold:
+        hold.carry_out(deletion(version), WHY)
+
+
+def deletion(version: int) -> Move:
+    return Move(version, Stage.NONE, Stage.DELETED, Command.GC, ())
+
+
+@pytest.mark.parametrize("steps", range(5))
 def test_a_gc_killed_between_two_steps_is_finished_by_the_next(model: RawModel, keeper: Backend, steps: int) -> None:
     version = model.register()
     model.judge(version, "refused")
     address = put_file(model, version)
     belongs = holdings.belongings(model.database, model.name, version)
     done_before = [
-        lambda: keeper.carry_out(Move(version, Stage.NONE, Stage.DELETED, Command.GC, ()), WHY),
+        lambda: intents.open_intent(model.database, keeper.intent(deletion(version), WHY)),
+        lambda: delete(keeper, version),
         lambda: keeper.registry().hide_run(belongs.run_id),
         lambda: keeper.registry().delete_files(belongs.run_files),
     ]
     for step in done_before[:steps]:
         step()
-    assert collect(keeper, ALL_AGES if steps == 0 else Rule(1, timedelta(days=90))) == {version: None}
+    is_deleted = steps > 1
+    assert collect(keeper, Rule(1, timedelta(days=90)) if is_deleted else ALL_AGES) == {version: None}
     assert requests.get(address, timeout=10).status_code in (404, 500)
     assert traces(model.database, belongs.run_id) == []
     assert model.told() == [(version, "None", "Deleted_Internal", "gc", "anna")]

@@ -47,7 +47,8 @@ SELECT_HOLDINGS = """
            coalesce(approval.decision = 'approved' AND approval.verdict_id = verdict.id, false) AS approved,
            registry.version IN (
                SELECT version FROM lockgate.intents
-               WHERE model = :model AND consumed_at IS NULL AND created_at > clock_timestamp() - interval '10 minutes'
+               WHERE model = :model AND consumed_at IS NULL AND to_stage <> 'Deleted_Internal'
+                 AND (created_at > clock_timestamp() - interval '10 seconds' OR lockgate.holds_model(holder, model))
            ) AS intended,
            registry.version IN (
                SELECT version FROM lockgate.ledger

@@ -28,6 +28,7 @@ SELECT_DEAD_INTENTS = """
     SELECT id, command, version, actor, created_at
     FROM lockgate.intents
     WHERE model = :model AND consumed_at IS NULL AND created_at < clock_timestamp() - interval '10 minutes'
+      AND NOT coalesce(lockgate.holds_model(holder, model), false)
     ORDER BY id
 """
 
