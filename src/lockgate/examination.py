@@ -5,12 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from lockgate import plots, scoring
 from lockgate.backend import Backend
 from lockgate.build import Build
 from lockgate.data import prepared
 from lockgate.forecast import baseline
+from lockgate.forecast.answering import Answering
 from lockgate.gate import Evidence, Rival
 from lockgate.lifecycle import Registered
 from lockgate.metrics import bias, mae, rmspe, scored
@@ -50,7 +52,9 @@ def examine(backend: Backend, candidate: Registered, serving: Registered | None,
 def _findings(backend: Backend, candidate: Opened, serving: Registered | None, tables: Tables) -> Findings:
     holdout = tables.holdout
     sales = holdout["Sales"].to_numpy()
-    forecast = candidate.forecaster.predict(holdout)
+    covered = _covered(candidate.forecaster, holdout)
+    forecast = np.full(len(holdout), np.nan)
+    forecast[covered] = candidate.forecaster.predict(holdout[covered])
     naive = baseline.seasonal_naive(tables.rows, holdout).to_numpy()
     metrics = {
         "rmspe": rmspe(sales, forecast),
@@ -66,18 +70,24 @@ def _findings(backend: Backend, candidate: Opened, serving: Registered | None, t
         holdout_from=holdout["Date"].min().date(),
         trained_until=candidate.forecaster.origin,
         has_signature=candidate.has_signature,
-        batch_gap=scoring.batch_gap(candidate.forecaster, holdout, forecast),
+        batch_gap=scoring.batch_gap(candidate.forecaster, holdout[covered], forecast[covered]),
     )
     if evidence.rival and evidence.rival.rows:
         metrics["rmspe_serving"] = evidence.rival.rmspe
     return Findings(evidence, metrics, holdout[["Date", "Sales"]].assign(prediction=forecast))
 
 
+def _covered(forecaster: Answering, rows: pd.DataFrame) -> NDArray[np.bool_]:
+    """The rows that it may be asked for: their days may be too late for it, or days that it has learned from."""
+    covered = np.ones(len(rows), dtype=np.bool_)
+    covered[[problem.row for problem in forecaster.problems(rows)]] = False
+    return covered
+
+
 def _rival(backend: Backend, serving: Registered, holdout: pd.DataFrame, forecast: Floats) -> Rival:
     """The serving version on the holdout rows that it can forecast: it may not know the newest days or a new store."""
     with scoring.opened(backend, serving) as rival:
-        covered = np.ones(len(holdout), dtype=bool)
-        covered[[problem.row for problem in rival.forecaster.problems(holdout)]] = False
+        covered = _covered(rival.forecaster, holdout)
         rows = holdout[covered]
         theirs = rival.forecaster.predict(rows) if len(rows) else np.empty(0)
     sales = rows["Sales"].to_numpy()

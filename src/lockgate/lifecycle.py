@@ -160,6 +160,25 @@ def staging(roster: Roster, version: int) -> Move | None:
     return _move(roster, candidate, Stage.STAGING, Command.VALIDATE)
 
 
+def candidate_for_validation(roster: Roster, version: int | None) -> Registered:
+    """The version to judge: the named one, else the newest in None. Raises StateConflict if it is past Staging."""
+    if version is None:
+        waiting = [registered for registered in roster.versions if registered.stage is Stage.NONE]
+        if not waiting:
+            raise StateConflict(
+                f"no version of {roster.model} is in None{roster.last_move()}",
+                hint="register one with: dvc repro, or lockgate register PATH",
+            )
+        return waiting[-1]
+    candidate = roster.find(version)
+    if candidate.stage not in (Stage.NONE, Stage.STAGING):
+        raise StateConflict(
+            f"version {version} is in {candidate.stage}; only candidates in None or Staging are judged",
+            hint="see its verdict with: lockgate verdict " + str(version),
+        )
+    return candidate
+
+
 def promotion(
     roster: Roster,
     version: int | None,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lockgate.backend import Backend
 from lockgate.errors import IntegrityBroken
 from lockgate.forecast import bundle
-from lockgate.forecast.forecaster import Forecaster
+from lockgate.forecast.answering import Answering
 from lockgate.lifecycle import Registered
 
 Floats = NDArray[np.float64]
@@ -27,7 +27,7 @@ class Opened:
 
     version: int
     digest: str
-    forecaster: Forecaster
+    forecaster: Answering
     has_signature: bool
 
 
@@ -54,8 +54,13 @@ def verify(backend: Backend, registered: Registered) -> None:
         pass
 
 
-def batch_gap(forecaster: Forecaster, rows: pd.DataFrame, together: Floats) -> float:
-    """The largest relative difference between rows forecast alone and in the batch, over rows spread evenly."""
+def batch_gap(forecaster: Answering, rows: pd.DataFrame, together: Floats) -> float:
+    """The largest relative difference between rows forecast alone and in the batch, over rows spread evenly.
+
+    NaN without rows.
+    """
+    if not len(rows):
+        return float("nan")
     places = np.unique(np.linspace(0, len(rows) - 1, ROWS_TRIED_ALONE).astype(int))
     alone = np.array([forecaster.predict(rows.iloc[[place]])[0] for place in places])
     return float(np.max(np.abs(alone - together[places]) / np.maximum(np.abs(together[places]), 1.0)))

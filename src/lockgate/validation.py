@@ -4,14 +4,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from math import isfinite
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from lockgate import gate, lifecycle, lineage
 from lockgate.backend import Backend
 from lockgate.build import Build, Receipt
 from lockgate.data.card import read_card
-from lockgate.database import policies, verdicts
+from lockgate.database import policies, records, verdicts
 from lockgate.database.verdicts import Digests, StoredVerdict, Verdict
+from lockgate.errors import StateConflict
 from lockgate.gate import Judgement, Outcome
 from lockgate.lifecycle import Registered, Roster
 from lockgate.params import GateParams
@@ -61,6 +63,23 @@ def validate(backend: Backend, receipt: Receipt, made: Build, policy: GateParams
     if verdict.outcome == Outcome.PASSED:
         _move_to_staging(backend, verdict)
     return verdict
+
+
+def validate_registered(backend: Backend, version: int | None, prepared: Path, policy: GateParams) -> StoredVerdict:
+    """Judge a version that is registered already (by default the newest in None) on the prepared tables.
+
+    Raises StateConflict if there is none, if it is past Staging, or if it did not come in through Lockgate.
+    """
+    candidate = lifecycle.candidate_for_validation(backend.roster(), version)
+    known = records.recorded_version(backend.database, backend.model, candidate.version)
+    if known is None:
+        raise StateConflict(
+            f"version {candidate.version} of {backend.model} did not come in through Lockgate",
+            hint="download its files and bring them in: lockgate register PATH",
+        )
+    receipt = Receipt(backend.model, known.version, known.run_id, known.bundle_digest)
+    with TemporaryDirectory(prefix="lockgate-") as folder:
+        return validate(backend, receipt, Build(prepared, Path(folder)), policy)
 
 
 def _found_again(backend: Backend, case: Case) -> StoredVerdict | None:

@@ -99,6 +99,11 @@ def verdict(version: int | None, as_json: bool, timeout: float) -> None:
     else:
         _show_verdict(found)
     session().ids["version"] = found.version
+    require_passed(found)
+
+
+def require_passed(found: Any) -> None:
+    """Raises GateRefused for a verdict that is refused or inconclusive."""
     if found.outcome != "passed":
         raise GateRefused(
             f"the verdict on version {found.version} is {found.outcome}",

@@ -18,7 +18,7 @@ from lockgate.comparison.contrast import Contrast, Measured, Shift, contrast, me
 from lockgate.comparison.records import Record, Side, record
 from lockgate.data import prepared, tables
 from lockgate.errors import BadData
-from lockgate.forecast.forecaster import Forecaster
+from lockgate.forecast.answering import Answering
 
 Floats = NDArray[np.float64]
 
@@ -170,7 +170,7 @@ def _answer(backend: Backend, version: int, rows: pd.DataFrame) -> Answer:
         return Answer(forecast, left_out, forecaster.origin, _store_types(forecaster), beyond)
 
 
-def _store_types(forecaster: Forecaster) -> dict[int, str]:
+def _store_types(forecaster: Answering) -> dict[int, str]:
     traits = forecaster.traits
     return {int(store): chr(ord("a") + kind) for store, kind in zip(traits.store_ids, traits.kind, strict=True)}
 
