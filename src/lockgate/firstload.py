@@ -5,13 +5,14 @@ result.json, which says what it found or which refusal it ended with.
 """
 
 import json
+import math
 import os
 import resource
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,22 @@ from lockgate import errors
 from lockgate.errors import GateRefused, IntegrityBroken, LockgateError
 
 TASK, RESULT, SAID = "task.json", "result.json", "said.txt"
-SECONDS = 120
-MEMORY = 6 << 30  # of address space; the libraries alone take 0.9 GiB of it
 LARGEST_FILE = 2 << 30
 EXAMPLE_ROWS = 5
+OUT_OF_MEMORY = ("MemoryError", "bad_alloc", "annot allocate memory", "failed to map")
 SMOTHERED = "the model could not be opened in time or memory"
 
+NOT_HANDED_DOWN = ("MLFLOW_", "LOCKGATE_", "PG", "AWS_")  # where the services are, and who we are there
+
 Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the child may use: seconds, and bytes of address space, of which the libraries alone take 0.9 GiB."""
+
+    seconds: float = 120.0
+    memory: int = 6 << 30
 
 
 @dataclass(frozen=True)
@@ -55,19 +65,25 @@ def make_bundle(folder: Path, described: Json) -> Facts:
     return _facts(in_child("make", described, folder))
 
 
-def in_child(task: str, given: Json, folder: Path) -> Json:
+def in_child(task: str, given: Json, folder: Path, limits: Limits = Limits()) -> Json:
     """Do a task of TASKS in a process of its own, in a private folder; what it gave back, or the refusal it met."""
-    (folder / TASK).write_text(json.dumps({"task": task, "given": given}), encoding="utf-8")
+    asked = {"task": task, "given": given, "limits": asdict(limits)}
+    (folder / TASK).write_text(json.dumps(asked), encoding="utf-8")
     command = [sys.executable, "-P", "-m", "lockgate.firstload", str(folder)]
     with (folder / SAID).open("wb") as said:
         try:
             done = subprocess.run(  # noqa: S603 - this very Python, on a folder of our own
-                command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, timeout=SECONDS, check=False,
-                env=os.environ | {"OMP_NUM_THREADS": "1"},
+                command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, timeout=limits.seconds, check=False,
+                env=_environment(),
             )  # fmt: skip
         except subprocess.TimeoutExpired:
-            raise GateRefused(SMOTHERED, where=f"{SECONDS} s", hint="bring a smaller model") from None
+            raise GateRefused(SMOTHERED, where=f"{limits.seconds:g} s", hint="bring a smaller model") from None
     return _outcome(done.returncode, folder)
+
+
+def _environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(NOT_HANDED_DOWN)}
+    return kept | {"OMP_NUM_THREADS": "1"}
 
 
 def _facts(found: Json) -> Facts:
@@ -86,8 +102,8 @@ def _outcome(code: int, folder: Path) -> Json:
 
 
 def _died(code: int, said: str) -> LockgateError:
-    if "MemoryError" in said or "bad_alloc" in said or code == -signal.SIGXCPU:
-        return GateRefused(SMOTHERED, where=f"{MEMORY >> 30} GiB", hint="bring a smaller model")
+    if any(word in said for word in OUT_OF_MEMORY) or code == -signal.SIGXCPU:
+        return GateRefused(SMOTHERED, hint="bring a smaller model")
     how = signal.Signals(-code).name if code < 0 else f"exit {code}"
     last = ascii((said.splitlines() or [""])[-1][:200])[1:-1]
     return IntegrityBroken(
@@ -97,14 +113,8 @@ def _died(code: int, said: str) -> LockgateError:
 
 def main(folder: Path) -> None:
     """The child: limits first, then the task, then the result in one piece."""
-    for limit, most in (
-        (resource.RLIMIT_AS, MEMORY),
-        (resource.RLIMIT_CPU, SECONDS),
-        (resource.RLIMIT_FSIZE, LARGEST_FILE),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        resource.setrlimit(limit, (most, most))
     asked = json.loads((folder / TASK).read_text(encoding="utf-8"))
+    _limit(Limits(**asked["limits"]))
     try:
         result = {"found": TASKS[asked["task"]](folder, asked["given"])}
     except LockgateError as refusal:
@@ -113,6 +123,16 @@ def main(folder: Path) -> None:
     partial = folder / f"{RESULT}.part"
     partial.write_text(json.dumps(result), encoding="utf-8")
     partial.replace(folder / RESULT)
+
+
+def _limit(limits: Limits) -> None:
+    for limit, most in (
+        (resource.RLIMIT_AS, limits.memory),
+        (resource.RLIMIT_CPU, math.ceil(limits.seconds)),
+        (resource.RLIMIT_FSIZE, LARGEST_FILE),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        resource.setrlimit(limit, (most, most))
 
 
 def _open(folder: Path, given: Json) -> Json:

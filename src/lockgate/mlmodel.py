@@ -40,6 +40,7 @@ KEYS = {
     "type_hint_from_example",
     "utc_time_created",
 }
+LIGHTGBM_END = b"\nend of trees\n"
 NUMBERS = {"boolean", "integer", "long", "float", "double"}
 
 
@@ -105,8 +106,7 @@ def read(folder: Path) -> HeldBundle | ForeignModel:
     file = str(flavor["data"])
     _refuse_others(names, {MLMODEL, file} | BESIDE, folder)
     content = plainfiles.read(folder / file)
-    if not content.startswith(NATIVE[library].files[file]):
-        raise IntegrityBroken(f"{file} is no native file of {library}", where=str(folder), hint=HINT)
+    _check_content(library, file, content)
     metadata = model.get("metadata") or {}
     return ForeignModel(library, content, _columns(model, folder), metadata, str(model.get("run_id") or ""))
 
@@ -144,7 +144,7 @@ def _flavor(model: Mapping[str, Any], folder: Path) -> tuple[str | None, dict[st
 def _check_native(library: str, flavor: Mapping[str, Any], where: str) -> None:
     native = NATIVE[library]
     _refuse_keys(flavor, native.keys | {"code", "data", native.class_key}, where)
-    saved, kind = flavor.get("data"), flavor.get(native.class_key)
+    saved, kind = str(flavor.get("data")), str(flavor.get(native.class_key))
     if saved not in native.files or kind not in native.classes or flavor.get("code") is not None:
         raise IntegrityBroken(f"a {kind!a} saved as {saved!a} does not come in", where=where, hint=HINT)
 
@@ -156,6 +156,14 @@ def _check_function(library: str, function: Mapping[str, Any], flavor: Mapping[s
         raise IntegrityBroken(f"the model wants to be loaded by {loader!a}", where=where, hint=HINT)
     if function.get("data", flavor["data"]) != flavor["data"]:
         raise IntegrityBroken("MLmodel names two files", where=where, hint=HINT)
+
+
+def _check_content(library: str, file: str, content: bytes) -> None:
+    """A LightGBM text that was cut off early is no error to LightGBM: it forecasts zeros."""
+    if not content.startswith(NATIVE[library].files[file]):
+        raise IntegrityBroken(f"{file} is no native file of {library}", hint=HINT)
+    if library == "lightgbm" and LIGHTGBM_END not in content:
+        raise IntegrityBroken(f"{file} is cut off", hint="save or download it again")
 
 
 def _held_bundle(folder: Path, names: list[str], function: Mapping[str, Any]) -> HeldBundle:

@@ -33,6 +33,8 @@ FLAGS = {
     "compare": {"--html", "--force", "--json", "--input"},
     "gc": {"--keep", "--older-than", "--yes", "--dry-run", "--json"},
     "doctor": {"--repair", "--all", "--json"},
+    "register": {"--problem", "--trained-until", "--target", "--prepared", "--json"},
+    "validate": {"--prepared", "--json"},
     "predict": {"--input", "--output", "--stage", "--version", "--force"},
 }
 COMMON = {"--timeout", "--debug", "--result-json"}
@@ -106,6 +108,11 @@ def test_help_imports_nothing_heavy():
         (["compare", "1", "1"], {}, 2, "version 1 is no other version than 1"),
         (["compare", "1", "2", "--html", "page.txt"], {}, 2, "the output is not .html"),
         (["compare", "1", "2", "--html", "nowhere/page.html"], {}, 2, "cannot be written"),
+        (["register", "x", "--problem", "a b/ü"], {}, 2, r"the problem in params.yaml is rossmann, not a b/\xfc"),
+        (["register", "x", "--trained-until", "soon"], {}, 2, "does not match the format"),
+        (["register", "x", "--target", "customers"], {}, 2, "is not one of 'sales', 'log', 'log1p'"),
+        (["validate", "latest"], {}, 2, "is not a valid integer"),
+        (["validate", "3"], {}, 2, "there are no prepared tables in data/prepared"),
         (["predict", "--input", "x", "--output", "y", "--stage", "Production", "--version", "1"], {}, 2, "exclude"),
     ],
 )

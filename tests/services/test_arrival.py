@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -14,14 +14,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from raw_model import RawModel
 
-from lockgate import arrival, registration, validation
+from lockgate import arrival, promotion, registration, validation
 from lockgate.addresses import DATABASE_VARIABLE, TRACKING_VARIABLE
 from lockgate.data import prepared
 from lockgate.database import records
-from lockgate.errors import IntegrityBroken, StateConflict
+from lockgate.errors import GateRefused, IntegrityBroken, StateConflict, Unavailable, WrongUsage
 from lockgate.forecast.stated import Stated
 from lockgate.lineage import UNKNOWN
+from lockgate.promotion import Order
 
 NOTHING = Stated()
 UNTIL = date(2015, 6, 19)  # the day before the holdout of the small chain
@@ -86,30 +88,24 @@ def test_a_model_downloaded_from_a_registry_is_the_version_whose_bundle_it_holds
 
 
 @pytest.mark.parametrize("library", foreign_models.TRAIN)
-def test_a_native_model_enters_at_none_once_and_says_who_stated_what(backend, train, tables, library):
+def test_a_native_model_enters_at_none_and_says_who_stated_what(backend, train, tables, library):
     folder, _ = train(library)
-    first = arrival.bring(backend, folder, NOTHING, tables)
-    again = arrival.bring(backend, folder, Stated(UNTIL, "log"), tables)
-    assert (first.is_new, again.is_new, again.receipt) == (True, False, first.receipt)
+    assert arrival.bring(backend, folder, NOTHING, tables).is_new
     assert stages(backend) == ["None"]
     lineage = records.recorded_version(backend.database, backend.model, 1).lineage["lineage"]
     assert (lineage["kind"], lineage["columns"]) == (f"{library} model", ", ".join(foreign_models.USUAL))
     assert (lineage["trained_until"], lineage["trained_until_stated_by"]) == ("2015-06-19", "the model's metadata")
 
 
-def test_the_guard_keeps_a_model_from_elsewhere_in_none_until_it_has_passed(backend, train, tables):
-    folder, _ = train()
-    arrival.bring(backend, folder, NOTHING, tables)
-    with pytest.raises(StateConflict, match=r"version 1 .* stays in None"):
-        backend.registry().move(1, "Staging")
-    assert stages(backend) == ["None"]
-
-
-def test_a_model_that_knows_nothing_is_refused_by_the_limit(backend, tables, tmp_path, params):
+def test_the_guard_keeps_a_model_in_none_and_one_that_knows_nothing_is_refused_by_the_limit(
+    backend, tables, tmp_path, params
+):
     values, sales = sold(tables, ("Day",))
     booster = foreign_models.lightgbm_booster(values, sales, rounds=1)
     folder = foreign_models.save(booster, tmp_path / "mean", values)
     arrival.bring(backend, folder, Stated(UNTIL), tables)
+    with pytest.raises(StateConflict, match=r"version 1 .* stays in None"):
+        backend.registry().move(1, "Staging")
     verdict = validation.validate_registered(backend, None, tables, params.gate)
     refused = {check["name"] for check in verdict.checks if check["outcome"] == "refused"}
     assert (verdict.outcome, stages(backend)) == ("refused", ["None"])
@@ -125,20 +121,97 @@ def test_a_model_that_has_seen_the_holdout_is_refused_however_well_it_does(backe
     assert outcomes["holdout unseen"] == "refused"
 
 
-def test_a_model_trained_until_long_before_the_holdout_is_judged_on_all_of_it(backend, train, tables, params):
+def test_a_model_trained_until_long_before_the_holdout_is_judged_on_all_of_it_until_it_serves(
+    backend, train, tables, params
+):
     folder, _ = train(metadata={"target": "log"})
     arrival.bring(backend, folder, Stated(date(2014, 12, 31)), tables)
     verdict = validation.validate_registered(backend, 1, tables, params.gate.model_copy(update=EASY))
-    assert verdict.outcome == "passed"
+    assert (verdict.outcome, stages(backend)) == ("passed", ["Staging"])
+    promotion.promote(backend, Order("bought", False, lambda _: None), 1, verdict.digests.policy_digest, None)
+    with pytest.raises(StateConflict, match="version 1 is in Production; only candidates"):
+        validation.validate_registered(backend, 1, tables, params.gate)
 
 
-def test_a_truncated_model_ends_its_own_process_and_not_ours(backend, train, tables):
+def test_a_damaged_model_ends_its_own_process_and_not_ours(backend, train, tables):
     folder, _ = train()
     file = folder / "model.lgb"
-    os.truncate(file, file.stat().st_size // 3)
-    with pytest.raises(IntegrityBroken, match=r"ended the process|cannot read the model"):
+    file.write_bytes(file.read_bytes().replace(b"Tree=2", b"Tree=2" + b"9" * 500, 1))
+    with pytest.raises(IntegrityBroken, match=r"opening the model ended the process \(SIG"):
         arrival.bring(backend, folder, NOTHING, tables)
     assert stages(backend) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "metadata", "match"),
+    [
+        (NOTHING, {}, "nobody says until when"),
+        (Stated(UNTIL), {"trained_until": "2015-06-01"}, "--trained-until 2015-06-19 contradicts"),
+        (Stated(UNTIL, "sales"), {"target": "log"}, "--target sales contradicts"),
+        (Stated(UNTIL), {"target": "customers"}, "name the target 'customers'"),
+        (NOTHING, {"trained_until": "last week"}, "say trained_until 'last week'"),
+        (Stated(date(1066, 10, 14)), {}, "trained until 1066"),
+    ],
+)
+def test_what_nobody_states_or_two_state_differently_is_asked_for(backend, train, tables, said, metadata, match):
+    folder, _ = train(metadata=metadata)
+    with pytest.raises(WrongUsage, match=match):
+        arrival.bring(backend, folder, said, tables)
+
+
+def test_columns_that_nobody_can_compute_before_the_day_are_refused_by_name(backend, tables, tmp_path):
+    values, sales = sold(tables, ("Store", "Promo"))
+    values = values.assign(Customers=sales, **{"Sales last week": sales})
+    folder = foreign_models.save(foreign_models.lightgbm_booster(values, sales, 1), tmp_path / "leak", values)
+    with pytest.raises(GateRefused, match="nobody can compute before the day: Customers, Sales last week"):
+        arrival.bring(backend, folder, Stated(UNTIL), tables)
+
+
+@pytest.mark.parametrize(
+    ("name", "says", "hint"),
+    [
+        ("nowhere", "there is no", "docs/register.md"),
+        ("file", "is no folder", ""),
+        ("build", "neither", "did you mean"),
+    ],
+)
+def test_a_path_that_is_no_model_is_refused_with_a_hint(backend, made, tables, tmp_path, name, says, hint):
+    made(1).build.rename(tmp_path / "build")
+    (tmp_path / "file").touch()
+    with pytest.raises(WrongUsage, match=says) as refusal:
+        arrival.bring(backend, tmp_path / name, NOTHING, tables)
+    assert hint in refusal.value.hint
+
+
+def test_a_bundle_needs_no_statement_and_takes_none(backend, made, tables):
+    with pytest.raises(WrongUsage, match="a bundle says itself"):
+        arrival.bring(backend, made(1).bundle, Stated(UNTIL), tables)
+
+
+def test_a_changed_bundle_is_refused_and_registers_nothing(backend, made, tables):
+    (made(1).bundle / "extra.pkl").touch()
+    with pytest.raises(IntegrityBroken, match=r"'extra\.pkl' does not belong"):
+        arrival.bring(backend, made(1).bundle, NOTHING, tables)
+    assert stages(backend) == []
+
+
+def test_with_the_server_down_a_model_is_not_half_registered(backend, made, tables, unreachable):
+    with pytest.raises(Unavailable, match="does not answer"):
+        arrival.bring(unreachable(backend), made(1).bundle, NOTHING, tables)
+    assert stages(backend) == []
+
+
+def test_a_version_that_came_past_lockgate_is_not_validated(backend, tables, params, stack):
+    raw = RawModel(stack, backend.database)
+    raw.add()
+    with pytest.raises(StateConflict, match="did not come in through Lockgate"):
+        validation.validate_registered(replace(backend, model=raw.name), 1, tables, params.gate)
+
+
+@pytest.mark.parametrize("version", [None, 99])
+def test_there_is_nothing_to_validate_before_something_is_registered(backend, tables, params, version):
+    with pytest.raises(StateConflict, match=r"no version of|has no version 99"):
+        validation.validate_registered(backend, version, tables, params.gate)
 
 
 @dataclass(frozen=True)
@@ -173,12 +246,9 @@ def test_from_lightgbm_elsewhere_to_forecasts_from_production(shell, backend, tr
     """register, validate, promote, predict: the numbers are the booster's own."""
     folder, booster = train(metadata=None)
     problem = backend.model.removesuffix("-ensemble")
-    words = ["register", str(folder), "--problem", problem, "--target", "log"]
-    assert "say --trained-until" in shell.lockgate(*words, code=2)[1]
-    words += ["--trained-until", "2015-06-19"]
+    words = ["register", str(folder), "--problem", problem, "--target", "log", "--trained-until", "2015-06-19"]
     assert json.loads(shell.lockgate(*words, "--json")[0])["is_new"]
     assert "already registered" in shell.lockgate(*words)[0]
-    assert "None" in shell.lockgate("promote", "--reason", "too early", "--yes", "1", code=5)[1]
     assert shell.lockgate("validate", "--result-json", "how.json")[0].startswith("PASSED: version 1")
     assert json.loads((shell.folder / "how.json").read_text())["ids"] == {"version": 1}
     shell.lockgate("promote", "--reason", "bought", "--yes")
@@ -189,5 +259,13 @@ def test_from_lightgbm_elsewhere_to_forecasts_from_production(shell, backend, tr
     found = pd.read_csv(shell.folder / "forecast.csv")["prediction"].to_numpy()
     alone = np.exp(booster.predict(foreign_models.table(holdout, stores)[list(foreign_models.USUAL)]))
     assert np.array_equal(found, np.where(holdout["Open"] == 1, alone, 0.0))
-    assert "version 1 is in Production" in shell.lockgate("validate", "1", code=5)[1]
-    assert "no version of" in shell.lockgate("validate", code=5)[1]
+    asked = {name: holdout[name].head(3) for name in ("Store", "Open", "Promo", "StateHoliday", "SchoolHoliday")}
+    mlflow.set_tracking_uri(shell.services[TRACKING_VARIABLE])
+    served = mlflow.pyfunc.load_model(f"models:/{backend.model}/Production").predict(as_served(asked, holdout))
+    assert served["prediction"].tolist() == found[:3].tolist()
+
+
+def as_served(asked, holdout):
+    """Rows in the types of the version's signature."""
+    types = {"Store": "int64", "Open": "float64", "Promo": "int64", "SchoolHoliday": "int64"}
+    return pd.DataFrame(asked).astype(types).assign(Date=holdout["Date"].dt.strftime("%Y-%m-%d").head(3))

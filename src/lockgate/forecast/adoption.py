@@ -4,6 +4,7 @@ Opens the booster's file: call it where a crash does no harm.
 """
 
 from collections.abc import Callable
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import catboost
@@ -61,13 +62,16 @@ def _check_outputs(booster: Booster, forecaster: ForeignForecaster) -> None:
     if bad:
         raise GateRefused(f"the model gives no number for {bad} of {len(rows)} stores", hint="is its target stated?")
     if isinstance(booster, CatboostBooster):
-        _check_no_link(booster, values, raw)
+        _check_no_link(forecaster.native, values, raw)
 
 
-def _check_no_link(booster: CatboostBooster, values: Floats, raw: Floats) -> None:
-    """Poisson and Tweedie losses of CatBoost learn logs, which only its own regressor turns back."""
+def _check_no_link(native: NativeFile, values: Floats, raw: Floats) -> None:
+    """Poisson and Tweedie losses of CatBoost learn logs, which its regressor turns back if it is loaded from a file."""
     regressor = catboost.CatBoostRegressor()
-    regressor.load_model(blob=booster.dump())
+    with NamedTemporaryFile(prefix="lockgate-", suffix=".cbm") as file:
+        file.write(native.content)
+        file.flush()
+        regressor.load_model(file.name)
     if not np.allclose(regressor.predict(values), raw, rtol=SAME_NUMBERS):
         raise GateRefused(
             "the model's raw output is not its forecast", hint="train it with the loss RMSE, on sales or their log"
