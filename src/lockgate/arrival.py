@@ -77,17 +77,17 @@ def _opened(path: Path, said: Stated, prepared: Path, actor: str) -> Iterator[Br
     _require_model(path)
     with tempfile.TemporaryDirectory(prefix="lockgate-") as private:
         folder = Path(private)
-        came_from = {"came_from": str(path), "brought_by": actor}
-        if (path / mlmodel.MLMODEL).exists():
-            held = mlmodel.read(path)
-            if isinstance(held, ForeignModel):
-                facts, origin = _made(held, said, prepared, folder, actor)
-            else:
-                facts, origin = _taken(held, said, folder), {"kind": "MLflow model with a bundle"}
+        held = mlmodel.read(path) if _is_mlflow_model(path) else HeldBundle(path, manifest.digest(path))
+        if isinstance(held, ForeignModel):
+            facts, origin = _made(held, said, prepared, folder, actor)
         else:
-            held = HeldBundle(path, manifest.digest(path))
-            facts, origin = _taken(held, said, folder), {"kind": "bundle"}
+            facts, origin = _taken(held, said, folder)
+        came_from = {"came_from": str(path.absolute()), "brought_by": actor}
         yield Brought(folder / "bundle", facts, came_from | origin)
+
+
+def _is_mlflow_model(path: Path) -> bool:
+    return (path / mlmodel.MLMODEL).exists()
 
 
 def _require_model(path: Path) -> None:
@@ -95,20 +95,20 @@ def _require_model(path: Path) -> None:
         raise WrongUsage(f"there is no {path}", hint=WHAT_COMES_IN)
     if not path.is_dir():
         raise WrongUsage(f"{path} is no folder", hint=WHAT_COMES_IN)
-    if not any((path / name).exists() for name in (mlmodel.MLMODEL, manifest.MANIFEST)):
+    if not (_is_mlflow_model(path) or (path / manifest.MANIFEST).exists()):
         inside = [each for each in (path / "bundle", path / "model") if each.is_dir()]
         hint = f"did you mean {inside[0]}?" if inside else WHAT_COMES_IN
         raise WrongUsage(f"{path} holds neither a bundle nor an MLflow model", hint=hint)
 
 
-def _taken(held: HeldBundle, said: Stated, folder: Path) -> Facts:
+def _taken(held: HeldBundle, said: Stated, folder: Path) -> tuple[Facts, dict[str, str]]:
     """Copy a bundle and open it; it says itself what it was trained on, so nobody else need say it."""
     if not said.silent:
         raise WrongUsage(
             "a bundle says itself until when and on what it was trained", hint="leave --trained-until and --target out"
         )
     plainfiles.copy(held.folder, folder / "bundle")
-    return firstload.open_bundle(folder, held.digest)
+    return firstload.open_bundle(folder, held.digest), {"kind": "bundle", "trained_until_stated_by": "the bundle"}
 
 
 def _made(model: ForeignModel, said: Stated, prepared: Path, folder: Path, actor: str) -> tuple[Facts, dict[str, str]]:

@@ -132,8 +132,9 @@ def _show_in_mlflow(backend: Backend, verdict: StoredVerdict, receipt: Receipt, 
 
 
 def as_json(verdict: StoredVerdict) -> dict[str, Any]:
-    """The verdict as plain values, as verdict.json holds it; `decided_at` is the database's time."""
-    return asdict(verdict) | {"decided_at": verdict.decided_at.isoformat()}
+    """The verdict as JSON has it, with null for a metric that is no number; `decided_at` is the database's time."""
+    metrics = {name: value if isfinite(value) else None for name, value in verdict.metrics.items()}
+    return asdict(verdict) | {"decided_at": verdict.decided_at.isoformat(), "metrics": metrics}
 
 
 def described(verdict: StoredVerdict) -> str:

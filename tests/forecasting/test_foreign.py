@@ -1,8 +1,11 @@
 """A booster from elsewhere as a forecaster: its own numbers, for raw rows, under the laws that hold for ours."""
 
 import json
+import re
+import warnings
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 
 import foreign_models
 import numpy as np
@@ -11,12 +14,15 @@ import pytest
 import small_chain
 import xgboost
 
+from lockgate import mlmodel
 from lockgate.data import calendar
 from lockgate.errors import BadData, GateRefused, IntegrityBroken
 from lockgate.forecast import adoption, bundle, columns, known, manifest, panel
 from lockgate.forecast.foreign import Meaning, NativeFile, Window
 from lockgate.forecast.known import Known
+from lockgate.forecast.stated import Stated, settle
 
+DOCS = Path(__file__).parents[2] / "docs" / "register.md"
 USUAL = foreign_models.USUAL
 ORIGIN = int(np.datetime64(small_chain.parts().cutoff).astype(int))
 WINDOW = Window(ORIGIN, ORIGIN + 42, ORIGIN + 84)
@@ -211,6 +217,29 @@ def test_rounds_after_the_best_one_are_refused_since_xgboosts_two_faces_disagree
 def test_a_file_that_its_library_cannot_read_is_refused(name):
     with pytest.raises(IntegrityBroken, match=f"{name} cannot read the model"):
         adoption.adopt(NativeFile(name, b"{" * 100), MEANING, TRAITS, WINDOW)
+
+
+def test_the_example_in_the_docs_makes_a_model_that_comes_in(tmp_path, monkeypatch):
+    (tmp_path / "data" / "prepared").mkdir(parents=True)
+    small_chain.parts().rows.to_parquet(tmp_path / "data" / "prepared" / "rows.parquet")
+    monkeypatch.chdir(tmp_path)
+    [example] = re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        exec(example, {})
+    model = mlmodel.read(tmp_path / "model")
+    assert settle(Stated(), model.metadata, "anna").trained_until == small_chain.parts().cutoff
+    forecaster = adoption.adopt(
+        NativeFile(model.library, model.content), Meaning(model.columns, model.metadata["target"]), TRAITS, WINDOW
+    )
+    assert np.isfinite(forecaster.predict(small_chain.asked())).all()
+
+
+def test_the_columns_in_the_docs_are_those_that_a_model_may_take():
+    heads = re.findall(
+        r"^\| ([A-Z]\w+(?:, [A-Z]\w+)*) \|", DOCS.read_text().partition("## What must be")[0], re.MULTILINE
+    )
+    assert {name for head in heads for name in head.split(", ")} - {"PATH"} == set(columns.COLUMNS)
 
 
 def test_the_day_of_the_statement_is_the_origin(one):
