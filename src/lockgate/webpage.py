@@ -31,7 +31,7 @@ p, ul { max-width: 46rem; overflow-wrap: anywhere; }
 ul { padding-left: 1.2rem; }
 .table { overflow-x: auto; margin: 1rem 0; }
 .table:focus-visible, summary:focus-visible { outline: 2px solid var(--first); outline-offset: 2px; }
-table { border-collapse: collapse; font-size: .9rem; }
+table { width: max-content; border-collapse: collapse; font-size: .9rem; }
 caption { padding: .25rem 0; text-align: left; color: var(--muted); }
 th, td { padding: .3rem .7rem .3rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); }
 th { font-weight: 600; }
