@@ -28,7 +28,8 @@ def _register(backend: Backend, made: Build, params: Params, digest: str) -> Rec
 
     record = runrecord.record(made, params)
     version, run_id = backend.registry().find_or_create(runrecord.contents(made, digest), record)
-    kept = {"lineage": record.tags, "candidates": record.candidates.to_dict("records")}
+    files = backend.registry().files_around(version)
+    kept = {"lineage": record.tags, "candidates": record.candidates.to_dict("records"), "files": files}
     known = records.record_version(backend.database, Registration(backend.model, version, digest, run_id, kept))
     return Receipt(backend.model, known.version, known.run_id, digest)
 

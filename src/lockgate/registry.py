@@ -13,24 +13,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import mlflow
+import requests
 from mlflow.data.pandas_dataset import from_pandas
 from mlflow.entities import Metric, Param, Run, RunStatus, ViewType
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from mlflow.models import Model, ModelSignature
+from mlflow.models import ModelSignature
 from mlflow.protos.databricks_pb2 import ErrorCode
 from mlflow.types.schema import ColSpec, DataType, Schema
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
+from lockgate import artifact
 from lockgate.addresses import Addresses
-from lockgate.errors import IntegrityBroken, StateConflict, Unavailable
+from lockgate.artifact import MODEL_FILE
+from lockgate.errors import ArtifactMissing, IntegrityBroken, StateConflict, Unavailable
+from lockgate.forecast.manifest import SIGNATURE as SIGNATURE_FILE
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MODEL_FILE = Path(__file__).with_name("mlflow_model.py")
 BUNDLE_TAG = "lockgate.bundle_digest"
 DATASET_DIGEST_LENGTH = 36  # MLflow's column takes no more
+NOT_FOUND = 404
 METRICS_PER_CALL = 1000  # MLflow's limit for one batch
 
 # What Kaggle's test.csv has. Open is a double since it may be empty there, and JSON has no empty integer.
@@ -75,12 +79,13 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class Contents:
-    """The bundle that is to be registered, with what MLflow stores beside it."""
+    """The bundle that is to be registered, its signature if it has one, and what MLflow stores beside them."""
 
     bundle: Path
     digest: str
     input_example: "pd.DataFrame"
     requirements: Sequence[str]
+    signature: bytes | None = None
 
 
 class Registry:
@@ -114,12 +119,21 @@ class Registry:
         with _translated(), _quiet():  # stages are deprecated, and what the reviewers' UI shows
             self._client.transition_model_version_stage(self.model, str(version), stage, makes_room)
 
-    def download(self, version: int, folder: Path) -> "Download":
-        """The artifacts of a version in a folder of their own; nothing in them is executed."""
-        with _translated():
-            uri = f"models:/{self.model}/{version}"
-            path = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder)))
-        return _opened(path)
+    def download(self, version: int, folder: Path) -> None:
+        """Fetch the files of a version into a folder, after their names and sizes were looked at; none is opened.
+
+        Raises ArtifactMissing if the store has none, IntegrityBroken if they are not laid out as a version's files are.
+        """
+        uri = f"models:/{self.model}/{version}"
+        with _translated(), _stored(version):
+            artifact.check_names(dict(_listed(uri)))
+            mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder))
+
+    def files_around(self, version: int) -> dict[str, str]:
+        """The digests of a version's files around its bundle, as the store has them now."""
+        with tempfile.TemporaryDirectory(prefix="lockgate-") as folder:
+            self.download(version, Path(folder))
+            return artifact.around(Path(folder))
 
     def log_verdict(
         self, run_id: str, metrics: Mapping[str, float], verdict: Mapping[str, Any], files: Sequence[Path]
@@ -211,32 +225,51 @@ def _model_id(model_uri: str) -> str:
     return model_uri.removeprefix("models:/")
 
 
-@dataclass(frozen=True)
-class Download:
-    """A version's artifacts on the local disk."""
+def _listed(uri: str, below: str = "") -> Iterator[tuple[str, int | None]]:
+    """Path and size of each file that the store has of a version."""
+    place = f"{uri}/{below}" if below else uri
+    for entry in mlflow.artifacts.list_artifacts(artifact_uri=place):
+        path = f"{below}/{Path(entry.path).name}" if below else str(entry.path)
+        if entry.is_dir and path in artifact.FOLDERS:
+            yield from _listed(uri, path)
+        else:
+            yield path, entry.file_size
 
-    bundle: Path
-    has_signature: bool
 
-
-def _opened(path: Path) -> Download:
+@contextmanager
+def _stored(version: int) -> Iterator[None]:
+    """What MLflow says of files that are gone or have impossible names, which is not that the server is down."""
     try:
-        model = Model.load(str(path))
-        relative = model.flavors["python_function"]["artifacts"]["bundle"]["path"]
-    except (OSError, KeyError, TypeError, MlflowException) as error:
-        raise IntegrityBroken("the registered version holds no bundle", where=f"MLmodel: {error}") from error
-    if not (path / relative).resolve().is_relative_to(path.resolve()):
-        raise IntegrityBroken(
-            "the registered version's bundle lies outside its artifacts", where=f"MLmodel: {relative}"
-        )
-    signature = model.signature
-    return Download(path / relative, bool(signature and signature.inputs and signature.outputs))
+        yield
+    except requests.HTTPError as error:
+        if error.response is not None and error.response.status_code == NOT_FOUND:
+            raise _nothing_of(version) from error
+        raise Unavailable("the MLflow server does not hand out the files", where=str(error)[:300]) from error
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            raise _nothing_of(version) from error
+        if error.error_code == "INVALID_PARAMETER_VALUE":  # how MLflow's client refuses names that lead out of a folder
+            raise IntegrityBroken(
+                f"the store names a file of version {version} that leads elsewhere", hint=artifact.REGISTER_AGAIN
+            ) from error
+        raise
+    except ArtifactMissing as error:
+        raise _nothing_of(version) from error
+
+
+def _nothing_of(version: int) -> ArtifactMissing:
+    return ArtifactMissing(
+        f"the store has no files of version {version} any more",
+        hint="restore them from a backup; of a version in Production, go back with lockgate rollback, or retire it",
+    )
 
 
 def _log_model(contents: Contents) -> Any:
     """Log the model from a passing folder: MLflow writes the paths that it is given into MLmodel, for all to read."""
     with tempfile.TemporaryDirectory(prefix="lockgate-") as folder:
         shutil.copytree(contents.bundle, Path(folder, "bundle"))
+        if contents.signature:
+            Path(folder, "bundle", SIGNATURE_FILE).write_bytes(contents.signature)
         shutil.copy(MODEL_FILE, folder)
         with chdir(folder):
             return mlflow.pyfunc.log_model(

@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lockgate import digests
-from lockgate.errors import IntegrityBroken, LockgateError, StorageFailed
+from lockgate.errors import BundleUnreadable, IntegrityBroken, LockgateError, StorageFailed
 from lockgate.forecast import manifest
 from lockgate.forecast.features import FEATURES
 from lockgate.forecast.forecaster import SERVED_HORIZONS, Forecaster, Member
@@ -64,15 +64,16 @@ def load(folder: Path, expected_digest: str) -> Forecaster:
 
     Raises IntegrityBroken, before any library sees a byte, if the manifest is another one or if a file is missing,
     extra, linked, hidden or changed; and if the forecaster no longer gives the forecasts of the day it was made.
+    BundleUnreadable is one of these: a library cannot read its file, though the bytes are right.
     """
     contents = manifest.verified(folder, expected_digest, NAMES)
     try:
         forecaster, probe = _restore(contents)
         _check_probe(forecaster, probe)
-    except LockgateError:
+    except (LockgateError, MemoryError):
         raise
     except Exception as error:
-        raise IntegrityBroken(
+        raise BundleUnreadable(
             f"the bundle cannot be read by this version: {error}", where=str(folder), hint=REBUILD
         ) from error
     return forecaster
