@@ -53,7 +53,8 @@ def examine(backend: Backend, candidate: Registered, serving: Registered | None,
     tables = Tables(prepared.read(made.prepared, "rows"), prepared.read(made.prepared, "holdout"))
     try:
         with scoring.fetched(backend, candidate) as fetched:
-            found = trial.hold(_request(fetched, alone=scoring.alone_places(tables.holdout)), tables.asked)
+            request = Request(str(fetched.bundle), fetched.digest, scoring.alone_places(tables.holdout))
+            found = trial.hold(request, tables.asked)
     except ArtifactMissing as missing:
         return Findings(NoEvidence(str(missing)), {})
     if isinstance(found, Failure):
@@ -99,15 +100,9 @@ def _numbers(forecast: Floats, on_scored_rows: Floats) -> Numbers:
 def _rival(backend: Backend, serving: Registered, tables: Tables, forecast: Floats) -> Rival:
     """The serving version on the holdout rows that it can forecast: it may not know the newest days or a new store."""
     with scoring.fetched(backend, serving) as fetched:
-        theirs = trial.hold(_request(fetched, only_possible=True), tables.asked)
+        theirs = trial.hold(Request(str(fetched.bundle), fetched.digest), tables.asked)
     sales = tables.holdout["Sales"].to_numpy()
     if isinstance(theirs, Failure):
         return Rival(serving.version, fetched.digest, NOTHING, rmspe(sales, forecast), int(scored(sales).sum()))
-    sold, ours = sales[theirs.covered], forecast[theirs.covered]
-    return Rival(
-        serving.version, fetched.digest, rmspe(sold, theirs.together), rmspe(sold, ours), int(scored(sold).sum())
-    )
-
-
-def _request(fetched: Fetched, alone: tuple[int, ...] = (), only_possible: bool = False) -> Request:
-    return Request(str(fetched.bundle), fetched.digest, alone, only_possible)
+    sold, ours, those = sales[theirs.covered], forecast[theirs.covered], theirs.together[theirs.covered]
+    return Rival(serving.version, fetched.digest, rmspe(sold, those), rmspe(sold, ours), int(scored(sold).sum()))

@@ -155,7 +155,7 @@ def _enough_rows(evidence: Evidence, policy: GateParams) -> Answer:
 def _forecasts_numbers(evidence: Evidence, _: GateParams) -> Answer:
     found = evidence.numbers
     if found.not_finite:
-        return Outcome.INCONCLUSIVE, f"{found.not_finite} forecasts are not finite"
+        return Outcome.INCONCLUSIVE, f"{found.not_finite} rows have no finite forecast"
     if found.negative:
         return Outcome.REFUSED, f"{found.negative} forecasts are below zero"
     return _answer(found.different > 1, f"{found.different} different forecasts for {evidence.scored_rows} rows")

@@ -23,7 +23,7 @@ from mlflow.protos.databricks_pb2 import ErrorCode
 from mlflow.types.schema import ColSpec, DataType, Schema
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from lockgate import artifact
+from lockgate import artifact, signatures
 from lockgate.addresses import Addresses
 from lockgate.artifact import MODEL_FILE
 from lockgate.errors import ArtifactMissing, IntegrityBroken, StateConflict, Unavailable
@@ -79,13 +79,12 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class Contents:
-    """The bundle that is to be registered, its signature if it has one, and what MLflow stores beside them."""
+    """The bundle that is to be registered, with what MLflow stores beside it."""
 
     bundle: Path
     digest: str
     input_example: "pd.DataFrame"
     requirements: Sequence[str]
-    signature: bytes | None = None
 
 
 class Registry:
@@ -198,12 +197,13 @@ class Registry:
         return whole
 
     def _log(self, experiment: str, contents: Contents, record: RunRecord) -> str:
+        signature = signatures.signed(contents.bundle)  # a key that is unfit is refused before there is a run
         tags = {BUNDLE_TAG: contents.digest, **record.tags}
         if self._parent:
             tags[MLFLOW_PARENT_RUN_ID] = self._parent
         with mlflow.start_run(experiment_id=experiment, run_name=f"bundle {contents.digest[:12]}", tags=tags) as run:
             self._log_record(run, record)
-            return str(_log_model(contents).model_uri)
+            return str(_log_model(contents, signature).model_uri)
 
     def _log_record(self, run: Run, record: RunRecord) -> None:
         run_id = run.info.run_id
@@ -264,12 +264,12 @@ def _nothing_of(version: int) -> ArtifactMissing:
     )
 
 
-def _log_model(contents: Contents) -> Any:
+def _log_model(contents: Contents, signature: bytes | None) -> Any:
     """Log the model from a passing folder: MLflow writes the paths that it is given into MLmodel, for all to read."""
     with tempfile.TemporaryDirectory(prefix="lockgate-") as folder:
         shutil.copytree(contents.bundle, Path(folder, "bundle"))
-        if contents.signature:
-            Path(folder, "bundle", SIGNATURE_FILE).write_bytes(contents.signature)
+        if signature:
+            Path(folder, "bundle", SIGNATURE_FILE).write_bytes(signature)
         shutil.copy(MODEL_FILE, folder)
         with chdir(folder):
             return mlflow.pyfunc.log_model(

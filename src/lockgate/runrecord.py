@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from lockgate import lineage, plots, signatures
+from lockgate import lineage, plots
 from lockgate.build import Build
 from lockgate.data import prepared
 from lockgate.data.card import CARD, Part, read_card
@@ -20,7 +20,7 @@ RAW_COLUMNS = ["Store", "Date", "Open", "Promo", "StateHoliday", "SchoolHoliday"
 
 
 def contents(made: Build, digest: str) -> Contents:
-    """The bundle with what MLflow stores beside it: an example of raw rows, exact requirements, a signature."""
+    """The bundle with what MLflow stores beside it: an example of raw rows, and the exact versions that it needs."""
     example = prepared.read(made.prepared, "holdout")[RAW_COLUMNS].head(EXAMPLE_ROWS)
     example = example.assign(
         Store=example["Store"].astype("int64"),
@@ -29,7 +29,7 @@ def contents(made: Build, digest: str) -> Contents:
         Promo=example["Promo"].astype("int64"),
         SchoolHoliday=example["SchoolHoliday"].astype("int64"),
     )
-    return Contents(made.bundle, digest, example, lineage.pinned_requirements(), signatures.signed(made.bundle))
+    return Contents(made.bundle, digest, example, lineage.pinned_requirements())
 
 
 def record(made: Build, params: Params) -> RunRecord:

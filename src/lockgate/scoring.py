@@ -85,6 +85,8 @@ def alone_places(rows: pd.DataFrame) -> tuple[int, ...]:
 
 
 def batch_gap(forecasts: Forecasts, places: Sequence[int]) -> float:
-    """The largest relative difference between rows forecast alone and in the batch."""
-    together = forecasts.together[list(places)]
-    return float(np.max(np.abs(forecasts.alone - together) / np.maximum(np.abs(together), 1.0)))
+    """The largest relative difference between rows forecast alone and in the batch; NaN if none could be."""
+    taken = forecasts.covered[list(places)]
+    together, alone = forecasts.together[list(places)][taken], forecasts.alone[taken]
+    gaps = np.abs(alone - together) / np.maximum(np.abs(together), 1.0)
+    return float(np.max(gaps)) if len(gaps) else float("nan")

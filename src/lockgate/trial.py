@@ -30,17 +30,20 @@ ROWS, REQUEST, ANSWER, FORECASTS = "rows.parquet", "request.json", "answer.json"
 
 @dataclass(frozen=True)
 class Request:
-    """Which bundle to open, which rows to forecast alone as well, and whether to leave out rows that it cannot."""
+    """Which bundle to open, and which rows to forecast alone as well."""
 
     bundle: str
     digest: str
-    alone: Sequence[int]
-    only_possible: bool
+    alone: Sequence[int] = ()
 
 
 @dataclass(frozen=True)
 class Forecasts:
-    """What a bundle forecasts: `together` for the rows that `covered` marks, `alone` for those asked one by one."""
+    """What a bundle forecasts of all rows in one batch, and of some alone.
+
+    `covered` marks the rows that it takes: their days may be too late for it, or some that it has learned from. The
+    others are NaN.
+    """
 
     together: Floats
     alone: Floats
@@ -87,7 +90,7 @@ def _read(folder: Path, request: Request, rows: int) -> Forecasts | Failure:
         return Failure(answer.failure)
     with np.load(folder / FORECASTS, allow_pickle=False) as arrays:
         together, alone, covered = (arrays[name] for name in ("together", "alone", "covered"))
-    if covered.shape != (rows,) or together.shape != (covered.sum(),) or alone.shape != (len(request.alone),):
+    if not covered.shape == together.shape == (rows,) or alone.shape != (len(request.alone),):
         return Failure(f"it gave {together.shape} forecasts for {rows} rows")
     return Forecasts(together, alone, covered, date.fromisoformat(answer.origin) if answer.origin else None)
 
@@ -118,13 +121,13 @@ def _answer(request: Request, rows: pd.DataFrame, target: Path) -> Answer:
 
 def _forecasts(request: Request, rows: pd.DataFrame) -> Forecasts:
     forecaster = bundle.load(Path(request.bundle), request.digest)
-    covered = np.ones(len(rows), dtype=bool)
-    if request.only_possible:
-        covered[[problem.row for problem in forecaster.problems(rows)]] = False
-    possible = rows[covered]
-    together = forecaster.predict(possible) if len(possible) else np.empty(0)
-    alone = np.array([forecaster.predict(rows.iloc[[place]])[0] for place in request.alone], dtype=np.float64)
-    return Forecasts(together, alone, covered, forecaster.origin)
+    covered = np.ones(len(rows), dtype=np.bool_)
+    covered[[problem.row for problem in forecaster.problems(rows)]] = False
+    together = np.full(len(rows), np.nan)
+    if covered.any():
+        together[covered] = forecaster.predict(rows[covered])
+    alone = [forecaster.predict(rows.iloc[[place]])[0] if covered[place] else np.nan for place in request.alone]
+    return Forecasts(together, np.array(alone, dtype=np.float64), covered, forecaster.origin)
 
 
 def _readable(reason: str) -> str:

@@ -22,9 +22,8 @@ def folder(tmp_path):
     return tmp_path / "a bundle"
 
 
-def held(folder, digest, rows=None, limits=trial.LIMITS, **options):
-    request = Request(str(folder), digest, **{"alone": (0, 7), "only_possible": False} | options)
-    return trial.hold(request, small_chain.asked() if rows is None else rows, limits)
+def held(folder, digest, rows=None, limits=trial.LIMITS):
+    return trial.hold(Request(str(folder), digest, (0, 7)), small_chain.asked() if rows is None else rows, limits)
 
 
 def test_the_child_gives_the_forecasts_that_this_process_gives(folder):
@@ -60,12 +59,13 @@ def test_a_child_that_is_silent_is_ended_by_the_clock(folder):
     assert found == Failure("it was not done within 0.2 s, or 600 s of CPU time")
 
 
-def test_rows_that_it_cannot_forecast_are_a_failure_or_are_left_out(folder):
+def test_rows_that_it_cannot_forecast_are_marked_and_have_no_number(folder):
     digest = bundle.save(small_chain.forecaster(), folder)
     rows = small_chain.asked().head(20).assign(Store=[4711, *small_chain.asked()["Store"][1:20]])
-    assert held(folder, digest, rows).says.startswith("it raised BadData: ")
-    found = held(folder, digest, rows, alone=(), only_possible=True)
-    assert (found.covered.tolist(), found.together.shape) == ([False] + 19 * [True], (19,))
+    found = held(folder, digest, rows)
+    assert found.covered.tolist() == [False] + 19 * [True]
+    assert np.isnan([found.together[0], found.alone[0]]).all()
+    assert np.isfinite([*found.together[1:], found.alone[1]]).all()
 
 
 def test_a_changed_byte_is_no_failure_but_a_broken_integrity(folder):
