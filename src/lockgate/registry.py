@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 BUNDLE_TAG = "lockgate.bundle_digest"
 DATASET_DIGEST_LENGTH = 36  # MLflow's column takes no more
-NOT_FOUND = 404
 METRICS_PER_CALL = 1000  # MLflow's limit for one batch
 
 # What Kaggle's test.csv has. Open is a double since it may be empty there, and JSON has no empty integer.
@@ -226,35 +225,34 @@ def _model_id(model_uri: str) -> str:
 
 
 def _listed(uri: str, below: str = "") -> Iterator[tuple[str, int | None]]:
-    """Path and size of each file that the store has of a version."""
+    """Path and size of each file that the store has of a version; a folder that should not be there ends in a slash."""
     place = f"{uri}/{below}" if below else uri
     for entry in mlflow.artifacts.list_artifacts(artifact_uri=place):
         path = f"{below}/{Path(entry.path).name}" if below else str(entry.path)
         if entry.is_dir and path in artifact.FOLDERS:
             yield from _listed(uri, path)
         else:
-            yield path, entry.file_size
+            yield f"{path}/" if entry.is_dir else path, entry.file_size
 
 
 @contextmanager
 def _stored(version: int) -> Iterator[None]:
-    """What MLflow says of files that are gone or have impossible names, which is not that the server is down."""
+    """What MLflow says of files that are gone or lead elsewhere, which is not that the server is down."""
     try:
         yield
-    except requests.HTTPError as error:
-        if error.response is not None and error.response.status_code == NOT_FOUND:
+    except ArtifactMissing as missing:
+        raise _nothing_of(version) from missing
+    except (requests.HTTPError, MlflowException) as error:  # a failed download holds the server's answer in its text
+        says = f"{getattr(error, 'error_code', '')} {error}"
+        if "RESOURCE_DOES_NOT_EXIST" in says or "404 Client Error" in says:
             raise _nothing_of(version) from error
-        raise Unavailable("the MLflow server does not hand out the files", where=str(error)[:300]) from error
-    except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            raise _nothing_of(version) from error
-        if error.error_code == "INVALID_PARAMETER_VALUE":  # how MLflow's client refuses names that lead out of a folder
+        if "INVALID_PARAMETER_VALUE" in says:
             raise IntegrityBroken(
-                f"the store names a file of version {version} that leads elsewhere", hint=artifact.REGISTER_AGAIN
+                f"the store has a file of version {version} that leads elsewhere", hint=artifact.REGISTER_AGAIN
             ) from error
-        raise
-    except ArtifactMissing as error:
-        raise _nothing_of(version) from error
+        if isinstance(error, MlflowException):
+            raise
+        raise Unavailable("the MLflow server does not hand out the files", where=says[:300]) from error
 
 
 def _nothing_of(version: int) -> ArtifactMissing:
