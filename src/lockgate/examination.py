@@ -16,7 +16,7 @@ from lockgate.gate import Evidence, NoEvidence, Numbers, Rival
 from lockgate.lifecycle import Registered
 from lockgate.metrics import bias, mae, rmspe, scored
 from lockgate.scoring import Fetched
-from lockgate.trial import Failure, Floats, Forecasts, Request
+from lockgate.trial import LIMITS, Failure, Floats, Forecasts, Request
 
 NOTHING = float("nan")
 
@@ -54,12 +54,15 @@ def examine(backend: Backend, candidate: Registered, serving: Registered | None,
     try:
         with scoring.fetched(backend, candidate) as fetched:
             request = Request(str(fetched.bundle), fetched.digest, scoring.alone_places(tables.holdout))
-            found = trial.hold(request, tables.asked)
+            found = trial.hold(request, tables.asked, LIMITS)
     except ArtifactMissing as missing:
         return Findings(NoEvidence(str(missing)), {})
     if isinstance(found, Failure):
         return Findings(NoEvidence(found.says), {})
-    plots.holdout(tables.holdout[["Date", "Sales"]].assign(prediction=found.together), made.holdout_plot)
+    shown = np.isfinite(found.together)
+    if shown.any():
+        rows = tables.holdout[["Date", "Sales"]].assign(prediction=found.together)
+        plots.holdout(rows[shown], made.holdout_plot)
     rival = _rival(backend, serving, tables, found.together) if serving else None
     return _findings(tables, found, rival, fetched)
 
@@ -100,7 +103,7 @@ def _numbers(forecast: Floats, on_scored_rows: Floats) -> Numbers:
 def _rival(backend: Backend, serving: Registered, tables: Tables, forecast: Floats) -> Rival:
     """The serving version on the holdout rows that it can forecast: it may not know the newest days or a new store."""
     with scoring.fetched(backend, serving) as fetched:
-        theirs = trial.hold(Request(str(fetched.bundle), fetched.digest), tables.asked)
+        theirs = trial.hold(Request(str(fetched.bundle), fetched.digest), tables.asked, LIMITS)
     sales = tables.holdout["Sales"].to_numpy()
     if isinstance(theirs, Failure):
         return Rival(serving.version, fetched.digest, NOTHING, rmspe(sales, forecast), int(scored(sales).sum()))

@@ -18,7 +18,7 @@ from mlflow.data.pandas_dataset import from_pandas
 from mlflow.entities import Metric, Param, Run, RunStatus, ViewType
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from mlflow.models import ModelSignature
+from mlflow.models import Model, ModelSignature
 from mlflow.protos.databricks_pb2 import ErrorCode
 from mlflow.types.schema import ColSpec, DataType, Schema
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
@@ -262,22 +262,37 @@ def _nothing_of(version: int) -> ArtifactMissing:
     )
 
 
+class _SavedUntried:
+    """MLflow's pyfunc flavor as `Model.log` takes it, with the one switch that its own `log_model` does not hand on."""
+
+    @staticmethod
+    def save_model(validate_serving_input: bool, **given: Any) -> None:
+        mlflow.pyfunc.save_model(**given)
+
+
 def _log_model(contents: Contents, signature: bytes | None) -> Any:
-    """Log the model from a passing folder: MLflow writes the paths that it is given into MLmodel, for all to read."""
+    """Log the model from a passing folder: MLflow writes the paths that it is given into MLmodel, for all to read.
+
+    `mlflow.pyfunc.log_model` would open the model to try the example, here, where a broken one ends the process.
+    """
     with tempfile.TemporaryDirectory(prefix="lockgate-") as folder:
         shutil.copytree(contents.bundle, Path(folder, "bundle"))
         if signature:
             Path(folder, "bundle", SIGNATURE_FILE).write_bytes(signature)
         shutil.copy(MODEL_FILE, folder)
         with chdir(folder):
-            return mlflow.pyfunc.log_model(
+            return Model.log(
+                artifact_path=None,
                 name="model",
+                flavor=_SavedUntried,
+                flavor_name="pyfunc.ModelFromCode",
                 python_model=MODEL_FILE.name,
                 artifacts={"bundle": "bundle"},
                 model_config={"bundle_digest": contents.digest},
                 signature=SIGNATURE,
                 input_example=contents.input_example,
                 pip_requirements=list(contents.requirements),
+                validate_serving_input=False,
             )
 
 

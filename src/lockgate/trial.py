@@ -67,7 +67,7 @@ class Answer:
     broken: tuple[str, str, str] | None = None
 
 
-def hold(request: Request, rows: pd.DataFrame, limits: Limits = LIMITS) -> Forecasts | Failure:
+def hold(request: Request, rows: pd.DataFrame, limits: Limits) -> Forecasts | Failure:
     """Have a child open the bundle and forecast the rows; however the child ends, this process goes on.
 
     Raises IntegrityBroken if the bundle is not the one with that digest, or forecasts other numbers than on the day
