@@ -201,11 +201,10 @@ def _row_equals_batch(evidence: Evidence, _: GateParams) -> Answer:
 
 
 def _code_committed(evidence: Evidence, policy: GateParams) -> Answer:
-    state = {True: "committed", False: "changed since the last commit", None: "in no known commit"}
-    says = f"the code that made it was {state[evidence.tree_clean]}"
     if not policy.clean_tree_required:
-        return Outcome.PASSED, f"{says}; the policy does not ask"
-    return _answer(evidence.tree_clean is True, says)
+        return Outcome.PASSED, "the policy does not ask whether the code was committed"
+    state = {True: "committed", False: "changed since the last commit", None: "in no known commit"}
+    return _answer(evidence.tree_clean is True, f"the code that made it was {state[evidence.tree_clean]}")
 
 
 def _answer(good: bool, says: str) -> Answer:

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lockgate import artifact, signatures
+from lockgate import artifact, signatures, trial
 from lockgate.backend import Backend
-from lockgate.database import policies, records
-from lockgate.errors import IntegrityBroken
+from lockgate.database import policies, records, verdicts
+from lockgate.errors import BundleUnreadable, IntegrityBroken
 from lockgate.forecast import bundle
 from lockgate.forecast.forecaster import Forecaster
 from lockgate.lifecycle import Registered
@@ -65,12 +65,24 @@ def fetched(backend: Backend, registered: Registered) -> Iterator[Fetched]:
 
 @contextmanager
 def opened(backend: Backend, registered: Registered) -> Iterator[Opened]:
-    """Fetch a version and open its bundle, for those that were judged before; a candidate has its trial first.
+    """Fetch a version and open its bundle; one that no trial has seen alive is opened by a child before.
 
-    Raises IntegrityBroken if the bytes are not those that were registered.
+    Raises IntegrityBroken if the bytes are not those that were registered; BundleUnreadable if the child did not live.
     """
     with fetched(backend, registered) as version:
+        failure = None if _seen_alive(backend, version) else trial.opens(version.bundle, version.digest)
+        if failure:
+            raise BundleUnreadable(
+                f"version {version.version} of {backend.model} cannot be opened: {failure.says}",
+                hint="train another one: dvc repro",
+            )
         yield Opened(version.version, version.digest, bundle.load(version.bundle, version.digest))
+
+
+def _seen_alive(backend: Backend, version: Fetched) -> bool:
+    """Whether the newest verdict on the version rests on forecasts that it gave."""
+    verdict = verdicts.latest_verdict(backend.database, backend.model, version.version)
+    return verdict is not None and bool(verdict.metrics)
 
 
 def verify(backend: Backend, registered: Registered) -> None:

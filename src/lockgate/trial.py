@@ -81,6 +81,12 @@ def hold(request: Request, rows: pd.DataFrame, limits: Limits) -> Forecasts | Fa
         return Failure(ended) if ended else _read(folder, request, len(rows))
 
 
+def opens(folder: Path, digest: str) -> Failure | None:
+    """Have a child open the bundle, and no more than that; None if it lives. Raises as `hold` does."""
+    found = hold(Request(str(folder), digest), pd.DataFrame(), LIMITS)
+    return found if isinstance(found, Failure) else None
+
+
 def _read(folder: Path, request: Request, rows: int) -> Forecasts | Failure:
     answer = Answer(**json.loads((folder / ANSWER).read_text(encoding="utf-8")))
     if answer.broken:
@@ -122,6 +128,8 @@ def _answer(request: Request, rows: pd.DataFrame, target: Path) -> Answer:
 def _forecasts(request: Request, rows: pd.DataFrame) -> Forecasts:
     forecaster = bundle.load(Path(request.bundle), request.digest)
     covered = np.ones(len(rows), dtype=np.bool_)
+    if rows.empty:
+        return Forecasts(np.empty(0), np.empty(0), covered, forecaster.origin)
     covered[[problem.row for problem in forecaster.problems(rows)]] = False
     together = np.full(len(rows), np.nan)
     if covered.any():

@@ -4,13 +4,15 @@ from dataclasses import replace
 
 import broken_bundles
 import numpy as np
+import pandas as pd
 import pytest
 
-from lockgate import examination, promotion, registration, trial, validation
+from lockgate import digests, examination, promotion, registration, scoring, trial, validation
 from lockgate.backend import Backend
 from lockgate.data import prepared
+from lockgate.data.card import read_card
 from lockgate.database import records, verdicts
-from lockgate.errors import ArtifactMissing, IntegrityBroken
+from lockgate.errors import ArtifactMissing, BundleUnreadable, IntegrityBroken
 from lockgate.forecast import bundle, manifest
 from lockgate.gate import policy_digest
 from lockgate.promotion import Order
@@ -47,6 +49,8 @@ def test_a_candidate_that_kills_its_process_is_inconclusive_each_time_and_on_rec
     assert says.startswith("its process was ended by SIG")
     assert again.id == verdict.id
     assert not broken.holdout_plot.exists()
+    with pytest.raises(BundleUnreadable, match=r"version 1 of .* cannot be opened: its process was ended by SIG"):
+        scoring.verify(backend, backend.roster().find(1))
 
 
 def test_a_candidate_that_is_too_slow_today_is_looked_into_again(backend, made, params, monkeypatch):
@@ -94,6 +98,20 @@ def unnumbered(made):
                 continue
             return
     raise AssertionError("the probe looks at every store, weekday and promo")
+
+
+def test_a_candidate_that_has_learned_from_the_holdout_is_refused(backend, made, params):
+    """It was trained on other data than this holdout assumes: on days that are in it."""
+    build = made(1)
+    card, rows = read_card(build.prepared), prepared.read(build.prepared, "rows")
+    seen = rows[rows["Date"] > rows["Date"].max() - pd.Timedelta(days=10)].reset_index(drop=True)
+    card["holdout"]["digest"] = digests.of_frame(seen)
+    prepared.write(build.prepared, {"holdout": seen}, card)
+    verdict = validation.validate(backend, registration.register(backend, build, params), build, params.gate)
+    assert (verdict.outcome, stages(backend)) == ("refused", ["None"])
+    assert [says for outcome, says in reasons(verdict) if outcome == "refused"] == [
+        f"trained until {rows['Date'].max():%Y-%m-%d}, the holdout begins on {seen['Date'].min():%Y-%m-%d}"
+    ]
 
 
 def test_a_candidate_whose_files_are_gone_is_inconclusive_until_they_are_back(backend, made, params, home):
