@@ -1,41 +1,24 @@
 """The first load of a model from elsewhere, in a child process: it may crash, hang or eat memory, and we live on.
 
-`python -m lockgate.firstload FOLDER` is the child. FOLDER is private and holds what it works on: task.json, and later
+The child is `python -m lockgate.firstload` in a private folder, which holds what it works on: task.json, and later
 result.json, which says what it found or which refusal it ended with.
 """
 
 import json
-import math
-import os
-import resource
-import signal
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lockgate import errors
-from lockgate.errors import GateRefused, IntegrityBroken, LockgateError
+from lockgate import confinement, errors
+from lockgate.confinement import Limits
+from lockgate.errors import GateRefused, LockgateError
 
-TASK, RESULT, SAID = "task.json", "result.json", "said.txt"
-LARGEST_FILE = 2 << 30
+TASK, RESULT = "task.json", "result.json"
+LIMITS = Limits(wall_seconds=120, cpu_seconds=120, memory_bytes=4 << 30, file_bytes=2 << 30)
 EXAMPLE_ROWS = 5
-OUT_OF_MEMORY = ("MemoryError", "bad_alloc", "annot allocate memory", "failed to map")
-SMOTHERED = "the model could not be opened in time or memory"
-
-NOT_HANDED_DOWN = ("MLFLOW_", "LOCKGATE_", "PG", "AWS_")  # where the services are, and who we are there
 
 Json = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What the child may use: seconds, and bytes of address space, of which the libraries alone take 0.9 GiB."""
-
-    seconds: float = 120.0
-    memory: int = 6 << 30
 
 
 @dataclass(frozen=True)
@@ -52,7 +35,7 @@ class Facts:
 def open_bundle(folder: Path, digest: str) -> Facts:
     """Open `folder`/bundle, which should have this digest, and let it forecast its probe.
 
-    Raises what `bundle.load` raises, IntegrityBroken if the child dies of it, GateRefused if it is too slow or big.
+    Raises what `bundle.load` raises, GateRefused if the child dies of it or it is too slow or big.
     """
     return _facts(in_child("open", {"digest": digest}, folder))
 
@@ -65,74 +48,44 @@ def make_bundle(folder: Path, described: Json) -> Facts:
     return _facts(in_child("make", described, folder))
 
 
-def in_child(task: str, given: Json, folder: Path, limits: Limits = Limits()) -> Json:
-    """Do a task of TASKS in a process of its own, in a private folder; what it gave back, or the refusal it met."""
-    asked = {"task": task, "given": given, "limits": asdict(limits)}
-    (folder / TASK).write_text(json.dumps(asked), encoding="utf-8")
-    command = [sys.executable, "-P", "-m", "lockgate.firstload", str(folder)]
-    with (folder / SAID).open("wb") as said:
-        try:
-            done = subprocess.run(  # noqa: S603 - this very Python, on a folder of our own
-                command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, timeout=limits.seconds, check=False,
-                env=_environment(),
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            raise GateRefused(SMOTHERED, where=f"{limits.seconds:g} s", hint="bring a smaller model") from None
-    return _outcome(done.returncode, folder)
+def in_child(task: str, given: Json, folder: Path, limits: Limits = LIMITS) -> Json:
+    """Do a task of TASKS in a process of its own, in a private folder; what it gave back, or the refusal it met.
 
-
-def _environment() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(NOT_HANDED_DOWN)}
-    return kept | {"OMP_NUM_THREADS": "1"}
-
-
-def _facts(found: Json) -> Facts:
-    return Facts(**found | {"members": tuple(found["members"])})
-
-
-def _outcome(code: int, folder: Path) -> Json:
-    try:
-        result: Json = json.loads((folder / RESULT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise _died(code, (folder / SAID).read_text(errors="replace")) from None
+    Raises GateRefused if the process did not come to its end.
+    """
+    (folder / TASK).write_text(json.dumps([task, given, asdict(limits)]), encoding="utf-8")
+    ended = confinement.run(__name__, folder, limits)
+    if ended:
+        raise GateRefused(
+            f"the model cannot be opened: {ended}", hint="is its file whole? save it again, or a smaller one"
+        )
+    result: Json = json.loads((folder / RESULT).read_text(encoding="utf-8"))
     if refusal := result.get("refusal"):
         raise getattr(errors, refusal.pop("kind"))(refusal.pop("message"), **refusal)
     found: Json = result["found"]
     return found
 
 
-def _died(code: int, said: str) -> LockgateError:
-    if any(word in said for word in OUT_OF_MEMORY) or code == -signal.SIGXCPU:
-        return GateRefused(SMOTHERED, hint="bring a smaller model")
-    how = signal.Signals(-code).name if code < 0 else f"exit {code}"
-    last = ascii((said.splitlines() or [""])[-1][:200])[1:-1]
-    return IntegrityBroken(
-        f"opening the model ended the process ({how})", where=last, hint="the file is damaged; save it again"
-    )
+def _facts(found: Json) -> Facts:
+    return Facts(**found | {"members": tuple(found["members"])})
 
 
 def main(folder: Path) -> None:
-    """The child: limits first, then the task, then the result in one piece."""
-    asked = json.loads((folder / TASK).read_text(encoding="utf-8"))
-    _limit(Limits(**asked["limits"]))
+    """The child: limits first, then the task, then the result."""
+    task, given, limits = json.loads((folder / TASK).read_text(encoding="utf-8"))
+    confinement.enter(Limits(**limits))
     try:
-        result = {"found": TASKS[asked["task"]](folder, asked["given"])}
+        result = {"found": TASKS[task](folder, given)}
+    except MemoryError:
+        result = _refusal(GateRefused("the model needs more memory than it may have", hint="bring a smaller one"))
     except LockgateError as refusal:
-        said = {name: getattr(refusal, name) for name in ("message", "where", "hint")}
-        result = {"refusal": {"kind": type(refusal).__name__, **said}}
-    partial = folder / f"{RESULT}.part"
-    partial.write_text(json.dumps(result), encoding="utf-8")
-    partial.replace(folder / RESULT)
+        result = _refusal(refusal)
+    (folder / RESULT).write_text(json.dumps(result), encoding="utf-8")
 
 
-def _limit(limits: Limits) -> None:
-    for limit, most in (
-        (resource.RLIMIT_AS, limits.memory),
-        (resource.RLIMIT_CPU, math.ceil(limits.seconds)),
-        (resource.RLIMIT_FSIZE, LARGEST_FILE),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        resource.setrlimit(limit, (most, most))
+def _refusal(refusal: LockgateError) -> Json:
+    said = {name: getattr(refusal, name) for name in ("message", "where", "hint")}
+    return {"refusal": {"kind": type(refusal).__name__, **said}}
 
 
 def _open(folder: Path, given: Json) -> Json:
@@ -170,4 +123,4 @@ def _told(folder: Path, digest: str) -> Json:
 TASKS: dict[str, Callable[[Path, Json], Json]] = {"open": _open, "make": _make}
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path.cwd())

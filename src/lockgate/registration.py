@@ -89,8 +89,13 @@ def find(backend: Backend, digest: str) -> Receipt | None:
 
 def _enter(backend: Backend, source: Source, digest: str) -> Receipt:
     record = source.record()
-    version, run_id = backend.registry().find_or_create(source.contents(digest), record)
-    kept = {"lineage": record.tags, "candidates": record.candidates.to_dict("records")}
+    registry = backend.registry()
+    version, run_id = registry.find_or_create(source.contents(digest), record)
+    kept = {
+        "lineage": record.tags,
+        "candidates": record.candidates.to_dict("records"),
+        "files": registry.files_around(version),
+    }
     known = records.record_version(backend.database, Registration(backend.model, version, digest, run_id, kept))
     return Receipt(backend.model, known.version, known.run_id, digest)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import mlflow
+import requests
 from mlflow.data.pandas_dataset import from_pandas
 from mlflow.entities import Metric, Param, Run, RunStatus, ViewType
 from mlflow.entities.model_registry import ModelVersion
@@ -23,13 +24,15 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from mlflow.types.schema import ColSpec, DataType, Schema
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
+from lockgate import artifact, signatures
 from lockgate.addresses import Addresses
-from lockgate.errors import IntegrityBroken, StateConflict, Unavailable
+from lockgate.artifact import MODEL_FILE
+from lockgate.errors import ArtifactMissing, IntegrityBroken, StateConflict, Unavailable
+from lockgate.forecast.manifest import SIGNATURE as SIGNATURE_FILE
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MODEL_FILE = Path(__file__).with_name("mlflow_model.py")
 BUNDLE_TAG = "lockgate.bundle_digest"
 DATASET_DIGEST_LENGTH = 36  # MLflow's column takes no more
 METRICS_PER_CALL = 1000  # MLflow's limit for one batch
@@ -154,12 +157,21 @@ class Registry:
         with _translated():
             get_artifact_repository(uri).delete_artifacts()  # type: ignore[no-untyped-call]
 
-    def download(self, version: int, folder: Path) -> "Download":
-        """The artifacts of a version in a folder of their own; nothing in them is executed."""
-        with _translated():
-            uri = f"models:/{self.model}/{version}"
-            path = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder)))
-        return _opened(path)
+    def download(self, version: int, folder: Path) -> None:
+        """Fetch the files of a version into a folder, after their names and sizes were looked at; none is opened.
+
+        Raises ArtifactMissing if the store has none, IntegrityBroken if they are not laid out as a version's files are.
+        """
+        uri = f"models:/{self.model}/{version}"
+        with _translated(), _stored(version):
+            artifact.check_names(dict(_listed(uri)))
+            mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder))
+
+    def files_around(self, version: int) -> dict[str, str]:
+        """The digests of a version's files around its bundle, as the store has them now."""
+        with tempfile.TemporaryDirectory(prefix="lockgate-") as folder:
+            self.download(version, Path(folder))
+            return artifact.around(Path(folder))
 
     def read_run(self, run_id: str, file: str) -> RunRead:
         """A run's params, metrics and one of its files; StateConflict if the run is gone."""
@@ -236,12 +248,13 @@ class Registry:
         return whole
 
     def _log(self, experiment: str, contents: Contents, record: RunRecord) -> str:
+        signature = signatures.signed(contents.bundle)  # a key that is unfit is refused before there is a run
         tags = {BUNDLE_TAG: contents.digest, **record.tags}
         if self._parent:
             tags[MLFLOW_PARENT_RUN_ID] = self._parent
         with mlflow.start_run(experiment_id=experiment, run_name=f"bundle {contents.digest[:12]}", tags=tags) as run:
             self._log_record(run, record)
-            return str(_log_model(contents).model_uri)
+            return str(_log_model(contents, signature).model_uri)
 
     def _log_record(self, run: Run, record: RunRecord) -> None:
         run_id = run.info.run_id
@@ -263,26 +276,35 @@ def _model_id(model_uri: str) -> str:
     return model_uri.removeprefix("models:/")
 
 
-@dataclass(frozen=True)
-class Download:
-    """A version's artifacts on the local disk."""
+def _listed(uri: str, below: str = "") -> Iterator[tuple[str, int | None]]:
+    """Path and size of each file that the store has of a version; a folder that should not be there ends in a slash."""
+    place = f"{uri}/{below}" if below else uri
+    for entry in mlflow.artifacts.list_artifacts(artifact_uri=place):
+        path = f"{below}/{Path(entry.path).name}" if below else str(entry.path)
+        if entry.is_dir and path in artifact.FOLDERS:
+            yield from _listed(uri, path)
+        else:
+            yield f"{path}/" if entry.is_dir else path, entry.file_size
 
-    bundle: Path
-    has_signature: bool
 
-
-def _opened(path: Path) -> Download:
+@contextmanager
+def _stored(version: int) -> Iterator[None]:
+    """What MLflow says of files that are gone or lead elsewhere, which is not that the server is down."""
     try:
-        model = Model.load(str(path))
-        relative = model.flavors["python_function"]["artifacts"]["bundle"]["path"]
-    except (OSError, KeyError, TypeError, MlflowException) as error:
-        raise IntegrityBroken("the registered version holds no bundle", where=f"MLmodel: {error}") from error
-    if not (path / relative).resolve().is_relative_to(path.resolve()):
-        raise IntegrityBroken(
-            "the registered version's bundle lies outside its artifacts", where=f"MLmodel: {relative}"
-        )
-    signature = model.signature
-    return Download(path / relative, bool(signature and signature.inputs and signature.outputs))
+        yield
+    except ArtifactMissing as missing:
+        raise _nothing_of(version) from missing
+    except (requests.HTTPError, MlflowException) as error:  # a failed download holds the server's answer in its text
+        says = f"{getattr(error, 'error_code', '')} {error}"
+        if "RESOURCE_DOES_NOT_EXIST" in says or "404 Client Error" in says:
+            raise _nothing_of(version) from error
+        if "INVALID_PARAMETER_VALUE" in says:
+            raise IntegrityBroken(
+                f"the store has a file of version {version} that leads elsewhere", hint=artifact.REGISTER_AGAIN
+            ) from error
+        if isinstance(error, MlflowException):
+            raise
+        raise Unavailable("the MLflow server does not hand out the files", where=says[:300]) from error
 
 
 def _content(uri: str, name: str) -> bytes | None:
@@ -294,20 +316,44 @@ def _content(uri: str, name: str) -> bytes | None:
         return Path(mlflow.artifacts.download_artifacts(artifact_uri=f"{uri}/{name}", dst_path=folder)).read_bytes()
 
 
-def _log_model(contents: Contents) -> Any:
-    """Log the model from a passing folder: MLflow writes the paths that it is given into MLmodel, for all to read."""
+def _nothing_of(version: int) -> ArtifactMissing:
+    return ArtifactMissing(
+        f"the store has no files of version {version} any more",
+        hint="restore them from a backup; of a version in Production, go back with lockgate rollback, or retire it",
+    )
+
+
+class _SavedUntried:
+    """MLflow's pyfunc flavor as `Model.log` takes it, with the one switch that its own `log_model` does not hand on."""
+
+    @staticmethod
+    def save_model(validate_serving_input: bool, **given: Any) -> None:
+        mlflow.pyfunc.save_model(**given)
+
+
+def _log_model(contents: Contents, signature: bytes | None) -> Any:
+    """Log the model from a passing folder: MLflow writes the paths that it is given into MLmodel, for all to read.
+
+    `mlflow.pyfunc.log_model` would open the model to try the example, here, where a broken one ends the process.
+    """
     with tempfile.TemporaryDirectory(prefix="lockgate-") as folder:
         shutil.copytree(contents.bundle, Path(folder, "bundle"))
+        if signature:
+            Path(folder, "bundle", SIGNATURE_FILE).write_bytes(signature)
         shutil.copy(MODEL_FILE, folder)
         with chdir(folder):
-            return mlflow.pyfunc.log_model(
+            return Model.log(
+                artifact_path=None,
                 name="model",
+                flavor=_SavedUntried,
+                flavor_name="pyfunc.ModelFromCode",
                 python_model=MODEL_FILE.name,
                 artifacts={"bundle": "bundle"},
                 model_config={"bundle_digest": contents.digest},
                 signature=SIGNATURE,
                 input_example=contents.input_example,
                 pip_requirements=list(contents.requirements),
+                validate_serving_input=False,
             )
 
 

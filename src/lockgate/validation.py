@@ -50,7 +50,7 @@ def validate(backend: Backend, receipt: Receipt, made: Build, policy: GateParams
     """Judge the version on the receipt and move it to Staging if it passed and has not been further.
 
     The policy is in force from here on. The verdict on the same bundle, holdout, policy and serving version is found
-    again in Postgres, without scoring, until it expires.
+    again in Postgres, without scoring, until it expires; an inconclusive one is looked into each time.
     """
     roster = backend.roster()
     roster.find(receipt.version)
@@ -92,7 +92,7 @@ def _found_again(backend: Backend, case: Case) -> StoredVerdict | None:
     if latest is not None and case.candidate_serves:
         digests = replace(digests, serving_digest=latest.digests.serving_digest)
     found = verdicts.find_verdict(backend.database, backend.model, digests, case.policy.verdict_valid_days)
-    if found is None:
+    if found is None or found.outcome == Outcome.INCONCLUSIVE:
         return None
     if latest is not None and latest.id == found.id:
         return found
@@ -104,7 +104,17 @@ def _judge(backend: Backend, case: Case, roster: Roster, made: Build) -> StoredV
 
     found = examination.examine(backend, roster.find(case.receipt.version), case.rival, made)
     judgement = gate.judge(found.evidence, case.policy)
-    return verdicts.record_verdict(backend.database, _as_verdict(backend, case, judgement, found.metrics))
+    verdict = _as_verdict(backend, case, judgement, found.metrics)
+    return _still_in_doubt(backend, verdict) or verdicts.record_verdict(backend.database, verdict)
+
+
+def _still_in_doubt(backend: Backend, verdict: Verdict) -> StoredVerdict | None:
+    """The newest verdict on the version, if this one says no more: the same doubt twice is on record once."""
+    latest = verdicts.latest_verdict(backend.database, backend.model, verdict.version)
+    if latest is None or verdict.outcome != Outcome.INCONCLUSIVE:
+        return None
+    same = (latest.digests, latest.outcome, latest.checks) == (verdict.digests, verdict.outcome, verdict.checks)
+    return latest if same else None
 
 
 def _as_verdict(backend: Backend, case: Case, judgement: Judgement, metrics: Mapping[str, float]) -> Verdict:

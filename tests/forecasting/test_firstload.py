@@ -4,8 +4,8 @@ import pytest
 import small_chain
 
 from lockgate import firstload
+from lockgate.confinement import Limits
 from lockgate.errors import GateRefused, IntegrityBroken
-from lockgate.firstload import Limits
 from lockgate.forecast import bundle
 
 
@@ -28,17 +28,10 @@ def test_a_refusal_in_the_child_is_the_refusal_of_the_command(tmp_path, digest):
     assert (refusal.value.exit_code, refusal.value.hint) == (7, "train and register it again")
 
 
-def test_a_model_that_takes_too_long_is_refused(tmp_path, digest):
-    with pytest.raises(GateRefused, match=r"in time or memory \(0\.2 s\)"):
-        firstload.in_child("open", {"digest": digest}, tmp_path, Limits(seconds=0.2))
+TIGHT = {"wall_seconds": 0.2, "cpu_seconds": 60, "memory_bytes": 4 << 30, "file_bytes": 2 << 30}
 
 
-def test_a_model_that_takes_too_much_memory_is_refused(tmp_path, digest):
-    with pytest.raises((GateRefused, IntegrityBroken), match=r"in time or memory|ended the process"):
-        firstload.in_child("open", {"digest": digest}, tmp_path, Limits(memory=300 << 20))
-
-
-def test_the_child_does_not_know_where_the_services_are(monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "secret")
-    monkeypatch.setenv("LOCKGATE_DATABASE_URL", "postgresql+psycopg2://u:secret@h/d")
-    assert "secret" not in str(firstload._environment())
+@pytest.mark.parametrize("tight", [{}, {"wall_seconds": 60, "memory_bytes": 1 << 20}], ids=["too slow", "too big"])
+def test_a_model_that_goes_beyond_its_limits_is_refused(tmp_path, digest, tight):
+    with pytest.raises(GateRefused, match=r"cannot be opened|more memory"):
+        firstload.in_child("open", {"digest": digest}, tmp_path, Limits(**TIGHT | tight))

@@ -32,6 +32,16 @@ class Version(Registration):
 
     registered_at: datetime
 
+    @property
+    def files(self) -> dict[str, str]:
+        """The digests of the files around the bundle; empty if nobody took them."""
+        return {name: str(digest) for name, digest in _section(self.lineage, "files").items()}
+
+    @property
+    def tree_clean(self) -> bool | None:
+        """Whether the code that made it was committed; None if that is not known."""
+        return {"False": True, "True": False}.get(str(_section(self.lineage, "lineage").get("git_dirty")))
+
 
 @dataclass(frozen=True)
 class VersionRow:
@@ -128,6 +138,11 @@ def _one_version(database: Database, values: Mapping[str, object]) -> Version | 
     with database.transaction() as connection:
         row = connection.execute(text(SELECT_VERSION), values).one_or_none()
     return None if row is None else Version(*row)
+
+
+def _section(lineage: Json, name: str) -> Json:
+    found = lineage.get(name)
+    return found if isinstance(found, Mapping) else {}
 
 
 def _binding(registration: Registration) -> str:

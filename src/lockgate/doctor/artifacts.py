@@ -1,10 +1,8 @@
 """The checker of the files behind versions: downloaded into a private folder and compared, never loaded."""
 
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
-from lockgate import retention
+from lockgate import retention, scoring
 from lockgate.doctor.findings import Finding, Weight
 from lockgate.doctor.site import Site
 from lockgate.errors import IntegrityBroken
@@ -45,9 +43,8 @@ def _vital(roster: Roster) -> set[int]:
 
 
 def _verify(site: Site, registered: Registered) -> None:
-    with tempfile.TemporaryDirectory(prefix="lockgate-") as folder:
-        bundle = site.registry.download(registered.version, Path(folder)).bundle
-        manifest.verified(bundle, registered.bundle_digest or "", manifest.names(bundle))
+    with scoring.fetched(site.backend, registered) as version:
+        manifest.verified(version.bundle, version.digest, manifest.names(version.bundle))
 
 
 def _way_out(registered: Registered) -> str:

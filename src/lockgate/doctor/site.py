@@ -35,7 +35,7 @@ class Site:
     @classmethod
     def here(cls, params: Params, timeout: float, every_version: bool) -> "Site":
         """The working directory, with the services that the environment or `.lockgate` names."""
-        services = _or_refusal(lambda: Backend.here(params.model_name, timeout))
+        services = _or_refusal(lambda: Backend.here(params.model_name, timeout, params.gate.trusted_keys))
         return cls(Path.cwd(), params, services, every_version)
 
     def anew(self) -> "Site":

@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lockgate import digests
-from lockgate.errors import IntegrityBroken, LockgateError, StorageFailed
+from lockgate.errors import BundleUnreadable, IntegrityBroken, LockgateError, StorageFailed
 from lockgate.forecast import foreignbundle, manifest
 from lockgate.forecast.answering import Answering
 from lockgate.forecast.features import FEATURES
@@ -65,15 +65,16 @@ def load(folder: Path, expected_digest: str) -> Answering:
 
     Raises IntegrityBroken, before any library sees a byte, if the manifest is another one or if a file is missing,
     extra, linked, hidden or changed; and if the forecaster no longer gives the forecasts of the day it was made.
+    BundleUnreadable is one of these: a library cannot read its file, though the bytes are right.
     """
     contents = manifest.verified(folder, expected_digest, _names(folder))
     try:
         forecaster, probe = _of_either_kind(contents)
         _check_probe(forecaster, probe)
-    except LockgateError:
+    except (LockgateError, MemoryError):
         raise
     except Exception as error:
-        raise IntegrityBroken(
+        raise BundleUnreadable(
             f"the bundle cannot be read by this version: {error}", where=str(folder), hint=REBUILD
         ) from error
     return forecaster
