@@ -148,7 +148,7 @@ def test_deletion_is_a_move_in_the_ledger_and_the_version_can_still_be_looked_at
     assert f"by anna (gc: {WHY})" in shown.stdout.splitlines()[0]
     assert "REFUSED" in shown.stdout
     assert f"{model.name}: 0 versions, and 1 deleted" in lockgate(model, tmp_path, "status").stdout
-    assert re.search(r"None +Deleted +gc +anna", lockgate(model, tmp_path, "history").stdout)
+    assert re.search(r"to Deleted \(gc\) +anna", lockgate(model, tmp_path, "history").stdout)
 
 
 # --- what stays ------------------------------------------------------------------------------------------------------
