@@ -225,7 +225,9 @@ def test_a_server_that_ends_shows_the_end_of_its_log(
     (tmp_path / "logs").mkdir()
     psql("UPDATE alembic_version SET version_num = 'of_another_mlflow'", database_url.split("@/")[1].split("?")[0])
     with pytest.raises(Unavailable, match="of_another_mlflow") as refusal:
-        mlflow_server.start(tmp_path, database_url, mlflow_server.choose_port(None), time.monotonic() + 60)
+        mlflow_server.start(
+            tmp_path, database_url, tmp_path.as_uri(), mlflow_server.choose_port(None), time.monotonic() + 60
+        )
     assert refusal.value.where == str(tmp_path / "logs" / "mlflow.log")
 
 
