@@ -29,6 +29,7 @@ from lockgate.errors import IntegrityBroken, LockgateError, StateConflict, Unava
 if TYPE_CHECKING:
     from lockgate.database.connection import Database
 
+BACKEND_STORE_VARIABLE = "_MLFLOW_SERVER_FILE_STORE"  # in mlflow.server.constants, which imports the whole server
 STATEMENT_SECONDS = 60.0
 LONGEST_PATH = 1024  # bytes
 
@@ -56,8 +57,8 @@ class DatabaseArtifactRepository(ArtifactRepository):
         """Keep every file below a local folder."""
         folder = Path(local_dir)
         for file in sorted(each for each in folder.rglob("*") if each.is_file()):
-            parent = file.parent.relative_to(folder).as_posix()
-            self.log_artifact(str(file), posixpath.join(artifact_path or "", "" if parent == "." else parent))
+            inside = file.relative_to(folder).as_posix()
+            self.log_artifact(str(file), posixpath.dirname(posixpath.join(artifact_path or "", inside)))
 
     def list_artifacts(self, path: str | None = None) -> list[FileInfo]:
         """What lies directly in a folder; nothing for a file, or for a folder that is not there."""
@@ -117,11 +118,9 @@ def _root_of(uri: str) -> str:
 
 def _database_of_the_server() -> "Database":
     """The database that the MLflow server of this process was started on; there is no second address to get wrong."""
-    from mlflow.server.constants import BACKEND_STORE_URI_ENV_VAR
-
     from lockgate.database.connection import Database
 
-    url = os.environ.get(BACKEND_STORE_URI_ENV_VAR)
+    url = os.environ.get(BACKEND_STORE_VARIABLE)
     if not url:
         raise _invalid(f"only an MLflow server opens {ARTIFACTS_IN_DATABASE}; its clients name mlflow-artifacts:/")
     return Database(url, STATEMENT_SECONDS)

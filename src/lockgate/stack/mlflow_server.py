@@ -54,9 +54,8 @@ def answers(home: Path, port: int) -> bool:
 def start(home: Path, database_url: str, artifacts: str, port: int, deadline: float) -> bool:
     """Start a server, with its artifacts at that URI, and wait for its first registry read.
 
-    False if somebody else took the port meanwhile.
-
-    Raises Unavailable with the end of the log if it ends, or does not answer before the deadline (of time.monotonic).
+    False if somebody else took the port meanwhile. Raises Unavailable with the end of the log if it ends, or does not
+    answer before the deadline (of time.monotonic).
     """
     process = processes.launch(_command(database_url, artifacts, port), log_file(home), _environment(home))
     try:
