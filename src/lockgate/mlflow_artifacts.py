@@ -23,7 +23,7 @@ from mlflow.protos.databricks_pb2 import (
 )
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
 
-from lockgate.addresses import ARTIFACTS_IN_DATABASE
+from lockgate.addresses import ARTIFACTS_IN_DATABASE, DATABASE_SCHEME
 from lockgate.errors import IntegrityBroken, LockgateError, StateConflict, Unavailable
 
 if TYPE_CHECKING:
@@ -120,9 +120,12 @@ def _database_of_the_server() -> "Database":
     """The database that the MLflow server of this process was started on; there is no second address to get wrong."""
     from lockgate.database.connection import Database
 
-    url = os.environ.get(BACKEND_STORE_VARIABLE)
-    if not url:
-        raise _invalid(f"only an MLflow server opens {ARTIFACTS_IN_DATABASE}; its clients name mlflow-artifacts:/")
+    url = os.environ.get(BACKEND_STORE_VARIABLE, "")
+    if urlsplit(url).scheme != DATABASE_SCHEME:
+        raise _invalid(
+            f"only an MLflow server on {DATABASE_SCHEME}:// opens {ARTIFACTS_IN_DATABASE};"
+            " its clients name mlflow-artifacts:/"
+        )
     return Database(url, STATEMENT_SECONDS)
 
 

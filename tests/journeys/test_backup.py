@@ -2,6 +2,7 @@
 
 import http.client
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -123,16 +124,18 @@ def test_the_server_offers_no_transfer_past_itself(server: str) -> None:
     assert requests.post(address, json=asked, timeout=30).status_code == 501
 
 
-def test_one_dump_restored_into_a_new_stack_predicts_the_same_numbers(kept: Clone, tmp_path: Path) -> None:
+def test_one_dump_restored_into_a_new_stack_predicts_the_same_numbers(
+    kept: Clone, first_run: Clone, tmp_path: Path
+) -> None:
     kept.lockgate("predict", "--input", INPUT, "--output", "before.csv")
     kept.run("bash", "-c", with_postgres_programs() + commands("Backup"))
     history = kept.lockgate("history", "--json").out
 
-    other = kept.copy(tmp_path / "elsewhere", "kept")
-    for name in (".lockgate", "build"):
-        kept.run("rm", "-r", str(other.folder / name))
+    other = Clone(first_run.copy(tmp_path / "elsewhere", "kept").folder, {})
+    shutil.rmtree(other.folder / "build")
+    shutil.copy(kept.folder / "lockgate.dump", other.folder)
     for _ in has_stack(other):
-        other.run("bash", "-c", with_postgres_programs() + commands("Restore"))
+        other.run("bash", "-c", with_postgres_programs() + commands("Restore"), timeout=400)
         assert list((other.folder / ".lockgate" / "artifacts").iterdir()) == []
         status = other.lockgate("status", "--json").json()
         assert (status["serving"]["version"], status["broken"]) == (1, [])

@@ -107,6 +107,7 @@ def remove(database: Database, path: str) -> int:
     Raises StateConflict if they belong to a version in the registry.
     """
     with database.transfer(TRANSFER_SECONDS) as connection:
+        connection.execute(text("SET LOCAL statement_timeout = 0"))  # many gigabytes may go at once
         return int(connection.scalar(text(REMOVE), {"path": path}) or 0)
 
 
