@@ -385,11 +385,16 @@ SAID_NO = {"INVALID_PARAMETER_VALUE", "INVALID_STATE", "BAD_REQUEST", "RESOURCE_
 # What the guard in the database said, as MLflow hands it on: the driver's class, the sentence, the hint, the rest.
 GUARD_SAID = re.compile(r"\(psycopg2\.errors\.RestrictViolation\) (?P<says>.+)\nHINT: +(?P<hint>.+)")
 
+# What an artifact store in the database said of a file that was changed in it (lockgate.database.artifacts).
+BYTES_DIFFER = re.compile(r"(?P<says>sha256 differs: [^;]+); (?P<hint>[^\"\n]+)")
+
 
 def _as_ours(error: MlflowException) -> Exception:
     refused = GUARD_SAID.search(str(error))
     if refused:
         return StateConflict(refused["says"], hint=refused["hint"])
+    if (broken := BYTES_DIFFER.search(str(error))) is not None:
+        return IntegrityBroken(f"an artifact is not what was logged: {broken['says']}", hint=broken["hint"])
     code = error.error_code if isinstance(error.error_code, str) else ErrorCode.Name(error.error_code)
     if code in NOT_LET_IN:
         return Unavailable(
