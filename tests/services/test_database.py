@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
 
 from lockgate.database.connection import Database, migrations
 from lockgate.errors import BadConfiguration, LockgateError, StateConflict, Unavailable
@@ -203,6 +203,15 @@ def test_the_waiter_learns_who_holds_the_lock_and_for_how_long(database: Databas
             raise AssertionError("two holders")
         assert f"m is locked by lockgate pid {os.getpid()} on {socket.gethostname()}"[:60] in str(refusal.value)
         assert ", for 0 s" in str(refusal.value)
+
+
+def test_a_lock_that_somebody_holds_by_hand_is_told_as_well(database_url: str) -> None:
+    """From psql, outside of any transaction: Postgres knows no beginning of it."""
+    with create_engine(database_url, isolation_level="AUTOCOMMIT").connect() as by_hand:
+        by_hand.execute(text("SELECT pg_advisory_lock(hashtextextended('lockgate.model:m', 0))"))
+        waiting = Database(database_url).lock("m", wait=0.2)
+        with pytest.raises(StateConflict, match=r"m is locked by a session of lockgate, for \d+ s"), waiting:
+            pass
 
 
 def test_locks_of_two_models_do_not_meet(database: Database, database_url: str) -> None:

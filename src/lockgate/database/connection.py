@@ -100,13 +100,15 @@ class Database:
     def _holder(self, model: str) -> str:
         with self._connected() as connection:
             row = connection.execute(text(HOLDER_OF_LOCK), {"model": model}).one_or_none()
-        return f"{row.application_name}, for {row.seconds:.0f} s" if row else "a command that has just ended"
+        return f"{row.name}, for {row.seconds:.0f} s" if row else "a command that has just ended"
 
 
 LOCK_KEY = "hashtextextended('lockgate.model:' || :model, 0)"
 
 HOLDER_OF_LOCK = f"""
-    SELECT activity.application_name, extract(epoch FROM clock_timestamp() - activity.xact_start) AS seconds
+    SELECT coalesce(nullif(activity.application_name, ''), 'a session of ' || activity.usename, 'somebody') AS name,
+           extract(epoch FROM clock_timestamp()
+                   - coalesce(activity.xact_start, activity.backend_start, clock_timestamp())) AS seconds
     FROM pg_locks AS held
     JOIN pg_stat_activity AS activity USING (pid)
     WHERE held.locktype = 'advisory' AND held.granted AND held.objsubid = 1

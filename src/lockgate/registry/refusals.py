@@ -5,30 +5,24 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import requests
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import ErrorCode
 
-from lockgate.errors import IntegrityBroken, StateConflict, Unavailable
-
-
-@contextmanager
-def translated() -> Iterator[None]:
-    try:
-        yield
-    except MlflowException as error:
-        raise _as_ours(error) from error
-
+from lockgate.errors import IntegrityBroken, LockgateError, StateConflict, Unavailable
 
 NOT_LET_IN = {"PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"}
 SAID_NO = {"INVALID_PARAMETER_VALUE", "INVALID_STATE", "BAD_REQUEST", "RESOURCE_CONFLICT", "RESOURCE_DOES_NOT_EXIST"}
-
+HTTP_CODES = {
+    400: "BAD_REQUEST", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "RESOURCE_DOES_NOT_EXIST",
+    409: "RESOURCE_CONFLICT",
+}  # fmt: skip
 
 # What the guard in the database said, as MLflow hands it on: the driver's class, the sentence, the hint, the rest.
 GUARD_SAID = re.compile(r"\(psycopg2\.errors\.RestrictViolation\) (?P<says>.+)\nHINT: +(?P<hint>.+)")
 
 # What an artifact store in the database said of a file that was changed in it (lockgate.database.artifacts).
 BYTES_DIFFER = re.compile(r"(?P<says>sha256 differs: [^;]+); (?P<hint>[^\"\n]+)")
-
 
 # Postgres is read-only, full, going down...: MLflow answers that with 400 or 500, by the kind of its exception.
 DATABASE_FAILS = re.compile(
@@ -39,25 +33,39 @@ NO_ANSWER = "API request to"  # how MLflow's client begins when no answer came t
 LONGEST_SAYING = 300
 
 
-def _as_ours(error: MlflowException) -> Exception:
-    refused = GUARD_SAID.search(str(error))
-    if refused:
+@contextmanager
+def translated() -> Iterator[None]:
+    """Every failure of MLflow's client comes out as Unavailable, StateConflict or IntegrityBroken."""
+    try:
+        yield
+    except MlflowException as error:
+        code = error.error_code if isinstance(error.error_code, str) else ErrorCode.Name(error.error_code)
+        raise _in_our_words(str(error), code) from error
+    except requests.HTTPError as error:  # of files, which MLflow's client sends and fetches by itself
+        answer = "" if error.response is None else error.response.text
+        code = HTTP_CODES.get(error.response.status_code, "") if error.response is not None else ""
+        raise _in_our_words(f"{error}: {answer}", code) from error
+    except requests.RequestException as error:
+        raise _in_our_words(f"{NO_ANSWER} {error}", "") from error
+
+
+def _in_our_words(said: str, code: str) -> LockgateError:
+    if (refused := GUARD_SAID.search(said)) is not None:
         return StateConflict(refused["says"], hint=refused["hint"])
-    if (broken := BYTES_DIFFER.search(str(error))) is not None:
+    if (broken := BYTES_DIFFER.search(said)) is not None:
         return IntegrityBroken(f"an artifact is not what was logged: {broken['says']}", hint=broken["hint"])
-    code = error.error_code if isinstance(error.error_code, str) else ErrorCode.Name(error.error_code)
     if code in NOT_LET_IN:
         return Unavailable(
             "the MLflow server does not let us in: not authorised", hint="check MLFLOW_TRACKING_USERNAME"
         )
-    says = str(error).splitlines()[0][:LONGEST_SAYING]
-    if (failed := DATABASE_FAILS.search(says)) is not None:
+    first = said.splitlines()[0][:LONGEST_SAYING]
+    if (failed := DATABASE_FAILS.search(first)) is not None:
         return Unavailable(f"the database behind MLflow fails: {failed['says']}", hint="see its server's log")
     if code in SAID_NO:
-        return StateConflict(f"MLflow refuses: {says}", hint="see: lockgate status")
-    if NO_ANSWER in says:
-        return Unavailable("the MLflow server does not answer", where=says, hint="start it with: lockgate up")
-    return Unavailable("the MLflow server fails", where=says, hint="see its log: .lockgate/logs/mlflow.log")
+        return StateConflict(f"MLflow refuses: {first}", hint="see: lockgate status")
+    if NO_ANSWER in first:
+        return Unavailable("the MLflow server does not answer", where=first, hint="start it with: lockgate up")
+    return Unavailable("the MLflow server fails", where=first, hint="see its log: .lockgate/logs/mlflow.log")
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from lockgate.stack import processes
 HOST = "127.0.0.1"
 PREFERRED_PORT = 5000
 PORTS_TRIED = 50
+PORT_TAKEN = "address already in use"  # by somebody who may have let go of it since
 READ_SECONDS = 5.0
 MARK = "_LOCKGATE_SERVER_OF"  # a pid in a file can be recycled; this tells which processes belong to which .lockgate
 REGISTRY_READ = "/api/2.0/mlflow/registered-models/search?max_results=1"
@@ -67,7 +68,7 @@ def start(home: Path, database_url: str, artifacts: str, port: int, deadline: fl
         raise
     ended = not processes.is_alive(process)
     stop(home, patience=5)
-    if ended and not is_free(port):
+    if ended and (not is_free(port) or PORT_TAKEN in processes.last_lines(log_file(home)).lower()):
         return False
     raise Unavailable(
         f"the MLflow server {'ended' if ended else 'does not answer in time'}:\n{processes.last_lines(log_file(home))}",
