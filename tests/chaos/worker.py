@@ -1,0 +1,109 @@
+"""A worker: a process that does one drawn operation after the other, writes down each, and may die at a named point."""
+
+import os
+import traceback
+import warnings
+from contextlib import closing, suppress
+from random import Random
+
+import psycopg2
+from chaos import journal, operations, points
+from chaos.journal import Asked, Journal, Outcome
+from chaos.operations import KINDS, Actor, Draw
+from chaos.raw import Told
+from chaos.scene import Place
+
+# Loaded once, by the server that forks the workers: an import of these costs each of them seconds.
+from lockgate import examination, runrecord  # noqa: F401
+from lockgate.errors import LockgateError, Unavailable
+
+DEATHS = 0.06  # of the operations that have points to die at
+STOP = "stop"
+
+
+def work(place: Place, life: str, seed: str) -> None:
+    """Act until the file `stop` lies in the folder. The dice are seeded; what time makes of it is the machine's."""
+    warnings.simplefilter("ignore")
+    os.chdir(place.folder)
+    dice = Random(seed)
+    diary = Journal(place.journals / f"{life}.jsonl")
+    for unfinished in left_by(place, life):
+        do(place, diary, unfinished)
+    number = 0
+    while not (place.folder / STOP).exists():
+        number += 1
+        problem = dice.choice(place.problems)
+        kind, values = operations.drawn(Draw(dice, len(place.builds), newest_version(place, problem)))
+        fatal = points.points(kind)
+        point = dice.choice(fatal) if fatal and dice.random() < DEATHS else None
+        do(place, diary, asked(place, f"{life}-{number}", problem, kind, values), point)
+
+
+def begin(place: Place) -> None:
+    """Before anything strikes: the first bundle of each model goes all the way up."""
+    os.chdir(place.folder)
+    diary = Journal(place.journals / "w0.1.jsonl")
+    steps = {"repro": {"bundle": 1, "policy": "usual"}, "promote": {"version": None, "policy": "usual"}}
+    for problem in place.problems:
+        for kind, values in steps.items():
+            do(place, diary, asked(place, f"w0.1-{kind}-{problem}", problem, kind, values))
+
+
+def settle(place: Place) -> None:
+    """After it: what was never answered is asked again, and each registration that may have been left half is finished."""
+    os.chdir(place.folder)
+    diary = Journal(place.journals / "w0.2.jsonl")
+    operations = journal.read(place.journals).operations.values()
+    half = {
+        (each.asked.model, each.asked.values["bundle"])
+        for each in operations if "bundle" in each.asked.values and each.outcome in (Outcome.UNKNOWN, Outcome.BUG)
+    }  # fmt: skip
+    for operation in operations:
+        if operation.answer is None:
+            do(place, diary, operation.asked)
+    for number, (model, bundle) in enumerate(sorted(half)):
+        problem = model.removesuffix("-ensemble")
+        do(place, diary, asked(place, f"w0.2-{number}", problem, "register", {"bundle": bundle}))
+
+
+def newest_version(place: Place, problem: str) -> int:
+    """As somebody sees it who looks before acting; 1 if the database shows nothing."""
+    with suppress(psycopg2.Error), closing(place.sql()) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT max(version) FROM model_versions WHERE name = %s", [place.params(problem).model_name])
+        return int(cursor.fetchone()[0] or 1)
+    return 1
+
+
+def left_by(place: Place, life: str) -> list[Asked]:
+    """What the lives of this worker before were killed over: whoever typed that command types it again."""
+    earlier = journal.read(place.journals, f"{life.partition('.')[0]}.*").operations.values()
+    return [operation.asked for operation in earlier if operation.answer is None]
+
+
+def asked(place: Place, name: str, problem: str, kind: str, values: operations.Values) -> Asked:
+    """The operation as it goes into the journal."""
+    return Asked(name, kind, place.params(problem).model_name, values, 0.0)
+
+
+def do(place: Place, diary: Journal, asked: Asked, point: str | None = None) -> operations.Values:
+    """One operation, written down before and after; what it was told."""
+    diary.write("asked", id=asked.id, kind=asked.kind, model=asked.model, values=asked.values)
+    actor = Actor(place, asked, asked.model.removesuffix("-ensemble"))
+    outcome, says, result = Outcome.DONE, "", operations.Values()
+    try:
+        with points.deadly(point, lambda: diary.write("struck", id=asked.id, point=point)):
+            result = KINDS[asked.kind].act(actor)
+    except Told as told:
+        outcome, says = told.outcome, str(told)
+    except LockgateError as refusal:
+        outcome, says = _outcome(refusal), f"{type(refusal).__name__}: {refusal}"
+    except Exception:  # whatever else comes out of Lockgate is a bug, and the user would be told so
+        outcome, says = Outcome.BUG, traceback.format_exc()[-3000:]
+    diary.write("answered", id=asked.id, outcome=outcome, says=says, result=result)
+    return result
+
+
+def _outcome(refusal: LockgateError) -> Outcome:
+    if refusal.exit_code == 1:
+        return Outcome.BUG
+    return Outcome.UNKNOWN if isinstance(refusal, Unavailable) else Outcome.REFUSED
