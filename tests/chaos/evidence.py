@@ -84,7 +84,7 @@ def gather(scene: Scene, model: str, story: Story, at_rest: bool = False) -> Evi
     return Evidence(
         model,
         list(moments(scene.witness.commits, model)),
-        _tables(scene, model),
+        tables(scene, model),
         {name: each for name, each in story.operations.items() if each.asked.model == model},
         [each for each in story.seen if each.model == model],
         story.strikes,
@@ -142,7 +142,7 @@ RUNS = """
 LIMITS = "SELECT digest, limits FROM lockgate.policies"
 
 
-def _tables(scene: Scene, model: str) -> Tables:
+def tables(scene: Scene, model: str) -> Tables:
     with scene.asking() as connection:
         rows = [_rows(connection, query, model) for query in (LEDGER, VERSIONS, TAGGED, RUNS)]
         with connection.cursor() as cursor:

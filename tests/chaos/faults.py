@@ -11,10 +11,10 @@ from typing import Any
 
 import psutil
 import psycopg2
+
 from chaos.crew import Crew
 from chaos.proxy import Mood, Proxy
 from chaos.scene import Scene
-
 from lockgate.stack import embedded_postgres, mlflow_server
 
 

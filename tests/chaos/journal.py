@@ -21,7 +21,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Asked:
-    """One operation. Its id is also the actor in whose name it is done, so that every row on record tells whose it is."""
+    """One operation. Its id is also the actor in whose name it is done: every row on record tells whose it is."""
 
     id: str
     kind: str

@@ -1,4 +1,4 @@
-"""The observer: a process that reads the registry all the time as readers do, and writes down how many it finds live."""
+"""The observer: a process that reads the registry all the time, as readers do, and notes how many it finds live."""
 
 import time
 import warnings
@@ -7,6 +7,7 @@ from itertools import count
 from typing import Any
 
 import psycopg2
+
 from chaos import raw
 from chaos.journal import Journal
 from chaos.raw import Told

@@ -1,10 +1,10 @@
-"""What an actor may do to a model: how it is drawn, and how it is done. A new operation is a function and its line here."""
+"""What an actor may do to a model: how it is drawn and how it is done. A new one is a function and a line in KINDS."""
 
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import nan
 from random import Random
@@ -14,7 +14,6 @@ from chaos import raw
 from chaos.journal import Asked, Outcome
 from chaos.raw import Told
 from chaos.scene import WORK_SECONDS, Place
-
 from lockgate import gate, promotion, registration, review, validation
 from lockgate.backend import Backend
 from lockgate.build import Build, Receipt
@@ -27,6 +26,13 @@ from lockgate.params import GateParams
 from lockgate.promotion import Order
 
 Values = dict[str, Any]
+DECISIONS = ["approved", "rejected", "maybe"]
+COMES_FROM = {
+    "None": ["Staging"],
+    "Staging": ["None"],
+    "Production": ["Staging", "Archived"],
+    "Archived": ["Production"],
+}
 STAGES = ["None", "Staging", "Production", "Archived"]
 POLICIES: dict[str, dict[str, Any]] = {
     "usual": {},
@@ -68,17 +74,18 @@ class Actor:
 
 @dataclass(frozen=True)
 class Draw:
-    """What values are drawn from: the actor's dice, how many bundles there are, and the newest version of the model."""
+    """What values are drawn from: the actor's dice, how many bundles there are, and who stands where."""
 
     dice: Random
     bundles: int
-    newest: int
+    stages: Mapping[int, str]
 
-    def version(self) -> int:
-        """Mostly one of the newest, where things happen; at times any, or none that there is."""
-        if self.dice.random() < 0.7:
-            return max(1, self.newest - self.dice.randrange(4))
-        return self.dice.randint(1, self.newest + 2)
+    def version(self, *stages: str) -> int:
+        """Mostly one that stands in these stages; at times any, or none that there is."""
+        fitting = [version for version, stage in self.stages.items() if stage in stages]
+        if fitting and self.dice.random() < 0.8:
+            return self.dice.choice(fitting)
+        return self.dice.randint(1, max(self.stages, default=0) + 2)
 
     def bundle(self) -> int:
         return self.dice.randint(1, self.bundles)
@@ -91,7 +98,7 @@ class Draw:
 class Kind:
     """One kind of operation: how often, what is drawn for it, and what is done. `act` returns what it was told."""
 
-    weight: int
+    weight: float
     draw: Callable[[Draw], Values]
     act: Callable[[Actor], Values]
 
@@ -106,7 +113,7 @@ def policy_named(place: Place, problem: str, name: str) -> GateParams:
     return place.params(problem).gate.model_copy(update=POLICIES[name])
 
 
-# --- Lockgate's own commands ------------------------------------------------------------------------------------------
+# --- Lockgate's own commands -----------------------------------------------------------------------------------------
 
 
 def register(actor: Actor) -> Values:
@@ -213,7 +220,7 @@ def _moved(move: Move | None) -> Values:
     return {"moved": move and [move.version, move.from_stage, move.to_stage], "archives": move and move.archives}
 
 
-# --- past Lockgate ----------------------------------------------------------------------------------------------------
+# --- past Lockgate ---------------------------------------------------------------------------------------------------
 
 
 def transition(actor: Actor) -> Values:
@@ -279,49 +286,48 @@ STATEMENTS = {
 def _draw_transition(draw: Draw) -> Values:
     stage = draw.dice.choices(STAGES, [1, 3, 4, 2])[0]
     archive = stage in ("Staging", "Production") and draw.dice.random() < 0.6
-    return {"version": draw.version(), "stage": stage, "archive": archive}
+    return {"version": draw.version(*COMES_FROM[stage]), "stage": stage, "archive": archive}
 
 
 def _draw_promotion(draw: Draw) -> Values:
-    version = draw.version() if draw.dice.random() < 0.3 else None
-    expected = {"expect_current": draw.version()} if draw.dice.random() < 0.2 else {}
+    version = draw.version("Staging") if draw.dice.random() < 0.3 else None
+    expected = {"expect_current": draw.version("Production")} if draw.dice.random() < 0.2 else {}
     return {"version": version, "policy": draw.policy(), **expected}
 
 
 def _draw_statement(draw: Draw) -> Values:
+    stage = draw.dice.choice(["Staging", "Production", "Production", "Archived"])
     return {
-        "statement": draw.dice.choices(list(STATEMENTS), [4, 4, 1, 2, 1, 1, 1, 0.3, 1])[0],
-        "version": draw.version(),
-        "stage": draw.dice.choice(["Staging", "Production", "Production", "Archived"]),
+        "statement": draw.dice.choices(list(STATEMENTS), [4, 4, 1, 1, 1, 1, 1, 0.3, 1])[0],
+        "version": draw.version(*COMES_FROM[stage]),
+        "stage": stage,
         "isolation": draw.dice.choice(["READ COMMITTED", "REPEATABLE READ"]),
     }
 
 
 def _draw_judgement(draw: Draw) -> Values:
     outcome = draw.dice.choices(["passed", "refused", "inconclusive"], [8, 1, 1])[0]
-    return {"version": draw.version(), "outcome": outcome, "policy": draw.policy()}
+    return {"version": draw.version("None", "Staging"), "outcome": outcome, "policy": draw.policy()}
 
 
 KINDS = {
     "register": Kind(8, lambda draw: {"bundle": draw.bundle()}, register),
     "repro": Kind(6, lambda draw: {"bundle": draw.bundle(), "policy": draw.policy()}, repro),
-    "validate": Kind(12, lambda draw: {"version": draw.version(), "policy": draw.policy()}, validate),
+    "validate": Kind(16, lambda draw: {"version": draw.version("None"), "policy": draw.policy()}, validate),
     "judge": Kind(14, _draw_judgement, judge),
     "promote": Kind(22, _draw_promotion, promote),
-    "rollback": Kind(6, lambda draw: {"to": draw.version() if draw.dice.random() < 0.4 else None}, rollback),
+    "rollback": Kind(6, lambda draw: {"to": draw.version("Archived") if draw.dice.random() < 0.5 else None}, rollback),
     "retire": Kind(1, lambda draw: {}, retire),
-    "reject": Kind(2, lambda draw: {"version": draw.version()}, reject),
-    "approve": Kind(4, lambda draw: {"version": draw.version()}, approve),
-    "promote by command line": Kind(1, lambda draw: {}, by_command_line("promote", "--yes")),
-    "rollback by command line": Kind(1, lambda draw: {}, by_command_line("rollback", "--yes")),
+    "reject": Kind(2, lambda draw: {"version": draw.version("None", "Staging")}, reject),
+    "approve": Kind(4, lambda draw: {"version": draw.version("Staging")}, approve),
+    "promote by command line": Kind(0.5, lambda draw: {}, by_command_line("promote", "--yes")),
+    "rollback by command line": Kind(0.5, lambda draw: {}, by_command_line("rollback", "--yes")),
     "transition": Kind(12, _draw_transition, transition),
-    "delete": Kind(2, lambda draw: {"version": draw.version()}, delete),
+    "delete": Kind(2, lambda draw: {"version": draw.version("Archived", "Production")}, delete),
     "alias": Kind(
         3, lambda draw: {"version": draw.version(), "alias": draw.dice.choice(["production", "staging", "best"])}, alias
     ),
-    "tag": Kind(
-        2, lambda draw: {"version": draw.version(), "decision": draw.dice.choice(["approved", "rejected", "maybe"])}, tag
-    ),
+    "tag": Kind(2, lambda draw: {"version": draw.version("Staging"), "decision": draw.dice.choice(DECISIONS)}, tag),
     "statement": Kind(10, _draw_statement, statement),
 }  # fmt: skip
 

@@ -1,12 +1,12 @@
-"""Ways past Lockgate, as the UI, curl and psql have them: MLflow's REST API, and SQL by the role that owns its tables."""
+"""Ways past Lockgate, as the UI, curl and psql have them: MLflow's REST API, and SQL by the owner of its tables."""
 
 from typing import Any
 
 import psycopg2
 import requests
+
 from chaos.journal import Outcome
 from chaos.scene import Place
-
 from lockgate.stack import embedded_postgres
 
 SECONDS = 5

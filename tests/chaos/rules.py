@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from math import isfinite
 
 from chaos.evidence import ARCHIVED, DELETED, NONE, PRODUCTION, STAGING, Evidence, Moment
@@ -50,7 +51,7 @@ def broken(evidence: Evidence) -> list[Violation]:
     return [Violation(name, evidence.model, says) for name, rule in RULES.items() for says in rule(evidence)]
 
 
-# --- what stood at every committed moment -------------------------------------------------------------------------------
+# --- what stood at every committed moment ----------------------------------------------------------------------------
 
 
 def one_in_production(evidence: Evidence) -> Iterator[str]:
@@ -69,20 +70,15 @@ def never_none(evidence: Evidence) -> Iterator[str]:
 
 
 def one_ledger_row_a_move(evidence: Evidence) -> Iterator[str]:
-    """Each change of stage has exactly one row, of the same commit. Only a raw delete of a row in MLflow leaves none."""
+    """Each change of stage has exactly one row, of the same commit; only what is deleted from MLflow leaves none."""
     for moment in evidence.moments:
         moves = Counter(
             (moved.version, moved.from_stage, moved.to_stage)
-            for moved in moment.moved
-            if not _is_gone(moved.version, moment)
-        )
+            for moved in moment.moved if moved.version in moment.after
+        )  # fmt: skip
         rows = Counter((int(row["version"] or 0), row["from_stage"], row["to_stage"]) for row in moment.told)
         if moves != rows:
             yield f"at {moment.at} the registry had {sorted(moves.elements())}, the ledger {sorted(rows.elements())}"
-
-
-def _is_gone(version: int, moment: Moment) -> bool:
-    return version not in moment.after
 
 
 def aliases_mirror(evidence: Evidence) -> Iterator[str]:
@@ -103,10 +99,10 @@ def held_is_not_taken_away(evidence: Evidence) -> Iterator[str]:
 def every_move_was_legal(evidence: Evidence) -> Iterator[str]:
     for row in evidence.tables.ledger:
         if row["command"] not in WAYS.get((row["from_stage"] or "", row["to_stage"] or ""), set()):
-            yield f"row {row['seq']}: version {row['version']} {row['from_stage']} > {row['to_stage']} by {row['command']}"
+            yield f"row {row['seq']}: from {row['from_stage']} to {row['to_stage']} by {row['command']}"
 
 
-# --- the ledger ----------------------------------------------------------------------------------------------------------
+# --- the ledger ------------------------------------------------------------------------------------------------------
 
 
 def only_added_to(evidence: Evidence) -> Iterator[str]:
@@ -144,7 +140,7 @@ def hash_of(row: Row) -> str:
     ).hexdigest()
 
 
-# --- what a move up rests on ----------------------------------------------------------------------------------------------
+# --- what a move up rests on -----------------------------------------------------------------------------------------
 
 
 def production_was_earned(evidence: Evidence) -> Iterator[str]:
@@ -247,7 +243,7 @@ def _standing(rows: list[tuple[datetime, Row]], at: datetime, seconds: float) ->
     return clear[-1:] + [row for committed, row in rows if (at - committed).total_seconds() <= seconds]
 
 
-# --- one bundle, one version -----------------------------------------------------------------------------------------------
+# --- one bundle, one version -----------------------------------------------------------------------------------------
 
 
 def one_bundle_one_version(evidence: Evidence) -> Iterator[str]:
@@ -266,16 +262,14 @@ def one_bundle_one_version(evidence: Evidence) -> Iterator[str]:
 
 
 def no_run_is_left_over(evidence: Evidence) -> Iterator[str]:
-    """At rest, each bundle that is a version has one run, and that has finished."""
-    runs: dict[str | None, list[str | None]] = defaultdict(list)
-    for row in evidence.tables.runs:
-        runs[row["bundle_digest"]].append(row["status"])
-    for row in evidence.tables.versions if evidence.at_rest else []:
-        if runs[row["bundle_digest"]] != ["FINISHED"]:
-            yield f"version {row['version']} has runs {runs[row['bundle_digest']]}"
+    """At rest, every run in the model's experiment is the run of a version, and has finished."""
+    known = {row["run_id"] for row in evidence.tables.versions}
+    for run in evidence.tables.runs if evidence.at_rest else []:
+        if run["run_uuid"] not in known or run["status"] != "FINISHED":
+            yield f"run {run['run_uuid']} of bundle {str(run['bundle_digest'])[:12]} is {run['status']}"
 
 
-# --- what was answered, and what is on record -------------------------------------------------------------------------------
+# --- what was answered, and what is on record ------------------------------------------------------------------------
 
 
 def answers_agree(evidence: Evidence) -> Iterator[str]:
@@ -296,7 +290,7 @@ def done_once(evidence: Evidence) -> Iterator[str]:
     """One command makes one move, also if it was killed and said again, so long as nobody else moved in between."""
     for name, rows in _by_actor(evidence).items():
         own = [row for row in rows if row["reason"] == reason(name)]
-        for first, second in zip(own, own[1:], strict=False):
+        for first, second in pairwise(own):
             between = [
                 row for row in evidence.tables.ledger
                 if int(first["seq"] or 0) < int(row["seq"] or 0) < int(second["seq"] or 0) and row["actor"] != name
@@ -337,7 +331,7 @@ def validate_goes_no_further(evidence: Evidence) -> Iterator[str]:
     validates = {"validate", "repro"}
     for row in evidence.tables.ledger:
         operation = evidence.operations.get(row["actor"] or "")
-        by_validate = row["command"] == "validate" or operation is not None and operation.asked.kind in validates
+        by_validate = row["command"] == "validate" or (operation is not None and operation.asked.kind in validates)
         if by_validate and PRODUCTION in (row["from_stage"], row["to_stage"]):
             yield f"row {row['seq']}: version {row['version']} {row['from_stage']} > {row['to_stage']}"
 
@@ -354,7 +348,7 @@ def expected_was_there(evidence: Evidence) -> Iterator[str]:
 def readers_saw_one(evidence: Evidence) -> Iterator[str]:
     """Nobody who looked found two, or none where the log knows of no moment without one."""
     for seen in evidence.seen:
-        if seen.production > 1 or seen.production == 0 and not _was_empty(evidence, seen.since, seen.until):
+        if seen.production > 1 or (seen.production == 0 and not _was_empty(evidence, seen.since, seen.until)):
             yield f"by {seen.by} {seen.production} were seen at {datetime.fromtimestamp(seen.until, UTC)}"
 
 

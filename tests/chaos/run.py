@@ -15,7 +15,6 @@ from chaos.journal import Journal
 from chaos.proxy import Proxy
 from chaos.rules import Violation
 from chaos.scene import Place, Scene
-
 from lockgate import overview
 from lockgate.addresses import Addresses
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import psycopg2
 import yaml
+
 from chaos import bundles
 from chaos.witness import Witness
-
 from lockgate import addresses, stack
 from lockgate.addresses import Addresses
 from lockgate.backend import Backend

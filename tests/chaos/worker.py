@@ -7,6 +7,7 @@ from contextlib import closing, suppress
 from random import Random
 
 import psycopg2
+
 from chaos import journal, operations, points
 from chaos.journal import Asked, Journal, Outcome
 from chaos.operations import KINDS, Actor, Draw
@@ -19,6 +20,10 @@ from lockgate.errors import LockgateError, Unavailable
 
 DEATHS = 0.06  # of the operations that have points to die at
 STOP = "stop"
+WHO_IS_WHERE = """
+    SELECT version, current_stage FROM model_versions
+    WHERE name = %s AND current_stage <> 'Deleted_Internal' ORDER BY version
+"""
 
 
 def work(place: Place, life: str, seed: str) -> None:
@@ -33,7 +38,7 @@ def work(place: Place, life: str, seed: str) -> None:
     while not (place.folder / STOP).exists():
         number += 1
         problem = dice.choice(place.problems)
-        kind, values = operations.drawn(Draw(dice, len(place.builds), newest_version(place, problem)))
+        kind, values = operations.drawn(Draw(dice, len(place.builds), stages(place, problem)))
         fatal = points.points(kind)
         point = dice.choice(fatal) if fatal and dice.random() < DEATHS else None
         do(place, diary, asked(place, f"{life}-{number}", problem, kind, values), point)
@@ -50,7 +55,7 @@ def begin(place: Place) -> None:
 
 
 def settle(place: Place) -> None:
-    """After it: what was never answered is asked again, and each registration that may have been left half is finished."""
+    """After it: what was never answered is asked again, and registrations that may have been left half are finished."""
     os.chdir(place.folder)
     diary = Journal(place.journals / "w0.2.jsonl")
     operations = journal.read(place.journals).operations.values()
@@ -66,12 +71,12 @@ def settle(place: Place) -> None:
         do(place, diary, asked(place, f"w0.2-{number}", problem, "register", {"bundle": bundle}))
 
 
-def newest_version(place: Place, problem: str) -> int:
-    """As somebody sees it who looks before acting; 1 if the database shows nothing."""
+def stages(place: Place, problem: str) -> dict[int, str]:
+    """Who stands where, as somebody sees it who looks before acting; nothing if the database is down."""
     with suppress(psycopg2.Error), closing(place.sql()) as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT max(version) FROM model_versions WHERE name = %s", [place.params(problem).model_name])
-        return int(cursor.fetchone()[0] or 1)
-    return 1
+        cursor.execute(WHO_IS_WHERE, [place.params(problem).model_name])
+        return dict(cursor.fetchall())
+    return {}
 
 
 def left_by(place: Place, life: str) -> list[Asked]:
@@ -97,7 +102,7 @@ def do(place: Place, diary: Journal, asked: Asked, point: str | None = None) -> 
         outcome, says = told.outcome, str(told)
     except LockgateError as refusal:
         outcome, says = _outcome(refusal), f"{type(refusal).__name__}: {refusal}"
-    except Exception:  # whatever else comes out of Lockgate is a bug, and the user would be told so
+    except Exception:  # noqa: BLE001 - whatever else comes out of Lockgate is a bug, and the user would be told so
         outcome, says = Outcome.BUG, traceback.format_exc()[-3000:]
     diary.write("answered", id=asked.id, outcome=outcome, says=says, result=result)
     return result
@@ -107,3 +112,9 @@ def _outcome(refusal: LockgateError) -> Outcome:
     if refusal.exit_code == 1:
         return Outcome.BUG
     return Outcome.UNKNOWN if isinstance(refusal, Unavailable) else Outcome.REFUSED
+
+
+def one(place: Place, asked: Asked, point: str | None = None) -> None:
+    """One operation in a process of its own, which dies at the point."""
+    os.chdir(place.folder)
+    do(place, Journal(place.journals / f"{asked.id.partition('-')[0]}.jsonl"), asked, point)
