@@ -26,16 +26,16 @@ def forkserver() -> Any:
     return context
 
 
-def run_one(work: Callable[..., None], *args: Any) -> int:
-    """Run a function in a process of its own to its end; the exit code, negative for a signal."""
+def run_one(work: Callable[..., None], *args: Any, patience: float = HUNG_SECONDS) -> int:
+    """Run a function in a process of its own to its end; the exit code, negative for a signal, -9 after the patience."""
     process = forkserver().Process(target=work, args=args)
     process.start()
-    process.join(HUNG_SECONDS)
-    code = process.exitcode
+    process.join(patience)
     process.kill()
     process.join()
+    code = int(process.exitcode or 0)
     process.close()
-    return -1 if code is None else int(code)
+    return code
 
 
 class Crew:

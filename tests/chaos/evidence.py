@@ -56,6 +56,7 @@ class Tables:
     versions: Sequence[Row]
     tagged: Sequence[Row]
     runs: Sequence[Row]
+    intents: Sequence[Row]
     limits: Mapping[str, Mapping[str, Any]]
 
 
@@ -139,12 +140,16 @@ RUNS = """
     FROM runs AS run JOIN tags AS tag USING (run_uuid) JOIN experiments AS room USING (experiment_id)
     WHERE room.name = %s AND tag.key = 'lockgate.bundle_digest' AND run.lifecycle_stage = 'active'
 """
+INTENTS = """
+    SELECT id, to_char(told_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS told_at
+    FROM lockgate.intents WHERE model = %s
+"""
 LIMITS = "SELECT digest, limits FROM lockgate.policies"
 
 
 def tables(scene: Scene, model: str) -> Tables:
     with scene.asking() as connection:
-        rows = [_rows(connection, query, model) for query in (LEDGER, VERSIONS, TAGGED, RUNS)]
+        rows = [_rows(connection, query, model) for query in (LEDGER, VERSIONS, TAGGED, RUNS, INTENTS)]
         with connection.cursor() as cursor:
             cursor.execute(LIMITS)
             limits = dict(cursor.fetchall())

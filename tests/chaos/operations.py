@@ -311,8 +311,8 @@ def _draw_judgement(draw: Draw) -> Values:
 
 
 KINDS = {
-    "register": Kind(8, lambda draw: {"bundle": draw.bundle()}, register),
-    "repro": Kind(6, lambda draw: {"bundle": draw.bundle(), "policy": draw.policy()}, repro),
+    "register": Kind(6, lambda draw: {"bundle": draw.bundle()}, register),
+    "repro": Kind(10, lambda draw: {"bundle": draw.bundle(), "policy": draw.policy()}, repro),
     "validate": Kind(16, lambda draw: {"version": draw.version("None"), "policy": draw.policy()}, validate),
     "judge": Kind(14, _draw_judgement, judge),
     "promote": Kind(22, _draw_promotion, promote),

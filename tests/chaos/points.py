@@ -1,4 +1,4 @@
-"""The named points at which a process is killed: before or after a step of a command. The steps are wrapped here."""
+"""The named points at which a process is killed: between any two steps of a command. The steps are wrapped here."""
 
 import os
 import signal
@@ -14,10 +14,10 @@ MOVING = (
     "lockgate.database.intents:open_intent",
     "lockgate.registry:Registry.move",
 )
+# In the order in which they end. The last one of a move, `intents.tell`, is the command's own word that it is over.
 STEPS = {
     "register": (
         "lockgate.database.records:version_of_digest",
-        "lockgate.registry:Registry.find_or_create",
         "mlflow:MlflowClient.create_experiment",
         "mlflow:start_run",
         "mlflow:MlflowClient.log_batch",
@@ -25,6 +25,7 @@ STEPS = {
         "mlflow.pyfunc:log_model",
         "mlflow:MlflowClient.create_registered_model",
         "mlflow:MlflowClient.create_model_version",
+        "lockgate.registry:Registry.find_or_create",
         "lockgate.database.records:record_version",
     ),
     "validate": (
@@ -32,21 +33,22 @@ STEPS = {
         "lockgate.examination:examine",
         "lockgate.database.verdicts:record_verdict",
         "lockgate.registry:Registry.log_verdict",
-        "lockgate.registry:Registry.tag_version",
         "mlflow:MlflowClient.set_model_version_tag",
+        "lockgate.registry:Registry.tag_version",
         *MOVING,
     ),
-    "promote": ("lockgate.database.intents:objection_to_rise", *MOVING, "lockgate.database.intents:tell"),
-    "rollback": ("lockgate.scoring:verify", *MOVING, "lockgate.database.intents:tell"),
+    "promote": ("lockgate.database.intents:objection_to_rise", *MOVING),
+    "rollback": ("lockgate.scoring:verify", *MOVING),
     "reject": ("lockgate.database.approvals:record", *MOVING),
-    "retire": (*MOVING, "lockgate.database.intents:tell"),
+    "retire": MOVING,
     "approve": ("lockgate.database.approvals:record",),
 }
 
 
 def points(kind: str) -> list[str]:
-    """Every named point of a command, as `before STEP` or `after STEP`."""
-    return [f"{moment} {step}" for step in STEPS.get(kind, ()) for moment in ("before", "after")]
+    """A point between any two steps of a command, before the first and after the last, in their order."""
+    steps = STEPS.get(kind, ())
+    return [f"before {step}" for step in steps[:1]] + [f"after {step}" for step in steps]
 
 
 @contextmanager

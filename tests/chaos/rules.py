@@ -287,7 +287,11 @@ def answers_agree(evidence: Evidence) -> Iterator[str]:
 
 
 def done_once(evidence: Evidence) -> Iterator[str]:
-    """One command makes one move, also if it was killed and said again, so long as nobody else moved in between."""
+    """One command makes one move, also if it was killed and said again, so long as nobody else moved in between.
+
+    One that had come to its end, and was killed before it could say so, is another one when it is said again.
+    """
+    told = {row["id"]: row["told_at"] for row in evidence.tables.intents}
     for name, rows in _by_actor(evidence).items():
         own = [row for row in rows if row["reason"] == reason(name)]
         for first, second in pairwise(own):
@@ -295,7 +299,8 @@ def done_once(evidence: Evidence) -> Iterator[str]:
                 row for row in evidence.tables.ledger
                 if int(first["seq"] or 0) < int(row["seq"] or 0) < int(second["seq"] or 0) and row["actor"] != name
             ]  # fmt: skip
-            if not between:
+            ended = told.get(first["intent_id"])
+            if not between and (ended is None or ended > str(second["at"])):
                 yield f"{name} moved twice: rows {first['seq']} and {second['seq']}"
 
 

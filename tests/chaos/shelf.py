@@ -1,5 +1,6 @@
 """Versions at little cost: a bundle that was logged once is put into other models too, and moved by plain REST."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from chaos import raw, worker
@@ -7,6 +8,7 @@ from chaos.crew import run_one
 from chaos.evidence import Evidence, gather
 from chaos.journal import Journal, Operation, read
 from chaos.operations import Values, policy_named
+from chaos.raw import Told
 from chaos.scene import Place, Scene
 from lockgate.database import policies, records
 from lockgate.database.records import Registration
@@ -28,9 +30,8 @@ class Shelf:
             run_one(worker.one, place, worker.asked(place, f"stock.1-{number}", STOCK, "register", {"bundle": number}))
 
     def model(self, problem: str) -> "Shelved":
-        """A new model with nothing in it, judged by the usual policy."""
+        """A name for a new model, judged by the usual policy; MLflow hears of it with its first version."""
         place = self.scene.for_problem(problem)
-        raw.rest(place, "POST", "registered-models/create", name=place.params(problem).model_name)
         backend = place.backend(problem, "shelf")
         policies.put_in_force(backend.database, backend.model, policy_named(place, problem, "usual"), "shelf")
         return Shelved(self.scene, place, problem)
@@ -55,6 +56,8 @@ class Shelved:
         assert known is not None
         source = self._source(known.version)
         tags = [{"key": "lockgate.bundle_digest", "value": known.bundle_digest}]
+        with suppress(Told):  # it is there already
+            raw.rest(self.place, "POST", "registered-models/create", name=self.name)
         made = raw.rest(
             self.place, "POST", "model-versions/create",
             name=self.name, source=source, model_id=source.removeprefix("models:/"), run_id=known.run_id, tags=tags,

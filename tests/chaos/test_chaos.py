@@ -5,7 +5,7 @@ from chaos.run import Plan, run
 from chaos.scene import Scene
 
 SHORT = Plan(
-    seconds=20, seed=20261, workers=4, fault_seconds=(0.3, 1.2), without=frozenset({"MLflow killed"}),
+    seconds=20, seed=20261, workers=4, fault_seconds=(0.3, 1.2), quiet_seconds=0.7, without=frozenset({"MLflow killed"}),
     problems=("short_a", "short_b"),
 )  # fmt: skip
 

@@ -18,7 +18,7 @@ from chaos.scene import Place
 from lockgate import examination, runrecord  # noqa: F401
 from lockgate.errors import LockgateError, Unavailable
 
-DEATHS = 0.06  # of the operations that have points to die at
+DEATHS = 0.2  # of the operations that have points to die at
 STOP = "stop"
 WHO_IS_WHERE = """
     SELECT version, current_stage FROM model_versions
