@@ -27,7 +27,7 @@ def forkserver() -> Any:
 
 
 def run_one(work: Callable[..., None], *args: Any, patience: float = HUNG_SECONDS) -> int:
-    """Run a function in a process of its own to its end; the exit code, negative for a signal, -9 after the patience."""
+    """Run a function in a process of its own; the exit code, negative for a signal, and -9 when patience is over."""
     process = forkserver().Process(target=work, args=args)
     process.start()
     process.join(patience)

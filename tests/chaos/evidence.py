@@ -1,7 +1,7 @@
 """What the rules look at: the model's past, commit by commit, as the witness has it; the story; and the raw tables."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -70,7 +70,6 @@ class Evidence:
     operations: Mapping[str, Operation]
     seen: Sequence[Seen]
     strikes: Sequence[Strike]
-    at_rest: bool = field(default=False)
 
     def concurrent(self, at: datetime) -> float:
         """How many seconds before this moment a commit may have come and not have been seen: a fault stretches them."""
@@ -79,8 +78,8 @@ class Evidence:
         return CONCURRENT_SECONDS + max(held, default=0.0)
 
 
-def gather(scene: Scene, model: str, story: Story, at_rest: bool = False) -> Evidence:
-    """The evidence on a model as of now."""
+def gather(scene: Scene, model: str, story: Story) -> Evidence:
+    """The evidence on a model that nobody works on at this time."""
     scene.hear()
     return Evidence(
         model,
@@ -89,7 +88,6 @@ def gather(scene: Scene, model: str, story: Story, at_rest: bool = False) -> Evi
         {name: each for name, each in story.operations.items() if each.asked.model == model},
         [each for each in story.seen if each.model == model],
         story.strikes,
-        at_rest,
     )
 
 

@@ -30,11 +30,14 @@ def without(model: Shelved, *pieces: Piece) -> Iterator[None]:
     """Pieces of the guard are gone, as if nobody had ever written them."""
     with _mended(model):
         for piece in pieces:
-            kind = "CONSTRAINT" if piece is CONSTRAINT else "TRIGGER"
-            drop = f"DROP CONSTRAINT {piece.name}" if piece is CONSTRAINT else ""
-            statement = f"ALTER TABLE {piece.table} {drop}" if drop else f"DROP {kind} {piece.name} ON {piece.table}"
-            _run(model.scene, statement)
+            _run(model.scene, _dropped(piece))
         yield
+
+
+def _dropped(piece: Piece) -> str:
+    if piece is CONSTRAINT:
+        return f"ALTER TABLE {piece.table} DROP CONSTRAINT {piece.name}"
+    return f"DROP TRIGGER {piece.name} ON {piece.table}"
 
 
 @contextmanager

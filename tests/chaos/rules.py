@@ -28,8 +28,8 @@ WAYS = {
     (ARCHIVED, PRODUCTION): {"rollback", "undo"},
     (STAGING, ARCHIVED): {"reject", "validate", "out of band"},
     (PRODUCTION, ARCHIVED): {"promote", "rollback", "undo", "retire", "out of band"},
-    (NONE, DELETED): {"out of band"},
-    (ARCHIVED, DELETED): {"out of band"},
+    (NONE, DELETED): {"gc", "out of band"},
+    (ARCHIVED, DELETED): {"gc", "out of band"},
 }
 RAW = {"transition", "statement", "delete"}
 
@@ -254,7 +254,7 @@ def one_bundle_one_version(evidence: Evidence) -> Iterator[str]:
         result = operation.answer.result if operation.answer else {}
         if "digest" in result and operation.outcome is Outcome.DONE:
             found[result["digest"]].add(str(result["version"]))
-    for row in evidence.tables.tagged if evidence.at_rest else []:
+    for row in evidence.tables.tagged:
         found[row["bundle_digest"]].add(row["version"])
     for digest, versions in found.items():
         if len(versions) > 1:
@@ -262,9 +262,9 @@ def one_bundle_one_version(evidence: Evidence) -> Iterator[str]:
 
 
 def no_run_is_left_over(evidence: Evidence) -> Iterator[str]:
-    """At rest, every run in the model's experiment is the run of a version, and has finished."""
+    """Every run in the model's experiment is the run of a version, and has finished."""
     known = {row["run_id"] for row in evidence.tables.versions}
-    for run in evidence.tables.runs if evidence.at_rest else []:
+    for run in evidence.tables.runs:
         if run["run_uuid"] not in known or run["status"] != "FINISHED":
             yield f"run {run['run_uuid']} of bundle {str(run['bundle_digest'])[:12]} is {run['status']}"
 

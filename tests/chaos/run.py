@@ -4,6 +4,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -16,11 +17,11 @@ from chaos.proxy import Proxy
 from chaos.rules import Violation
 from chaos.scene import Place, Scene
 from lockgate import overview
-from lockgate.addresses import Addresses
+from lockgate.addresses import DATABASE_VARIABLE, Addresses
+from lockgate.stack import processes
 
 PROBLEMS = ("chaos_a", "chaos_b")
 STEP_SECONDS = 0.2
-JUDGED_EVERY_SECONDS = 10.0
 SETTLE_SECONDS = 600.0
 
 
@@ -54,7 +55,7 @@ class Report:
 
 
 def run(scene: Scene, plan: Plan) -> Report:
-    """Play it, and judge what came of it. A violation that shows early ends the run early."""
+    """Play it, let all come to rest, and judge what came of it."""
     proxy = Proxy(scene.port, f"{plan.seed}/proxy")
     proxy.start()
     place = scene.at(Addresses(proxy.address, scene.place.where.database_url), *plan.problems)
@@ -66,22 +67,23 @@ def run(scene: Scene, plan: Plan) -> Report:
     try:
         with observed(own), struck(Target(scene, proxy, crew, Random(f"{plan.seed}/faults")), plan, diary):
             crew.start()
-            _watch(scene, crew, plan, began + plan.seconds)
+            _watch(crew, began + plan.seconds)
         hung = crew.end(HUNG_SECONDS)
+        _wait_for_command_lines(place)
         settled = run_one(worker.settle, own, patience=SETTLE_SECONDS) == 0
         hung += [] if settled else ["what was said again at the end"]
-        found = [Violation("no operation hangs", "", life) for life in hung] + judge(scene, plan, at_rest=True)
+        found = [Violation("no operation hangs", "", life) for life in hung] + judge(scene, plan)
     finally:
         proxy.stop()
     return _report(scene, plan, time.monotonic() - began, found)
 
 
-def judge(scene: Scene, plan: Plan, at_rest: bool = False) -> list[Violation]:
-    """Hold each model to the rules; at rest, ask Lockgate itself as well, which must find the same."""
+def judge(scene: Scene, plan: Plan) -> list[Violation]:
+    """Hold each model to the rules, and ask Lockgate itself as well, which must find the same."""
     story = journal.read(scene.place.journals)
     models = [scene.place.params(problem).model_name for problem in plan.problems]
-    found = [violation for model in models for violation in rules.broken(evidence.gather(scene, model, story, at_rest))]
-    return found + (list(_own_judgement(scene, plan)) if at_rest else [])
+    found = [violation for model in models for violation in rules.broken(evidence.gather(scene, model, story))]
+    return [*found, *_own_judgement(scene, plan)]
 
 
 def _own_judgement(scene: Scene, plan: Plan) -> Iterator[Violation]:
@@ -91,14 +93,16 @@ def _own_judgement(scene: Scene, plan: Plan) -> Iterator[Violation]:
             yield Violation("lockgate status", backend.model, says)
 
 
-def _watch(scene: Scene, crew: Crew, plan: Plan, until: float) -> None:
-    next_judgement = time.monotonic() + JUDGED_EVERY_SECONDS
+def _watch(crew: Crew, until: float) -> None:
     while time.monotonic() < until:
         time.sleep(STEP_SECONDS)
         crew.renew()
-        if time.monotonic() > next_judgement:
-            scene.hear()
-            next_judgement = time.monotonic() + JUDGED_EVERY_SECONDS
+
+
+def _wait_for_command_lines(place: Place) -> None:
+    """A command line whose worker was killed goes on without it."""
+    ours = place.where.database_url
+    processes.wait_until(lambda: not processes.with_variable(DATABASE_VARIABLE, ours), time.monotonic() + HUNG_SECONDS)
 
 
 @contextmanager
@@ -117,14 +121,14 @@ def observed(place: Place) -> Iterator[None]:
 def struck(target: Target, plan: Plan, diary: Journal) -> Iterator[None]:
     """One fault after the other, with some quiet in between; when the block ends, the last one is over."""
     over = threading.Event()
-    thread = threading.Thread(target=_strike, args=(target, plan, diary, over), name="faults")
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-        target.scene.revive()
+    with ThreadPoolExecutor(1, "faults") as thread:
+        striking = thread.submit(_strike, target, plan, diary, over)
+        try:
+            yield
+        finally:
+            over.set()
+            striking.result()
+            target.scene.revive()
 
 
 def _strike(target: Target, plan: Plan, diary: Journal, over: threading.Event) -> None:

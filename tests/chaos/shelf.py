@@ -93,7 +93,7 @@ class Shelved:
         return run_one(worker.one, self.place, asked, point)
 
     def evidence(self) -> Evidence:
-        return gather(self.scene, self.name, read(self.place.journals, f"{self.problem}.*"), at_rest=True)
+        return gather(self.scene, self.name, read(self.place.journals, f"{self.problem}.*"))
 
     def refused(self, kind: str, **values: object) -> str:
         """The words of a refusal; anything but a refusal is none."""
