@@ -1,6 +1,7 @@
 """A worker: a process that does one drawn operation after the other, writes down each, and may die at a named point."""
 
 import os
+import time
 import traceback
 import warnings
 from contextlib import closing, suppress
@@ -9,7 +10,7 @@ from random import Random
 import psycopg2
 
 from chaos import journal, operations, points
-from chaos.journal import Asked, Journal, Outcome
+from chaos.journal import Asked, Journal, Operation, Outcome
 from chaos.operations import KINDS, Actor, Draw
 from chaos.raw import Told
 from chaos.scene import Place
@@ -20,6 +21,7 @@ from lockgate.errors import LockgateError, Unavailable
 
 DEATHS = 0.2  # of the operations that have points to die at
 STOP = "stop"
+PATIENCE_SECONDS = 0.4
 WHO_IS_WHERE = """
     SELECT version, current_stage FROM model_versions
     WHERE name = %s AND current_stage <> 'Deleted_Internal' ORDER BY version
@@ -41,7 +43,9 @@ def work(place: Place, life: str, seed: str) -> None:
         kind, values = operations.drawn(Draw(dice, len(place.builds), stages(place, problem)))
         fatal = points.points(kind)
         point = dice.choice(fatal) if fatal and dice.random() < DEATHS else None
-        do(place, diary, asked(place, f"{life}-{number}", problem, kind, values), point)
+        outcome = do(place, diary, asked(place, f"{life}-{number}", problem, kind, values), point)
+        if outcome is Outcome.UNKNOWN:
+            time.sleep(PATIENCE_SECONDS)  # nobody hammers at a door behind which all is dark
 
 
 def begin(place: Place) -> None:
@@ -59,16 +63,19 @@ def settle(place: Place) -> None:
     os.chdir(place.folder)
     diary = Journal(place.journals / "w0.2.jsonl")
     operations = journal.read(place.journals).operations.values()
-    half = {
-        (each.asked.model, each.asked.values["bundle"])
-        for each in operations if "bundle" in each.asked.values and each.outcome in (Outcome.UNKNOWN, Outcome.BUG)
-    }  # fmt: skip
+    begun = [each for each in operations if "bundle" in each.asked.values]
+    whole = {_of(each) for each in begun if each.outcome is Outcome.DONE}
+    half = {_of(each) for each in begun if each.outcome in (Outcome.UNKNOWN, Outcome.BUG)} - whole
     for operation in operations:
         if operation.answer is None:
             do(place, diary, operation.asked)
     for number, (model, bundle) in enumerate(sorted(half)):
         problem = model.removesuffix("-ensemble")
         do(place, diary, asked(place, f"w0.2-{number}", problem, "register", {"bundle": bundle}))
+
+
+def _of(operation: Operation) -> tuple[str, int]:
+    return operation.asked.model, operation.asked.values["bundle"]
 
 
 def stages(place: Place, problem: str) -> dict[int, str]:
@@ -90,8 +97,8 @@ def asked(place: Place, name: str, problem: str, kind: str, values: operations.V
     return Asked(name, kind, place.params(problem).model_name, values, 0.0)
 
 
-def do(place: Place, diary: Journal, asked: Asked, point: str | None = None) -> operations.Values:
-    """One operation, written down before and after; what it was told."""
+def do(place: Place, diary: Journal, asked: Asked, point: str | None = None) -> Outcome:
+    """One operation, written down before and after."""
     diary.write("asked", id=asked.id, kind=asked.kind, model=asked.model, values=asked.values)
     actor = Actor(place, asked, asked.model.removesuffix("-ensemble"))
     outcome, says, result = Outcome.DONE, "", operations.Values()
@@ -105,7 +112,7 @@ def do(place: Place, diary: Journal, asked: Asked, point: str | None = None) -> 
     except Exception:  # noqa: BLE001 - whatever else comes out of Lockgate is a bug, and the user would be told so
         outcome, says = Outcome.BUG, traceback.format_exc()[-3000:]
     diary.write("answered", id=asked.id, outcome=outcome, says=says, result=result)
-    return result
+    return outcome
 
 
 def _outcome(refusal: LockgateError) -> Outcome:
