@@ -16,6 +16,9 @@ TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
 DATABASE_VARIABLE = "LOCKGATE_DATABASE_URL"
 STATE_FILE = Path(".lockgate", "stack.json")
 DATABASE_SCHEME = "postgresql+psycopg2"
+ARTIFACTS_IN_DATABASE = (
+    "lockgate-artifacts:/"  # the destination of an MLflow server that keeps them in its own database
+)
 TAKES_STACK_OR_ENVIRONMENT = f"start one with: lockgate up, or set {TRACKING_VARIABLE} and {DATABASE_VARIABLE}"
 
 

@@ -2,7 +2,7 @@
 
 import getpass
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,23 +23,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Backend:
-    """Where a model lives, who is acting on it, and for how many seconds a dead server is waited for."""
+    """Where a model lives, who is acting on it, how long a dead server is waited for, whose signatures count."""
 
     model: str
     where: Addresses
     database: Database
     actor: str
     timeout: float
+    trusted_keys: tuple[str, ...] = ()
 
     @classmethod
-    def here(cls, model: str, timeout: float = 10.0) -> "Backend":
+    def here(cls, model: str, timeout: float = 10.0, trusted_keys: Iterable[str] = ()) -> "Backend":
         """The backend of the working directory and the environment. Nothing is connected yet.
 
-        Who acts is LOCKGATE_ACTOR, else the user who is logged in.
+        Who acts is LOCKGATE_ACTOR, else the user who is logged in. The trusted keys are those of params.yaml.
         """
         found = addresses.find(Path.cwd())
         actor = os.environ.get("LOCKGATE_ACTOR") or getpass.getuser()
-        return cls(model, found, Database(found.database_url, timeout), actor, timeout)
+        return cls(model, found, Database(found.database_url, timeout), actor, timeout, tuple(trusted_keys))
 
     def registry(self) -> "Registry":
         """The MLflow side. Importing mlflow takes seconds, so commands that read Postgres alone never come here."""
@@ -83,10 +84,15 @@ class Hold:
         try:
             registry.move(move.version, move.to_stage)
         except LockgateError:
-            if backend.roster().find(move.version).stage is not move.to_stage:
+            if not self._is_made(move):
                 intents.withdraw_intent(backend.database, number)
                 raise
         return number
+
+    def _is_made(self, move: Move) -> bool:
+        """Whether the version is where the move takes it; a roster has no deleted ones."""
+        stages = {registered.version: registered.stage for registered in self.backend.roster().versions}
+        return stages.get(move.version, Stage.DELETED) is move.to_stage
 
 
 def _entry(row: ledger.LedgerRow) -> Entry:

@@ -52,6 +52,14 @@ class IntegrityBroken(LockgateError):
     exit_code = 7
 
 
+class ArtifactMissing(IntegrityBroken):
+    """The store has nothing of a version any more."""
+
+
+class BundleUnreadable(IntegrityBroken):
+    """The bytes are those that were registered, and still this code cannot open them."""
+
+
 class BadConfiguration(LockgateError):
     """Params or environment are missing, misspelt or out of range."""
 

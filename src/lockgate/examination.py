@@ -6,24 +6,27 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from lockgate import plots, scoring
+from lockgate import plots, scoring, trial
 from lockgate.backend import Backend
 from lockgate.build import Build
 from lockgate.data import prepared
+from lockgate.errors import ArtifactMissing
 from lockgate.forecast import baseline
-from lockgate.gate import Evidence, Rival
+from lockgate.gate import Evidence, NoEvidence, Numbers, Rival
 from lockgate.lifecycle import Registered
 from lockgate.metrics import bias, mae, rmspe, scored
-from lockgate.scoring import Floats, Opened
+from lockgate.scoring import Fetched
+from lockgate.trial import LIMITS, Failure, Floats, Forecasts, Request
+
+NOTHING = float("nan")
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What came out: the evidence for the gate, metrics for the record, and the forecasts beside the sales."""
+    """What came out: the evidence for the gate, and metrics for the record."""
 
-    evidence: Evidence
+    evidence: Evidence | NoEvidence
     metrics: Mapping[str, float]
-    forecast: pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -33,24 +36,40 @@ class Tables:
     rows: pd.DataFrame
     holdout: pd.DataFrame
 
+    @property
+    def asked(self) -> pd.DataFrame:
+        """The holdout as somebody who does not know the sales would ask for it."""
+        return self.holdout.drop(columns="Sales")
+
 
 def examine(backend: Backend, candidate: Registered, serving: Registered | None, made: Build) -> Findings:
     """Score the candidate on the holdout beside the serving version (None: without) and the seasonal naive forecast.
 
-    Leaves a picture at `made.holdout_plot`. Raises IntegrityBroken if the bytes of either version are not those that
-    were registered.
+    Each forecasts in a child process, so that whatever it does, this one goes on and says so. Leaves a picture at
+    `made.holdout_plot` if there is something to show. Raises IntegrityBroken if the bytes of either version are not
+    those that were registered.
     """
+    made.holdout_plot.unlink(missing_ok=True)
     tables = Tables(prepared.read(made.prepared, "rows"), prepared.read(made.prepared, "holdout"))
-    with scoring.opened(backend, candidate) as opened:
-        found = _findings(backend, opened, serving, tables)
-    plots.holdout(found.forecast, made.holdout_plot)
-    return found
+    try:
+        with scoring.fetched(backend, candidate) as fetched:
+            request = Request(str(fetched.bundle), fetched.digest, scoring.alone_places(tables.holdout))
+            found = trial.hold(request, tables.asked, LIMITS)
+    except ArtifactMissing as missing:
+        return Findings(NoEvidence(str(missing)), {})
+    if isinstance(found, Failure):
+        return Findings(NoEvidence(found.says), {})
+    shown = np.isfinite(found.together)
+    if shown.any():
+        rows = tables.holdout[["Date", "Sales"]].assign(prediction=found.together)
+        plots.holdout(rows[shown], made.holdout_plot)
+    rival = _rival(backend, serving, tables, found.together) if serving else None
+    return _findings(tables, found, rival, fetched)
 
 
-def _findings(backend: Backend, candidate: Opened, serving: Registered | None, tables: Tables) -> Findings:
-    holdout = tables.holdout
+def _findings(tables: Tables, found: Forecasts, rival: Rival | None, fetched: Fetched) -> Findings:
+    holdout, forecast = tables.holdout, found.together
     sales = holdout["Sales"].to_numpy()
-    forecast = candidate.forecaster.predict(holdout)
     naive = baseline.seasonal_naive(tables.rows, holdout).to_numpy()
     metrics = {
         "rmspe": rmspe(sales, forecast),
@@ -58,29 +77,35 @@ def _findings(backend: Backend, candidate: Opened, serving: Registered | None, t
         "bias": bias(sales, forecast),
         "rmspe_naive": rmspe(sales, naive),
     }
+    if rival and rival.rows:
+        metrics["rmspe_serving"] = rival.rmspe
     evidence = Evidence(
         rmspe=metrics["rmspe"],
         baseline_rmspe=metrics["rmspe_naive"],
         scored_rows=int(scored(sales).sum()),
-        rival=_rival(backend, serving, holdout, forecast) if serving else None,
+        rival=rival,
         holdout_from=holdout["Date"].min().date(),
-        trained_until=candidate.forecaster.origin,
-        has_signature=candidate.has_signature,
-        batch_gap=scoring.batch_gap(candidate.forecaster, holdout, forecast),
+        trained_until=found.origin,
+        has_signature=fetched.has_signature,
+        batch_gap=scoring.batch_gap(found, scoring.alone_places(holdout)),
+        numbers=_numbers(forecast, forecast[scored(sales)]),
+        tree_clean=fetched.tree_clean,
     )
-    if evidence.rival and evidence.rival.rows:
-        metrics["rmspe_serving"] = evidence.rival.rmspe
-    return Findings(evidence, metrics, holdout[["Date", "Sales"]].assign(prediction=forecast))
+    return Findings(evidence, metrics)
 
 
-def _rival(backend: Backend, serving: Registered, holdout: pd.DataFrame, forecast: Floats) -> Rival:
+def _numbers(forecast: Floats, on_scored_rows: Floats) -> Numbers:
+    return Numbers(
+        int((~np.isfinite(forecast)).sum()), int((forecast < 0).sum()), len(np.unique(on_scored_rows.round(6)))
+    )
+
+
+def _rival(backend: Backend, serving: Registered, tables: Tables, forecast: Floats) -> Rival:
     """The serving version on the holdout rows that it can forecast: it may not know the newest days or a new store."""
-    with scoring.opened(backend, serving) as rival:
-        covered = np.ones(len(holdout), dtype=bool)
-        covered[[problem.row for problem in rival.forecaster.problems(holdout)]] = False
-        rows = holdout[covered]
-        theirs = rival.forecaster.predict(rows) if len(rows) else np.empty(0)
-    sales = rows["Sales"].to_numpy()
-    return Rival(
-        serving.version, rival.digest, rmspe(sales, theirs), rmspe(sales, forecast[covered]), int(scored(sales).sum())
-    )
+    with scoring.fetched(backend, serving) as fetched:
+        theirs = trial.hold(Request(str(fetched.bundle), fetched.digest), tables.asked, LIMITS)
+    sales = tables.holdout["Sales"].to_numpy()
+    if isinstance(theirs, Failure):
+        return Rival(serving.version, fetched.digest, NOTHING, rmspe(sales, forecast), int(scored(sales).sum()))
+    sold, ours, those = sales[theirs.covered], forecast[theirs.covered], theirs.together[theirs.covered]
+    return Rival(serving.version, fetched.digest, rmspe(sold, those), rmspe(sold, ours), int(scored(sold).sum()))

@@ -11,6 +11,7 @@ from lockgate import digests
 from lockgate.params import GateParams
 
 MAX_BATCH_GAP = 1e-9
+NUMBERS = "forecasts are numbers"
 
 
 class Outcome(StrEnum):
@@ -33,17 +34,38 @@ class Rival:
 
 
 @dataclass(frozen=True)
+class Numbers:
+    """What kind of numbers the forecasts are: how many are not finite or below zero, and how many different ones."""
+
+    not_finite: int
+    negative: int
+    different: int
+
+
+@dataclass(frozen=True)
 class Evidence:
-    """What was measured of a candidate on the holdout. RMSPE is a share (0.10 = 10 %), NaN where there is none."""
+    """What was measured of a candidate on the holdout. RMSPE is a share (0.10 = 10 %), NaN where there is none.
+
+    None: `rival` where nobody else serves, `trained_until` and `tree_clean` where nobody knows.
+    """
 
     rmspe: float
     baseline_rmspe: float
     scored_rows: int
     rival: Rival | None
     holdout_from: date
-    trained_until: date
+    trained_until: date | None
     has_signature: bool
     batch_gap: float
+    numbers: Numbers
+    tree_clean: bool | None
+
+
+@dataclass(frozen=True)
+class NoEvidence:
+    """Why a candidate gave no forecasts: it crashed, hung, took too much memory, raised an error, or is gone."""
+
+    says: str
 
 
 @dataclass(frozen=True)
@@ -67,8 +89,13 @@ class Judgement:
         return [asdict(check) for check in self.checks]
 
 
-def judge(evidence: Evidence, policy: GateParams) -> Judgement:
-    """Ask every check; a refusal outweighs a doubt, a doubt outweighs a pass, and no checks at all is a doubt."""
+def judge(evidence: Evidence | NoEvidence, policy: GateParams) -> Judgement:
+    """Ask every check; a refusal outweighs a doubt, a doubt outweighs a pass, and no checks at all is a doubt.
+
+    Without evidence there is nothing to ask, and so a doubt.
+    """
+    if isinstance(evidence, NoEvidence):
+        return Judgement(Outcome.INCONCLUSIVE, (Check(NUMBERS, Outcome.INCONCLUSIVE, evidence.says),))
     checks = tuple(Check(name, *ask(evidence, policy)) for name, ask in CHECKS.items())
     return Judgement(outcome_of(checks), checks)
 
@@ -125,7 +152,32 @@ def _enough_rows(evidence: Evidence, policy: GateParams) -> Answer:
     return (Outcome.PASSED if evidence.scored_rows >= policy.min_scored_rows else Outcome.INCONCLUSIVE), says
 
 
+def _forecasts_numbers(evidence: Evidence, _: GateParams) -> Answer:
+    found = evidence.numbers
+    if found.not_finite:
+        return Outcome.INCONCLUSIVE, f"{found.not_finite} rows have no finite forecast"
+    if found.negative:
+        return Outcome.REFUSED, f"{found.negative} forecasts are below zero"
+    return _answer(found.different > 1, f"{found.different} different forecasts for {evidence.scored_rows} rows")
+
+
+def _is_credible(evidence: Evidence, policy: GateParams) -> Answer:
+    """Far better than a naive forecast is what a model looks like that has seen the answers."""
+    floor = evidence.baseline_rmspe * policy.min_share_of_naive
+    if evidence.rmspe > floor:
+        return Outcome.PASSED, f"RMSPE {evidence.rmspe:.5f}, to be believed above {floor:.5f}"
+    return Outcome.INCONCLUSIVE, (
+        f"RMSPE {evidence.rmspe:.5f} is suspiciously good: no more than {policy.min_share_of_naive:g} of"
+        f" the {evidence.baseline_rmspe:.5f} of the seasonal naive forecast"
+    )
+
+
 def _holdout_unseen(evidence: Evidence, _: GateParams) -> Answer:
+    if evidence.trained_until is None:
+        return (
+            Outcome.INCONCLUSIVE,
+            f"nobody knows until when it was trained, the holdout begins on {evidence.holdout_from}",
+        )
     return _answer(
         evidence.trained_until < evidence.holdout_from,
         f"trained until {evidence.trained_until}, the holdout begins on {evidence.holdout_from}",
@@ -140,10 +192,19 @@ def _has_a_signature(evidence: Evidence, _: GateParams) -> Answer:
 
 
 def _row_equals_batch(evidence: Evidence, _: GateParams) -> Answer:
+    if not isfinite(evidence.batch_gap):
+        return Outcome.INCONCLUSIVE, "rows alone and in a batch cannot be compared: some forecasts are not finite"
     return _answer(
         evidence.batch_gap <= MAX_BATCH_GAP,
         f"a row alone and the same row in a batch differ by {evidence.batch_gap:.1e} at most",
     )
+
+
+def _code_committed(evidence: Evidence, policy: GateParams) -> Answer:
+    if not policy.clean_tree_required:
+        return Outcome.PASSED, "the policy does not ask whether the code was committed"
+    state = {True: "committed", False: "changed since the last commit", None: "in no known commit"}
+    return _answer(evidence.tree_clean is True, f"the code that made it was {state[evidence.tree_clean]}")
 
 
 def _answer(good: bool, says: str) -> Answer:
@@ -155,11 +216,14 @@ def _is_rmspe(value: float) -> bool:
 
 
 CHECKS: dict[str, Callable[[Evidence, GateParams], Answer]] = {
+    NUMBERS: _forecasts_numbers,
     "rmspe under the limit": _under_the_limit,
     "no worse than serving": _holds_against_serving,
     "better than naive": _beats_the_baseline,
+    "not too good to be true": _is_credible,
     "enough rows": _enough_rows,
     "holdout unseen": _holdout_unseen,
     "signature present": _has_a_signature,
     "one row = batch": _row_equals_batch,
+    "code committed": _code_committed,
 }

@@ -30,6 +30,7 @@ class Command(StrEnum):
     UNDO = "undo"
     REJECT = "reject"
     RETIRE = "retire"
+    GC = "gc"
     OUT_OF_BAND = "out of band"
     ADOPT = "adopt"
 
@@ -46,8 +47,8 @@ LEGAL_MOVES: dict[tuple[Stage, Stage], frozenset[Command]] = {
     (Stage.PRODUCTION, Stage.ARCHIVED): frozenset(
         {Command.PROMOTE, Command.ROLLBACK, Command.UNDO, Command.RETIRE, Command.OUT_OF_BAND}
     ),
-    (Stage.NONE, Stage.DELETED): frozenset({Command.OUT_OF_BAND}),
-    (Stage.ARCHIVED, Stage.DELETED): frozenset({Command.OUT_OF_BAND}),
+    (Stage.NONE, Stage.DELETED): frozenset({Command.GC, Command.OUT_OF_BAND}),
+    (Stage.ARCHIVED, Stage.DELETED): frozenset({Command.GC, Command.OUT_OF_BAND}),
 }
 
 
@@ -159,6 +160,25 @@ def staging(roster: Roster, version: int) -> Move | None:
     return _move(roster, candidate, Stage.STAGING, Command.VALIDATE)
 
 
+def candidate_for_validation(roster: Roster, version: int | None) -> Registered:
+    """The version to judge: the named one, else the newest in None. Raises StateConflict if it is past Staging."""
+    if version is None:
+        waiting = [registered for registered in roster.versions if registered.stage is Stage.NONE]
+        if not waiting:
+            raise StateConflict(
+                f"no version of {roster.model} is in None{roster.last_move()}",
+                hint="register one with: dvc repro, or lockgate register PATH",
+            )
+        return waiting[-1]
+    candidate = roster.find(version)
+    if candidate.stage not in (Stage.NONE, Stage.STAGING):
+        raise StateConflict(
+            f"version {version} is in {candidate.stage}; only candidates in None or Staging are judged",
+            hint="see its verdict with: lockgate verdict " + str(version),
+        )
+    return candidate
+
+
 def promotion(
     roster: Roster,
     version: int | None,
@@ -193,7 +213,7 @@ def candidate_for_promotion(roster: Roster, version: int | None) -> Registered:
     if roster.quarantined(candidate.version):
         raise StateConflict(
             f"version {candidate.version} is quarantined: a rollback took it out of Production",
-            hint="retrain: dvc repro",
+            hint=_how_to_undo(roster, candidate.version),
         )
     if candidate.stage is not Stage.STAGING:
         raise StateConflict(
@@ -244,7 +264,10 @@ def rejection(roster: Roster, version: int) -> Move | None:
 def _rollback_target(roster: Roster, serving: Registered | None, to: int | None) -> Registered:
     good = good_productions(roster)
     if to is None and not good:
-        raise StateConflict(f"no earlier good Production of {roster.model} to roll back to", hint=_how_to_undo(roster))
+        raise StateConflict(
+            f"no earlier good Production of {roster.model} to roll back to",
+            hint=_how_to_undo(roster, roster.taken_out_last()),
+        )
     target = roster.find(good[0] if to is None else to)
     if target.version not in good:
         raise StateConflict(
@@ -261,11 +284,10 @@ def good_productions(roster: Roster) -> list[int]:
     return [version for version in past if version in archived and not roster.quarantined(version)]
 
 
-def _how_to_undo(roster: Roster) -> str:
-    taken_out = roster.taken_out_last()
-    if taken_out is None:
-        return "see: lockgate history"
-    return f"if the last rollback was a mistake, it is undone with: lockgate rollback --to {taken_out}"
+def _how_to_undo(roster: Roster, version: int | None) -> str:
+    if version is None or version != roster.taken_out_last():
+        return "train another one: dvc repro"
+    return f"if that rollback was a mistake, undo it with: lockgate rollback --to {version}"
 
 
 def _why_not(roster: Roster, serving: Registered | None, target: Registered) -> str:

@@ -37,8 +37,11 @@ def git_commit(folder: Path) -> str:
 
 
 def git_dirty(folder: Path) -> bool | None:
-    """Whether tracked files differ from the commit; None where that cannot be known."""
-    status = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    """Whether tracked files, but for dvc.lock, differ from the commit; None where that cannot be known.
+
+    `dvc repro` itself writes dvc.lock on its way; the lineage names its content by digest.
+    """
+    status = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude)dvc.lock")
     return None if status is None else bool(status)
 
 

@@ -1,5 +1,6 @@
 """The file that MLflow runs to load a registered version ("models from code"): the bundle is verified, then opened."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from mlflow.models import set_model
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc.model import PythonModel
 
+from lockgate import signatures
 from lockgate.errors import BadData
 from lockgate.forecast import bundle
 
@@ -17,9 +19,13 @@ class BundledForecaster(PythonModel):
     """Raw rows in, one sales forecast a row out."""
 
     def load_context(self, context: Any) -> None:
-        """Open the bundle; IntegrityBroken if its manifest is not the one that was registered."""
-        folder = Path(context.artifacts["bundle"])
-        self.forecaster = bundle.load(folder, context.model_config["bundle_digest"])
+        """Open the bundle; IntegrityBroken if it is not the one that was registered, or no trusted key signed it.
+
+        Trusted are the keys in LOCKGATE_TRUSTED_KEYS; without them no signature is asked for.
+        """
+        folder, digest = Path(context.artifacts["bundle"]), context.model_config["bundle_digest"]
+        signatures.require(folder, digest, signatures.trusted_by(os.environ))
+        self.forecaster = bundle.load(folder, digest)
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Forecast sales for each row; rows that cannot be forecast are refused as an invalid parameter (HTTP 400)."""

@@ -28,13 +28,14 @@ class Line:
 
 @dataclass(frozen=True)
 class Status:
-    """The state of a model."""
+    """The state of a model. `versions` counts those that are there, `deleted` those that once were."""
 
     model: str
     serving: Line | None
     serving_since: datetime | None
     staging: Line | None
     versions: int
+    deleted: int
     broken: tuple[str, ...]
 
 
@@ -67,6 +68,7 @@ def status(backend: Backend) -> Status:
         serving_since=since if serving else None,
         staging=_first(versions, Stage.STAGING),
         versions=len(versions),
+        deleted=len(records.deleted(backend.database, backend.model)),
         broken=tuple(invariants.broken(facts(backend, roster))),
     )
 
@@ -85,11 +87,13 @@ def facts(backend: Backend, roster: Roster) -> Facts:
 
 
 def portrait(backend: Backend, version: int) -> Portrait:
-    """All that is on record of one version; StateConflict if there is no such version."""
-    backend.roster().find(version)
-    row = next(row for row in records.stages(backend.database, backend.model) if row.version == version)
+    """All that is on record of one version, deleted or not; StateConflict if there was no such version."""
+    where = (backend.database, backend.model)
+    rows = {row.version: row for row in [*records.stages(*where), *records.deleted(*where)]}
+    if version not in rows:
+        backend.roster().find(version)
     return Portrait(
-        row,
+        rows[version],
         records.recorded_version(backend.database, backend.model, version),
         verdicts.latest_verdict(backend.database, backend.model, version),
         tuple(said for said in approvals.of_model(backend.database, backend.model) if said.version == version),

@@ -1,11 +1,12 @@
 """params.yaml: everything that changes results, checked before anything runs."""
 
 import difflib
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from lockgate.errors import BadConfiguration
 
@@ -17,6 +18,18 @@ Penalty = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 Depth = Annotated[int, Field(ge=1, le=16)]
 Offset = Literal["ridge", "habit"]
 Target = Literal["log", "ratio"]
+
+# An Ed25519 key as `openssl pkey -pubout` prints it between its two lines: a fixed beginning, then 32 bytes.
+PUBLIC_KEY = re.compile(r"MCowBQYDK2VwAyEA[A-Za-z0-9+/]{43}=")
+
+
+def _public_key(text: Any) -> Any:
+    if not (isinstance(text, str) and PUBLIC_KEY.fullmatch(text)):
+        raise ValueError("this is no Ed25519 public key; print one with: openssl pkey -in key.pem -pubout")
+    return text
+
+
+PublicKey = Annotated[str, BeforeValidator(_public_key)]
 
 
 class Section(BaseModel):
@@ -106,10 +119,13 @@ class GateParams(Section):
 
     max_rmspe: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
     max_rmspe_over_serving: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+    min_share_of_naive: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
     min_scored_rows: Annotated[int, Field(ge=1)]
     verdict_valid_days: Annotated[int, Field(ge=1, le=3650)]
     approval_required: bool
     two_persons: bool
+    clean_tree_required: bool
+    trusted_keys: list[PublicKey]
 
 
 class Params(Section):
@@ -161,7 +177,8 @@ def _as_configuration_error(path: Path, error: ValidationError) -> BadConfigurat
     if first["type"] == "missing":
         return BadConfiguration(f"missing key {key}", where=str(path), hint=f"add {key} to {path.name}")
     found = first["input"]
-    return BadConfiguration(f"{key} is {found!r}", where=str(path), hint=f"{key}: {first['msg'].lower()}")
+    says = first["ctx"]["error"] if first["type"] == "value_error" else first["msg"].lower()
+    return BadConfiguration(f"{key} is {found!r}", where=str(path), hint=f"{key}: {says}")
 
 
 def _nearest_key(location: tuple[Any, ...]) -> str:

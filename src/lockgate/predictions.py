@@ -1,6 +1,5 @@
 """`lockgate predict`: a file of raw rows in, the same rows with forecasts out."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +9,10 @@ import pandas as pd
 from lockgate import scoring
 from lockgate.backend import Backend
 from lockgate.data import tables
-from lockgate.errors import StateConflict, WrongUsage
+from lockgate.errors import StateConflict
 from lockgate.forecast.forecaster import Checked
 from lockgate.lifecycle import Registered, Roster, Stage
+from lockgate.outfile import OutFile
 from lockgate.scoring import Opened
 
 
@@ -40,12 +40,13 @@ def predict(backend: Backend, order: Order, chosen: Stage | int) -> Done:
     The target holds the source's columns and rows in their order, with `prediction` and `model_version`; it is written
     whole or not at all. Raises BadData for rows that cannot be forecast, StateConflict without such a version.
     """
-    _check_target(order)
+    target = OutFile(order.target, order.force)
+    target.check((".csv", ".parquet"), order.source)
     rows = tables.read_forecast_rows(order.source)
     with scoring.opened(backend, _chosen(backend.roster(), chosen)) as version:
         forecast = version.forecaster.predict(rows)
         remarks = tuple(_remarks(version, version.forecaster.check(rows)))
-    _write(rows.assign(prediction=forecast, model_version=version.version), order.target)
+    _write(rows.assign(prediction=forecast, model_version=version.version), target)
     return Done(len(rows), version.version, remarks)
 
 
@@ -71,27 +72,9 @@ def _chosen(roster: Roster, chosen: Stage | int) -> Registered:
     return found
 
 
-def _check_target(order: Order) -> None:
-    target = order.target
-    if target.suffix not in (".csv", ".parquet"):
-        raise WrongUsage(
-            f"the output is neither .csv nor .parquet: {target}", hint="end its name with .csv or .parquet"
-        )
-    if target.is_dir() or not target.absolute().parent.is_dir():
-        raise WrongUsage(f"the output cannot be written: {target}", hint="name a file in a folder that is there")
-    if target.exists() and order.source.exists() and target.samefile(order.source):
-        raise WrongUsage("the output is the input", hint="name another output file")
-    if target.exists() and not order.force:
-        raise WrongUsage(f"the output is there already: {target}", hint="replace it with --force")
-
-
-def _write(rows: pd.DataFrame, target: Path) -> None:
-    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        if target.suffix == ".csv":
+def _write(rows: pd.DataFrame, target: OutFile) -> None:
+    with target.replacing() as partial:
+        if target.path.suffix == ".csv":
             rows.to_csv(partial, index=False)
         else:
             rows.to_parquet(partial, index=False)
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -16,11 +16,16 @@ MAX_REASON = 2000
 
 @dataclass(frozen=True)
 class Order:
-    """What a person asks for: why, whether only to look, and how they confirm (an exception stops it)."""
+    """What a person asks for: why, whether only to look, how they confirm (an exception stops it), how they are told.
+
+    They are told of a move under the lock, and only then is it on record that they were: a command that is killed in
+    between tells it when it is said again, and does not move once more.
+    """
 
     reason: str
     dry_run: bool
     confirm: Callable[[Move], None]
+    tell: Callable[[Move], None] = lambda move: None
 
 
 @dataclass(frozen=True)
@@ -102,10 +107,12 @@ def _made_before(backend: Backend, order: Order, version: int | None, *commands:
     found = intents.untold(backend.database, backend.model, commands, backend.actor, order.reason)
     if found is None or version not in (None, found.version):
         return None
-    if not order.dry_run:
-        intents.tell(backend.database, found.id)
     from_stage, to_stage, command = Stage(found.from_stage), Stage(found.to_stage), Command(found.command)
-    return Move(found.version, from_stage, to_stage, command, tuple(found.archives))
+    move = Move(found.version, from_stage, to_stage, command, tuple(found.archives))
+    if not order.dry_run:
+        order.tell(move)
+        intents.tell(backend.database, found.id)
+    return move
 
 
 def _confirm_and_move(backend: Backend, order: Order, move: Move, decide: Callable[[Roster], Move | None]) -> float:
@@ -122,6 +129,7 @@ def _confirm_and_move(backend: Backend, order: Order, move: Move, decide: Callab
         _require_unchanged(roster, move, decide(roster))
         intent = hold.carry_out(move, order.reason)
         switched = perf_counter() - agreed
+        order.tell(move)
         intents.tell(backend.database, intent)
     return switched
 

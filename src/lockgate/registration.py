@@ -1,4 +1,8 @@
-"""The register stage: a bundle becomes a version, once; it is found again by its digest in Postgres."""
+"""A bundle becomes a version, once, wherever it comes from; it is found again by its digest in Postgres."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from lockgate.backend import Backend
 from lockgate.build import Build, Receipt
@@ -8,34 +12,99 @@ from lockgate.errors import StateConflict
 from lockgate.forecast import manifest
 from lockgate.params import Params
 
+if TYPE_CHECKING:
+    from lockgate.registry import Contents, RunRecord
+
+
+class Source(Protocol):
+    """Where a bundle comes from: a build of the pipeline, or a path that somebody names."""
+
+    @property
+    def bundle(self) -> Path:
+        """The bundle's folder."""
+
+    def contents(self, digest: str) -> "Contents":
+        """What MLflow is to store as the version."""
+
+    def record(self) -> "RunRecord":
+        """What the run behind the version is to show."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The build that the train stage left."""
+
+    made: Build
+    params: Params
+
+    @property
+    def bundle(self) -> Path:
+        """The bundle's folder."""
+        return self.made.bundle
+
+    # pandas, matplotlib and mlflow are imported below only: they are not needed to find a version again
+
+    def contents(self, digest: str) -> "Contents":
+        """The bundle with an example from the holdout."""
+        from lockgate import runrecord
+
+        return runrecord.contents(self.made, digest)
+
+    def record(self) -> "RunRecord":
+        """The whole training: params, metrics, curves, data, lineage."""
+        from lockgate import runrecord
+
+        return runrecord.record(self.made, self.params)
+
 
 def register(backend: Backend, made: Build, params: Params) -> Receipt:
-    """Find the version that holds the bundle, or register it with its run.
+    """The register stage: the version that holds the build's bundle, made now if there is none."""
+    return enter(backend, Trained(made, params))
+
+
+def enter(backend: Backend, source: Source) -> Receipt:
+    """Find the version that holds the bundle, or register it with its run; it begins in None.
 
     Raises StateConflict if the version that held it was deleted from MLflow.
     """
-    digest = manifest.digest(made.bundle)
-    known = records.version_of_digest(backend.database, backend.model, digest)
+    digest = manifest.digest(source.bundle)
+    known = find(backend, digest)
     if known is not None:
-        _require_alive(backend, known.version)
-        return Receipt(backend.model, known.version, known.run_id, digest)
+        return known
     with backend.alone():
-        return _register(backend, made, params, digest)
+        return _enter(backend, source, digest)
 
 
-def _register(backend: Backend, made: Build, params: Params, digest: str) -> Receipt:
-    from lockgate import runrecord  # pandas, matplotlib and mlflow: not needed to find a version again
+def find(backend: Backend, digest: str) -> Receipt | None:
+    """The receipt of the version that holds this bundle, None if nobody has registered it.
 
-    record = runrecord.record(made, params)
-    version, run_id = backend.registry().find_or_create(runrecord.contents(made, digest), record)
-    kept = {"lineage": record.tags, "candidates": record.candidates.to_dict("records")}
+    Raises StateConflict if the version was deleted from MLflow.
+    """
+    known = records.version_of_digest(backend.database, backend.model, digest)
+    if known is None:
+        return None
+    _require_alive(backend, known.version)
+    return Receipt(backend.model, known.version, known.run_id, digest)
+
+
+def _enter(backend: Backend, source: Source, digest: str) -> Receipt:
+    record = source.record()
+    registry = backend.registry()
+    version, run_id = registry.find_or_create(source.contents(digest), record)
+    kept = {
+        "lineage": record.tags,
+        "candidates": record.candidates.to_dict("records"),
+        "files": registry.files_around(version),
+    }
     known = records.record_version(backend.database, Registration(backend.model, version, digest, run_id, kept))
     return Receipt(backend.model, known.version, known.run_id, digest)
 
 
 def _require_alive(backend: Backend, version: int) -> None:
     if version not in {row.version for row in records.stages(backend.database, backend.model)}:
+        last = next((entry for entry in reversed(backend.roster().ledger) if entry.version == version), None)
         raise StateConflict(
-            f"version {version} of {backend.model} held this bundle and was deleted from MLflow",
+            f"version {version} of {backend.model} held this bundle and was deleted from MLflow"
+            + (f" at {last.at:%F %T %Z} by {last.actor} ({last.command})" if last else ""),
             hint="restore it from a backup, or train another one, for example with another seed",
         )

@@ -50,6 +50,18 @@ def record(made: Build, params: Params) -> RunRecord:
     )
 
 
+def brought_contents(bundle: Path, digest: str, rows: Mapping[str, list[Any]]) -> Contents:
+    """A bundle from elsewhere with what MLflow stores beside it; the example is made of these raw rows."""
+    example = pd.DataFrame(dict(rows)).assign(Open=1.0)[RAW_COLUMNS]
+    return Contents(bundle, digest, example, lineage.pinned_requirements())
+
+
+def brought_record(params: Mapping[str, str], tags: Mapping[str, str]) -> RunRecord:
+    """All that the run shows of a bundle from elsewhere, which brings no metrics, curves, candidates or data along."""
+    candidates = pd.DataFrame(columns=["member", "fold", "rmspe", "mae", "bias"])
+    return RunRecord(params, {}, [], candidates, tags, [], [])
+
+
 def _lineage(made: Build, params: Params) -> Lineage:
     card = read_card(made.prepared)
     here = Path.cwd()

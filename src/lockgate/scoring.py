@@ -1,24 +1,35 @@
 """Registered versions, opened and scored: their own bytes, verified, on the rows of the holdout."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from lockgate import artifact, signatures, trial
 from lockgate.backend import Backend
-from lockgate.errors import IntegrityBroken
+from lockgate.database import policies, records, verdicts
+from lockgate.errors import BundleUnreadable, IntegrityBroken
 from lockgate.forecast import bundle
-from lockgate.forecast.forecaster import Forecaster
+from lockgate.forecast.answering import Answering
 from lockgate.lifecycle import Registered
-
-Floats = NDArray[np.float64]
+from lockgate.trial import Forecasts
 
 ROWS_TRIED_ALONE = 25
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A registered version's own files in a private folder, looked at and not opened."""
+
+    version: int
+    digest: str
+    bundle: Path
+    has_signature: bool
+    tree_clean: bool | None
 
 
 @dataclass(frozen=True)
@@ -27,25 +38,51 @@ class Opened:
 
     version: int
     digest: str
-    forecaster: Forecaster
-    has_signature: bool
+    forecaster: Answering
 
 
 @contextmanager
-def opened(backend: Backend, registered: Registered) -> Iterator[Opened]:
-    """Download a version into a private folder, verify its manifest against the digest on record, and open it.
+def fetched(backend: Backend, registered: Registered) -> Iterator[Fetched]:
+    """Download a version into a private folder and look at all of it; the bundle proves itself when it is opened.
 
-    Raises IntegrityBroken if the bytes are not those that were registered, or if nobody recorded what they should be.
+    Raises IntegrityBroken if the files are not those that were registered, or if nobody recorded what they should be;
+    ArtifactMissing is the case that there are none. Where keys are pinned, by the policy in force or by params.yaml
+    here, it must be signed by one of them: an old params.yaml does not loosen the policy, and a new one counts at once.
     """
-    if registered.bundle_digest is None:
+    record = records.recorded_version(backend.database, backend.model, registered.version)
+    if record is None:
         raise IntegrityBroken(
             f"version {registered.version} of {backend.model} has no digest on record",
             hint="it did not enter through lockgate; register it with: dvc repro",
         )
     with tempfile.TemporaryDirectory(prefix="lockgate-") as folder:
-        download = backend.registry().download(registered.version, Path(folder))
-        forecaster = bundle.load(download.bundle, registered.bundle_digest)
-        yield Opened(registered.version, registered.bundle_digest, forecaster, download.has_signature)
+        backend.registry().download(registered.version, Path(folder))
+        found = artifact.examined(Path(folder), record.bundle_digest, record.files)
+        for trusted in (backend.trusted_keys, policies.trusted_keys(backend.database, backend.model)):
+            signatures.require(found.bundle, record.bundle_digest, trusted)
+        yield Fetched(registered.version, record.bundle_digest, found.bundle, found.has_signature, record.tree_clean)
+
+
+@contextmanager
+def opened(backend: Backend, registered: Registered) -> Iterator[Opened]:
+    """Fetch a version and open its bundle; one that no trial has seen alive is opened by a child before.
+
+    Raises IntegrityBroken if the bytes are not those that were registered; BundleUnreadable if the child did not live.
+    """
+    with fetched(backend, registered) as version:
+        failure = None if _seen_alive(backend, version) else trial.opens(version.bundle, version.digest)
+        if failure:
+            raise BundleUnreadable(
+                f"version {version.version} of {backend.model} cannot be opened: {failure.says}",
+                hint="train another one: dvc repro",
+            )
+        yield Opened(version.version, version.digest, bundle.load(version.bundle, version.digest))
+
+
+def _seen_alive(backend: Backend, version: Fetched) -> bool:
+    """Whether the newest verdict on the version rests on forecasts that it gave."""
+    verdict = verdicts.latest_verdict(backend.database, backend.model, version.version)
+    return verdict is not None and bool(verdict.metrics)
 
 
 def verify(backend: Backend, registered: Registered) -> None:
@@ -54,8 +91,14 @@ def verify(backend: Backend, registered: Registered) -> None:
         pass
 
 
-def batch_gap(forecaster: Forecaster, rows: pd.DataFrame, together: Floats) -> float:
-    """The largest relative difference between rows forecast alone and in the batch, over rows spread evenly."""
-    places = np.unique(np.linspace(0, len(rows) - 1, ROWS_TRIED_ALONE).astype(int))
-    alone = np.array([forecaster.predict(rows.iloc[[place]])[0] for place in places])
-    return float(np.max(np.abs(alone - together[places]) / np.maximum(np.abs(together[places]), 1.0)))
+def alone_places(rows: pd.DataFrame) -> tuple[int, ...]:
+    """Which rows are forecast one by one as well: some, spread evenly."""
+    return tuple(sorted({int(place) for place in np.linspace(0, len(rows) - 1, ROWS_TRIED_ALONE)}))
+
+
+def batch_gap(forecasts: Forecasts, places: Sequence[int]) -> float:
+    """The largest relative difference between rows forecast alone and in the batch; NaN if none could be."""
+    taken = forecasts.covered[list(places)]
+    together, alone = forecasts.together[list(places)][taken], forecasts.alone[taken]
+    gaps = np.abs(alone - together) / np.maximum(np.abs(together), 1.0)
+    return float(np.max(gaps)) if len(gaps) else float("nan")

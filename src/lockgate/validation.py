@@ -4,14 +4,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from math import isfinite
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from lockgate import gate, lifecycle, lineage
 from lockgate.backend import Backend
 from lockgate.build import Build, Receipt
 from lockgate.data.card import read_card
-from lockgate.database import policies, verdicts
+from lockgate.database import policies, records, verdicts
 from lockgate.database.verdicts import Digests, StoredVerdict, Verdict
+from lockgate.errors import StateConflict
 from lockgate.gate import Judgement, Outcome
 from lockgate.lifecycle import Registered, Roster
 from lockgate.params import GateParams
@@ -48,7 +50,7 @@ def validate(backend: Backend, receipt: Receipt, made: Build, policy: GateParams
     """Judge the version on the receipt and move it to Staging if it passed and has not been further.
 
     The policy is in force from here on. The verdict on the same bundle, holdout, policy and serving version is found
-    again in Postgres, without scoring, until it expires.
+    again in Postgres, without scoring, until it expires; an inconclusive one is looked into each time.
     """
     roster = backend.roster()
     roster.find(receipt.version)
@@ -63,6 +65,23 @@ def validate(backend: Backend, receipt: Receipt, made: Build, policy: GateParams
     return verdict
 
 
+def validate_registered(backend: Backend, version: int | None, prepared: Path, policy: GateParams) -> StoredVerdict:
+    """Judge a version that is registered already (by default the newest in None) on the prepared tables.
+
+    Raises StateConflict if there is none, if it is past Staging, or if it did not come in through Lockgate.
+    """
+    candidate = lifecycle.candidate_for_validation(backend.roster(), version)
+    known = records.recorded_version(backend.database, backend.model, candidate.version)
+    if known is None:
+        raise StateConflict(
+            f"version {candidate.version} of {backend.model} did not come in through Lockgate",
+            hint="download its files and bring them in: lockgate register PATH",
+        )
+    receipt = Receipt(backend.model, known.version, known.run_id, known.bundle_digest)
+    with TemporaryDirectory(prefix="lockgate-") as folder:
+        return validate(backend, receipt, Build(prepared, Path(folder)), policy)
+
+
 def _found_again(backend: Backend, case: Case) -> StoredVerdict | None:
     """The earlier verdict on the same case. If another one came in between, it is said again: the newest counts.
 
@@ -73,7 +92,7 @@ def _found_again(backend: Backend, case: Case) -> StoredVerdict | None:
     if latest is not None and case.candidate_serves:
         digests = replace(digests, serving_digest=latest.digests.serving_digest)
     found = verdicts.find_verdict(backend.database, backend.model, digests, case.policy.verdict_valid_days)
-    if found is None:
+    if found is None or found.outcome == Outcome.INCONCLUSIVE:
         return None
     if latest is not None and latest.id == found.id:
         return found
@@ -85,7 +104,17 @@ def _judge(backend: Backend, case: Case, roster: Roster, made: Build) -> StoredV
 
     found = examination.examine(backend, roster.find(case.receipt.version), case.rival, made)
     judgement = gate.judge(found.evidence, case.policy)
-    return verdicts.record_verdict(backend.database, _as_verdict(backend, case, judgement, found.metrics))
+    verdict = _as_verdict(backend, case, judgement, found.metrics)
+    return _still_in_doubt(backend, verdict) or verdicts.record_verdict(backend.database, verdict)
+
+
+def _still_in_doubt(backend: Backend, verdict: Verdict) -> StoredVerdict | None:
+    """The newest verdict on the version, if this one says no more: the same doubt twice is on record once."""
+    latest = verdicts.latest_verdict(backend.database, backend.model, verdict.version)
+    if latest is None or verdict.outcome != Outcome.INCONCLUSIVE:
+        return None
+    same = (latest.digests, latest.outcome, latest.checks) == (verdict.digests, verdict.outcome, verdict.checks)
+    return latest if same else None
 
 
 def _as_verdict(backend: Backend, case: Case, judgement: Judgement, metrics: Mapping[str, float]) -> Verdict:
@@ -113,8 +142,9 @@ def _show_in_mlflow(backend: Backend, verdict: StoredVerdict, receipt: Receipt, 
 
 
 def as_json(verdict: StoredVerdict) -> dict[str, Any]:
-    """The verdict as plain values, as verdict.json holds it; `decided_at` is the database's time."""
-    return asdict(verdict) | {"decided_at": verdict.decided_at.isoformat()}
+    """The verdict as JSON has it, with null for a metric that is no number; `decided_at` is the database's time."""
+    metrics = {name: value if isfinite(value) else None for name, value in verdict.metrics.items()}
+    return asdict(verdict) | {"decided_at": verdict.decided_at.isoformat(), "metrics": metrics}
 
 
 def described(verdict: StoredVerdict) -> str:

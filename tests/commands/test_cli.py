@@ -30,6 +30,11 @@ FLAGS = {
     "guard remove": set(),
     "ledger verify": {"--export"},
     "ledger export": set(),
+    "compare": {"--html", "--force", "--json", "--input"},
+    "gc": {"--keep", "--older-than", "--yes", "--dry-run", "--json"},
+    "doctor": {"--repair", "--all", "--json"},
+    "register": {"--problem", "--trained-until", "--target", "--prepared", "--json"},
+    "validate": {"--prepared", "--json"},
     "predict": {"--input", "--output", "--stage", "--version", "--force"},
 }
 COMMON = {"--timeout", "--debug", "--result-json"}
@@ -86,6 +91,8 @@ def test_help_imports_nothing_heavy():
     [
         (["promte"], {}, 2, "No such command"),
         (["promote", "0", "--reason", "x"], {}, 2, "0 is not in the range"),
+        (["gc", "--older-than", "soon"], {}, 2, "no span of time: soon"),
+        (["gc", "--keep", "0"], {}, 2, "0 is not in the range"),
         (["promote"], {}, 2, "Missing option '--reason'"),
         (["status"], {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}, 8, "LOCKGATE_DATABASE_URL is not set"),
         (
@@ -97,6 +104,15 @@ def test_help_imports_nothing_heavy():
             6,
             "",
         ),
+        (["compare", "1"], {}, 2, "Missing argument 'W'"),
+        (["compare", "1", "1"], {}, 2, "version 1 is no other version than 1"),
+        (["compare", "1", "2", "--html", "page.txt"], {}, 2, "the output is not .html"),
+        (["compare", "1", "2", "--html", "nowhere/page.html"], {}, 2, "cannot be written"),
+        (["register", "x", "--problem", "a b/ü"], {}, 2, r"the problem in params.yaml is rossmann, not a b/\xfc"),
+        (["register", "x", "--trained-until", "soon"], {}, 2, "does not match the format"),
+        (["register", "x", "--target", "customers"], {}, 2, "is not one of 'sales', 'log', 'log1p'"),
+        (["validate", "latest"], {}, 2, "is not a valid integer"),
+        (["validate", "3"], {}, 2, "there are no prepared tables in data/prepared"),
         (["predict", "--input", "x", "--output", "y", "--stage", "Production", "--version", "1"], {}, 2, "exclude"),
     ],
 )

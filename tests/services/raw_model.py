@@ -18,10 +18,13 @@ from lockgate.params import GateParams
 POLICY = GateParams(
     max_rmspe=0.1,
     max_rmspe_over_serving=0.002,
+    min_share_of_naive=0.3,
     min_scored_rows=1,
     verdict_valid_days=30,
     approval_required=False,
     two_persons=False,
+    clean_tree_required=False,
+    trusted_keys=[],
 )
 counter = itertools.count(1)
 

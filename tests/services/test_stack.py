@@ -19,7 +19,8 @@ from lockgate import addresses
 from lockgate import stack as lockgate_stack
 from lockgate.addresses import Addresses
 from lockgate.errors import StateConflict, Unavailable
-from lockgate.stack import embedded_postgres, mlflow_server, processes
+from lockgate.stack import artifact_place, embedded_postgres, mlflow_server, processes
+from lockgate.stack.artifact_place import Place
 
 UP = "import sys; from pathlib import Path; from lockgate import stack; print(stack.up(Path(sys.argv[1]), tell=print))"
 
@@ -137,6 +138,35 @@ def test_a_port_that_is_named_while_the_stack_is_on_another_is_a_conflict(home: 
         up(home.parent, [], port=1)
 
 
+def test_a_stack_that_runs_with_its_artifacts_in_one_place_is_not_moved_to_the_other(home: Path) -> None:
+    with pytest.raises(StateConflict, match="the stack runs with its artifacts in its folder") as refusal:
+        lockgate_stack.up(home.parent, artifacts=Place.DATABASE, tell=silent)
+    assert refusal.value.hint == "stop it first: lockgate down"
+    assert json.loads((home / "stack.json").read_text())["artifacts"] == "folder"
+
+
+def test_no_server_is_started_on_one_place_while_the_other_holds_artifacts(database_url: str, tmp_path: Path) -> None:
+    from lockgate.database import artifacts
+    from lockgate.database.connection import Database
+
+    file = artifact_place.folder(tmp_path) / "1" / "run" / "file"
+    file.parent.mkdir(parents=True)
+    for place in Place:
+        artifact_place.refuse_to_lose(tmp_path, place, database_url)
+
+    file.write_bytes(b"x")
+    artifact_place.refuse_to_lose(tmp_path, Place.FOLDER, database_url)
+    with pytest.raises(StateConflict, match="the artifacts of this stack are in its folder") as refusal:
+        artifact_place.refuse_to_lose(tmp_path, Place.DATABASE, database_url)
+    assert "lockgate up --artifacts folder" in refusal.value.hint
+
+    artifacts.log(Database(database_url), "1/run/file", file)
+    file.unlink()
+    artifact_place.refuse_to_lose(tmp_path, Place.DATABASE, database_url)
+    with pytest.raises(StateConflict, match="the artifacts of this stack are in its database"):
+        artifact_place.refuse_to_lose(tmp_path, Place.FOLDER, database_url)
+
+
 def test_a_taken_port_is_refused_if_named_and_passed_by_if_not() -> None:
     free = mlflow_server.choose_port(None)
     with closing(socket.create_server(("127.0.0.1", free))):
@@ -225,7 +255,9 @@ def test_a_server_that_ends_shows_the_end_of_its_log(
     (tmp_path / "logs").mkdir()
     psql("UPDATE alembic_version SET version_num = 'of_another_mlflow'", database_url.split("@/")[1].split("?")[0])
     with pytest.raises(Unavailable, match="of_another_mlflow") as refusal:
-        mlflow_server.start(tmp_path, database_url, mlflow_server.choose_port(None), time.monotonic() + 60)
+        mlflow_server.start(
+            tmp_path, database_url, tmp_path.as_uri(), mlflow_server.choose_port(None), time.monotonic() + 60
+        )
     assert refusal.value.where == str(tmp_path / "logs" / "mlflow.log")
 
 

@@ -90,8 +90,16 @@ def test_no_service_has_more_rights_than_it_needs() -> None:
 def test_database_and_artifacts_are_on_named_volumes() -> None:
     assert set(COMPOSE["volumes"]) == {"database", "artifacts"}
     assert "database:/var/lib/postgresql" in SERVICES["postgres"]["volumes"]
-    assert SERVICES["mlflow"]["volumes"] == ["artifacts:/var/lib/mlflow/artifacts"]
-    assert "--artifacts-destination=/var/lib/mlflow/artifacts" in SERVICES["mlflow"]["command"]
+    assert SERVICES["mlflow"]["volumes"] == ["artifacts:/var/lib/mlflow/artifacts", "/var/lib/mlflow/passing"]
+    assert "--artifacts-destination=${MLFLOW_ARTIFACTS:-/var/lib/mlflow/artifacts}" in SERVICES["mlflow"]["command"]
+
+
+def test_what_passes_through_the_server_is_on_a_disk_that_its_user_may_write_to() -> None:
+    passing = SERVICES["mlflow"]["environment"]["TMPDIR"]
+    assert passing in SERVICES["mlflow"]["volumes"]
+    assert re.findall(r"install -d -o lockgate -g lockgate -m 0700 (.*)$", DOCKERFILE, re.MULTILINE) == [
+        f"/var/lib/mlflow/artifacts {passing}"
+    ]
 
 
 def test_the_server_has_the_safe_settings_of_the_embedded_one() -> None:

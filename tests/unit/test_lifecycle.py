@@ -44,8 +44,8 @@ def test_the_legal_moves_are_these_and_no_others():
         (STAGING, ARCHIVED): {"validate", "reject", "out of band"},
         (PRODUCTION, ARCHIVED): {"promote", "rollback", "undo", "retire", "out of band"},
         (ARCHIVED, PRODUCTION): {"rollback", "undo"},
-        (NONE, Stage.DELETED): {"out of band"},
-        (ARCHIVED, Stage.DELETED): {"out of band"},
+        (NONE, Stage.DELETED): {"gc", "out of band"},
+        (ARCHIVED, Stage.DELETED): {"gc", "out of band"},
     }
 
 
@@ -156,7 +156,7 @@ def test_a_rollback_that_was_followed_by_a_promotion_is_not_undone():
 def test_a_second_rollback_with_nowhere_to_go_tells_how_to_undo_the_first():
     with pytest.raises(StateConflict, match="no earlier good Production") as refusal:
         lifecycle.rollback(roster(PRODUCTION, ARCHIVED, ledger=ROLLED_BACK))
-    assert refusal.value.hint.endswith("undone with: lockgate rollback --to 2")
+    assert refusal.value.hint == "if that rollback was a mistake, undo it with: lockgate rollback --to 2"
 
 
 def test_what_was_retired_comes_back_by_a_rollback():

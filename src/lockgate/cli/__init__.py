@@ -1,6 +1,28 @@
 """The command line: each command parses, makes one call and prints."""
 
-from lockgate.cli import forecasts, guarding, looking, moves, reviewing, services
+from lockgate.cli import (
+    bringing,
+    comparing,
+    forecasts,
+    guarding,
+    looking,
+    moves,
+    reviewing,
+    services,
+    tending,
+)
 from lockgate.cli.frame import lockgate, main
 
-__all__ = ["forecasts", "guarding", "lockgate", "looking", "main", "moves", "reviewing", "services"]
+__all__ = [
+    "bringing",
+    "comparing",
+    "forecasts",
+    "guarding",
+    "lockgate",
+    "looking",
+    "main",
+    "moves",
+    "reviewing",
+    "services",
+    "tending",
+]

@@ -61,7 +61,8 @@ def backend(timeout: float) -> "Backend":
     """The backend of the problem in force."""
     from lockgate.backend import Backend
 
-    return Backend.here(params().model_name, timeout)
+    found = params()
+    return Backend.here(found.model_name, timeout, found.gate.trusted_keys)
 
 
 def tell(line: str) -> None:

@@ -10,6 +10,7 @@ import click
 
 from lockgate.cli.frame import backend, command, session, table
 from lockgate.errors import GateRefused, StateConflict, WrongUsage
+from lockgate.lifecycle import Stage
 
 SCORES = ("rmspe", "mae", "bias")
 
@@ -26,7 +27,8 @@ def status(as_json: bool, timeout: float) -> None:
     if as_json:
         _print_json(asdict(found))
     else:
-        click.echo(f"{found.model}: {found.versions} version{'' if found.versions == 1 else 's'}")
+        gone = f", and {found.deleted} deleted" if found.deleted else ""
+        click.echo(f"{found.model}: {found.versions} version{'' if found.versions == 1 else 's'}{gone}")
         click.echo(f"Production  {_standing(found.serving)}{_since(found.serving_since)}")
         click.echo(f"Staging     {_standing(found.staging)}")
     if found.broken:
@@ -69,9 +71,7 @@ def show(version: int, as_json: bool, timeout: float) -> None:
     if as_json:
         _print_json(asdict(found))
         return
-    click.echo(
-        f"version {version}, {found.row.stage}, run {found.row.run_id}, registered {_when(found.row.created_at)} UTC"
-    )
+    click.echo(f"version {version}, {_whereabouts(found)}, registered {_when(found.row.created_at)} UTC")
     if found.record:
         click.echo(f"bundle {found.record.bundle_digest}\n")
         _show_candidates(found.record.lineage)
@@ -99,6 +99,11 @@ def verdict(version: int | None, as_json: bool, timeout: float) -> None:
     else:
         _show_verdict(found)
     session().ids["version"] = found.version
+    require_passed(found)
+
+
+def require_passed(found: Any) -> None:
+    """Raises GateRefused for a verdict that is refused or inconclusive."""
     if found.outcome != "passed":
         raise GateRefused(
             f"the verdict on version {found.version} is {found.outcome}",
@@ -121,8 +126,7 @@ def history(at: str | None, as_json: bool, timeout: float) -> None:
     if as_json:
         _print_json([{"kind": event.kind} | dict(event.details) for event in events])
     else:
-        heads = ["when (UTC)", "version", "from", "to", "what", "who", "why"]
-        table(heads, [_told(event) for event in events])
+        table(["when (UTC)", "version", "what", "who", "why"], [_told(event) for event in events])
 
 
 def _show_live(model: str, row: Any, as_json: bool) -> None:
@@ -135,9 +139,9 @@ def _show_live(model: str, row: Any, as_json: bool) -> None:
 
 
 def _told(event: Any) -> list[str]:
-    """One event as a row of the table; only moves have stages."""
-    stages = [str(event.details.get(name) or "") for name in ("from_stage", "to_stage")]
-    return [_when(event.at), str(event.version or ""), *stages, event.what, event.who, event.why]
+    """One event as a row of the table."""
+    what = f"to {_stage(event.details['to_stage'])} ({event.what})" if event.kind == "move" else event.what
+    return [_when(event.at), str(event.version or ""), what, event.who, event.why]
 
 
 def _moment(at: str) -> datetime:
@@ -148,12 +152,20 @@ def _moment(at: str) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
+def _whereabouts(found: Any) -> str:
+    """The stage and the run; of a deleted version, when and by whom it was deleted."""
+    if found.row.stage != Stage.DELETED:
+        return f"{found.row.stage}, run {found.row.run_id}"
+    end = found.moves[-1]
+    return f"deleted {_when(end.at)} UTC by {end.actor} ({end.command}: {end.reason})"
+
+
 def _show_candidates(lineage: Mapping[str, Any]) -> None:
     scores = [
         [row["member"], row["fold"], *(_number(row[name]) for name in SCORES)] for row in lineage.get("candidates", [])
     ]
     table(["candidate", "fold", *SCORES], scores)
-    table(["lineage", ""], [[name, str(value)] for name, value in lineage["lineage"].items()])
+    table(["lineage", ""], [[name, str(value)] for name, value in lineage.get("lineage", {}).items()])
 
 
 def _show_verdict(found: Any) -> None:
@@ -165,7 +177,12 @@ def _show_verdict(found: Any) -> None:
 
 
 def _move(row: Any) -> list[str]:
-    return [_when(row.at), row.from_stage, row.to_stage, row.command, row.actor, row.reason]
+    return [_when(row.at), _stage(row.from_stage), _stage(row.to_stage), row.command, row.actor, row.reason]
+
+
+def _stage(name: Any) -> str:
+    """A stage as a person reads it; MLflow's own name for a deleted version is no word."""
+    return "Deleted" if name == Stage.DELETED else str(name or "")
 
 
 def _decision(said: Any) -> list[str]:

@@ -1,6 +1,7 @@
 """`promote`, `rollback`, `retire`: the moves that a person makes of Production."""
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
@@ -8,6 +9,9 @@ from lockgate import gate
 from lockgate.cli.frame import backend, command, params, session
 from lockgate.errors import WrongUsage
 from lockgate.lifecycle import Command, Move
+
+if TYPE_CHECKING:
+    from lockgate.promotion import Order
 
 VERBS = {
     Command.PROMOTE: "promote",
@@ -33,14 +37,13 @@ def promote(
     """Move VERSION (by default the one in Staging) to Production and archive the prior one."""
     from lockgate import promotion
 
-    order = promotion.Order(reason, dry_run, _confirmed if yes else _ask)
     policy = gate.policy_digest(params().gate)
-    move = promotion.promote(backend(timeout), order, version, policy, expect_current)
+    move = promotion.promote(backend(timeout), _order(reason, yes, dry_run), version, policy, expect_current)
     if move is None:
         session().ids["version"] = version or 0
         click.echo(f"version {version} is in Production already; nothing was changed")
-    else:
-        _tell(move, dry_run)
+    elif dry_run:
+        _tell(move, "would go")
 
 
 @command("rollback", example='lockgate rollback --reason "forecasts too high in store 5" --yes')
@@ -55,12 +58,12 @@ def rollback(to: int | None, reason: str, yes: bool, dry_run: bool, timeout: flo
     """Bring the last good Production version back; the one that serves is quarantined."""
     from lockgate import promotion
 
-    order = promotion.Order(reason, dry_run, _confirmed if yes else _ask)
-    done = promotion.rollback(backend(timeout), order, to)
-    _tell(done.move, dry_run)
-    if done.verified is None:
+    done = promotion.rollback(backend(timeout), _order(reason, yes, dry_run), to)
+    if dry_run:
+        _tell(done.move, "would go")
+    elif done.verified is None:
         click.echo("an earlier run of this command did that, and was cut off before it could say so")
-    elif not dry_run:
+    else:
         click.echo(f"verified in {done.verified:.2f} s, switched in {done.switched:.2f} s")
 
 
@@ -72,8 +75,15 @@ def retire(reason: str, yes: bool, dry_run: bool, timeout: float) -> None:
     """Archive the version in Production and leave the stage empty."""
     from lockgate import promotion
 
-    order = promotion.Order(reason, dry_run, _confirmed if yes else _ask)
-    _tell(promotion.retire(backend(timeout), order), dry_run)
+    move = promotion.retire(backend(timeout), _order(reason, yes, dry_run))
+    if dry_run:
+        _tell(move, "would go")
+
+
+def _order(reason: str, yes: bool, dry_run: bool) -> "Order":
+    from lockgate.promotion import Order
+
+    return Order(reason, dry_run, _confirmed if yes else _ask, lambda move: _tell(move, "went"))
 
 
 def _confirmed(_: Move) -> None:
@@ -86,10 +96,9 @@ def _ask(move: Move) -> None:
     click.confirm(f"{VERBS[move.command]} version {move.version}{_archiving(move)}?", abort=True, err=True)
 
 
-def _tell(move: Move, dry_run: bool) -> None:
+def _tell(move: Move, verb: str) -> None:
     session().ids["version"] = move.version
-    done = "would go" if dry_run else "went"
-    click.echo(f"version {move.version} {done} from {move.from_stage} to {move.to_stage}{_archiving(move)}")
+    click.echo(f"version {move.version} {verb} from {move.from_stage} to {move.to_stage}{_archiving(move)}")
 
 
 def _archiving(move: Move) -> str:

@@ -11,11 +11,18 @@ from lockgate.cli.frame import command, tell
 
 @command("up", example="lockgate up")
 @click.option("--port", type=click.IntRange(1, 65535), help="MLflow's port; 5000 or the next free one if not given.")
-def up(port: int | None, timeout: float) -> None:
+@click.option(
+    "--artifacts",
+    type=click.Choice(["folder", "database"]),
+    help="Where MLflow keeps the files of models and runs; as before if not given, at first in the folder.",
+)
+def up(port: int | None, artifacts: str | None, timeout: float) -> None:
     """Start Postgres and the MLflow server in .lockgate, or say that they run."""
     from lockgate import stack
 
-    found = stack.up(Path.cwd(), port=port, timeout=max(timeout, stack.START_SECONDS), tell=tell)
+    place = stack.Place(artifacts) if artifacts else None
+    seconds = max(timeout, stack.START_SECONDS)
+    found = stack.up(Path.cwd(), port=port, artifacts=place, timeout=seconds, tell=tell)
     click.echo(f"MLflow    {found.tracking_uri}")
     click.echo(f"Postgres  {addresses.masked(found.database_url)}")
 

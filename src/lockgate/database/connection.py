@@ -51,6 +51,12 @@ class Database:
                 self._schema_checked = True
             yield connection
 
+    @contextmanager
+    def transfer(self, seconds: float) -> Iterator[Connection]:
+        """As `transaction`, for a role without rights in schema lockgate, and with `seconds` for all its statements."""
+        with self._connected(seconds) as connection:
+            yield connection
+
     def migrate(self) -> list[str]:
         """Bring schema lockgate to this code's state, in one transaction; the names of the migrations that were run.
 
@@ -82,11 +88,11 @@ class Database:
             yield int(connection.scalar(text("SELECT pg_backend_pid()")) or 0)
 
     @contextmanager
-    def _connected(self) -> Iterator[Connection]:
+    def _connected(self, seconds: float | None = None) -> Iterator[Connection]:
         with (
             translated(self.address, self._timeout),
             self._engine.connect() as connection,
-            _cut_off_after(self._timeout + GRACE_SECONDS, connection),
+            _cut_off_after((seconds or self._timeout) + GRACE_SECONDS, connection),
             connection.begin(),
         ):
             yield connection

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
+import psycopg2
 from sqlalchemy.exc import DBAPIError
 
 from lockgate.errors import LockgateError, StateConflict, Unavailable
@@ -76,11 +77,12 @@ def translated(address: str, timeout: float) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
+        raise _in_our_words(error.orig, address, timeout) from error
+    except psycopg2.Error as error:  # of COPY, which goes past SQLAlchemy
         raise _in_our_words(error, address, timeout) from error
 
 
-def _in_our_words(error: DBAPIError, address: str, timeout: float) -> LockgateError:
-    original = error.orig
+def _in_our_words(original: BaseException | None, address: str, timeout: float) -> LockgateError:
     code, said = getattr(original, "pgcode", None), str(original).strip()
     said_first = said.splitlines()[0] if said else type(original).__name__
     if code == REFUSED_BY_US:

@@ -19,6 +19,9 @@ CHANGE_POLICY = """
     SELECT :model, :digest, :actor
     WHERE (lockgate.policy_in_force(:model)).digest IS DISTINCT FROM :digest
 """
+SELECT_TRUSTED_KEYS = """
+    SELECT jsonb_array_elements_text((lockgate.policy_in_force(:model)).limits -> 'trusted_keys')
+"""
 SELECT_CHANGES = """
     SELECT change.policy_digest, policy.limits, change.actor, change.at
     FROM lockgate.policy_changes AS change
@@ -33,7 +36,7 @@ class PolicyChange:
     """From this moment on the model is judged by these limits."""
 
     policy_digest: str
-    limits: dict[str, float | bool]
+    limits: dict[str, float | bool | list[str]]
     actor: str
     at: datetime
 
@@ -53,6 +56,12 @@ def put_in_force(database: Database, model: str, policy: GateParams, actor: str)
         connection.execute(with_json(INSERT_POLICY, "limits", "checks"), terms)
         connection.execute(text(CHANGE_POLICY), {"model": model, "digest": digest, "actor": actor})
     return digest
+
+
+def trusted_keys(database: Database, model: str) -> list[str]:
+    """The keys that the policy in force trusts; none if it asks for no signature, or if there is no policy yet."""
+    with database.transaction() as connection:
+        return list(connection.execute(text(SELECT_TRUSTED_KEYS), {"model": model}).scalars())
 
 
 def changes(database: Database, model: str) -> list[PolicyChange]:

@@ -32,6 +32,16 @@ class Version(Registration):
 
     registered_at: datetime
 
+    @property
+    def files(self) -> dict[str, str]:
+        """The digests of the files around the bundle; empty if nobody took them."""
+        return {name: str(digest) for name, digest in _section(self.lineage, "files").items()}
+
+    @property
+    def tree_clean(self) -> bool | None:
+        """Whether the code that made it was committed; None if that is not known."""
+        return {"False": True, "True": False}.get(str(_section(self.lineage, "lineage").get("git_dirty")))
+
 
 @dataclass(frozen=True)
 class VersionRow:
@@ -65,7 +75,15 @@ SELECT_STAGES = """
     WHERE registry.workspace = 'default' AND registry.name = :model AND registry.current_stage <> 'Deleted_Internal'
     ORDER BY registry.version
 """
-
+# MLflow keeps the row of a deleted version, without the run that it came from.
+SELECT_DELETED = """
+    SELECT registry.version, registry.current_stage, ours.bundle_digest, ours.run_id,
+           to_timestamp(registry.creation_time / 1000.0)
+    FROM public.model_versions AS registry
+    LEFT JOIN lockgate.versions AS ours ON (ours.model, ours.version) = (registry.name, registry.version)
+    WHERE registry.workspace = 'default' AND registry.name = :model AND registry.current_stage = 'Deleted_Internal'
+    ORDER BY registry.version
+"""
 SELECT_ALIASES = """
     SELECT alias, version FROM public.registered_model_aliases WHERE workspace = 'default' AND name = :model
 """
@@ -104,6 +122,12 @@ def stages(database: Database, model: str) -> list[VersionRow]:
         return [VersionRow(*row) for row in connection.execute(text(SELECT_STAGES), {"model": model})]
 
 
+def deleted(database: Database, model: str) -> list[VersionRow]:
+    """Every version of the model that MLflow has deleted, oldest first."""
+    with database.transaction() as connection:
+        return [VersionRow(*row) for row in connection.execute(text(SELECT_DELETED), {"model": model})]
+
+
 def aliases(database: Database, model: str) -> dict[str, int]:
     """MLflow's aliases of the model, and the version that each points to."""
     with database.transaction() as connection:
@@ -114,6 +138,11 @@ def _one_version(database: Database, values: Mapping[str, object]) -> Version | 
     with database.transaction() as connection:
         row = connection.execute(text(SELECT_VERSION), values).one_or_none()
     return None if row is None else Version(*row)
+
+
+def _section(lineage: Json, name: str) -> Json:
+    found = lineage.get(name)
+    return found if isinstance(found, Mapping) else {}
 
 
 def _binding(registration: Registration) -> str:

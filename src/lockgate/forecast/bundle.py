@@ -1,5 +1,7 @@
 """A forecaster on disk: each library's own file, arrays, JSON, and a manifest with the SHA-256 of each. No pickle.
 
+Of two kinds, told apart by their files: our own ensemble, and a booster from elsewhere (`foreignbundle`).
+
 Only bytes that the manifest proves reach a library: a damaged LightGBM file would end the process, a flipped bit would
 change forecasts in silence.
 """
@@ -7,7 +9,7 @@ change forecasts in silence.
 import io
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Set
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -17,14 +19,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lockgate import digests
-from lockgate.errors import IntegrityBroken, LockgateError, StorageFailed
-from lockgate.forecast import manifest
+from lockgate.errors import BundleUnreadable, IntegrityBroken, LockgateError, StorageFailed
+from lockgate.forecast import foreignbundle, manifest
+from lockgate.forecast.answering import Answering
 from lockgate.forecast.features import FEATURES
-from lockgate.forecast.forecaster import SERVED_HORIZONS, Forecaster, Member
+from lockgate.forecast.forecaster import Forecaster, Member
+from lockgate.forecast.foreign import ForeignForecaster
 from lockgate.forecast.known import Traits
 from lockgate.forecast.manifest import MANIFEST, REBUILD
-from lockgate.forecast.members import cat, lgbm, xgb
-from lockgate.forecast.members.task import Booster
+from lockgate.forecast.members.restoring import RESTORE
 from lockgate.forecast.panel import HOLIDAY_LETTERS
 from lockgate.forecast.profiles import Profile
 from lockgate.forecast.ridge import Ridge
@@ -32,19 +35,17 @@ from lockgate.forecast.ridge import Ridge
 DESCRIPTION = "forecaster.json"
 ARRAYS = "arrays.npz"
 BOOSTER_FILES = {"lightgbm": "lightgbm.txt", "xgboost": "xgboost.ubj", "catboost": "catboost.cbm"}
-RESTORE: dict[str, Callable[[bytes], Booster]] = {
-    "lightgbm": lgbm.restore,
-    "xgboost": xgb.restore,
-    "catboost": cat.restore,
-}
 NAMES = {DESCRIPTION, ARRAYS, *BOOSTER_FILES.values()}
 PROBE_ROWS = 48
 PROBE_TOLERANCE = 1e-6  # relative; more than that is another forecaster
 
 
-def save(forecaster: Forecaster, folder: Path) -> str:
+def save(forecaster: Forecaster | ForeignForecaster, folder: Path) -> str:
     """Write a bundle in place of whatever `folder` was; its digest. The same forecaster gives the same bytes."""
-    contents = _contents(forecaster)
+    if isinstance(forecaster, ForeignForecaster):
+        contents = foreignbundle.contents(forecaster, _probe(forecaster))
+    else:
+        contents = _contents(forecaster)
     listed = manifest.written(contents)
     partial = folder.with_name(f".{folder.name}.partial")
     try:
@@ -59,23 +60,42 @@ def save(forecaster: Forecaster, folder: Path) -> str:
     return digests.of_bytes(listed)
 
 
-def load(folder: Path, expected_digest: str) -> Forecaster:
-    """Open the bundle that has this digest.
+def load(folder: Path, expected_digest: str) -> Answering:
+    """Open the bundle that has this digest, of either kind.
 
     Raises IntegrityBroken, before any library sees a byte, if the manifest is another one or if a file is missing,
     extra, linked, hidden or changed; and if the forecaster no longer gives the forecasts of the day it was made.
+    BundleUnreadable is one of these: a library cannot read its file, though the bytes are right.
     """
-    contents = manifest.verified(folder, expected_digest, NAMES)
+    contents = manifest.verified(folder, expected_digest, _names(folder))
     try:
-        forecaster, probe = _restore(contents)
+        forecaster, probe = _of_either_kind(contents)
         _check_probe(forecaster, probe)
-    except LockgateError:
+    except (LockgateError, MemoryError):
         raise
     except Exception as error:
-        raise IntegrityBroken(
+        raise BundleUnreadable(
             f"the bundle cannot be read by this version: {error}", where=str(folder), hint=REBUILD
         ) from error
     return forecaster
+
+
+def probe_rows(folder: Path) -> dict[str, list[Any]]:
+    """The raw rows of the probe of a bundle that has been opened before, by column."""
+    name = foreignbundle.DESCRIPTION if _names(folder) == foreignbundle.NAMES else DESCRIPTION
+    rows: dict[str, list[Any]] = json.loads((folder / name).read_text(encoding="utf-8"))["probe"]["rows"]
+    return rows
+
+
+def _names(folder: Path) -> Set[str]:
+    """The files of the kind that the bundle seems to be; that it has just these is what the manifest proves."""
+    return foreignbundle.NAMES if (folder / foreignbundle.DESCRIPTION).exists() else NAMES
+
+
+def _of_either_kind(contents: Mapping[str, bytes]) -> tuple[Answering, dict[str, Any]]:
+    if foreignbundle.DESCRIPTION in contents:
+        return foreignbundle.restore(contents)
+    return _restore(contents)
 
 
 def _clear(folder: Path) -> None:
@@ -137,11 +157,12 @@ def _restore(contents: Mapping[str, bytes]) -> tuple[Forecaster, dict[str, Any]]
     ), description["probe"]
 
 
-def _probe(forecaster: Forecaster) -> dict[str, Any]:
+def _probe(forecaster: Forecaster | ForeignForecaster) -> dict[str, Any]:
     """Some raw rows of different stores, days and plans, with their forecasts."""
     count = np.arange(PROBE_ROWS)
     ids = forecaster.traits.store_ids
-    day = forecaster.profile.origin + 1 + count * 5 % (SERVED_HORIZONS * forecaster.horizon_days)
+    first = np.datetime64(forecaster.origin).astype(np.int64) + 1
+    day = first + count * 5 % forecaster.served_days
     rows = {
         "Store": ids[count * len(ids) // PROBE_ROWS].tolist(),
         "Date": day.astype("datetime64[D]").astype(str).tolist(),
@@ -152,9 +173,9 @@ def _probe(forecaster: Forecaster) -> dict[str, Any]:
     return {"rows": rows, "forecasts": forecaster.predict(pd.DataFrame(rows)).tolist()}
 
 
-def _check_probe(forecaster: Forecaster, probe: Mapping[str, Any]) -> None:
-    found = forecaster.predict(pd.DataFrame(probe["rows"]))
-    gap = float(np.max(np.abs(found / np.asarray(probe["forecasts"]) - 1.0)))
+def _check_probe(forecaster: Answering, probe: Mapping[str, Any]) -> None:
+    found, then = forecaster.predict(pd.DataFrame(probe["rows"])), np.asarray(probe["forecasts"])
+    gap = float(np.max(np.abs(found - then) / np.maximum(np.abs(then), 1.0)))
     if not gap <= PROBE_TOLERANCE:
         raise IntegrityBroken(
             f"this code forecasts other numbers than when the bundle was made: {gap:.1e} apart", hint=REBUILD

@@ -67,6 +67,11 @@ class Forecaster:
         return date(1970, 1, 1) + timedelta(days=self.profile.origin)
 
     @property
+    def served_days(self) -> int:
+        """The days after `origin` that it answers for."""
+        return SERVED_HORIZONS * self.horizon_days
+
+    @property
     def members(self) -> tuple[str, ...]:
         """Names of all members, the order of the blend."""
         return (*self.boosters, RIDGE)
@@ -111,9 +116,9 @@ class Forecaster:
 
     @cached_property
     def _lens(self) -> Lens:
-        return features.lens(self.profile, self.traits, SERVED_HORIZONS * self.horizon_days)
+        return features.lens(self.profile, self.traits, self.served_days)
 
     @cached_property
     def _limits(self) -> Limits:
         origin = self.profile.origin
-        return Limits(self.traits.store_ids, origin, origin + SERVED_HORIZONS * self.horizon_days)
+        return Limits(self.traits.store_ids, origin, origin + self.served_days)

@@ -15,13 +15,19 @@ from lockgate.errors import IntegrityBroken
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+SIGNATURE = "manifest.sig"  # beside the manifest, if the version was signed; covered by no digest, checked by its key
 LARGEST_MANIFEST = 1 << 16
 REBUILD = "train and register it again"
 
 
 def digest(folder: Path) -> str:
     """The digest of the bundle in a folder, as its manifest claims it; `bundle.load` is what proves it."""
-    return digests.of_bytes(_read(folder / MANIFEST, LARGEST_MANIFEST))
+    return digests.of_bytes(read(folder / MANIFEST, LARGEST_MANIFEST))
+
+
+def names(folder: Path) -> set[str]:
+    """The files that the manifest in a folder lists: what a bundle of any kind must hold, once its digest is proven."""
+    return set(_listed(read(folder / MANIFEST, LARGEST_MANIFEST), folder))
 
 
 def verified(folder: Path, expected_digest: str, names: Set[str]) -> dict[str, bytes]:
@@ -29,7 +35,7 @@ def verified(folder: Path, expected_digest: str, names: Set[str]) -> dict[str, b
 
     Raises IntegrityBroken for another manifest, and for a file that is missing, extra, linked, hidden or changed.
     """
-    manifest = _read(folder / MANIFEST, LARGEST_MANIFEST)
+    manifest = read(folder / MANIFEST, LARGEST_MANIFEST)
     found = digests.of_bytes(manifest)
     if found != expected_digest:
         raise IntegrityBroken(
@@ -51,7 +57,7 @@ def _listed(manifest: bytes, folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def _check_listing(folder: Path, listed: set[str], names: Set[str]) -> None:
-    present = {entry.name for entry in os.scandir(folder)} - {MANIFEST}
+    present = {entry.name for entry in os.scandir(folder)} - {MANIFEST, SIGNATURE}
     if listed != names:
         raise IntegrityBroken("the manifest lists other files than a bundle has", where=str(folder), hint=REBUILD)
     for name in sorted(present - listed):
@@ -61,14 +67,14 @@ def _check_listing(folder: Path, listed: set[str], names: Set[str]) -> None:
 
 
 def _verified_file(path: Path, entry: Mapping[str, Any]) -> bytes:
-    content = _read(path, entry["bytes"])
+    content = read(path, entry["bytes"])
     if digests.of_bytes(content) != entry["sha256"]:
         raise IntegrityBroken(f"{path.name} sha256 mismatch", where=str(path), hint=REBUILD)
     return content
 
 
-def _read(path: Path, limit: int) -> bytes:
-    """The bytes of a plain file, `limit` at most; links are refused."""
+def read(path: Path, limit: int) -> bytes:
+    """The bytes of a plain file, `limit` at most; IntegrityBroken for a link, and for any other kind of file."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:

@@ -11,7 +11,10 @@ from pathlib import Path
 from lockgate import addresses
 from lockgate.addresses import Addresses
 from lockgate.errors import StateConflict
-from lockgate.stack import embedded_postgres, mlflow_server, processes, unprivileged
+from lockgate.stack import artifact_place, embedded_postgres, mlflow_server, processes, unprivileged
+from lockgate.stack.artifact_place import Place
+
+__all__ = ["Place", "down", "up"]
 
 Tell = Callable[[str], None]
 START_SECONDS = 120.0
@@ -19,17 +22,26 @@ STOP_SECONDS = 20.0
 LEFTOVER_SECONDS = 3.0
 
 
-def up(folder: Path, *, port: int | None = None, timeout: float = START_SECONDS, tell: Tell) -> Addresses:
+def up(
+    folder: Path,
+    *,
+    port: int | None = None,
+    artifacts: Place | None = None,
+    timeout: float = START_SECONDS,
+    tell: Tell,
+) -> Addresses:
     """Start what does not run yet, migrate schema lockgate, and return the addresses. Doing it twice changes nothing.
 
-    `port` is the MLflow server's; without one it is 5000 or the next that is free. `tell` receives lines of progress.
-    Raises StateConflict for a taken port or a stack on another one, Unavailable if something does not start in time.
+    `port` is the MLflow server's; without one it is 5000 or the next that is free. `artifacts` is where MLflow keeps
+    them; without one it is where it kept them last, at first the folder. `tell` receives lines of progress.
+    Raises StateConflict for a taken port, a stack on another one, or a place in which its artifacts are not;
+    Unavailable if something does not start in time.
     """
     home = folder.resolve() / addresses.STATE_FILE.parent
     deadline = time.monotonic() + timeout
     _make_private(home)
     with _alone(home, deadline):
-        return _up(home, port, deadline, tell)
+        return _up(home, port, artifacts, deadline, tell)
 
 
 def down(folder: Path, *, timeout: float = STOP_SECONDS, tell: Tell) -> bool:
@@ -43,26 +55,38 @@ def down(folder: Path, *, timeout: float = STOP_SECONDS, tell: Tell) -> bool:
     return stopped
 
 
-def _up(home: Path, port: int | None, deadline: float, tell: Tell) -> Addresses:
+def _up(home: Path, port: int | None, artifacts: Place | None, deadline: float, tell: Tell) -> Addresses:
+    place = artifacts or _remembered_place(home)
     ran_before = embedded_postgres.answers(home)
     try:
         if not ran_before:
             tell(f"starting Postgres{unprivileged.remark()}")
             embedded_postgres.start(home, deadline)
         serving = _serving_port(home)
-        if serving is not None and port not in (None, serving):
-            raise StateConflict(
-                f"the stack runs on port {serving}", where=str(home), hint="stop it first: lockgate down"
-            )
         if serving is None:
-            serving = _start_mlflow(home, port, deadline, tell)
-        elif ran_before:
-            tell("already running")
-        return _finish(home, serving, deadline, tell)
+            artifact_place.refuse_to_lose(home, place, _owners_url(home))
+            serving = _start_mlflow(home, port, place, deadline, tell)
+        else:
+            _refuse_another(home, serving, port, artifacts)
+            if ran_before:
+                tell("already running")
+        return _finish(home, serving, place, deadline, tell)
     except BaseException:
         if not ran_before:
             _down(home, STOP_SECONDS)
         raise
+
+
+def _refuse_another(home: Path, serving: int, port: int | None, artifacts: Place | None) -> None:
+    """A server that runs is not moved."""
+    kept = _remembered_place(home)
+    if port not in (None, serving):
+        fact = f"the stack runs on port {serving}"
+    elif artifacts not in (None, kept):
+        fact = f"the stack runs with its artifacts in its {kept}"
+    else:
+        return
+    raise StateConflict(fact, where=str(home), hint="stop it first: lockgate down")
 
 
 def _down(home: Path, patience: float) -> bool:
@@ -73,7 +97,7 @@ def _down(home: Path, patience: float) -> bool:
     return served or ran
 
 
-def _start_mlflow(home: Path, named: int | None, deadline: float, tell: Tell) -> int:
+def _start_mlflow(home: Path, named: int | None, place: Place, deadline: float, tell: Tell) -> int:
     """The port of a new server. A port that somebody takes while the server starts is given up for the next one."""
     mlflow_server.stop(home, LEFTOVER_SECONDS)  # what a killed `up` or a crash left
     backend = embedded_postgres.url(home, embedded_postgres.MLFLOW_ROLE)
@@ -82,16 +106,28 @@ def _start_mlflow(home: Path, named: int | None, deadline: float, tell: Tell) ->
         if named is None and port != mlflow_server.PREFERRED_PORT:
             tell(f"port {mlflow_server.PREFERRED_PORT} is taken: MLflow goes to port {port}")
         tell(f"starting MLflow at {mlflow_server.uri(port)}")
-        if mlflow_server.start(home, backend, port, deadline):
+        if mlflow_server.start(home, backend, artifact_place.destination(home, place), port, deadline):
             return port
 
 
-def _finish(home: Path, port: int, deadline: float, tell: Tell) -> Addresses:
-    found = Addresses(mlflow_server.uri(port), embedded_postgres.url(home, embedded_postgres.OWNER))
+def _finish(home: Path, port: int, place: Place, deadline: float, tell: Tell) -> Addresses:
+    found = Addresses(mlflow_server.uri(port), _owners_url(home))
     _migrate_and_guard(found.database_url, deadline, tell)
-    state = {"tracking_uri": found.tracking_uri, "database_url": found.database_url, "port": port, "running": True}
-    _write_state(home, state)
+    _write_state(
+        home,
+        {
+            "tracking_uri": found.tracking_uri,
+            "database_url": found.database_url,
+            "port": port,
+            "artifacts": place,
+            "running": True,
+        },
+    )
     return found
+
+
+def _owners_url(home: Path) -> str:
+    return embedded_postgres.url(home, embedded_postgres.OWNER)
 
 
 def _migrate_and_guard(database_url: str, deadline: float, tell: Tell) -> None:
@@ -112,6 +148,11 @@ def _serving_port(home: Path) -> int | None:
     return port if isinstance(port, int) and mlflow_server.answers(home, port) else None
 
 
+def _remembered_place(home: Path) -> Place:
+    kept = (_read_state(home) or {}).get("artifacts")
+    return next((place for place in Place if place == kept), Place.FOLDER)
+
+
 def _read_state(home: Path) -> dict[str, object] | None:
     try:
         state = json.loads((home / "stack.json").read_text(encoding="utf-8"))
@@ -129,7 +170,7 @@ def _write_state(home: Path, state: dict[str, object]) -> None:
 
 
 def _make_private(home: Path) -> None:
-    for folder in (home, home / "logs", home / "artifacts"):
+    for folder in (home, home / "logs", artifact_place.folder(home)):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
 

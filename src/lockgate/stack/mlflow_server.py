@@ -25,6 +25,7 @@ SAFE_SETTINGS = {
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     # dummy-source is what MLflow itself writes for its prompts
     "MLFLOW_CREATE_MODEL_VERSION_SOURCE_VALIDATION_REGEX": r"^(mlflow-artifacts:/|models:/|runs:/|dummy-source$)",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
 }
@@ -50,12 +51,13 @@ def answers(home: Path, port: int) -> bool:
     return _listens(running(home), port) and _reads_registry(port)
 
 
-def start(home: Path, database_url: str, port: int, deadline: float) -> bool:
-    """Start a server and wait for its first registry read. False if somebody else took the port meanwhile.
+def start(home: Path, database_url: str, artifacts: str, port: int, deadline: float) -> bool:
+    """Start a server, with its artifacts at that URI, and wait for its first registry read.
 
-    Raises Unavailable with the end of the log if it ends, or does not answer before the deadline (of time.monotonic).
+    False if somebody else took the port meanwhile. Raises Unavailable with the end of the log if it ends, or does not
+    answer before the deadline (of time.monotonic).
     """
-    process = processes.launch(_command(home, database_url, port), log_file(home), _environment(home))
+    process = processes.launch(_command(database_url, artifacts, port), log_file(home), _environment(home))
     try:
         processes.wait_until(lambda: answers(home, port) or not processes.is_alive(process), deadline)
         if answers(home, port):
@@ -129,10 +131,10 @@ def _reads_registry(port: int) -> bool:
         return False
 
 
-def _command(home: Path, database_url: str, port: int) -> list[str]:
+def _command(database_url: str, artifacts: str, port: int) -> list[str]:
     options = {
         "--backend-store-uri": database_url,
-        "--artifacts-destination": (home / "artifacts").as_uri(),
+        "--artifacts-destination": artifacts,
         "--host": HOST,
         "--port": str(port),
         "--workers": "1",

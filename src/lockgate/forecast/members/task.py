@@ -12,7 +12,7 @@ from lockgate.params import Offset, Target
 __all__ = ["Booster", "Budget", "Features", "Fit", "Floats", "Offset", "Target", "Task", "log_forecast", "shares"]
 
 Floats = NDArray[np.float64]
-Features = NDArray[np.float32]
+Features = NDArray[np.float32] | NDArray[np.float64]
 
 SMALLEST_RATIO = 0.05
 

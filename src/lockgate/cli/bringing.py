@@ -1,0 +1,77 @@
+"""`register` and `validate`: a model that was trained elsewhere comes in, and the gate judges a registered version."""
+
+import json
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from lockgate.cli.frame import backend, command, params, session, tell
+from lockgate.cli.looking import as_json, require_passed
+from lockgate.errors import WrongUsage
+from lockgate.forecast.stated import TARGETS, Stated, Target
+
+prepared = click.option(
+    "--prepared", type=click.Path(path_type=Path), default=Path("data/prepared"), show_default=True,
+    help="The tables that the prepare stage left.",
+)  # fmt: skip
+
+
+@command("register", example="lockgate register ~/models/from-anna --trained-until 2015-06-19")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--problem", help="Go on only if this is the problem in params.yaml, whose gate will judge.")
+@click.option("--trained-until", type=click.DateTime(["%Y-%m-%d"]), help="The last day that the model learned from.")
+@click.option("--target", type=click.Choice(TARGETS), help="What the model forecasts; sales if nobody says.")
+@prepared
+@as_json
+def register(
+    path: Path,
+    problem: str | None,
+    trained_until: datetime | None,
+    target: Target | None,
+    prepared: Path,
+    as_json: bool,
+    timeout: float,
+) -> None:
+    """Bring in the model of PATH, a bundle's folder or an MLflow model's; it begins in None, unjudged."""
+    from lockgate import arrival
+
+    _require_problem(problem)
+    said = Stated(trained_until and trained_until.date(), target)
+    arrived = arrival.bring(backend(timeout), path, said, prepared)
+    version = session().ids["version"] = arrived.receipt.version
+    if as_json:
+        click.echo(json.dumps(asdict(arrived.receipt) | {"is_new": arrived.is_new}, indent=2))
+        return
+    done = "registered now" if arrived.is_new else "already registered"
+    click.echo(
+        f"version {version} of {arrived.receipt.model} holds bundle {arrived.receipt.bundle_digest[:12]}, {done}"
+    )
+    if arrived.is_new:
+        tell(f"it is in None; the gate judges it with: lockgate validate {version}")
+
+
+@command("validate", example="lockgate validate 3")
+@click.argument("version", type=click.IntRange(min=1), required=False)
+@prepared
+@as_json
+def validate(version: int | None, prepared: Path, as_json: bool, timeout: float) -> None:
+    """Judge VERSION (by default the newest in None): a passed one goes to Staging, else exit 4."""
+    from lockgate import validation
+
+    if not prepared.is_dir():
+        raise WrongUsage(f"there are no prepared tables in {prepared}", hint="make them with: dvc repro prepare")
+    found = validation.validate_registered(backend(timeout), version, prepared, params().gate)
+    session().ids["version"] = found.version
+    click.echo(json.dumps(validation.as_json(found), indent=2) if as_json else validation.told(found))
+    require_passed(found)
+
+
+def _require_problem(problem: str | None) -> None:
+    in_force = params().problem
+    if problem not in (None, in_force):
+        raise WrongUsage(
+            f"the problem in params.yaml is {in_force}, not {ascii(problem)[1:-1][:60]}",
+            hint="go to the folder of that problem: its params.yaml holds the gate",
+        )

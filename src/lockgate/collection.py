@@ -1,0 +1,65 @@
+"""`lockgate gc`: versions that nothing speaks for go, with their logged model, their run and all artifacts.
+
+A version is deleted in the registry first, which the ledger tells; then MLflow hides its run; then the files go, and
+the rows last. Whatever a crash leaves is found by those rows, and the next gc goes on from there.
+"""
+
+from collections.abc import Iterator
+
+from lockgate import retention
+from lockgate.backend import Backend, Hold
+from lockgate.database import holdings
+from lockgate.database.holdings import Belongings
+from lockgate.lifecycle import Command, Move, Stage
+from lockgate.retention import Fate, Rule
+
+
+def plan(backend: Backend, rule: Rule, version: int | None = None) -> list[Fate]:
+    """What would become now of each version that takes up room, or of the named one. Nothing is written."""
+    return retention.fates(holdings.of_model(backend.database, backend.model, version), backend.roster(), rule)
+
+
+def collect(backend: Backend, rule: Rule, agreed: list[Fate], reason: str) -> Iterator[Fate]:
+    """Delete the versions that were agreed to go, one at a time; yields the fate of each.
+
+    Each is decided on again under the model's lock: what something speaks for by now stays.
+    """
+    for agreed_on in agreed:
+        with backend.alone() as hold:
+            now = plan(backend, rule, agreed_on.version)
+            for fate in now:
+                if fate.goes:
+                    _delete(hold, fate, reason)
+        yield from now
+
+
+def remains(backend: Backend) -> list[int]:
+    """The versions that gc deleted without coming to its end."""
+    found = holdings.of_model(backend.database, backend.model)
+    return [each.version for each in found if each.stage is Stage.DELETED and each.collected and not each.shared]
+
+
+def finish(backend: Backend, version: int) -> None:
+    """Take away what a gc that was killed has left of a version."""
+    with backend.alone():
+        clear(backend, holdings.belongings(backend.database, backend.model, version))
+
+
+def clear(backend: Backend, left: Belongings) -> None:
+    """Delete a run and a logged model with all their files, for good; what is gone already is passed over."""
+    registry = backend.registry()
+    if left.run_id and left.run_shown:
+        registry.hide_run(left.run_id)
+    if left.model_id and left.model_shown:
+        registry.hide_model(left.model_id)
+    for files in (left.model_files, left.run_files):
+        if files:
+            registry.delete_files(files)
+    holdings.erase(backend.database, left)
+
+
+def _delete(hold: Hold, fate: Fate, reason: str) -> None:
+    if fate.stage is not Stage.DELETED:
+        hold.carry_out(Move(fate.version, fate.stage, Stage.DELETED, Command.GC, ()), reason)
+    backend = hold.backend
+    clear(backend, holdings.belongings(backend.database, backend.model, fate.version))

@@ -1,0 +1,72 @@
+"""What differs between two versions by the record: params, metrics, importances, lineage. Values in, values out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import chain
+
+Texts = Mapping[str, str]
+Scores = Mapping[tuple[str, str], float]  # by (group, name)
+Shares = Mapping[tuple[str, str], float]  # by (member, feature)
+
+
+@dataclass(frozen=True)
+class Differing:
+    """A named value that is not the same in both; None where one of them does not have it."""
+
+    name: str
+    first: str | None
+    second: str | None
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Named values of both: those that differ, by name, and how many are equal."""
+
+    differ: tuple[Differing, ...]
+    equal: int
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A metric of both; None where it was not measured."""
+
+    group: str
+    name: str
+    first: float | None
+    second: float | None
+
+
+@dataclass(frozen=True)
+class Shift:
+    """The share of a member's gain that a feature brings, in both; 0 where the member does not have it."""
+
+    member: str
+    feature: str
+    first: float
+    second: float
+
+    @property
+    def change(self) -> float:
+        """How much more the second leans on the feature."""
+        return self.second - self.first
+
+
+def contrast(first: Texts, second: Texts) -> Contrast:
+    """Which of the named values differ."""
+    names = sorted(first.keys() | second.keys())
+    differ = [
+        Differing(name, first.get(name), second.get(name)) for name in names if first.get(name) != second.get(name)
+    ]
+    return Contrast(tuple(differ), len(names) - len(differ))
+
+
+def measured(first: Scores, second: Scores) -> tuple[Measured, ...]:
+    """The metrics of both, in the order in which they are given, those of the first before what the second adds."""
+    keys = dict.fromkeys(chain(first, second))
+    return tuple(Measured(*key, first.get(key), second.get(key)) for key in keys)
+
+
+def shifts(first: Shares, second: Shares) -> tuple[Shift, ...]:
+    """The importances of both, the largest change first."""
+    found = [Shift(*key, first.get(key, 0.0), second.get(key, 0.0)) for key in first.keys() | second.keys()]
+    return tuple(sorted(found, key=lambda shift: (-abs(shift.change), shift.member, shift.feature)))

@@ -1,0 +1,149 @@
+"""What is on record of a version: in schema lockgate, in its run in MLflow, and beside its bundle."""
+
+import csv
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+from lockgate.backend import Backend
+from lockgate.comparison.contrast import Scores, Shares, Texts
+from lockgate.database import records, verdicts
+from lockgate.database.records import Version, VersionRow
+from lockgate.database.verdicts import StoredVerdict
+from lockgate.errors import StateConflict
+
+if TYPE_CHECKING:
+    from lockgate.registry import RunRead
+
+SCORES = ("rmspe", "mae", "bias")
+ALL_FOLDS, INNER_FOLDS = "all", "inner folds"
+IMPORTANCES = "importances.csv"
+OF_TRAINING = ("weight_", "rounds_", "training_rows")  # the run's metrics that are told nowhere else
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The newest verdict on a version, and what it looked at."""
+
+    id: int
+    outcome: str
+    decided_at: datetime
+    holdout_digest: str
+    policy_digest: str
+
+
+@dataclass(frozen=True)
+class Side:
+    """A version, as its line in `lockgate list` has it."""
+
+    version: int
+    stage: str
+    bundle_digest: str | None
+    run_id: str | None
+    created_at: datetime
+    verdict: Seen | None
+
+
+@dataclass(frozen=True)
+class Record:
+    """All that is on record of a version. None where nothing is; `missing` says so in words."""
+
+    side: Side
+    scores: Scores
+    params: Texts | None
+    importances: Shares | None
+    lineage: Texts | None
+    missing: tuple[str, ...]
+
+
+def record(backend: Backend, version: int) -> Record:
+    """Gather what is on record; StateConflict if there is no such version, Unavailable if MLflow does not answer."""
+    backend.roster().find(version)
+    row = next(row for row in records.stages(backend.database, backend.model) if row.version == version)
+    verdict = verdicts.latest_verdict(backend.database, backend.model, version)
+    registered = records.recorded_version(backend.database, backend.model, version)
+    run = _run(backend, row)
+    importances = _shares(run.file) if run and run.file else None
+    return Record(
+        side=_side(row, verdict),
+        scores=_scores(verdict, registered, run),
+        params=_params(run) if run else None,
+        importances=importances,
+        lineage=_lineage(backend, registered) if registered else None,
+        missing=tuple(_missing(row, registered, run, importances)),
+    )
+
+
+def _run(backend: Backend, row: VersionRow) -> "RunRead | None":
+    try:
+        return backend.registry().read_run(row.run_id, IMPORTANCES) if row.run_id else None
+    except StateConflict:  # the run was deleted for good
+        return None
+
+
+def _params(run: "RunRead") -> Texts:
+    """The run's params without the digest, which MLflow puts among them: it differs in any two versions."""
+    return {name: text for name, text in run.params.items() if name != "bundle_digest"}
+
+
+def _missing(
+    row: VersionRow, registered: Version | None, run: "RunRead | None", importances: Shares | None
+) -> Iterable[str]:  # fmt: skip
+    if registered is None:
+        yield f"version {row.version} came in past lockgate: its lineage and inner scores are not on record"
+    if run is None:
+        yield f"version {row.version} has no run in MLflow (any more): its params and importances are not known"
+    elif importances is None:
+        yield f"the run of version {row.version} holds no {IMPORTANCES} that can be read"
+
+
+def _side(row: VersionRow, verdict: StoredVerdict | None) -> Side:
+    seen = _seen(verdict) if verdict else None
+    return Side(row.version, row.stage, row.bundle_digest, row.run_id, row.created_at, seen)
+
+
+def _seen(verdict: StoredVerdict) -> Seen:
+    looked_at = verdict.digests
+    return Seen(verdict.id, verdict.outcome, verdict.decided_at, looked_at.holdout_digest, looked_at.policy_digest)
+
+
+def _scores(verdict: StoredVerdict | None, registered: Version | None, run: "RunRead | None") -> Scores:
+    judged = {("verdict", name): value for name, value in sorted(verdict.metrics.items())} if verdict else {}
+    trained = {
+        ("training", name): value
+        for name, value in sorted(run.metrics.items() if run else ())
+        if name.startswith(OF_TRAINING)
+    }
+    return {**judged, **_inner_scores(registered.lineage if registered else {}), **trained}
+
+
+def _inner_scores(kept: Mapping[str, Any]) -> Scores:
+    """Each member's scores on the inner folds, all of them together and one by one."""
+    return {
+        (_fold(row["fold"]), f"{row['member']} {name}"): float(row[name])
+        for row in kept.get("candidates", ())
+        for name in SCORES
+    }
+
+
+def _fold(fold: str) -> str:
+    return INNER_FOLDS if fold == ALL_FOLDS else f"fold {fold}"
+
+
+def _lineage(backend: Backend, registered: Version) -> Texts:
+    kept: Mapping[str, Any] = registered.lineage
+    packages = dict(line.split("==", 1) for line in backend.registry().requirements(registered.version) if "==" in line)
+    sources = {name: str(value) for name, value in kept.get("lineage", {}).items()}
+    return sources | {f"package {name}": number for name, number in packages.items()}
+
+
+def _shares(content: bytes) -> Shares | None:
+    """The run's importances; None if the file is not one that the training leaves."""
+    try:
+        lines = csv.DictReader(content.decode().splitlines(), strict=True)
+        shares = {(line["member"], line["feature"]): float(line["share"]) for line in lines}
+    except (ValueError, KeyError, TypeError, csv.Error):
+        return None
+    return shares if all(map(isfinite, shares.values())) else None

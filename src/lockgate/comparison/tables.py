@@ -1,0 +1,197 @@
+"""A comparison as tables of words and numbers: the same for the terminal and for the page."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from lockgate.comparison.agreement import Agreement, Score, Scored, Slice, Spread
+from lockgate.comparison.comparing import Comparison
+from lockgate.comparison.contrast import Contrast, Measured
+from lockgate.comparison.records import INNER_FOLDS, Side
+
+DIGEST = re.compile(r"[0-9a-f]{32,64}")
+SHOWN_OF_DIGEST = 12
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table for a reader; the first `words` columns hold words, the others numbers."""
+
+    title: str
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    words: int = 1
+
+
+def names(comparison: Comparison) -> tuple[str, str]:
+    """What the two are called."""
+    return f"version {comparison.first.version}", f"version {comparison.second.version}"
+
+
+def sides(comparison: Comparison) -> Sheet:
+    """Which versions these are."""
+    columns = [_side(comparison.first), _side(comparison.second)]
+    labels = ("stage", "verdict", "registered (UTC)", "bundle", "run")
+    return Sheet(
+        f"two versions of {comparison.model}", ("", *names(comparison)), tuple(zip(labels, *columns, strict=True)), 3
+    )
+
+
+def metrics(comparison: Comparison) -> Sheet:
+    """The metrics of both: those of the verdicts and of the training, and each member's RMSPE on the inner folds."""
+    return _measured(comparison, "metrics", [each for each in comparison.metrics if _is_told_first(each)])
+
+
+def more_metrics(comparison: Comparison) -> Sheet:
+    """The members' other scores, and the scores on each inner fold alone."""
+    rest = [each for each in comparison.metrics if not _is_told_first(each)]
+    return _measured(comparison, "more scores on the inner folds", rest)
+
+
+def contrasts(comparison: Comparison) -> Iterator[Sheet]:
+    """The params and the lineage that differ, as far as they are known of both."""
+    if comparison.params:
+        yield _contrast(comparison, "params", comparison.params)
+    if comparison.lineage:
+        yield _contrast(comparison, "lineage entries", comparison.lineage)
+
+
+def importances(comparison: Comparison, most: int) -> Sheet | None:
+    """The features whose importance changed most, by member; None if they are not known of both."""
+    if not comparison.importances:
+        return None
+    rows = tuple(
+        (shown(each.feature), shown(each.member), f"{each.first:.2%}", f"{each.second:.2%}", _points(each.change))
+        for each in comparison.importances[:most]
+    )
+    title = (
+        f"importances (share of the member's gain): the {len(rows)} largest of {len(comparison.importances)} changes"
+    )
+    return Sheet(title, ("feature", "member", *names(comparison), "change"), rows, 2)
+
+
+def trial(comparison: Comparison) -> Iterator[Sheet]:
+    """How the forecasts of both agree, if rows were forecast."""
+    agreement = comparison.trial.agreement if comparison.trial else None
+    if agreement is None:
+        return
+    if agreement.scored:
+        yield _scores(comparison, agreement.scored)
+    if agreement.spread:
+        yield _quantiles(agreement.spread)
+        yield _slices(comparison, agreement)
+        yield _farthest(comparison, agreement)
+
+
+def told(comparison: Comparison) -> Iterator[str]:
+    """What was forecast and how far the two are apart, in a few lines; nothing if no rows were given."""
+    trial = comparison.trial
+    if trial is None:
+        return
+    found = trial.agreement
+    yield f"both can forecast {found.rows if found else 0:,} of {trial.asked:,} rows of {shown(trial.source)}"
+    if found and found.both_zero:
+        yield f"both say 0 for {found.both_zero:,} of them, which are in no difference"
+    if found and found.spread:
+        first, second = names(comparison)
+        more = f"{abs(found.spread.mean):.2%} {'more' if found.spread.mean >= 0 else 'less'}"
+        near = ", ".join(f"{share:.1%} within {limit:.0%}" for limit, share in found.spread.near.items())
+        yield f"in the mean {second} says {more} than {first}"
+        yield f"of {found.spread.rows:,} rows {near}"
+
+
+def _side(side: Side) -> tuple[str, ...]:
+    verdict = side.verdict and f"{side.verdict.outcome}, {side.verdict.decided_at:%Y-%m-%d %H:%M}"
+    registered = f"{side.created_at:%Y-%m-%d %H:%M}"
+    return side.stage, verdict or "-", registered, shown(side.bundle_digest), shown(side.run_id)
+
+
+def _is_told_first(metric: Measured) -> bool:
+    is_rmspe = metric.group == INNER_FOLDS and metric.name.endswith(" rmspe")
+    return is_rmspe or metric.group in ("verdict", "training")
+
+
+def _measured(comparison: Comparison, title: str, metrics: Sequence[Measured]) -> Sheet:
+    rows = tuple((each.group, shown(each.name), *_both(each.first, each.second)) for each in metrics)
+    return Sheet(title, ("of", "metric", *names(comparison), "change"), rows, 2)
+
+
+def _both(first: float | None, second: float | None) -> tuple[str, str, str]:
+    change = "-" if first is None or second is None else f"{second - first:+.4g}"
+    return _number(first), _number(second), change
+
+
+def _contrast(comparison: Comparison, what: str, found: Contrast) -> Sheet:
+    rows = tuple((shown(each.name), shown(each.first), shown(each.second)) for each in found.differ)
+    count = len(rows) + found.equal
+    title = f"{len(rows)} of {count} {what} differ" if rows else f"all {count} {what} are equal"
+    return Sheet(title, ("", *names(comparison)), rows, 3)
+
+
+def _scores(comparison: Comparison, scored: Scored) -> Sheet:
+    rows = tuple(
+        (name, *_score(score)) for name, score in zip(names(comparison), (scored.first, scored.second), strict=True)
+    )
+    return Sheet(f"errors on {scored.first.rows:,} rows with sales", ("", "RMSPE", "MAE", "bias"), rows)
+
+
+def _score(score: Score) -> tuple[str, str, str]:
+    return f"{score.rmspe:.5g}", f"{score.mae:,.1f}", f"{score.bias:+.2%}"
+
+
+def _quantiles(spread: Spread) -> Sheet:
+    heads = {0.0: "least", 0.5: "median", 1.0: "most"}
+    columns = tuple(heads.get(quantile, f"{quantile:.0%}") for quantile in spread.quantiles)
+    row = tuple(_percent(value) for value in spread.quantiles.values())
+    return Sheet(f"quantiles of the relative difference, {spread.rows:,} rows", columns, (row,), 0)
+
+
+def _slices(comparison: Comparison, agreement: Agreement) -> Sheet:
+    errors = tuple(f"RMSPE {side.version}" for side in (comparison.first, comparison.second))
+    rows = tuple(
+        (each.by, _value(each), f"{each.rows:,}", _percent(each.mean), f"{each.mean_absolute:.1%}", *_rmspes(each))
+        for each in agreement.slices
+    )
+    return Sheet("where they differ", ("by", "value", "rows", "mean", "mean size", *errors), rows, 2)
+
+
+def _value(part: Slice) -> str:
+    return WEEKDAYS[int(part.value) - 1] if part.by == "weekday" else part.value
+
+
+def _rmspes(part: Slice) -> tuple[str, str]:
+    return (f"{part.scored.first.rmspe:.4f}", f"{part.scored.second.rmspe:.4f}") if part.scored else ("-", "-")
+
+
+def _farthest(comparison: Comparison, agreement: Agreement) -> Sheet:
+    rows = tuple(
+        (str(row.store), row.date, _sold(row.first), _sold(row.second), _percent(row.difference), _sold(row.sales))
+        for row in agreement.farthest
+    )
+    return Sheet("the rows that differ most", ("store", "date", *names(comparison), "difference", "sales"), rows, 2)
+
+
+def shown(value: str | None) -> str:
+    """A text from outside on one line: digests by their first digits, what cannot be printed as its code."""
+    if not value:
+        return "-"
+    if DIGEST.fullmatch(value):
+        return value[:SHOWN_OF_DIGEST]
+    return value if value.isprintable() else value.encode("unicode_escape").decode()
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.6g}"
+
+
+def _sold(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.0f}"
+
+
+def _percent(value: float) -> str:
+    return f"{value:+.1%}"
+
+
+def _points(change: float) -> str:
+    return f"{100 * change:+.2f} pp"

@@ -1,0 +1,156 @@
+-- MLflow's artifacts, where its server keeps them in its database (--artifacts-destination lockgate-artifacts:/).
+-- A file names its content, a blob, by the SHA-256 of it; files of the same content share one. A blob is cut into chunks.
+-- MLflow's role, which has no rights in schema lockgate, reads the tables here, adds chunks, and changes all the rest by the
+-- three functions that it is granted. The schema may be there already: artifacts outlive a schema lockgate made anew.
+
+CREATE SCHEMA IF NOT EXISTS lockgate_artifacts;
+
+CREATE TABLE IF NOT EXISTS lockgate_artifacts.blobs (
+    digest text   PRIMARY KEY CHECK (digest ~ '^[0-9a-f]{64}$'),
+    size   bigint NOT NULL CHECK (size >= 0)
+);
+
+CREATE TABLE IF NOT EXISTS lockgate_artifacts.chunks (
+    digest text    NOT NULL REFERENCES lockgate_artifacts.blobs ON DELETE CASCADE,
+    number integer NOT NULL CHECK (number >= 0),
+    bytes  bytea   NOT NULL,
+    PRIMARY KEY (digest, number)
+);
+-- Model files hardly compress; trying costs more than it saves.
+ALTER TABLE lockgate_artifacts.chunks ALTER COLUMN bytes SET STORAGE EXTERNAL;
+
+-- Ordered by bytes, so that what lies in folder f is what sorts between f/ and f0 (0 is the character after the slash).
+CREATE TABLE IF NOT EXISTS lockgate_artifacts.files (
+    path      text        COLLATE "C" PRIMARY KEY
+              CHECK (path !~ '(^|/)\.{0,2}(/|$)' AND octet_length(path) <= 1024),
+    digest    text        NOT NULL REFERENCES lockgate_artifacts.blobs,
+    logged_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX IF NOT EXISTS files_of_blob ON lockgate_artifacts.files (digest);
+
+-- Whether the blob is new, so that its chunks have to be sent. One that is there stays at least until this transaction
+-- ends; one that another transaction is sending is waited for.
+CREATE OR REPLACE FUNCTION lockgate_artifacts.claim(of_digest text, of_size bigint) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+BEGIN
+    LOOP
+        INSERT INTO lockgate_artifacts.blobs VALUES (of_digest, of_size) ON CONFLICT DO NOTHING;
+        IF FOUND THEN
+            RETURN true;
+        END IF;
+        PERFORM FROM lockgate_artifacts.blobs WHERE digest = of_digest FOR KEY SHARE;
+        IF FOUND THEN
+            RETURN false;
+        END IF;
+    END LOOP;
+END
+$$;
+
+-- Files come and go one transaction at a time, so that nobody decides on what another one is about to change.
+CREATE OR REPLACE FUNCTION lockgate_artifacts.alone() RETURNS void
+LANGUAGE sql SET search_path = pg_catalog AS $$
+    SELECT pg_advisory_xact_lock(hashtextextended('lockgate.artifacts', 0))
+$$;
+
+-- Blobs that no file names go, but for those that an upload has just claimed; they go with a later call, if it fails.
+CREATE OR REPLACE FUNCTION lockgate_artifacts.let_go() RETURNS void
+LANGUAGE sql SET search_path = pg_catalog AS $$
+    DELETE FROM lockgate_artifacts.blobs
+    WHERE digest IN (
+        SELECT digest
+        FROM lockgate_artifacts.blobs AS blob
+        WHERE NOT EXISTS (SELECT FROM lockgate_artifacts.files AS file WHERE file.digest = blob.digest)
+        FOR UPDATE SKIP LOCKED
+    )
+$$;
+
+-- A version in MLflow's registry whose files are this place, or lie in it, or around it; NULL if there is none.
+CREATE OR REPLACE FUNCTION lockgate_artifacts.holder(place text) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
+    SELECT format('version %s of %s', version, name)
+    FROM (
+        SELECT name, version, regexp_replace(location, '^mlflow-artifacts:(//[^/]*)?/*', '') AS folder
+        FROM public.model_versions, LATERAL (VALUES (source), (storage_location)) AS told (location)
+        WHERE current_stage <> 'Deleted_Internal' AND location LIKE 'mlflow-artifacts:%'
+    ) AS registered
+    WHERE starts_with(place || '/', folder || '/') OR starts_with(folder || '/', place || '/')
+    ORDER BY name, version
+    LIMIT 1
+$$;
+
+CREATE OR REPLACE FUNCTION lockgate_artifacts.refuse(says text, hint text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+BEGIN
+    RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = says, HINT = hint;
+END
+$$;
+
+-- Let a path name a claimed blob. The same again changes nothing. Files of a logged model, and those of a version in the
+-- registry, are written once; others may be written over.
+CREATE OR REPLACE FUNCTION lockgate_artifacts.keep(at_path text, of_digest text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+DECLARE
+    parts text[] := string_to_array(at_path, '/');
+    before text;
+BEGIN
+    PERFORM lockgate_artifacts.alone();
+    SELECT digest INTO before FROM lockgate_artifacts.files WHERE path = at_path;
+    IF before = of_digest THEN
+        RETURN;
+    END IF;
+    IF before IS NOT NULL AND at_path ~ '(^|/)models/m-[^/]+/artifacts/' THEN
+        PERFORM lockgate_artifacts.refuse(format('%s was logged before with other content', at_path),
+            'files of a logged model are written once: log the changed model anew');
+    END IF;
+    IF before IS NOT NULL AND lockgate_artifacts.holder(at_path) IS NOT NULL THEN
+        PERFORM lockgate_artifacts.refuse(
+            format('%s belongs to %s', at_path, lockgate_artifacts.holder(at_path)),
+            'register the changed files as a version of their own');
+    END IF;
+    IF EXISTS (SELECT FROM lockgate_artifacts.files WHERE path > at_path || '/' AND path < at_path || '0') THEN
+        PERFORM lockgate_artifacts.refuse(format('%s is a folder', at_path), 'log the file under another name');
+    END IF;
+    IF EXISTS (
+        SELECT FROM lockgate_artifacts.files
+        WHERE path IN (SELECT array_to_string(parts[:depth], '/') FROM generate_series(1, cardinality(parts) - 1) AS depth)
+    ) THEN
+        PERFORM lockgate_artifacts.refuse(format('%s lies under a file', at_path), 'log the file under another name');
+    END IF;
+    INSERT INTO lockgate_artifacts.files (path, digest) VALUES (at_path, of_digest)
+    ON CONFLICT (path) DO UPDATE SET digest = EXCLUDED.digest, logged_at = EXCLUDED.logged_at;
+    IF before IS NOT NULL THEN
+        PERFORM lockgate_artifacts.let_go();
+    END IF;
+END
+$$;
+
+-- Remove a file, or a folder with all that is in it; how many files went. Refused while a version in the registry needs it.
+CREATE OR REPLACE FUNCTION lockgate_artifacts.remove(place text) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+DECLARE
+    removed bigint;
+BEGIN
+    PERFORM lockgate_artifacts.alone();
+    IF lockgate_artifacts.holder(place) IS NOT NULL THEN
+        PERFORM lockgate_artifacts.refuse(
+            format('%s belongs to %s', place, lockgate_artifacts.holder(place)), 'delete that version first');
+    END IF;
+    DELETE FROM lockgate_artifacts.files WHERE path = place OR path > place || '/' AND path < place || '0';
+    GET DIAGNOSTICS removed = ROW_COUNT;
+    PERFORM lockgate_artifacts.let_go();
+    RETURN removed;
+END
+$$;
+
+-- MLflow's role is the one that made its tables, whatever its name is here.
+DO $$
+DECLARE
+    mlflow regrole := (SELECT relowner FROM pg_class WHERE oid = 'public.model_versions'::regclass);
+BEGIN
+    REVOKE ALL ON ALL FUNCTIONS IN SCHEMA lockgate_artifacts FROM PUBLIC;
+    EXECUTE format('GRANT USAGE ON SCHEMA lockgate_artifacts TO %s', mlflow);
+    EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA lockgate_artifacts TO %s', mlflow);
+    EXECUTE format('GRANT INSERT ON lockgate_artifacts.chunks TO %s', mlflow);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION lockgate_artifacts.claim, lockgate_artifacts.keep, lockgate_artifacts.remove TO %s', mlflow);
+END
+$$;

@@ -1,0 +1,101 @@
+"""What `lockgate doctor` asks the database: records beside MLflow's rows, dead intents, dead runs, the clock.
+
+Every function is one transaction of its own.
+"""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import text
+
+from lockgate.database.connection import Database
+from lockgate.database.holdings import Belongings
+
+SELECT_REMEMBERED = """
+    SELECT ours.version, ours.bundle_digest, ours.run_id, registry.version IS NOT NULL AS present,
+           coalesce(registry.current_stage = 'Deleted_Internal', false) AS deleted,
+           (ours.run_id, ours.source, ours.storage_location)
+               IS DISTINCT FROM (registry.run_id, registry.source, registry.storage_location) AS astray,
+           coalesce(run.lifecycle_stage, 'deleted') = 'deleted' AS run_hidden
+    FROM lockgate.versions AS ours
+    LEFT JOIN public.model_versions AS registry
+        ON (registry.workspace, registry.name, registry.version) = ('default', ours.model, ours.version)
+    LEFT JOIN public.runs AS run ON run.run_uuid = ours.run_id
+    WHERE ours.model = :model
+    ORDER BY ours.version
+"""
+SELECT_DEAD_INTENTS = """
+    SELECT id, command, version, actor, created_at
+    FROM lockgate.intents
+    WHERE model = :model AND consumed_at IS NULL AND created_at < clock_timestamp() - interval '10 minutes'
+      AND NOT coalesce(lockgate.holds_model(holder, model), false)
+    ORDER BY id
+"""
+
+# The registration that a run belongs to ends it; one that it left open or failed belongs to nobody.
+SELECT_DEAD_RUNS = """
+    SELECT run.run_uuid, run.artifact_uri, true, logged.model_id, logged.artifact_location,
+           logged.lifecycle_stage = 'active'
+    FROM public.runs AS run
+    JOIN public.experiments AS experiment ON experiment.experiment_id = run.experiment_id
+    LEFT JOIN public.logged_models AS logged ON logged.source_run_id = run.run_uuid
+    WHERE experiment.name = :model AND run.lifecycle_stage = 'active' AND run.status <> 'FINISHED'
+      AND EXISTS (SELECT FROM public.tags AS tag WHERE (tag.run_uuid, tag.key) = (run.run_uuid, :tag))
+      AND NOT EXISTS (SELECT FROM lockgate.versions AS ours WHERE ours.run_id = run.run_uuid)
+      AND NOT EXISTS (SELECT FROM public.model_versions AS registry WHERE registry.run_id = run.run_uuid)
+    ORDER BY run.start_time
+"""
+
+
+class RememberedRow(NamedTuple):
+    """A version on record beside MLflow's row of it."""
+
+    version: int
+    bundle_digest: str
+    run_id: str
+    present: bool
+    deleted: bool
+    astray: bool
+    run_hidden: bool
+
+
+class DeadIntent(NamedTuple):
+    """An intent that nobody consumed while it counted."""
+
+    id: int
+    command: str
+    version: int
+    actor: str
+    created_at: datetime
+
+
+def remembered(database: Database, model: str) -> list[RememberedRow]:
+    """Every version on record, oldest first."""
+    with database.transaction() as connection:
+        return [RememberedRow(*row) for row in connection.execute(text(SELECT_REMEMBERED), {"model": model})]
+
+
+def dead_intents(database: Database, model: str) -> list[DeadIntent]:
+    """What commands that died were about to do, more than ten minutes ago."""
+    with database.transaction() as connection:
+        return [DeadIntent(*row) for row in connection.execute(text(SELECT_DEAD_INTENTS), {"model": model})]
+
+
+def dead_runs(database: Database, model: str, bundle_tag: str) -> list[Belongings]:
+    """Runs of registrations that did not come to their end. Whoever asks holds the model's lock: nobody registers."""
+    with database.transaction() as connection:
+        rows = connection.execute(text(SELECT_DEAD_RUNS), {"model": model, "tag": bundle_tag})
+        return [Belongings(*row) for row in rows]
+
+
+def clock(database: Database) -> datetime:
+    """What time it is in the database."""
+    with database.transaction() as connection:
+        now: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+    return now
+
+
+def mirror_aliases(database: Database, model: str) -> None:
+    """Let the aliases `production` and `staging` of a model point where its stages say."""
+    with database.transaction() as connection:
+        connection.execute(text("SELECT lockgate.mirror_stages('default', :model)"), {"model": model})

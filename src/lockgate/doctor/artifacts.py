@@ -1,0 +1,52 @@
+"""The checker of the files behind versions: downloaded into a private folder and compared, never loaded."""
+
+from collections.abc import Iterator
+
+from lockgate import retention, scoring
+from lockgate.doctor.findings import Finding, Weight
+from lockgate.doctor.site import Site
+from lockgate.errors import IntegrityBroken
+from lockgate.forecast import manifest
+from lockgate.lifecycle import Registered, Roster, Stage
+
+TARGETS = 10  # as many as gc keeps by default
+
+
+def artifacts(site: Site) -> Iterator[Finding]:
+    """The files of Production, Staging and the rollback targets, or of all versions, are those that were registered."""
+    for registered in _looked_at(site):
+        try:
+            _verify(site, registered)
+        except IntegrityBroken as broken:
+            yield Finding(
+                f"version {registered.version} ({registered.stage}): {broken.message}",
+                hint=_way_out(registered),
+                weight=Weight.INTEGRITY,
+            )
+
+
+def _looked_at(site: Site) -> list[Registered]:
+    """Those with a digest on record; what came past Lockgate has nothing to be compared with."""
+    vital = _vital(site.roster)
+    return [
+        registered
+        for registered in site.roster.versions
+        if registered.bundle_digest and (site.every_version or registered.version in vital)
+    ]
+
+
+def _vital(roster: Roster) -> set[int]:
+    held = {
+        registered.version for registered in roster.versions if registered.stage in (Stage.PRODUCTION, Stage.STAGING)
+    }
+    return held | set(retention.rollback_targets(roster, TARGETS))
+
+
+def _verify(site: Site, registered: Registered) -> None:
+    with scoring.fetched(site.backend, registered) as version:
+        manifest.verified(version.bundle, version.digest, manifest.names(version.bundle))
+
+
+def _way_out(registered: Registered) -> str:
+    restore = "restore its files from a backup"
+    return f"{restore}, or put another one in its place" if registered.stage is Stage.PRODUCTION else restore

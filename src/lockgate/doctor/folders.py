@@ -1,0 +1,92 @@
+"""The checker of folders that others may not read, or may not write: the stack's own, and DVC's caches."""
+
+import configparser
+import os
+import pwd
+import stat
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from lockgate.addresses import STATE_FILE
+from lockgate.doctor import judging
+from lockgate.doctor.findings import Finding
+from lockgate.doctor.site import Site
+
+OWN = ["", "artifacts", "logs", "postgres", "socket", STATE_FILE.name, "lock"]
+DVC_SITE_CACHE = Path("/var/tmp/dvc")  # noqa: S108 - where DVC puts it if nobody says otherwise
+
+
+class Place(NamedTuple):
+    """A path, and the rights that nobody else may have there."""
+
+    path: Path
+    forbidden: int
+
+
+def private(site: Site) -> Iterator[Finding]:
+    """`.lockgate` is ours alone; nobody else writes into DVC's caches, from which results are taken."""
+    places = [Place(site.home / name, judging.OTHERS_RIGHTS) for name in OWN]
+    dvc = site.folder / ".dvc"
+    caches = [dvc / "cache", _site_cache(site.folder)] if dvc.is_dir() else []
+    places += [Place(cache, judging.OTHERS_MAY_WRITE) for cache in caches if _within_reach(cache)]
+    for place in places:
+        finding = _judged(place)
+        if finding is not None:
+            yield finding
+
+
+def _judged(place: Place) -> Finding | None:
+    try:
+        status = place.path.lstat()
+    except OSError:
+        return None
+    given = None if stat.S_ISLNK(status.st_mode) else judging.rights(status.st_mode, place.forbidden)
+    if given is None:
+        return None
+    if status.st_uid != os.geteuid():
+        hint = f"it belongs to {_name(status.st_uid)}; ask them, or put it elsewhere (DVC: core.site_cache_dir)"
+        return Finding(f"{place.path} {given}", hint=hint)
+    mode = stat.S_IMODE(status.st_mode) & ~place.forbidden
+    return Finding(f"{place.path} {given}", hint=f"chmod {mode:o}", repair=partial(_close, place, mode))
+
+
+def _close(place: Place, mode: int) -> str:
+    """Through a descriptor that follows no link: what was looked at is what is changed."""
+    descriptor = os.open(place.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        if os.fstat(descriptor).st_uid == os.geteuid():
+            os.fchmod(descriptor, mode)
+    finally:
+        os.close(descriptor)
+    return f"{place.path} has mode {mode:o} now"
+
+
+def _within_reach(path: Path) -> bool:
+    """Whether it is there, and everyone may pass through all folders above it: DVC opens its own to all."""
+    return path.exists() and all(above.stat().st_mode & stat.S_IXOTH for above in path.absolute().parents)
+
+
+def _site_cache(folder: Path) -> Path:
+    """Where DVC keeps what it shares between clones: the environment, its settings, or its default say so."""
+    named = os.environ.get("DVC_SITE_CACHE_DIR")
+    for name in ("config.local", "config"):
+        named = named or _setting(folder / ".dvc" / name)
+    return folder / named if named else DVC_SITE_CACHE
+
+
+def _setting(config: Path) -> str | None:
+    found = configparser.ConfigParser(interpolation=None, strict=False)
+    try:
+        found.read(config, encoding="utf-8")
+    except (OSError, ValueError, configparser.Error):
+        return None
+    return found.get("core", "site_cache_dir", fallback=None)
+
+
+def _name(user_id: int) -> str:
+    try:
+        return pwd.getpwuid(user_id).pw_name
+    except KeyError:
+        return f"user {user_id}"

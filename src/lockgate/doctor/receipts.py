@@ -1,0 +1,91 @@
+"""The checker of the receipt that the register stage left, against records and registry."""
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import yaml
+
+from lockgate import registration
+from lockgate.build import Build, Receipt
+from lockgate.database import upkeep
+from lockgate.doctor import judging
+from lockgate.doctor.findings import Finding
+from lockgate.doctor.site import Site
+from lockgate.errors import IntegrityBroken
+from lockgate.forecast import manifest
+
+
+@dataclass(frozen=True)
+class Left:
+    """Where the pipeline leaves its build and its receipt, as dvc.yaml says."""
+
+    made: Build
+    receipt: Path
+
+
+def receipt(site: Site) -> Iterator[Finding]:
+    """The version that the receipt names is in the registry, with the digest that it says."""
+    left = _left(site.folder)
+    if left is None or not left.receipt.is_file():
+        return
+    held = _digest(left.made.bundle)
+    try:
+        read = Receipt.read(left.receipt)
+    except (ValueError, TypeError):
+        found = Finding(f"{left.receipt.name} is no receipt", hint=judging.AGAIN)
+        yield _repairable(found, site, left) if held else found
+        return
+    rows = upkeep.remembered(site.backend.database, site.backend.model)
+    living = {registered.version for registered in site.roster.versions}
+    digests = {row.version: row.bundle_digest for row in rows}
+    contradiction = judging.receipt(read, site.backend.model, digests, living)
+    if contradiction is None:
+        return
+    comes_back = held == read.bundle_digest and not _is_lost(read.bundle_digest, digests, living)
+    yield _repairable(contradiction, site, left) if comes_back else _explained(contradiction, held, read)
+
+
+def _is_lost(digest: str, digests: dict[int, str], living: set[int]) -> bool:
+    """Whether the version that held the bundle was deleted: the same bundle does not come in a second time."""
+    return any(held == digest and version not in living for version, held in digests.items())
+
+
+def _explained(contradiction: Finding, held: str | None, read: Receipt) -> Finding:
+    """The finding with what stands in the way of registering the bundle again."""
+    if held == read.bundle_digest:
+        return contradiction
+    why = f"the build holds bundle {held[:12]}, another one" if held else "the build holds no bundle"
+    return replace(contradiction, hint=f"{why}; {judging.AGAIN}")
+
+
+def _repairable(finding: Finding, site: Site, left: Left) -> Finding:
+    return replace(finding, hint="register the bundle in the build again", repair=partial(_register_again, site, left))
+
+
+def _register_again(site: Site, left: Left) -> str:
+    made = registration.register(site.backend, left.made, site.params)
+    made.write(left.receipt)
+    return f"the bundle in the build is version {made.version} now, and the receipt says so"
+
+
+def _left(folder: Path) -> Left | None:
+    """The last three words of the register stage's command; None without a pipeline."""
+    try:
+        stages = yaml.safe_load((folder / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+        prepared, build, receipt = shlex.split(stages["register"]["cmd"])[-3:]
+    except (OSError, KeyError, TypeError, ValueError, yaml.YAMLError):
+        return None
+    return Left(Build(folder / prepared, folder / build), folder / receipt)
+
+
+def _digest(bundle: Path) -> str | None:
+    """The digest of a bundle whose files are all what the manifest says; None where there is no such bundle."""
+    try:
+        digest = manifest.digest(bundle)
+        manifest.verified(bundle, digest, manifest.names(bundle))
+    except IntegrityBroken:
+        return None
+    return digest

@@ -1,0 +1,137 @@
+"""Checkers of what the database holds: invariants, records, dead intents, dead runs, what gc left, the clock."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from functools import partial
+
+from lockgate import collection, invariants
+from lockgate.backend import Backend
+from lockgate.database import guard, upkeep
+from lockgate.database.holdings import Belongings
+from lockgate.database.intents import withdraw_intent
+from lockgate.doctor import judging
+from lockgate.doctor.findings import Finding, Weight
+from lockgate.doctor.judging import Remembered
+from lockgate.doctor.site import Site
+from lockgate.invariants import Checker
+
+SEE_HISTORY = "see what happened with: lockgate history"
+
+
+def schema(site: Site) -> Iterator[Finding]:
+    """Schema lockgate is there, and of this code's age: any other refuses the first connection."""
+    _ = site.backend
+    yield from ()
+
+
+def clock(site: Site) -> Iterator[Finding]:
+    """The database and this host agree on the time."""
+    before = datetime.now(UTC)
+    there = upkeep.clock(site.backend.database)
+    after = datetime.now(UTC)
+    yield from judging.clock(there - before - (after - before) / 2)
+
+
+def invariant(check: Checker) -> Callable[[Site], Iterator[Finding]]:
+    """A checker of one invariant. What it finds has happened, and nobody can make it undone."""
+
+    def look(site: Site) -> Iterator[Finding]:
+        for says in check(site.facts):
+            yield Finding(says, hint=SEE_HISTORY)
+
+    return look
+
+
+def guard_is_whole(site: Site) -> Iterator[Finding]:
+    """Every piece of the guard is there as it was made."""
+    for says in site.facts.guard_faults:
+        yield Finding(
+            says, hint="put it on again: lockgate guard install", repair=partial(_install_guard, site.backend)
+        )
+
+
+def _install_guard(backend: Backend) -> str:
+    guard.install(backend.database, backend.actor)
+    return "the guard is whole again"
+
+
+def ledger_is_whole(site: Site) -> Iterator[Finding]:
+    """The chain of hashes; what is broken there nobody can repair."""
+    for says in site.facts.ledger_breaks:
+        yield Finding(says, hint="compare with a backup or an earlier export", weight=Weight.INTEGRITY)
+
+
+def records(site: Site) -> Iterator[Finding]:
+    """What schema lockgate remembers is in MLflow's registry as it was."""
+    rows = upkeep.remembered(site.backend.database, site.backend.model)
+    yield from judging.records(
+        [Remembered(row.version, row.present, row.deleted, row.astray, row.run_hidden, row.run_id) for row in rows]
+    )
+
+
+def intents(site: Site) -> Iterator[Finding]:
+    """No command died between saying what it would do and doing it."""
+    backend = site.backend
+    for dead in upkeep.dead_intents(backend.database, backend.model):
+        yield Finding(
+            f"{dead.actor} was about to {dead.command} version {dead.version} at {dead.created_at:%F %T %Z}",
+            hint="the command died; it counts no more and can be forgotten",
+            repair=partial(_forget, backend, dead.id),
+        )
+
+
+def _forget(backend: Backend, intent_id: int) -> str:
+    withdraw_intent(backend.database, intent_id)
+    return f"intent {intent_id} forgotten"
+
+
+def runs(site: Site) -> Iterator[Finding]:
+    """No registration died and left its run unfinished."""
+    backend = site.backend
+    for dead in _dead_runs(backend):
+        yield Finding(
+            f"run {dead.run_id} is of a registration that did not come to its end",
+            hint="the next dvc repro registers the bundle anew; the run can go",
+            repair=partial(_clear_run, backend, dead),
+        )
+
+
+def _dead_runs(backend: Backend) -> list[Belongings]:
+    """Under the model's lock, since a run of a registration that is at work now looks the same."""
+    from lockgate.registry import BUNDLE_TAG
+
+    with backend.database.lock(backend.model, wait=backend.timeout):
+        return upkeep.dead_runs(backend.database, backend.model, BUNDLE_TAG)
+
+
+def _clear_run(backend: Backend, dead: Belongings) -> str:
+    if dead in _dead_runs(backend):
+        collection.clear(backend, dead)
+    return f"run {dead.run_id} deleted with its files"
+
+
+def remains(site: Site) -> Iterator[Finding]:
+    """No gc was killed before it had taken away the run and the files of a version that it deleted."""
+    for left in collection.remains(site.backend):
+        yield Finding(
+            f"version {left} was deleted by gc, and its run or files are still there",
+            hint="finish it with: lockgate gc",
+            repair=partial(_finish, site.backend, left),
+        )
+
+
+def _finish(backend: Backend, version: int) -> str:
+    collection.finish(backend, version)
+    return f"the run and the files of version {version} deleted"
+
+
+def aliases_mirror_the_stages(site: Site) -> Iterator[Finding]:
+    """The aliases `production` and `staging` point where the stages say."""
+    backend = site.backend
+    for says in invariants.CHECKERS["aliases mirror the stages"](site.facts):
+        yield Finding(says, hint="the alias follows the stage", repair=partial(_mirror, backend))
+
+
+def _mirror(backend: Backend) -> str:
+    upkeep.mirror_aliases(backend.database, backend.model)
+    return "the aliases point where the stages say"

@@ -1,0 +1,24 @@
+"""Checkers of the MLflow server: that it reads its registry, and that it runs with the safe settings."""
+
+from collections.abc import Iterator
+
+from lockgate.doctor import judging
+from lockgate.doctor.findings import Finding
+from lockgate.doctor.site import Site
+from lockgate.stack import mlflow_server, processes
+
+
+def mlflow_answers(site: Site) -> Iterator[Finding]:
+    """A real read of the registry; `/health` says OK even without a database."""
+    _ = site.registry
+    yield from ()
+
+
+def settings(site: Site) -> Iterator[Finding]:
+    """The server of `lockgate up`; how one elsewhere was started, it does not tell."""
+    for process in mlflow_server.running(site.home.resolve())[:1]:
+        try:
+            environment = process.environ()
+        except processes.Gone:
+            return
+        yield from judging.settings(environment, mlflow_server.SAFE_SETTINGS)

@@ -1,0 +1,189 @@
+"""One model's corner of an MLflow server: runs, versions, stages, files."""
+
+import logging
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import mlflow
+from mlflow.entities import RunStatus, ViewType
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+from lockgate import artifact, signatures
+from lockgate.addresses import Addresses
+from lockgate.errors import Unavailable
+from lockgate.registry.files import content, listed, stored
+from lockgate.registry.refusals import quiet, translated
+from lockgate.registry.runs import Contents, RunRead, RunRecord, log_model, log_record
+
+BUNDLE_TAG = "lockgate.bundle_digest"
+
+
+class Registry:
+    """One model's corner of an MLflow server. Every failure comes out as Unavailable or StateConflict."""
+
+    def __init__(self, addresses: Addresses, model: str, timeout: float) -> None:
+        self.model = model
+        # Two tries fit into the time that the caller has, whatever the server asks for; a redirect would take the
+        # password along.
+        os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "1"
+        os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(max(1, int(timeout * 0.45)))
+        os.environ["MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER"] = "false"
+        os.environ["MLFLOW_ALLOW_HTTP_REDIRECTS"] = "false"
+        os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
+        os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
+        # `mlflow run` hands its run down to every stage; their parameters would collide in it.
+        self._parent = os.environ.pop("MLFLOW_RUN_ID", None)
+        logging.getLogger("mlflow").setLevel(logging.WARNING)
+        mlflow.set_tracking_uri(addresses.tracking_uri)
+        self._client = mlflow.MlflowClient()
+
+    def find_or_create(self, contents: Contents, record: RunRecord) -> tuple[int, str]:
+        """The version that holds this bundle and its run, registered now if nobody has before.
+
+        Safe to repeat after a crash or a lost reply: an unfinished run of the same bundle is thrown away, and of
+        several versions with the same digest the first one counts and the younger ones go.
+        """
+        with translated(), quiet():
+            version = self._version_of(contents.digest) or self._create(contents, record)
+            return int(version.version), str(version.run_id)
+
+    def move(self, version: int, stage: str) -> None:
+        """One transition; whoever stands in Staging or Production is archived in the same transaction of MLflow.
+
+        The way to Deleted_Internal is a call of its own.
+        """
+        makes_room = stage in ("Staging", "Production")  # MLflow refuses the flag for the others
+        with translated(), quiet():  # stages are deprecated, and what the reviewers' UI shows
+            if stage == "Deleted_Internal":
+                self._client.delete_model_version(self.model, str(version))
+            else:
+                self._client.transition_model_version_stage(self.model, str(version), stage, makes_room)
+
+    def read(self) -> None:
+        """A real read of the registry: it fails as every other call would."""
+        with translated():
+            self._client.search_registered_models(max_results=1)
+
+    def hide_run(self, run_id: str) -> None:
+        """Mark a run as deleted: MLflow shows it no more, its row and its files stay."""
+        with translated():
+            self._client.delete_run(run_id)
+
+    def hide_model(self, model_id: str) -> None:
+        """The same for a logged model."""
+        with translated():
+            self._client.delete_logged_model(model_id)
+
+    def delete_files(self, uri: str) -> None:
+        """Delete all artifacts under a URI, wherever the server keeps them; none there is no failure."""
+        with translated():
+            get_artifact_repository(uri).delete_artifacts()  # type: ignore[no-untyped-call]
+
+    def download(self, version: int, folder: Path) -> None:
+        """Fetch the files of a version into a folder, after their names and sizes were looked at; none is opened.
+
+        Raises ArtifactMissing if the store has none, IntegrityBroken if they are not laid out as a version's files are.
+        """
+        uri = f"models:/{self.model}/{version}"
+        with translated(), stored(version):
+            artifact.check_names(dict(listed(uri)))
+            mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder))
+
+    def files_around(self, version: int) -> dict[str, str]:
+        """The digests of a version's files around its bundle, as the store has them now."""
+        with tempfile.TemporaryDirectory(prefix="lockgate-") as folder:
+            self.download(version, Path(folder))
+            return artifact.around(Path(folder))
+
+    def read_run(self, run_id: str, file: str) -> RunRead:
+        """A run's params, metrics and one of its files; StateConflict if the run is gone."""
+        with translated():
+            run = self._client.get_run(run_id)
+            return RunRead(run.data.params, run.data.metrics, content(run.info.artifact_uri, file))
+
+    def requirements(self, version: int) -> list[str]:
+        """The packages, as `name==version`, that MLflow keeps beside a version's bundle; empty if it keeps none."""
+        with translated():
+            pinned = content(f"models:/{self.model}/{version}", "requirements.txt") or b""
+        return pinned.decode(errors="replace").split()
+
+    def log_verdict(
+        self, run_id: str, metrics: Mapping[str, float], verdict: Mapping[str, Any], files: Sequence[Path]
+    ) -> None:
+        """Add a verdict to the run behind a version: its metrics, verdict.json and pictures."""
+        with translated():
+            for name, value in metrics.items():
+                self._client.log_metric(run_id, name, value)
+            self._client.log_dict(run_id, dict(verdict), "verdict/verdict.json")
+            for file in files:
+                self._client.log_artifact(run_id, str(file), "verdict")
+
+    def tag_version(self, version: int, tags: Mapping[str, str], description: str) -> None:
+        """What a reviewer reads on the version's page."""
+        with translated():
+            self._client.update_model_version(self.model, str(version), description)
+            for name, text in tags.items():
+                self._client.set_model_version_tag(self.model, str(version), name, text)
+
+    def _version_of(self, digest: str) -> ModelVersion | None:
+        found = self._client.search_model_versions(f"name = '{self.model}' and tag.`{BUNDLE_TAG}` = '{digest}'")
+        versions = sorted(found, key=lambda version: int(version.version))
+        for twin in versions[1:]:  # a reply was lost, and MLflow's client asked again
+            self._client.delete_model_version(self.model, str(twin.version))
+        return versions[0] if versions else None
+
+    def _create(self, contents: Contents, record: RunRecord) -> ModelVersion:
+        experiment = self._experiment()
+        model_uri = self._logged_before(experiment, contents.digest) or self._log(experiment, contents, record)
+        self._name_model()
+        self._client.create_model_version(
+            self.model, model_uri, self._run_of(model_uri), {BUNDLE_TAG: contents.digest}, model_id=_model_id(model_uri)
+        )
+        created = self._version_of(contents.digest)
+        if created is None:
+            raise Unavailable(f"MLflow does not show the version of {self.model} that it created", hint="run it again")
+        return created
+
+    def _experiment(self) -> str:
+        found = self._client.get_experiment_by_name(self.model)
+        return str(found.experiment_id if found else self._client.create_experiment(self.model))
+
+    def _name_model(self) -> None:
+        try:
+            self._client.create_registered_model(self.model)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+
+    def _run_of(self, model_uri: str) -> str:
+        return str(self._client.get_logged_model(_model_id(model_uri)).source_run_id)
+
+    def _logged_before(self, experiment: str, digest: str) -> str | None:
+        """The model that a killed registration left behind whole; what it left unfinished is thrown away."""
+        whole = None
+        for run in self._client.search_runs([experiment], f"tags.`{BUNDLE_TAG}` = '{digest}'", ViewType.ACTIVE_ONLY):
+            logged = run.outputs.model_outputs if run.outputs else []
+            if run.info.status == RunStatus.to_string(RunStatus.FINISHED) and logged:
+                whole = f"models:/{logged[0].model_id}"
+            else:
+                self._client.delete_run(run.info.run_id)
+        return whole
+
+    def _log(self, experiment: str, contents: Contents, record: RunRecord) -> str:
+        signature = signatures.signed(contents.bundle)  # a key that is unfit is refused before there is a run
+        tags = {BUNDLE_TAG: contents.digest, **record.tags}
+        if self._parent:
+            tags[MLFLOW_PARENT_RUN_ID] = self._parent
+        with mlflow.start_run(experiment_id=experiment, run_name=f"bundle {contents.digest[:12]}", tags=tags) as run:
+            log_record(self._client, run, record)
+            return str(log_model(contents, signature).model_uri)
+
+
+def _model_id(model_uri: str) -> str:
+    return model_uri.removeprefix("models:/")

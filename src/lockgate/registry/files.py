@@ -1,0 +1,60 @@
+"""What the store has of a version or a run: listed, fetched, never opened here."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import mlflow
+import requests
+from mlflow.exceptions import MlflowException
+
+from lockgate import artifact
+from lockgate.errors import ArtifactMissing, IntegrityBroken, Unavailable
+
+
+def listed(uri: str, below: str = "") -> Iterator[tuple[str, int | None]]:
+    """Path and size of each file that the store has of a version; a folder that should not be there ends in a slash."""
+    place = f"{uri}/{below}" if below else uri
+    for entry in mlflow.artifacts.list_artifacts(artifact_uri=place):
+        path = f"{below}/{Path(entry.path).name}" if below else str(entry.path)
+        if entry.is_dir and path in artifact.FOLDERS:
+            yield from listed(uri, path)
+        else:
+            yield f"{path}/" if entry.is_dir else path, entry.file_size
+
+
+@contextmanager
+def stored(version: int) -> Iterator[None]:
+    """What MLflow says of files that are gone or lead elsewhere, which is not that the server is down."""
+    try:
+        yield
+    except ArtifactMissing as missing:
+        raise _nothing_of(version) from missing
+    except (requests.HTTPError, MlflowException) as error:  # a failed download holds the server's answer in its text
+        says = f"{getattr(error, 'error_code', '')} {error}"
+        if "RESOURCE_DOES_NOT_EXIST" in says or "404 Client Error" in says:
+            raise _nothing_of(version) from error
+        if "INVALID_PARAMETER_VALUE" in says:
+            raise IntegrityBroken(
+                f"the store has a file of version {version} that leads elsewhere", hint=artifact.REGISTER_AGAIN
+            ) from error
+        if isinstance(error, MlflowException):
+            raise
+        raise Unavailable("the MLflow server does not hand out the files", where=says[:300]) from error
+
+
+def _nothing_of(version: int) -> ArtifactMissing:
+    return ArtifactMissing(
+        f"the store has no files of version {version} any more",
+        hint="restore them from a backup; of a version in Production, go back with lockgate rollback, or retire it",
+    )
+
+
+def content(uri: str, name: str) -> bytes | None:
+    """The bytes of one file among the artifacts of a run or of a version; None if it is not there."""
+    listed = mlflow.artifacts.list_artifacts(artifact_uri=uri)  # a run's are told with their folder, a version's not
+    if name not in {file.path.rpartition("/")[2] for file in listed}:
+        return None
+    with tempfile.TemporaryDirectory(prefix="lockgate-") as folder:
+        return Path(mlflow.artifacts.download_artifacts(artifact_uri=f"{uri}/{name}", dst_path=folder)).read_bytes()

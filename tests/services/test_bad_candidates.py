@@ -1,0 +1,145 @@
+"""Registered versions that are bad and look right: the verdict says what they did, and this process lives."""
+
+from dataclasses import replace
+
+import broken_bundles
+import numpy as np
+import pandas as pd
+import pytest
+
+from lockgate import digests, examination, promotion, registration, scoring, trial, validation
+from lockgate.backend import Backend
+from lockgate.data import prepared
+from lockgate.data.card import read_card
+from lockgate.database import records, verdicts
+from lockgate.errors import ArtifactMissing, BundleUnreadable, IntegrityBroken
+from lockgate.forecast import bundle, manifest
+from lockgate.gate import policy_digest
+from lockgate.promotion import Order
+
+YES = Order("reviewed", dry_run=False, confirm=lambda move: None)
+
+
+def forecaster_of(made):
+    return bundle.load(made.bundle, manifest.digest(made.bundle))
+
+
+def stages(backend: Backend):
+    return [row.stage for row in records.stages(backend.database, backend.model)]
+
+
+def reasons(verdict):
+    return [(check["outcome"], check["says"]) for check in verdict.checks if check["outcome"] != "passed"]
+
+
+def kept_files(home, backend, version=1):
+    """Where the server keeps the files of a version."""
+    source = backend.registry()._client.get_model_version(backend.model, str(version)).source
+    [folder] = home.glob(f"artifacts/*/models/{source.removeprefix('models:/')}/artifacts")
+    return folder
+
+
+def test_a_candidate_that_kills_its_process_is_inconclusive_each_time_and_on_record_once(backend, made, params):
+    broken = made(1)
+    broken_bundles.truncated(broken.bundle)
+    receipt = registration.register(backend, broken, params)
+    verdict, again = (validation.validate(backend, receipt, broken, params.gate) for _ in range(2))
+    [(outcome, says)] = reasons(verdict)
+    assert (verdict.outcome, outcome, stages(backend)) == ("inconclusive", "inconclusive", ["None"])
+    assert says.startswith("its process was ended by SIG")
+    assert again.id == verdict.id
+    assert not broken.holdout_plot.exists()
+    with pytest.raises(BundleUnreadable, match=r"version 1 of .* cannot be opened: its process was ended by SIG"):
+        scoring.verify(backend, backend.roster().find(1))
+
+
+def test_a_candidate_that_is_too_slow_today_is_looked_into_again(backend, made, params, monkeypatch):
+    receipt = registration.register(backend, made(1), params)
+    monkeypatch.setattr(examination, "LIMITS", replace(trial.LIMITS, wall_seconds=0.1))
+    slow = validation.validate(backend, receipt, made(1), params.gate)
+    assert reasons(slow) == [("inconclusive", "it was not done within 0.1 s, or 600 s of CPU time")]
+    monkeypatch.undo()
+    assert validation.validate(backend, receipt, made(1), params.gate).outcome == "passed"
+    assert stages(backend) == ["Staging"]
+
+
+def test_forecasts_below_zero_are_refused(backend, made, params):
+    broken = made(1)
+    broken_bundles.reweighted(broken.bundle, forecaster_of(broken), ridge=-1.0)
+    verdict = validation.validate(backend, registration.register(backend, broken, params), broken, params.gate)
+    assert verdict.outcome == "refused"
+    assert reasons(verdict)[0][1].endswith("forecasts are below zero")
+
+
+def test_a_row_without_a_number_is_inconclusive(backend, made, params):
+    """One store forecasts no finite number on a weekday that the probe does not look at."""
+    broken = made(1)
+    unnumbered(broken)
+    verdict = validation.validate(backend, registration.register(backend, broken, params), broken, params.gate)
+    assert verdict.outcome == "inconclusive"
+    assert reasons(verdict)[0][1].endswith("rows have no finite forecast")
+
+
+def unnumbered(made):
+    """Save a bundle that forecasts its probe, and no finite number for some row of the holdout."""
+    honest, rows = forecaster_of(made), prepared.read(made.prepared, "holdout").drop(columns="Sales")
+    weights = dict.fromkeys(honest.members, 0.0) | {"lightgbm": 1.0}
+    lightgbm = {"lightgbm": replace(honest.boosters["lightgbm"], offset="habit")}
+    for place in np.ndindex(honest.profile.habits.shape[:3]):
+        habits = honest.profile.habits.copy()
+        habits[place] = np.inf
+        profile = replace(honest.profile, habits=habits)
+        other = replace(honest, profile=profile, weights=weights, boosters=honest.boosters | lightgbm)
+        if not np.isfinite(other.predict(rows)).all():
+            digest = bundle.save(other, made.bundle)
+            try:
+                bundle.load(made.bundle, digest)
+            except (IntegrityBroken, ValueError):
+                continue
+            return
+    raise AssertionError("the probe looks at every store, weekday and promo")
+
+
+def test_a_candidate_that_has_learned_from_the_holdout_is_refused(backend, made, params):
+    """It was trained on other data than this holdout assumes: on days that are in it."""
+    build = made(1)
+    card, rows = read_card(build.prepared), prepared.read(build.prepared, "rows")
+    seen = rows[rows["Date"] > rows["Date"].max() - pd.Timedelta(days=10)].reset_index(drop=True)
+    card["holdout"]["digest"] = digests.of_frame(seen)
+    prepared.write(build.prepared, {"holdout": seen}, card)
+    verdict = validation.validate(backend, registration.register(backend, build, params), build, params.gate)
+    assert (verdict.outcome, stages(backend)) == ("refused", ["None"])
+    assert [says for outcome, says in reasons(verdict) if outcome == "refused"] == [
+        f"trained until {rows['Date'].max():%Y-%m-%d}, the holdout begins on {seen['Date'].min():%Y-%m-%d}"
+    ]
+
+
+def test_a_candidate_whose_files_are_gone_is_inconclusive_until_they_are_back(backend, made, params, home):
+    receipt = registration.register(backend, made(1), params)
+    folder = kept_files(home, backend)
+    folder.rename(folder.with_name("elsewhere"))
+    verdict = validation.validate(backend, receipt, made(1), params.gate)
+    assert (verdict.outcome, stages(backend)) == ("inconclusive", ["None"])
+    assert reasons(verdict)[0][1] == "the store has no files of version 1 any more"
+    folder.with_name("elsewhere").rename(folder)
+    assert validation.validate(backend, receipt, made(1), params.gate).outcome == "passed"
+
+
+def test_a_serving_version_whose_files_are_gone_stops_the_gate_and_says_what_to_do(backend, judged, made, params, home):
+    judged()
+    promotion.promote(backend, YES, 1, policy_digest(params.gate), None)
+    folder = kept_files(home, backend)
+    folder.rename(folder.with_name("elsewhere"))
+    receipt = registration.register(backend, made(2), params)
+    with pytest.raises(ArtifactMissing, match="no files of version 1") as refusal:
+        validation.validate(backend, receipt, made(2), params.gate)
+    assert (refusal.value.exit_code, "lockgate rollback" in refusal.value.hint) == (7, True)
+    assert verdicts.latest_verdict(backend.database, backend.model, 2) is None
+
+
+def test_code_that_was_not_committed_is_refused_where_the_policy_asks(backend, made, params, monkeypatch):
+    monkeypatch.setattr("lockgate.lineage.git_dirty", lambda folder: True)
+    receipt = registration.register(backend, made(1), params)
+    policy = params.gate.model_copy(update={"clean_tree_required": True})
+    verdict = validation.validate(backend, receipt, made(1), policy)
+    assert reasons(verdict) == [("refused", "the code that made it was changed since the last commit")]

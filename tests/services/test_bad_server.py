@@ -1,0 +1,199 @@
+"""What stands before MLflow's server may lose, delay, refuse or garble; nothing moves by half, nobody waits long."""
+
+import http.client
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
+
+import pytest
+from raw_model import POLICY, RawModel
+
+from lockgate import promotion, registration
+from lockgate.addresses import Addresses
+from lockgate.backend import Backend
+from lockgate.database import ledger, records
+from lockgate.database.connection import Database
+from lockgate.errors import Unavailable
+from lockgate.gate import policy_digest
+from lockgate.promotion import Order
+
+YES = Order("reviewed", dry_run=False, confirm=lambda move: None)
+PASSED_ON = {"content-type", "accept", "user-agent"}
+SECRET = "s3cret-of-anna"
+MOVE, CREATE = "model-versions/transition-stage", "model-versions/create"
+
+
+@dataclass
+class Between:
+    """A proxy before a real server. For requests whose path ends so, as often as said, it does something else."""
+
+    server: str
+    on: str = ""
+    times: int = 0
+    act: Callable[[BaseHTTPRequestHandler, Callable[[], None]], None] | None = None
+    asked: list[str] = field(default_factory=list)
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+    def strike(self, on: str, times: int, act: Callable[[BaseHTTPRequestHandler, Callable[[], None]], None]) -> None:
+        self.on, self.times, self.act = on, times, act
+        self.asked.clear()
+
+
+@pytest.fixture
+def between(stack: Addresses) -> Iterator[tuple[Between, str]]:
+    proxy = Between(urlsplit(stack.tracking_uri).netloc)
+
+    class Handler(BaseHTTPRequestHandler):
+        def handle_one_request(self) -> None:
+            self.raw_requestline = self.rfile.readline(65537)
+            if self.raw_requestline and self.parse_request():
+                self.pass_on()
+            else:
+                self.close_connection = True
+
+        def pass_on(self) -> None:
+            path = self.path.partition("?")[0]
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            proxy.asked.append(path)
+            if proxy.act and proxy.times > 0 and path.endswith(proxy.on):
+                proxy.times -= 1
+                proxy.act(self, lambda: forward(self, proxy.server, body))
+            else:
+                answer(self, *forward(self, proxy.server, body))
+
+        def log_message(self, *_: object) -> None:
+            """Quiet."""
+
+    listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    listening.daemon_threads = True
+    threading.Thread(target=listening.serve_forever, daemon=True).start()
+    yield proxy, f"http://127.0.0.1:{listening.server_port}"
+    proxy.stopping.set()
+    listening.shutdown()
+    listening.server_close()
+
+
+def forward(request: BaseHTTPRequestHandler, server: str, body: bytes) -> tuple[int, str, bytes]:
+    connection = http.client.HTTPConnection(server, timeout=60)
+    headers = {name: text for name, text in request.headers.items() if name.lower() in PASSED_ON}
+    connection.request(request.command, request.path, body, headers)
+    reply = connection.getresponse()
+    content = reply.read()
+    connection.close()
+    return reply.status, reply.getheader("Content-Type", "text/plain"), content
+
+
+def answer(request: BaseHTTPRequestHandler, status: int, kind: str, content: bytes, **headers: str) -> None:
+    request.send_response(status)
+    for name, text in {"Content-Type": kind, "Content-Length": str(len(content)), **headers}.items():
+        request.send_header(name.replace("_", "-"), text)
+    request.end_headers()
+    request.wfile.write(content)
+
+
+def saying(status: int, content: bytes = b"no", **headers: str):
+    return lambda request, _: answer(request, status, "text/html", content, **headers)
+
+
+def losing_the_reply(request: BaseHTTPRequestHandler, pass_on: Callable[[], None]) -> None:
+    pass_on()
+    request.connection.close()
+
+
+def cutting_the_reply(request: BaseHTTPRequestHandler, pass_on: Callable[[], None]) -> None:
+    pass_on()
+    request.send_response(200)
+    request.send_header("Content-Length", "1000")
+    request.end_headers()
+    request.wfile.write(b'{"model_version": {"name"')
+    request.close_connection = True
+
+
+@pytest.fixture
+def candidate(stack: Addresses, between) -> Backend:
+    """A model with a version in Staging, whose backend goes through the proxy and waits for four seconds."""
+    model = RawModel(stack, Database(stack.database_url))
+    model.candidate()
+    where = Addresses(between[1].replace("://", f"://anna:{SECRET}@"), stack.database_url)
+    return Backend(model.name, where, model.database, "anna", 4.0)
+
+
+def promote(backend: Backend) -> None:
+    promotion.promote(backend, YES, None, policy_digest(POLICY), None)
+
+
+def stage(backend: Backend) -> str:
+    return records.stages(backend.database, backend.model)[0].stage
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        pytest.param(saying(503), id="503 once"),
+        pytest.param(saying(429), id="429 once"),
+        pytest.param(losing_the_reply, id="the reply is lost"),
+        pytest.param(cutting_the_reply, id="the reply is cut"),
+    ],
+)
+def test_what_happens_once_is_got_over(candidate, between, act) -> None:
+    between[0].strike(MOVE, 1, act)
+    promote(candidate)
+    assert stage(candidate) == "Production"
+    assert [row.to_stage for row in ledger.read(candidate.database, candidate.model)] == ["Staging", "Production"]
+    assert ledger.read(candidate.database, candidate.model)[-1].actor == "anna"
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        pytest.param(saying(500), id="500"),
+        pytest.param(saying(502), id="502"),
+        pytest.param(saying(503, Retry_After="3600"), id="503, come back in an hour"),
+        pytest.param(saying(200, b"<html>a login page</html>"), id="a page of something else"),
+        pytest.param(saying(302, Location="http://127.0.0.1:9/"), id="sent elsewhere"),
+    ],
+)
+def test_what_lasts_is_unavailable_within_the_budget_and_nothing_moves(candidate, between, act) -> None:
+    between[0].strike(MOVE, 99, act)
+    began = time.monotonic()
+    with pytest.raises(Unavailable):
+        promote(candidate)
+    assert time.monotonic() - began < candidate.timeout + 1
+    assert stage(candidate) == "Staging"
+
+
+def test_a_server_that_accepts_and_never_answers_is_given_up(candidate, between) -> None:
+    proxy = between[0]
+    proxy.strike("", 99, lambda *_: proxy.stopping.wait(60))
+    began = time.monotonic()
+    with pytest.raises(Unavailable, match="does not answer"):
+        promote(candidate)
+    assert time.monotonic() - began < candidate.timeout + 1
+    assert stage(candidate) == "Staging"
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_whoever_is_not_let_in_is_told_so_at_once_without_the_password(candidate, between, status) -> None:
+    between[0].strike(MOVE, 99, saying(status, b"Unauthorized"))
+    with pytest.raises(Unavailable, match="not authorised") as refusal:
+        promote(candidate)
+    assert sum(path.endswith(MOVE) for path in between[0].asked) == 1
+    assert SECRET not in f"{refusal.value} {refusal.value.hint}"
+    assert stage(candidate) == "Staging"
+
+
+def test_a_redirect_does_not_carry_the_password_elsewhere(candidate, between) -> None:
+    between[0].strike(MOVE, 99, saying(307, Location=f"{between[1]}/elsewhere"))
+    with pytest.raises(Unavailable):
+        promote(candidate)
+    assert not any("elsewhere" in path for path in between[0].asked)
+
+
+def test_a_registration_whose_reply_is_lost_makes_one_version(backend, made, params, between) -> None:
+    between[0].strike(CREATE, 1, losing_the_reply)
+    through = replace(backend, where=Addresses(between[1], backend.where.database_url))
+    receipt = registration.register(through, made(1), params)
+    assert [row.version for row in records.stages(backend.database, backend.model)] == [receipt.version]

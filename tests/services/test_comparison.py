@@ -1,0 +1,231 @@
+"""Two real versions side by side: what is on record of them, what both forecast, and what is said to be missing."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+import yaml
+from raw_model import RawModel
+
+from lockgate import registration, validation
+from lockgate.backend import Backend
+from lockgate.build import Build
+from lockgate.comparison import comparing
+from lockgate.comparison.contrast import Differing
+from lockgate.database import verdicts
+from lockgate.database.connection import Database
+from lockgate.errors import IntegrityBroken, StateConflict, Unavailable
+from lockgate.metrics import rmspe
+from lockgate.params import load_params
+
+GONE = "0" * 32
+
+
+@pytest.fixture(scope="module")
+def pair(stack, workshop):
+    """Versions 1 and 2, of different seeds and otherwise alike; only to be looked at."""
+    backend = Backend("compared-ensemble", stack, Database(stack.database_url), "anna", 10.0)
+    for receipt, made, params in registered(backend, workshop):
+        validation.validate(backend, receipt, made, params.gate.model_copy(update={"max_rmspe_over_serving": 1.0}))
+    return backend
+
+
+@pytest.fixture
+def pair_to_break(backend, workshop):
+    """The same two, without verdicts, for this test alone."""
+    assert len(list(registered(backend, workshop))) == 2
+    return backend
+
+
+def registered(backend, workshop):
+    for seed in (1, 2):
+        folder = workshop(seed)
+        made, params = Build(folder / "data" / "prepared", folder / "build"), load_params(folder / "params.yaml")
+        yield registration.register(backend, made, params), made, params
+
+
+@pytest.fixture
+def holdout(made):
+    """The holdout that both were judged on."""
+    return comparing.rows_at_hand(None, made(1).prepared)
+
+
+@pytest.fixture
+def late_rows(holdout):
+    """Of the holdout's rows, one of a store that nobody knows and one that is years too late."""
+    rows = holdout.rows.copy()
+    rows.loc[0, "Store"] = 99_999
+    rows.loc[1, "Date"] = pd.Timestamp("2035-01-01")
+    return comparing.Given(rows, "late.csv")
+
+
+def test_two_versions_are_compared_by_what_is_on_record(pair, holdout):
+    found = comparing.compare(pair, 1, 2, holdout)
+    compared = found.comparison
+    assert (compared.model, compared.first.version, compared.second.version) == (pair.model, 1, 2)
+    assert compared.params.differ == (Differing("seed", "1", "2"),)
+    assert compared.params.equal > 30
+    assert [each.name for each in compared.lineage.differ] == ["seed"]
+    assert compared.lineage.equal > 8
+    scores = {(each.group, each.name): (each.first, each.second) for each in compared.metrics}
+    judgements = [verdicts.latest_verdict(pair.database, pair.model, version) for version in (1, 2)]
+    assert scores["verdict", "rmspe"] == tuple(verdict.metrics["rmspe"] for verdict in judgements)
+    members = ("lightgbm", "xgboost", "catboost", "ridge", "blend")
+    assert all(None not in scores["inner folds", f"{member} rmspe"] for member in members)
+    assert {each.member for each in compared.importances} == {"lightgbm", "xgboost", "catboost"}
+    assert sum(each.first for each in compared.importances) == pytest.approx(3.0)
+    assert compared.notes == ()
+
+
+def test_on_the_holdout_both_score_as_the_gate_found(pair, holdout):
+    found = comparing.compare(pair, 1, 2, holdout)
+    trial = found.comparison.trial
+    assert (trial.asked, trial.agreement.rows) == (len(holdout.rows), len(holdout.rows))
+    assert [left.rows for left in trial.left_out] == [0, 0]
+    for version, score in ((1, trial.agreement.scored.first), (2, trial.agreement.scored.second)):
+        judged = verdicts.latest_verdict(pair.database, pair.model, version).metrics
+        assert (score.rmspe, score.mae, score.bias) == pytest.approx((judged["rmspe"], judged["mae"], judged["bias"]))
+    assert trial.agreement.both_zero == int((holdout.rows["Open"] == 0).sum())
+    assert found.pairs["week"].tolist() == [(day - 1) // 7 + 1 for day in days_ahead(holdout.rows)]
+
+
+def test_rows_that_one_cannot_forecast_are_left_out_and_counted(pair, late_rows):
+    found = comparing.compare(pair, 1, 2, late_rows).comparison
+    assert found.trial.left_out == (
+        comparing.LeftOut(1, 2, {"Store": 1, "Date": 1}),
+        comparing.LeftOut(2, 2, {"Store": 1, "Date": 1}),
+    )
+    assert found.trial.agreement.rows == len(late_rows.rows) - 2
+    assert f"version 1 cannot forecast 2 of {len(late_rows.rows)} rows: Store in 1, Date in 1" in found.notes
+
+
+def test_what_both_forecast_is_what_each_forecasts_alone(pair, holdout):
+    forward = comparing.compare(pair, 1, 2, holdout).pairs
+    backward = comparing.compare(pair, 2, 1, holdout).pairs
+    assert forward["first"].tolist() == backward["second"].tolist()
+    assert rmspe(forward["Sales"], forward["first"]) != rmspe(forward["Sales"], forward["second"])
+
+
+def test_without_rows_the_rest_is_compared_and_that_is_said(pair):
+    found = comparing.compare(pair, 1, 2, None)
+    assert (found.pairs, found.comparison.trial) == (None, None)
+    assert found.comparison.notes == ("no rows are at hand: the forecasts are not compared; name a file with --input",)
+    assert found.comparison.params.differ != ()
+
+
+def test_without_sales_the_forecasts_are_compared_and_nobody_is_called_better(pair, holdout):
+    rows = comparing.Given(holdout.rows.assign(Sales=float("nan")), "rows.csv")
+    found = comparing.compare(pair, 1, 2, rows).comparison
+    assert found.trial.agreement.scored is None
+    assert found.trial.agreement.spread.rows > 0
+    assert found.notes == ("the rows hold no sales: whose forecasts are better is not known",)
+
+
+def test_a_version_that_came_in_past_lockgate_is_compared_as_far_as_it_is_known(backend, judged, holdout):
+    judged(1)
+    client = backend.registry()._client
+    source = client.get_model_version(backend.model, "1").source
+    client.create_model_version(backend.model, source, model_id=source.removeprefix("models:/"))
+    found = comparing.compare(backend, 1, 2, holdout).comparison
+    assert (found.second.bundle_digest, found.lineage, found.trial) == (None, None, None)
+    assert "version 2 came in past lockgate: its lineage and inner scores are not on record" in found.notes
+    assert "version 2 has no digest on record and is not opened: the forecasts are not compared" in found.notes
+
+
+def test_a_version_whose_run_is_gone_is_compared_without_params_and_importances(pair_to_break, holdout):
+    with pair_to_break.database.transaction() as connection:
+        connection.exec_driver_sql(
+            "UPDATE public.model_versions SET run_id = %(run)s WHERE name = %(model)s AND version = 2",
+            {"run": GONE, "model": pair_to_break.model},
+        )
+    found = comparing.compare(pair_to_break, 1, 2, holdout).comparison
+    assert (found.params, found.importances) == (None, None)
+    assert found.notes == ("version 2 has no run in MLflow (any more): its params and importances are not known",)
+    assert found.trial.agreement.rows == len(holdout.rows)
+
+
+def test_bytes_that_are_not_those_registered_are_refused(pair_to_break, holdout, home):
+    source = pair_to_break.registry()._client.get_model_version(pair_to_break.model, "2").source
+    [path] = home.glob(f"artifacts/*/models/{source.removeprefix('models:/')}/**/catboost.cbm")
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    with pytest.raises(IntegrityBroken, match=r"catboost\.cbm sha256 mismatch"):
+        comparing.compare(pair_to_break, 1, 2, holdout)
+
+
+def test_there_must_be_two_such_versions_and_a_server_to_ask(pair, holdout, unreachable):
+    with pytest.raises(StateConflict, match="has no version 9"):
+        comparing.compare(pair, 1, 9, holdout)
+    with pytest.raises(Unavailable, match="does not answer"):
+        comparing.compare(unreachable(pair), 1, 2, holdout)
+
+
+def test_verdicts_on_other_holdouts_and_policies_are_told_apart(stack):
+    model = RawModel(stack, Database(stack.database_url))
+    first, second = model.register(), model.register()
+    model.judge(first)
+    judged = model.judge(second)
+    other = replace(judged.digests, holdout_digest="e" * 64, policy_digest="f" * 64)
+    verdicts.record_verdict(model.database, replace(judged.unstored(), digests=other))
+    backend = Backend(model.name, stack, model.database, "anna", 10.0)
+    notes = comparing.compare(backend, first, second, None).comparison.notes
+    assert "the two verdicts looked at different holdouts: their metrics are of different days or rows" in notes
+    assert "the two verdicts were given under different policies" in notes
+    assert f"the run of version {first} holds no importances.csv that can be read" in notes
+
+
+@pytest.fixture
+def folder(pair, made):
+    """A folder whose params name the model of the pair, with the holdout in data/prepared."""
+    folder = made(1).build.parent
+    params = yaml.safe_load((folder / "params.yaml").read_text()) | {"problem": pair.model.removesuffix("-ensemble")}
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    return folder
+
+
+def test_the_command_prints_tables_of_80_columns_and_writes_a_page(folder, pair):
+    done = run(folder, pair, "compare", "1", "2", "--html", "page.html")
+    assert (done.returncode, done.stderr) == (0, "the page is in page.html\n")
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert "1 of 41 params differ" in done.stdout
+    assert "where they differ" in done.stdout
+    assert "…" not in done.stdout
+    assert (folder / "page.html").read_text().count("<svg ") == 4
+    again = run(folder, pair, "compare", "1", "2", "--html", "page.html")
+    assert (again.returncode, again.stdout) == (2, "")
+    assert "replace it with --force" in again.stderr
+
+
+def test_the_command_prints_one_json_object(folder, pair):
+    (folder / "data" / "prepared" / "holdout.parquet").unlink()
+    done = run(folder, pair, "compare", "2", "1", "--json")
+    found = json.loads(done.stdout, parse_constant=pytest.fail)
+    assert (done.returncode, found["first"]["version"], found["second"]["version"]) == (0, 2, 1)
+    assert found["trial"] is None
+    assert done.stderr == "".join(f"{note}\n" for note in found["notes"])
+    assert "no rows are at hand" in done.stderr
+
+
+def run(folder, backend, *words):
+    kept = {name: text for name, text in os.environ.items() if not name.startswith(("MLFLOW_", "LOCKGATE_"))}
+    services = {
+        "MLFLOW_TRACKING_URI": backend.where.tracking_uri,
+        "LOCKGATE_DATABASE_URL": backend.where.database_url,
+        "COLUMNS": "80",
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "lockgate", *words],
+        cwd=folder,
+        env=kept | services,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def days_ahead(rows):
+    return (rows["Date"] - rows["Date"].min()).dt.days + 1

@@ -1,0 +1,173 @@
+"""What the doctor makes of what was gathered, and how an examination ends."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from lockgate.build import Receipt
+from lockgate.doctor import judging, rounds
+from lockgate.doctor.findings import Checked, Examination, Finding, Weight
+from lockgate.doctor.judging import Remembered
+from lockgate.doctor.site import Site
+from lockgate.errors import BadConfiguration, IntegrityBroken, StateConflict, Unavailable
+from lockgate.params import Params
+
+WHOLE = Remembered(1, present=True, deleted=False, astray=False, run_hidden=False, run_id="r1")
+LOST = Remembered(2, present=False, deleted=False, astray=True, run_hidden=True, run_id="r2")
+A, B = "a" * 64, "b" * 64
+
+WRONG = Finding("wrong", hint="do this")
+SAFE = Finding("wrong", repair=lambda: "done")
+BROKEN = Finding("broken", weight=Weight.INTEGRITY)
+WARNING = Finding("odd", weight=Weight.WARNING)
+DOWN = Unavailable("no server", hint="start it")
+NOWHERE = BadConfiguration("no addresses", hint="set them")
+
+
+# --- how it ends -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("findings", "refusal", "ends"),
+    [
+        ([], None, None),
+        ([WARNING], None, None),
+        ([WRONG], None, StateConflict),
+        ([WARNING, WRONG], None, StateConflict),
+        ([BROKEN], None, IntegrityBroken),
+        ([WRONG, BROKEN], DOWN, IntegrityBroken),
+        ([WRONG], DOWN, Unavailable),
+        ([], DOWN, Unavailable),
+        ([], NOWHERE, BadConfiguration),
+        ([], StateConflict("schema too old"), StateConflict),
+    ],
+)
+def test_it_ends_with_the_worst_of_what_is_left(findings, refusal, ends):
+    ending = Examination([Checked("one", findings), Checked("two", (), refusal)]).ending()
+    assert (type(ending) if ending else None) is ends
+
+
+def test_the_ending_counts_what_is_left_and_says_what_to_do():
+    ending = Examination([Checked("one", [WRONG, SAFE, WARNING]), Checked("two", (), DOWN)]).ending()
+    assert ending.message == "2 things left to set right, 1 check could not be made"
+    assert ending.hint == "set right what is safe with: lockgate doctor --repair"
+    assert Examination([Checked("two", (), DOWN)]).ending().hint == "start it"
+    assert Examination([Checked("one", [WRONG])]).ending().hint == "see the hints above"
+
+
+# --- rounds ----------------------------------------------------------------------------------------------------------
+
+
+def site() -> Site:
+    return Site(None, Params.model_construct(), DOWN)
+
+
+def test_a_checker_that_a_server_stops_keeps_what_it_found_and_the_others_go_on():
+    def stopped(_: Site) -> Iterator[Finding]:
+        yield WRONG
+        raise DOWN
+
+    found = rounds.examine(site(), False, {"stopped": stopped, "other": lambda _: iter([WARNING])})
+    assert found.checked == [Checked("stopped", [WRONG], DOWN), Checked("other", [WARNING])]
+
+
+def test_without_repair_nothing_is_repaired_and_with_it_all_is_looked_at_again():
+    ill = ["fever"]
+
+    def check(_: Site) -> Iterator[Finding]:
+        for illness in ill:
+            yield Finding(illness, repair=lambda: ill.pop() + " cured")
+
+    assert [finding.says for finding in rounds.examine(site(), False, {"check": check}).findings] == ["fever"]
+    assert ill == ["fever"]
+    found = rounds.examine(site(), True, {"check": check})
+    assert (found.findings, found.repaired, found.ending()) == ([], ["fever cured"], None)
+
+
+def test_a_repair_that_fails_is_told_and_its_finding_stays():
+    def fails() -> str:
+        raise DOWN
+
+    found = rounds.examine(site(), True, {"check": lambda _: iter([Finding("ill", repair=fails)])})
+    assert [finding.says for finding in found.findings] == ["ill"]
+    assert found.repaired == ["nothing, ill: no server"]
+
+
+# --- what is wrong with what was gathered ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("remembered", "says"),
+    [
+        ([], []),
+        ([WHOLE], []),
+        ([WHOLE, LOST], ["version 2 is on record, and MLflow has no row of it"]),
+        ([LOST], ["MLflow's registry was emptied: none of the 1 versions on record is in it"]),
+        (
+            [Remembered(3, True, False, True, False, "r3")],
+            ["version 3 points to another run or other files than when it was registered"],
+        ),
+        ([Remembered(3, True, False, False, True, "r3")], ["the run behind version 3 was deleted"]),
+        ([Remembered(3, True, True, True, True, "r3")], []),
+    ],
+)
+def test_records_are_compared_with_what_mlflow_has(remembered, says):
+    assert [finding.says for finding in judging.records(remembered)] == says
+
+
+@pytest.mark.parametrize(
+    ("receipt", "says"),
+    [
+        (Receipt("m", 1, "run", A), None),
+        (Receipt("other", 1, "run", A), "the receipt is of other, params.yaml names m"),
+        (Receipt("m", 9, "run", A), "the receipt names version 9, which is not on record"),
+        (
+            Receipt("m", 1, "run", B),
+            "the receipt says that version 1 holds bundle bbbbbbbbbbbb, on record it is aaaaaaaaaaaa",
+        ),
+        (Receipt("m", 2, "run", B), "the receipt names version 2, which the registry no longer has"),
+    ],
+)
+def test_a_receipt_is_compared_with_records_and_registry(receipt, says):
+    found = judging.receipt(receipt, "m", {1: A, 2: B}, {1})
+    assert (found.says if found else None) == says
+
+
+@pytest.mark.parametrize(
+    ("seconds", "says"),
+    [
+        (0, None),
+        (30, None),
+        (-30, None),
+        (31, "the database's clock is 31 s ahead of this host's"),
+        (-300, "the database's clock is 300 s behind this host's"),
+    ],
+)
+def test_clocks_that_differ_are_a_warning(seconds, says):
+    found = [(finding.says, finding.weight) for finding in judging.clock(timedelta(seconds=seconds))]
+    assert found == ([(says, Weight.WARNING)] if says else [])
+
+
+def test_every_safe_setting_that_a_server_lacks_is_named():
+    safe = {"JOBS": "false", "TELEMETRY": "off"}
+    assert list(judging.settings({"JOBS": "false", "TELEMETRY": "off", "PATH": "/bin"}, safe)) == []
+    assert [finding.says for finding in judging.settings({"JOBS": "true"}, safe)] == [
+        "the MLflow server runs without its safe JOBS",
+        "the MLflow server runs without its safe TELEMETRY",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("mode", "forbidden", "says"),
+    [
+        (0o40700, judging.OTHERS_RIGHTS, None),
+        (0o40750, judging.OTHERS_RIGHTS, "can be read by its group (mode 750)"),
+        (0o100644, judging.OTHERS_RIGHTS, "can be read by everyone (mode 644)"),
+        (0o40777, judging.OTHERS_RIGHTS, "can be written by everyone (mode 777)"),
+        (0o40755, judging.OTHERS_MAY_WRITE, None),
+        (0o41777, judging.OTHERS_MAY_WRITE, "can be written by everyone (mode 1777)"),
+    ],
+)
+def test_rights_that_others_may_not_have_are_told(mode, forbidden, says):
+    assert judging.rights(mode, forbidden) == says
