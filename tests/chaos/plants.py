@@ -12,7 +12,6 @@ from chaos.evidence import tables
 from chaos.scene import Scene
 from chaos.shelf import Shelved
 from lockgate import examination, gate
-from lockgate import registry as registry_module
 from lockgate.database import guard, records
 from lockgate.database.connection import Database
 from lockgate.database.guard import CONSTRAINT, MOVES, RECORDING, VERSIONS, Piece
@@ -20,6 +19,7 @@ from lockgate.gate import Evidence as Measured
 from lockgate.gate import Outcome
 from lockgate.params import GateParams
 from lockgate.registry import Registry
+from lockgate.registry.refusals import quiet, translated
 
 RECORDER = RECORDING[0]
 DIGEST_KEY = "versions_model_bundle_digest_key"
@@ -45,7 +45,7 @@ def archive_then_promote() -> Iterator[None]:
     """Two calls instead of one, in the order that seems the safe one."""
 
     def move(registry: Registry, version: int, stage: str) -> None:
-        with registry_module._translated(), registry_module._quiet():
+        with translated(), quiet():
             for serving in registry._client.get_latest_versions(registry.model, [stage]):
                 registry._client.transition_model_version_stage(registry.model, serving.version, "Archived")
             registry._client.transition_model_version_stage(registry.model, str(version), stage)
@@ -125,7 +125,15 @@ def not_at_or_over() -> Iterator[None]:
     def beats_the_baseline(evidence: Measured, _: GateParams) -> tuple[Outcome, str]:
         return gate._answer(not (evidence.rmspe >= evidence.baseline_rmspe), f"RMSPE {evidence.rmspe}")
 
-    asked = {"rmspe under the limit": under_the_limit, "better than naive": beats_the_baseline}
+    def is_credible(evidence: Measured, policy: GateParams) -> tuple[Outcome, str]:
+        floor = evidence.baseline_rmspe * policy.min_share_of_naive
+        return gate._answer(not (evidence.rmspe <= floor), f"RMSPE {evidence.rmspe}")
+
+    asked = {
+        "rmspe under the limit": under_the_limit,
+        "better than naive": beats_the_baseline,
+        "not too good to be true": is_credible,
+    }
     with patch.dict(gate.CHECKS, asked), unmeasured():
         yield
 
