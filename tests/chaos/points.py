@@ -22,7 +22,7 @@ STEPS = {
         "mlflow:start_run",
         "mlflow:MlflowClient.log_batch",
         "mlflow:MlflowClient.log_artifact",
-        "mlflow.pyfunc:log_model",
+        "lockgate.registry.client:log_model",
         "mlflow:MlflowClient.create_registered_model",
         "mlflow:MlflowClient.create_model_version",
         "lockgate.registry:Registry.find_or_create",
