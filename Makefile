@@ -12,7 +12,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down check unit test bench lock clean
+.PHONY: help install demo up down check unit test chaos bench lock clean
 
 help:  ## list the tasks
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ unit: install  ## the tests that need no server
 
 test: install check  ## everything that CI runs
 	pytest -q
+
+chaos: install  ## abuse a stack of its own for SECONDS (300) with WORKERS (4), as drawn from SEED
+	PYTHONPATH=tests python -m chaos --seconds $(or $(SECONDS),300) --workers $(or $(WORKERS),4) $(if $(SEED),--seed $(SEED))
 
 bench: install  ## measure: pipeline, commands, serving
 	python benchmarks/bench.py

@@ -1,0 +1,55 @@
+"""Many honest bundles from one small training: each blends the same members by weights of its own."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import small_chain
+
+from lockgate.build import Build
+from lockgate.data import prepared
+from lockgate.data.datacard import card_of
+from lockgate.data.generator import GeneratedSource
+from lockgate.forecast import bundle, trainreport
+from lockgate.forecast.forecaster import RIDGE, Forecaster
+from lockgate.params import Params
+
+A_LITTLE = 1e-4  # of weight, moved to the ridge: other bytes, hardly other forecasts
+FAR_TOO_HIGH = 3.0
+EVERY_NTH_IS_BAD = 5
+
+
+def make(folder: Path, count: int) -> list[Build]:
+    """Builds as `dvc repro` leaves them, all of one prepared table. Every fifth one forecasts three times too much."""
+    forecaster, report = small_chain.trained()
+    _prepare(folder / "prepared")
+    made = [Build(folder / "prepared", folder / f"build-{number}") for number in range(1, count + 1)]
+    for number, build in enumerate(made, start=1):
+        bundle.save(_variant(forecaster, number), build.bundle)
+        trainreport.write(report, build.build)
+    return made
+
+
+def params(problem: str) -> Params:
+    """The params of the small chain for a problem of this name: a gate that a good bundle passes, whoever serves."""
+    whole = small_chain.params()
+    gate = whole.gate.model_copy(update={"max_rmspe": 0.8, "max_rmspe_over_serving": 1.0, "min_scored_rows": 100})
+    return whole.model_copy(update={"problem": problem, "gate": gate})
+
+
+def is_bad(number: int) -> bool:
+    """Whether the gate must refuse the bundle of this number."""
+    return number % EVERY_NTH_IS_BAD == 0
+
+
+def _prepare(folder: Path) -> None:
+    chain, parts = small_chain.chain(), small_chain.parts()
+    source = GeneratedSource(small_chain.STORES, small_chain.DAYS, 0.06, 3, 0.06)
+    card = card_of(source, chain.tables(), parts)
+    prepared.write(folder, {"rows": parts.rows, "holdout": parts.holdout, "stores": chain.stores}, card)
+
+
+def _variant(forecaster: Forecaster, number: int) -> Forecaster:
+    factor = FAR_TOO_HIGH if is_bad(number) else 1.0
+    weights = {name: weight * factor for name, weight in forecaster.weights.items()}
+    weights[RIDGE] += A_LITTLE * number
+    return replace(forecaster, weights=weights)

@@ -1,0 +1,338 @@
+"""What an actor may do to a model: how it is drawn and how it is done. A new one is a function and a line in KINDS."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import nan
+from random import Random
+from typing import Any
+
+from chaos import raw
+from chaos.journal import Asked, Outcome
+from chaos.raw import Told
+from chaos.scene import WORK_SECONDS, Place
+from lockgate import gate, promotion, registration, review, validation
+from lockgate.backend import Backend
+from lockgate.build import Build, Receipt
+from lockgate.data.card import read_card
+from lockgate.database import records, verdicts
+from lockgate.database.verdicts import Digests, Verdict
+from lockgate.errors import StateConflict
+from lockgate.lifecycle import Move
+from lockgate.params import GateParams
+from lockgate.promotion import Order
+
+Values = dict[str, Any]
+DECISIONS = ["approved", "rejected", "maybe"]
+COMES_FROM = {
+    "None": ["Staging"],
+    "Staging": ["None"],
+    "Production": ["Staging", "Archived"],
+    "Archived": ["Production"],
+}
+STAGES = ["None", "Staging", "Production", "Archived"]
+POLICIES: dict[str, dict[str, Any]] = {
+    "usual": {},
+    "stricter": {"max_rmspe": 0.7},
+    "signed": {"approval_required": True},
+}
+CLI_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who does one operation, and where: `build` copies are its own, as a working folder is."""
+
+    place: Place
+    asked: Asked
+    problem: str
+
+    @property
+    def backend(self) -> Backend:
+        return self.place.backend(self.problem, self.asked.id)
+
+    @property
+    def order(self) -> Order:
+        return Order(reason(self.asked.id), dry_run=False, confirm=lambda _: None)
+
+    def build(self, number: int) -> Build:
+        """This worker's copy of the bundle with that number."""
+        origin = self.place.builds[number - 1]
+        own = self.place.folder / self.asked.id.partition(".")[0] / origin.build.name
+        if not own.exists():
+            draft = own.with_name(f"{own.name}.{os.getpid()}")
+            shutil.copytree(origin.build, draft)
+            draft.rename(own)
+        return Build(origin.prepared, own)
+
+    def policy(self) -> GateParams:
+        return policy_named(self.place, self.problem, self.asked.values["policy"])
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What values are drawn from: the actor's dice, how many bundles there are, and who stands where."""
+
+    dice: Random
+    bundles: int
+    stages: Mapping[int, str]
+
+    def version(self, *stages: str) -> int:
+        """Mostly one that stands in these stages; at times any, or none that there is."""
+        fitting = [version for version, stage in self.stages.items() if stage in stages]
+        if fitting and self.dice.random() < 0.8:
+            return self.dice.choice(fitting)
+        return self.dice.randint(1, max(self.stages, default=0) + 2)
+
+    def bundle(self) -> int:
+        return self.dice.randint(1, self.bundles)
+
+    def policy(self) -> str:
+        return self.dice.choices(list(POLICIES), [16, 1, 1])[0]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of operation: how often, what is drawn for it, and what is done. `act` returns what it was told."""
+
+    weight: float
+    draw: Callable[[Draw], Values]
+    act: Callable[[Actor], Values]
+
+
+def reason(operation: str) -> str:
+    """Why an operation is done, as the ledger will tell it."""
+    return f"asked by {operation}"
+
+
+def policy_named(place: Place, problem: str, name: str) -> GateParams:
+    """The gate of the problem's params, with what this policy changes of it."""
+    return place.params(problem).gate.model_copy(update=POLICIES[name])
+
+
+# --- Lockgate's own commands -----------------------------------------------------------------------------------------
+
+
+def register(actor: Actor) -> Values:
+    """A bundle that may be there already, perhaps in this very moment by somebody else."""
+    made = actor.build(actor.asked.values["bundle"])
+    receipt = registration.register(actor.backend, made, actor.place.params(actor.problem))
+    return {"version": receipt.version, "digest": receipt.bundle_digest}
+
+
+def validate(actor: Actor) -> Values:
+    """A version that was registered before."""
+    backend, version = actor.backend, actor.asked.values["version"]
+    known = records.recorded_version(backend.database, backend.model, version)
+    if known is None:
+        raise StateConflict(f"version {version} was not registered by us")
+    receipt = Receipt(backend.model, version, known.run_id, known.bundle_digest)
+    verdict = validation.validate(backend, receipt, actor.build(1), actor.policy())
+    return {"version": version, "verdict": verdict.id, "outcome": verdict.outcome}
+
+
+def repro(actor: Actor) -> Values:
+    """What `dvc repro` does to the registry: register, then validate."""
+    made = actor.build(actor.asked.values["bundle"])
+    receipt = registration.register(actor.backend, made, actor.place.params(actor.problem))
+    verdict = validation.validate(actor.backend, receipt, made, actor.policy())
+    return {
+        "version": receipt.version, "digest": receipt.bundle_digest, "verdict": verdict.id, "outcome": verdict.outcome
+    }  # fmt: skip
+
+
+def judge(actor: Actor) -> Values:
+    """A verdict by a stroke of the pen on the case as it stands; the next `validate` finds it and need not score."""
+    backend, version = actor.backend, actor.asked.values["version"]
+    outcome, policy = actor.asked.values["outcome"], actor.policy()
+    known = records.recorded_version(backend.database, backend.model, version)
+    if known is None:
+        raise StateConflict(f"version {version} was not registered by us")
+    serving = backend.roster().serving()
+    rival = serving.bundle_digest if serving and serving.version != version else None
+    holdout = read_card(actor.place.builds[0].prepared)["holdout"]["digest"]
+    digests = Digests(known.bundle_digest, holdout, gate.policy_digest(policy), rival)
+    checks = [{"name": "rmspe under the limit", "outcome": outcome, "says": "by the pen"}]
+    metrics = {"rmspe": {"passed": 0.07, "refused": 0.95, "inconclusive": nan}[outcome]}
+    verdict = verdicts.record_verdict(
+        backend.database, Verdict(backend.model, version, digests, outcome, checks, metrics, "c0ffee", actor.asked.id)
+    )
+    return {"verdict": verdict.id}
+
+
+def promote(actor: Actor) -> Values:
+    """The version in Staging or a named one, at times only if another named one serves."""
+    values, policy = actor.asked.values, gate.policy_digest(actor.policy())
+    return _moved(
+        promotion.promote(actor.backend, actor.order, values["version"], policy, values.get("expect_current"))
+    )
+
+
+def rollback(actor: Actor) -> Values:
+    return _moved(promotion.rollback(actor.backend, actor.order, actor.asked.values["to"]).move)
+
+
+def retire(actor: Actor) -> Values:
+    return _moved(promotion.retire(actor.backend, actor.order))
+
+
+def reject(actor: Actor) -> Values:
+    return _moved(review.reject(actor.backend, actor.asked.values["version"], reason(actor.asked.id)))
+
+
+def approve(actor: Actor) -> Values:
+    given = review.approve(actor.backend, actor.asked.values["version"], reason(actor.asked.id), by=None)
+    return {"approval": given.id}
+
+
+def by_command_line(*words: str) -> Callable[[Actor], Values]:
+    """The real command, in a process of its own, in a folder whose params.yaml names the problem."""
+
+    def act(actor: Actor) -> Values:
+        values = actor.asked.values
+        given = [str(values["version"])] if values.get("version") else []
+        said = ["--reason", reason(actor.asked.id)] if words[0] != "status" else []
+        command = [sys.executable, "-m", "lockgate", *words, *given, *said, "--timeout", str(WORK_SECONDS)]
+        where = actor.place.where
+        ours = {
+            "MLFLOW_TRACKING_URI": where.tracking_uri, "LOCKGATE_DATABASE_URL": where.database_url,
+            "LOCKGATE_ACTOR": actor.asked.id,
+        }  # fmt: skip
+        done = subprocess.run(
+            command, cwd=actor.place.folder / actor.problem, env=os.environ | ours, capture_output=True, text=True,
+            timeout=CLI_SECONDS,
+        )  # fmt: skip
+        if done.returncode:
+            raise Told(OUTCOMES.get(done.returncode, Outcome.REFUSED), f"exit {done.returncode}: {done.stderr[-400:]}")
+        return {"said": done.stdout[-300:]}
+
+    return act
+
+
+OUTCOMES = {1: Outcome.BUG, 6: Outcome.UNKNOWN}
+
+
+def _moved(move: Move | None) -> Values:
+    """What a command says that it did; of a version that stood there already, nothing."""
+    return {"moved": move and [move.version, move.from_stage, move.to_stage], "archives": move and move.archives}
+
+
+# --- past Lockgate ---------------------------------------------------------------------------------------------------
+
+
+def transition(actor: Actor) -> Values:
+    values = actor.asked.values
+    raw.transition(actor.place, actor.asked.model, values["version"], values["stage"], values["archive"])
+    return {}
+
+
+def delete(actor: Actor) -> Values:
+    version = str(actor.asked.values["version"])
+    raw.rest(actor.place, "DELETE", "model-versions/delete", name=actor.asked.model, version=version)
+    return {}
+
+
+def alias(actor: Actor) -> Values:
+    """Point an alias somewhere, one of the mirrored ones mostly."""
+    values = actor.asked.values
+    named = {"name": actor.asked.model, "alias": values["alias"], "version": str(values["version"])}
+    raw.rest(actor.place, "POST", "registered-models/alias", **named)
+    return {}
+
+
+def tag(actor: Actor) -> Values:
+    """A reviewer in the UI: signs, then decides."""
+    values = {"name": actor.asked.model, "version": str(actor.asked.values["version"])}
+    raw.rest(actor.place, "POST", "model-versions/set-tag", key="approved_by", value=actor.asked.id, **values)
+    raw.rest(
+        actor.place, "POST", "model-versions/set-tag", key="approval", value=actor.asked.values["decision"], **values
+    )
+    return {}
+
+
+def statement(actor: Actor) -> Values:
+    """SQL by the role that owns MLflow's tables."""
+    values = actor.asked.values
+    named = {"model": actor.asked.model, "version": values["version"], "stage": values["stage"]}
+    raw.sql(actor.place, STATEMENTS[values["statement"]], named, values["isolation"])
+    return {}
+
+
+OF_VERSION = "WHERE name = %(model)s AND version = %(version)s"
+STATEMENTS = {
+    "move": [f"UPDATE model_versions SET current_stage = %(stage)s {OF_VERSION}"],
+    "swap": [
+        "UPDATE model_versions SET current_stage = 'Archived' WHERE name = %(model)s AND current_stage = %(stage)s",
+        f"UPDATE model_versions SET current_stage = %(stage)s {OF_VERSION}",
+    ],
+    "empty": ["UPDATE model_versions SET current_stage = 'Archived' WHERE name = %(model)s"],
+    "delete": [f"DELETE FROM model_versions {OF_VERSION}"],
+    "point elsewhere": [f"UPDATE model_versions SET source = 'models:/m-0' {OF_VERSION}"],
+    "begin in Production": [
+        "INSERT INTO model_versions (name, version, current_stage) VALUES (%(model)s, 1000 + %(version)s, 'Production')"
+    ],
+    "alias": [
+        "DELETE FROM registered_model_aliases WHERE name = %(model)s",
+        "INSERT INTO registered_model_aliases (name, alias, version) VALUES (%(model)s, 'production', %(version)s)",
+    ],
+    "truncate": ["TRUNCATE model_versions CASCADE"],
+    "write the ledger": ["DELETE FROM lockgate.ledger WHERE model = %(model)s"],
+}
+
+
+def _draw_transition(draw: Draw) -> Values:
+    stage = draw.dice.choices(STAGES, [1, 3, 4, 2])[0]
+    archive = stage in ("Staging", "Production") and draw.dice.random() < 0.6
+    return {"version": draw.version(*COMES_FROM[stage]), "stage": stage, "archive": archive}
+
+
+def _draw_promotion(draw: Draw) -> Values:
+    version = draw.version("Staging") if draw.dice.random() < 0.3 else None
+    expected = {"expect_current": draw.version("Production")} if draw.dice.random() < 0.2 else {}
+    return {"version": version, "policy": draw.policy(), **expected}
+
+
+def _draw_statement(draw: Draw) -> Values:
+    stage = draw.dice.choice(["Staging", "Production", "Production", "Archived"])
+    return {
+        "statement": draw.dice.choices(list(STATEMENTS), [4, 4, 1, 1, 1, 1, 1, 0.3, 1])[0],
+        "version": draw.version(*COMES_FROM[stage]),
+        "stage": stage,
+        "isolation": draw.dice.choice(["READ COMMITTED", "REPEATABLE READ"]),
+    }
+
+
+def _draw_judgement(draw: Draw) -> Values:
+    outcome = draw.dice.choices(["passed", "refused", "inconclusive"], [8, 1, 1])[0]
+    return {"version": draw.version("None", "Staging"), "outcome": outcome, "policy": draw.policy()}
+
+
+KINDS = {
+    "register": Kind(6, lambda draw: {"bundle": draw.bundle()}, register),
+    "repro": Kind(10, lambda draw: {"bundle": draw.bundle(), "policy": draw.policy()}, repro),
+    "validate": Kind(16, lambda draw: {"version": draw.version("None"), "policy": draw.policy()}, validate),
+    "judge": Kind(14, _draw_judgement, judge),
+    "promote": Kind(22, _draw_promotion, promote),
+    "rollback": Kind(6, lambda draw: {"to": draw.version("Archived") if draw.dice.random() < 0.5 else None}, rollback),
+    "retire": Kind(1, lambda draw: {}, retire),
+    "reject": Kind(2, lambda draw: {"version": draw.version("None", "Staging")}, reject),
+    "approve": Kind(4, lambda draw: {"version": draw.version("Staging")}, approve),
+    "promote by command line": Kind(0.5, lambda draw: {}, by_command_line("promote", "--yes")),
+    "rollback by command line": Kind(0.5, lambda draw: {}, by_command_line("rollback", "--yes")),
+    "transition": Kind(12, _draw_transition, transition),
+    "delete": Kind(2, lambda draw: {"version": draw.version("Archived", "Production")}, delete),
+    "alias": Kind(
+        3, lambda draw: {"version": draw.version(), "alias": draw.dice.choice(["production", "staging", "best"])}, alias
+    ),
+    "tag": Kind(2, lambda draw: {"version": draw.version("Staging"), "decision": draw.dice.choice(DECISIONS)}, tag),
+    "statement": Kind(10, _draw_statement, statement),
+}  # fmt: skip
+
+
+def drawn(draw: Draw) -> tuple[str, Values]:
+    """The next operation and its values."""
+    kind = draw.dice.choices(list(KINDS), [each.weight for each in KINDS.values()])[0]
+    return kind, KINDS[kind].draw(draw)

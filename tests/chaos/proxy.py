@@ -1,0 +1,80 @@
+"""A TCP proxy before the MLflow server, which loses replies, holds them back, or swallows requests, as it is told."""
+
+import asyncio
+import threading
+from contextlib import suppress
+from enum import StrEnum
+from random import Random
+
+HOST = "127.0.0.1"
+CHUNK = 1 << 16
+HELD_BACK_SECONDS = 0.3
+
+
+class Mood(StrEnum):
+    """What happens to a connection that is opened now."""
+
+    HONEST = "honest"
+    LOSES_REPLIES = "loses replies"
+    SLOW = "slow"
+    SILENT = "silent"
+
+
+class Proxy:
+    """Listens on a port of its own from `start` to `stop`. In a bad mood, half of the connections suffer."""
+
+    def __init__(self, upstream_port: int, seed: str) -> None:
+        self.mood = Mood.HONEST
+        self.port = 0
+        self._upstream_port = upstream_port
+        self._dice = Random(seed)
+        self._loop = asyncio.new_event_loop()
+        self._listening = threading.Event()
+        self._thread = threading.Thread(target=self._serve, name="proxy", daemon=True)
+
+    @property
+    def address(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+    def start(self) -> None:
+        self._thread.start()
+        self._listening.wait()
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+    def _serve(self) -> None:
+        server = self._loop.run_until_complete(asyncio.start_server(self._connection, HOST, 0))
+        self.port = server.sockets[0].getsockname()[1]
+        self._listening.set()
+        self._loop.run_forever()
+        server.close()
+        for task in asyncio.all_tasks(self._loop):
+            task.cancel()
+        self._loop.run_until_complete(asyncio.sleep(0.05))
+        self._loop.close()
+
+    async def _connection(self, client: asyncio.StreamReader, answer: asyncio.StreamWriter) -> None:
+        mood = self.mood if self._dice.random() < 0.5 else Mood.HONEST
+        upstream = None
+        with suppress(OSError, asyncio.CancelledError):
+            if mood is Mood.SILENT:
+                await client.read()  # everything, and never a word
+            server, upstream = await asyncio.open_connection(HOST, self._upstream_port)
+            await asyncio.gather(_pump(client, upstream, Mood.HONEST), _pump(server, answer, mood))
+        for line in (answer, upstream):
+            if line is not None:
+                line.close()
+
+
+async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter, mood: Mood) -> None:
+    """Pass on what comes, until one side hangs up. A reply that is lost is lost after the server has done its work."""
+    while chunk := await source.read(CHUNK):
+        if mood is Mood.LOSES_REPLIES:
+            break
+        if mood is Mood.SLOW:
+            await asyncio.sleep(HELD_BACK_SECONDS)
+        sink.write(chunk)
+        await sink.drain()
+    sink.close()

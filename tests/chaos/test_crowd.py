@@ -1,0 +1,58 @@
+"""Many promotions at once, each a process of its own."""
+
+import sys
+import time
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from chaos.crew import HUNG_SECONDS, forkserver
+from chaos.operations import policy_named
+from chaos.scene import Place
+from chaos.shelf import Shelved
+from lockgate import exits, gate, promotion
+from lockgate.promotion import Order
+
+PEOPLE = 20
+PATIENCE = 60.0
+
+
+def promote(place: Place, problem: str, who: str, ready: Path) -> None:
+    """What `lockgate promote` does, as soon as all are ready; what it says goes to a file of its own."""
+    policy = gate.policy_digest(policy_named(place, problem, "usual"))
+    order = Order("now", dry_run=False, confirm=lambda _: None)
+    sys.stderr = (place.folder / f"{who}.txt").open("w")
+    while not ready.exists():
+        time.sleep(0.01)
+    backend = place.backend(problem, who, PATIENCE)
+    code = exits.run(lambda: promotion.promote(backend, order, None, policy, None), exits.Session())
+    sys.stderr.close()
+    sys.exit(code)
+
+
+def test_of_twenty_promotions_in_twenty_processes_one_wins_and_nineteen_end_with_5_and_name_the_winner(
+    model: Shelved,
+) -> None:
+    model.serving(1)
+    model.candidate(2)
+    ready = model.place.folder / "ready"
+    people = {f"person-{number}": _started(model, f"person-{number}", ready) for number in range(PEOPLE)}
+    ready.touch()
+    codes = {who: _ended(process) for who, process in people.items()}
+    [winner] = [who for who, code in codes.items() if code == 0]
+    said = {who: (model.place.folder / f"{who}.txt").read_text() for who in codes if who != winner}
+    assert sorted(codes.values()) == [0] + [5] * (PEOPLE - 1)
+    assert [who for who, text in said.items() if f"by {winner}" not in text.splitlines()[0]] == []
+    moment = model.evidence().moments[-1]
+    assert [row["actor"] for row in moment.told] == [winner, winner]
+    assert moment.after == {1: "Archived", 2: "Production"}
+
+
+def _started(model: Shelved, who: str, ready: Path) -> BaseProcess:
+    process: BaseProcess = forkserver().Process(target=promote, args=(model.place, model.problem, who, ready))
+    process.start()
+    return process
+
+
+def _ended(process: BaseProcess) -> int | None:
+    process.join(HUNG_SECONDS)
+    return process.exitcode
