@@ -142,16 +142,25 @@ def train(rows: pd.DataFrame, stores: pd.DataFrame, params: Params, progress: Pr
 
 def fold_ends(history: Panel, params: Params) -> list[int]:
     """Last day of each inner fold that leaves enough history to learn from, in the order of the params."""
-    shortest = params.training.min_history_days + (1 + LEAST_TRAINING_BLOCKS) * params.split.holdout_days
+    shortest = _shortest_before_window(params) + params.split.holdout_days
     ends = [history.last - back for back in params.training.folds_days_back]
     possible = [end for end in ends if end - history.first + 1 >= shortest]
     if not possible:
         raise BadData(
             f"{history.last - history.first + 1} days of history are too few",
             where="training needs an inner fold",
-            hint=f"{shortest + min(params.training.folds_days_back)} are enough; or lower training.min_history_days",
+            hint=f"{shortest_history(params)} are enough; or lower training.min_history_days",
         )
     return possible
+
+
+def shortest_history(params: Params) -> int:
+    """Days of history that a training needs at least: an inner fold's window, and what it takes to learn before it."""
+    return _shortest_before_window(params) + params.split.holdout_days + min(params.training.folds_days_back)
+
+
+def _shortest_before_window(params: Params) -> int:
+    return params.training.min_history_days + LEAST_TRAINING_BLOCKS * params.split.holdout_days
 
 
 def taught_from(history: Panel, last: int, params: Params) -> list[int]:
