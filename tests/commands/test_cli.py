@@ -32,9 +32,10 @@ FLAGS = {
     "ledger export": set(),
     "predict": {"--input", "--output", "--stage", "--version", "--force"},
     "backtest": {"--origins", "--days-apart", "--json", "--plot"},
+    "probe": {"--json"},
 }
 COMMON = {"--timeout", "--debug", "--result-json"}
-ASK_NO_SERVER = {"backtest"}
+ASK_NO_SERVER = {"backtest", "probe"}
 
 
 def commands(group, above=""):

@@ -26,6 +26,7 @@ GROUPS = {
     "around holidays": (5 * (len(NATIONWIDE) - len(AFTER_ANOTHER)), 0.3),
     "carnival": (len(CARNIVAL), 0.6),
     "working days": (2 * RANKS, 4.0),
+    "Saturdays beside the turn of a month": (2, 1.0),
     "Saturdays over the year": (4, 4.0),
 }
 EFFECTS = sum(count for count, _ in GROUPS.values())
@@ -51,6 +52,8 @@ def effects(table: DayTable) -> Floats:
         *(table.easter == day for day in CARNIVAL),
         *(from_end == rank for rank in range(1, RANKS + 1)),
         *(from_start == rank for rank in range(1, RANKS + 1)),
+        saturday & (table.day_of_month <= 3),
+        saturday & (table.days_in_month - table.day_of_month < 3),
         *(saturday * wave(k * angle) for k in (1, 2) for wave in (np.sin, np.cos)),
     ]
     return np.column_stack(columns).astype(np.float64)
