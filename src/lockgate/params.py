@@ -16,6 +16,8 @@ Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 Penalty = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 Depth = Annotated[int, Field(ge=1, le=16)]
+Rounds = Annotated[int, Field(ge=1, le=20_000)]
+DaysBack = Annotated[list[Annotated[int, Field(ge=0, le=2000)]], Field(min_length=1, max_length=12)]
 Offset = Literal["ridge", "habit"]
 Target = Literal["log", "ratio"]
 
@@ -105,13 +107,24 @@ class TrainingParams(Section):
     """How rounds and weights are chosen on inner time folds, each a window of `holdout_days` before the holdout.
 
     `patience`: rounds without progress after which a booster stops, and also the fewest that it learns.
+    `grids`: the training rows are blocks of `holdout_days`, laid out once for each of these shifts into the past.
     """
 
-    folds_days_back: Annotated[list[Annotated[int, Field(ge=0, le=2000)]], Field(min_length=1, max_length=12)]
-    max_rounds: Annotated[int, Field(ge=1, le=20_000)]
-    patience: Annotated[int, Field(ge=1)]
+    folds_days_back: DaysBack
+    grids: DaysBack
+    max_rounds: Rounds
+    patience: Rounds
     weight_shrinkage: Penalty
     min_history_days: Annotated[int, Field(ge=28, le=2000)]
+
+
+class FastParams(Section):
+    """What `profile: fast` puts in place of the same keys of the training."""
+
+    folds_days_back: DaysBack
+    grids: DaysBack
+    max_rounds: Rounds
+    patience: Rounds
 
 
 class GateParams(Section):
@@ -134,10 +147,12 @@ class Params(Section):
     problem: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
     seed: Seed
     threads: Annotated[int, Field(ge=1, le=256)]
+    profile: Literal["full", "fast"]
     generator: GeneratorParams
     split: SplitParams
     members: MembersParams
     training: TrainingParams
+    fast: FastParams
     gate: GateParams
 
     @property
@@ -145,9 +160,15 @@ class Params(Section):
         """The registered model's name in MLflow."""
         return f"{self.problem}-ensemble"
 
+    def in_force(self) -> "Params":
+        """These params with what their profile puts in place of the training's."""
+        if self.profile == "full":
+            return self
+        return self.model_copy(update={"training": self.training.model_copy(update=self.fast.model_dump())})
+
 
 def load_params(path: Path) -> Params:
-    """Read and check params.yaml.
+    """Read and check params.yaml; the training is the one that its profile asks for.
 
     Raises BadConfiguration for a file that is missing, is not YAML, or holds an unknown key or a value out of range.
     """
@@ -160,7 +181,7 @@ def load_params(path: Path) -> Params:
     if not isinstance(raw, dict):
         raise BadConfiguration("the params file is not a mapping", where=str(path), hint="restore params.yaml from git")
     try:
-        return Params.model_validate(raw)
+        return Params.model_validate(raw).in_force()
     except ValidationError as error:
         raise _as_configuration_error(path, error) from error
 

@@ -1,12 +1,15 @@
 """The pictures that a reviewer sees in the run: learning curves, importances, forecasts of the holdout."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
 matplotlib.use("agg")
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -51,6 +54,21 @@ def holdout(rows: pd.DataFrame, path: Path) -> Path:
     above.legend()
     _daily_error(below, rows)
     figure.autofmt_xdate()
+    return _saved(figure, path)
+
+
+def backtest(marks: Sequence[Mapping[str, Any]], path: Path) -> Path:
+    """RMSPE by origin with its interval, a line a forecast. Keys: origin, forecast, rmspe, low, high."""
+    table = pd.DataFrame(marks).sort_values("origin", kind="stable")
+    origins = list(table["origin"].unique())
+    figure, axes = plt.subplots(figsize=(WIDTH, HEIGHT))
+    for place, (forecast, line) in enumerate(table.groupby("forecast", sort=False)):
+        at = [origins.index(origin) + 0.07 * place for origin in line["origin"]]
+        reach = [line["rmspe"] - line["low"], line["high"] - line["rmspe"]]
+        axes.errorbar(at, line["rmspe"], yerr=np.clip(reach, 0, None), label=str(forecast), marker="o", capsize=2)
+    axes.set_xticks(range(len(origins)), origins, rotation=30, ha="right")
+    axes.set(ylabel="RMSPE of the days after the origin", xlabel="known until")
+    axes.legend(fontsize="small")
     return _saved(figure, path)
 
 

@@ -73,23 +73,24 @@ def test_a_booster_learns_no_fewer_rounds_than_the_floor():
     assert best_round([[1, 2]], fewest=100) == 2
 
 
-def test_open_days_without_a_sale_are_not_learned_from():
-    rows, stores = small_chain.parts().rows, traits(small_chain.chain().stores)
-    empty = rows.copy()
-    last_sold = empty.index[(empty["Store"] == 3) & (empty["Sales"] > 0)][-1]
-    empty.loc[last_sold, "Sales"] = 0
-    params = small_chain.params()
-    sold, fewer = (training.blocks(panel(some, stores.store_ids), stores, params) for some in (rows, empty))
-    assert len(sold[-1].log_sales) - len(fewer[-1].log_sales) == 1
-
-
 def test_a_fold_without_enough_history_is_left_out():
-    """322 days back is the same season a year earlier; a short history does without it."""
+    """336 days back is nearly the same season a year earlier; a short history does without it."""
     params = small_chain.params()
-    some = params.model_copy(update={"training": params.training.model_copy(update={"folds_days_back": [322, 0]})})
+    some = params.model_copy(update={"training": params.training.model_copy(update={"folds_days_back": [336, 0]})})
     stores = traits(small_chain.chain().stores)
     history = panel(small_chain.parts().rows, stores.store_ids)
     assert training.fold_ends(history, some) == [history.last]
+
+
+def test_a_booster_is_shown_no_block_that_reaches_beyond_what_may_be_known():
+    """The last day of each block, from its origin, is at most the last day known, in every grid."""
+    params, stores = small_chain.params(), traits(small_chain.chain().stores)
+    history = panel(small_chain.parts().rows, stores.store_ids)
+    known = history.last - params.split.holdout_days
+    found = training.taught_from(history, known, params)
+    assert [known - origin for origin in found[:-3:-1]] == [42, 63]
+    assert found == sorted(set(found))
+    assert found[0] - history.first + 1 >= params.training.min_history_days
 
 
 def test_a_history_without_room_for_any_fold_is_refused_with_what_it_takes():

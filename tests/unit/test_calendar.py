@@ -54,3 +54,15 @@ def test_a_day_says_the_same_in_any_table():
     wide, narrow = calendar.day_table(first - 400, first + 400), calendar.day_table(first, first)
     assert wide.until[400].tolist() == narrow.until[0].tolist()
     assert wide.since[400].tolist() == narrow.since[0].tolist()
+
+
+def test_working_days_are_counted_from_both_ends_of_their_month_whatever_the_span():
+    """May 2015: the 1st is a holiday, and so are the 14th (Ascension) and the 25th (Whit Monday)."""
+    days = np.arange(np.datetime64("2015-05-01"), np.datetime64("2015-06-01"))
+    from_start, from_end = calendar.working_day_ranks(*days[[0, -1]].astype(np.int64).tolist())
+    named = dict(zip(days.astype(str).tolist(), zip(from_start.tolist(), from_end.tolist(), strict=True), strict=True))
+    assert (named["2015-05-01"], named["2015-05-02"], named["2015-05-14"]) == ((0, 0), (0, 0), (0, 0))
+    assert (named["2015-05-04"], named["2015-05-15"], named["2015-05-29"]) == ((1, 18), (9, 10), (18, 1))
+    few = calendar.working_day_ranks(*days[[9, 20]].astype(np.int64).tolist())
+    assert few[0].tolist() == from_start[9:21].tolist()
+    assert few[1].tolist() == from_end[9:21].tolist()

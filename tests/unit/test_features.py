@@ -49,6 +49,7 @@ def test_leak_probe_a_profile_is_blind_to_plans_after_its_origin_too(history, tr
     before = profiles.profiles(history, [origin], traits)[0]
     after = profiles.profiles(replace(history, **changed), [origin], traits)[0]
     assert np.array_equal(before.ridge.coefficients, after.ridge.coefficients)
+    assert np.array_equal(before.ridge.effects, after.ridge.effects)
     assert np.array_equal(before.habits, after.habits, equal_nan=True)
     assert np.array_equal(before.observed, after.observed)
 
@@ -69,8 +70,9 @@ def test_an_origin_gets_the_same_profile_alone_and_among_others(history, traits)
     alone = profiles.profiles(history, origins[-1:], traits)[0]
     assert np.array_equal(together.habits, alone.habits, equal_nan=True)
     x = np.ones((len(traits.store_ids), together.ridge.coefficients.shape[1]))
-    stores = np.arange(len(x))
-    assert together.ridge.predict(x, stores) == pytest.approx(alone.ridge.predict(x, stores), rel=1e-6)
+    stores, effects = np.arange(len(x)), np.ones((len(x), 1))
+    expected = alone.ridge.predict(x, stores, effects)
+    assert together.ridge.predict(x, stores, effects) == pytest.approx(expected, rel=1e-6)
 
 
 def test_every_named_feature_is_a_column_of_plain_numbers(history, traits):

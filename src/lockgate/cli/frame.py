@@ -32,14 +32,17 @@ def group(name: str, about: str) -> None:
     lockgate.add_command(GROUPS[name])
 
 
-def command(name: str, example: str) -> Callable[[Function], click.Command]:
-    """A command, with an example in its help and the options that all have; `guard status` is `status` of `guard`."""
+def command(name: str, example: str, server: bool = True) -> Callable[[Function], click.Command]:
+    """A command, with an example in its help and the options that all have; `guard status` is `status` of `guard`.
+
+    One that asks no server has no --timeout.
+    """
     *above, own = name.split()
     group = GROUPS[above[0]] if above else lockgate
 
     def wrap(function: Function) -> click.Command:
         decorated: Any = function
-        for option in (_timeout, _debug, _result_json):
+        for option in (*([_timeout] if server else []), _debug, _result_json):
             decorated = option(decorated)
         return group.command(own, epilog=f"\b\nExample:\n  {example}")(decorated)
 

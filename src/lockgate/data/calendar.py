@@ -99,6 +99,27 @@ def day_table(first: int, last: int) -> DayTable:
     )
 
 
+def working_day_ranks(first: int, last: int) -> tuple[Ints, Ints]:
+    """Which working day of its month each day first..last is, from the month's start and from its end: 1, 2, and so on.
+
+    0 on weekends and nationwide holidays. Wages are paid, and spent, by working days.
+    """
+    months = np.array([first, last]).astype("datetime64[D]").astype("datetime64[M]") + np.array([0, 1])
+    start, stop = months.astype("datetime64[D]").astype(np.int64).tolist()
+    days = np.arange(start, stop)
+    month = days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
+    years = days.astype("datetime64[D]").astype("datetime64[Y]").astype(np.int64) + 1970
+    rest = np.isin(days, holiday_days(np.unique(years))[NATIONWIDE])
+    works = (weekdays(days) < 5) & ~rest
+    before = np.cumsum(works)
+    begins = np.searchsorted(month, month, side="left")
+    ends = np.searchsorted(month, month, side="right") - 1
+    from_start = before - before[begins] + works[begins]
+    from_end = before[ends] - before + 1
+    span = slice(first - start, last + 1 - start)
+    return np.where(works, from_start, 0)[span], np.where(works, from_end, 0)[span]
+
+
 def weekdays(days: Ints) -> Ints:
     """Weekday of day numbers, Monday is 0 (1970-01-01 was a Thursday)."""
     return (days + 3) % 7

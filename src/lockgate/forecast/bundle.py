@@ -126,6 +126,7 @@ def _arrays(forecaster: Forecaster) -> dict[str, NDArray[Any]]:
     return {
         **{field.name: getattr(store_traits, field.name) for field in fields(Traits)},
         "ridge": profile.ridge.coefficients,
+        "chain": profile.ridge.effects,
         "observed": profile.observed,
         "habits": profile.habits,
         "levels": profile.levels,
@@ -145,7 +146,11 @@ def _restore(contents: Mapping[str, bytes]) -> tuple[Forecaster, dict[str, Any]]
     with np.load(io.BytesIO(contents[ARRAYS]), allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
     profile = Profile(
-        description["origin"], Ridge(arrays["ridge"]), arrays["observed"], arrays["habits"], arrays["levels"]
+        description["origin"],
+        Ridge(arrays["ridge"], arrays["chain"]),
+        arrays["observed"],
+        arrays["habits"],
+        arrays["levels"],
     )
     boosters = {
         name: Member(RESTORE[name](contents[BOOSTER_FILES[name]]), **meaning)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lockgate.data import calendar
 from lockgate.data.calendar import DayTable
-from lockgate.forecast import ridge
+from lockgate.forecast import chain, ridge
 from lockgate.forecast.known import LONG_AGO, Known, Traits, promo2_active
 from lockgate.forecast.profiles import HABITS, LEVELS, Profile
 from lockgate.params import Offset
@@ -42,20 +42,22 @@ class Lens:
     traits: Traits
     table: DayTable
     shared: Floats  # ridge.day_regressors of the table
+    effects: Floats  # chain.effects of the table
 
 
 def lens(profile: Profile, traits: Traits, days: int) -> Lens:
     """Look at the `days` days after the profile's origin."""
     table = calendar.day_table(profile.origin + 1, profile.origin + days)
-    return Lens(profile, traits, table, ridge.day_regressors(table))
+    return Lens(profile, traits, table, ridge.day_regressors(table), chain.effects(table))
 
 
 def matrix(view: Lens, rows: Known) -> Matrix:
     """Features of rows whose days the lens covers."""
     profile = view.profile
-    weekday = view.table.weekday[rows.day - view.table.first]
+    at = rows.day - view.table.first
+    weekday = view.table.weekday[at]
     x = ridge.regressors(rows, view.table, view.shared, (view.traits, profile.observed))
-    expected = profile.ridge.predict(x, rows.store)
+    expected = profile.ridge.predict(x, rows.store, view.effects[at])
     habits = profile.habits[rows.store, weekday, rows.promo]
     columns = _plans(view, rows) | _days(view, rows) | _stores(view, rows) | _past(view, rows, expected, habits)
     usual = habits[:, HABITS.index("mean_364")].astype(np.float64)

@@ -12,41 +12,61 @@ from numpy.typing import NDArray
 
 from lockgate.data import calendar
 from lockgate.data.calendar import DayTable
+from lockgate.forecast import chain
 from lockgate.forecast.known import Known, Traits, cells, promo2_active
 from lockgate.forecast.panel import Panel
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-HALF_LIFE_DAYS = 300.0  # a day that long ago counts half
+HALF_LIFE_DAYS = 220.0  # a day that long ago counts half
 YEAR_WAVES = 4
 MONTH_WAVES = 5
 # Groups of regressors, in order: how many, how strongly a store's coefficients are held to the chain's, and the chain's
-# to zero, in days of evidence of each store. Level and weekdays are the store's own; of the seasons two years show
-# too little. Without the chain's pull, a first Christmas after half a year of history would be extrapolated wildly.
+# to zero, in days of evidence (of each store; of the chain). Level and weekdays are the store's own; of the seasons two
+# years show too little. Without the chain's pull, a first Christmas after half a year of history would be extrapolated
+# wildly.
 GROUPS = {
     "level": (1, 0.02, 0.0),
-    "trend": (1, 10.0, 30.0),
+    "trend": (1, 10.0, 40.0),
     "weekday": (6, 0.5, 0.001),
-    "year": (2 * YEAR_WAVES, 100.0, 10.0),
-    "month": (2 * MONTH_WAVES, 30.0, 0.001),
-    "season": (7, 4.0, 0.001),
-    "own": (13, 4.0, 0.001),
+    "year": (2 * YEAR_WAVES, 100.0, 20.0),
+    "month": (2 * MONTH_WAVES, 100.0, 0.1),
+    "season": (7, 2.0, 0.001),
+    "promo": (5, 2.0, 0.001),
+    "own": (8, 2.0, 0.001),
 }
 TOWARDS_CHAIN = np.concatenate([np.full(count, pull) for count, pull, _ in GROUPS.values()])
 TOWARDS_ZERO = np.concatenate([np.full(count, pull) for count, _, pull in GROUPS.values()])
+OWN = GROUPS["own"][0]  # regressors in which stores differ on the same day; they stand last
+OF_ROW = OWN + GROUPS["promo"][0]  # regressors that a row's own plans decide
 FAR = 99  # days to a holiday that is not near
 
 
 @dataclass(frozen=True)
 class Ridge:
-    """Coefficients (stores, regressors) of log sales."""
+    """Coefficients of log sales: (stores, regressors) of each store, (chain.EFFECTS,) of the chain's days."""
 
     coefficients: Floats
+    effects: Floats
 
-    def predict(self, regressors: Floats, store: NDArray[np.int64]) -> Floats:
+    def predict(self, regressors: Floats, store: NDArray[np.int64], effects: Floats) -> Floats:
         """Log sales of rows, one after the other: a row's sum never depends on the rows beside it."""
-        return np.asarray((regressors * self.coefficients[store]).sum(axis=1))
+        own = (regressors * self.coefficients[store]).sum(axis=1)
+        return np.asarray(own + (effects * self.effects).sum(axis=1))
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Normal equations of each store, which add up over blocks of days."""
+
+    gram: Floats  # (stores, p, p)
+    moment: Floats  # (stores, p)
+    cross: Floats  # (stores, p, chain.EFFECTS)
+
+    def later(self, fade: float, block: "Sums") -> "Sums":
+        """These sums as they count some days later, and a block's."""
+        return Sums(self.gram * fade + block.gram, self.moment * fade + block.moment, self.cross * fade + block.cross)
 
 
 def observed_distance(distances: NDArray[np.int16], observed: Flags) -> NDArray[np.int64]:
@@ -100,45 +120,65 @@ def regressors(rows: Known, table: DayTable, shared: Floats, context: tuple[Trai
 def fit(history: Panel, origins: Sequence[int], store_traits: Traits, observed: Sequence[Flags]) -> list[Ridge]:
     """One ridge for each origin (rising day numbers), each from the days up to its origin only.
 
-    `observed` holds what is known of the stores' holidays at each origin; a block of days is read with that of its end.
+    `observed`: the holidays that each store was seen to keep, as of each origin.
     """
-    gram: Floats | float = 0.0
-    moment: Floats | float = 0.0
-    fitted, start = [], history.first
+    fitted: list[Ridge] = []
+    sums, plans, start = None, [], history.first
     for origin, kept in zip(origins, observed, strict=True):
-        fade = 0.5 ** ((origin - start + 1) / HALF_LIFE_DAYS)
-        block_gram, block_moment = _normal_equations(history.between(start, origin), store_traits, kept)
-        gram, moment = gram * fade + block_gram, moment * fade + block_moment
-        fitted.append(Ridge(_solve(np.asarray(gram), np.asarray(moment))))
+        block = history.between(start, origin)
+        table = calendar.day_table(block.first, block.last)
+        x = _block_regressors(block, table, (store_traits, kept))
+        added = _normal_equations(x, chain.effects(table), block.log_sales)
+        sums = added if sums is None else sums.later(0.5 ** ((origin - start + 1) / HALF_LIFE_DAYS), added)
+        plans.append(x[:, :, -OF_ROW:].astype(np.float32))
+        fitted.append(_ridge(sums, history.between(history.first, origin), np.concatenate(plans, axis=1)))
         start = origin + 1
     return fitted
 
 
-def _normal_equations(block: Panel, store_traits: Traits, observed: Flags) -> tuple[Floats, Floats]:
-    """Weighted X'X (stores, p, p) and X'y (stores, p) of a block; the weight of a day halves each HALF_LIFE_DAYS."""
+def _block_regressors(block: Panel, table: DayTable, context: tuple[Traits, Flags]) -> Floats:
     stores, width = block.log_sales.shape
-    table = calendar.day_table(block.first, block.last)
-    x = regressors(cells(block), table, day_regressors(table), (store_traits, observed)).reshape(stores, width, -1)
-    weight = 0.5 ** (np.arange(width - 1, -1, -1) / HALF_LIFE_DAYS) * ~np.isnan(block.log_sales)
-    weighted = x * weight[:, :, None]
-    y = np.nan_to_num(block.log_sales)
-    return weighted.transpose(0, 2, 1) @ x, (weighted.transpose(0, 2, 1) @ y[:, :, None])[:, :, 0]
+    return regressors(cells(block), table, day_regressors(table), context).reshape(stores, width, -1)
 
 
-def _solve(gram: Floats, moment: Floats) -> Floats:
-    left = gram + np.diag(TOWARDS_CHAIN)
-    right = moment + TOWARDS_CHAIN * _chain(gram, moment)
-    return np.asarray(np.linalg.solve(left, right[:, :, None])[:, :, 0])
+def _normal_equations(x: Floats, effects: Floats, log_sales: Floats) -> Sums:
+    """Weighted sums of a block, x (stores, days, p); the weight of a day halves each HALF_LIFE_DAYS."""
+    age = np.arange(log_sales.shape[1] - 1, -1, -1)
+    weighted = (x * (0.5 ** (age / HALF_LIFE_DAYS) * ~np.isnan(log_sales))[:, :, None]).transpose(0, 2, 1)
+    y = np.nan_to_num(log_sales)
+    return Sums(weighted @ x, (weighted @ y[:, :, None])[:, :, 0], weighted @ effects)
 
 
-def _chain(gram: Floats, moment: Floats) -> Floats:
-    """The chain's coefficients: slopes from within the stores, the level the mean of the stores' levels."""
-    days = np.maximum(gram[:, 0, 0], 1e-9)
-    means = gram[:, 0, :] / days[:, None]
-    level = moment[:, 0] / days
-    within = (gram - days[:, None, None] * means[:, :, None] * means[:, None, :]).sum(axis=0)[1:, 1:]
-    target = (moment - gram[:, 0, :] * level[:, None]).sum(axis=0)[1:]
-    known = gram[:, 0, 0] > 0
-    slopes = np.linalg.solve(within + max(int(known.sum()), 1) * np.diag(TOWARDS_ZERO[1:]), target)
-    intercept = (level - means[:, 1:] @ slopes)[known].mean() if known.any() else 0.0
-    return np.concatenate([[intercept], slopes])
+def _ridge(sums: Sums, past: Panel, plans: NDArray[np.float32]) -> Ridge:
+    """The stores' coefficients, drawn towards the chain's, once the effects that only the chain has are taken off."""
+    coefficients, effects = _chain(sums, past, plans)
+    left = sums.gram + np.diag(TOWARDS_CHAIN)
+    right = sums.moment - sums.cross @ effects + TOWARDS_CHAIN * coefficients
+    return Ridge(np.asarray(np.linalg.solve(left, right[:, :, None])[:, :, 0]), effects)
+
+
+def _chain(sums: Sums, past: Panel, plans: NDArray[np.float32]) -> tuple[Floats, Floats]:
+    """The chain's coefficients of a store's regressors, and its effects of the day.
+
+    Where stores differ on the same day (school holidays), rows tell; what all of them share, the means of days tell.
+    """
+    own = _slopes_within_stores(sums)[-OWN:]
+    means = chain.day_means(past.log_sales - plans[:, :, -OWN:] @ own)
+    table = calendar.day_table(past.first, past.last)
+    sold = ~np.isnan(past.log_sales)
+    promo = np.einsum("sd,sdp->dp", sold, plans[:, :, :-OWN]) / np.maximum(means.sellers, 1)[:, None]
+    days = np.concatenate([day_regressors(table)[:, 1:], promo, chain.effects(table)], axis=1)
+    penalty = np.concatenate([TOWARDS_ZERO[1:-OWN], chain.PENALTY])
+    level, slopes = chain.fit(days, penalty, means)
+    return np.concatenate([[level], slopes[: -chain.EFFECTS], own]), slopes[-chain.EFFECTS :]
+
+
+def _slopes_within_stores(sums: Sums) -> Floats:
+    """The chain's slopes from how the rows of each store differ from the store's mean."""
+    days = np.maximum(sums.gram[:, 0, 0], 1e-9)
+    means = sums.gram[:, 0, :] / days[:, None]
+    level = sums.moment[:, 0] / days
+    within = (sums.gram - days[:, None, None] * means[:, :, None] * means[:, None, :]).sum(axis=0)[1:, 1:]
+    target = (sums.moment - sums.gram[:, 0, :] * level[:, None]).sum(axis=0)[1:]
+    stores = max(int((sums.gram[:, 0, 0] > 0).sum()), 1)
+    return np.asarray(np.linalg.solve(within + stores * np.diag(TOWARDS_ZERO[1:]), target))

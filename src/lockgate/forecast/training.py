@@ -1,7 +1,7 @@
 """Fits a forecaster. Rounds and weights come from inner time folds, then each member learns all rows once more.
 
-The training rows stand where the rows to be forecast will stand: blocks of `horizon` days, each seen from the day
-before it begins, so that no feature is younger than in the forecast. Nothing after the last row given is ever used.
+The training rows stand where the rows to be forecast will stand (see blocks). Nothing after the last row given is ever
+used.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,14 +14,15 @@ from numpy.typing import NDArray
 
 from lockgate import metrics
 from lockgate.errors import BadData
-from lockgate.forecast import ensemble, features
-from lockgate.forecast.features import FEATURES, Matrix
+from lockgate.forecast import ensemble
+from lockgate.forecast.blocks import Block, blocks, calm, join, origins
+from lockgate.forecast.features import FEATURES
 from lockgate.forecast.forecaster import RIDGE, Forecaster, Member
-from lockgate.forecast.known import Traits, cells, traits
+from lockgate.forecast.known import traits
 from lockgate.forecast.members import cat, lgbm, xgb
 from lockgate.forecast.members.task import Budget, Fit, Task
 from lockgate.forecast.panel import Panel, panel
-from lockgate.forecast.profiles import Profile, profiles
+from lockgate.forecast.profiles import profiles
 from lockgate.params import BoosterParams, Params
 
 Floats = NDArray[np.float64]
@@ -67,14 +68,6 @@ class Report:
 
 
 @dataclass(frozen=True)
-class Block:
-    """Rows with sales, seen from their origins."""
-
-    matrix: Matrix
-    log_sales: Floats
-
-
-@dataclass(frozen=True)
 class Fold:
     """One inner fold: what the boosters learned before its window, and the window they were scored on."""
 
@@ -99,9 +92,14 @@ class Steps:
 class Session:
     """What all parts of one training share."""
 
-    traits: Traits
+    history: Panel
     params: Params
     steps: Steps
+    blocks: Mapping[int, Block]  # by origin
+
+    def taught(self, last: int) -> Block:
+        """What a booster is shown of the days up to `last`: the blocks of all grids without their days' surprises."""
+        return calm(join([self.blocks[origin] for origin in taught_from(self.history, last, self.params)]))
 
 
 def train(rows: pd.DataFrame, stores: pd.DataFrame, params: Params, progress: Progress) -> tuple[Forecaster, Report]:
@@ -114,15 +112,19 @@ def train(rows: pd.DataFrame, stores: pd.DataFrame, params: Params, progress: Pr
     store_traits = traits(stores)
     history = panel(rows, store_traits.store_ids)
     ends = fold_ends(history, params)
-    session = Session(store_traits, params, Steps(progress, (len(ends) + 1) * (1 + len(BOOSTERS))))
-    folds = [_fold(history.between(history.first, end), session) for end in ends]
+    steps = Steps(progress, 1 + (len(ends) + 1) * len(BOOSTERS))
+    steps.next("features")
+    wanted = {
+        origin for last in (history.last, *ends) for origin in (*taught_from(history, last, params), last - horizon)
+    }
+    session = Session(history, params, steps, blocks(history, wanted, store_traits, horizon))
+    folds = [_fold(end, session) for end in ends]
     fewest = params.training.patience
     rounds = {name: best_round([fold.fits[name].curve for fold in folds], fewest) for name in BOOSTERS}
     weights = _weights(folds, params)
-    session.steps.next("features for the last fit")
-    block = _join(blocks(history, store_traits, params))
+    block = session.taught(history.last)
     fits = {name: _fit(name, rounds[name], block, None, session) for name in BOOSTERS}
-    session.steps.next("done")
+    steps.next("done")
     members = {name: _member(name, fit, params) for name, fit in fits.items()}
     profile = profiles(history, [history.last], store_traits)[0]
     forecaster = Forecaster(horizon, store_traits, profile, members, weights)
@@ -140,24 +142,33 @@ def train(rows: pd.DataFrame, stores: pd.DataFrame, params: Params, progress: Pr
 
 def fold_ends(history: Panel, params: Params) -> list[int]:
     """Last day of each inner fold that leaves enough history to learn from, in the order of the params."""
-    shortest = params.training.min_history_days + (1 + LEAST_TRAINING_BLOCKS) * params.split.holdout_days
+    shortest = _shortest_before_window(params) + params.split.holdout_days
     ends = [history.last - back for back in params.training.folds_days_back]
     possible = [end for end in ends if end - history.first + 1 >= shortest]
     if not possible:
         raise BadData(
             f"{history.last - history.first + 1} days of history are too few",
             where="training needs an inner fold",
-            hint=f"{shortest + min(params.training.folds_days_back)} are enough; or lower training.min_history_days",
+            hint=f"{shortest_history(params)} are enough; or lower training.min_history_days",
         )
     return possible
 
 
-def blocks(history: Panel, store_traits: Traits, params: Params) -> list[Block]:
-    """The training rows in blocks of one horizon each, ending with the history; the oldest first."""
-    horizon = params.split.holdout_days
-    oldest = history.first + params.training.min_history_days - 1
-    origins = range(history.last - horizon, oldest - 1, -horizon)[::-1]
-    return [_block(history, profile, store_traits, horizon) for profile in profiles(history, origins, store_traits)]
+def shortest_history(params: Params) -> int:
+    """Days of history that a training needs at least: an inner fold's window, and what it takes to learn before it."""
+    return _shortest_before_window(params) + params.split.holdout_days + min(params.training.folds_days_back)
+
+
+def _shortest_before_window(params: Params) -> int:
+    return params.training.min_history_days + LEAST_TRAINING_BLOCKS * params.split.holdout_days
+
+
+def taught_from(history: Panel, last: int, params: Params) -> list[int]:
+    """Origins of the blocks that a booster learns when `last` is the last day it may know; the oldest first."""
+    horizon, oldest = params.split.holdout_days, params.training.min_history_days
+    return sorted(
+        origin for shift in params.training.grids for origin in origins(history, last - shift, horizon, oldest)
+    )
 
 
 def best_round(curves: Sequence[Sequence[float]], fewest: int) -> int:
@@ -174,30 +185,13 @@ def best_round(curves: Sequence[Sequence[float]], fewest: int) -> int:
     return start + int(np.argmin(np.median(padded, axis=0)[start:])) + 1
 
 
-def _block(history: Panel, profile: Profile, store_traits: Traits, horizon: int) -> Block:
-    window = history.between(profile.origin + 1, profile.origin + horizon)
-    log_sales = window.log_sales.ravel()
-    sold = ~np.isnan(log_sales)
-    view = features.lens(profile, store_traits, horizon)
-    return Block(features.matrix(view, cells(window).take(sold)), log_sales[sold])
-
-
-def _join(parts: Sequence[Block]) -> Block:
-    matrix = Matrix(
-        values=np.concatenate([part.matrix.values for part in parts]),
-        ridge=np.concatenate([part.matrix.ridge for part in parts]),
-        habit=np.concatenate([part.matrix.habit for part in parts]),
-    )
-    return Block(matrix, np.concatenate([part.log_sales for part in parts]))
-
-
-def _fold(history: Panel, session: Session) -> Fold:
-    """Learn all blocks of a history but the last, which is the window to score on."""
-    name = str(np.datetime64(history.last - session.params.split.holdout_days + 1, "D"))
-    session.steps.next(f"features of fold {name}")
-    *past, window = blocks(history, session.traits, session.params)
-    block, limit = _join(past), session.params.training.max_rounds
-    return Fold(name, window, {booster: _fit(booster, limit, block, window, session) for booster in BOOSTERS})
+def _fold(end: int, session: Session) -> Fold:
+    """Learn what is known a horizon before `end`, and score on the window that ends there."""
+    known = end - session.params.split.holdout_days
+    block, window = session.taught(known), session.blocks[known]
+    limit = session.params.training.max_rounds
+    fits = {name: _fit(name, limit, block, window, session) for name in BOOSTERS}
+    return Fold(str(np.datetime64(known + 1, "D")), window, fits)
 
 
 def _fit(name: str, rounds: int, block: Block, window: Block | None, session: Session) -> Fit:

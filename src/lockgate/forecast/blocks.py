@@ -1,0 +1,80 @@
+"""The rows to learn from, as the rows to be forecast will stand: blocks of one horizon, each seen from the day before.
+
+So no feature of a training row is younger than the same feature of the forecast.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lockgate import metrics
+from lockgate.forecast import features
+from lockgate.forecast.features import Matrix
+from lockgate.forecast.known import Traits, cells
+from lockgate.forecast.panel import Panel
+from lockgate.forecast.profiles import Profile, profiles
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+ROWS_OF_DOUBT = 4  # a day's surprise is believed like the mean of its rows and so many without any
+
+
+@dataclass(frozen=True)
+class Block:
+    """Rows with sales, seen from their origins."""
+
+    matrix: Matrix
+    log_sales: Floats
+    day: Ints
+
+
+def origins(history: Panel, last: int, horizon: int, min_history_days: int) -> list[int]:
+    """Origins of the blocks, a horizon apart, of which the last one ends on `last`; the oldest first."""
+    oldest = history.first + min_history_days - 1
+    return list(range(last - horizon, oldest - 1, -horizon))[::-1]
+
+
+def blocks(history: Panel, wanted: Iterable[int], store_traits: Traits, horizon: int) -> dict[int, Block]:
+    """The block of each wanted origin. Origins a horizon apart share the work; each block is made once."""
+    found = {}
+    for phase in sorted({origin % horizon for origin in wanted}):
+        grid = sorted({origin for origin in wanted if origin % horizon == phase})
+        for profile in profiles(history, grid, store_traits):
+            found[profile.origin] = _block(history, profile, store_traits, horizon)
+    return found
+
+
+def join(parts: Sequence[Block]) -> Block:
+    """All rows of some blocks."""
+    matrix = Matrix(
+        values=np.concatenate([part.matrix.values for part in parts]),
+        ridge=np.concatenate([part.matrix.ridge for part in parts]),
+        habit=np.concatenate([part.matrix.habit for part in parts]),
+    )
+    log_sales, day = (np.concatenate([getattr(part, name) for part in parts]) for name in ("log_sales", "day"))
+    return Block(matrix, log_sales, day)
+
+
+def calm(block: Block) -> Block:
+    """The same rows without each day's surprise: what the whole chain sold beyond what the ridge had expected.
+
+    No origin knows it, and it is half of what the ridge misses. Boosters that are shown it learn what happened to the
+    chain in the blocks they saw and forecast it again; on some windows that makes them worse than the ridge they start
+    from. What they are for is how stores differ.
+    """
+    _, place, rows = np.unique(block.day, return_inverse=True, return_counts=True)
+    beyond = metrics.capped(block.log_sales - block.matrix.ridge)
+    surprise = np.bincount(place, beyond) / (rows + ROWS_OF_DOUBT)
+    return replace(block, log_sales=block.log_sales - surprise[place])
+
+
+def _block(history: Panel, profile: Profile, store_traits: Traits, horizon: int) -> Block:
+    window = history.between(profile.origin + 1, profile.origin + horizon)
+    log_sales = window.log_sales.ravel()
+    sold = ~np.isnan(log_sales)
+    rows = cells(window).take(sold)
+    view = features.lens(profile, store_traits, horizon)
+    return Block(features.matrix(view, rows), log_sales[sold], rows.day)

@@ -1,0 +1,76 @@
+"""The leak probe: does any feature know a sale that its row's origin could not know?
+
+Sales are replaced by noise, day by day, and the features are made anew: what moves depends on that day. It trusts no
+name and reads no code.
+"""
+
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from lockgate.forecast import features
+from lockgate.forecast.features import FEATURES
+from lockgate.forecast.known import Traits, cells
+from lockgate.forecast.panel import Panel
+from lockgate.forecast.profiles import profiles
+
+Floats = NDArray[np.float64]
+
+STORES = 40  # so many stores, spread over the chain, tell as much as all
+DAYS_BACK = 7  # a feature of past sales takes in one of the last seven days, whatever its weekday
+OFFSETS = ("offset ridge", "offset habit")  # where the boosters start
+NAMES = (*FEATURES, *OFFSETS)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a feature (or an offset) knows of sales."""
+
+    feature: str
+    youngest: int | None  # days from the origin to the youngest sale that moves it, 0 the origin itself; None: no sale
+    leaks: bool  # it moves with sales after the origin
+
+
+def probe(history: Panel, store_traits: Traits, horizon: int, seed: int) -> tuple[Finding, ...]:
+    """Findings for each feature, in their order, on the last `horizon` days of a history, seen from the day before."""
+    rng = np.random.default_rng(seed)
+    some, traits_of_some = _sample(history, store_traits)
+    origin = some.last - horizon
+    truth = _columns(some, origin, traits_of_some)
+
+    def moved(first: int, last: int) -> NDArray[np.bool_]:
+        noisy = _columns(_with_noise(some, first, last, rng), origin, traits_of_some)
+        return ~np.array([np.array_equal(noisy[:, at], truth[:, at], equal_nan=True) for at in range(len(NAMES))])
+
+    leaks = moved(origin + 1, some.last)
+    by_day = [moved(origin - back, origin - back) for back in range(DAYS_BACK)]
+    return tuple(
+        Finding(name, next((back for back, found in enumerate(by_day) if found[at]), None), bool(leaks[at]))
+        for at, name in enumerate(NAMES)
+    )
+
+
+def _columns(history: Panel, origin: int, store_traits: Traits) -> Floats:
+    """Features and offsets of all store days after the origin, as (rows, NAMES)."""
+    profile = profiles(history, [origin], store_traits)[0]
+    window = history.between(origin + 1, history.last)
+    found = features.matrix(features.lens(profile, store_traits, history.last - origin), cells(window))
+    return np.column_stack([found.values.astype(np.float64), found.ridge, found.habit])
+
+
+def _with_noise(history: Panel, first: int, last: int, rng: Generator) -> Panel:
+    """The same history, but for what was sold on the days first..last, open or not."""
+    log_sales = history.log_sales.copy()
+    days = slice(first - history.first, last + 1 - history.first)
+    log_sales[:, days] = rng.normal(20.0, 5.0, size=log_sales[:, days].shape)
+    return replace(history, log_sales=log_sales)
+
+
+def _sample(history: Panel, store_traits: Traits) -> tuple[Panel, Traits]:
+    count = len(store_traits.store_ids)
+    some = np.unique(np.linspace(0, count - 1, min(STORES, count)).astype(np.int64))
+    grids = {field.name: getattr(history, field.name)[some] for field in fields(Panel) if field.name != "first"}
+    columns = {field.name: getattr(store_traits, field.name)[some] for field in fields(Traits)}
+    return Panel(first=history.first, **grids), Traits(**columns)

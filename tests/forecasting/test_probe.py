@@ -1,0 +1,88 @@
+"""The leak probe finds what a feature knows without being told."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import small_chain
+from click.testing import CliRunner
+
+from lockgate.data import holdout, prepared, tables
+from lockgate.data.datacard import card_of
+from lockgate.errors import GateRefused
+from lockgate.exits import Session
+from lockgate.forecast import features, probe
+from lockgate.forecast.known import traits
+from lockgate.forecast.panel import panel
+
+HORIZON = 42
+PLANS = {"promo", "school", "weekday", "month", "to_holiday", "kind", "distance", "promo2", "days_ahead"}
+
+
+@pytest.fixture(scope="module")
+def stores():
+    return traits(small_chain.chain().stores)
+
+
+@pytest.fixture(scope="module")
+def history(stores):
+    return panel(small_chain.parts().rows, stores.store_ids)
+
+
+def findings(history, stores):
+    return {found.feature: found for found in probe.probe(history, stores, HORIZON, seed=5)}
+
+
+def test_no_feature_knows_a_sale_after_its_origin_and_each_past_one_is_as_old_as_the_horizon(history, stores):
+    found = findings(history, stores)
+    assert tuple(found) == probe.NAMES
+    assert [name for name, finding in found.items() if finding.leaks] == []
+    assert {name for name, finding in found.items() if finding.youngest is None} >= PLANS
+    youngest = {name: found[name].youngest for name in ("ridge", "level_28", "mean_56", "offset ridge")}
+    assert youngest == {"ridge": 0, "level_28": 0, "mean_56": 0, "offset ridge": 0}
+
+
+def test_a_feature_that_peeks_is_found(history, stores, monkeypatch):
+    """As if a rolling mean took in the row's own day."""
+    honest = features.lens
+
+    def peeking(profile, store_traits, days):
+        view = honest(profile, store_traits, days)
+        view.profile.levels[:, 0] = np.nanmean(looked_at[-1].log_sales[:, -5:], axis=1)
+        return view
+
+    looked_at, original = [], probe._columns
+    monkeypatch.setattr(features, "lens", peeking)
+    monkeypatch.setattr(probe, "_columns", lambda panel, *rest: (looked_at.append(panel), original(panel, *rest))[1])
+    found = findings(history, stores)
+    assert [name for name, finding in found.items() if finding.leaks] == ["level_28"]
+
+
+def command(folder, monkeypatch, *words):
+    from lockgate.cli import lockgate
+
+    whole = tables.Tables(small_chain.chain().rows, small_chain.chain().stores)
+    parts = holdout.split(whole.rows, HORIZON)
+    source = tables.source_of(Path(__file__))
+    card = card_of(source, whole, parts)
+    prepared.write(
+        folder / "data/prepared", {"rows": parts.rows, "holdout": parts.holdout, "stores": whole.stores}, card
+    )
+    (folder / "params.yaml").write_text((Path(__file__).parents[2] / "params.yaml").read_text())
+    monkeypatch.chdir(folder)
+    return CliRunner().invoke(lockgate, ["probe", *words], obj=Session())
+
+
+def test_the_command_lists_every_feature(tmp_path, monkeypatch):
+    ended = command(tmp_path, monkeypatch, "--json")
+    assert ended.exit_code == 0
+    assert [finding["feature"] for finding in json.loads(ended.stdout)] == list(probe.NAMES)
+
+
+def test_the_command_refuses_a_leak_by_name(tmp_path, monkeypatch):
+    leak = (probe.Finding("tomorrow", 0, True),)
+    monkeypatch.setattr(probe, "probe", lambda *_: leak)
+    ended = command(tmp_path, monkeypatch)
+    assert isinstance(ended.exception, GateRefused)
+    assert "tomorrow" in str(ended.exception)
