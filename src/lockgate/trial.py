@@ -22,7 +22,7 @@ from lockgate.forecast import bundle
 
 Floats = NDArray[np.float64]
 
-# The holdout of a thousand stores takes 2 s and 0.5 GiB. Far from that, a machine that is busy changes no verdict.
+# 47,000 rows by a small blend take 0.3 s of CPU time and map 1.4 GiB. Far from that, a busy machine changes nothing.
 LIMITS = Limits(wall_seconds=300, cpu_seconds=600, memory_bytes=4 << 30, file_bytes=1 << 30)
 LONGEST_REASON = 300
 ROWS, REQUEST, ANSWER, FORECASTS = "rows.parquet", "request.json", "answer.json", "forecasts.npz"
