@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +11,7 @@ from lockgate import scoring
 from lockgate.backend import Backend
 from lockgate.data import tables
 from lockgate.errors import StateConflict
+from lockgate.forecast.experience import FEW_DAYS, SILENT_DAYS
 from lockgate.forecast.forecaster import Checked
 from lockgate.lifecycle import Registered, Roster, Stage
 from lockgate.outfile import OutFile
@@ -45,12 +47,13 @@ def predict(backend: Backend, order: Order, chosen: Stage | int) -> Done:
     rows = tables.read_forecast_rows(order.source)
     with scoring.opened(backend, _chosen(backend.roster(), chosen)) as version:
         forecast = version.forecaster.predict(rows)
-        remarks = tuple(_remarks(version, version.forecaster.check(rows)))
+        said = tuple(remarks(version, version.forecaster.check(rows)))
     _write(rows.assign(prediction=forecast, model_version=version.version), target)
-    return Done(len(rows), version.version, remarks)
+    return Done(len(rows), version.version, said)
 
 
-def _remarks(version: Opened, checked: Checked) -> Iterator[str]:
+def remarks(version: Opened, checked: Checked) -> Iterator[str]:
+    """What the reader of a version's forecasts should know of the rows that were checked."""
     if checked.open_missing:
         yield f"{checked.open_missing} rows do not say whether the store is open; they are taken as open"
     if checked.beyond_horizon:
@@ -58,6 +61,26 @@ def _remarks(version: Opened, checked: Checked) -> Iterator[str]:
         yield (
             f"{checked.beyond_horizon} rows lie more than {days} days after {version.forecaster.origin}, the last day"
             f" that version {version.version} has learned from; the gate judged it on the first {days} days only"
+        )
+
+    yield from _on_pasts(checked, version.forecaster.origin)
+
+
+def _on_pasts(checked: Checked, origin: date) -> Iterator[str]:
+    if checked.no_past:
+        yield (
+            f"{checked.no_past} rows are of stores that never sold up to {origin};"
+            " they are forecast as the mean of the stores of their type and assortment"
+        )
+    if checked.little_past:
+        yield (
+            f"{checked.little_past} rows are of stores with fewer than {FEW_DAYS} days of sales up to {origin};"
+            " what these do not show yet is taken from the whole chain"
+        )
+    if checked.stale_past:
+        yield (
+            f"{checked.stale_past} rows are of stores without a sale in the {SILENT_DAYS} days up to {origin};"
+            " they are forecast as they sold before"
         )
 
 

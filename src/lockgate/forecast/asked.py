@@ -18,6 +18,7 @@ from lockgate.forecast.panel import HOLIDAY_LETTERS, holiday_codes
 REQUIRED = ("Store", "Date", "Promo", "StateHoliday", "SchoolHoliday")
 NO_DAY = np.iinfo(np.int64).min
 SHOWN = 5
+NEW_STORE = "a new one needs a line in store.csv and a training"
 ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -99,7 +100,7 @@ def _read(rows: pd.DataFrame, limits: Limits) -> tuple[Asked, list[Failure]]:
     weekday, weekday_missing = _optional(rows, "DayOfWeek")
     other_weekday = (weekday != calendar.weekdays(day) + 1) & ~weekday_missing & (day != NO_DAY)
     failures = [
-        Failure("Store", ~store_is_known, f"known stores: {len(ids)} from {ids[0]} to {ids[-1]}"),
+        Failure("Store", ~store_is_known, f"known stores: {len(ids)} from {ids[0]} to {ids[-1]}; {NEW_STORE}"),
         Failure("Date", (day <= limits.origin) | (day > limits.last_day), f"{limits.dates}, as YYYY-MM-DD"),
         Failure("DayOfWeek", other_weekday, "DayOfWeek fits the date; Monday is 1"),
         Failure("Open", ~(_is_flag(opened) | open_missing), "Open is 0, 1 or missing (taken as open)"),

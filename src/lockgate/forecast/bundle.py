@@ -22,6 +22,7 @@ from lockgate import digests
 from lockgate.errors import BundleUnreadable, IntegrityBroken, LockgateError, StorageFailed
 from lockgate.forecast import foreignbundle, manifest
 from lockgate.forecast.answering import Answering
+from lockgate.forecast.experience import Experience
 from lockgate.forecast.features import FEATURES
 from lockgate.forecast.forecaster import Forecaster, Member
 from lockgate.forecast.foreign import ForeignForecaster
@@ -130,6 +131,8 @@ def _arrays(forecaster: Forecaster) -> dict[str, NDArray[Any]]:
         "observed": profile.observed,
         "habits": profile.habits,
         "levels": profile.levels,
+        "sold_days": profile.experience.sold,
+        "idle_days": profile.experience.idle,
     }
 
 
@@ -151,6 +154,7 @@ def _restore(contents: Mapping[str, bytes]) -> tuple[Forecaster, dict[str, Any]]
         arrays["observed"],
         arrays["habits"],
         arrays["levels"],
+        Experience(arrays["sold_days"], arrays["idle_days"]),
     )
     boosters = {
         name: Member(RESTORE[name](contents[BOOSTER_FILES[name]]), **meaning)

@@ -46,6 +46,10 @@ class Checked:
     rows: int
     open_missing: int  # taken as open
     beyond_horizon: int  # after the days that the gate judged
+    # open rows of stores with no sale, few sales, no recent sale to learn from; 0 where nobody knows
+    no_past: int = 0
+    little_past: int = 0
+    stale_past: int = 0
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,9 @@ class Forecaster:
         """Read the rows without forecasting; BadData for what `predict` would refuse."""
         read = asked.read(rows, self._limits)
         beyond = read.known.day > self.profile.origin + self.horizon_days
-        return Checked(len(rows), int(read.open_missing.sum()), int(beyond.sum()))
+        seen, stores = self.profile.experience, read.known.store[read.open]
+        pasts = (int(which[stores].sum()) for which in (seen.none, seen.little, seen.stale))
+        return Checked(len(rows), int(read.open_missing.sum()), int(beyond.sum()), *pasts)
 
     def problems(self, rows: pd.DataFrame) -> list[RowProblem]:
         """Each value that cannot be forecast, by row; BadData if a column is missing."""

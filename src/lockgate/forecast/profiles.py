@@ -4,13 +4,14 @@ A profile is made from the days up to its origin only, by the same code for the 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lockgate.data import calendar
 from lockgate.forecast import panel, ridge
+from lockgate.forecast.experience import Experience, experience, with_peers
 from lockgate.forecast.known import Traits
 from lockgate.forecast.panel import Panel
 from lockgate.forecast.ridge import Ridge
@@ -37,17 +38,20 @@ class Profile:
     observed: NDArray[np.bool_]  # (stores, calendar.HOLIDAYS)
     habits: NDArray[np.float32]  # (stores, 7 weekdays, 2 promo, HABITS) of log sales, NaN where never seen
     levels: NDArray[np.float32]  # (stores, LEVELS): mean log sales of all open days
+    experience: Experience
 
 
 def profiles(history: Panel, origins: Sequence[int], traits: Traits) -> list[Profile]:
     """One profile for each origin (rising day numbers); the ridges share the work."""
     pasts = [history.between(history.first, origin) for origin in origins]
-    observed = [panel.observance(past) for past in pasts]
     ridges = ridge.fit(history, origins, traits)
-    return [
-        Profile(origin, fitted, kept, habits(past), levels(past))
-        for origin, fitted, kept, past in zip(origins, ridges, observed, pasts, strict=True)
-    ]
+    return [_profile(past, fitted, traits) for past, fitted in zip(pasts, ridges, strict=True)]
+
+
+def _profile(past: Panel, fitted: Ridge, traits: Traits) -> Profile:
+    seen = experience(past)
+    fitted = replace(fitted, coefficients=with_peers(fitted.coefficients, seen.none, traits))
+    return Profile(past.last, fitted, panel.observance(past), habits(past), levels(past), seen)
 
 
 def habits(past: Panel) -> NDArray[np.float32]:
