@@ -1,6 +1,7 @@
 """The files that a training leaves beside its bundle: for `dvc metrics show`, `dvc plots show` and the registry."""
 
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 
@@ -28,11 +29,16 @@ def write(report: Report, build: Path) -> None:
 
 
 def metrics(report: Report) -> dict[str, float]:
-    """Scores on all inner folds together, weights and rounds, as flat names."""
+    """Scores on all inner folds together, coverage of each fold by the others, weights and rounds, as flat names."""
     total = [score for score in report.scores if score.fold == ALL_FOLDS]
     return {
         **{
             f"inner_{name}_{score.member}": getattr(score, name) for score in total for name in ("rmspe", "mae", "bias")
+        },
+        **{
+            f"inner_coverage_{100 * share:.0f}": found
+            for share, found in report.coverage.items()
+            if not math.isnan(found)
         },
         **{f"weight_{member}": weight for member, weight in report.weights.items()},
         **{f"rounds_{member}": rounds for member, rounds in report.rounds.items()},
