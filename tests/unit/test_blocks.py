@@ -24,10 +24,15 @@ def history(stores):
     return panel(small_chain.parts().rows, stores.store_ids)
 
 
+def made(history, stores, origins):
+    seen = blocks.survey(history, origins, stores, HORIZON)
+    return {origin: blocks.block(history, profile, stores, HORIZON) for origin, profile in seen.items()}
+
+
 @pytest.fixture(scope="module")
 def block(history, stores):
     origin = history.last - HORIZON
-    return blocks.blocks(history, [origin], stores, HORIZON)[origin]
+    return made(history, stores, [origin])[origin]
 
 
 def test_blocks_lie_side_by_side_up_to_the_last_day_and_leave_a_history_before_the_first(history):
@@ -44,7 +49,7 @@ def test_a_row_lies_after_its_origin_and_within_the_horizon(history, block):
 def test_a_block_is_the_same_whatever_other_blocks_are_made(history, stores, block):
     """Blocks of the same grid share the ridges' work; those of another grid share nothing."""
     origin = history.last - HORIZON
-    among = blocks.blocks(history, [origin - 84, origin - 63, origin - 42, origin], stores, HORIZON)
+    among = made(history, stores, [origin - 84, origin - 63, origin - 42, origin])
     assert sorted(among) == [origin - 84, origin - 63, origin - 42, origin]
     assert among[origin].matrix.ridge == pytest.approx(block.matrix.ridge, rel=1e-6)
     assert np.array_equal(among[origin].log_sales, block.log_sales)
@@ -56,7 +61,7 @@ def test_open_days_without_a_sale_are_not_learned_from(stores, block):
     last_sold = empty.index[(empty["Store"] == 3) & (empty["Sales"] > 0)][-1]
     empty.loc[last_sold, "Sales"] = 0
     history = panel(empty, stores.store_ids)
-    fewer = blocks.blocks(history, [history.last - HORIZON], stores, HORIZON)[history.last - HORIZON]
+    fewer = made(history, stores, [history.last - HORIZON])[history.last - HORIZON]
     assert len(block.log_sales) - len(fewer.log_sales) == 1
 
 

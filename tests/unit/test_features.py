@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import small_chain
 
-from lockgate.forecast import features, known, panel, profiles
+from lockgate.forecast import features, known, panel, profiles, ridge
 
 HORIZON = 42
 RNG = np.random.default_rng(11)
@@ -73,6 +73,25 @@ def test_an_origin_gets_the_same_profile_alone_and_among_others(history, traits)
     stores, effects = np.arange(len(x)), np.ones((len(x), 1))
     expected = alone.ridge.predict(x, stores, effects)
     assert together.ridge.predict(x, stores, effects) == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_past_decides_how_far_stores_may_have_years_of_their_own(history, traits):
+    """Stores whose years differ and stores whose years are alike are held to the chain's more or less."""
+    days = np.arange(history.first, history.last + 1)
+    year = 2 * np.pi * days / 365.25
+    turned = np.arange(len(traits.store_ids)) * 2 * np.pi / len(traits.store_ids)
+    noise = RNG.normal(0, 0.02, size=history.log_sales.shape)
+    alike = 8 + 0.2 * np.sin(year) + noise
+    own = 8 + 0.2 * np.sin(year[None, :] + turned[:, None]) + noise
+
+    def own_years(log_sales):
+        """How far stores' coefficients of the year's first waves spread, as a share of what they do in truth."""
+        fitted = ridge.fit(replace(history, log_sales=log_sales), [history.last], traits)[0]
+        first_wave = int(np.flatnonzero(ridge.OF_YEAR)[0])
+        return fitted.coefficients[:, first_wave].std() / (0.2 * np.sqrt(0.5))
+
+    assert own_years(own) > 0.8
+    assert own_years(alike) < 0.05
 
 
 def test_every_named_feature_is_a_column_of_plain_numbers(history, traits):

@@ -37,14 +37,23 @@ def origins(history: Panel, last: int, horizon: int, min_history_days: int) -> l
     return list(range(last - horizon, oldest - 1, -horizon))[::-1]
 
 
-def blocks(history: Panel, wanted: Iterable[int], store_traits: Traits, horizon: int) -> dict[int, Block]:
-    """The block of each wanted origin. Origins a horizon apart share the work; each block is made once."""
-    found = {}
-    for phase in sorted({origin % horizon for origin in wanted}):
-        grid = sorted({origin for origin in wanted if origin % horizon == phase})
-        for profile in profiles(history, grid, store_traits):
-            found[profile.origin] = _block(history, profile, store_traits, horizon)
-    return found
+def survey(history: Panel, wanted: Iterable[int], store_traits: Traits, horizon: int) -> dict[int, Profile]:
+    """The profile of each wanted origin. Origins a horizon apart share the work."""
+    phases: dict[int, list[int]] = {}
+    for origin in sorted(set(wanted)):
+        phases.setdefault(origin % horizon, []).append(origin)
+    found = (profile for grid in phases.values() for profile in profiles(history, grid, store_traits))
+    return {profile.origin: profile for profile in found}
+
+
+def block(history: Panel, profile: Profile, store_traits: Traits, horizon: int) -> Block:
+    """The rows with sales of the `horizon` days after a profile's origin."""
+    window = history.between(profile.origin + 1, profile.origin + horizon)
+    log_sales = window.log_sales.ravel()
+    sold = ~np.isnan(log_sales)
+    rows = cells(window).take(sold)
+    view = features.lens(profile, store_traits, horizon)
+    return Block(features.matrix(view, rows), log_sales[sold], rows.day)
 
 
 def join(parts: Sequence[Block]) -> Block:
@@ -69,12 +78,3 @@ def calm(block: Block) -> Block:
     beyond = metrics.capped(block.log_sales - block.matrix.ridge)
     surprise = np.bincount(place, beyond) / (rows + ROWS_OF_DOUBT)
     return replace(block, log_sales=block.log_sales - surprise[place])
-
-
-def _block(history: Panel, profile: Profile, store_traits: Traits, horizon: int) -> Block:
-    window = history.between(profile.origin + 1, profile.origin + horizon)
-    log_sales = window.log_sales.ravel()
-    sold = ~np.isnan(log_sales)
-    rows = cells(window).take(sold)
-    view = features.lens(profile, store_traits, horizon)
-    return Block(features.matrix(view, rows), log_sales[sold], rows.day)

@@ -43,7 +43,7 @@ def profiles(history: Panel, origins: Sequence[int], traits: Traits) -> list[Pro
     """One profile for each origin (rising day numbers); the ridges share the work."""
     pasts = [history.between(history.first, origin) for origin in origins]
     observed = [panel.observance(past) for past in pasts]
-    ridges = ridge.fit(history, origins, traits, observed)
+    ridges = ridge.fit(history, origins, traits)
     return [
         Profile(origin, fitted, kept, habits(past), levels(past))
         for origin, fitted, kept, past in zip(origins, ridges, observed, pasts, strict=True)

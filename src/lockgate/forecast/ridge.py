@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lockgate import metrics
 from lockgate.data import calendar
 from lockgate.data.calendar import DayTable
-from lockgate.forecast import chain
+from lockgate.forecast import chain, panel
 from lockgate.forecast.known import Known, Traits, cells, promo2_active
 from lockgate.forecast.panel import Panel
 
@@ -22,6 +23,11 @@ Flags = NDArray[np.bool_]
 HALF_LIFE_DAYS = 220.0  # a day that long ago counts half
 YEAR_WAVES = 4
 MONTH_WAVES = 5
+# How strongly the stores' years are held to the chain's. Chains differ in this more than in all else: what would have
+# forecast the past of this one best is taken; the first, where there is no past to tell.
+YEAR_PULLS = (100.0, 30.0, 10.0)
+STEP_DAYS = 42  # what is tried on the past is tried on so many days at a time
+FIRST_STEP_DAYS = 182
 # Groups of regressors, in order: how many, how strongly a store's coefficients are held to the chain's, and the chain's
 # to zero, in days of evidence (of each store; of the chain). Level and weekdays are the store's own; of the seasons two
 # years show too little. Without the chain's pull, a first Christmas after half a year of history would be extrapolated
@@ -30,7 +36,7 @@ GROUPS = {
     "level": (1, 0.02, 0.0),
     "trend": (1, 10.0, 40.0),
     "weekday": (6, 0.5, 0.001),
-    "year": (2 * YEAR_WAVES, 100.0, 20.0),
+    "year": (2 * YEAR_WAVES, YEAR_PULLS[0], 20.0),
     "month": (2 * MONTH_WAVES, 100.0, 0.1),
     "season": (7, 2.0, 0.001),
     "promo": (5, 2.0, 0.001),
@@ -38,6 +44,7 @@ GROUPS = {
 }
 TOWARDS_CHAIN = np.concatenate([np.full(count, pull) for count, pull, _ in GROUPS.values()])
 TOWARDS_ZERO = np.concatenate([np.full(count, pull) for count, _, pull in GROUPS.values()])
+OF_YEAR = np.concatenate([np.full(count, name == "year") for name, (count, _, _) in GROUPS.items()])
 OWN = GROUPS["own"][0]  # regressors in which stores differ on the same day; they stand last
 OF_ROW = OWN + GROUPS["promo"][0]  # regressors that a row's own plans decide
 FAR = 99  # days to a holiday that is not near
@@ -117,23 +124,38 @@ def regressors(rows: Known, table: DayTable, shared: Floats, context: tuple[Trai
     return np.concatenate([shared[at], np.column_stack(own).astype(np.float64)], axis=1)
 
 
-def fit(history: Panel, origins: Sequence[int], store_traits: Traits, observed: Sequence[Flags]) -> list[Ridge]:
-    """One ridge for each origin (rising day numbers), each from the days up to its origin only.
-
-    `observed`: the holidays that each store was seen to keep, as of each origin.
-    """
-    fitted: list[Ridge] = []
+def fit(history: Panel, origins: Sequence[int], store_traits: Traits) -> list[Ridge]:
+    """One ridge for each origin (rising day numbers, multiples of STEP_DAYS apart), from the days up to it only."""
+    fitted: dict[int, Ridge] = {}
     sums, plans, start = None, [], history.first
-    for origin, kept in zip(origins, observed, strict=True):
-        block = history.between(start, origin)
+    candidates: list[Ridge] = []
+    losses = np.zeros(len(YEAR_PULLS))
+    for origin in _walk(history.first, origins):
+        past, block = history.between(history.first, origin), history.between(start, origin)
         table = calendar.day_table(block.first, block.last)
-        x = _block_regressors(block, table, (store_traits, kept))
-        added = _normal_equations(x, chain.effects(table), block.log_sales)
+        x = _block_regressors(block, table, (store_traits, panel.observance(past)))
+        effects = chain.effects(table)
+        losses += [_loss(candidate, x, effects, block.log_sales) for candidate in candidates] or 0.0
+        added = _normal_equations(x, effects, block.log_sales)
         sums = added if sums is None else sums.later(0.5 ** ((origin - start + 1) / HALF_LIFE_DAYS), added)
         plans.append(x[:, :, -OF_ROW:].astype(np.float32))
-        fitted.append(_ridge(sums, history.between(history.first, origin), np.concatenate(plans, axis=1)))
+        candidates = _ridges(sums, past, np.concatenate(plans, axis=1))
+        fitted[origin] = candidates[int(np.argmin(losses))]
         start = origin + 1
-    return fitted
+    return [fitted[origin] for origin in origins]
+
+
+def _walk(first: int, origins: Sequence[int]) -> list[int]:
+    """The origins, those between them and those before the first of them, as far as there is a history."""
+    steps = range(origins[-1], min(first + FIRST_STEP_DAYS - 2, origins[0] - 1), -STEP_DAYS)
+    return sorted({*steps, *origins})
+
+
+def _loss(ridge: Ridge, x: Floats, effects: Floats, log_sales: Floats) -> float:
+    """Mean squared error of the days (stores, days) after the ridge's origin, no row's counting for too much."""
+    expected = (x @ ridge.coefficients[:, :, None])[:, :, 0] + effects @ ridge.effects
+    errors = metrics.capped(log_sales - expected)[~np.isnan(log_sales)]
+    return float(np.mean(errors**2)) if errors.size else 0.0
 
 
 def _block_regressors(block: Panel, table: DayTable, context: tuple[Traits, Flags]) -> Floats:
@@ -149,12 +171,19 @@ def _normal_equations(x: Floats, effects: Floats, log_sales: Floats) -> Sums:
     return Sums(weighted @ x, (weighted @ y[:, :, None])[:, :, 0], weighted @ effects)
 
 
-def _ridge(sums: Sums, past: Panel, plans: NDArray[np.float32]) -> Ridge:
-    """The stores' coefficients, drawn towards the chain's, once the effects that only the chain has are taken off."""
+def _ridges(sums: Sums, past: Panel, plans: NDArray[np.float32]) -> list[Ridge]:
+    """The stores' coefficients, drawn towards the chain's, once the effects that only the chain has are taken off.
+
+    One for each of YEAR_PULLS.
+    """
     coefficients, effects = _chain(sums, past, plans)
-    left = sums.gram + np.diag(TOWARDS_CHAIN)
-    right = sums.moment - sums.cross @ effects + TOWARDS_CHAIN * coefficients
-    return Ridge(np.asarray(np.linalg.solve(left, right[:, :, None])[:, :, 0]), effects)
+    moment = sums.moment - sums.cross @ effects
+    found = []
+    for pull in YEAR_PULLS:
+        pulls = np.where(OF_YEAR, pull, TOWARDS_CHAIN)
+        right = moment + pulls * coefficients
+        found.append(Ridge(np.linalg.solve(sums.gram + np.diag(pulls), right[:, :, None])[:, :, 0], effects))
+    return found
 
 
 def _chain(sums: Sums, past: Panel, plans: NDArray[np.float32]) -> tuple[Floats, Floats]:

@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 from lockgate import metrics
 from lockgate.errors import BadData
 from lockgate.forecast import ensemble
-from lockgate.forecast.blocks import Block, blocks, calm, join, origins
+from lockgate.forecast.blocks import Block, block, calm, join, origins, survey
 from lockgate.forecast.features import FEATURES
 from lockgate.forecast.forecaster import RIDGE, Forecaster, Member
 from lockgate.forecast.known import traits
 from lockgate.forecast.members import cat, lgbm, xgb
 from lockgate.forecast.members.task import Budget, Fit, Task
 from lockgate.forecast.panel import Panel, panel
-from lockgate.forecast.profiles import profiles
 from lockgate.params import BoosterParams, Params
 
 Floats = NDArray[np.float64]
@@ -117,24 +116,29 @@ def train(rows: pd.DataFrame, stores: pd.DataFrame, params: Params, progress: Pr
     wanted = {
         origin for last in (history.last, *ends) for origin in (*taught_from(history, last, params), last - horizon)
     }
-    session = Session(history, params, steps, blocks(history, wanted, store_traits, horizon))
+    seen = survey(history, {*wanted, history.last}, store_traits, horizon)
+    session = Session(
+        history,
+        params,
+        steps,
+        {origin: block(history, seen[origin], store_traits, horizon) for origin in sorted(wanted)},
+    )
     folds = [_fold(end, session) for end in ends]
     fewest = params.training.patience
     rounds = {name: best_round([fold.fits[name].curve for fold in folds], fewest) for name in BOOSTERS}
     weights = _weights(folds, params)
-    block = session.taught(history.last)
-    fits = {name: _fit(name, rounds[name], block, None, session) for name in BOOSTERS}
+    taught = session.taught(history.last)
+    fits = {name: _fit(name, rounds[name], taught, None, session) for name in BOOSTERS}
     steps.next("done")
     members = {name: _member(name, fit, params) for name, fit in fits.items()}
-    profile = profiles(history, [history.last], store_traits)[0]
-    forecaster = Forecaster(horizon, store_traits, profile, members, weights)
+    forecaster = Forecaster(horizon, store_traits, seen[history.last], members, weights)
     report = Report(
         scores=_scores(folds, weights, params),
         curves=tuple(Curve(name, fold.name, fit.curve) for fold in folds for name, fit in fold.fits.items()),
         rounds=rounds,
         weights=weights,
         importances={name: _named(fit) for name, fit in fits.items()},
-        training_rows=len(block.log_sales),
+        training_rows=len(taught.log_sales),
         cpu_seconds=process_time() - started,
     )
     return forecaster, report
@@ -188,23 +192,23 @@ def best_round(curves: Sequence[Sequence[float]], fewest: int) -> int:
 def _fold(end: int, session: Session) -> Fold:
     """Learn what is known a horizon before `end`, and score on the window that ends there."""
     known = end - session.params.split.holdout_days
-    block, window = session.taught(known), session.blocks[known]
+    taught, window = session.taught(known), session.blocks[known]
     limit = session.params.training.max_rounds
-    fits = {name: _fit(name, limit, block, window, session) for name in BOOSTERS}
+    fits = {name: _fit(name, limit, taught, window, session) for name in BOOSTERS}
     return Fold(str(np.datetime64(known + 1, "D")), window, fits)
 
 
-def _fit(name: str, rounds: int, block: Block, window: Block | None, session: Session) -> Fit:
-    session.steps.next(f"{name}, {len(block.log_sales)} rows")
+def _fit(name: str, rounds: int, taught: Block, window: Block | None, session: Session) -> Fit:
+    session.steps.next(f"{name}, {len(taught.log_sales)} rows")
     params = session.params
     settings = getattr(params.members, name)
     budget = Budget(rounds, params.training.patience, params.seed, params.threads)
     score = None if window is None else _task(settings, window)
-    return BOOSTERS[name](settings, _task(settings, block), score, budget)
+    return BOOSTERS[name](settings, _task(settings, taught), score, budget)
 
 
-def _task(settings: BoosterParams, block: Block) -> Task:
-    return Task(block.matrix.values, block.log_sales, block.matrix.offset(settings.offset), settings.target)
+def _task(settings: BoosterParams, rows: Block) -> Task:
+    return Task(rows.matrix.values, rows.log_sales, rows.matrix.offset(settings.offset), settings.target)
 
 
 def _member(name: str, fit: Fit, params: Params) -> Member:
