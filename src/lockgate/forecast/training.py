@@ -28,6 +28,7 @@ Floats = NDArray[np.float64]
 Progress = Callable[[str, int, int], None]  # what comes next, steps done, steps in all
 
 BOOSTERS: Mapping[str, Callable[..., Fit]] = {"lightgbm": lgbm.fit, "xgboost": xgb.fit, "catboost": cat.fit}
+BOOSTER_SHARE = 3.0  # what a booster counts beside the ridge, from which it starts, unless the folds say otherwise
 BLEND = "blend"
 ALL_FOLDS = "all"
 LEAST_TRAINING_BLOCKS = 2
@@ -225,7 +226,8 @@ def _forecasts(fold: Fold, params: Params) -> Floats:
 
 def _weights(folds: Sequence[Fold], params: Params) -> dict[str, float]:
     ratios = [_forecasts(fold, params) / np.exp(fold.window.log_sales)[:, None] for fold in folds]
-    weights = ensemble.fit_weights(ratios, params.training.weight_shrinkage)
+    shares = np.array([*(BOOSTER_SHARE for _ in BOOSTERS), 1.0])
+    weights = ensemble.fit_weights(ratios, params.training.weight_shrinkage, shares / shares.sum())
     return dict(zip((*BOOSTERS, RIDGE), weights.tolist(), strict=True))
 
 
