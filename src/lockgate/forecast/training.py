@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lockgate import metrics
 from lockgate.errors import BadData
-from lockgate.forecast import ensemble, intervals
+from lockgate.forecast import ensemble, intervals, permutation
 from lockgate.forecast.blocks import Block, block, calm, join, origins, survey
 from lockgate.forecast.features import FEATURES
 from lockgate.forecast.forecaster import RIDGE, Forecaster, Member
@@ -66,6 +66,7 @@ class Report:
     rounds: Mapping[str, int]
     weights: Mapping[str, float]
     importances: Mapping[str, Mapping[str, float]]  # member, feature: share
+    rises: Mapping[str, float]  # feature: see permutation.rises, on the first fold
     training_rows: int
     cpu_seconds: float
 
@@ -147,6 +148,7 @@ def train(rows: pd.DataFrame, stores: pd.DataFrame, params: Params, progress: Pr
         rounds=rounds,
         weights=weights,
         importances={name: _named(fit) for name, fit in fits.items()},
+        rises=_rises(folds[0], weights, params),
         training_rows=len(taught.log_sales),
         cpu_seconds=process_time() - started,
     )
@@ -263,6 +265,11 @@ def _scores(folds: Sequence[Fold], forecasts: Sequence[Floats], weights: Mapping
         for name, sold, found in (*parts, everything)
         for place, member in enumerate((*weights, BLEND))
     )
+
+
+def _rises(fold: Fold, weights: Mapping[str, float], params: Params) -> dict[str, float]:
+    members = {name: _member(name, fit, params) for name, fit in fold.fits.items()}
+    return permutation.rises(members, weights, fold.window, params.seed)
 
 
 def _named(fit: Fit) -> dict[str, float]:
