@@ -12,7 +12,7 @@ from lockgate.cli import lockgate
 
 PROJECT = Path(__file__).parents[2]
 FLAGS = {
-    "up": {"--port"},
+    "up": {"--port", "--artifacts"},
     "down": set(),
     "env": set(),
     "status": {"--json"},
@@ -35,7 +35,7 @@ FLAGS = {
     "doctor": {"--repair", "--all", "--json"},
     "register": {"--problem", "--trained-until", "--target", "--prepared", "--json"},
     "validate": {"--prepared", "--json"},
-    "predict": {"--input", "--output", "--stage", "--version", "--force"},
+    "predict": {"--input", "--output", "--stage", "--version", "--force", "--confidence"},
     "backtest": {"--origins", "--days-apart", "--json", "--plot"},
     "probe": {"--json"},
 }
