@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 PROBABILITIES = 1 / (1 + np.exp(-np.linspace(-8, 8, 401)))  # closer together towards both tails, where it matters
-ROWS_OF_DOUBT = 20  # a store's spread is believed like that of its rows and so many of the chain's
+ROWS_OF_DOUBT = 60  # a store's spread is believed like that of its rows and so many of the chain's
 LARGEST_SHARE = 4.0  # no row counts for more than so many times the chain's spread
 
 
