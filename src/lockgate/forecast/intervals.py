@@ -66,7 +66,7 @@ def calibrate(folds: Sequence[Misses], stores: int) -> Calibration:
     """
     counts = np.array([fold.known_days for fold in folds], dtype=np.float64) ** 2
     scores = [_scores(fold, spreads(_others(folds, fold) or folds, stores)) for fold in folds]
-    return Calibration(spreads(folds, stores), _quantiles(_apart(scores, counts), counts))
+    return Calibration(spreads(folds, stores), _quantiles(scores, counts))
 
 
 def spreads(folds: Sequence[Misses], stores: int) -> Floats:
@@ -100,17 +100,6 @@ def _others(folds: Sequence[Misses], own: Misses) -> list[Misses]:
 
 def _scores(fold: Misses, spread: Floats) -> Floats:
     return np.asarray(fold.log_ratio / spread[fold.store])
-
-
-def _apart(scores: Sequence[Floats], counts: Floats) -> list[Floats]:
-    """Scores with the folds' means further apart than they were found, as a new window's will be from theirs.
-
-    Around their common mean, n means have the variance (n - 1)/n of the true one, and a new window (n + 1)/n of it.
-    """
-    count, means = len(scores), np.array([np.mean(part) for part in scores])
-    further = np.sqrt((count + 1) / (count - 1)) - 1 if count > 1 else 0.0
-    centre = np.average(means, weights=counts)
-    return [part + further * (mean - centre) for part, mean in zip(scores, means, strict=True)]
 
 
 def _quantiles(scores: Sequence[Floats], counts: Floats) -> Floats:
