@@ -128,7 +128,7 @@ def train(rows: pd.DataFrame, stores: pd.DataFrame, params: Params, progress: Pr
     rounds = {name: best_round([fold.fits[name].curve for fold in folds], fewest) for name in BOOSTERS}
     weights = _weights(folds, params)
     taught = session.taught(history.last)
-    fits = {name: _fit(name, rounds[name], taught, None, session) for name in BOOSTERS}
+    fits = learn(rounds, taught, session)
     steps.next("done")
     members = {name: _member(name, fit, params) for name, fit in fits.items()}
     forecaster = Forecaster(horizon, store_traits, seen[history.last], members, weights)
@@ -187,6 +187,11 @@ def best_round(curves: Sequence[Sequence[float]], fewest: int) -> int:
     padded = [np.pad(curve, (0, longest - len(curve)), mode="edge") for curve in relative]
     start = min(fewest, longest) - 1
     return start + int(np.argmin(np.median(padded, axis=0)[start:])) + 1
+
+
+def learn(rounds: Mapping[str, int], taught: Block, session: Session) -> dict[str, Fit]:
+    """Each booster, after so many rounds over these rows."""
+    return {name: _fit(name, rounds[name], taught, None, session) for name in BOOSTERS}
 
 
 def _fold(end: int, session: Session) -> Fold:
