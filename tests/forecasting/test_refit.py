@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 import small_chain
 
+from lockgate.errors import BadData
 from lockgate.forecast import bundle, refit
 from lockgate.forecast.refit import Recipe
 
@@ -21,6 +22,12 @@ def test_on_the_rows_that_it_came_from_it_is_the_same_forecaster(recipe, tmp_pat
     again = refitted(recipe, small_chain.parts().rows)
     digests = {bundle.save(made, tmp_path / "bundle") for made in (small_chain.forecaster(), again)}
     assert len(digests) == 1
+
+
+def test_a_store_that_came_since_needs_a_training(recipe):
+    stores = small_chain.chain().stores.replace({"Store": {12: 13}})
+    with pytest.raises(BadData, match="has 12 stores, and not those 12 that are known"):
+        refit.refit(small_chain.forecaster(), recipe, small_chain.parts().rows, stores, lambda *_: None)
 
 
 def test_on_the_holdout_too_it_knows_that_and_forecasts_the_days_after_it(recipe):

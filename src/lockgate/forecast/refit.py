@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pandas as pd
 
+from lockgate.errors import BadData
 from lockgate.forecast.blocks import block, survey
 from lockgate.forecast.forecaster import Forecaster
 from lockgate.forecast.known import traits
@@ -26,9 +28,14 @@ def refit(
 ) -> Forecaster:  # fmt: skip
     """The forecaster that the recipe makes of these rows, with the weights of the one given.
 
-    Refit on the rows that it came from, it is the one given.
+    Refit on the rows that it came from, it is the one given. BadData if the stores are not those that it knows.
     """
     store_traits, horizon = traits(stores), given.horizon_days
+    if not np.array_equal(store_traits.store_ids, given.traits.store_ids):
+        raise BadData(
+            f"the store table has {len(stores)} stores, and not those {len(given.traits.store_ids)} that are known",
+            hint="stores that come or go need a training: dvc repro",
+        )
     history = panel(rows, store_traits.store_ids)
     steps = Steps(progress, 1 + len(BOOSTERS))
     steps.next("features")
