@@ -1,4 +1,4 @@
-"""Stage train: data/prepared -> bundle/, metrics.json, curves.csv and importances.csv under build.
+"""Stage train: data/prepared -> bundle/, metrics.json and tables of how it came to be, under build.
 
     python pipelines/train.py data/prepared build
 

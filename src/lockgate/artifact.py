@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from lockgate import digests
+from lockgate import digests, plainfiles
 from lockgate.errors import ArtifactMissing, IntegrityBroken
 from lockgate.forecast import manifest
 
@@ -94,7 +94,7 @@ def examined(folder: Path, bundle_digest: str, registered: Mapping[str, str]) ->
 
 def around(folder: Path) -> dict[str, str]:
     """The digest of each file around the bundle."""
-    return {name: digests.of_bytes(manifest.read(folder / name, LARGEST_AROUND)) for name in sorted(AROUND)}
+    return {name: digests.of_bytes(plainfiles.read(folder / name, LARGEST_AROUND)) for name in sorted(AROUND)}
 
 
 def _in_bundle(name: str) -> bool:
@@ -118,7 +118,7 @@ def _plain_files(folder: Path) -> Iterator[tuple[str, int]]:
 def _read_mlmodel(path: Path, bundle_digest: str) -> bool:
     """Whether the model states input and output columns. IntegrityBroken if MLmodel says anything unheard of."""
     try:
-        model = yaml.safe_load(manifest.read(path, LARGEST_AROUND))
+        model = yaml.safe_load(plainfiles.read(path, LARGEST_AROUND))
         flavors, signature = model["flavors"], model.get("signature") or {}
         _check(set(flavors) == {"python_function"}, f"has the flavors {sorted(flavors)}")
         _check_flavor(flavors["python_function"], bundle_digest)

@@ -2,14 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pandas as pd
 
-from lockgate import plots, scoring, trial
+from lockgate import contest, plots, scoring, trial
 from lockgate.backend import Backend
 from lockgate.build import Build
+from lockgate.contest import Contest
 from lockgate.data import prepared
+from lockgate.data.card import Part
 from lockgate.errors import ArtifactMissing
 from lockgate.forecast import baseline
 from lockgate.gate import Evidence, NoEvidence, Numbers, Rival
@@ -31,10 +35,16 @@ class Findings:
 
 @dataclass(frozen=True)
 class Tables:
-    """The rows before the holdout, which the seasonal naive forecast learns from, and the holdout."""
+    """The rows before the holdout, which the seasonal naive forecast learns from, the holdout, and the stores."""
 
     rows: pd.DataFrame
     holdout: pd.DataFrame
+    stores: pd.DataFrame
+
+    @classmethod
+    def read(cls, folder: Path) -> "Tables":
+        """What `prepare` has left."""
+        return cls(**{part: prepared.read(folder, part) for part in get_args(Part)})
 
     @property
     def asked(self) -> pd.DataFrame:
@@ -42,15 +52,15 @@ class Tables:
         return self.holdout.drop(columns="Sales")
 
 
-def examine(backend: Backend, candidate: Registered, serving: Registered | None, made: Build) -> Findings:
+def examine(backend: Backend, candidate: Registered, serving: Registered | None, made: Build, earlier: int) -> Findings:
     """Score the candidate on the holdout beside the serving version (None: without) and the seasonal naive forecast.
 
     Each forecasts in a child process, so that whatever it does, this one goes on and says so. Leaves a picture at
     `made.holdout_plot` if there is something to show. Raises IntegrityBroken if the bytes of either version are not
-    those that were registered.
+    those that were registered. `earlier` counts the other versions that the holdout has judged.
     """
     made.holdout_plot.unlink(missing_ok=True)
-    tables = Tables(prepared.read(made.prepared, "rows"), prepared.read(made.prepared, "holdout"))
+    tables = Tables.read(made.prepared)
     try:
         with scoring.fetched(backend, candidate) as fetched:
             request = Request(str(fetched.bundle), fetched.digest, scoring.alone_places(tables.holdout))
@@ -64,34 +74,53 @@ def examine(backend: Backend, candidate: Registered, serving: Registered | None,
         rows = tables.holdout[["Date", "Sales"]].assign(prediction=found.together)
         plots.holdout(rows[shown], made.holdout_plot)
     rival = _rival(backend, serving, tables, found.together) if serving else None
-    return _findings(tables, found, rival, fetched)
+    return _findings(tables, found, rival, Circumstances(fetched, earlier))
 
 
-def _findings(tables: Tables, found: Forecasts, rival: Rival | None, fetched: Fetched) -> Findings:
+@dataclass(frozen=True)
+class Circumstances:
+    """What is known without any forecast: the version's own files, and how often the holdout has been used before."""
+
+    fetched: Fetched
+    holdout_uses: int
+
+
+def _findings(tables: Tables, found: Forecasts, rival: Rival | None, known: Circumstances) -> Findings:
     holdout, forecast = tables.holdout, found.together
     sales = holdout["Sales"].to_numpy()
     naive = baseline.seasonal_naive(tables.rows, holdout).to_numpy()
+    ridge = None if found.ridge is None else contest.contest(holdout, forecast, found.ridge)
     metrics = {
         "rmspe": rmspe(sales, forecast),
         "mae": mae(sales, forecast),
         "bias": bias(sales, forecast),
         "rmspe_naive": rmspe(sales, naive),
+        "holdout_uses": float(known.holdout_uses),
     }
-    if rival and rival.rows:
-        metrics["rmspe_serving"] = rival.rmspe
+    if ridge:
+        metrics["rmspe_ridge"] = ridge.theirs
+    if rival and rival.contest.rows:
+        metrics |= _against_serving(rival.contest)
     evidence = Evidence(
         rmspe=metrics["rmspe"],
         baseline_rmspe=metrics["rmspe_naive"],
         scored_rows=int(scored(sales).sum()),
         rival=rival,
+        ridge=ridge,
+        holdout_uses=known.holdout_uses,
         holdout_from=holdout["Date"].min().date(),
         trained_until=found.origin,
-        has_signature=fetched.has_signature,
+        has_signature=known.fetched.has_signature,
         batch_gap=scoring.batch_gap(found, scoring.alone_places(holdout)),
         numbers=_numbers(forecast, forecast[scored(sales)]),
-        tree_clean=fetched.tree_clean,
+        tree_clean=known.fetched.tree_clean,
     )
     return Findings(evidence, metrics)
+
+
+def _against_serving(found: Contest) -> dict[str, float]:
+    low, high = found.difference.interval()
+    return {"rmspe_serving": found.theirs, "over_serving_low": low, "over_serving_high": high}
 
 
 def _numbers(forecast: Floats, on_scored_rows: Floats) -> Numbers:
@@ -104,8 +133,9 @@ def _rival(backend: Backend, serving: Registered, tables: Tables, forecast: Floa
     """The serving version on the holdout rows that it can forecast: it may not know the newest days or a new store."""
     with scoring.fetched(backend, serving) as fetched:
         theirs = trial.hold(Request(str(fetched.bundle), fetched.digest), tables.asked, LIMITS)
-    sales = tables.holdout["Sales"].to_numpy()
+    rows = tables.holdout
     if isinstance(theirs, Failure):
-        return Rival(serving.version, fetched.digest, NOTHING, rmspe(sales, forecast), int(scored(sales).sum()))
-    sold, ours, those = sales[theirs.covered], forecast[theirs.covered], theirs.together[theirs.covered]
-    return Rival(serving.version, fetched.digest, rmspe(sold, those), rmspe(sold, ours), int(scored(sold).sum()))
+        return Rival(serving.version, fetched.digest, contest.contest(rows, forecast, np.full(len(rows), NOTHING)))
+    both, slicing = theirs.covered, contest.labels(tables.rows, tables.stores, rows)
+    found = contest.contest(rows[both], forecast[both], theirs.together[both], slicing[both])
+    return Rival(serving.version, fetched.digest, found)

@@ -8,10 +8,12 @@ from math import isfinite
 from typing import Any
 
 from lockgate import digests
+from lockgate.contest import Contest
 from lockgate.params import GateParams
 
 MAX_BATCH_GAP = 1e-9
 NUMBERS = "forecasts are numbers"
+NO_RIVAL = "no other version is in Production"
 
 
 class Outcome(StrEnum):
@@ -24,13 +26,11 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Rival:
-    """The version in Production, scored on the holdout rows that it can forecast."""
+    """The version in Production, and how the candidate holds against it on the holdout rows that it can forecast."""
 
     version: int
     digest: str
-    rmspe: float
-    candidate_rmspe: float
-    rows: int
+    contest: Contest
 
 
 @dataclass(frozen=True)
@@ -46,13 +46,16 @@ class Numbers:
 class Evidence:
     """What was measured of a candidate on the holdout. RMSPE is a share (0.10 = 10 %), NaN where there is none.
 
-    None: `rival` where nobody else serves, `trained_until` and `tree_clean` where nobody knows.
+    None: `rival` where nobody else serves, `ridge` where the candidate has none to be held against, `trained_until` and
+    `tree_clean` where nobody knows. `holdout_uses` counts the other versions that this holdout has judged.
     """
 
     rmspe: float
     baseline_rmspe: float
     scored_rows: int
     rival: Rival | None
+    ridge: Contest | None
+    holdout_uses: int
     holdout_from: date
     trained_until: date | None
     has_signature: bool
@@ -125,26 +128,84 @@ def _under_the_limit(evidence: Evidence, policy: GateParams) -> Answer:
 def _holds_against_serving(evidence: Evidence, policy: GateParams) -> Answer:
     rival = evidence.rival
     if rival is None:
-        return Outcome.PASSED, "no other version is in Production"
-    if not rival.rows:
-        return Outcome.PASSED, f"version {rival.version} in Production cannot forecast these days any more"
-    if not (_is_rmspe(rival.rmspe) and _is_rmspe(rival.candidate_rmspe)):
-        return Outcome.INCONCLUSIVE, f"version {rival.version} in Production could not be scored: RMSPE {rival.rmspe}"
-    margin = policy.max_rmspe_over_serving
+        return Outcome.PASSED, NO_RIVAL
+    contest, margin = rival.contest, policy.max_rmspe_over_serving
+    if not contest.rows:
+        return _cannot_be_compared(rival)
+    if not _is_measured(contest):
+        return (
+            Outcome.INCONCLUSIVE,
+            f"version {rival.version} in Production could not be scored: RMSPE {contest.theirs}",
+        )
+    low, high = contest.difference.interval()
+    says = f"{_compared(contest, f'version {rival.version}')} on {contest.rows} rows, may be {margin:g}"
+    if low <= margin < high:
+        return Outcome.INCONCLUSIVE, f"{says}: these rows do not tell"
+    return _answer(high <= margin, says)
+
+
+def _holds_on_each_slice(evidence: Evidence, policy: GateParams) -> Answer:
+    rival = evidence.rival
+    if rival is None:
+        return Outcome.PASSED, NO_RIVAL
+    contest, margin = rival.contest, policy.max_slice_over_serving
+    if not contest.rows:
+        return _cannot_be_compared(rival)
+    if not _is_measured(contest):
+        return (
+            Outcome.INCONCLUSIVE,
+            f"version {rival.version} in Production could not be scored: RMSPE {contest.theirs}",
+        )
+    too_small = f"; too small to tell: {', '.join(contest.left_out)}" if contest.left_out else ""
+    worst = contest.worst
+    if worst is None:
+        return Outcome.PASSED, f"no slice is large enough{too_small}"
+    low, high = contest.interval(worst)
     return _answer(
-        rival.candidate_rmspe <= rival.rmspe + margin,
-        f"RMSPE {rival.candidate_rmspe:.5f} against {rival.rmspe:.5f} of version {rival.version}"
-        f" on {rival.rows} rows, may be {margin:g} worse",
+        low <= margin,
+        f"the worst of {len(contest.slices)} is {worst.name}: RMSPE {worst.difference.value:+.5f} (95 %: {low:+.5f} to"
+        f" {high:+.5f}) on {worst.rows} rows, refused if all above {margin:g}{too_small}",
     )
 
 
-def _beats_the_baseline(evidence: Evidence, _: GateParams) -> Answer:
-    if not (_is_rmspe(evidence.baseline_rmspe) and _is_rmspe(evidence.rmspe)):
-        return Outcome.INCONCLUSIVE, f"the seasonal naive forecast has RMSPE {evidence.baseline_rmspe}"
+def _cannot_be_compared(rival: Rival) -> Answer:
+    return Outcome.PASSED, f"version {rival.version} in Production cannot forecast these days any more"
+
+
+def _beats_the_baseline(evidence: Evidence, policy: GateParams) -> Answer:
+    naive = evidence.baseline_rmspe
+    if not (_is_rmspe(naive) and _is_rmspe(evidence.rmspe)):
+        return Outcome.INCONCLUSIVE, f"the seasonal naive forecast has RMSPE {naive}"
+    limit = naive * (1 - policy.min_gain_over_baseline)
     return _answer(
-        evidence.rmspe < evidence.baseline_rmspe,
-        f"RMSPE {evidence.rmspe:.5f}, the seasonal naive forecast has {evidence.baseline_rmspe:.5f}",
+        evidence.rmspe < limit,
+        f"RMSPE {evidence.rmspe:.5f}, must be below {limit:.5f}: the seasonal naive forecast has {naive:.5f}",
     )
+
+
+def _holds_against_its_ridge(evidence: Evidence, _: GateParams) -> Answer:
+    """Worse than the ridge by more than chance: then the rest of the blend does harm."""
+    contest = evidence.ridge
+    if contest is None:
+        return Outcome.PASSED, "it has no ridge in it"
+    if not _is_measured(contest):
+        return Outcome.INCONCLUSIVE, f"its ridge could not be scored: RMSPE {contest.theirs}"
+    return _answer(contest.difference.interval()[0] <= 0, _compared(contest, "its ridge alone"))
+
+
+def _compared(contest: Contest, whom: str) -> str:
+    low, high = contest.difference.interval()
+    return (
+        f"RMSPE {contest.ours:.5f} against {contest.theirs:.5f} of {whom}:"
+        f" {contest.difference.value:+.5f} (95 %: {low:+.5f} to {high:+.5f})"
+    )
+
+
+def _holdout_not_worn_out(evidence: Evidence, policy: GateParams) -> Answer:
+    """The best of many candidates looks better than it is: the holdout has helped to choose it."""
+    enough = evidence.holdout_uses < policy.max_holdout_uses
+    says = f"this holdout has judged {evidence.holdout_uses} other versions, it may judge {policy.max_holdout_uses}"
+    return (Outcome.PASSED if enough else Outcome.INCONCLUSIVE), says
 
 
 def _enough_rows(evidence: Evidence, policy: GateParams) -> Answer:
@@ -211,6 +272,10 @@ def _answer(good: bool, says: str) -> Answer:
     return (Outcome.PASSED if good else Outcome.REFUSED), says
 
 
+def _is_measured(contest: Contest) -> bool:
+    return _is_rmspe(contest.ours) and _is_rmspe(contest.theirs) and isfinite(contest.difference.error)
+
+
 def _is_rmspe(value: float) -> bool:
     return isfinite(value) and value >= 0
 
@@ -219,10 +284,13 @@ CHECKS: dict[str, Callable[[Evidence, GateParams], Answer]] = {
     NUMBERS: _forecasts_numbers,
     "rmspe under the limit": _under_the_limit,
     "no worse than serving": _holds_against_serving,
+    "no slice worse than serving": _holds_on_each_slice,
     "better than naive": _beats_the_baseline,
+    "no worse than its ridge": _holds_against_its_ridge,
     "not too good to be true": _is_credible,
     "enough rows": _enough_rows,
     "holdout unseen": _holdout_unseen,
+    "holdout not worn out": _holdout_not_worn_out,
     "signature present": _has_a_signature,
     "one row = batch": _row_equals_batch,
     "code committed": _code_committed,

@@ -11,12 +11,13 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc.model import PythonModel
 
 from lockgate import signatures
-from lockgate.errors import BadData
+from lockgate.errors import BadData, WrongUsage
 from lockgate.forecast import bundle
+from lockgate.forecast.confidence import DEFAULT
 
 
 class BundledForecaster(PythonModel):
-    """Raw rows in, one sales forecast a row out."""
+    """Raw rows in, a sales forecast with its bounds a row out."""
 
     def load_context(self, context: Any) -> None:
         """Open the bundle; IntegrityBroken if it is not the one that was registered, or no trusted key signed it.
@@ -28,11 +29,16 @@ class BundledForecaster(PythonModel):
         self.forecaster = bundle.load(folder, digest)
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Forecast sales for each row; rows that cannot be forecast are refused as an invalid parameter (HTTP 400)."""
+        """Forecast sales for each row, `lower` and `upper` to hold them with params["confidence"]; no bounds are None.
+
+        Rows that cannot be forecast and a confidence out of range are refused as an invalid parameter (HTTP 400).
+        """
         try:
-            return pd.DataFrame({"prediction": self.forecaster.predict(model_input)})
-        except BadData as error:
+            found = self.forecaster.interval(model_input, (params or {}).get("confidence", DEFAULT))
+        except (BadData, WrongUsage) as error:
             raise MlflowException(str(error), error_code=INVALID_PARAMETER_VALUE) from None
+        frame = pd.DataFrame(vars(found))
+        return frame.astype(object).where(frame.notna(), None)  # JSON has no NaN
 
 
 set_model(BundledForecaster())

@@ -132,8 +132,11 @@ class GateParams(Section):
 
     max_rmspe: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
     max_rmspe_over_serving: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+    max_slice_over_serving: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+    min_gain_over_baseline: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
     min_share_of_naive: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
     min_scored_rows: Annotated[int, Field(ge=1)]
+    max_holdout_uses: Annotated[int, Field(ge=1)]
     verdict_valid_days: Annotated[int, Field(ge=1, le=3650)]
     approval_required: bool
     two_persons: bool

@@ -25,18 +25,19 @@ def names(folder: Path) -> list[str]:
     return sorted(found)
 
 
-def read(path: Path, limit: int = MOST_BYTES) -> bytes:
+def read(path: Path, limit: int = MOST_BYTES, hint: str = PLAIN) -> bytes:
     """The bytes of a plain file. Raises IntegrityBroken for anything else, and for more than `limit` bytes."""
+    name = ascii(path.name)[1:-1]
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
-        raise IntegrityBroken(f"{path.name!a} is missing or a link", where=str(path), hint=PLAIN) from error
+        raise IntegrityBroken(f"{name} is missing or a link", where=str(path), hint=hint) from error
     with os.fdopen(handle, "rb") as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
-            raise IntegrityBroken(f"{path.name!a} is not a plain file", where=str(path), hint=PLAIN)
+            raise IntegrityBroken(f"{name} is not a plain file", where=str(path), hint=hint)
         if status.st_size > limit:
-            raise IntegrityBroken(f"{path.name!a} has more than {limit} bytes", where=str(path), hint=PLAIN)
+            raise IntegrityBroken(f"{name} is larger than it may be", where=str(path), hint=hint)
         return file.read(limit)
 
 

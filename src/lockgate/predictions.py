@@ -5,14 +5,17 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from lockgate import scoring
 from lockgate.backend import Backend
 from lockgate.data import tables
 from lockgate.errors import StateConflict
+from lockgate.forecast.confidence import checked
 from lockgate.forecast.experience import FEW_DAYS, SILENT_DAYS
 from lockgate.forecast.forecaster import Checked
+from lockgate.forecast.intervals import Interval
 from lockgate.lifecycle import Registered, Roster, Stage
 from lockgate.outfile import OutFile
 from lockgate.scoring import Opened
@@ -20,11 +23,12 @@ from lockgate.scoring import Opened
 
 @dataclass(frozen=True)
 class Order:
-    """Which file to read and which to write."""
+    """Which file to read, which to write, and how sure its bounds are to be."""
 
     source: Path
     target: Path
     force: bool
+    confidence: float
 
 
 @dataclass(frozen=True)
@@ -39,47 +43,53 @@ class Done:
 def predict(backend: Backend, order: Order, chosen: Stage | int) -> Done:
     """Forecast the rows of a file with the version in a stage, or of a number.
 
-    The target holds the source's columns and rows in their order, with `prediction` and `model_version`; it is written
-    whole or not at all. Raises BadData for rows that cannot be forecast, StateConflict without such a version.
+    The target holds the source's columns and rows in their order, with `prediction`, `lower`, `upper` and
+    `model_version`; it is written whole or not at all. Raises BadData for rows that cannot be forecast, WrongUsage for
+    a confidence out of range, StateConflict without such a version.
     """
+    checked(order.confidence)
     target = OutFile(order.target, order.force)
     target.check((".csv", ".parquet"), order.source)
     rows = tables.read_forecast_rows(order.source)
     with scoring.opened(backend, _chosen(backend.roster(), chosen)) as version:
-        forecast = version.forecaster.predict(rows)
-        said = tuple(remarks(version, version.forecaster.check(rows)))
-    _write(rows.assign(prediction=forecast, model_version=version.version), target)
+        found = version.forecaster.interval(rows, order.confidence)
+        said = (*_on_bounds(version, found), *remarks(version, version.forecaster.check(rows)))
+    _write(rows.assign(**vars(found), model_version=version.version), target)
     return Done(len(rows), version.version, said)
 
 
-def remarks(version: Opened, checked: Checked) -> Iterator[str]:
+def _on_bounds(version: Opened, found: Interval) -> Iterator[str]:
+    if np.isnan(found.lower).any():
+        yield f"version {version.version} was trained elsewhere and knows no bounds: lower and upper are empty"
+
+
+def remarks(version: Opened, asked: Checked) -> Iterator[str]:
     """What the reader of a version's forecasts should know of the rows that were checked."""
-    if checked.open_missing:
-        yield f"{checked.open_missing} rows do not say whether the store is open; they are taken as open"
-    if checked.beyond_horizon:
+    if asked.open_missing:
+        yield f"{asked.open_missing} rows do not say whether the store is open; they are taken as open"
+    if asked.beyond_horizon:
         days = version.forecaster.horizon_days
         yield (
-            f"{checked.beyond_horizon} rows lie more than {days} days after {version.forecaster.origin}, the last day"
+            f"{asked.beyond_horizon} rows lie more than {days} days after {version.forecaster.origin}, the last day"
             f" that version {version.version} has learned from; the gate judged it on the first {days} days only"
         )
+    yield from _on_pasts(asked, version.forecaster.origin)
 
-    yield from _on_pasts(checked, version.forecaster.origin)
 
-
-def _on_pasts(checked: Checked, origin: date) -> Iterator[str]:
-    if checked.no_past:
+def _on_pasts(asked: Checked, origin: date) -> Iterator[str]:
+    if asked.no_past:
         yield (
-            f"{checked.no_past} rows are of stores that never sold up to {origin};"
+            f"{asked.no_past} rows are of stores that never sold up to {origin};"
             " they are forecast as the mean of the stores of their type and assortment"
         )
-    if checked.little_past:
+    if asked.little_past:
         yield (
-            f"{checked.little_past} rows are of stores with fewer than {FEW_DAYS} days of sales up to {origin};"
+            f"{asked.little_past} rows are of stores with fewer than {FEW_DAYS} days of sales up to {origin};"
             " what these do not show yet is taken from the whole chain"
         )
-    if checked.stale_past:
+    if asked.stale_past:
         yield (
-            f"{checked.stale_past} rows are of stores without a sale in the {SILENT_DAYS} days up to {origin};"
+            f"{asked.stale_past} rows are of stores without a sale in the {SILENT_DAYS} days up to {origin};"
             " they are forecast as they sold before"
         )
 

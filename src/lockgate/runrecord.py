@@ -108,6 +108,7 @@ def _files(made: Build, curves: pd.DataFrame) -> list[Path]:
         made.build / "metrics.json",
         made.build / "curves.csv",
         made.build / "importances.csv",
+        made.build / "features.csv",
         plots.learning_curves(curves, pictures / "learning_curves.png"),
         plots.importances(pd.read_csv(made.build / "importances.csv"), pictures / "importances.png"),
     ]

@@ -10,7 +10,7 @@ import stat
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from lockgate import digests
+from lockgate import digests, plainfiles
 from lockgate.errors import BadConfiguration, IntegrityBroken
 from lockgate.forecast import manifest
 from lockgate.forecast.manifest import MANIFEST, SIGNATURE
@@ -55,7 +55,7 @@ def require(bundle: Path, digest: str, trusted: Collection[str]) -> None:
         raise IntegrityBroken(f"the manifest is not the one with digest {digest[:12]}", where=str(bundle), hint=SEE)
     if not (bundle / SIGNATURE).exists():
         raise IntegrityBroken(f"bundle {digest[:12]} is not signed, and the policy asks for a signature", hint=SEE)
-    signature = manifest.read(bundle / SIGNATURE, SIGNATURE_BYTES)
+    signature = plainfiles.read(bundle / SIGNATURE, SIGNATURE_BYTES)
     if not any(_signed_by(key, signature, content) for key in trusted):
         raise IntegrityBroken(
             f"bundle {digest[:12]} is signed by no key that the policy trusts", hint=f"keys may be revoked; {SEE}"
@@ -86,7 +86,7 @@ def _signed_by(key: str, signature: bytes, content: bytes) -> bool:
 
 
 def _manifest(bundle: Path) -> bytes:
-    return manifest.read(bundle / MANIFEST, manifest.LARGEST_MANIFEST)
+    return plainfiles.read(bundle / MANIFEST, manifest.LARGEST_MANIFEST)
 
 
 def _private(path: Path) -> bytes:

@@ -19,6 +19,8 @@ from lockgate import confinement
 from lockgate.confinement import Limits
 from lockgate.errors import BundleUnreadable, IntegrityBroken
 from lockgate.forecast import bundle
+from lockgate.forecast.answering import Answering
+from lockgate.forecast.forecaster import RIDGE, Forecaster
 
 Floats = NDArray[np.float64]
 
@@ -42,13 +44,14 @@ class Forecasts:
     """What a bundle forecasts of all rows in one batch, and of some alone.
 
     `covered` marks the rows that it takes: their days may be too late for it, or some that it has learned from. The
-    others are NaN.
+    others are NaN. `ridge` is what its ridge alone says of them, None if there is none in it.
     """
 
     together: Floats
     alone: Floats
     covered: NDArray[np.bool_]
     origin: date | None
+    ridge: Floats | None
 
 
 @dataclass(frozen=True)
@@ -96,9 +99,12 @@ def _read(folder: Path, request: Request, rows: int) -> Forecasts | Failure:
         return Failure(answer.failure)
     with np.load(folder / FORECASTS, allow_pickle=False) as arrays:
         together, alone, covered = (arrays[name] for name in ("together", "alone", "covered"))
+        ridge = arrays.get("ridge")
     if not covered.shape == together.shape == (rows,) or alone.shape != (len(request.alone),):
         return Failure(f"it gave {together.shape} forecasts for {rows} rows")
-    return Forecasts(together, alone, covered, date.fromisoformat(answer.origin) if answer.origin else None)
+    if ridge is not None and ridge.shape != (rows,):
+        return Failure(f"its ridge gave {ridge.shape} forecasts for {rows} rows")
+    return Forecasts(together, alone, covered, date.fromisoformat(answer.origin) if answer.origin else None, ridge)
 
 
 def main(folder: Path) -> None:
@@ -113,7 +119,8 @@ def main(folder: Path) -> None:
 def _answer(request: Request, rows: pd.DataFrame, target: Path) -> Answer:
     try:
         found = _forecasts(request, rows)
-        np.savez(target, together=found.together, alone=found.alone, covered=found.covered)
+        ridge = {} if found.ridge is None else {"ridge": found.ridge}
+        np.savez(target, together=found.together, alone=found.alone, covered=found.covered, allow_pickle=False, **ridge)
         return Answer(origin=found.origin.isoformat() if found.origin else None)
     except MemoryError:
         return Answer(failure="it needs more memory than it may have")
@@ -129,13 +136,24 @@ def _forecasts(request: Request, rows: pd.DataFrame) -> Forecasts:
     forecaster = bundle.load(Path(request.bundle), request.digest)
     covered = np.ones(len(rows), dtype=np.bool_)
     if rows.empty:
-        return Forecasts(np.empty(0), np.empty(0), covered, forecaster.origin)
+        return Forecasts(np.empty(0), np.empty(0), covered, forecaster.origin, None)
     covered[[problem.row for problem in forecaster.problems(rows)]] = False
     together = np.full(len(rows), np.nan)
     if covered.any():
         together[covered] = forecaster.predict(rows[covered])
     alone = [forecaster.predict(rows.iloc[[place]])[0] if covered[place] else np.nan for place in request.alone]
-    return Forecasts(together, np.array(alone, dtype=np.float64), covered, forecaster.origin)
+    return Forecasts(
+        together, np.array(alone, dtype=np.float64), covered, forecaster.origin, _ridge(forecaster, rows, covered)
+    )
+
+
+def _ridge(forecaster: Answering, rows: pd.DataFrame, covered: NDArray[np.bool_]) -> Floats | None:
+    if not isinstance(forecaster, Forecaster):
+        return None
+    found = np.full(len(rows), np.nan)
+    if covered.any():
+        found[covered] = forecaster.predict_members(rows[covered])[:, forecaster.members.index(RIDGE)]
+    return found
 
 
 def _readable(reason: str) -> str:

@@ -102,7 +102,8 @@ def _found_again(backend: Backend, case: Case) -> StoredVerdict | None:
 def _judge(backend: Backend, case: Case, roster: Roster, made: Build) -> StoredVerdict:
     from lockgate import examination  # pandas and the boosters: not needed to find a verdict again
 
-    found = examination.examine(backend, roster.find(case.receipt.version), case.rival, made)
+    earlier = verdicts.holdout_uses(backend.database, backend.model, case.digests)
+    found = examination.examine(backend, roster.find(case.receipt.version), case.rival, made, earlier)
     judgement = gate.judge(found.evidence, case.policy)
     metrics = with_floor(found.metrics, noise_floor(read_card(made.prepared)))
     verdict = _as_verdict(backend, case, judgement, metrics)

@@ -6,6 +6,7 @@ import small_chain
 
 from lockgate.errors import BadData
 from lockgate.forecast import bundle, training, trainreport
+from lockgate.forecast.features import FEATURES
 from lockgate.forecast.known import traits
 from lockgate.forecast.panel import panel
 from lockgate.forecast.training import ALL_FOLDS, BLEND, best_round
@@ -82,6 +83,13 @@ def test_a_fold_without_enough_history_is_left_out():
     assert training.fold_ends(history, some) == [history.last]
 
 
+def test_what_the_boosters_use_most_is_worth_something_on_days_that_they_have_not_seen(report):
+    used = {name: sum(shares[name] for shares in report.importances.values()) for name in FEATURES}
+    assert set(report.rises) == set(FEATURES)
+    assert max(report.rises.values()) > 0
+    assert sum(report.rises[name] for name in sorted(used, key=used.get)[-10:]) > 0
+
+
 def test_a_booster_is_shown_no_block_that_reaches_beyond_what_may_be_known():
     """The last day of each block, from its origin, is at most the last day known, in every grid."""
     params, stores = small_chain.params(), traits(small_chain.chain().stores)
@@ -115,6 +123,7 @@ def test_the_files_of_a_training_hold_flat_numbers_and_long_tables(report, tmp_p
     trainreport.write(report, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "curves.csv",
+        "features.csv",
         "importances.csv",
         "metrics.json",
         "scores.csv",
@@ -122,6 +131,7 @@ def test_the_files_of_a_training_hold_flat_numbers_and_long_tables(report, tmp_p
     curves = pd.read_csv(tmp_path / "curves.csv")
     assert curves.columns.tolist() == ["step", "member", "fold", "capped_rmspe"]
     assert len(curves) == sum(len(curve.capped_rmspe) for curve in report.curves)
+    assert sorted(pd.read_csv(tmp_path / "features.csv")["feature"]) == sorted(FEATURES)
     numbers = trainreport.metrics(report)
     assert all(isinstance(value, int | float) for value in numbers.values())
     assert numbers["inner_rmspe_blend"] == report.scores[-1].rmspe

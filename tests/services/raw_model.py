@@ -18,8 +18,11 @@ from lockgate.params import GateParams
 POLICY = GateParams(
     max_rmspe=0.1,
     max_rmspe_over_serving=0.002,
+    max_slice_over_serving=0.005,
+    min_gain_over_baseline=0.1,
     min_share_of_naive=0.3,
     min_scored_rows=1,
+    max_holdout_uses=100,
     verdict_valid_days=30,
     approval_required=False,
     two_persons=False,

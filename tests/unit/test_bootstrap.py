@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lockgate.forecast import bootstrap
+from lockgate.forecast.bootstrap import Difference
 
 RNG = np.random.default_rng(21)
 STORES, DAYS = 60, 42
@@ -45,6 +46,68 @@ def test_a_week_that_was_hard_for_all_widens_the_interval_more_than_the_same_err
 def test_a_few_hard_stores_widen_the_interval_more_than_the_same_errors_scattered():
     hard = np.where(STORE < 6, 0.3, 0.05)
     assert width(hard) > 2 * width(RNG.permutation(hard))
+
+
+def paired(errors, other, seed=1, rows=slice(None)):
+    return bootstrap.difference((errors[rows], other[rows]), STORE[rows], DAY[rows], seed)
+
+
+def test_the_difference_of_a_forecast_to_itself_is_nothing_without_any_doubt():
+    errors = RNG.normal(0, 0.1, size=len(STORE))
+    assert paired(errors, errors) == Difference(0.0, 0.0)
+    assert paired(errors, errors).interval() == (0.0, 0.0)
+
+
+def test_the_difference_turns_its_sign_with_the_order_and_is_the_same_for_the_same_seed():
+    errors = RNG.normal(0, 0.1, size=len(STORE))
+    worse = errors + RNG.normal(0, 0.02, size=len(STORE))
+    found, turned = paired(worse, errors), paired(errors, worse)
+    assert (turned.value, turned.error) == (-found.value, found.error)
+    assert paired(worse, errors) == found != paired(worse, errors, seed=2)
+    assert found.value == pytest.approx(np.sqrt(np.mean(worse**2)) - np.sqrt(np.mean(errors**2)))
+
+
+def test_what_is_hard_for_both_does_not_widen_the_difference():
+    """The pairs are a hundred times as sure of the difference as either is of itself."""
+    hard = np.where(DAY.min() + bootstrap.WEEK > DAY, 0.3, 0.05)
+    low, high = paired(hard * 1.001, hard).interval()
+    assert width(hard) > 100 * (high - low)
+
+
+def test_intervals_of_many_comparisons_are_wider_each():
+    assert Difference(0.0, 1.0).interval() == pytest.approx((-1.96, 1.96), abs=0.01)
+    assert Difference(0.5, 1.0).interval(17) == pytest.approx((0.5 - 2.974, 0.5 + 2.974), abs=0.01)
+
+
+def test_the_days_of_a_single_week_are_drawn_one_by_one():
+    """All stores alike on each day: drawn as one week there would be no doubt at all."""
+    week = DAY.min() + 7 > DAY
+    of_day = np.linspace(0.05, 0.15, 42)[DAY - DAY.min()]
+    assert paired(of_day, np.full(len(DAY), 0.1), rows=week).error > 0.001
+
+
+@pytest.mark.parametrize("error", [np.nan, np.inf])
+def test_an_error_that_is_no_number_makes_the_difference_none(error):
+    errors = np.full(len(STORE), 0.1)
+    found = paired(np.where(STORE == 7, error, errors), errors)
+    assert np.isnan([found.value, found.error]).all()
+
+
+def test_without_rows_there_is_no_difference():
+    found = paired(np.zeros(len(STORE)), np.zeros(len(STORE)), rows=slice(0))
+    assert np.isnan([found.value, found.error]).all()
+
+
+def test_about_as_many_differences_are_held_as_claimed():
+    """Both share what is hard, and each has something of its own for each store and each row."""
+    held = 0
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        shared = rng.normal(0, 0.08, len(STORE))
+        ours, theirs = (shared + rng.normal(0, 0.02, STORES)[STORE] + rng.normal(0, 0.02, len(STORE)) for _ in range(2))
+        low, high = paired(ours, theirs, seed).interval()
+        held += low < 0 < high
+    assert held >= 92
 
 
 def test_about_as_many_intervals_hold_the_truth_as_they_claim():

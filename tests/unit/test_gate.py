@@ -6,14 +6,19 @@ from datetime import date
 import pytest
 
 from lockgate import gate
+from lockgate.contest import Contest, Slice
+from lockgate.forecast.bootstrap import Difference
 from lockgate.gate import Check, Evidence, NoEvidence, Numbers, Outcome, Rival
 from lockgate.params import GateParams
 
 POLICY = GateParams(
     max_rmspe=0.10,
     max_rmspe_over_serving=0.002,
+    max_slice_over_serving=0.005,
+    min_gain_over_baseline=0.1,
     min_share_of_naive=0.3,
     min_scored_rows=1000,
+    max_holdout_uses=100,
     verdict_valid_days=30,
     approval_required=False,
     two_persons=False,
@@ -24,7 +29,9 @@ GOOD = Evidence(
     rmspe=0.095,
     baseline_rmspe=0.145,
     scored_rows=40_000,
-    rival=Rival(version=1, digest="d", rmspe=0.096, candidate_rmspe=0.095, rows=40_000),
+    rival=Rival(1, "d", Contest(0.095, 0.096, 40_000, Difference(-0.001, 0.0005))),
+    ridge=Contest(0.095, 0.111, 40_000, Difference(-0.016, 0.001)),
+    holdout_uses=0,
     holdout_from=date(2015, 5, 9),
     trained_until=date(2015, 5, 8),
     has_signature=True,
@@ -40,7 +47,23 @@ def outcome(**changes):
 
 
 def rival(**changes):
-    return replace(GOOD.rival, **changes)
+    return replace(GOOD.rival, contest=replace(GOOD.rival.contest, **changes))
+
+
+def rival_at(value, error):
+    """The serving version is better by `value`; the 95 % interval reaches 1.96 times `error` to both sides."""
+    return rival(difference=Difference(value, error))
+
+
+def rival_on(*slices, left_out=()):
+    """As good overall; on slices of 1000 rows the serving version is better by (value, error)."""
+    found = tuple(Slice(f"week {n}", 1000, Difference(*each)) for n, each in enumerate(slices, start=1))
+    return rival(slices=found, left_out=left_out)
+
+
+def says(name, policy=POLICY, **changes):
+    checks = gate.judge(replace(GOOD, **changes), policy).checks
+    return next((check.outcome, check.says) for check in checks if check.name == name)
 
 
 def test_good_evidence_passes_every_check():
@@ -68,12 +91,33 @@ def test_the_limit_is_strict_and_no_number_never_passes(rmspe, expected):
     ("changes", "expected"),
     [
         ({"rival": None}, Outcome.PASSED),
-        ({"rival": rival(candidate_rmspe=0.098, rmspe=0.096)}, Outcome.PASSED),
-        ({"rival": rival(candidate_rmspe=0.0981, rmspe=0.096)}, Outcome.REFUSED),
-        ({"rival": rival(rmspe=NAN)}, Outcome.INCONCLUSIVE),
-        ({"rival": rival(candidate_rmspe=NAN)}, Outcome.INCONCLUSIVE),
-        ({"rival": rival(rows=0, rmspe=NAN, candidate_rmspe=NAN)}, Outcome.PASSED),
-        ({"baseline_rmspe": 0.095}, Outcome.REFUSED),
+        ({"rival": rival_at(0.0, 0.0)}, Outcome.PASSED),
+        ({"rival": rival_at(0.002, 0.0)}, Outcome.PASSED),
+        ({"rival": rival_at(0.0021, 0.0)}, Outcome.REFUSED),
+        ({"rival": rival_at(0.001, 0.0005)}, Outcome.PASSED),
+        ({"rival": rival_at(0.001, 0.0006)}, Outcome.INCONCLUSIVE),
+        ({"rival": rival_at(-0.001, 0.002)}, Outcome.INCONCLUSIVE),
+        ({"rival": rival_at(0.003, 0.0006)}, Outcome.INCONCLUSIVE),
+        ({"rival": rival_at(0.003, 0.0005)}, Outcome.REFUSED),
+        ({"rival": rival_at(NAN, NAN)}, Outcome.INCONCLUSIVE),
+        ({"rival": rival(theirs=NAN)}, Outcome.INCONCLUSIVE),
+        ({"rival": rival(ours=NAN)}, Outcome.INCONCLUSIVE),
+        ({"rival": rival(rows=0, theirs=NAN, ours=NAN)}, Outcome.PASSED),
+        ({"rival": rival_on((0.004, 0.0), (-0.1, 0.0))}, Outcome.PASSED),
+        ({"rival": rival_on((0.0051, 0.0), (-0.1, 0.0))}, Outcome.REFUSED),
+        ({"rival": rival_on((0.008, 0.0015))}, Outcome.REFUSED),
+        ({"rival": rival_on((0.008, 0.0015), (0.0, 0.0))}, Outcome.PASSED),
+        ({"rival": rival_on(left_out=("promo",))}, Outcome.PASSED),
+        ({"baseline_rmspe": 0.1056}, Outcome.PASSED),
+        ({"baseline_rmspe": 0.1055}, Outcome.REFUSED),
+        ({"ridge": None}, Outcome.PASSED),
+        ({"ridge": replace(GOOD.ridge, difference=Difference(0.0, 0.0))}, Outcome.PASSED),
+        ({"ridge": replace(GOOD.ridge, difference=Difference(0.001, 0.0006))}, Outcome.PASSED),
+        ({"ridge": replace(GOOD.ridge, difference=Difference(0.001, 0.0005))}, Outcome.REFUSED),
+        ({"ridge": replace(GOOD.ridge, theirs=NAN)}, Outcome.INCONCLUSIVE),
+        ({"ridge": replace(GOOD.ridge, difference=Difference(NAN, NAN))}, Outcome.INCONCLUSIVE),
+        ({"holdout_uses": 99}, Outcome.PASSED),
+        ({"holdout_uses": 100}, Outcome.INCONCLUSIVE),
         ({"baseline_rmspe": NAN}, Outcome.INCONCLUSIVE),
         ({"scored_rows": 999}, Outcome.INCONCLUSIVE),
         ({"scored_rows": 1000}, Outcome.PASSED),
@@ -148,6 +192,36 @@ def test_a_refusal_outweighs_a_doubt():
 
 
 def test_a_check_says_what_was_measured_and_what_was_asked():
-    says = {check.name: check.says for check in gate.judge(GOOD, POLICY).checks}
-    assert says["rmspe under the limit"] == "RMSPE 0.09500, must be below 0.1"
-    assert says["holdout unseen"] == "trained until 2015-05-08, the holdout begins on 2015-05-09"
+    assert says("rmspe under the limit") == (Outcome.PASSED, "RMSPE 0.09500, must be below 0.1")
+    assert says("holdout unseen") == (Outcome.PASSED, "trained until 2015-05-08, the holdout begins on 2015-05-09")
+    assert says("better than naive") == (
+        Outcome.PASSED,
+        "RMSPE 0.09500, must be below 0.13050: the seasonal naive forecast has 0.14500",
+    )
+    assert says("no worse than its ridge") == (
+        Outcome.PASSED,
+        "RMSPE 0.09500 against 0.11100 of its ridge alone: -0.01600 (95 %: -0.01796 to -0.01404)",
+    )
+    assert says("holdout not worn out", holdout_uses=4) == (
+        Outcome.PASSED,
+        "this holdout has judged 4 other versions, it may judge 100",
+    )
+
+
+def test_an_undecided_comparison_tells_its_interval_and_its_rows():
+    assert says("no worse than serving", rival=rival_at(0.001, 0.001)) == (
+        Outcome.INCONCLUSIVE,
+        "RMSPE 0.09500 against 0.09600 of version 1: +0.00100 (95 %: -0.00096 to +0.00296) on 40000 rows, may be 0.002:"
+        " these rows do not tell",
+    )
+
+
+def test_the_slice_that_is_most_surely_worse_is_named_and_so_are_those_too_small_to_tell():
+    """Week 2 is further off than week 1, but with less certainty; intervals are those of three comparisons at once."""
+    found = rival_on((0.009, 0.001), (0.011, 0.004), (0.0, 0.0), left_out=("store type b", "assortment b"))
+    assert says("no slice worse than serving", rival=found) == (
+        Outcome.REFUSED,
+        "the worst of 3 is week 1: RMSPE +0.00900 (95 %: +0.00661 to +0.01139) on 1000 rows,"
+        " refused if all above 0.005;"
+        " too small to tell: store type b, assortment b",
+    )

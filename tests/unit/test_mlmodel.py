@@ -203,7 +203,7 @@ def test_an_mlmodel_that_is_none_is_refused(folder, text):
 
 
 def test_an_mlmodel_that_is_too_large_is_refused(folder):
-    refused(folder, "#" * (mlmodel.LARGEST_MLMODEL + 1), "has more than")
+    refused(folder, "#" * (mlmodel.LARGEST_MLMODEL + 1), "is larger than it may be")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import click
 
 from lockgate.cli.frame import backend, command, session, tell
 from lockgate.errors import WrongUsage
+from lockgate.forecast.confidence import DEFAULT
 from lockgate.lifecycle import Stage
 
 STAGES = [str(Stage.PRODUCTION), str(Stage.STAGING)]  # at most one version is in each
@@ -18,16 +19,19 @@ STAGES = [str(Stage.PRODUCTION), str(Stage.STAGING)]  # at most one version is i
 )
 @click.option("--stage", type=click.Choice(STAGES), help="Whose forecasts; Production if not given.")
 @click.option("--version", type=click.IntRange(min=1), help="A version by its number instead.")
+@click.option(
+    "--confidence", type=float, default=DEFAULT, show_default=True, help="How sure lower and upper are to be."
+)
 @click.option("--force", is_flag=True, help="Replace the output file if it is there.")
 def predict(
-    source: Path, target: Path, stage: str | None, version: int | None, force: bool, timeout: float
+    source: Path, target: Path, stage: str | None, version: int | None, confidence: float, force: bool, timeout: float
 ) -> None:  # fmt: skip
-    """Forecast each row of INPUT; OUTPUT has the same rows in the same order."""
+    """Forecast each row of INPUT; OUTPUT has the same rows in the same order, with prediction, lower and upper."""
     if stage and version:
         raise WrongUsage("--stage and --version exclude each other", hint="name one of them")
     from lockgate import predictions
 
-    order = predictions.Order(source, target, force)
+    order = predictions.Order(source, target, force, confidence)
     done = predictions.predict(backend(timeout), order, version or Stage(stage or Stage.PRODUCTION))
     session().ids["version"] = done.version
     for remark in done.remarks:

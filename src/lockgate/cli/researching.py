@@ -75,10 +75,10 @@ def _finding(found: "Finding") -> list[str]:
 
 
 def _print(marks: "tuple[Mark, ...]", means: dict[str, dict[str, float]]) -> None:
-    heads = ["known until", "forecast", "RMSPE", "95 %", "MAE", "bias"]
+    heads = ["known until", "forecast", "RMSPE", "95 %", "MAE", "bias", "in its 80 %", "in its 95 %"]
     rows = [
         [mark.origin, mark.forecast, f"{mark.rmspe:.4f}", f"{mark.low:.4f} .. {mark.high:.4f}", f"{mark.mae:.0f}",
-         f"{mark.bias:+.3f}"]
+         f"{mark.bias:+.3f}", _share(mark.coverage_80), _share(mark.coverage_95)]
         for mark in marks
     ]  # fmt: skip
     table(heads, rows)
@@ -89,7 +89,12 @@ def _print(marks: "tuple[Mark, ...]", means: dict[str, dict[str, float]]) -> Non
             *(f"{found[key]:.4f}" for key in ("rmspe", "worst_rmspe")),
             f"{found['mae']:.0f}",
             f"{found['bias']:+.3f}",
+            *(_share(found.get(name)) for name in ("coverage_80", "coverage_95")),
         ]
         for name, found in means.items()
     ]
-    table(["forecast", "mean RMSPE", "worst", "mean MAE", "mean bias"], summary)
+    table(["forecast", "mean RMSPE", "worst", "mean MAE", "mean bias", "in its 80 %", "in its 95 %"], summary)
+
+
+def _share(share: float | None) -> str:
+    return "" if share is None else f"{share:.1%}"

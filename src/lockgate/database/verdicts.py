@@ -82,6 +82,11 @@ LATEST_VERDICTS = """
     WHERE model = :model
     ORDER BY version, id DESC
 """
+HOLDOUT_USES = """
+    SELECT count(DISTINCT bundle_digest)
+    FROM lockgate.verdicts
+    WHERE model = :model AND holdout_digest = :holdout_digest AND bundle_digest <> :bundle_digest AND metrics <> '{}'
+"""
 SELECT_SHOWN_VERDICT = """
     SELECT value FROM public.model_version_tags
     WHERE workspace = 'default' AND name = :model AND version = :version AND key = 'verdict_id'
@@ -124,6 +129,12 @@ def of_model(database: Database, model: str) -> list[StoredVerdict]:
     """Every verdict on the model's versions, oldest first."""
     with database.transaction() as connection:
         return [_verdict(row) for row in connection.execute(text(VERDICTS_OF_MODEL), {"model": model})]
+
+
+def holdout_uses(database: Database, model: str, digests: Digests) -> int:
+    """How many other bundles of the model were scored on the same holdout; one without forecasts has not used it."""
+    with database.transaction() as connection:
+        return int(connection.execute(text(HOLDOUT_USES), {"model": model} | asdict(digests)).scalar_one())
 
 
 def shown_verdict(database: Database, model: str, version: int) -> int | None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from lockgate.forecast.asked import RowProblem
 from lockgate.forecast.forecaster import Checked
+from lockgate.forecast.intervals import Interval
 from lockgate.forecast.known import Traits
 
 
@@ -45,4 +46,10 @@ class Answering(Protocol):
         """Sales of raw rows, (rows,), in their order; exactly 0.0 where Open is 0; BadData for rows out of bounds.
 
         A row's forecast is the same alone and in any batch, order and process. `rows` is not changed.
+        """
+
+    def interval(self, rows: pd.DataFrame, confidence: float) -> Interval:
+        """Forecasts as by `predict`, with their bounds; NaN for bounds that it does not know.
+
+        Raises BadData as `predict` does, WrongUsage for a confidence out of range.
         """

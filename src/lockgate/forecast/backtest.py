@@ -4,7 +4,7 @@ Everything is chosen anew at each origin from what was known there; the holdout 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,8 @@ from lockgate import metrics
 from lockgate.data import calendar
 from lockgate.errors import BadData
 from lockgate.forecast import baseline, bootstrap, training
+from lockgate.forecast.forecaster import Forecaster
+from lockgate.forecast.intervals import coverage
 from lockgate.params import Params
 
 Floats = NDArray[np.float64]
@@ -21,6 +23,7 @@ Progress = Callable[[str, int, int], None]
 
 BLEND = training.BLEND
 NAIVE = "seasonal naive"
+COVERAGES = ("coverage_80", "coverage_95")
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,8 @@ class Mark:
     high: float
     mae: float
     bias: float
+    coverage_80: float | None = None  # of the blend: the share of sales within its bounds, which should be 0.80
+    coverage_95: float | None = None
 
 
 def backtest(
@@ -58,13 +63,15 @@ def backtest(
         known, window = _parts(rows, last, params.split.holdout_days)
         name = str(last.date())
         progress(f"trained until {name}", place, plan.origins)
-        marks += _marks(name, window, _forecasts(known, window, stores, params), params.seed)
+        forecaster, _ = training.train(known, stores, params, lambda *_: None)
+        blend, *others = _marks(name, window, _forecasts(forecaster, known, window), params.seed)
+        marks += [_covered(blend, forecaster, window), *others]
     progress("done", plan.origins, plan.origins)
     return tuple(marks)
 
 
 def means(marks: tuple[Mark, ...]) -> dict[str, dict[str, float]]:
-    """By way to forecast: the mean and the worst RMSPE over the origins, the mean MAE and the mean bias."""
+    """By way to forecast: the mean and the worst RMSPE over the origins, and the means of the other numbers."""
     found: dict[str, dict[str, float]] = {}
     for forecast in dict.fromkeys(mark.forecast for mark in marks):
         own = [mark for mark in marks if mark.forecast == forecast]
@@ -74,6 +81,8 @@ def means(marks: tuple[Mark, ...]) -> dict[str, dict[str, float]]:
             "mae": float(np.mean([mark.mae for mark in own])),
             "bias": float(np.mean([mark.bias for mark in own])),
         }
+        if forecast == BLEND:
+            found[forecast] |= {name: float(np.mean([getattr(mark, name) for mark in own])) for name in COVERAGES}
     return found
 
 
@@ -99,8 +108,7 @@ def _parts(rows: pd.DataFrame, last: pd.Timestamp, days: int) -> tuple[pd.DataFr
     return rows[rows["Date"] <= last].reset_index(drop=True), window.reset_index(drop=True)
 
 
-def _forecasts(known: pd.DataFrame, window: pd.DataFrame, stores: pd.DataFrame, params: Params) -> dict[str, Floats]:
-    forecaster, _ = training.train(known, stores, params, lambda *_: None)
+def _forecasts(forecaster: Forecaster, known: pd.DataFrame, window: pd.DataFrame) -> dict[str, Floats]:
     asked = window.drop(columns="Sales")
     members = forecaster.predict_members(asked)
     return {
@@ -108,6 +116,12 @@ def _forecasts(known: pd.DataFrame, window: pd.DataFrame, stores: pd.DataFrame, 
         **{name: members[:, place] for place, name in enumerate(forecaster.members)},
         NAIVE: baseline.seasonal_naive(known, window).to_numpy(),
     }
+
+
+def _covered(blend: Mark, forecaster: Forecaster, window: pd.DataFrame) -> Mark:
+    asked, sold = window.drop(columns="Sales"), window["Sales"].to_numpy(dtype=np.float64)
+    at_80, at_95 = (coverage(sold, forecaster.interval(asked, confidence)) for confidence in (0.80, 0.95))
+    return replace(blend, coverage_80=at_80, coverage_95=at_95)
 
 
 def _marks(origin: str, window: pd.DataFrame, forecasts: dict[str, Floats], seed: int) -> list[Mark]:

@@ -29,6 +29,7 @@ class Block:
     matrix: Matrix
     log_sales: Floats
     day: Ints
+    store: Ints  # place in Traits.store_ids
 
 
 def origins(history: Panel, last: int, horizon: int, min_history_days: int) -> list[int]:
@@ -53,7 +54,7 @@ def block(history: Panel, profile: Profile, store_traits: Traits, horizon: int) 
     sold = ~np.isnan(log_sales)
     rows = cells(window).take(sold)
     view = features.lens(profile, store_traits, horizon)
-    return Block(features.matrix(view, rows), log_sales[sold], rows.day)
+    return Block(features.matrix(view, rows), log_sales[sold], rows.day, rows.store)
 
 
 def join(parts: Sequence[Block]) -> Block:
@@ -63,8 +64,8 @@ def join(parts: Sequence[Block]) -> Block:
         ridge=np.concatenate([part.matrix.ridge for part in parts]),
         habit=np.concatenate([part.matrix.habit for part in parts]),
     )
-    log_sales, day = (np.concatenate([getattr(part, name) for part in parts]) for name in ("log_sales", "day"))
-    return Block(matrix, log_sales, day)
+    columns = (np.concatenate([getattr(part, name) for part in parts]) for name in ("log_sales", "day", "store"))
+    return Block(matrix, *columns)
 
 
 def calm(block: Block) -> Block:

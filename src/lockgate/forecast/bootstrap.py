@@ -1,11 +1,12 @@
-"""How sure a window's RMSPE is: a bootstrap over stores and weeks at once.
+"""How sure a window's RMSPE is, or the difference of two forecasts of it: a bootstrap over stores and weeks at once.
 
 Rows of a store are alike, and so are rows of a day and of the days around it. So not rows are drawn anew but stores,
 and, independently of them, weeks; a row counts as often as its store times as often as its week. Source: Owen, "The
-pigeonhole bootstrap" (2007).
+pigeonhole bootstrap" (2007); it errs on the wide side.
 """
 
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 WEEK = 7
+FEWEST_WEEKS = 4  # fewer are too few to be drawn from: then days are drawn
 DRAWS = 1000
 CONFIDENCE = 0.95
 
@@ -26,10 +28,23 @@ class Sums:
     rows: Floats
 
 
-def sums(errors: Floats, store: Ints, day: Ints) -> Sums:
-    """Add up percentage errors (as shares) of rows; weeks are counted from the first day."""
+@dataclass(frozen=True)
+class Difference:
+    """The RMSPE of one forecast minus that of another on the same rows, and the standard error of that."""
+
+    value: float
+    error: float
+
+    def interval(self, comparisons: int = 1) -> tuple[float, float]:
+        """Holds the difference with CONFIDENCE; so do the intervals of so many comparisons all at once (Bonferroni)."""
+        reach = NormalDist().inv_cdf(1 - (1 - CONFIDENCE) / (2 * comparisons)) * self.error
+        return self.value - reach, self.value + reach
+
+
+def sums(errors: Floats, store: Ints, day: Ints, block: int = WEEK) -> Sums:
+    """Add up percentage errors (as shares) of rows; weeks, or other blocks of days, are counted from the first day."""
     stores, row = np.unique(store, return_inverse=True)
-    week = (day - day.min()) // WEEK
+    week = (day - day.min()) // block
     shape = (len(stores), int(week.max()) + 1)
     place = row * shape[1] + week
     cells = shape[0] * shape[1]
@@ -40,12 +55,33 @@ def sums(errors: Floats, store: Ints, day: Ints) -> Sums:
 
 def rmspe_interval(found: Sums, seed: int) -> tuple[float, float]:
     """The interval that holds the middle CONFIDENCE of the RMSPEs of DRAWS draws."""
-    stores, weeks = found.rows.shape
-    rng = np.random.default_rng(seed)
-    of_store = rng.multinomial(stores, np.full(stores, 1 / stores), size=DRAWS).astype(np.float64)
-    of_week = rng.multinomial(weeks, np.full(weeks, 1 / weeks), size=DRAWS).astype(np.float64)
-    squares, rows = (((of_store @ part) * of_week).sum(axis=1) for part in (found.squares, found.rows))
-    drawn = np.sqrt(squares[rows > 0] / rows[rows > 0])
+    drawn = _drawn(found.rows, [found.squares], seed)[0]
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def difference(errors: tuple[Floats, Floats], store: Ints, day: Ints, seed: int) -> Difference:
+    """How far two forecasts' RMSPEs are apart, from the percentage errors that both make on the same rows.
+
+    Each draw takes the same rows of both, so that what is hard for both cancels out. NaN where an error is no number,
+    or no row is left.
+    """
+    if not (day.size and all(np.isfinite(each).all() for each in errors)):
+        return Difference(float("nan"), float("nan"))
+    block = WEEK if np.ptp(day) >= FEWEST_WEEKS * WEEK - 1 else 1
+    ours, theirs = (sums(each, store, day, block) for each in errors)
+    value = np.sqrt(np.mean(errors[0] ** 2)) - np.sqrt(np.mean(errors[1] ** 2))
+    drawn = _drawn(ours.rows, [ours.squares, theirs.squares], seed)
+    return Difference(float(value), float(np.std(drawn[0] - drawn[1])))
+
+
+def _drawn(rows: Floats, squares: list[Floats], seed: int) -> list[Floats]:
+    """The RMSPEs of the same draws for each of some forecasts of the same rows."""
+    stores, weeks = rows.shape
+    rng = np.random.default_rng(seed)
+    of_store = rng.multinomial(stores, np.full(stores, 1 / stores), size=DRAWS).astype(np.float64)
+    of_week = rng.multinomial(weeks, np.full(weeks, 1 / weeks), size=DRAWS).astype(np.float64)
+    counted, *added = (((of_store @ part) * of_week).sum(axis=1) for part in (rows, *squares))
+    some = counted > 0
+    return [np.sqrt(part[some] / counted[some]) for part in added]

@@ -26,6 +26,7 @@ from lockgate.forecast.experience import Experience
 from lockgate.forecast.features import FEATURES
 from lockgate.forecast.forecaster import Forecaster, Member
 from lockgate.forecast.foreign import ForeignForecaster
+from lockgate.forecast.intervals import Calibration
 from lockgate.forecast.known import Traits
 from lockgate.forecast.manifest import MANIFEST, REBUILD
 from lockgate.forecast.members.restoring import RESTORE
@@ -133,6 +134,8 @@ def _arrays(forecaster: Forecaster) -> dict[str, NDArray[Any]]:
         "levels": profile.levels,
         "sold_days": profile.experience.sold,
         "idle_days": profile.experience.idle,
+        "spread": forecaster.calibration.spread,
+        "quantiles": forecaster.calibration.quantiles,
     }
 
 
@@ -161,9 +164,11 @@ def _restore(contents: Mapping[str, bytes]) -> tuple[Forecaster, dict[str, Any]]
         for name, meaning in sorted(description["members"].items(), key=lambda item: list(BOOSTER_FILES).index(item[0]))
     }
     store_traits = Traits(**{field.name: arrays[field.name] for field in fields(Traits)})
-    return Forecaster(
-        description["horizon_days"], store_traits, profile, boosters, description["weights"]
-    ), description["probe"]
+    calibration = Calibration(arrays["spread"], arrays["quantiles"])
+    forecaster = Forecaster(
+        description["horizon_days"], store_traits, profile, boosters, description["weights"], calibration
+    )
+    return forecaster, description["probe"]
 
 
 def _probe(forecaster: Forecaster | ForeignForecaster) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from lockgate.forecast import asked, ensemble, features
 from lockgate.forecast.asked import Limits, RowProblem
 from lockgate.forecast.features import Lens, Matrix
+from lockgate.forecast.intervals import Calibration, Interval
 from lockgate.forecast.known import Known, Traits
 from lockgate.forecast.members.task import Booster, Offset, Target, log_forecast
 from lockgate.forecast.profiles import Profile
@@ -64,6 +65,7 @@ class Forecaster:
     profile: Profile
     boosters: Mapping[str, Member]
     weights: Mapping[str, float]  # of the boosters and of the ridge; they sum to 1
+    calibration: Calibration
 
     @property
     def origin(self) -> date:
@@ -99,6 +101,16 @@ class Forecaster:
         """
         weights = np.array([self.weights[name] for name in self.members])
         return ensemble.blend(self.predict_members(rows), weights)
+
+    def interval(self, rows: pd.DataFrame, confidence: float) -> Interval:
+        """Forecasts as by `predict`, each with the bounds between which the sales should be with this confidence.
+
+        The bounds hold the forecast, and are 0.0 where Open is 0. They were learned on the first `horizon_days`; later
+        days have bounds as wide. Raises BadData as `predict` does, WrongUsage for a confidence out of range.
+        """
+        lower, upper = self.calibration.factors(confidence)
+        store, prediction = asked.read(rows, self._limits).known.store, self.predict(rows)
+        return Interval(prediction, prediction * lower[store], prediction * upper[store])
 
     def predict_members(self, rows: pd.DataFrame) -> Floats:
         """Sales by each member alone, (rows, members), in the order of `members`."""

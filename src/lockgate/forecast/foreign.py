@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from lockgate.forecast import asked, columns
 from lockgate.forecast.asked import Limits, RowProblem
+from lockgate.forecast.confidence import checked
 from lockgate.forecast.forecaster import CHUNK, SMALL_BATCH, Checked
+from lockgate.forecast.intervals import Interval
 from lockgate.forecast.known import Known, Traits
 from lockgate.forecast.members.restoring import RESTORE
 from lockgate.forecast.members.task import Booster
@@ -107,6 +109,12 @@ class ForeignForecaster:
             some = places[start : start + CHUNK]
             found[some] = self._open_days(read.known.take(some))
         return found
+
+    def interval(self, rows: pd.DataFrame, confidence: float) -> Interval:
+        """Forecasts with bounds that are NaN: nobody has seen it miss. Raises as `predict`, and for the confidence."""
+        checked(confidence)
+        unknown = np.full(len(rows), np.nan)
+        return Interval(self.predict(rows), unknown, unknown)
 
     def values(self, rows: Known) -> Floats:
         """What the booster sees of some rows."""

@@ -5,12 +5,11 @@ Each file is read once into memory and compared, so that the bytes that were ver
 
 import json
 import os
-import stat
 from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
-from lockgate import digests
+from lockgate import digests, plainfiles
 from lockgate.errors import IntegrityBroken
 
 FORMAT = 1
@@ -22,12 +21,12 @@ REBUILD = "train and register it again"
 
 def digest(folder: Path) -> str:
     """The digest of the bundle in a folder, as its manifest claims it; `bundle.load` is what proves it."""
-    return digests.of_bytes(read(folder / MANIFEST, LARGEST_MANIFEST))
+    return digests.of_bytes(plainfiles.read(folder / MANIFEST, LARGEST_MANIFEST, REBUILD))
 
 
 def names(folder: Path) -> set[str]:
     """The files that the manifest in a folder lists: what a bundle of any kind must hold, once its digest is proven."""
-    return set(_listed(read(folder / MANIFEST, LARGEST_MANIFEST), folder))
+    return set(_listed(plainfiles.read(folder / MANIFEST, LARGEST_MANIFEST, REBUILD), folder))
 
 
 def verified(folder: Path, expected_digest: str, names: Set[str]) -> dict[str, bytes]:
@@ -35,7 +34,7 @@ def verified(folder: Path, expected_digest: str, names: Set[str]) -> dict[str, b
 
     Raises IntegrityBroken for another manifest, and for a file that is missing, extra, linked, hidden or changed.
     """
-    manifest = read(folder / MANIFEST, LARGEST_MANIFEST)
+    manifest = plainfiles.read(folder / MANIFEST, LARGEST_MANIFEST, REBUILD)
     found = digests.of_bytes(manifest)
     if found != expected_digest:
         raise IntegrityBroken(
@@ -67,25 +66,10 @@ def _check_listing(folder: Path, listed: set[str], names: Set[str]) -> None:
 
 
 def _verified_file(path: Path, entry: Mapping[str, Any]) -> bytes:
-    content = read(path, entry["bytes"])
+    content = plainfiles.read(path, entry["bytes"], REBUILD)
     if digests.of_bytes(content) != entry["sha256"]:
         raise IntegrityBroken(f"{path.name} sha256 mismatch", where=str(path), hint=REBUILD)
     return content
-
-
-def read(path: Path, limit: int) -> bytes:
-    """The bytes of a plain file, `limit` at most; IntegrityBroken for a link, and for any other kind of file."""
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError as error:
-        raise IntegrityBroken(f"{path.name} is missing or a link", where=str(path), hint=REBUILD) from error
-    with os.fdopen(handle, "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise IntegrityBroken(f"{path.name} is not a plain file", where=str(path), hint=REBUILD)
-        if status.st_size > limit:
-            raise IntegrityBroken(f"{path.name} is larger than it was", where=str(path), hint=REBUILD)
-        return file.read(limit)
 
 
 def written(contents: Mapping[str, bytes]) -> bytes:

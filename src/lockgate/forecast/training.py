@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from lockgate import metrics
 from lockgate.errors import BadData
-from lockgate.forecast import ensemble
+from lockgate.forecast import ensemble, intervals, permutation
 from lockgate.forecast.blocks import Block, block, calm, join, origins, survey
 from lockgate.forecast.features import FEATURES
 from lockgate.forecast.forecaster import RIDGE, Forecaster, Member
+from lockgate.forecast.intervals import Misses
 from lockgate.forecast.known import traits
 from lockgate.forecast.members import cat, lgbm, xgb
 from lockgate.forecast.members.task import Budget, Fit, Task
@@ -28,9 +29,11 @@ Floats = NDArray[np.float64]
 Progress = Callable[[str, int, int], None]  # what comes next, steps done, steps in all
 
 BOOSTERS: Mapping[str, Callable[..., Fit]] = {"lightgbm": lgbm.fit, "xgboost": xgb.fit, "catboost": cat.fit}
+BOOSTER_SHARE = 3.0  # what a booster counts beside the ridge, from which it starts, unless the folds say otherwise
 BLEND = "blend"
 ALL_FOLDS = "all"
 LEAST_TRAINING_BLOCKS = 2
+REPORTED_CONFIDENCES = (0.8, 0.95)
 
 
 @dataclass(frozen=True)
@@ -58,10 +61,12 @@ class Report:
     """How the forecaster came to be."""
 
     scores: tuple[Score, ...]
+    coverage: Mapping[float, float]  # confidence: share of a fold's sales within what the others say; NaN of one fold
     curves: tuple[Curve, ...]
     rounds: Mapping[str, int]
     weights: Mapping[str, float]
     importances: Mapping[str, Mapping[str, float]]  # member, feature: share
+    rises: Mapping[str, float]  # feature: see permutation.rises, on the first fold
     training_rows: int
     cpu_seconds: float
 
@@ -126,18 +131,24 @@ def train(rows: pd.DataFrame, stores: pd.DataFrame, params: Params, progress: Pr
     folds = [_fold(end, session) for end in ends]
     fewest = params.training.patience
     rounds = {name: best_round([fold.fits[name].curve for fold in folds], fewest) for name in BOOSTERS}
-    weights = _weights(folds, params)
+    forecasts = [_forecasts(fold, params) for fold in folds]
+    weights = _weights(folds, forecasts, params)
+    misses = _misses(folds, forecasts, weights)
     taught = session.taught(history.last)
     fits = learn(rounds, taught, session)
     steps.next("done")
     members = {name: _member(name, fit, params) for name, fit in fits.items()}
-    forecaster = Forecaster(horizon, store_traits, seen[history.last], members, weights)
+    stores = len(store_traits.store_ids)
+    calibration = intervals.calibrate(misses, stores)
+    forecaster = Forecaster(horizon, store_traits, seen[history.last], members, weights, calibration)
     report = Report(
-        scores=_scores(folds, weights, params),
+        scores=_scores(folds, forecasts, weights),
+        coverage={share: intervals.inner_coverage(misses, stores, share) for share in REPORTED_CONFIDENCES},
         curves=tuple(Curve(name, fold.name, fit.curve) for fold in folds for name, fit in fold.fits.items()),
         rounds=rounds,
         weights=weights,
         importances={name: _named(fit) for name, fit in fits.items()},
+        rises=_rises(folds[0], weights, params),
         training_rows=len(taught.log_sales),
         cpu_seconds=process_time() - started,
     )
@@ -228,25 +239,42 @@ def _forecasts(fold: Fold, params: Params) -> Floats:
     return np.column_stack([*(member.forecast(matrix, params.threads) for member in members), np.exp(matrix.ridge)])
 
 
-def _weights(folds: Sequence[Fold], params: Params) -> dict[str, float]:
-    ratios = [_forecasts(fold, params) / np.exp(fold.window.log_sales)[:, None] for fold in folds]
-    weights = ensemble.fit_weights(ratios, params.training.weight_shrinkage)
+def _weights(folds: Sequence[Fold], forecasts: Sequence[Floats], params: Params) -> dict[str, float]:
+    ratios = [given / np.exp(fold.window.log_sales)[:, None] for fold, given in zip(folds, forecasts, strict=True)]
+    shares = np.array([*(BOOSTER_SHARE for _ in BOOSTERS), 1.0])
+    weights = ensemble.fit_weights(ratios, params.training.weight_shrinkage, shares / shares.sum())
     return dict(zip((*BOOSTERS, RIDGE), weights.tolist(), strict=True))
 
 
-def _scores(folds: Sequence[Fold], weights: Mapping[str, float], params: Params) -> tuple[Score, ...]:
+def _blend(forecasts: Floats, weights: Mapping[str, float]) -> Floats:
+    return ensemble.blend(forecasts, np.array(list(weights.values())))
+
+
+def _misses(folds: Sequence[Fold], forecasts: Sequence[Floats], weights: Mapping[str, float]) -> list[Misses]:
+    """What the blend missed on each fold."""
+    return [
+        Misses(fold.window.store, fold.window.log_sales - np.log(_blend(given, weights)))
+        for fold, given in zip(folds, forecasts, strict=True)
+    ]
+
+
+def _scores(folds: Sequence[Fold], forecasts: Sequence[Floats], weights: Mapping[str, float]) -> tuple[Score, ...]:
     """Each member and the blend on each fold, and on all folds together."""
     parts = []
-    for fold in folds:
-        forecasts = _forecasts(fold, params)
-        blended = ensemble.blend(forecasts, np.array(list(weights.values())))
-        parts.append((fold.name, np.exp(fold.window.log_sales), np.column_stack([forecasts, blended])))
+    for fold, given in zip(folds, forecasts, strict=True):
+        blended = _blend(given, weights)
+        parts.append((fold.name, np.exp(fold.window.log_sales), np.column_stack([given, blended])))
     everything = (ALL_FOLDS, np.concatenate([part[1] for part in parts]), np.concatenate([part[2] for part in parts]))
     return tuple(
-        Score(member, name, *(score(sold, forecasts[:, place]) for score in (metrics.rmspe, metrics.mae, metrics.bias)))
-        for name, sold, forecasts in (*parts, everything)
+        Score(member, name, *(score(sold, found[:, place]) for score in (metrics.rmspe, metrics.mae, metrics.bias)))
+        for name, sold, found in (*parts, everything)
         for place, member in enumerate((*weights, BLEND))
     )
+
+
+def _rises(fold: Fold, weights: Mapping[str, float], params: Params) -> dict[str, float]:
+    members = {name: _member(name, fit, params) for name, fit in fold.fits.items()}
+    return permutation.rises(members, weights, fold.window, params.seed)
 
 
 def _named(fit: Fit) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """The files that a training leaves beside its bundle: for `dvc metrics show`, `dvc plots show` and the registry."""
 
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from lockgate.forecast.training import ALL_FOLDS, BLEND, Report
 
 
 def write(report: Report, build: Path) -> None:
-    """Write metrics.json (flat numbers), curves.csv, importances.csv and scores.csv.
+    """Write metrics.json (flat numbers), curves.csv, importances.csv, features.csv and scores.csv.
 
     Raises StorageFailed if the disk does not take them.
     """
@@ -20,6 +21,7 @@ def write(report: Report, build: Path) -> None:
         (build / "metrics.json").write_text(json.dumps(metrics(report), indent=1) + "\n", encoding="utf-8")
         curves(report).to_csv(build / "curves.csv", index=False)
         importances(report).to_csv(build / "importances.csv", index=False)
+        features(report).to_csv(build / "features.csv", index=False)
         pd.DataFrame([asdict(score) for score in report.scores]).to_csv(build / "scores.csv", index=False)
     except OSError as error:
         raise StorageFailed(
@@ -28,11 +30,16 @@ def write(report: Report, build: Path) -> None:
 
 
 def metrics(report: Report) -> dict[str, float]:
-    """Scores on all inner folds together, weights and rounds, as flat names."""
+    """Scores on all inner folds together, coverage of each fold by the others, weights and rounds, as flat names."""
     total = [score for score in report.scores if score.fold == ALL_FOLDS]
     return {
         **{
             f"inner_{name}_{score.member}": getattr(score, name) for score in total for name in ("rmspe", "mae", "bias")
+        },
+        **{
+            f"inner_coverage_{100 * share:.0f}": found
+            for share, found in report.coverage.items()
+            if not math.isnan(found)
         },
         **{f"weight_{member}": weight for member, weight in report.weights.items()},
         **{f"rounds_{member}": rounds for member, rounds in report.rounds.items()},
@@ -60,6 +67,12 @@ def importances(report: Report) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["feature", "member", "share"]).sort_values(
         ["member", "share", "feature"], ascending=[True, False, True]
     )
+
+
+def features(report: Report) -> pd.DataFrame:
+    """How much worse the blend does without each feature (permutation.rises); the most useful first."""
+    rows = sorted(report.rises.items(), key=lambda item: (-item[1], item[0]))
+    return pd.DataFrame(rows, columns=["feature", "rise_of_capped_rmspe"])
 
 
 def summary(report: Report) -> str:

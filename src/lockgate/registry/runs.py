@@ -12,9 +12,10 @@ import mlflow
 from mlflow.data.pandas_dataset import from_pandas
 from mlflow.entities import Metric, Param, Run
 from mlflow.models import Model, ModelSignature
-from mlflow.types.schema import ColSpec, DataType, Schema
+from mlflow.types.schema import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
 from lockgate.artifact import MODEL_FILE
+from lockgate.forecast import confidence
 from lockgate.forecast.manifest import SIGNATURE as SIGNATURE_FILE
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ SIGNATURE = ModelSignature(
             ColSpec(DataType.long, "SchoolHoliday"),
         ]
     ),
-    outputs=Schema([ColSpec(DataType.double, "prediction")]),
+    outputs=Schema([ColSpec(DataType.double, name) for name in ("prediction", "lower", "upper")]),
+    params=ParamSchema([ParamSpec("confidence", DataType.double, confidence.DEFAULT)]),
 )
 
 
