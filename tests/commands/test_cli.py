@@ -12,7 +12,7 @@ from lockgate.cli import lockgate
 
 PROJECT = Path(__file__).parents[2]
 FLAGS = {
-    "up": {"--port"},
+    "up": {"--port", "--artifacts"},
     "down": set(),
     "env": set(),
     "status": {"--json"},
