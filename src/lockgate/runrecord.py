@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from lockgate.params import Params
 from lockgate.registry import Contents, Dataset, RunRecord
 
 EXAMPLE_ROWS = 5
+NO_CANDIDATES = ["member", "fold", "rmspe", "mae", "bias"]  # the columns of a table without rows
 RAW_COLUMNS = ["Store", "Date", "Open", "Promo", "StateHoliday", "SchoolHoliday"]
 
 
@@ -58,8 +60,21 @@ def brought_contents(bundle: Path, digest: str, rows: Mapping[str, list[Any]]) -
 
 def brought_record(params: Mapping[str, str], tags: Mapping[str, str]) -> RunRecord:
     """All that the run shows of a bundle from elsewhere, which brings no metrics, curves, candidates or data along."""
-    candidates = pd.DataFrame(columns=["member", "fold", "rmspe", "mae", "bias"])
-    return RunRecord(params, {}, [], candidates, tags, [], [])
+    return RunRecord(params, {}, [], pd.DataFrame(columns=NO_CANDIDATES), tags, [], [])
+
+
+def refit_record(made: Build, params: Params, chosen: Mapping[str, float], tags: Mapping[str, str]) -> RunRecord:
+    """All that the run shows of a refit: what it took over, and that it has learned the holdout too."""
+    sources = _lineage(made, params)
+    return RunRecord(
+        params={name: str(value) for name, value in _flat(params.model_dump()).items()},
+        metrics=chosen,
+        curves=[],
+        candidates=pd.DataFrame(columns=NO_CANDIDATES),
+        tags=sources.as_tags() | dict(tags),
+        datasets=[replace(dataset, context="training") for dataset in _datasets(made, sources)],
+        files=[made.prepared / CARD],
+    )
 
 
 def _lineage(made: Build, params: Params) -> Lineage:

@@ -10,7 +10,7 @@ from typing import Any
 from lockgate import gate, lifecycle, lineage
 from lockgate.backend import Backend
 from lockgate.build import Build, Receipt
-from lockgate.data.card import read_card
+from lockgate.data.card import noise_floor, read_card
 from lockgate.database import policies, records, verdicts
 from lockgate.database.verdicts import Digests, StoredVerdict, Verdict
 from lockgate.errors import StateConflict
@@ -105,8 +105,16 @@ def _judge(backend: Backend, case: Case, roster: Roster, made: Build) -> StoredV
     earlier = verdicts.holdout_uses(backend.database, backend.model, case.digests)
     found = examination.examine(backend, roster.find(case.receipt.version), case.rival, made, earlier)
     judgement = gate.judge(found.evidence, case.policy)
-    verdict = _as_verdict(backend, case, judgement, found.metrics)
+    metrics = with_floor(found.metrics, noise_floor(read_card(made.prepared)))
+    verdict = _as_verdict(backend, case, judgement, metrics)
     return _still_in_doubt(backend, verdict) or verdicts.record_verdict(backend.database, verdict)
+
+
+def with_floor(metrics: Mapping[str, float], floor: float | None) -> Mapping[str, float]:
+    """The metrics, and how far the RMSPE is above the noise floor, where both are known."""
+    if floor is None or "rmspe" not in metrics:
+        return metrics
+    return {**metrics, "noise_floor": floor, "over_floor": metrics["rmspe"] - floor}
 
 
 def _still_in_doubt(backend: Backend, verdict: Verdict) -> StoredVerdict | None:
@@ -152,7 +160,17 @@ def described(verdict: StoredVerdict) -> str:
     """The verdict as a Markdown text for reviewers."""
     lines = [f"- **{check['outcome']}** {check['name']}: {check['says']}" for check in verdict.checks]
     heading = f"Verdict {verdict.id} on version {verdict.version}: **{verdict.outcome.upper()}**"
-    return "\n".join([heading, "", *lines, ""])
+    return "\n".join([heading, "", *lines, *_floor_line(verdict.metrics), ""])
+
+
+def _floor_line(metrics: Mapping[str, float]) -> list[str]:
+    if "over_floor" not in metrics:
+        return []
+    floor, over = metrics["noise_floor"], metrics["over_floor"]
+    return [
+        "",
+        f"RMSPE is {over:.5f} above {floor:.5f}, the noise floor of the generated chain",
+    ]
 
 
 def told(verdict: StoredVerdict) -> str:

@@ -34,6 +34,7 @@ FLAGS = {
     "gc": {"--keep", "--older-than", "--yes", "--dry-run", "--json"},
     "doctor": {"--repair", "--all", "--json"},
     "register": {"--problem", "--trained-until", "--target", "--prepared", "--json"},
+    "refit": {"--reason", "--prepared", "--json"},
     "validate": {"--prepared", "--json"},
     "predict": {"--input", "--output", "--stage", "--version", "--force", "--confidence"},
     "backtest": {"--origins", "--days-apart", "--json", "--plot"},

@@ -41,20 +41,22 @@ def error(forecaster, store):
 
 
 def test_a_new_store_is_forecast_like_the_stores_of_its_type_and_assortment(forecaster):
-    """On each day and by each member it lies within the range of its peers, give or take a tenth."""
+    """On each day and by each member it lies within the range of its peers, and not at its edge."""
     peers = open_rows(*PEERS)
     by_day = peers.assign(forecast=forecaster.predict(peers)).groupby("Date")["forecast"].agg(["min", "max"])
     rows = open_rows(NEW)
     low, high = by_day.loc[rows["Date"]].to_numpy().T
     found = forecaster.predict_members(rows)
     assert len(rows) > 30
-    assert (found > 0.9 * low[:, None]).all()
-    assert (found < 1.1 * high[:, None]).all()
+    assert (found > 1.05 * low[:, None]).all()
+    assert (found < 0.95 * high[:, None]).all()
 
 
 def test_a_store_that_opened_a_month_ago_is_forecast_at_its_own_level(forecaster):
-    """It misses by less than the same store does when all that is known of it is its peers."""
-    assert error(forecaster, YOUNG) < 0.15
+    """It misses by less than it would at the level of its only peer, store 9."""
+    rows = open_rows(YOUNG)
+    like_its_peer = metrics.rmspe(rows["Sales"], forecaster.predict(rows.assign(Store=9)))
+    assert error(forecaster, YOUNG) < min(like_its_peer, 0.15)
 
 
 def test_a_store_back_after_half_a_year_is_forecast_as_it_sold_before(forecaster):

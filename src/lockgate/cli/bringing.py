@@ -1,4 +1,4 @@
-"""`register` and `validate`: a model that was trained elsewhere comes in, and the gate judges a registered version."""
+"""`register`, `refit` and `validate`: versions that the pipeline does not make come in, and the gate judges one."""
 
 import json
 from dataclasses import asdict
@@ -52,6 +52,30 @@ def register(
         tell(f"it is in None; the gate judges it with: lockgate validate {version}")
 
 
+@command("refit", example='lockgate refit 3 --reason "school begins in a week"')
+@click.argument("version", type=click.IntRange(min=1))
+@click.option("--reason", required=True, help="Why, in one line; it goes into the lineage.")
+@prepared
+@as_json
+def refit(version: int, reason: str, prepared: Path, as_json: bool, timeout: float) -> None:
+    """Train the recipe of VERSION, which passed the gate, on the holdout too; that is a new version, in None."""
+    from lockgate import refitting
+    from lockgate.forecast.watching import watch
+
+    _require_prepared(prepared)
+    with watch("refit") as progress:
+        done = refitting.refit(backend(timeout), refitting.Order(version, reason, prepared), params(), progress)
+    session().ids["version"] = done.receipt.version
+    if as_json:
+        click.echo(json.dumps(asdict(done.receipt) | {"trained_until": done.trained_until.isoformat()}, indent=2))
+        return
+    click.echo(f"version {done.receipt.version} is version {version} trained until {done.trained_until}")
+    tell(
+        "no day is left to judge it by, so the gate will refuse it on this holdout; once `dvc repro prepare` has a"
+        f" later one: lockgate validate {done.receipt.version}"
+    )
+
+
 @command("validate", example="lockgate validate 3")
 @click.argument("version", type=click.IntRange(min=1), required=False)
 @prepared
@@ -60,12 +84,16 @@ def validate(version: int | None, prepared: Path, as_json: bool, timeout: float)
     """Judge VERSION (by default the newest in None): a passed one goes to Staging, else exit 4."""
     from lockgate import validation
 
-    if not prepared.is_dir():
-        raise WrongUsage(f"there are no prepared tables in {prepared}", hint="make them with: dvc repro prepare")
+    _require_prepared(prepared)
     found = validation.validate_registered(backend(timeout), version, prepared, params().gate)
     session().ids["version"] = found.version
     click.echo(json.dumps(validation.as_json(found), indent=2) if as_json else validation.told(found))
     require_passed(found)
+
+
+def _require_prepared(prepared: Path) -> None:
+    if not prepared.is_dir():
+        raise WrongUsage(f"there are no prepared tables in {prepared}", hint="make them with: dvc repro prepare")
 
 
 def _require_problem(problem: str | None) -> None:

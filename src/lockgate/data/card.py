@@ -23,3 +23,10 @@ def read_card(folder: Path) -> Card:
     if not whole:
         raise IntegrityBroken("the data card holds no digests", where=str(path), hint=REPAIR)
     return card
+
+
+def noise_floor(card: Card) -> float | None:
+    """The least RMSPE that an honest forecast of the holdout can be expected to have; None where nobody knows, as of
+    real data."""
+    found = card.get("source", {}).get("noise_floor_rmspe")
+    return None if found is None else float(found)

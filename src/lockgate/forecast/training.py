@@ -136,7 +136,7 @@ def train(rows: pd.DataFrame, stores: pd.DataFrame, params: Params, progress: Pr
     weights = _weights(folds, forecasts, params)
     misses = _misses(folds, forecasts, weights)
     taught = session.taught(history.last)
-    fits = {name: _fit(name, rounds[name], taught, None, session) for name in BOOSTERS}
+    fits = learn(rounds, taught, session)
     steps.next("done")
     members = {name: _member(name, fit, params) for name, fit in fits.items()}
     stores = len(store_traits.store_ids)
@@ -199,6 +199,11 @@ def best_round(curves: Sequence[Sequence[float]], fewest: int) -> int:
     padded = [np.pad(curve, (0, longest - len(curve)), mode="edge") for curve in relative]
     start = min(fewest, longest) - 1
     return start + int(np.argmin(np.median(padded, axis=0)[start:])) + 1
+
+
+def learn(rounds: Mapping[str, int], taught: Block, session: Session) -> dict[str, Fit]:
+    """Each booster, after so many rounds over these rows."""
+    return {name: _fit(name, rounds[name], taught, None, session) for name in BOOSTERS}
 
 
 def _fold(end: int, session: Session) -> Fold:
