@@ -1,8 +1,8 @@
 """Two real versions side by side: what is on record of them, what both forecast, and what is said to be missing."""
 
 import json
-import re
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
