@@ -5,11 +5,13 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from enum import StrEnum
 from math import isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lockgate import digests
-from lockgate.contest import Contest
 from lockgate.params import GateParams
+
+if TYPE_CHECKING:  # numpy and pandas are not needed for a policy's digest
+    from lockgate.contest import Contest
 
 MAX_BATCH_GAP = 1e-9
 NUMBERS = "forecasts are numbers"
@@ -30,7 +32,7 @@ class Rival:
 
     version: int
     digest: str
-    contest: Contest
+    contest: "Contest"
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Evidence:
     baseline_rmspe: float
     scored_rows: int
     rival: Rival | None
-    ridge: Contest | None
+    ridge: "Contest | None"
     holdout_uses: int
     holdout_from: date
     trained_until: date | None
@@ -193,7 +195,7 @@ def _holds_against_its_ridge(evidence: Evidence, _: GateParams) -> Answer:
     return _answer(contest.difference.interval()[0] <= 0, _compared(contest, "its ridge alone"))
 
 
-def _compared(contest: Contest, whom: str) -> str:
+def _compared(contest: "Contest", whom: str) -> str:
     low, high = contest.difference.interval()
     return (
         f"RMSPE {contest.ours:.5f} against {contest.theirs:.5f} of {whom}:"
@@ -272,7 +274,7 @@ def _answer(good: bool, says: str) -> Answer:
     return (Outcome.PASSED if good else Outcome.REFUSED), says
 
 
-def _is_measured(contest: Contest) -> bool:
+def _is_measured(contest: "Contest") -> bool:
     return _is_rmspe(contest.ours) and _is_rmspe(contest.theirs) and isfinite(contest.difference.error)
 
 

@@ -12,7 +12,6 @@ from lockgate import scoring
 from lockgate.backend import Backend
 from lockgate.data import tables
 from lockgate.errors import StateConflict
-from lockgate.forecast.confidence import checked
 from lockgate.forecast.experience import FEW_DAYS, SILENT_DAYS
 from lockgate.forecast.forecaster import Checked
 from lockgate.forecast.intervals import Interval
@@ -47,7 +46,6 @@ def predict(backend: Backend, order: Order, chosen: Stage | int) -> Done:
     `model_version`; it is written whole or not at all. Raises BadData for rows that cannot be forecast, WrongUsage for
     a confidence out of range, StateConflict without such a version.
     """
-    checked(order.confidence)
     target = OutFile(order.target, order.force)
     target.check((".csv", ".parquet"), order.source)
     rows = tables.read_forecast_rows(order.source)

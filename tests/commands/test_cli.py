@@ -36,7 +36,7 @@ FLAGS = {
     "register": {"--problem", "--trained-until", "--target", "--prepared", "--json"},
     "refit": {"--reason", "--prepared", "--json"},
     "validate": {"--prepared", "--json"},
-    "predict": {"--input", "--output", "--stage", "--version", "--force"},
+    "predict": {"--input", "--output", "--stage", "--version", "--force", "--confidence"},
     "backtest": {"--origins", "--days-apart", "--json", "--plot"},
     "probe": {"--json"},
 }
@@ -118,6 +118,7 @@ def test_help_imports_nothing_heavy():
         (["register", "x", "--target", "customers"], {}, 2, "is not one of 'sales', 'log', 'log1p'"),
         (["validate", "latest"], {}, 2, "is not a valid integer"),
         (["validate", "3"], {}, 2, "there are no prepared tables in data/prepared"),
+        (["predict", "--input", "x", "--output", "y", "--confidence", "1.5"], {}, 2, "the confidence is 1.5"),
         (["predict", "--input", "x", "--output", "y", "--stage", "Production", "--version", "1"], {}, 2, "exclude"),
     ],
 )

@@ -41,6 +41,16 @@ def test_a_mark_is_what_a_training_on_the_days_up_to_its_origin_gives(marks):
     errors = forecaster.predict(window.drop(columns="Sales")) / window["Sales"].to_numpy() - 1
     assert marks[0].rmspe == pytest.approx(np.sqrt(np.mean(errors**2)))
     assert marks[0].rows == len(window)
+    bounds = forecaster.interval(window.drop(columns="Sales"), 0.8)
+    inside = (bounds.lower <= window["Sales"]) & (window["Sales"] <= bounds.upper)
+    assert marks[0].coverage_80 == pytest.approx(inside.mean())
+
+
+def test_the_blend_has_coverage_and_nothing_else_has(marks):
+    blend = [mark for mark in marks if mark.forecast == "blend"]
+    assert all(0.5 < mark.coverage_80 < mark.coverage_95 <= 1 for mark in blend)
+    assert {mark.coverage_95 for mark in marks if mark.forecast != "blend"} == {None}
+    assert backtest.means(marks)["blend"]["coverage_95"] == pytest.approx(np.mean([mark.coverage_95 for mark in blend]))
 
 
 def test_means_and_the_worst_are_over_the_origins(marks):

@@ -38,6 +38,21 @@ def test_what_is_loaded_forecasts_what_was_saved(folder, digest):
     assert (loaded.origin, loaded.horizon_days) == (small_chain.forecaster().origin, 42)
 
 
+@pytest.mark.parametrize("confidence", [0.5, 0.95])
+def test_what_is_loaded_has_the_bounds_of_what_was_saved(folder, digest, confidence):
+    rows = small_chain.asked()
+    loaded, saved = (
+        each.interval(rows, confidence) for each in (bundle.load(folder, digest), small_chain.forecaster())
+    )
+    assert all(np.array_equal(getattr(loaded, name), getattr(saved, name)) for name in ("lower", "upper"))
+
+
+def test_another_calibration_is_another_bundle(digest, tmp_path):
+    known = small_chain.forecaster().calibration
+    wider = replace(small_chain.forecaster(), calibration=replace(known, spread=known.spread * 2))
+    assert bundle.save(wider, tmp_path / "wider") != digest
+
+
 def test_the_same_forecaster_saved_twice_gives_the_same_digest(folder, digest, tmp_path):
     assert bundle.save(small_chain.forecaster(), tmp_path / "again") == digest
     assert manifest.digest(folder) == manifest.digest(tmp_path / "again") == digest

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import small_chain
 
-from lockgate.errors import BadData
+from lockgate.errors import BadData, WrongUsage
 from lockgate.forecast import bundle
 from lockgate.forecast.forecaster import Checked
 
@@ -214,6 +214,55 @@ def test_the_blend_is_the_weighted_mean_of_its_members(forecaster, rows):
     weights = np.array([forecaster.weights[name] for name in forecaster.members])
     assert forecaster.predict(rows) == pytest.approx(forecaster.predict_members(rows) @ weights)
     assert weights.sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("confidence", [0.01, 0.5, 0.8, 0.95, 0.999])
+def test_bounds_enclose_the_forecast_and_are_zero_where_a_store_is_closed(forecaster, rows, confidence):
+    some = rows.assign(Open=np.arange(len(rows)) % 5 > 0)
+    found = forecaster.interval(some, confidence)
+    assert np.array_equal(found.prediction, forecaster.predict(some))
+    assert (found.lower <= found.prediction).all() and (found.prediction <= found.upper).all()
+    closed = np.column_stack([found.lower, found.upper])[~some["Open"]]
+    assert closed.size and not closed.any()
+    assert (found.lower[some["Open"]] > 0).all()
+
+
+def test_more_confidence_is_a_wider_interval(forecaster, rows):
+    widths = [
+        bounds.upper - bounds.lower for bounds in (forecaster.interval(rows, share) for share in (0.5, 0.8, 0.99))
+    ]
+    sold = widths[0] > 0
+    assert sold.any() and (widths[0] <= widths[1]).all()
+    assert (widths[1] < widths[2])[sold].all()
+
+
+def test_bounds_of_a_row_alone_are_those_in_a_batch(forecaster, rows):
+    batch = forecaster.interval(rows, 0.9)
+    for place in range(0, len(rows), 29):
+        alone = forecaster.interval(rows.iloc[[place]], 0.9)
+        assert (alone.lower[0], alone.upper[0]) == (batch.lower[place], batch.upper[place])
+
+
+def test_days_after_the_judged_ones_have_bounds_as_wide(forecaster):
+    origin = forecaster.origin
+    rows = pd.concat([one_row(Date=str(origin + datetime.timedelta(days=days))) for days in (42, 84)])
+    found = forecaster.interval(rows, 0.8)
+    assert (found.upper / found.prediction).tolist() == pytest.approx([found.upper[0] / found.prediction[0]] * 2)
+
+
+@pytest.mark.parametrize("confidence", [0.0, 1.0, 80.0, float("nan")])
+def test_a_confidence_out_of_range_is_refused(forecaster, confidence):
+    with pytest.raises(WrongUsage, match="the confidence is"):
+        forecaster.interval(one_row(), confidence)
+
+
+def test_bounds_hold_about_as_many_held_out_sales_as_they_say(forecaster):
+    """One window of a small chain proves little; that the bounds are about sales, in their unit, it does."""
+    from lockgate.forecast.intervals import coverage
+
+    held = small_chain.parts().holdout.query("Sales > 0")
+    found = {share: coverage(held["Sales"].to_numpy(), forecaster.interval(held, share)) for share in (0.5, 0.95)}
+    assert 0.3 < found[0.5] < 0.75 < 0.85 < found[0.95]
 
 
 def test_all_weight_on_the_ridge_needs_no_booster(forecaster, rows):

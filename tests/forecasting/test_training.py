@@ -134,4 +134,5 @@ def test_the_files_of_a_training_hold_flat_numbers_and_long_tables(report, tmp_p
     assert sorted(pd.read_csv(tmp_path / "features.csv")["feature"]) == sorted(FEATURES)
     numbers = trainreport.metrics(report)
     assert all(isinstance(value, int | float) for value in numbers.values())
+    assert 0.5 < numbers["inner_coverage_80"] < numbers["inner_coverage_95"] <= 1
     assert numbers["inner_rmspe_blend"] == report.scores[-1].rmspe

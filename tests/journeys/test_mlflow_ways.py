@@ -8,11 +8,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 
+import numpy as np
 import pandas as pd
 import pytest
 from clone import PROJECT, Clone
 
 RAW_COLUMNS = ["Store", "Date", "Open", "Promo", "StateHoliday", "SchoolHoliday"]
+BOUNDED = ["prediction", "lower", "upper"]
 JSON = {"Content-Type": "application/json"}
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 START_SECONDS = 90
@@ -44,16 +46,35 @@ def test_mlflow_run_goes_from_raw_data_to_production(promoted: Clone) -> None:
     assert promoted.stages() == {1: "Production"}
     last = [row for row in promoted.lockgate("history", "--json").json() if row["kind"] == "move"][-1]
     assert (last["command"], last["reason"]) == ("promote", "two words; it's $HOME")
-    assert pd.read_csv(promoted.folder / "build/forecast.csv")["prediction"].notna().all()
+    found = pd.read_csv(promoted.folder / "build/forecast.csv")
+    assert found[BOUNDED].notna().all(axis=None)
+    assert (found["lower"] <= found["prediction"]).all() and (found["prediction"] <= found["upper"]).all()
+    assert (found["lower"] < found["upper"])[found["prediction"] > 0].all()
 
 
 def test_http_gives_the_same_numbers_as_lockgate_predict(promoted: Clone, endpoint: str) -> None:
     """A batch and a row alone, from the raw columns as Kaggle's test.csv has them."""
     rows = _raw_rows(promoted)
-    expected = pd.read_csv(promoted.folder / "build/forecast.csv")["prediction"].tolist()
-    assert _asked(endpoint, rows) == pytest.approx(expected, rel=1e-9)
-    place = next(place for place, number in enumerate(expected) if number > 0)
-    assert _asked(endpoint, rows.iloc[[place]]) == pytest.approx([expected[place]], rel=1e-9)
+    expected = pd.read_csv(promoted.folder / "build/forecast.csv")[BOUNDED]
+    assert _asked(endpoint, rows) == pytest.approx(expected.to_numpy(), rel=1e-9)
+    place = int(expected["prediction"].to_numpy().argmax())
+    assert _asked(endpoint, rows.iloc[[place]]) == pytest.approx(expected.iloc[[place]].to_numpy(), rel=1e-9)
+
+
+def test_http_gives_the_bounds_of_the_confidence_that_is_asked_for(promoted: Clone, endpoint: str) -> None:
+    rows = _raw_rows(promoted).query("Open == 1").head(3)
+    usual, less = _asked(endpoint, rows), _asked(endpoint, rows, {"confidence": 0.8})
+    assert (less[:, 0] == usual[:, 0]).all()
+    assert (usual[:, 1] < less[:, 1]).all() and (less[:, 2] < usual[:, 2]).all()
+
+
+@pytest.mark.parametrize("confidence", [0, 1, 80, "very"])
+def test_http_refuses_a_confidence_without_bounds(promoted: Clone, endpoint: str, confidence: object) -> None:
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        _asked(endpoint, _raw_rows(promoted).head(1), {"confidence": confidence})
+    with refused.value as answer:
+        assert answer.code == 400
+        assert "confidence" in answer.read().decode()
 
 
 def test_the_request_in_readme_is_answered(endpoint: str) -> None:
@@ -83,11 +104,13 @@ def _raw_rows(clone: Clone) -> pd.DataFrame:
     return rows[RAW_COLUMNS]
 
 
-def _asked(endpoint: str, rows: pd.DataFrame) -> list[float]:
-    body = json.dumps({"dataframe_split": rows.to_dict("split", index=False)}).encode()
+def _asked(endpoint: str, rows: pd.DataFrame, params: dict[str, object] | None = None) -> np.ndarray:
+    """Prediction, lower and upper, a row each."""
+    asked = {"dataframe_split": rows.to_dict("split", index=False)} | ({"params": params} if params else {})
+    body = json.dumps(asked).encode()
     request = urllib.request.Request(endpoint, body, JSON)
     with urllib.request.urlopen(request, timeout=30) as answer:
-        return [row["prediction"] for row in json.load(answer)["predictions"]]
+        return np.array([[row[name] for name in BOUNDED] for row in json.load(answer)["predictions"]])
 
 
 def _wait_for(address: str, server: "subprocess.Popen[str]") -> None:

@@ -51,6 +51,7 @@ def test_masking_keeps_words_and_hides_figures() -> None:
     assert masked(["bundle 090974d6e9b9, RMSPE 0.08241 at  2026-11-21 13:50:03"]) == [
         "bundle #, RMSPE # at #-#-# #:#:#"
     ]
+    assert masked(["-0.00090 (95 %: -0.00212 to +0.00031)"]) == ["# (# %: # to #)"]
 
 
 def test_lines_left_out_match_any_number_of_lines() -> None:
@@ -86,7 +87,7 @@ def masked(lines: Sequence[str]) -> list[str]:
 def _masked(line: str) -> str:
     for pattern, mask in (
         (r"\b[0-9a-f]{12,}\b", "#"),
-        (r"\d[\d,]*(\.\d+)?(e[+-]\d+)?", "#"),
+        (r"(?:(?<![^ (])[+-])?\d[\d,]*(\.\d+)?(e[+-]\d+)?", "#"),
         (r"\s+", " "),
         ("─+", "─"),
     ):

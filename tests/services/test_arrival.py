@@ -248,13 +248,17 @@ def test_from_lightgbm_elsewhere_to_forecasts_from_production(shell, backend, tr
     assert stages(backend) == ["Production"]
     holdout, stores = prepared.read(tables, "holdout"), prepared.read(tables, "stores")
     holdout.drop(columns="Sales").to_csv(shell.folder / "asked.csv", index=False)
-    shell.lockgate("predict", "--input", "asked.csv", "--output", "forecast.csv")
-    found = pd.read_csv(shell.folder / "forecast.csv")["prediction"].to_numpy()
+    said = shell.lockgate("predict", "--input", "asked.csv", "--output", "forecast.csv")[1]
+    assert "version 1 was trained elsewhere and knows no bounds" in said
+    written = pd.read_csv(shell.folder / "forecast.csv")
+    assert written[["lower", "upper"]].isna().all(axis=None)
+    found = written["prediction"].to_numpy()
     alone = np.exp(booster.predict(foreign_models.table(holdout, stores)[list(foreign_models.USUAL)]))
     assert np.array_equal(found, np.where(holdout["Open"] == 1, alone, 0.0))
     asked = {name: holdout[name].head(3) for name in ("Store", "Open", "Promo", "StateHoliday", "SchoolHoliday")}
     served = mlflow.pyfunc.load_model(f"models:/{backend.model}/Production").predict(as_served(asked, holdout))
     assert served["prediction"].tolist() == found[:3].tolist()
+    assert served[["lower", "upper"]].to_numpy().tolist() == [[None, None]] * 3
 
 
 def downloaded(booster, values, folder):

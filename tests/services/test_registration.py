@@ -58,6 +58,8 @@ def test_the_version_names_raw_columns_pins_its_requirements_and_holds_no_pickle
     folder = mlflow.artifacts.download_artifacts(f"models:/{backend.model}/{receipt.version}", dst_path=str(tmp_path))
     model = mlflow.models.Model.load(folder)
     assert model.signature.inputs.input_names() == ["Store", "Date", "Open", "Promo", "StateHoliday", "SchoolHoliday"]
+    assert model.signature.outputs.input_names() == ["prediction", "lower", "upper"]
+    assert [(each.name, each.default) for each in model.signature.params] == [("confidence", 0.95)]
     assert model.flavors["python_function"]["artifacts"] == {"bundle": {"path": "artifacts/bundle", "uri": "bundle"}}
     assert str(Path(__file__).parents[2]) not in (tmp_path / "MLmodel").read_text()
     requirements = (tmp_path / "requirements.txt").read_text().split()

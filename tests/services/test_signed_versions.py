@@ -59,7 +59,7 @@ def _in_force(backend, made, receipt, policy):
 
 
 def _order(made, tmp_path):
-    return predictions.Order(made.prepared / "holdout.parquet", tmp_path / "forecast.csv", force=False)
+    return predictions.Order(made.prepared / "holdout.parquet", tmp_path / "forecast.csv", force=False, confidence=0.95)
 
 
 def test_an_unsigned_version_that_has_passed_is_not_promoted_once_keys_are_pinned(

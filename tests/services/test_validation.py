@@ -1,6 +1,7 @@
 """The gate on registered versions: what it measures, what it moves, and what it leaves alone."""
 
 import shutil
+from dataclasses import replace
 
 import mlflow
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from lockgate import promotion, registration, validation
 from lockgate.database import ledger, records, verdicts
 from lockgate.errors import IntegrityBroken
+from lockgate.forecast import bundle, manifest
 from lockgate.gate import policy_digest
 from lockgate.lifecycle import Stage
 from lockgate.promotion import Order
@@ -73,13 +75,41 @@ def test_a_version_that_serves_by_now_keeps_the_verdict_that_brought_it_there(ba
 
 
 def test_the_candidate_is_held_against_the_version_in_production_on_the_same_rows(backend, judged, params):
+    """The same model trained anew with another seed: on these 438 rows, the default limit lets it pass."""
     judged(seed=1)
     promotion.promote(backend, YES, 1, policy_digest(params.gate), None)
-    verdict = judged(seed=2, max_rmspe_over_serving=1.0)
-    says = {check["name"]: check["says"] for check in verdict.checks}["no worse than serving"]
-    assert f"of version 1 on {verdict_rows(verdict)} rows" in says
-    assert verdict.metrics["rmspe_serving"] > 0
+    verdict = judged(seed=2)
+    says = {check["name"]: check["says"] for check in verdict.checks}
+    measured = verdict.metrics
+    low, high = measured["over_serving_low"], measured["over_serving_high"]
+    assert low < measured["rmspe"] - measured["rmspe_serving"] < high <= params.gate.max_rmspe_over_serving
+    assert verdict.outcome == "passed"
+    assert f"(95 %: {low:+.5f} to {high:+.5f}) on {verdict_rows(verdict)} rows" in says["no worse than serving"]
+    assert "too small to tell: store type a" in says["no slice worse than serving"]
     assert verdict.digests.serving_digest == records.recorded_version(backend.database, backend.model, 1).bundle_digest
+
+
+def test_a_candidate_that_forecasts_a_tenth_too_much_is_refused_beside_the_one_that_serves(
+    backend, judged, made, params
+):
+    judged(seed=1)
+    promotion.promote(backend, YES, 1, policy_digest(params.gate), None)
+    worse = made(2)
+    forecaster = bundle.load(worse.bundle, manifest.digest(worse.bundle))
+    weights = {name: weight * 1.1 for name, weight in forecaster.weights.items()}
+    bundle.save(replace(forecaster, weights=weights), worse.bundle)
+    verdict = validation.validate(backend, registration.register(backend, worse, params), worse, params.gate)
+    refused = {check["name"] for check in verdict.checks if check["outcome"] == "refused"}
+    assert {"no worse than serving", "no slice worse than serving", "no worse than its ridge"} <= refused
+
+
+def test_the_verdict_tells_how_many_other_versions_the_holdout_has_judged(backend, judged):
+    """The same version judged again is no other version."""
+    first, again, second = judged(), judged(max_rmspe=0.001), judged(seed=2)
+    assert [verdict.metrics["holdout_uses"] for verdict in (first, again, second)] == [0, 0, 1]
+    worn = judged(seed=2, max_holdout_uses=1)
+    says = {check["name"]: (check["outcome"], check["says"]) for check in worn.checks}["holdout not worn out"]
+    assert says == ("inconclusive", "this holdout has judged 1 other versions, it may judge 1")
 
 
 def verdict_rows(verdict):

@@ -221,7 +221,6 @@ def test_the_slice_that_is_most_surely_worse_is_named_and_so_are_those_too_small
     found = rival_on((0.009, 0.001), (0.011, 0.004), (0.0, 0.0), left_out=("store type b", "assortment b"))
     assert says("no slice worse than serving", rival=found) == (
         Outcome.REFUSED,
-        "the worst of 3 is week 1: RMSPE +0.00900 (95 %: +0.00661 to +0.01139) on 1000 rows,"
-        " refused if all above 0.005;"
-        " too small to tell: store type b, assortment b",
+        "the worst of 3 is week 1: RMSPE +0.00900 (95 %: +0.00661 to +0.01139) on 1000 rows, refused if all above"
+        " 0.005; too small to tell: store type b, assortment b",
     )

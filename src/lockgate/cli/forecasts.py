@@ -6,7 +6,7 @@ import click
 
 from lockgate.cli.frame import backend, command, session, tell
 from lockgate.errors import WrongUsage
-from lockgate.forecast.confidence import DEFAULT
+from lockgate.forecast.confidence import DEFAULT, checked
 from lockgate.lifecycle import Stage
 
 STAGES = [str(Stage.PRODUCTION), str(Stage.STAGING)]  # at most one version is in each
@@ -31,7 +31,7 @@ def predict(
         raise WrongUsage("--stage and --version exclude each other", hint="name one of them")
     from lockgate import predictions
 
-    order = predictions.Order(source, target, force, confidence)
+    order = predictions.Order(source, target, force, checked(confidence))
     done = predictions.predict(backend(timeout), order, version or Stage(stage or Stage.PRODUCTION))
     session().ids["version"] = done.version
     for remark in done.remarks:

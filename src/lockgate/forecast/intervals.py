@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 PROBABILITIES = 1 / (1 + np.exp(-np.linspace(-8, 8, 401)))  # closer together towards both tails, where it matters
-ROWS_OF_DOUBT = 20  # a store's spread is believed like that of its rows and so many of the chain's
+ROWS_OF_DOUBT = 60  # a store's spread is believed like that of its rows and so many of the chain's
 LARGEST_SHARE = 4.0  # no row counts for more than so many times the chain's spread
 
 
@@ -27,6 +27,7 @@ class Misses:
 
     store: Ints  # place in Traits.store_ids
     log_ratio: Floats
+    known_days: int  # of history before the fold's window
 
 
 @dataclass(frozen=True)
@@ -60,10 +61,12 @@ def calibrate(folds: Sequence[Misses], stores: int) -> Calibration:
     """Learn spreads and quantiles from the misses on at least one fold.
 
     A fold's scores use the spreads of the other folds, since a store's spread will not have seen the errors that it is
-    to bound either. Folds count the same, however many rows they have.
+    to bound either. A fold counts by the square of the days that were known before it, however many rows it has: who
+    knows half as much forecasts unlike the one whose errors are to be bounded.
     """
+    counts = np.array([fold.known_days for fold in folds], dtype=np.float64) ** 2
     scores = [_scores(fold, spreads(_others(folds, fold) or folds, stores)) for fold in folds]
-    return Calibration(spreads(folds, stores), _quantiles(_apart(scores)))
+    return Calibration(spreads(folds, stores), _quantiles(scores, counts))
 
 
 def spreads(folds: Sequence[Misses], stores: int) -> Floats:
@@ -99,20 +102,10 @@ def _scores(fold: Misses, spread: Floats) -> Floats:
     return np.asarray(fold.log_ratio / spread[fold.store])
 
 
-def _apart(scores: Sequence[Floats]) -> list[Floats]:
-    """Scores with the folds' means further apart than they were found, as a new window's will be from theirs.
-
-    Around their common mean, n means have the variance (n - 1)/n of the true one, and a new window (n + 1)/n of it.
-    """
-    count, means = len(scores), np.array([np.mean(part) for part in scores])
-    further = np.sqrt((count + 1) / (count - 1)) - 1 if count > 1 else 0.0
-    return [part + further * (mean - means.mean()) for part, mean in zip(scores, means, strict=True)]
-
-
-def _quantiles(scores: Sequence[Floats]) -> Floats:
-    """Of the scores of all folds together, of which each has the same weight."""
-    values = np.concatenate(scores)
-    weights = np.concatenate([np.full(len(part), 1 / (len(part) * len(scores))) for part in scores])
+def _quantiles(scores: Sequence[Floats], counts: Floats) -> Floats:
+    """Of the scores of all folds together, each fold with its share of the counts."""
+    values, shares = np.concatenate(scores), counts / counts.sum()
+    weights = np.concatenate([np.full(len(part), own / len(part)) for part, own in zip(scores, shares, strict=True)])
     order = np.argsort(values, kind="stable")
     reached = np.cumsum(weights[order]) - weights[order] / 2
     return np.interp(PROBABILITIES, reached, values[order])

@@ -76,6 +76,7 @@ class Fold:
     """One inner fold: what the boosters learned before its window, and the window they were scored on."""
 
     name: str  # first day of the window
+    known_days: int
     window: Block
     fits: Mapping[str, Fit]
 
@@ -211,7 +212,7 @@ def _fold(end: int, session: Session) -> Fold:
     taught, window = session.taught(known), session.blocks[known]
     limit = session.params.training.max_rounds
     fits = {name: _fit(name, limit, taught, window, session) for name in BOOSTERS}
-    return Fold(str(np.datetime64(known + 1, "D")), window, fits)
+    return Fold(str(np.datetime64(known + 1, "D")), known - session.history.first + 1, window, fits)
 
 
 def _fit(name: str, rounds: int, taught: Block, window: Block | None, session: Session) -> Fit:
@@ -253,7 +254,7 @@ def _blend(forecasts: Floats, weights: Mapping[str, float]) -> Floats:
 def _misses(folds: Sequence[Fold], forecasts: Sequence[Floats], weights: Mapping[str, float]) -> list[Misses]:
     """What the blend missed on each fold."""
     return [
-        Misses(fold.window.store, fold.window.log_sales - np.log(_blend(given, weights)))
+        Misses(fold.window.store, fold.window.log_sales - np.log(_blend(given, weights)), fold.known_days)
         for fold, given in zip(folds, forecasts, strict=True)
     ]
 
