@@ -22,7 +22,7 @@ class KnowsPromo:
 def window():
     values = RNG.integers(0, 2, size=(ROWS, len(FEATURES))).astype(np.float32)
     offset = np.full(ROWS, 8.0)
-    return Block(Matrix(values, offset, offset), 8.0 + 0.3 * values[:, PROMO], np.arange(ROWS))
+    return Block(Matrix(values, offset, offset), 8.0 + 0.3 * values[:, PROMO], np.arange(ROWS), np.arange(ROWS))
 
 
 def rises(weights):
