@@ -134,7 +134,7 @@ def test_a_damaged_model_ends_its_own_process_and_not_ours(backend, train, table
     folder, _ = train()
     file = folder / "model.lgb"
     file.write_bytes(file.read_bytes().replace(b"Tree=2", b"Tree=2" + b"9" * 500, 1))
-    with pytest.raises(IntegrityBroken, match=r"opening the model ended the process \(SIG"):
+    with pytest.raises(GateRefused, match=r"the model cannot be opened: its process was ended by SIG"):
         arrival.bring(backend, folder, NOTHING, tables)
     assert stages(backend) == []
 
