@@ -1,4 +1,4 @@
-"""FAULTS V01 and V02: whatever happens to `dvc repro`, a bundle becomes one version."""
+"""Whatever happens to `dvc repro`, a bundle becomes one version."""
 
 import contextlib
 import subprocess
