@@ -127,18 +127,26 @@ def _under_the_limit(evidence: Evidence, policy: GateParams) -> Answer:
     return _answer(evidence.rmspe < policy.max_rmspe, f"RMSPE {evidence.rmspe:.5f}, must be below {policy.max_rmspe:g}")
 
 
-def _holds_against_serving(evidence: Evidence, policy: GateParams) -> Answer:
-    rival = evidence.rival
-    if rival is None:
-        return Outcome.PASSED, NO_RIVAL
+def _asked_of_a_rival(ask: Callable[[Rival, GateParams], Answer]) -> Callable[[Evidence, GateParams], Answer]:
+    """A question about the serving version, with the answer where there is none, or none that can be scored."""
+
+    def answer(evidence: Evidence, policy: GateParams) -> Answer:
+        rival = evidence.rival
+        if rival is None:
+            return Outcome.PASSED, NO_RIVAL
+        whom = f"version {rival.version} in Production"
+        if not rival.contest.rows:
+            return Outcome.PASSED, f"{whom} cannot forecast these days any more"
+        if not _is_measured(rival.contest):
+            return Outcome.INCONCLUSIVE, f"{whom} could not be scored: RMSPE {rival.contest.theirs}"
+        return ask(rival, policy)
+
+    return answer
+
+
+@_asked_of_a_rival
+def _holds_against_serving(rival: Rival, policy: GateParams) -> Answer:
     contest, margin = rival.contest, policy.max_rmspe_over_serving
-    if not contest.rows:
-        return _cannot_be_compared(rival)
-    if not _is_measured(contest):
-        return (
-            Outcome.INCONCLUSIVE,
-            f"version {rival.version} in Production could not be scored: RMSPE {contest.theirs}",
-        )
     low, high = contest.difference.interval()
     says = f"{_compared(contest, f'version {rival.version}')} on {contest.rows} rows, may be {margin:g}"
     if low <= margin < high:
@@ -146,18 +154,9 @@ def _holds_against_serving(evidence: Evidence, policy: GateParams) -> Answer:
     return _answer(high <= margin, says)
 
 
-def _holds_on_each_slice(evidence: Evidence, policy: GateParams) -> Answer:
-    rival = evidence.rival
-    if rival is None:
-        return Outcome.PASSED, NO_RIVAL
+@_asked_of_a_rival
+def _holds_on_each_slice(rival: Rival, policy: GateParams) -> Answer:
     contest, margin = rival.contest, policy.max_slice_over_serving
-    if not contest.rows:
-        return _cannot_be_compared(rival)
-    if not _is_measured(contest):
-        return (
-            Outcome.INCONCLUSIVE,
-            f"version {rival.version} in Production could not be scored: RMSPE {contest.theirs}",
-        )
     too_small = f"; too small to tell: {', '.join(contest.left_out)}" if contest.left_out else ""
     worst = contest.worst
     if worst is None:
@@ -168,10 +167,6 @@ def _holds_on_each_slice(evidence: Evidence, policy: GateParams) -> Answer:
         f"the worst of {len(contest.slices)} is {worst.name}: RMSPE {worst.difference.value:+.5f} (95 %: {low:+.5f} to"
         f" {high:+.5f}) on {worst.rows} rows, refused if all above {margin:g}{too_small}",
     )
-
-
-def _cannot_be_compared(rival: Rival) -> Answer:
-    return Outcome.PASSED, f"version {rival.version} in Production cannot forecast these days any more"
 
 
 def _beats_the_baseline(evidence: Evidence, policy: GateParams) -> Answer:
