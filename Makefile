@@ -49,7 +49,7 @@ unit: install  ## the tests that need no server
 	pytest -q tests/unit
 
 test: install check  ## everything that CI runs
-	pytest -q
+	pytest -q -n 2 --dist loadfile
 
 chaos: install  ## abuse a stack of its own for SECONDS (300) with WORKERS (4), as drawn from SEED
 	PYTHONPATH=tests python -m chaos --seconds $(or $(SECONDS),300) --workers $(or $(WORKERS),4) $(if $(SEED),--seed $(SEED))
