@@ -32,21 +32,30 @@ FIRST_STEP_DAYS = 182
 # to zero, in days of evidence (of each store; of the chain). Level and weekdays are the store's own; of the seasons two
 # years show too little. Without the chain's pull, a first Christmas after half a year of history would be extrapolated
 # wildly.
+OWN_GROUPS = {  # in which stores differ on the same day, or in what the same day does to them
+    "school": (2, 2.0, 0.001),
+    "open on a holiday": (1, 0.05, 0.001),
+    "around a holiday": (4, 2.0, 0.001),
+    "promo2": (1, 2.0, 0.001),
+    "carnival": (4, 0.1, 0.001),
+}
 GROUPS = {
     "level": (1, 0.02, 0.0),
-    "trend": (1, 10.0, 40.0),
+    "trend": (1, 10.0, 400.0),
     "weekday": (6, 0.5, 0.001),
     "year": (2 * YEAR_WAVES, YEAR_PULLS[0], 20.0),
     "month": (2 * MONTH_WAVES, 100.0, 0.1),
-    "season": (7, 2.0, 0.001),
+    "season": (6, 2.0, 0.001),
+    "eves": (2, 0.1, 0.001),
     "promo": (5, 2.0, 0.001),
-    "own": (8, 2.0, 0.001),
+    **OWN_GROUPS,
 }
 TOWARDS_CHAIN = np.concatenate([np.full(count, pull) for count, pull, _ in GROUPS.values()])
 TOWARDS_ZERO = np.concatenate([np.full(count, pull) for count, _, pull in GROUPS.values()])
 OF_YEAR = np.concatenate([np.full(count, name == "year") for name, (count, _, _) in GROUPS.items()])
-OWN = GROUPS["own"][0]  # regressors in which stores differ on the same day; they stand last
-OF_ROW = OWN + GROUPS["promo"][0]  # regressors that a row's own plans decide
+OWN = sum(count for count, _, _ in OWN_GROUPS.values())  # the regressors of these groups stand last
+OF_ROW = OWN + GROUPS["promo"][0]  # regressors that a row's own plans decide, or its store's calendar
+CARNIVAL = ((-52,), (-51, -50), (-48,), (-47,))  # days from Easter: Thursday, the two after it, Monday, Tuesday
 FAR = 99  # days to a holiday that is not near
 
 
@@ -93,9 +102,10 @@ def day_regressors(table: DayTable) -> Floats:
         *(wave(k * year_angle) for k in range(1, YEAR_WAVES + 1) for wave in (np.sin, np.cos)),
         *(wave(k * month_angle) for k in range(1, MONTH_WAVES + 1) for wave in (np.sin, np.cos)),
         *((christmas > 7 * week) & (christmas <= 7 * week + 7) for week in range(4)),
-        (christmas == 1),
         (table.month == 12) & (table.day_of_month > 26),
         (table.easter >= -8) & (table.easter <= -1),
+        christmas == 1,
+        (table.month == 12) & (table.day_of_month == 31),
     ]
     return np.column_stack(columns).astype(np.float64)
 
@@ -120,6 +130,7 @@ def regressors(rows: Known, table: DayTable, shared: Floats, context: tuple[Trai
         since == 1,
         since == 2,
         promo2_active(store_traits, rows, table.month[at]),
+        *(np.isin(table.easter[at], days) for days in CARNIVAL),
     ]
     return np.concatenate([shared[at], np.column_stack(own).astype(np.float64)], axis=1)
 
