@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lockgate.data import calendar
 from lockgate.forecast import panel, ridge
+from lockgate.forecast.blas import on_one_thread
 from lockgate.forecast.experience import Experience, experience, with_peers
 from lockgate.forecast.featurecost import costs
 from lockgate.forecast.known import Traits
@@ -42,6 +43,7 @@ class Profile:
     experience: Experience
 
 
+@on_one_thread
 def profiles(history: Panel, origins: Sequence[int], traits: Traits) -> list[Profile]:
     """One profile for each origin (rising day numbers); the ridges share the work."""
     pasts = [history.between(history.first, origin) for origin in origins]
