@@ -236,28 +236,28 @@ def _is_credible(evidence: Evidence, policy: GateParams) -> Answer:
 
 
 def _no_leaks(evidence: Evidence, _: GateParams) -> Answer:
-    """A feature that moves with later sales is refused; a past that these rows do not give is a doubt, for they may be
-    others than those that it was trained on."""
+    """Whether features move with later sales, and whether the past in the bundle is that of these rows.
+
+    Where it is not, the rows may be others than those that it was trained on: a doubt, and no refusal.
+    """
     if not evidence.needs_sales:
         return Outcome.PASSED, "not needed: its columns are made of the row and its store, never of sales"
     found = evidence.hindsight
     if found is None:
-        return Outcome.INCONCLUSIVE, "the prepared rows do not reach to the day until which it was trained"
+        return Outcome.INCONCLUSIVE, "the prepared rows do not lead up to the day until which it was trained"
     leaks = found.leaks
     if leaks.names:
         return Outcome.REFUSED, f"noise in place of the sales after its origin moves {_few(leaks.names)}"
     if not leaks.of_the_past:
-        return (
-            Outcome.INCONCLUSIVE,
-            f"noise in place of all sales moves none of {leaks.tried} features: nothing was probed",
-        )
+        return Outcome.INCONCLUSIVE, f"noise in place of all sales moves none of {leaks.tried} features"
     if found.otherwise:
         return Outcome.INCONCLUSIVE, (
             f"the prepared rows until {found.until} give {_few(found.otherwise)} otherwise than it remembers:"
             " it has learned from other rows, or from later ones"
         )
     return Outcome.PASSED, (
-        f"of {leaks.tried} features, {leaks.of_the_past} move with sales until {found.until} and none with later ones"
+        f"of {leaks.tried} features, {leaks.of_the_past} move with sales up to an origin and none with later ones;"
+        f" the past that it remembers is that of the rows until {found.until}"
     )
 
 

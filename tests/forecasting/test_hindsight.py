@@ -50,8 +50,9 @@ def test_an_honest_forecaster_passes_and_many_of_its_features_do_know_the_past()
     assert seen.leaks.of_the_past >= 15
     outcome, says = answer(seen)
     assert outcome is Outcome.PASSED
-    assert (
-        says == f"of 36 features, {seen.leaks.of_the_past} move with sales until {seen.until} and none with later ones"
+    assert says == (
+        f"of 36 features, {seen.leaks.of_the_past} move with sales up to an origin and none with later ones;"
+        f" the past that it remembers is that of the rows until {seen.until}"
     )
 
 

@@ -224,7 +224,8 @@ def test_a_check_says_what_was_measured_and_what_was_asked():
 
 def test_a_leak_is_refused_by_name_and_a_past_that_does_not_fit_is_doubted_by_name():
     assert says("no leaking feature")[1] == (
-        "of 36 features, 18 move with sales until 2015-05-08 and none with later ones"
+        "of 36 features, 18 move with sales up to an origin and none with later ones; the past that it remembers is"
+        " that of the rows until 2015-05-08"
     )
     assert says("no leaking feature", hindsight=leaking(*"abcdefg")) == (
         Outcome.REFUSED,

@@ -22,6 +22,7 @@ from lockgate.forecast.profiles import profiles
 from lockgate.forecast.ridge import FIRST_STEP_DAYS, STEP_DAYS
 
 SAME = 1e-4  # of log sales: far above the last digits of another processor, far below what one day of sales moves
+COMPARED_DAYS = 42
 SEED = 20
 
 
@@ -79,8 +80,8 @@ def _origins(history: Panel, horizon: int) -> list[int]:
 
 
 def _days_ahead(forecaster: Forecaster) -> Known:
-    """Every store on each day of the horizon, with and without promotion, school holidays and a public holiday."""
-    stores, days = len(forecaster.traits.store_ids), forecaster.horizon_days
+    """Every store on each of the next days, with and without promotion, school holidays and a public holiday."""
+    stores, days = len(forecaster.traits.store_ids), min(forecaster.horizon_days, COMPARED_DAYS)
     store, ahead, plan = (grid.ravel() for grid in np.meshgrid(*map(np.arange, (stores, days, 2)), indexing="ij"))
     flag = plan.astype(np.int8)
     return Known(store, forecaster.profile.origin + 1 + ahead, flag, flag, flag)
