@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from lockgate.data import calendar
 from lockgate.data.calendar import DayTable
 from lockgate.forecast import chain, ridge
+from lockgate.forecast.featurecost import costs
 from lockgate.forecast.known import LONG_AGO, Known, Traits, promo2_active
 from lockgate.forecast.profiles import HABITS, LEVELS, Profile
 from lockgate.params import Offset
@@ -45,6 +46,7 @@ class Lens:
     effects: Floats  # chain.effects of the table
 
 
+@costs("calendar")
 def lens(profile: Profile, traits: Traits, days: int) -> Lens:
     """Look at the `days` days after the profile's origin."""
     table = calendar.day_table(profile.origin + 1, profile.origin + days)
@@ -68,6 +70,7 @@ def matrix(view: Lens, rows: Known) -> Matrix:
     )
 
 
+@costs("plans")
 def _plans(view: Lens, rows: Known) -> dict[str, Column]:
     return {
         "promo": rows.promo,
@@ -77,6 +80,7 @@ def _plans(view: Lens, rows: Known) -> dict[str, Column]:
     }
 
 
+@costs("calendar")
 def _days(view: Lens, rows: Known) -> dict[str, Column]:
     table, at = view.table, rows.day - view.table.first
     keeps = view.profile.observed[rows.store]
@@ -92,6 +96,7 @@ def _days(view: Lens, rows: Known) -> dict[str, Column]:
     }
 
 
+@costs("stores")
 def _stores(view: Lens, rows: Known) -> dict[str, Column]:
     traits, store = view.traits, rows.store
     month = view.table.month[rows.day - view.table.first]
@@ -106,6 +111,7 @@ def _stores(view: Lens, rows: Known) -> dict[str, Column]:
     }
 
 
+@costs("past sales")
 def _past(view: Lens, rows: Known, expected: Floats, habits: NDArray[np.float32]) -> dict[str, Column]:
     """How the store used to sell, relative to what the ridge expects of the row (but for spreads)."""
     found: dict[str, Column] = {"ridge": expected}
