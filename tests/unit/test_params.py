@@ -88,7 +88,7 @@ def test_the_fast_profile_learns_less_and_at_a_higher_rate_and_nothing_else_chan
 
 
 def test_a_rate_that_the_fast_profile_drives_out_of_range_is_named(tmp_path):
-    with pytest.raises(BadConfiguration, match="lightgbm.learning_rate is 4"):
+    with pytest.raises(BadConfiguration, match=r"lightgbm\.learning_rate is 4"):
         load_params(
             write(tmp_path, profile="fast", members__lightgbm__learning_rate=0.5, fast__learning_rate_times=8.0)
         )
