@@ -20,9 +20,9 @@ from lockgate.forecast.ridge import Ridge
 
 Floats = NDArray[np.float64]
 
-MEAN_WINDOWS = (56, 182, 364, 728)
+MEAN_WINDOWS = (56, 364, 728)
 SPREAD_WINDOWS = (364, 728)
-QUANTILES = (0.1, 0.5, 0.9)
+QUANTILES = (0.5, 0.9)
 STORE_WINDOWS = (28, 91, 364)
 HABITS = (
     *(f"mean_{days}" for days in MEAN_WINDOWS),
