@@ -59,12 +59,12 @@ def _measure(folder: Path) -> None:
     pipeline = run(folder, "dvc", "repro")
     _tell("dvc repro, all four stages", pipeline)
     inside = json.loads(output(folder, "python", str(PROJECT / "benchmarks" / "inside.py")))
-    _tell_fits(pipeline, inside["fits"])
+    _tell_training(pipeline, inside)
     _tell(f"dvc repro, nothing to do (median of {RUNS})", median(folder, "dvc", "repro"))
     run(folder, "lockgate", "promote", "--reason", "bench", "--yes")
     _tell(f"lockgate --help (median of {RUNS})", median(folder, "lockgate", "--help"))
     _tell(f"lockgate status (median of {RUNS})", median(folder, "lockgate", "status"))
-    _tell_predict(folder, inside["predict"])
+    _tell_predict(folder, inside)
     _tell_http(folder)
     _tell_crowded(folder)
 
@@ -115,17 +115,38 @@ def _tell(what: str, cost: Cost, remark: str = "") -> None:
     print(f"{what:<52}{cost.wall:9.2f} s wall{cost.cpu:9.2f} s CPU  {remark}".rstrip(), flush=True)
 
 
-def _tell_fits(pipeline: Cost, fits: dict[str, dict[str, float]]) -> None:
-    last = sum(fits["last"].values())
-    parts = ", ".join(f"{name} {seconds:.2f}" for name, seconds in fits["last"].items())
-    print(f"{'three fits on all rows':<52}{'':15}{last:9.2f} s CPU  {parts}")
-    print(f"{'the same libraries on the inner folds':<52}{'':15}{sum(fits['folds'].values()):9.2f} s CPU")
-    print(f"{'pipeline CPU / three fits':<52}{pipeline.cpu / last:9.1f} x")
+def _tell_training(pipeline: Cost, inside: dict[str, Any]) -> None:
+    """Features, fits and backtest; every share is of CPU times of the same process."""
+    fits = inside["fits"]
+    whole = _cost(fits["training"]["whole"])
+    _tell("one training, in memory", whole)
+    made = _cost(inside["features"])
+    rate = inside["features"]["rows"] / made.cpu
+    _tell(f"features of {inside['features']['rows']:,} rows", made, f"{rate:,.0f} rows/s CPU, {_share(made, whole)}")
+    for name, part in fits["last"].items():
+        _tell(f"{name}, one fit on all rows", _cost(part), _share(_cost(part), whole))
+    for name, part in fits["folds"].items():
+        _tell(f"{name}, {part['fits']} fits on the inner folds", _cost(part), _share(_cost(part), whole))
+    last = sum(part["cpu"] for part in fits["last"].values())
+    print(f"{'pipeline CPU / three fits on all rows':<52}{pipeline.cpu / last:9.1f} x")
+    tested = inside["backtest"]
+    each = Cost(tested["wall"] / tested["origins"], tested["cpu"] / tested["origins"])
+    _tell(f"a backtest, by origin (mean of {tested['origins']})", each, f"{each.cpu / whole.cpu:.2f} x a training")
 
 
-def _tell_predict(folder: Path, inside: dict[str, float]) -> None:
-    wall, cpu = inside["rows"] / inside["wall"], inside["rows"] / inside["cpu"]
-    print(f"{'forecaster in memory':<52}{wall:9,.0f} rows/s wall{cpu:9,.0f} rows/s CPU")
+def _cost(part: dict[str, float]) -> Cost:
+    return Cost(part["wall"], part["cpu"])
+
+
+def _share(part: Cost, whole: Cost) -> str:
+    return f"{part.cpu / whole.cpu:.1%} of a training's CPU"
+
+
+def _tell_predict(folder: Path, inside: dict[str, Any]) -> None:
+    plain, bounded = inside["predict"], inside["interval"]
+    for what, part in (("forecaster in memory", plain), ("the same with bounds", bounded)):
+        print(f"{what:<52}{part['rows'] / part['wall']:9,.0f} rows/s wall{part['rows'] / part['cpu']:9,.0f} rows/s CPU")
+    print(f"{'CPU with bounds / without':<52}{bounded['cpu'] / plain['cpu']:9.2f} x")
     words = ("lockgate", "predict", "--input", "data/prepared/holdout.parquet", "--output", "build/out.csv", "--force")
     rows = len(pd.read_parquet(folder / "data/prepared/holdout.parquet"))
     cost = run(folder, *words)

@@ -1,4 +1,7 @@
-"""What can only be measured inside one process, printed as JSON; bench.py runs it where the pipeline has run."""
+"""What can only be measured inside one process, printed as JSON; bench.py runs it where the pipeline has run.
+
+Each part is {"wall": s, "cpu": s} and what it was done to: "rows", "origins" or "fits".
+"""
 
 import json
 from collections.abc import Callable
@@ -6,49 +9,95 @@ from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
 
+import pandas as pd
+
 from lockgate.data import prepared
-from lockgate.forecast import bundle, manifest, training
-from lockgate.params import PARAMS_FILE, load_params
+from lockgate.forecast import backtest, bundle, manifest, training
+from lockgate.forecast.blocks import block, survey
+from lockgate.forecast.known import traits
+from lockgate.forecast.panel import panel
+from lockgate.params import PARAMS_FILE, Params, load_params
 
 DATA, BUNDLE = Path("data/prepared"), Path("build/bundle")
 PREDICTIONS = 20
+ORIGINS = 2
+Part = dict[str, float]
 
 
 def main() -> None:
-    """Print CPU-seconds of each library's fits, and rows and seconds of forecasts with the loaded bundle."""
-    print(json.dumps({"fits": fits(), "predict": predict()}))
+    """Print what features, fits, a backtest and forecasts cost."""
+    params, rows, stores = load_params(PARAMS_FILE), prepared.read(DATA, "rows"), prepared.read(DATA, "stores")
+    found = {
+        "features": features(rows, stores, params),
+        "fits": fits(rows, stores, params),
+        "backtest": tested(rows, stores, params),
+        **predictions(),
+    }
+    print(json.dumps(found))
 
 
-def fits() -> dict[str, dict[str, float]]:
-    """Train once more; CPU-seconds by library of the last fits on all rows, and of the fits on the inner folds."""
-    seconds: dict[str, dict[str, float]] = {"last": {}, "folds": {}}
-    for name, fit in training.BOOSTERS.items():
-        training.BOOSTERS[name] = _timed(fit, name, seconds)
-    rows, stores = prepared.read(DATA, "rows"), prepared.read(DATA, "stores")
-    training.train(rows, stores, load_params(PARAMS_FILE), lambda *_: None)
-    return seconds
+def features(rows: pd.DataFrame, stores: pd.DataFrame, params: Params) -> Part:
+    """Make the rows that the boosters are taught last: ridges and habits of all origins, features of each row."""
+    horizon, store_traits = params.split.holdout_days, traits(stores)
+    history = panel(rows, store_traits.store_ids)
+    origins = training.taught_from(history, history.last, params)
+
+    def make() -> int:
+        seen = survey(history, {*origins, history.last}, store_traits, horizon)
+        return sum(len(block(history, seen[origin], store_traits, horizon).log_sales) for origin in origins)
+
+    make()
+    made, part = timed(make)
+    return part | {"rows": made}
 
 
-def predict() -> dict[str, float]:
-    """Forecast the holdout again and again with the bundle in memory."""
+def fits(rows: pd.DataFrame, stores: pd.DataFrame, params: Params) -> dict[str, dict[str, Part]]:
+    """Train once more; by library, the last fit on all rows, and the fits on the inner folds; the whole training."""
+    spent: dict[str, dict[str, Part]] = {"last": {}, "folds": {}}
+    libraries = dict(training.BOOSTERS)
+    try:
+        for name, fit in libraries.items():
+            training.BOOSTERS[name] = _counted(fit, name, spent)
+        _, whole = timed(lambda: training.train(rows, stores, params, lambda *_: None))
+    finally:
+        training.BOOSTERS.update(libraries)
+    return spent | {"training": {"whole": whole}}
+
+
+def tested(rows: pd.DataFrame, stores: pd.DataFrame, params: Params) -> Part:
+    """A backtest: a training at each origin, scored on the days after it."""
+    plan = backtest.Plan(ORIGINS, params.split.holdout_days)
+    return timed(lambda: backtest.backtest(rows, stores, params, plan, lambda *_: None))[1] | {"origins": ORIGINS}
+
+
+def predictions() -> dict[str, Part]:
+    """Forecast the holdout again and again with the bundle in memory, without bounds and with them."""
     forecaster = bundle.load(BUNDLE, manifest.digest(BUNDLE))
     rows = prepared.read(DATA, "holdout")
-    forecaster.predict(rows)
+    ways = {"predict": lambda: forecaster.predict(rows), "interval": lambda: forecaster.interval(rows, 0.95)}
+    found = {}
+    for name, forecast in ways.items():
+        forecast()
+        found[name] = timed(lambda forecast=forecast: [forecast() for _ in range(PREDICTIONS)])[1]
+        found[name]["rows"] = len(rows) * PREDICTIONS
+    return found
+
+
+def timed(work: Callable[[], Any]) -> tuple[Any, Part]:
+    """What the work gives, and what it costs: all threads of this process together."""
     wall, cpu = perf_counter(), process_time()
-    for _ in range(PREDICTIONS):
-        forecaster.predict(rows)
-    return {"rows": len(rows) * PREDICTIONS, "wall": perf_counter() - wall, "cpu": process_time() - cpu}
+    done = work()
+    return done, {"wall": perf_counter() - wall, "cpu": process_time() - cpu}
 
 
-def _timed(fit: Callable[..., Any], name: str, seconds: dict[str, dict[str, float]]) -> Callable[..., Any]:
-    def timed(settings: Any, train: Any, score: Any, budget: Any) -> Any:
-        part = seconds["last" if score is None else "folds"]
-        started = process_time()
-        fitted = fit(settings, train, score, budget)
-        part[name] = part.get(name, 0.0) + process_time() - started
+def _counted(fit: Callable[..., Any], name: str, spent: dict[str, dict[str, Part]]) -> Callable[..., Any]:
+    def counted(settings: Any, train: Any, score: Any, budget: Any) -> Any:
+        fitted, cost = timed(lambda: fit(settings, train, score, budget))
+        part = spent["last" if score is None else "folds"].setdefault(name, {"wall": 0.0, "cpu": 0.0, "fits": 0})
+        part |= {"wall": part["wall"] + cost["wall"], "cpu": part["cpu"] + cost["cpu"], "fits": part["fits"] + 1}
         return fitted
 
-    return timed
+    return counted
 
 
 if __name__ == "__main__":

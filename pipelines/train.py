@@ -13,7 +13,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait by spin
 
 from lockgate import exits
 from lockgate.data import prepared
-from lockgate.forecast import bundle, training, trainreport
+from lockgate.forecast import bundle, featurecost, training, trainreport
 from lockgate.forecast.watching import watch
 from lockgate.params import load_params
 
@@ -21,10 +21,10 @@ from lockgate.params import load_params
 def main(data: Path, build: Path) -> None:
     params = load_params(Path("params.yaml"))
     rows, stores = prepared.read(data, "rows"), prepared.read(data, "stores")
-    with watch("train") as progress:
+    with watch("train") as progress, featurecost.counting() as account:
         forecaster, report = training.train(rows, stores, params, progress)
     digest = bundle.save(forecaster, build / "bundle")
-    trainreport.write(report, build)
+    trainreport.write(report, account, build)
     sys.stdout.write(f"{trainreport.summary(report)}\nbundle {digest[:12]}, trained until {forecaster.origin}\n")
 
 

@@ -63,7 +63,8 @@ def examine(backend: Backend, candidate: Registered, serving: Registered | None,
     tables = Tables.read(made.prepared)
     try:
         with scoring.fetched(backend, candidate) as fetched:
-            request = Request(str(fetched.bundle), fetched.digest, scoring.alone_places(tables.holdout))
+            alone, folder = scoring.alone_places(tables.holdout), str(made.prepared.resolve())
+            request = Request(str(fetched.bundle), fetched.digest, alone, folder)
             found = trial.hold(request, tables.asked, LIMITS)
     except ArtifactMissing as missing:
         return Findings(NoEvidence(str(missing)), {})
@@ -113,6 +114,8 @@ def _findings(tables: Tables, found: Forecasts, rival: Rival | None, known: Circ
         has_signature=known.fetched.has_signature,
         batch_gap=scoring.batch_gap(found, scoring.alone_places(holdout)),
         numbers=_numbers(forecast, forecast[scored(sales)]),
+        hindsight=found.hindsight,
+        needs_sales=found.needs_sales,
         tree_clean=known.fetched.tree_clean,
     )
     return Findings(evidence, metrics)

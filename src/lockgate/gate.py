@@ -12,8 +12,10 @@ from lockgate.params import GateParams
 
 if TYPE_CHECKING:  # numpy and pandas are not needed for a policy's digest
     from lockgate.contest import Contest
+    from lockgate.forecast.hindsight import Hindsight
 
 MAX_BATCH_GAP = 1e-9
+MOST_NAMES = 5
 NUMBERS = "forecasts are numbers"
 NO_RIVAL = "no other version is in Production"
 
@@ -49,7 +51,8 @@ class Evidence:
     """What was measured of a candidate on the holdout. RMSPE is a share (0.10 = 10 %), NaN where there is none.
 
     None: `rival` where nobody else serves, `ridge` where the candidate has none to be held against, `trained_until` and
-    `tree_clean` where nobody knows. `holdout_uses` counts the other versions that this holdout has judged.
+    `tree_clean` where nobody knows, `hindsight` where no rows are there to look for leaks with. `holdout_uses` counts
+    the other versions that this holdout has judged; `needs_sales` is False of a candidate that is given none.
     """
 
     rmspe: float
@@ -64,6 +67,8 @@ class Evidence:
     batch_gap: float
     numbers: Numbers
     tree_clean: bool | None
+    hindsight: "Hindsight | None"
+    needs_sales: bool
 
 
 @dataclass(frozen=True)
@@ -230,6 +235,37 @@ def _is_credible(evidence: Evidence, policy: GateParams) -> Answer:
     )
 
 
+def _no_leaks(evidence: Evidence, _: GateParams) -> Answer:
+    """Whether features move with later sales, and whether the past in the bundle is that of these rows.
+
+    Where it is not, the rows may be others than those that it was trained on: a doubt, and no refusal.
+    """
+    if not evidence.needs_sales:
+        return Outcome.PASSED, "not needed: its columns are made of the row and its store, never of sales"
+    found = evidence.hindsight
+    if found is None:
+        return Outcome.INCONCLUSIVE, "the prepared rows do not lead up to the day until which it was trained"
+    leaks = found.leaks
+    if leaks.names:
+        return Outcome.REFUSED, f"noise in place of the sales after its origin moves {_few(leaks.names)}"
+    if not leaks.of_the_past:
+        return Outcome.INCONCLUSIVE, f"noise in place of all sales moves none of {leaks.tried} features"
+    if found.otherwise:
+        return Outcome.INCONCLUSIVE, (
+            f"the prepared rows until {found.until} give {_few(found.otherwise)} otherwise than it remembers:"
+            " it has learned from other rows, or from later ones"
+        )
+    return Outcome.PASSED, (
+        f"of {leaks.tried} features, {leaks.of_the_past} move with sales up to an origin and none with later ones;"
+        f" the past that it remembers is that of the rows until {found.until}"
+    )
+
+
+def _few(names: Sequence[str]) -> str:
+    more = len(names) - MOST_NAMES
+    return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+
+
 def _holdout_unseen(evidence: Evidence, _: GateParams) -> Answer:
     if evidence.trained_until is None:
         return (
@@ -286,6 +322,7 @@ CHECKS: dict[str, Callable[[Evidence, GateParams], Answer]] = {
     "no worse than its ridge": _holds_against_its_ridge,
     "not too good to be true": _is_credible,
     "enough rows": _enough_rows,
+    "no leaking feature": _no_leaks,
     "holdout unseen": _holdout_unseen,
     "holdout not worn out": _holdout_not_worn_out,
     "signature present": _has_a_signature,

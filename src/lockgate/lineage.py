@@ -12,7 +12,17 @@ GIT_SECONDS = 5
 UNKNOWN = "unknown"
 
 # What must be at hand to compute a prediction again. xgboost's module comes from the distribution xgboost-cpu on Linux.
-INFERENCE_PACKAGES = ("mlflow", "numpy", "pandas", "pyarrow", "lightgbm", "catboost", "xgboost-cpu", "xgboost")
+INFERENCE_PACKAGES = (
+    "mlflow",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "threadpoolctl",
+    "lightgbm",
+    "catboost",
+    "xgboost-cpu",
+    "xgboost",
+)
 
 
 @dataclass(frozen=True)

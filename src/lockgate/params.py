@@ -99,6 +99,15 @@ class MembersParams(Section):
     xgboost: XgboostParams
     catboost: CatboostParams
 
+    def paced(self, times: float) -> "MembersParams":
+        """The same boosters, so many times as quick to learn."""
+        return MembersParams.model_validate(
+            {
+                name: given | {"learning_rate": given["learning_rate"] * times}
+                for name, given in self.model_dump().items()
+            }
+        )
+
 
 BoosterParams = LightgbmParams | XgboostParams | CatboostParams
 
@@ -119,12 +128,16 @@ class TrainingParams(Section):
 
 
 class FastParams(Section):
-    """What `profile: fast` puts in place of the same keys of the training."""
+    """What `profile: fast` puts in place of the same keys of the training.
+
+    `learning_rate_times`: the boosters' learning rates are multiplied by this, since there are fewer rounds.
+    """
 
     folds_days_back: DaysBack
     grids: DaysBack
     max_rounds: Rounds
     patience: Rounds
+    learning_rate_times: Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
 
 
 class GateParams(Section):
@@ -167,7 +180,10 @@ class Params(Section):
         """These params with what their profile puts in place of the training's."""
         if self.profile == "full":
             return self
-        return self.model_copy(update={"training": self.training.model_copy(update=self.fast.model_dump())})
+        training = self.training.model_copy(update=self.fast.model_dump(exclude={"learning_rate_times"}))
+        return self.model_copy(
+            update={"training": training, "members": self.members.paced(self.fast.learning_rate_times)}
+        )
 
 
 def load_params(path: Path) -> Params:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from pydantic import ValidationError
 
-from lockgate import registration, scoring
+from lockgate import promotion, registration, scoring
 from lockgate.backend import Backend
 from lockgate.build import Build, Receipt
 from lockgate.data import prepared
@@ -88,8 +88,9 @@ def refit(backend: Backend, order: Order, params: Params, progress: Progress) ->
     """Train what passed the gate on rows and holdout, and register it; the same again is the same version.
 
     Raises StateConflict unless the version passed the gate on this very holdout, was not taken out of Production by a
-    rollback, and was made by the train stage.
+    rollback, and was made by the train stage; WrongUsage unless the reason is one readable line.
     """
+    promotion.check_reason(order.reason)
     candidate = _passed(backend, order)
     recipe = _recipe(backend, candidate.version, params)
     rows = pd.concat([prepared.read(order.prepared, "rows"), prepared.read(order.prepared, "holdout")])
@@ -118,9 +119,13 @@ def _passed(backend: Backend, order: Order) -> Registered:
     candidate = roster.find(order.version)
     verdict = verdicts.latest_verdict(backend.database, backend.model, order.version)
     hint = f"judge it first: lockgate validate {order.version}"
-    if verdict is None or verdict.outcome != Outcome.PASSED:
-        outcome = f"the gate's last word on it is {verdict.outcome}" if verdict else "the gate has not seen it"
-        raise StateConflict(f"version {order.version} cannot be refit: {outcome}", hint=hint)
+    if verdict is None:
+        raise StateConflict(f"version {order.version} cannot be refit: the gate has not seen it", hint=hint)
+    if verdict.outcome != Outcome.PASSED:
+        raise StateConflict(
+            f"version {order.version} cannot be refit: the gate's last word on it is {verdict.outcome}",
+            hint="refit one that passed: lockgate list",
+        )
     if verdict.digests.holdout_digest != read_card(order.prepared)["holdout"]["digest"]:
         raise StateConflict(f"version {order.version} passed on other days than those of {order.prepared}", hint=hint)
     if roster.quarantined(order.version):

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,12 +18,15 @@ from numpy.typing import NDArray
 
 from lockgate import confinement
 from lockgate.confinement import Limits
+from lockgate.data import prepared
 from lockgate.errors import BundleUnreadable, IntegrityBroken
 from lockgate.forecast import bundle
 from lockgate.forecast.answering import Answering
 from lockgate.forecast.forecaster import RIDGE, Forecaster
+from lockgate.forecast.hindsight import Hindsight, hindsight
 
 Floats = NDArray[np.float64]
+Json = dict[str, Any]
 
 # 47,000 rows by a small blend take 0.3 s of CPU time and map 1.4 GiB. Far from that, a busy machine changes nothing.
 LIMITS = Limits(wall_seconds=300, cpu_seconds=600, memory_bytes=4 << 30, file_bytes=1 << 30)
@@ -32,11 +36,12 @@ ROWS, REQUEST, ANSWER, FORECASTS = "rows.parquet", "request.json", "answer.json"
 
 @dataclass(frozen=True)
 class Request:
-    """Which bundle to open, and which rows to forecast alone as well."""
+    """Which bundle to open, which rows to forecast alone as well, and the prepared tables to look for leaks with."""
 
     bundle: str
     digest: str
     alone: Sequence[int] = ()
+    prepared: str | None = None  # None: nobody looks
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,9 @@ class Forecasts:
     """What a bundle forecasts of all rows in one batch, and of some alone.
 
     `covered` marks the rows that it takes: their days may be too late for it, or some that it has learned from. The
-    others are NaN. `ridge` is what its ridge alone says of them, None if there is none in it.
+    others are NaN. `ridge` is what its ridge alone says of them, None if there is none in it. `hindsight` is what was
+    found of leaks; None if nobody looked, or there is nothing to hold it against. `needs_sales` is False of one that is
+    given no sales of the past at all.
     """
 
     together: Floats
@@ -52,6 +59,8 @@ class Forecasts:
     covered: NDArray[np.bool_]
     origin: date | None
     ridge: Floats | None
+    hindsight: Hindsight | None = None
+    needs_sales: bool = True
 
 
 @dataclass(frozen=True)
@@ -66,6 +75,8 @@ class Answer:
     """What the child says beside its arrays; `broken` is a failed integrity check."""
 
     origin: str | None = None
+    hindsight: Json | None = None
+    needs_sales: bool = True
     failure: str | None = None
     broken: tuple[str, str, str] | None = None
 
@@ -104,7 +115,9 @@ def _read(folder: Path, request: Request, rows: int) -> Forecasts | Failure:
         return Failure(f"it gave {together.shape} forecasts for {rows} rows")
     if ridge is not None and ridge.shape != (rows,):
         return Failure(f"its ridge gave {ridge.shape} forecasts for {rows} rows")
-    return Forecasts(together, alone, covered, date.fromisoformat(answer.origin) if answer.origin else None, ridge)
+    origin = date.fromisoformat(answer.origin) if answer.origin else None
+    hindsight = Hindsight.of(answer.hindsight) if answer.hindsight else None
+    return Forecasts(together, alone, covered, origin, ridge, hindsight, answer.needs_sales)
 
 
 def main(folder: Path) -> None:
@@ -121,7 +134,8 @@ def _answer(request: Request, rows: pd.DataFrame, target: Path) -> Answer:
         found = _forecasts(request, rows)
         ridge = {} if found.ridge is None else {"ridge": found.ridge}
         np.savez(target, together=found.together, alone=found.alone, covered=found.covered, allow_pickle=False, **ridge)
-        return Answer(origin=found.origin.isoformat() if found.origin else None)
+        origin = found.origin.isoformat() if found.origin else None
+        return Answer(origin, asdict(found.hindsight) if found.hindsight else None, found.needs_sales)
     except MemoryError:
         return Answer(failure="it needs more memory than it may have")
     except BundleUnreadable as error:
@@ -143,8 +157,20 @@ def _forecasts(request: Request, rows: pd.DataFrame) -> Forecasts:
         together[covered] = forecaster.predict(rows[covered])
     alone = [forecaster.predict(rows.iloc[[place]])[0] if covered[place] else np.nan for place in request.alone]
     return Forecasts(
-        together, np.array(alone, dtype=np.float64), covered, forecaster.origin, _ridge(forecaster, rows, covered)
+        together,
+        np.array(alone, dtype=np.float64),
+        covered,
+        forecaster.origin,
+        _ridge(forecaster, rows, covered),
+        _hindsight(forecaster, request.prepared),
+        needs_sales=isinstance(forecaster, Forecaster),
     )
+
+
+def _hindsight(forecaster: Answering, folder: str | None) -> Hindsight | None:
+    if folder is None or not isinstance(forecaster, Forecaster):
+        return None
+    return hindsight(forecaster, prepared.read(Path(folder), "rows"))
 
 
 def _ridge(forecaster: Answering, rows: pd.DataFrame, covered: NDArray[np.bool_]) -> Floats | None:

@@ -10,6 +10,7 @@ from lockgate.data import prepared
 from lockgate.data.datacard import card_of
 from lockgate.data.generator import GeneratedSource
 from lockgate.forecast import bundle, trainreport
+from lockgate.forecast.featurecost import Account
 from lockgate.forecast.forecaster import RIDGE, Forecaster
 from lockgate.params import Params
 
@@ -25,7 +26,7 @@ def make(folder: Path, count: int) -> list[Build]:
     made = [Build(folder / "prepared", folder / f"build-{number}") for number in range(1, count + 1)]
     for number, build in enumerate(made, start=1):
         bundle.save(_variant(forecaster, number), build.bundle)
-        trainreport.write(report, build.build)
+        trainreport.write(report, Account(), build.build)
     return made
 
 

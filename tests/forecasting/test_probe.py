@@ -17,7 +17,7 @@ from lockgate.forecast.known import traits
 from lockgate.forecast.panel import panel
 
 HORIZON = 42
-PLANS = {"promo", "school", "weekday", "month", "to_holiday", "kind", "distance", "promo2", "days_ahead"}
+PLANS = {"promo", "school", "weekday", "month", "from_holiday", "kind", "distance", "promo2"}
 
 
 @pytest.fixture(scope="module")

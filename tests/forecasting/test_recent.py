@@ -41,15 +41,17 @@ def error(forecaster, store):
 
 
 def test_a_new_store_is_forecast_like_the_stores_of_its_type_and_assortment(forecaster):
-    """On each day and by each member it lies within the range of its peers, and not at its edge."""
+    """By each member it lies within the range of its peers, and not at its edge; on no day is it far outside."""
     peers = open_rows(*PEERS)
     by_day = peers.assign(forecast=forecaster.predict(peers)).groupby("Date")["forecast"].agg(["min", "max"])
     rows = open_rows(NEW)
     low, high = by_day.loc[rows["Date"]].to_numpy().T
     found = forecaster.predict_members(rows)
     assert len(rows) > 30
-    assert (found > 1.05 * low[:, None]).all()
-    assert (found < 0.95 * high[:, None]).all()
+    assert (found > 0.95 * low[:, None]).all()
+    assert (found < 1.1 * high[:, None]).all()
+    assert (found.mean(axis=0) > 1.1 * low.mean()).all()
+    assert (found.mean(axis=0) < 0.96 * high.mean()).all()
 
 
 def test_a_store_that_opened_a_month_ago_is_forecast_at_its_own_level(forecaster):
@@ -60,7 +62,10 @@ def test_a_store_that_opened_a_month_ago_is_forecast_at_its_own_level(forecaster
 
 
 def test_a_store_back_after_half_a_year_is_forecast_as_it_sold_before(forecaster):
-    assert error(forecaster, GONE) < 0.2
+    """Worse than with a whole past, and far better than at the level of another store of its type and assortment."""
+    rows = open_rows(GONE)
+    like_a_peer = metrics.rmspe(rows["Sales"], forecaster.predict(rows.assign(Store=8)))
+    assert error(forecaster, GONE) < min(like_a_peer, 0.25)
 
 
 def test_weeks_of_being_closed_are_not_taken_for_bad_sales(forecaster):

@@ -6,6 +6,7 @@ import small_chain
 
 from lockgate.errors import BadData
 from lockgate.forecast import bundle, training, trainreport
+from lockgate.forecast.featurecost import Account
 from lockgate.forecast.features import FEATURES
 from lockgate.forecast.known import traits
 from lockgate.forecast.panel import panel
@@ -120,9 +121,10 @@ def test_a_new_store_is_forecast_like_the_chain_and_a_young_one_near_its_own_lev
 
 
 def test_the_files_of_a_training_hold_flat_numbers_and_long_tables(report, tmp_path):
-    trainreport.write(report, tmp_path)
+    trainreport.write(report, Account(), tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "curves.csv",
+        "feature_costs.csv",
         "features.csv",
         "importances.csv",
         "metrics.json",

@@ -125,6 +125,8 @@ def test_a_model_trained_until_long_before_the_holdout_is_judged_on_all_of_it_un
     arrival.bring(backend, folder, Stated(date(2014, 12, 31)), tables)
     verdict = validation.validate_registered(backend, 1, tables, params.gate.model_copy(update=EASY))
     assert (verdict.outcome, stages(backend)) == ("passed", ["Staging"])
+    says = {check["name"]: check["says"] for check in verdict.checks}["no leaking feature"]
+    assert says == "not needed: its columns are made of the row and its store, never of sales"
     promotion.promote(backend, Order("bought", False, lambda _: None), 1, verdict.digests.policy_digest, None)
     with pytest.raises(StateConflict, match="version 1 is in Production; only candidates"):
         validation.validate_registered(backend, 1, tables, params.gate)

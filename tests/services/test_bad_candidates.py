@@ -1,5 +1,6 @@
 """Registered versions that are bad and look right: the verdict says what they did, and this process lives."""
 
+import shutil
 from dataclasses import replace
 
 import broken_bundles
@@ -7,16 +8,25 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lockgate import digests, examination, promotion, registration, scoring, trial, validation
+from lockgate import confinement, digests, examination, promotion, registration, scoring, trial, validation
 from lockgate.backend import Backend
 from lockgate.data import prepared
 from lockgate.data.card import read_card
 from lockgate.database import records, verdicts
 from lockgate.errors import ArtifactMissing, BundleUnreadable, IntegrityBroken
-from lockgate.forecast import bundle, manifest
+from lockgate.forecast import bundle, manifest, profiles
+from lockgate.forecast.panel import panel
 from lockgate.gate import policy_digest
 from lockgate.promotion import Order
 
+PEEKING = """
+
+_honest = profiles
+
+
+def profiles(history, origins, traits):
+    return [replace(each, levels=levels(history)) for each in _honest(history, origins, traits)]
+"""
 YES = Order("reviewed", dry_run=False, confirm=lambda move: None)
 
 
@@ -112,6 +122,37 @@ def test_a_candidate_that_has_learned_from_the_holdout_is_refused(backend, made,
     assert [says for outcome, says in reasons(verdict) if outcome == "refused"] == [
         f"trained until {rows['Date'].max():%Y-%m-%d}, the holdout begins on {seen['Date'].min():%Y-%m-%d}"
     ]
+
+
+def leak_said(verdict):
+    return next((check["outcome"], check["says"]) for check in verdict.checks if check["name"] == "no leaking feature")
+
+
+def test_a_feature_whose_code_looks_past_the_origin_is_refused_by_name(backend, made, params, tmp_path, monkeypatch):
+    """The child runs a copy of the package in which the levels are taken before the rows are cut at the origin."""
+    shutil.copytree(confinement.PACKAGE_FOLDER, tmp_path / "src")
+    with (tmp_path / "src/lockgate/forecast/profiles.py").open("a", encoding="utf-8") as code:
+        code.write(PEEKING)
+    receipt = registration.register(backend, made(1), params)
+    monkeypatch.setattr(confinement, "PACKAGE_FOLDER", tmp_path / "src")
+    verdict = validation.validate(backend, receipt, made(1), params.gate)
+    assert (verdict.outcome, stages(backend)) == ("refused", ["None"])
+    says = "noise in place of the sales after its origin moves level_28, level_91, level_364"
+    assert leak_said(verdict) == ("refused", says)
+
+
+def test_a_bundle_that_remembers_the_holdout_is_doubted_by_name_whatever_it_says_of_itself(backend, made, params):
+    """Its levels were taken of all days, its origin is the day before the holdout, and its code is honest."""
+    build = made(1)
+    honest = forecaster_of(build)
+    tables = [prepared.read(build.prepared, part) for part in ("rows", "holdout")]
+    later = profiles.levels(panel(pd.concat(tables), honest.traits.store_ids))
+    bundle.save(replace(honest, profile=replace(honest.profile, levels=later)), build.bundle)
+    verdict = validation.validate(backend, registration.register(backend, build, params), build, params.gate)
+    assert stages(backend) == ["None"]
+    outcome, says = leak_said(verdict)
+    assert outcome == "inconclusive"
+    assert f"the prepared rows until {honest.origin} give level_28, level_91, level_364 otherwise" in says
 
 
 def test_a_candidate_whose_files_are_gone_is_inconclusive_until_they_are_back(backend, made, params, home):

@@ -11,7 +11,7 @@ from lockgate.data import holdout, prepared
 from lockgate.data.datacard import card_of
 from lockgate.data.tables import CsvSource, Tables
 from lockgate.database import records
-from lockgate.errors import StateConflict
+from lockgate.errors import StateConflict, WrongUsage
 from lockgate.forecast import bundle, manifest
 from lockgate.forecast import refit as refits
 from lockgate.gate import policy_digest
@@ -82,12 +82,19 @@ def test_its_lineage_names_whose_refit_it_is_and_the_same_again_is_the_same_vers
 
 def test_what_has_not_passed_is_not_refit(backend, made, params, judged):
     registration.register(backend, made(1), params)
-    with pytest.raises(StateConflict, match="version 1 cannot be refit: the gate has not seen it"):
+    with pytest.raises(StateConflict, match="version 1 cannot be refit: the gate has not seen it") as unseen:
         refit(backend, params, made(1).prepared)
+    assert unseen.value.hint == "judge it first: lockgate validate 1"
     judged(max_rmspe=0.001)
     with pytest.raises(StateConflict, match="the gate's last word on it is refused") as refusal:
         refit(backend, params, made(1).prepared)
-    assert refusal.value.hint == "judge it first: lockgate validate 1"
+    assert refusal.value.hint == "refit one that passed: lockgate list"
+
+
+@pytest.mark.parametrize("reason", ["", " ", "two\nlines", "\x1b[31mred", "x" * 100_000])
+def test_a_reason_that_is_no_readable_line_is_refused_before_anything_is_trained(backend, params, tmp_path, reason):
+    with pytest.raises(WrongUsage, match="the reason has"):
+        refitting.refit(backend, refitting.Order(1, reason, tmp_path), params, lambda *_: None)
 
 
 def test_what_passed_on_other_days_is_not_refit_on_these(backend, judged, then, params):

@@ -75,15 +75,16 @@ def test_a_version_that_serves_by_now_keeps_the_verdict_that_brought_it_there(ba
 
 
 def test_the_candidate_is_held_against_the_version_in_production_on_the_same_rows(backend, judged, params):
-    """The same model trained anew with another seed: on these 438 rows, the default limit lets it pass."""
+    """The same model trained anew with another seed: it passes if these 438 rows can tell, and else is in doubt."""
     judged(seed=1)
     promotion.promote(backend, YES, 1, policy_digest(params.gate), None)
     verdict = judged(seed=2)
     says = {check["name"]: check["says"] for check in verdict.checks}
     measured = verdict.metrics
     low, high = measured["over_serving_low"], measured["over_serving_high"]
-    assert low < measured["rmspe"] - measured["rmspe_serving"] < high <= params.gate.max_rmspe_over_serving
-    assert verdict.outcome == "passed"
+    limit = params.gate.max_rmspe_over_serving
+    assert low < measured["rmspe"] - measured["rmspe_serving"] < min(high, limit)
+    assert verdict.outcome == ("passed" if high <= limit else "inconclusive")
     assert f"(95 %: {low:+.5f} to {high:+.5f}) on {verdict_rows(verdict)} rows" in says["no worse than serving"]
     assert "too small to tell: store type a" in says["no slice worse than serving"]
     assert verdict.digests.serving_digest == records.recorded_version(backend.database, backend.model, 1).bundle_digest

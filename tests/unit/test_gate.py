@@ -8,6 +8,8 @@ import pytest
 from lockgate import gate
 from lockgate.contest import Contest, Slice
 from lockgate.forecast.bootstrap import Difference
+from lockgate.forecast.hindsight import Hindsight
+from lockgate.forecast.probe import Leaks
 from lockgate.gate import Check, Evidence, NoEvidence, Numbers, Outcome, Rival
 from lockgate.params import GateParams
 
@@ -38,6 +40,8 @@ GOOD = Evidence(
     batch_gap=0.0,
     numbers=Numbers(not_finite=0, negative=0, different=39_000),
     tree_clean=None,
+    hindsight=Hindsight(Leaks((), tried=36, of_the_past=18), otherwise=(), until="2015-05-08"),
+    needs_sales=True,
 )
 NAN, INF = float("nan"), float("inf")
 
@@ -64,6 +68,10 @@ def rival_on(*slices, left_out=()):
 def says(name, policy=POLICY, **changes):
     checks = gate.judge(replace(GOOD, **changes), policy).checks
     return next((check.outcome, check.says) for check in checks if check.name == name)
+
+
+def leaking(*names):
+    return replace(GOOD.hindsight, leaks=replace(GOOD.hindsight.leaks, names=names))
 
 
 def test_good_evidence_passes_every_check():
@@ -130,6 +138,12 @@ def test_the_limit_is_strict_and_no_number_never_passes(rmspe, expected):
         ({"numbers": Numbers(not_finite=0, negative=1, different=39_000)}, Outcome.REFUSED),
         ({"numbers": Numbers(not_finite=0, negative=0, different=1)}, Outcome.REFUSED),
         ({"numbers": Numbers(not_finite=0, negative=0, different=2)}, Outcome.PASSED),
+        ({"hindsight": leaking("ridge")}, Outcome.REFUSED),
+        ({"hindsight": replace(leaking("ridge"), otherwise=("ridge",))}, Outcome.REFUSED),
+        ({"hindsight": replace(GOOD.hindsight, leaks=Leaks((), tried=36, of_the_past=0))}, Outcome.INCONCLUSIVE),
+        ({"hindsight": replace(GOOD.hindsight, otherwise=("level_28",))}, Outcome.INCONCLUSIVE),
+        ({"hindsight": None}, Outcome.INCONCLUSIVE),
+        ({"hindsight": None, "needs_sales": False}, Outcome.PASSED),
     ],
 )
 def test_each_check_decides(changes, expected):
@@ -205,6 +219,22 @@ def test_a_check_says_what_was_measured_and_what_was_asked():
     assert says("holdout not worn out", holdout_uses=4) == (
         Outcome.PASSED,
         "this holdout has judged 4 other versions, it may judge 100",
+    )
+
+
+def test_a_leak_is_refused_by_name_and_a_past_that_does_not_fit_is_doubted_by_name():
+    assert says("no leaking feature")[1] == (
+        "of 36 features, 18 move with sales up to an origin and none with later ones; the past that it remembers is"
+        " that of the rows until 2015-05-08"
+    )
+    assert says("no leaking feature", hindsight=leaking(*"abcdefg")) == (
+        Outcome.REFUSED,
+        "noise in place of the sales after its origin moves a, b, c, d, e and 2 more",
+    )
+    assert says("no leaking feature", hindsight=replace(GOOD.hindsight, otherwise=("ridge", "level_28"))) == (
+        Outcome.INCONCLUSIVE,
+        "the prepared rows until 2015-05-08 give ridge, level_28 otherwise than it remembers: it has learned from"
+        " other rows, or from later ones",
     )
 
 

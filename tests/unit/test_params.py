@@ -75,3 +75,20 @@ def test_a_missing_key_is_named(tmp_path):
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     with pytest.raises(BadConfiguration, match=r"missing key gate\.max_rmspe"):
         load_params(tmp_path / "params.yaml")
+
+
+def test_the_fast_profile_learns_less_and_at_a_higher_rate_and_nothing_else_changes(tmp_path):
+    full = load_params(write(tmp_path))
+    fast = load_params(write(tmp_path, profile="fast", fast__learning_rate_times=1.5))
+    assert fast.training.max_rounds == full.fast.max_rounds < full.training.max_rounds
+    assert fast.members.lightgbm.learning_rate == pytest.approx(1.5 * full.members.lightgbm.learning_rate)
+    assert fast.members.catboost.depth == full.members.catboost.depth
+    assert (fast.gate, fast.split, fast.generator) == (full.gate, full.split, full.generator)
+    assert fast.training.min_history_days == full.training.min_history_days
+
+
+def test_a_rate_that_the_fast_profile_drives_out_of_range_is_named(tmp_path):
+    with pytest.raises(BadConfiguration, match=r"lightgbm\.learning_rate is 4"):
+        load_params(
+            write(tmp_path, profile="fast", members__lightgbm__learning_rate=0.5, fast__learning_rate_times=8.0)
+        )

@@ -1,8 +1,7 @@
 """A Rossmann-like chain, drawn from a seed, where no real data is at hand. How well it can be forecast is known.
 
-Sales are exp(what the calendar says + noise). The noise is new every day: a shock that the whole chain shares, and one
-of each store's own with heavy tails. So nothing known at an origin helps to forecast it, and the expectation given all
-that is known then plus the calendar is exp(what the calendar says) times the mean of exp(noise), whatever the origin.
+Sales are exp(what the calendar says + shocks): demand.py has the first, shocks.py the second. So the perfect forecast
+is known: it knows what the calendar means to each store, and the shock of the last day before it; nobody can know more.
 """
 
 from dataclasses import dataclass
@@ -16,22 +15,20 @@ from lockgate import metrics
 from lockgate.data import calendar, contradictions
 from lockgate.data.demand import log_sales
 from lockgate.data.occasions import Occasions, occasions
+from lockgate.data.shocks import Shocks
 from lockgate.data.tables import Tables, as_rows
 from lockgate.params import GeneratorParams
 
 Floats = NDArray[np.float64]
 
 LAST_DAY = np.datetime64("2015-07-31")
-SHARED_VARIANCE = 0.2  # of the noise: weather and the like, which the whole chain feels
-TAIL_SHARE, TAIL_WIDTH = 0.05, 3.0  # this share of a store's own shocks is so many times as wide
 SALELESS_SHARE = 6e-5  # open, and nothing was sold: 54 of the real rows
 INTERVALS = ("Jan,Apr,Jul,Oct", "Feb,May,Aug,Nov", "Mar,Jun,Sept,Dec")
 
 
 @dataclass(frozen=True)
 class GeneratedSource:
-    """Rows that were generated, and the RMSPE on the holdout of the true conditional expectation: no honest forecast is
-    expected to come below it."""
+    """Rows that were generated, and the RMSPE of the perfect forecast on the holdout."""
 
     stores: int
     days: int
@@ -47,7 +44,9 @@ class Chain:
 
     raw: pd.DataFrame  # as train.csv holds it, sorted by Store and Date
     stores: pd.DataFrame
-    expectation: Floats  # (len(raw),) of the sales, given the past and the calendar; 0 where closed
+    certain: Floats  # (len(raw),) sales as the calendar says; 0 where closed
+    day_shocks: Floats  # one for each day from the first to the last
+    shocks: Shocks
 
     @property
     def rows(self) -> pd.DataFrame:
@@ -59,10 +58,17 @@ class Chain:
         contradictions.refuse_in_past(self.raw, self.stores, lambda row: f"generated row {row}")
         return Tables(self.rows, self.stores)
 
+    def perfect_forecast(self, days: int) -> "pd.Series[float]":
+        """Of the last so many days, by row of `raw`: with the least RMSPE to be expected of anybody."""
+        ahead = days - (self.raw["Date"].max() - self.raw["Date"]).dt.days.to_numpy(dtype=np.int64)
+        kept = ahead > 0
+        factor = self.shocks.best_factor(ahead[kept], float(self.day_shocks[-days - 1]))
+        return pd.Series(self.certain[kept] * factor, index=self.raw.index[kept])
+
     def noise_floor(self, holdout_days: int) -> float:
-        """RMSPE of the expectation on the last days."""
-        kept = (self.raw["Date"] > self.raw["Date"].max() - pd.Timedelta(days=holdout_days)).to_numpy()
-        return metrics.rmspe(self.raw["Sales"].to_numpy()[kept], self.expectation[kept])
+        """RMSPE of the perfect forecast on the last days: no other is expected to come below it."""
+        perfect = self.perfect_forecast(holdout_days)
+        return metrics.rmspe(self.raw["Sales"][perfect.index].to_numpy(), perfect.to_numpy())
 
 
 def generate(params: GeneratorParams) -> Chain:
@@ -72,12 +78,13 @@ def generate(params: GeneratorParams) -> Chain:
     stores = _stores(params.stores, for_stores)
     known = occasions(days, params.stores, for_calendar)
     signal = log_sales(known, stores, for_demand)
-    noise, mean_factor = _noise(signal.shape, params.noise, for_noise)
-    sales = np.where(known.is_open, np.rint(np.exp(signal + noise)), 0).astype(np.int32)
+    shocks = Shocks(params.noise)
+    day_shocks, own = shocks.draw_days(params.days, for_noise), shocks.draw_own(signal.shape, for_noise)
+    sales = np.where(known.is_open, np.rint(np.exp(signal + day_shocks + own)), 0).astype(np.int32)
     sales[_saleless(known, for_noise)] = 0
-    expectation = np.where(known.is_open, np.exp(signal) * mean_factor, 0.0)
+    certain = np.where(known.is_open, np.exp(signal), 0.0)
     raw = _raw(known, sales, stores["Store"].to_numpy(), for_noise)
-    return Chain(raw, stores, expectation[known.present])
+    return Chain(raw, stores, certain[known.present], day_shocks, shocks)
 
 
 def tables_and_source(params: GeneratorParams, holdout_days: int) -> tuple[Tables, GeneratedSource]:
@@ -87,16 +94,6 @@ def tables_and_source(params: GeneratorParams, holdout_days: int) -> tuple[Table
         params.stores, params.days, params.noise, params.seed, round(chain.noise_floor(holdout_days), 6)
     )
     return chain.tables(), source
-
-
-def _noise(shape: tuple[int, int], spread: float, rng: Generator) -> tuple[Floats, float]:
-    """Noise of log sales with the standard deviation `spread`, and the mean of its exponential."""
-    shared = spread * np.sqrt(SHARED_VARIANCE)
-    own = spread * np.sqrt((1 - SHARED_VARIANCE) / (1 + TAIL_SHARE * (TAIL_WIDTH**2 - 1)))
-    widths = np.where(rng.random(shape) < TAIL_SHARE, TAIL_WIDTH * own, own)
-    noise = rng.normal(0, shared, size=shape[1]) + widths * rng.standard_normal(shape)
-    mean_of_own = (1 - TAIL_SHARE) * np.exp(own**2 / 2) + TAIL_SHARE * np.exp((TAIL_WIDTH * own) ** 2 / 2)
-    return noise, float(np.exp(shared**2 / 2) * mean_of_own)
 
 
 def _saleless(known: Occasions, rng: Generator) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lockgate import metrics
+from lockgate.forecast.blas import on_one_thread
 
 Floats = NDArray[np.float64]
 
@@ -18,6 +19,7 @@ def blend(forecasts: Floats, weights: Floats) -> Floats:
     return np.asarray((forecasts * weights).sum(axis=1))
 
 
+@on_one_thread
 def fit_weights(folds: Sequence[Floats], shrinkage: float, shares: Floats) -> Floats:
     """Weights with the least squared percentage error, plus `shrinkage` times their squared distance from `shares`.
 

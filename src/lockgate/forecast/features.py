@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from lockgate.data import calendar
 from lockgate.data.calendar import DayTable
 from lockgate.forecast import chain, ridge
+from lockgate.forecast.featurecost import OF_THEIR_ROW, costs
 from lockgate.forecast.known import LONG_AGO, Known, Traits, promo2_active
 from lockgate.forecast.profiles import HABITS, LEVELS, Profile
 from lockgate.params import Offset
@@ -45,6 +46,7 @@ class Lens:
     effects: Floats  # chain.effects of the table
 
 
+@costs("calendar")
 def lens(profile: Profile, traits: Traits, days: int) -> Lens:
     """Look at the `days` days after the profile's origin."""
     table = calendar.day_table(profile.origin + 1, profile.origin + days)
@@ -68,15 +70,15 @@ def matrix(view: Lens, rows: Known) -> Matrix:
     )
 
 
+@costs("plans")
 def _plans(view: Lens, rows: Known) -> dict[str, Column]:
     return {
         "promo": rows.promo,
         "school": rows.school,
-        "state_holiday": rows.holiday,
-        "days_ahead": rows.day - view.profile.origin,
     }
 
 
+@costs("calendar")
 def _days(view: Lens, rows: Known) -> dict[str, Column]:
     table, at = view.table, rows.day - view.table.first
     keeps = view.profile.observed[rows.store]
@@ -86,12 +88,11 @@ def _days(view: Lens, rows: Known) -> dict[str, Column]:
         "day_of_month": table.day_of_month[at],
         "days_to_month_end": (table.days_in_month - table.day_of_month)[at],
         "day_of_year": table.day_of_year[at],
-        "from_easter": np.clip(table.easter[at], -60, 70),
-        "to_holiday": np.minimum(ridge.observed_distance(table.until[at], keeps), NEAR_DAYS),
         "from_holiday": np.minimum(ridge.observed_distance(table.since[at], keeps), NEAR_DAYS),
     }
 
 
+@costs("stores")
 def _stores(view: Lens, rows: Known) -> dict[str, Column]:
     traits, store = view.traits, rows.store
     month = view.table.month[rows.day - view.table.first]
@@ -106,6 +107,7 @@ def _stores(view: Lens, rows: Known) -> dict[str, Column]:
     }
 
 
+@costs("past sales")
 def _past(view: Lens, rows: Known, expected: Floats, habits: NDArray[np.float32]) -> dict[str, Column]:
     """How the store used to sell, relative to what the ridge expects of the row (but for spreads)."""
     found: dict[str, Column] = {"ridge": expected}
@@ -116,18 +118,4 @@ def _past(view: Lens, rows: Known, expected: Floats, habits: NDArray[np.float32]
     return found
 
 
-FEATURES = (
-    *("promo", "school", "state_holiday", "days_ahead"),
-    *(
-        "weekday",
-        "month",
-        "day_of_month",
-        "days_to_month_end",
-        "day_of_year",
-        "from_easter",
-        "to_holiday",
-        "from_holiday",
-    ),
-    *("kind", "assortment", "distance", "competition_days", "promo2", "promo2_days"),
-    *("ridge", *HABITS, *LEVELS),
-)
+FEATURES = (*(name for names in OF_THEIR_ROW.values() for name in names), *HABITS, *LEVELS)

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from lockgate.forecast import features
 from lockgate.forecast.features import FEATURES
-from lockgate.forecast.known import Traits, cells
+from lockgate.forecast.known import Known, Traits, cells
 from lockgate.forecast.panel import Panel
-from lockgate.forecast.profiles import profiles
+from lockgate.forecast.profiles import Profile, profiles
 
 Floats = NDArray[np.float64]
 
@@ -33,30 +33,70 @@ class Finding:
     leaks: bool  # it moves with sales after the origin
 
 
+@dataclass(frozen=True)
+class Leaks:
+    """Which features move with sales after their origin; how many were tried, and how many move with earlier sales."""
+
+    names: tuple[str, ...]
+    tried: int
+    of_the_past: int  # none at all: the probe was blind
+
+
 def probe(history: Panel, store_traits: Traits, horizon: int, seed: int) -> tuple[Finding, ...]:
     """Findings for each feature, in their order, on the last `horizon` days of a history, seen from the day before."""
-    rng = np.random.default_rng(seed)
-    some, traits_of_some = _sample(history, store_traits)
-    origin = some.last - horizon
-    truth = _columns(some, origin, traits_of_some)
-
-    def moved(first: int, last: int) -> NDArray[np.bool_]:
-        noisy = _columns(_with_noise(some, first, last, rng), origin, traits_of_some)
-        return ~np.array([np.array_equal(noisy[:, at], truth[:, at], equal_nan=True) for at in range(len(NAMES))])
-
-    leaks = moved(origin + 1, some.last)
-    by_day = [moved(origin - back, origin - back) for back in range(DAYS_BACK)]
+    trial = _Trial.of(history, store_traits, horizon, seed)
+    leaks = trial.moved(trial.origin + 1, trial.history.last)
+    by_day = [trial.moved(trial.origin - back, trial.origin - back) for back in range(DAYS_BACK)]
     return tuple(
         Finding(name, next((back for back, found in enumerate(by_day) if found[at]), None), bool(leaks[at]))
         for at, name in enumerate(NAMES)
     )
 
 
+def leaks(history: Panel, store_traits: Traits, horizon: int, seed: int) -> Leaks:
+    """What of `probe` a judge needs, for a third of its cost."""
+    trial = _Trial.of(history, store_traits, horizon, seed)
+    later, earlier = trial.moved(trial.origin + 1, trial.history.last), trial.moved(trial.history.first, trial.origin)
+    return Leaks(tuple(name for name, moves in zip(NAMES, later, strict=True) if moves), len(NAMES), int(earlier.sum()))
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """A history, an origin in it, and the columns that belong to it."""
+
+    history: Panel
+    origin: int
+    store_traits: Traits
+    truth: Floats
+    rng: Generator
+
+    @classmethod
+    def of(cls, history: Panel, store_traits: Traits, horizon: int, seed: int) -> "_Trial":
+        some, traits_of_some = _sample(history, store_traits)
+        origin = some.last - horizon
+        truth = _columns(some, origin, traits_of_some)
+        return cls(some, origin, traits_of_some, truth, np.random.default_rng(seed))
+
+    def moved(self, first: int, last: int) -> NDArray[np.bool_]:
+        """Which columns are others once there is noise in place of the sales of the days first..last."""
+        noisy = _columns(_with_noise(self.history, first, last, self.rng), self.origin, self.store_traits)
+        return ~np.array([np.array_equal(noisy[:, at], self.truth[:, at], equal_nan=True) for at in range(len(NAMES))])
+
+
 def _columns(history: Panel, origin: int, store_traits: Traits) -> Floats:
-    """Features and offsets of all store days after the origin, as (rows, NAMES)."""
-    profile = profiles(history, [origin], store_traits)[0]
+    """Features and offsets of all store days after the origin, as (rows, NAMES).
+
+    The origin is asked for beside a later one, as a training asks: they share work, and must not share sales.
+    """
+    profile = profiles(history, [origin, history.last], store_traits)[0]
     window = history.between(origin + 1, history.last)
-    found = features.matrix(features.lens(profile, store_traits, history.last - origin), cells(window))
+    return seen(profile, store_traits, cells(window))
+
+
+def seen(profile: Profile, store_traits: Traits, rows: Known) -> Floats:
+    """Features and offsets of some rows after a profile's origin, as (rows, NAMES)."""
+    view = features.lens(profile, store_traits, int(rows.day.max()) - profile.origin)
+    found = features.matrix(view, rows)
     return np.column_stack([found.values.astype(np.float64), found.ridge, found.habit])
 
 

@@ -11,16 +11,18 @@ from numpy.typing import NDArray
 
 from lockgate.data import calendar
 from lockgate.forecast import panel, ridge
+from lockgate.forecast.blas import on_one_thread
 from lockgate.forecast.experience import Experience, experience, with_peers
+from lockgate.forecast.featurecost import costs
 from lockgate.forecast.known import Traits
 from lockgate.forecast.panel import Panel
 from lockgate.forecast.ridge import Ridge
 
 Floats = NDArray[np.float64]
 
-MEAN_WINDOWS = (56, 182, 364, 728)
+MEAN_WINDOWS = (56, 364, 728)
 SPREAD_WINDOWS = (364, 728)
-QUANTILES = (0.1, 0.5, 0.9)
+QUANTILES = (0.5, 0.9)
 STORE_WINDOWS = (28, 91, 364)
 HABITS = (
     *(f"mean_{days}" for days in MEAN_WINDOWS),
@@ -41,6 +43,7 @@ class Profile:
     experience: Experience
 
 
+@on_one_thread
 def profiles(history: Panel, origins: Sequence[int], traits: Traits) -> list[Profile]:
     """One profile for each origin (rising day numbers); the ridges share the work."""
     pasts = [history.between(history.first, origin) for origin in origins]
@@ -54,6 +57,7 @@ def _profile(past: Panel, fitted: Ridge, traits: Traits) -> Profile:
     return Profile(past.last, fitted, panel.observance(past), habits(past), levels(past), seen)
 
 
+@costs("past sales")
 def habits(past: Panel) -> NDArray[np.float32]:
     """Means, spreads and quantiles of log sales by store, weekday and promo over the windows that end with the past."""
     stores = past.log_sales.shape[0]
@@ -68,6 +72,7 @@ def habits(past: Panel) -> NDArray[np.float32]:
     return table
 
 
+@costs("past sales")
 def levels(past: Panel) -> NDArray[np.float32]:
     """Mean log sales of each store over the windows that end with the past."""
     return np.column_stack([_mean(past.log_sales[:, -days:]) for days in STORE_WINDOWS]).astype(np.float32)

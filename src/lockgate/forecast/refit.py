@@ -26,7 +26,7 @@ class Recipe:
 def refit(
     given: Forecaster, recipe: Recipe, rows: pd.DataFrame, stores: pd.DataFrame, progress: Progress
 ) -> Forecaster:  # fmt: skip
-    """The forecaster that the recipe makes of these rows, with the weights of the one given.
+    """The forecaster that the recipe makes of these rows, with the weights and the calibration of the one given.
 
     Refit on the rows that it came from, it is the one given. BadData if the stores are not those that it knows.
     """

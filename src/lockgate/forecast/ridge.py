@@ -14,6 +14,7 @@ from lockgate import metrics
 from lockgate.data import calendar
 from lockgate.data.calendar import DayTable
 from lockgate.forecast import chain, panel
+from lockgate.forecast.featurecost import costs
 from lockgate.forecast.known import Known, Traits, cells, promo2_active
 from lockgate.forecast.panel import Panel
 
@@ -66,6 +67,7 @@ class Ridge:
     coefficients: Floats
     effects: Floats
 
+    @costs("ridge")
     def predict(self, regressors: Floats, store: NDArray[np.int64], effects: Floats) -> Floats:
         """Log sales of rows, one after the other: a row's sum never depends on the rows beside it."""
         own = (regressors * self.coefficients[store]).sum(axis=1)
@@ -110,6 +112,7 @@ def day_regressors(table: DayTable) -> Floats:
     return np.column_stack(columns).astype(np.float64)
 
 
+@costs("ridge")
 def regressors(rows: Known, table: DayTable, shared: Floats, context: tuple[Traits, Flags]) -> Floats:
     """(rows, regressors): the shared part of each row's day, and what its own plans and its store's calendar add."""
     store_traits, observed = context
@@ -135,6 +138,7 @@ def regressors(rows: Known, table: DayTable, shared: Floats, context: tuple[Trai
     return np.concatenate([shared[at], np.column_stack(own).astype(np.float64)], axis=1)
 
 
+@costs("ridge")
 def fit(history: Panel, origins: Sequence[int], store_traits: Traits) -> list[Ridge]:
     """One ridge for each origin (rising day numbers, multiples of STEP_DAYS apart), from the days up to it only."""
     fitted: dict[int, Ridge] = {}

@@ -1,0 +1,21 @@
+"""Linear algebra on one thread: the same bits whatever the number of cores, and for small matrices less CPU time."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+from threadpoolctl import threadpool_limits
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def on_one_thread(compute: Callable[P, R]) -> Callable[P, R]:
+    """Mark a function whose products and solutions must not depend on the machine's number of cores."""
+
+    @wraps(compute)
+    def limited(*args: P.args, **kwargs: P.kwargs) -> R:
+        with threadpool_limits(limits=1, user_api="blas"):
+            return compute(*args, **kwargs)
+
+    return limited
