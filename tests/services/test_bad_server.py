@@ -19,6 +19,7 @@ from lockgate.database.connection import Database
 from lockgate.errors import Unavailable
 from lockgate.gate import policy_digest
 from lockgate.promotion import Order
+from lockgate.stack import embedded_postgres
 
 YES = Order("reviewed", dry_run=False, confirm=lambda move: None)
 PASSED_ON = {"content-type", "accept", "user-agent"}
@@ -112,6 +113,14 @@ def cutting_the_reply(request: BaseHTTPRequestHandler, pass_on: Callable[[], Non
     request.close_connection = True
 
 
+def late(seconds: float):
+    def answers_late(request: BaseHTTPRequestHandler, pass_on: Callable[[], tuple[int, str, bytes]]) -> None:
+        time.sleep(seconds)
+        answer(request, *pass_on())
+
+    return answers_late
+
+
 @pytest.fixture
 def candidate(stack: Addresses, between) -> Backend:
     """A model with a version in Staging, whose backend goes through the proxy and waits for four seconds."""
@@ -192,8 +201,41 @@ def test_a_redirect_does_not_carry_the_password_elsewhere(candidate, between) ->
     assert not any("elsewhere" in path for path in between[0].asked)
 
 
+@pytest.fixture
+def read_only(stack: Addresses, psql) -> Iterator[None]:
+    """MLflow's sessions in the database may only read, as on a standby; ours are as ever."""
+    anew = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{embedded_postgres.MLFLOW_ROLE}'"
+    psql(f"ALTER ROLE {embedded_postgres.MLFLOW_ROLE} SET default_transaction_read_only = on; {anew}")
+    yield
+    psql(f"ALTER ROLE {embedded_postgres.MLFLOW_ROLE} RESET default_transaction_read_only; {anew}")
+
+
+def test_a_database_that_is_read_only_behind_the_server_is_unavailable_and_no_refusal(
+    candidate, stack, read_only
+) -> None:
+    with pytest.raises(Unavailable, match="the database behind MLflow fails: cannot execute UPDATE in a read-only"):
+        promote(replace(candidate, where=stack))
+    assert stage(candidate) == "Staging"
+
+
 def test_a_registration_whose_reply_is_lost_makes_one_version(backend, made, params, between) -> None:
     between[0].strike(CREATE, 1, losing_the_reply)
     through = replace(backend, where=Addresses(between[1], backend.where.database_url))
     receipt = registration.register(through, made(1), params)
     assert [row.version for row in records.stages(backend.database, backend.model)] == [receipt.version]
+
+
+def test_a_server_that_answers_each_call_late_does_not_hold_a_registration_forever(
+    backend, made, params, between
+) -> None:
+    """Each call comes within its own time; all of them together would not."""
+    between[0].strike("", 99, late(0.7))
+    slow = replace(backend, where=Addresses(between[1], backend.where.database_url), timeout=0.5)
+    began = time.monotonic()
+    with pytest.raises(Unavailable, match=r"too slow: after 3 s the run was not logged yet") as refusal:
+        registration.register(slow, made(1), params)
+    assert time.monotonic() - began < 15
+    assert "--timeout" in refusal.value.hint
+    assert records.stages(backend.database, backend.model) == []
+    between[0].strike("", 0, late(0))
+    assert registration.register(backend, made(1), params).version == 1

@@ -5,6 +5,7 @@ import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import mlflow
@@ -16,12 +17,13 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from lockgate import artifact, signatures
 from lockgate.addresses import Addresses
+from lockgate.artifact import BUNDLE_TAG
 from lockgate.errors import Unavailable
 from lockgate.registry.files import content, listed, stored
 from lockgate.registry.refusals import quiet, translated
 from lockgate.registry.runs import Contents, RunRead, RunRecord, log_model, log_record
 
-BUNDLE_TAG = "lockgate.bundle_digest"
+CALLS_WORTH = 6  # a registration makes some twenty calls, and may take as long as so many that use up their time
 
 
 class Registry:
@@ -29,6 +31,7 @@ class Registry:
 
     def __init__(self, addresses: Addresses, model: str, timeout: float) -> None:
         self.model = model
+        self._timeout = timeout
         # Two tries fit into the time that the caller has, whatever the server asks for; a redirect would take the
         # password along.
         os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "1"
@@ -180,8 +183,16 @@ class Registry:
         tags = {BUNDLE_TAG: contents.digest, **record.tags}
         if self._parent:
             tags[MLFLOW_PARENT_RUN_ID] = self._parent
+        budget = CALLS_WORTH * self._timeout
+        until = monotonic() + budget
         with mlflow.start_run(experiment_id=experiment, run_name=f"bundle {contents.digest[:12]}", tags=tags) as run:
-            log_record(self._client, run, record)
+            for call in log_record(self._client, run, record):
+                call()
+                if monotonic() > until:
+                    raise Unavailable(
+                        f"the MLflow server is too slow: after {budget:g} s the run was not logged yet",
+                        hint="try again, or give each call more time with --timeout",
+                    )
             return str(log_model(contents, signature).model_uri)
 
 
