@@ -14,7 +14,7 @@ from lockgate.addresses import Addresses
 from lockgate.database import intents, ledger, records
 from lockgate.database.connection import Database
 from lockgate.database.intents import Intent
-from lockgate.errors import LockgateError
+from lockgate.errors import LockgateError, StateConflict
 from lockgate.lifecycle import Entry, Move, Registered, Roster, Stage
 
 if TYPE_CHECKING:
@@ -76,7 +76,8 @@ class Hold:
         """Make the move that was decided: say who and why, then ask MLflow for one transition; the intent's number.
 
         The trigger writes the ledger row in MLflow's transaction, where the guard may refuse. If the reply is
-        lost, it is no failure so long as the move was made.
+        lost, it is no failure so long as the move was made. If somebody past us made it first, MLflow finds nothing
+        to do and says so to nobody: that is a StateConflict, since the ledger has it in their name.
         """
         backend = self.backend
         registry = backend.registry()
@@ -84,15 +85,19 @@ class Hold:
         try:
             registry.move(move.version, move.to_stage)
         except LockgateError:
-            if not self._is_made(move):
+            if not intents.is_consumed(backend.database, number):
                 intents.withdraw_intent(backend.database, number)
                 raise
+        if not intents.is_consumed(backend.database, number):
+            intents.withdraw_intent(backend.database, number)
+            raise self._outrun(move)
         return number
 
-    def _is_made(self, move: Move) -> bool:
-        """Whether the version is where the move takes it; a roster has no deleted ones."""
-        stages = {registered.version: registered.stage for registered in self.backend.roster().versions}
-        return stages.get(move.version, Stage.DELETED) is move.to_stage
+    def _outrun(self, move: Move) -> StateConflict:
+        last = self.backend.roster().last_move()
+        return StateConflict(
+            f"somebody was faster than this {move.command}{last}", hint="look again with: lockgate status"
+        )
 
 
 def _entry(row: ledger.LedgerRow) -> Entry:

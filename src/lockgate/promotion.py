@@ -7,6 +7,7 @@ from time import perf_counter
 from lockgate import lifecycle, scoring
 from lockgate.backend import Backend
 from lockgate.database import intents, verdicts
+from lockgate.database.intents import Words
 from lockgate.database.verdicts import StoredVerdict
 from lockgate.errors import StateConflict, WrongUsage
 from lockgate.lifecycle import Command, Move, Roster, Stage, Standing
@@ -104,7 +105,7 @@ def _made_before(backend: Backend, order: Order, version: int | None, *commands:
 
     It is the newest change of Production, by the same person for the same reason, and nobody was told of it.
     """
-    found = intents.untold(backend.database, backend.model, commands, backend.actor, order.reason)
+    found = intents.untold(backend.database, backend.model, Words(commands, backend.actor, order.reason))
     if found is None or version not in (None, found.version):
         return None
     from_stage, to_stage, command = Stage(found.from_stage), Stage(found.to_stage), Command(found.command)

@@ -5,12 +5,14 @@ from dataclasses import replace
 
 import mlflow
 import pytest
+from sqlalchemy import text
 
 from lockgate import promotion
-from lockgate.database import ledger, records
+from lockgate.database import intents, ledger, records
 from lockgate.errors import IntegrityBroken, StateConflict, Unavailable, WrongUsage
 from lockgate.gate import policy_digest
 from lockgate.promotion import Order
+from lockgate.registry.refusals import quiet
 
 YES = Order("reviewed", dry_run=False, confirm=lambda move: None)
 ANYTHING = {"max_rmspe_over_serving": 1.0}
@@ -127,6 +129,28 @@ def test_a_command_that_died_before_it_could_tell_does_not_move_on_when_said_aga
     assert told(two_lives) == after
     with pytest.raises(StateConflict):  # the third time it is a command of its own
         act()
+
+
+def test_a_move_that_somebody_made_in_mlflow_a_moment_before_is_not_told_as_ones_own(
+    backend, judged, policy, monkeypatch, stack
+):
+    judged(1)
+    open_intent = intents.open_intent
+
+    def outrun(database, intent, holder):
+        with quiet():
+            mlflow.MlflowClient(stack.tracking_uri).transition_model_version_stage(
+                backend.model, str(intent.version), intent.to_stage
+            )
+        return open_intent(database, intent, holder)
+
+    monkeypatch.setattr(intents, "open_intent", outrun)
+    with pytest.raises(StateConflict, match=r"somebody was faster than this promote; version 1 went to Production"):
+        promotion.promote(backend, YES, None, policy, None)
+    assert told(backend)[-1][3] == "out of band"
+    open_intents = "SELECT count(*) FROM lockgate.intents WHERE model = :model AND consumed_at IS NULL"
+    with backend.database.transaction() as connection:
+        assert connection.scalar(text(open_intents), {"model": backend.model}) == 0
 
 
 def test_somebody_elses_untold_move_is_not_taken_for_ones_own(two_lives):
