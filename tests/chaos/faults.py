@@ -110,9 +110,11 @@ def read_only(target: Target) -> Iterator[None]:
 
 @contextmanager
 def lock_held(target: Target) -> Iterator[None]:
-    """Somebody holds a model's lock and does nothing."""
+    """Somebody holds a model's lock and does nothing; if a command holds it all the time, that one does."""
     with _asking(target) as cursor:
-        cursor.execute("SELECT pg_advisory_lock(hashtextextended('lockgate.model:' || %s, 0))", [target.model()])
+        cursor.execute("SET lock_timeout = '3s'")
+        with suppress(psycopg2.errors.LockNotAvailable):
+            cursor.execute("SELECT pg_advisory_lock(hashtextextended('lockgate.model:' || %s, 0))", [target.model()])
         yield
 
 
