@@ -181,9 +181,10 @@ def _send(process: psutil.Process, number: int) -> None:
 
 
 def _is_session(process: psutil.Process) -> bool:
+    """Whether it serves a client. The server itself names a folder that is called as the database is."""
     with suppress(psutil.NoSuchProcess):
         words = " ".join(process.cmdline())
-        return embedded_postgres.DATABASE in words and "walsender" not in words and "launcher" not in words
+        return words.startswith("postgres: ") and f" {embedded_postgres.DATABASE} " in words and "wal" not in words
     return False
 
 

@@ -1,14 +1,25 @@
 """What stands before MLflow's server may lose, delay, refuse or garble; nothing moves by half, nobody waits long."""
 
 import http.client
+import socketserver
+import ssl
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from raw_model import POLICY, RawModel
 
 from lockgate import promotion, registration
@@ -122,8 +133,10 @@ def late(seconds: float):
 
 
 @pytest.fixture
-def candidate(stack: Addresses, between) -> Backend:
+def candidate(stack: Addresses, between, monkeypatch) -> Backend:
     """A model with a version in Staging, whose backend goes through the proxy and waits for four seconds."""
+    for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
+        monkeypatch.setenv(name, "")
     model = RawModel(stack, Database(stack.database_url))
     model.candidate()
     where = Addresses(between[1].replace("://", f"://anna:{SECRET}@"), stack.database_url)
@@ -178,9 +191,10 @@ def test_a_server_that_accepts_and_never_answers_is_given_up(candidate, between)
     proxy = between[0]
     proxy.strike("", 99, lambda *_: proxy.stopping.wait(60))
     began = time.monotonic()
-    with pytest.raises(Unavailable, match="does not answer"):
+    with pytest.raises(Unavailable, match="does not answer") as refusal:
         promote(candidate)
     assert time.monotonic() - began < candidate.timeout + 1
+    assert SECRET not in "".join(traceback.format_exception(refusal.value))  # which --debug shows
     assert stage(candidate) == "Staging"
 
 
@@ -199,6 +213,47 @@ def test_a_redirect_does_not_carry_the_password_elsewhere(candidate, between) ->
     with pytest.raises(Unavailable):
         promote(candidate)
     assert not any("elsewhere" in path for path in between[0].asked)
+
+
+@pytest.fixture
+def self_signed(tmp_path: Path) -> Iterator[tuple[str, list[bytes]]]:
+    """A server whose certificate nobody vouches for: its address, and what was said to it once the line was safe."""
+    certificate = tmp_path / "server.pem"
+    certificate.write_bytes(a_certificate())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    heard: list[bytes] = []
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with suppress(OSError), context.wrap_socket(self.request, server_side=True) as line:
+                heard.append(line.recv(1000))
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as listening:
+        threading.Thread(target=listening.serve_forever, daemon=True).start()
+        yield f"https://anna:{SECRET}@127.0.0.1:{listening.server_address[1]}", heard
+        listening.shutdown()
+
+
+def a_certificate() -> bytes:
+    """A key, and a certificate for 127.0.0.1 that it signed itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    built = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1))
+    signed = built.sign(key, hashes.SHA256())
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return private + signed.public_bytes(Encoding.PEM)
+
+
+def test_a_certificate_that_nobody_vouches_for_is_not_trusted_with_a_password(candidate, self_signed) -> None:
+    address, heard = self_signed
+    with pytest.raises(Unavailable, match="certificate verify failed") as refusal:
+        promote(replace(candidate, where=Addresses(address, candidate.where.database_url)))
+    assert refusal.value.message == "no safe connection to the MLflow server can be made"
+    assert SECRET not in "".join(traceback.format_exception(refusal.value))
+    assert heard == []
+    assert stage(candidate) == "Staging"
 
 
 @pytest.fixture

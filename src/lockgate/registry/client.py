@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import monotonic
 from typing import Any
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import mlflow
 from mlflow.entities import RunStatus, ViewType
@@ -43,7 +44,7 @@ class Registry:
         # `mlflow run` hands its run down to every stage; their parameters would collide in it.
         self._parent = os.environ.pop("MLFLOW_RUN_ID", None)
         logging.getLogger("mlflow").setLevel(logging.WARNING)
-        mlflow.set_tracking_uri(addresses.tracking_uri)
+        mlflow.set_tracking_uri(_logged_in(addresses.tracking_uri))
         self._client = mlflow.MlflowClient()
 
     def find_or_create(self, contents: Contents, record: RunRecord) -> tuple[int, str]:
@@ -194,6 +195,17 @@ class Registry:
                         hint="try again, or give each call more time with --timeout",
                     )
             return str(log_model(contents, signature).model_uri)
+
+
+def _logged_in(tracking_uri: str) -> str:
+    """The address without its login, which MLflow gets as variables: its client repeats the address in errors."""
+    url = urlsplit(tracking_uri)
+    login, at, host = url.netloc.rpartition("@")
+    if at:
+        user, _, password = login.partition(":")
+        os.environ["MLFLOW_TRACKING_USERNAME"] = unquote(user)
+        os.environ["MLFLOW_TRACKING_PASSWORD"] = unquote(password)
+    return urlunsplit(url._replace(netloc=host))
 
 
 def _model_id(model_uri: str) -> str:

@@ -64,6 +64,12 @@ def _in_our_words(said: str, code: str) -> LockgateError:
     first = said.splitlines()[0][:LONGEST_SAYING]
     if code in SAID_NO:
         return StateConflict(f"MLflow refuses: {first}", hint="see: lockgate status")
+    if NO_ANSWER in first and "SSLError" in said:
+        return Unavailable(
+            "no safe connection to the MLflow server can be made",
+            where=said.splitlines()[0][-LONGEST_SAYING:],
+            hint="check its address and certificate; an authority of your own goes into REQUESTS_CA_BUNDLE",
+        )
     if NO_ANSWER in first:
         return Unavailable("the MLflow server does not answer", where=first, hint="start it with: lockgate up")
     return Unavailable("the MLflow server fails", where=first, hint="see its log: .lockgate/logs/mlflow.log")
