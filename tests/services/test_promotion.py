@@ -7,8 +7,9 @@ import mlflow
 import pytest
 from sqlalchemy import text
 
-from lockgate import promotion
+from lockgate import overview, promotion
 from lockgate.database import intents, ledger, records
+from lockgate.database.connection import Database
 from lockgate.errors import IntegrityBroken, StateConflict, Unavailable, WrongUsage
 from lockgate.gate import policy_digest
 from lockgate.promotion import Order
@@ -191,6 +192,25 @@ def test_a_verdict_against_another_serving_version_does_not_count(two_lives, jud
     promotion.rollback(two_lives, YES, None)
     with pytest.raises(StateConflict, match="another version than the one in Production"):
         promotion.promote(two_lives, YES, 3, easy, None)
+
+
+def test_status_does_not_half_see_a_move_that_is_made_while_it_looks(backend, judged, policy, monkeypatch):
+    judged(1)
+    aliases = records.aliases
+
+    def after_a_move(database, model):
+        if not made:
+            made.append(promotion.promote(somebody_else, YES, None, policy, None))
+        return aliases(database, model)
+
+    made = []
+    somebody_else = replace(backend, database=Database(backend.where.database_url))
+    monkeypatch.setattr(records, "aliases", after_a_move)
+    before = overview.status(backend)
+    assert len(made) == 1
+    assert (before.broken, before.serving, before.staging.version) == ((), None, 1)
+    after = overview.status(backend)
+    assert (after.broken, after.serving.version, after.staging) == ((), 1, None)
 
 
 def test_of_twenty_promotions_at_once_one_wins_and_the_others_name_the_winner(backend, judged, policy):
