@@ -38,7 +38,7 @@ Fault = Callable[[Target], AbstractContextManager[None]]
 
 
 def proxy(mood: Mood) -> Fault:
-    """Half of the new connections to the MLflow server suffer."""
+    """A share of what passes between clients and the MLflow server suffers."""
 
     @contextmanager
     def fault(target: Target) -> Iterator[None]:

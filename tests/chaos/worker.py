@@ -65,7 +65,9 @@ def settle(place: Place) -> None:
     """After it, what its users would do: say again what was never answered, finish what was begun, ask the doctor."""
     os.chdir(place.folder)
     diary = Journal(place.journals / "w0.2.jsonl")
-    operations = journal.read(place.journals).operations.values()
+    models = {place.params(problem).model_name for problem in place.problems}
+    story = journal.read(place.journals)
+    operations = [each for each in story.operations.values() if each.asked.model in models]
     begun = [each for each in operations if "bundle" in each.asked.values]
     whole = {_of(each) for each in begun if each.outcome is Outcome.DONE}
     half = {_of(each) for each in begun if each.outcome in (Outcome.UNKNOWN, Outcome.BUG)} - whole
