@@ -55,7 +55,7 @@ def promote(
         standing = _standing(_verdict_on_candidate(backend, roster, version))
         move = lifecycle.promotion(roster, version, standing, policy_digest, expect_current)
         if move is not None:
-            _require_no_objection(backend, move)
+            _require_no_objection(backend, roster, move)
         return move
 
     made = _made_before(backend, order, version, Command.PROMOTE)
@@ -135,17 +135,24 @@ def _confirm_and_move(backend: Backend, order: Order, move: Move, decide: Callab
     return switched
 
 
-def _require_no_objection(backend: Backend, move: Move) -> None:
+def _require_no_objection(backend: Backend, roster: Roster, move: Move) -> None:
     """What the guard would refuse at the end is said before anybody is asked to confirm."""
     objection = intents.objection_to_rise(backend.database, backend.intent(move, ""))
-    if objection is not None:
-        raise StateConflict(f"version {move.version} may not be promoted: {objection.says}", hint=objection.hint)
+    if objection is None:
+        return
+    now = backend.roster()
+    if now.ledger != roster.ledger:  # the objection is to what has come of it meanwhile
+        raise _outrun(now, move)
+    raise StateConflict(f"version {move.version} may not be promoted: {objection.says}", hint=objection.hint)
 
 
 def _require_unchanged(roster: Roster, agreed: Move, decided_now: Move | None) -> None:
-    if decided_now == agreed:
-        return
-    raise StateConflict(
+    if decided_now != agreed:
+        raise _outrun(roster, agreed)
+
+
+def _outrun(roster: Roster, agreed: Move) -> StateConflict:
+    return StateConflict(
         f"somebody was faster than this {agreed.command}{roster.last_move()}", hint="look again with: lockgate status"
     )
 

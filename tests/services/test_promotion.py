@@ -194,6 +194,22 @@ def test_a_verdict_against_another_serving_version_does_not_count(two_lives, jud
         promotion.promote(two_lives, YES, 3, easy, None)
 
 
+def test_who_is_outrun_between_two_questions_is_told_by_whom_and_not_what_came_of_it(
+    two_lives, judged, easy, monkeypatch
+):
+    judged(3, **ANYTHING)
+    objection_to_rise = intents.objection_to_rise
+
+    def after_a_promotion(*args):
+        monkeypatch.setattr(intents, "objection_to_rise", objection_to_rise)
+        promotion.promote(replace(two_lives, actor="bert"), YES, None, easy, None)
+        return objection_to_rise(*args)
+
+    monkeypatch.setattr(intents, "objection_to_rise", after_a_promotion)
+    with pytest.raises(StateConflict, match=r"faster than this promote; version 3 went to Production .* by bert"):
+        promotion.promote(two_lives, YES, None, easy, None)
+
+
 def test_status_does_not_half_see_a_move_that_is_made_while_it_looks(backend, judged, policy, monkeypatch):
     judged(1)
     aliases = records.aliases
