@@ -97,7 +97,7 @@ class Draw:
         return self.dice.randint(1, self.bundles)
 
     def policy(self) -> str:
-        return self.dice.choices(list(POLICIES), [16, 1, 1])[0]
+        return self.dice.choices(list(POLICIES), [30, 1, 1])[0]
 
 
 @dataclass(frozen=True)
@@ -339,7 +339,7 @@ def _draw_transition(draw: Draw) -> Values:
 
 
 def _draw_promotion(draw: Draw) -> Values:
-    version = draw.version("Staging") if draw.dice.random() < 0.3 else None
+    version = draw.version("Staging") if draw.dice.random() < 0.6 else None
     expected = {"expect_current": draw.version("Production")} if draw.dice.random() < 0.2 else {}
     return {"version": version, "policy": draw.policy(), **expected}
 
@@ -369,12 +369,12 @@ def _draw_validation(draw: Draw) -> Values:
 
 
 KINDS = {
-    "register": Kind(5, lambda draw: {"bundle": draw.bundle()}, register),
+    "register": Kind(8, lambda draw: {"bundle": draw.bundle()}, register),
     "bring": Kind(1, _draw_arrival, bring),
     "repro": Kind(2, lambda draw: {"bundle": draw.bundle(), "policy": draw.policy()}, repro),
     "validate": Kind(20, _draw_validation, validate),
     "judge": Kind(6, _draw_judgement, judge),
-    "promote": Kind(22, _draw_promotion, promote),
+    "promote": Kind(16, _draw_promotion, promote),
     "rollback": Kind(6, lambda draw: {"to": draw.version("Archived") if draw.dice.random() < 0.5 else None}, rollback),
     "retire": Kind(1, lambda draw: {}, retire),
     "reject": Kind(2, lambda draw: {"version": draw.version("None", "Staging")}, reject),
