@@ -9,12 +9,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lockgate import addresses
+from lockgate import addresses, lifecycle
 from lockgate.addresses import Addresses
 from lockgate.database import intents, ledger, records
 from lockgate.database.connection import Database
 from lockgate.database.intents import Intent
-from lockgate.errors import LockgateError, StateConflict
+from lockgate.errors import LockgateError
 from lockgate.lifecycle import Entry, Move, Registered, Roster, Stage
 
 if TYPE_CHECKING:
@@ -90,14 +90,8 @@ class Hold:
                 raise
         if not intents.is_consumed(backend.database, number):
             intents.withdraw_intent(backend.database, number)
-            raise self._outrun(move)
+            raise lifecycle.outrun(backend.roster(), move)
         return number
-
-    def _outrun(self, move: Move) -> StateConflict:
-        last = self.backend.roster().last_move()
-        return StateConflict(
-            f"somebody was faster than this {move.command}{last}", hint="look again with: lockgate status"
-        )
 
 
 def _entry(row: ledger.LedgerRow) -> Entry:

@@ -261,6 +261,13 @@ def rejection(roster: Roster, version: int) -> Move | None:
     return None if candidate.stage is Stage.ARCHIVED else _move(roster, candidate, Stage.ARCHIVED, Command.REJECT)
 
 
+def outrun(roster: Roster, agreed: Move) -> StateConflict:
+    """The refusal of a move that was decided on, when somebody else has moved meanwhile: by whom."""
+    return StateConflict(
+        f"somebody was faster than this {agreed.command}{roster.last_move()}", hint="look again with: lockgate status"
+    )
+
+
 def _rollback_target(roster: Roster, serving: Registered | None, to: int | None) -> Registered:
     good = good_productions(roster)
     if to is None and not good:

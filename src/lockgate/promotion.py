@@ -142,19 +142,13 @@ def _require_no_objection(backend: Backend, roster: Roster, move: Move) -> None:
         return
     now = backend.roster()
     if now.ledger != roster.ledger:  # the objection is to what has come of it meanwhile
-        raise _outrun(now, move)
+        raise lifecycle.outrun(now, move)
     raise StateConflict(f"version {move.version} may not be promoted: {objection.says}", hint=objection.hint)
 
 
 def _require_unchanged(roster: Roster, agreed: Move, decided_now: Move | None) -> None:
     if decided_now != agreed:
-        raise _outrun(roster, agreed)
-
-
-def _outrun(roster: Roster, agreed: Move) -> StateConflict:
-    return StateConflict(
-        f"somebody was faster than this {agreed.command}{roster.last_move()}", hint="look again with: lockgate status"
-    )
+        raise lifecycle.outrun(roster, agreed)
 
 
 def _verdict_on_candidate(backend: Backend, roster: Roster, version: int | None) -> StoredVerdict | None:
