@@ -49,10 +49,12 @@ class Backend:
         return Registry(self.where, self.model, self.timeout)
 
     def roster(self, at: datetime | None = None) -> Roster:
-        """All versions as they stand now, and their past up to a moment (up to now without one)."""
-        rows = records.stages(self.database, self.model)
+        """All versions as they stand now, and their past up to a moment (up to now without one); no move half seen."""
+        with self.database.one_moment():
+            rows = records.stages(self.database, self.model)
+            past = [_entry(row) for row in ledger.read(self.database, self.model, at)]
         versions = [Registered(row.version, Stage(row.stage), row.bundle_digest) for row in rows]
-        return Roster(self.model, versions, [_entry(row) for row in ledger.read(self.database, self.model, at)])
+        return Roster(self.model, versions, past)
 
     def intent(self, move: Move, reason: str) -> Intent:
         """The move, with who makes it and why."""

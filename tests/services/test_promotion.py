@@ -194,6 +194,22 @@ def test_a_verdict_against_another_serving_version_does_not_count(two_lives, jud
         promotion.promote(two_lives, YES, 3, easy, None)
 
 
+def test_versions_and_their_past_are_of_one_moment(backend, judged, policy, monkeypatch):
+    judged(1)
+    read = ledger.read
+
+    def after_a_move(*args):
+        monkeypatch.setattr(ledger, "read", read)
+        somebody_else = replace(backend, database=Database(backend.where.database_url))
+        promotion.promote(somebody_else, YES, None, policy, None)
+        return read(*args)
+
+    monkeypatch.setattr(ledger, "read", after_a_move)
+    for stage in ("Staging", "Production"):
+        roster = backend.roster()
+        assert (roster.find(1).stage, roster.ledger[-1].to_stage) == (stage, stage)
+
+
 def test_who_is_outrun_between_two_questions_is_told_by_whom_and_not_what_came_of_it(
     two_lives, judged, easy, monkeypatch
 ):

@@ -58,6 +58,9 @@ class Database:
     @contextmanager
     def one_moment(self) -> Iterator[None]:
         """Within the block, all transactions of this thread see the database as of one moment, and write nothing."""
+        if getattr(self._moments, "connection", None) is not None:
+            yield
+            return
         with self._connected() as connection:
             connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
             self._check_schema_once(connection)
@@ -65,7 +68,7 @@ class Database:
             try:
                 yield
             finally:
-                del self._moments.connection
+                self._moments.connection = None
 
     @contextmanager
     def transfer(self, seconds: float) -> Iterator[Connection]:
