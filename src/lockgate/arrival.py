@@ -69,7 +69,7 @@ def bring(backend: Backend, path: Path, said: Stated, prepared: Path) -> Arrived
     """
     with _opened(path, said, prepared, backend.actor) as brought:
         known = registration.find(backend, brought.facts.digest)
-        return Arrived(known or registration.enter(backend, brought), is_new=known is None)
+        return Arrived(registration.enter(backend, brought), is_new=known is None)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from lockgate import digests, plainfiles
 from lockgate.errors import ArtifactMissing, IntegrityBroken
 from lockgate.forecast import manifest
 
+BUNDLE_TAG = "lockgate.bundle_digest"  # on a version, and on its run
 MLMODEL = "MLmodel"
 MODEL_FILE = Path(__file__).with_name("mlflow_model.py")
 AROUND = {

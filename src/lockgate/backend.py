@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lockgate import addresses
+from lockgate import addresses, lifecycle
 from lockgate.addresses import Addresses
 from lockgate.database import intents, ledger, records
 from lockgate.database.connection import Database
@@ -49,10 +49,12 @@ class Backend:
         return Registry(self.where, self.model, self.timeout)
 
     def roster(self, at: datetime | None = None) -> Roster:
-        """All versions as they stand now, and their past up to a moment (up to now without one)."""
-        rows = records.stages(self.database, self.model)
+        """All versions as they stand now, and their past up to a moment (up to now without one); no move half seen."""
+        with self.database.one_moment():
+            rows = records.stages(self.database, self.model)
+            past = [_entry(row) for row in ledger.read(self.database, self.model, at)]
         versions = [Registered(row.version, Stage(row.stage), row.bundle_digest) for row in rows]
-        return Roster(self.model, versions, [_entry(row) for row in ledger.read(self.database, self.model, at)])
+        return Roster(self.model, versions, past)
 
     def intent(self, move: Move, reason: str) -> Intent:
         """The move, with who makes it and why."""
@@ -76,7 +78,8 @@ class Hold:
         """Make the move that was decided: say who and why, then ask MLflow for one transition; the intent's number.
 
         The trigger writes the ledger row in MLflow's transaction, where the guard may refuse. If the reply is
-        lost, it is no failure so long as the move was made.
+        lost, it is no failure so long as the move was made. If somebody past us made it first, MLflow finds nothing
+        to do and says so to nobody: that is a StateConflict, since the ledger has it in their name.
         """
         backend = self.backend
         registry = backend.registry()
@@ -84,15 +87,13 @@ class Hold:
         try:
             registry.move(move.version, move.to_stage)
         except LockgateError:
-            if not self._is_made(move):
+            if not intents.is_consumed(backend.database, number):
                 intents.withdraw_intent(backend.database, number)
                 raise
+        if not intents.is_consumed(backend.database, number):
+            intents.withdraw_intent(backend.database, number)
+            raise lifecycle.outrun(backend.roster(), move)
         return number
-
-    def _is_made(self, move: Move) -> bool:
-        """Whether the version is where the move takes it; a roster has no deleted ones."""
-        stages = {registered.version: registered.stage for registered in self.backend.roster().versions}
-        return stages.get(move.version, Stage.DELETED) is move.to_stage
 
 
 def _entry(row: ledger.LedgerRow) -> Entry:

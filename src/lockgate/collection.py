@@ -6,10 +6,9 @@ the rows last. Whatever a crash leaves is found by those rows, and the next gc g
 
 from collections.abc import Iterator
 
-from lockgate import retention
+from lockgate import leftovers, retention
 from lockgate.backend import Backend, Hold
 from lockgate.database import holdings
-from lockgate.database.holdings import Belongings
 from lockgate.lifecycle import Command, Move, Stage
 from lockgate.retention import Fate, Rule
 
@@ -42,24 +41,11 @@ def remains(backend: Backend) -> list[int]:
 def finish(backend: Backend, version: int) -> None:
     """Take away what a gc that was killed has left of a version."""
     with backend.alone():
-        clear(backend, holdings.belongings(backend.database, backend.model, version))
-
-
-def clear(backend: Backend, left: Belongings) -> None:
-    """Delete a run and a logged model with all their files, for good; what is gone already is passed over."""
-    registry = backend.registry()
-    if left.run_id and left.run_shown:
-        registry.hide_run(left.run_id)
-    if left.model_id and left.model_shown:
-        registry.hide_model(left.model_id)
-    for files in (left.model_files, left.run_files):
-        if files:
-            registry.delete_files(files)
-    holdings.erase(backend.database, left)
+        leftovers.clear(backend, holdings.belongings(backend.database, backend.model, version))
 
 
 def _delete(hold: Hold, fate: Fate, reason: str) -> None:
     if fate.stage is not Stage.DELETED:
         hold.carry_out(Move(fate.version, fate.stage, Stage.DELETED, Command.GC, ()), reason)
     backend = hold.backend
-    clear(backend, holdings.belongings(backend.database, backend.model, fate.version))
+    leftovers.clear(backend, holdings.belongings(backend.database, backend.model, fate.version))

@@ -218,7 +218,7 @@ def candidate_for_promotion(roster: Roster, version: int | None) -> Registered:
     if candidate.stage is not Stage.STAGING:
         raise StateConflict(
             f"version {candidate.version} is in {candidate.stage}, not in Staging",
-            hint=_HOW_TO_REACH_STAGING[candidate.stage],
+            hint=_HOW_TO_REACH_STAGING[candidate.stage].format(candidate.version),
         )
     return candidate
 
@@ -259,6 +259,13 @@ def rejection(roster: Roster, version: int) -> Move | None:
             f"version {version} of {roster.model} is in Production", hint="to take it out: lockgate rollback"
         )
     return None if candidate.stage is Stage.ARCHIVED else _move(roster, candidate, Stage.ARCHIVED, Command.REJECT)
+
+
+def outrun(roster: Roster, agreed: Move) -> StateConflict:
+    """The refusal of a move that was decided on, when somebody else has moved meanwhile: by whom."""
+    return StateConflict(
+        f"somebody was faster than this {agreed.command}{roster.last_move()}", hint="look again with: lockgate status"
+    )
 
 
 def _rollback_target(roster: Roster, serving: Registered | None, to: int | None) -> Registered:
@@ -312,19 +319,20 @@ def _expect(roster: Roster, serving: Registered | None, expected: int | None) ->
 
 def _require_standing(version: int, standing: Standing | None, policy_digest: str, serving: Registered | None) -> None:
     if standing is None:
-        raise StateConflict(f"version {version} has no verdict", hint="validate it with: dvc repro")
+        raise StateConflict(f"version {version} has no verdict", hint=f"validate it with: lockgate validate {version}")
     if standing.outcome != "passed":
         raise StateConflict(
             f"the verdict on version {version} is {standing.outcome}", hint=f"see: lockgate verdict {version}"
         )
     if standing.policy_digest != policy_digest:
         raise StateConflict(
-            f"version {version} passed under another policy than the one in params.yaml", hint="judge again: dvc repro"
+            f"version {version} passed under another policy than the one in params.yaml",
+            hint=f"judge it again: lockgate validate {version}",
         )
     if standing.serving_digest != (serving.bundle_digest if serving else None):
         raise StateConflict(
             f"version {version} was compared with another version than the one in Production now",
-            hint="judge again: dvc repro",
+            hint=f"judge it again: lockgate validate {version}",
         )
 
 
@@ -343,7 +351,7 @@ def _displaced(roster: Roster, stage: Stage) -> tuple[int, ...]:
 
 
 _HOW_TO_REACH_STAGING = {
-    Stage.NONE: "validate it with: dvc repro",
+    Stage.NONE: "validate it with: lockgate validate {}",
     Stage.PRODUCTION: "it is live already",
     Stage.ARCHIVED: "to return to a former Production: lockgate rollback --to VERSION",
 }

@@ -11,7 +11,7 @@ from lockgate.database.ledger import LedgerRow
 from lockgate.database.records import Version, VersionRow
 from lockgate.database.verdicts import StoredVerdict
 from lockgate.invariants import Facts
-from lockgate.lifecycle import Roster, Stage
+from lockgate.lifecycle import Stage
 
 
 @dataclass(frozen=True)
@@ -57,28 +57,32 @@ def lines(backend: Backend) -> list[Line]:
 
 
 def status(backend: Backend) -> Status:
-    """Who is where, and which invariants are broken (none, if all is well)."""
-    versions = lines(backend)
-    roster = backend.roster()
+    """Who is where, and which invariants are broken (none, if all is well). All as of one moment: what somebody moves
+    meanwhile is not half seen.
+    """
+    with backend.database.one_moment():
+        versions = lines(backend)
+        known = facts(backend)
+        deleted = len(records.deleted(backend.database, backend.model))
     serving = _first(versions, Stage.PRODUCTION)
-    since = next((entry.at for entry in reversed(roster.ledger) if entry.to_stage is Stage.PRODUCTION), None)
+    since = next((entry.at for entry in reversed(known.roster.ledger) if entry.to_stage is Stage.PRODUCTION), None)
     return Status(
         model=backend.model,
         serving=serving,
         serving_since=since if serving else None,
         staging=_first(versions, Stage.STAGING),
         versions=len(versions),
-        deleted=len(records.deleted(backend.database, backend.model)),
-        broken=tuple(invariants.broken(facts(backend, roster))),
+        deleted=deleted,
+        broken=tuple(invariants.broken(known)),
     )
 
 
-def facts(backend: Backend, roster: Roster) -> Facts:
-    """What the invariants are checked on."""
+def facts(backend: Backend) -> Facts:
+    """What the invariants are checked on; read within `one_moment`, if anybody may be moving versions."""
     rows = ledger.read(backend.database, backend.model)
     on = guard.status(backend.database)
     return Facts(
-        roster,
+        backend.roster(),
         records.aliases(backend.database, backend.model),
         on.faults if on.installed else ("it is not installed; install it with: lockgate guard install",),
         list(ledger.breaks(rows)),

@@ -7,6 +7,7 @@ from time import perf_counter
 from lockgate import lifecycle, scoring
 from lockgate.backend import Backend
 from lockgate.database import intents, verdicts
+from lockgate.database.intents import Words
 from lockgate.database.verdicts import StoredVerdict
 from lockgate.errors import StateConflict, WrongUsage
 from lockgate.lifecycle import Command, Move, Roster, Stage, Standing
@@ -54,7 +55,7 @@ def promote(
         standing = _standing(_verdict_on_candidate(backend, roster, version))
         move = lifecycle.promotion(roster, version, standing, policy_digest, expect_current)
         if move is not None:
-            _require_no_objection(backend, move)
+            _require_no_objection(backend, roster, move)
         return move
 
     made = _made_before(backend, order, version, Command.PROMOTE)
@@ -104,7 +105,7 @@ def _made_before(backend: Backend, order: Order, version: int | None, *commands:
 
     It is the newest change of Production, by the same person for the same reason, and nobody was told of it.
     """
-    found = intents.untold(backend.database, backend.model, commands, backend.actor, order.reason)
+    found = intents.untold(backend.database, backend.model, Words(commands, backend.actor, order.reason))
     if found is None or version not in (None, found.version):
         return None
     from_stage, to_stage, command = Stage(found.from_stage), Stage(found.to_stage), Command(found.command)
@@ -134,19 +135,20 @@ def _confirm_and_move(backend: Backend, order: Order, move: Move, decide: Callab
     return switched
 
 
-def _require_no_objection(backend: Backend, move: Move) -> None:
+def _require_no_objection(backend: Backend, roster: Roster, move: Move) -> None:
     """What the guard would refuse at the end is said before anybody is asked to confirm."""
     objection = intents.objection_to_rise(backend.database, backend.intent(move, ""))
-    if objection is not None:
-        raise StateConflict(f"version {move.version} may not be promoted: {objection.says}", hint=objection.hint)
+    if objection is None:
+        return
+    now = backend.roster()
+    if now.ledger != roster.ledger:  # the objection is to what has come of it meanwhile
+        raise lifecycle.outrun(now, move)
+    raise StateConflict(f"version {move.version} may not be promoted: {objection.says}", hint=objection.hint)
 
 
 def _require_unchanged(roster: Roster, agreed: Move, decided_now: Move | None) -> None:
-    if decided_now == agreed:
-        return
-    raise StateConflict(
-        f"somebody was faster than this {agreed.command}{roster.last_move()}", hint="look again with: lockgate status"
-    )
+    if decided_now != agreed:
+        raise lifecycle.outrun(roster, agreed)
 
 
 def _verdict_on_candidate(backend: Backend, roster: Roster, version: int | None) -> StoredVerdict | None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from lockgate import leftovers
 from lockgate.backend import Backend
 from lockgate.build import Build, Receipt
 from lockgate.database import records
@@ -63,16 +64,15 @@ def register(backend: Backend, made: Build, params: Params) -> Receipt:
 
 
 def enter(backend: Backend, source: Source) -> Receipt:
-    """Find the version that holds the bundle, or register it with its run; it begins in None.
+    """Find the version that holds the bundle, or register it with its run; it begins in None. Earlier tries that came
+    to nothing are cleared away.
 
     Raises StateConflict if the version that held it was deleted from MLflow.
     """
     digest = manifest.digest(source.bundle)
-    known = find(backend, digest)
-    if known is not None:
-        return known
-    with backend.alone():
-        return _enter(backend, source, digest)
+    receipt = find(backend, digest) or _enter(backend, source, digest)
+    leftovers.forget_tries(backend, digest)
+    return receipt
 
 
 def find(backend: Backend, digest: str) -> Receipt | None:
@@ -88,15 +88,16 @@ def find(backend: Backend, digest: str) -> Receipt | None:
 
 
 def _enter(backend: Backend, source: Source, digest: str) -> Receipt:
-    record = source.record()
-    registry = backend.registry()
-    version, run_id = registry.find_or_create(source.contents(digest), record)
-    kept = {
-        "lineage": record.tags,
-        "candidates": record.candidates.to_dict("records"),
-        "files": registry.files_around(version),
-    }
-    known = records.record_version(backend.database, Registration(backend.model, version, digest, run_id, kept))
+    with backend.alone():
+        record = source.record()
+        registry = backend.registry()
+        version, run_id = registry.find_or_create(source.contents(digest), record)
+        kept = {
+            "lineage": record.tags,
+            "candidates": record.candidates.to_dict("records"),
+            "files": registry.files_around(version),
+        }
+        known = records.record_version(backend.database, Registration(backend.model, version, digest, run_id, kept))
     return Receipt(backend.model, known.version, known.run_id, digest)
 
 

@@ -1,10 +1,13 @@
 """The human decision on a version: approve it, or reject it, which also archives it."""
 
+from collections.abc import Callable
+
 from lockgate import lifecycle
 from lockgate.backend import Backend
-from lockgate.database import approvals
+from lockgate.database import approvals, intents
 from lockgate.database.approvals import Approval, Decision, Statement
-from lockgate.lifecycle import Move
+from lockgate.database.intents import Words
+from lockgate.lifecycle import Command, Move, Stage
 from lockgate.promotion import check_reason
 
 
@@ -18,18 +21,33 @@ def approve(backend: Backend, version: int, reason: str, by: str | None) -> Appr
     return approvals.record(backend.database, _statement(backend, version, Decision.APPROVED, reason, by))
 
 
-def reject(backend: Backend, version: int, reason: str) -> Move | None:
+def reject(
+    backend: Backend, version: int, reason: str, tell: Callable[[Move | None], None] = lambda move: None
+) -> Move | None:
     """Record that the version is turned down and archive it; None if it is archived already.
 
-    Raises StateConflict for the version in Production.
+    Whoever asks is told under the lock. Killed before that, the same command tells it when it is said again. Raises
+    StateConflict for the version in Production.
     """
     check_reason(reason)
     with backend.alone() as hold:
-        move = lifecycle.rejection(backend.roster(), version)
+        move, intent = _made_before(backend, version, reason) or (lifecycle.rejection(backend.roster(), version), None)
         approvals.record(backend.database, _statement(backend, version, Decision.REJECTED, reason, None))
-        if move is not None:
-            hold.carry_out(move, reason)
+        if move is not None and intent is None:
+            intent = hold.carry_out(move, reason)
+        tell(move)
+        if intent is not None:
+            intents.tell(backend.database, intent)
     return move
+
+
+def _made_before(backend: Backend, version: int, reason: str) -> tuple[Move | None, int | None] | None:
+    """The move that the same command has made, and its intent, if it was killed before it could say so."""
+    words = Words([Command.REJECT], backend.actor, reason)
+    found = intents.untold(backend.database, backend.model, words, version)
+    if found is None:
+        return None
+    return Move(version, Stage(found.from_stage), Stage(found.to_stage), Command.REJECT, ()), found.id
 
 
 def _statement(backend: Backend, version: int, decision: Decision, reason: str, by: str | None) -> Statement:

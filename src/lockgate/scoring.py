@@ -53,7 +53,7 @@ def fetched(backend: Backend, registered: Registered) -> Iterator[Fetched]:
     if record is None:
         raise IntegrityBroken(
             f"version {registered.version} of {backend.model} has no digest on record",
-            hint="it did not enter through lockgate; register it with: dvc repro",
+            hint="it did not enter through lockgate; download its files and bring them in: lockgate register PATH",
         )
     with tempfile.TemporaryDirectory(prefix="lockgate-") as folder:
         backend.registry().download(registered.version, Path(folder))

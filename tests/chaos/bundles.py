@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import foreign_models
 import small_chain
 
 from lockgate.build import Build
@@ -28,6 +29,18 @@ def make(folder: Path, count: int) -> list[Build]:
         bundle.save(_variant(forecaster, number), build.bundle)
         trainreport.write(report, Account(), build.build)
     return made
+
+
+def make_foreign(folder: Path, count: int) -> list[Path]:
+    """MLflow models as somebody else trains and saves them, each with more rounds than the one before."""
+    chain, rows = small_chain.chain(), small_chain.parts().rows
+    values, labels = foreign_models.sold(rows, foreign_models.USUAL, chain.stores)
+    said = {"trained_until": str(rows["Date"].max().date()), "target": "sales"}
+    boosters = [foreign_models.lightgbm_booster(values, labels, rounds=20 + number) for number in range(count)]
+    return [
+        foreign_models.save(booster, folder / f"model-{number}", values, metadata=said)
+        for number, booster in enumerate(boosters, start=1)
+    ]
 
 
 def params(problem: str) -> Params:

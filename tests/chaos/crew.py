@@ -1,6 +1,7 @@
 """The workers' processes: forked from a server that has imported everything once, and born again when they die."""
 
 import os
+import threading
 from collections.abc import Callable
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
@@ -48,8 +49,10 @@ class Crew:
         self._context = forkserver()
         self._lives: dict[int, tuple[str, BaseProcess]] = {}
         self._births = dict.fromkeys(range(1, size + 1), 0)
+        self._changing = threading.Lock()  # the faults come from another thread
 
     def start(self) -> None:
+        (self.place.folder / worker.STOP).unlink(missing_ok=True)
         for number in self._births:
             self._give_birth(number)
 
@@ -57,13 +60,15 @@ class Crew:
         """Put a new life in the place of each one that has ended."""
         for number, (life, process) in list(self._lives.items()):
             if not process.is_alive():
-                self._bury(life, process)
-                self._give_birth(number)
+                with self._changing:
+                    self._bury(life, process)
+                    self._give_birth(number)
 
     def kill_one(self, dice: Random) -> None:
         """Kill a worker, wherever it is."""
-        _, process = self._lives[dice.choice(sorted(self._lives))]
-        process.kill()
+        with self._changing:
+            _, process = self._lives[dice.choice(sorted(self._lives))]
+            process.kill()
 
     def end(self, patience: float) -> list[str]:
         """Let all finish what they do; the lives that had to be killed for not coming to an end."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from chaos.faults import PAUSES
 from chaos.journal import Operation, Seen, Story, Strike
 from chaos.scene import Scene
 from chaos.witness import Change, Commit, Row
@@ -57,6 +58,7 @@ class Tables:
     tagged: Sequence[Row]
     runs: Sequence[Row]
     intents: Sequence[Row]
+    collected: Sequence[Row]
     limits: Mapping[str, Mapping[str, Any]]
 
 
@@ -72,9 +74,10 @@ class Evidence:
     strikes: Sequence[Strike]
 
     def concurrent(self, at: datetime) -> float:
-        """How many seconds before this moment a commit may have come and not have been seen: a fault stretches them."""
+        """How many seconds before this moment a commit may have come and not have been seen: a pause stretches them."""
         when = at.timestamp()
-        held = [strike.until - strike.since for strike in self.strikes if strike.since - 1 < when < strike.until + 5]
+        pauses = [strike for strike in self.strikes if strike.kind in PAUSES]
+        held = [strike.until - strike.since for strike in pauses if strike.since - 1 < when < strike.until + 5]
         return CONCURRENT_SECONDS + max(held, default=0.0)
 
 
@@ -135,8 +138,22 @@ TAGGED = """
 """
 RUNS = """
     SELECT tag.value AS bundle_digest, run.run_uuid, run.status
-    FROM runs AS run JOIN tags AS tag USING (run_uuid) JOIN experiments AS room USING (experiment_id)
-    WHERE room.name = %s AND tag.key = 'lockgate.bundle_digest' AND run.lifecycle_stage = 'active'
+    FROM runs AS run JOIN experiments AS room USING (experiment_id)
+    LEFT JOIN tags AS tag ON (tag.run_uuid, tag.key) = (run.run_uuid, 'lockgate.bundle_digest')
+    WHERE room.name = %s AND run.lifecycle_stage = 'active'
+"""
+# What belongs to a version that gc deleted, unless somebody else lives on it.
+COLLECTED = """
+    SELECT ours.version, run.run_uuid AS run_id, logged.model_id
+    FROM lockgate.versions AS ours
+    JOIN lockgate.ledger AS told ON (told.model, told.version) = (ours.model, ours.version)
+    LEFT JOIN runs AS run ON run.run_uuid = ours.run_id
+    LEFT JOIN logged_models AS logged ON 'models:/' || logged.model_id = ours.source
+    WHERE ours.model = %s AND (told.to_stage, told.command) = ('Deleted_Internal', 'gc')
+      AND NOT EXISTS (
+          SELECT FROM model_versions AS other
+          WHERE (other.run_id = ours.run_id OR other.source = ours.source) AND other.current_stage <> 'Deleted_Internal'
+      )
 """
 INTENTS = """
     SELECT id, to_char(told_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS told_at
@@ -147,7 +164,7 @@ LIMITS = "SELECT digest, limits FROM lockgate.policies"
 
 def tables(scene: Scene, model: str) -> Tables:
     with scene.asking() as connection:
-        rows = [_rows(connection, query, model) for query in (LEDGER, VERSIONS, TAGGED, RUNS, INTENTS)]
+        rows = [_rows(connection, query, model) for query in (LEDGER, VERSIONS, TAGGED, RUNS, INTENTS, COLLECTED)]
         with connection.cursor() as cursor:
             cursor.execute(LIMITS)
             limits = dict(cursor.fetchall())

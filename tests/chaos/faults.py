@@ -1,11 +1,13 @@
 """What strikes while the workers work. A new fault is a context manager and its line in FAULTS: on entry it begins,
-after the block it is over. Drawn are all of them, shuffled, before any comes again.
+after the block it is over. All of them are drawn, shuffled, before any comes again; the long ones in every third round.
 """
 
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
 from random import Random
 from typing import Any
 
@@ -36,7 +38,7 @@ Fault = Callable[[Target], AbstractContextManager[None]]
 
 
 def proxy(mood: Mood) -> Fault:
-    """Half of the new connections to the MLflow server suffer."""
+    """A share of what passes between clients and the MLflow server suffers."""
 
     @contextmanager
     def fault(target: Target) -> Iterator[None]:
@@ -100,15 +102,19 @@ def sessions_ended(target: Target) -> Iterator[None]:
 def read_only(target: Target) -> Iterator[None]:
     """The database takes no writes, as a standby."""
     _ask(target, "ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()")
-    yield
-    _ask(target, "ALTER SYSTEM RESET default_transaction_read_only", "SELECT pg_reload_conf()")
+    try:
+        yield
+    finally:
+        _ask(target, "ALTER SYSTEM RESET default_transaction_read_only", "SELECT pg_reload_conf()")
 
 
 @contextmanager
 def lock_held(target: Target) -> Iterator[None]:
-    """Somebody holds a model's lock and does nothing."""
-    with target.scene.asking() as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(hashtextextended('lockgate.model:' || %s, 0))", [target.model()])
+    """Somebody holds a model's lock and does nothing; if a command holds it all the time, that one does."""
+    with _asking(target) as cursor:
+        cursor.execute("SET lock_timeout = '3s'")
+        with suppress(psycopg2.errors.LockNotAvailable):
+            cursor.execute("SELECT pg_advisory_lock(hashtextextended('lockgate.model:' || %s, 0))", [target.model()])
         yield
 
 
@@ -134,13 +140,18 @@ FAULTS: dict[str, Fault] = {
     "worker killed": worker_killed,
     "another worker killed": worker_killed,
 }
-PAUSES = {"MLflow silent", "Postgres silent", "replies held back", "database read-only", "lock held"}
+# Whoever looked at something before one of these may act on it after it.
+PAUSES = {"MLflow silent", "Postgres silent", "replies held back", "requests swallowed", "lock held"}
+LONG = {"MLflow killed"}  # it takes many seconds to start again, in which nothing else can be seen
+EVERY_NTH_IS_LONG = 3  # round of the deck
+RECOVERY_SECONDS = 30.0
 
 
 def deck(dice: Random, without: frozenset[str]) -> Iterator[str]:
     """The names of the faults, without end."""
-    names = sorted(FAULTS.keys() - without)
-    while True:
+    for number in count():
+        skipped = without if number % EVERY_NTH_IS_LONG == 0 else without | LONG
+        names = sorted(FAULTS.keys() - skipped)
         yield from dice.sample(names, k=len(names))
 
 
@@ -170,15 +181,35 @@ def _send(process: psutil.Process, number: int) -> None:
 
 
 def _is_session(process: psutil.Process) -> bool:
+    """Whether it serves a client. The server itself names a folder that is called as the database is."""
     with suppress(psutil.NoSuchProcess):
         words = " ".join(process.cmdline())
-        return embedded_postgres.DATABASE in words and "walsender" not in words and "launcher" not in words
+        return words.startswith("postgres: ") and f" {embedded_postgres.DATABASE} " in words and "wal" not in words
     return False
 
 
-def _ask(target: Target, *statements: str) -> Any:
+def _ask(target: Target, *statements: str) -> None:
     """By an administrator whose own session may write."""
-    with suppress(psycopg2.Error), target.scene.asking() as connection, connection.cursor() as cursor:
+    with _asking(target) as cursor:
         cursor.execute("SET default_transaction_read_only = off")
         for statement in statements:
             cursor.execute(statement)
+
+
+@contextmanager
+def _asking(target: Target) -> Iterator[Any]:
+    """A session of ours; Postgres may still be recovering from the fault before."""
+    until = time.monotonic() + RECOVERY_SECONDS
+    connection = None
+    while connection is None:
+        try:
+            connection = target.scene.place.sql()
+        except psycopg2.OperationalError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.1)
+    try:
+        with connection.cursor() as cursor:
+            yield cursor
+    finally:
+        connection.close()

@@ -11,7 +11,10 @@ from typing import Any
 
 
 class Outcome(StrEnum):
-    """How an operation was answered. `unknown` says that a server did not answer: it may have been done or not."""
+    """How an operation was answered. `unknown` says that a server did not answer: it may have been done or not.
+
+    `bug` is any answer that nobody can deserve here: who asks knows the words, and no file is damaged.
+    """
 
     DONE = "done"
     REFUSED = "refused"

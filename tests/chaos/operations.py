@@ -6,24 +6,30 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from math import nan
+from pathlib import Path
 from random import Random
 from typing import Any
 
 from chaos import raw
 from chaos.journal import Asked, Outcome
 from chaos.raw import Told
-from chaos.scene import WORK_SECONDS, Place
-from lockgate import gate, promotion, registration, review, validation
+from chaos.scene import FOREIGN, WORK_SECONDS, Place
+from lockgate import arrival, collection, gate, overview, promotion, registration, review, validation
 from lockgate.backend import Backend
 from lockgate.build import Build, Receipt
 from lockgate.data.card import read_card
 from lockgate.database import records, verdicts
 from lockgate.database.verdicts import Digests, Verdict
+from lockgate.doctor import rounds
+from lockgate.doctor.site import Site
 from lockgate.errors import StateConflict
-from lockgate.lifecycle import Move
+from lockgate.forecast.stated import Stated
+from lockgate.lifecycle import Move, Stage
 from lockgate.params import GateParams
 from lockgate.promotion import Order
+from lockgate.retention import Rule
 
 Values = dict[str, Any]
 DECISIONS = ["approved", "rejected", "maybe"]
@@ -91,7 +97,7 @@ class Draw:
         return self.dice.randint(1, self.bundles)
 
     def policy(self) -> str:
-        return self.dice.choices(list(POLICIES), [16, 1, 1])[0]
+        return self.dice.choices(list(POLICIES), [30, 1, 1])[0]
 
 
 @dataclass(frozen=True)
@@ -123,12 +129,24 @@ def register(actor: Actor) -> Values:
     return {"version": receipt.version, "digest": receipt.bundle_digest}
 
 
+def bring(actor: Actor) -> Values:
+    """A bundle, or somebody else's MLflow model, from a folder outside of the project."""
+    values, prepared = actor.asked.values, actor.place.builds[0].prepared
+    arrived = arrival.bring(actor.backend, _brought(actor, values), Stated(None, None), prepared)
+    return {"version": arrived.receipt.version, "digest": arrived.receipt.bundle_digest}
+
+
+def _brought(actor: Actor, values: Values) -> Path:
+    return actor.place.foreign[values["foreign"]] if "foreign" in values else actor.build(values["bundle"]).bundle
+
+
 def validate(actor: Actor) -> Values:
-    """A version that was registered before."""
-    backend, version = actor.backend, actor.asked.values["version"]
-    known = records.recorded_version(backend.database, backend.model, version)
-    if known is None:
-        raise StateConflict(f"version {version} was not registered by us")
+    """A version that was registered before; mostly its verdict is by the pen, and need only be found again."""
+    backend, values = actor.backend, actor.asked.values
+    if values.get("pen"):
+        _by_the_pen(actor, values["version"], "passed")
+    version = values["version"]
+    known = _known(backend, version)
     receipt = Receipt(backend.model, version, known.run_id, known.bundle_digest)
     verdict = validation.validate(backend, receipt, actor.build(1), actor.policy())
     return {"version": version, "verdict": verdict.id, "outcome": verdict.outcome}
@@ -146,21 +164,27 @@ def repro(actor: Actor) -> Values:
 
 def judge(actor: Actor) -> Values:
     """A verdict by a stroke of the pen on the case as it stands; the next `validate` finds it and need not score."""
-    backend, version = actor.backend, actor.asked.values["version"]
-    outcome, policy = actor.asked.values["outcome"], actor.policy()
-    known = records.recorded_version(backend.database, backend.model, version)
-    if known is None:
-        raise StateConflict(f"version {version} was not registered by us")
+    return {"verdict": _by_the_pen(actor, actor.asked.values["version"], actor.asked.values["outcome"])}
+
+
+def _by_the_pen(actor: Actor, version: int, outcome: str) -> int:
+    backend, policy = actor.backend, actor.policy()
+    known = _known(backend, version)
     serving = backend.roster().serving()
     rival = serving.bundle_digest if serving and serving.version != version else None
     holdout = read_card(actor.place.builds[0].prepared)["holdout"]["digest"]
     digests = Digests(known.bundle_digest, holdout, gate.policy_digest(policy), rival)
     checks = [{"name": "rmspe under the limit", "outcome": outcome, "says": "by the pen"}]
     metrics = {"rmspe": {"passed": 0.07, "refused": 0.95, "inconclusive": nan}[outcome]}
-    verdict = verdicts.record_verdict(
-        backend.database, Verdict(backend.model, version, digests, outcome, checks, metrics, "c0ffee", actor.asked.id)
-    )
-    return {"verdict": verdict.id}
+    verdict = Verdict(backend.model, version, digests, outcome, checks, metrics, "c0ffee", actor.asked.id)
+    return verdicts.record_verdict(backend.database, verdict).id
+
+
+def _known(backend: Backend, version: int) -> records.Version:
+    known = records.recorded_version(backend.database, backend.model, version)
+    if known is None:
+        raise StateConflict(f"version {version} was not registered by us")
+    return known
 
 
 def promote(actor: Actor) -> Values:
@@ -188,14 +212,38 @@ def approve(actor: Actor) -> Values:
     return {"approval": given.id}
 
 
+def gc(actor: Actor) -> Values:
+    """Everything goes that nothing speaks for, however young."""
+    backend, rule = actor.backend, Rule(actor.asked.values["keep"], timedelta(0))
+    agreed = [fate for fate in collection.plan(backend, rule) if fate.goes]
+    done = collection.collect(backend, rule, agreed, reason(actor.asked.id))
+    return {"deleted": [fate.version for fate in done if fate.goes and fate.stage is not Stage.DELETED]}
+
+
+def doctor(actor: Actor) -> Values:
+    """`lockgate doctor --repair`: what it repaired, and what it found after that."""
+    params = actor.place.params(actor.problem)
+    found = rounds.examine(Site(actor.place.folder / actor.problem, params, actor.backend), repair=True)
+    for each in found.checked:
+        if each.refusal is not None:
+            raise each.refusal
+    left = [f"{each.name}: {finding.says}" for each in found.checked for finding in each.findings]
+    return {"repaired": list(found.repaired), "left": left}
+
+
+def status(actor: Actor) -> Values:
+    """`lockgate status`, which must not raise an alarm over what is only on its way."""
+    return {"broken": list(overview.status(actor.backend).broken)}
+
+
 def by_command_line(*words: str) -> Callable[[Actor], Values]:
     """The real command, in a process of its own, in a folder whose params.yaml names the problem."""
 
     def act(actor: Actor) -> Values:
         values = actor.asked.values
         given = [str(values["version"])] if values.get("version") else []
-        said = ["--reason", reason(actor.asked.id)] if words[0] != "status" else []
-        command = [sys.executable, "-m", "lockgate", *words, *given, *said, "--timeout", str(WORK_SECONDS)]
+        said = ["--reason", reason(actor.asked.id), "--timeout", str(WORK_SECONDS)]
+        command = [sys.executable, "-m", "lockgate", *words, *given, *said]
         where = actor.place.where
         ours = {
             "MLFLOW_TRACKING_URI": where.tracking_uri, "LOCKGATE_DATABASE_URL": where.database_url,
@@ -206,13 +254,14 @@ def by_command_line(*words: str) -> Callable[[Actor], Values]:
             timeout=CLI_SECONDS,
         )  # fmt: skip
         if done.returncode:
-            raise Told(OUTCOMES.get(done.returncode, Outcome.REFUSED), f"exit {done.returncode}: {done.stderr[-400:]}")
+            raise Told(OUTCOMES.get(done.returncode, Outcome.BUG), f"exit {done.returncode}: {done.stderr[-400:]}")
         return {"said": done.stdout[-300:]}
 
     return act
 
 
-OUTCOMES = {1: Outcome.BUG, 6: Outcome.UNKNOWN}
+# By exit code. Wrong usage, bad data, a damaged file or a full disk are nobody's doing here: such an answer is a bug.
+OUTCOMES = {4: Outcome.REFUSED, 5: Outcome.REFUSED, 6: Outcome.UNKNOWN}
 
 
 def _moved(move: Move | None) -> Values:
@@ -290,7 +339,7 @@ def _draw_transition(draw: Draw) -> Values:
 
 
 def _draw_promotion(draw: Draw) -> Values:
-    version = draw.version("Staging") if draw.dice.random() < 0.3 else None
+    version = draw.version("Staging") if draw.dice.random() < 0.6 else None
     expected = {"expect_current": draw.version("Production")} if draw.dice.random() < 0.2 else {}
     return {"version": version, "policy": draw.policy(), **expected}
 
@@ -310,16 +359,29 @@ def _draw_judgement(draw: Draw) -> Values:
     return {"version": draw.version("None", "Staging"), "outcome": outcome, "policy": draw.policy()}
 
 
+def _draw_arrival(draw: Draw) -> Values:
+    foreign = draw.dice.random() < 0.4
+    return {"foreign": draw.dice.randrange(FOREIGN)} if foreign else {"bundle": draw.bundle()}
+
+
+def _draw_validation(draw: Draw) -> Values:
+    return {"version": draw.version("None"), "policy": draw.policy(), "pen": draw.dice.random() < 0.9}
+
+
 KINDS = {
-    "register": Kind(6, lambda draw: {"bundle": draw.bundle()}, register),
-    "repro": Kind(10, lambda draw: {"bundle": draw.bundle(), "policy": draw.policy()}, repro),
-    "validate": Kind(16, lambda draw: {"version": draw.version("None"), "policy": draw.policy()}, validate),
-    "judge": Kind(14, _draw_judgement, judge),
-    "promote": Kind(22, _draw_promotion, promote),
+    "register": Kind(8, lambda draw: {"bundle": draw.bundle()}, register),
+    "bring": Kind(1, _draw_arrival, bring),
+    "repro": Kind(2, lambda draw: {"bundle": draw.bundle(), "policy": draw.policy()}, repro),
+    "validate": Kind(20, _draw_validation, validate),
+    "judge": Kind(6, _draw_judgement, judge),
+    "promote": Kind(16, _draw_promotion, promote),
     "rollback": Kind(6, lambda draw: {"to": draw.version("Archived") if draw.dice.random() < 0.5 else None}, rollback),
     "retire": Kind(1, lambda draw: {}, retire),
     "reject": Kind(2, lambda draw: {"version": draw.version("None", "Staging")}, reject),
-    "approve": Kind(4, lambda draw: {"version": draw.version("Staging")}, approve),
+    "approve": Kind(5, lambda draw: {"version": draw.version("Staging")}, approve),
+    "gc": Kind(1, lambda draw: {"keep": draw.dice.randint(1, 3)}, gc),
+    "doctor": Kind(0.7, lambda draw: {}, doctor),
+    "status": Kind(3, lambda draw: {}, status),
     "promote by command line": Kind(0.5, lambda draw: {}, by_command_line("promote", "--yes")),
     "rollback by command line": Kind(0.5, lambda draw: {}, by_command_line("rollback", "--yes")),
     "transition": Kind(12, _draw_transition, transition),
@@ -327,7 +389,7 @@ KINDS = {
     "alias": Kind(
         3, lambda draw: {"version": draw.version(), "alias": draw.dice.choice(["production", "staging", "best"])}, alias
     ),
-    "tag": Kind(2, lambda draw: {"version": draw.version("Staging"), "decision": draw.dice.choice(DECISIONS)}, tag),
+    "tag": Kind(3, lambda draw: {"version": draw.version("Staging"), "decision": draw.dice.choice(DECISIONS)}, tag),
     "statement": Kind(10, _draw_statement, statement),
 }  # fmt: skip
 

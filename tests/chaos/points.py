@@ -14,34 +14,46 @@ MOVING = (
     "lockgate.database.intents:open_intent",
     "lockgate.registry:Registry.move",
 )
-# In the order in which they end. The last one of a move, `intents.tell`, is the command's own word that it is over.
+# In the order in which they end. `intents.tell` is none: a command that is killed after it has come to its end.
+REGISTER = (
+    "lockgate.database.records:version_of_digest",
+    "mlflow:MlflowClient.create_experiment",
+    "mlflow:start_run",
+    "mlflow:MlflowClient.log_batch",
+    "mlflow:MlflowClient.log_artifact",
+    "lockgate.registry.client:log_model",
+    "mlflow:MlflowClient.create_registered_model",
+    "mlflow:MlflowClient.create_model_version",
+    "lockgate.registry:Registry.find_or_create",
+    "lockgate.database.records:record_version",
+)
+VALIDATE = (
+    "lockgate.database.policies:put_in_force",
+    "lockgate.examination:examine",
+    "lockgate.database.verdicts:record_verdict",
+    "lockgate.registry:Registry.log_verdict",
+    "mlflow:MlflowClient.set_model_version_tag",
+    "lockgate.registry:Registry.tag_version",
+    *MOVING,
+)
+CLEAR = (
+    "lockgate.registry:Registry.hide_run",
+    "lockgate.registry:Registry.hide_model",
+    "lockgate.registry:Registry.delete_files",
+    "lockgate.database.holdings:erase",
+)
 STEPS = {
-    "register": (
-        "lockgate.database.records:version_of_digest",
-        "mlflow:MlflowClient.create_experiment",
-        "mlflow:start_run",
-        "mlflow:MlflowClient.log_batch",
-        "mlflow:MlflowClient.log_artifact",
-        "lockgate.registry.client:log_model",
-        "mlflow:MlflowClient.create_registered_model",
-        "mlflow:MlflowClient.create_model_version",
-        "lockgate.registry:Registry.find_or_create",
-        "lockgate.database.records:record_version",
-    ),
-    "validate": (
-        "lockgate.database.policies:put_in_force",
-        "lockgate.examination:examine",
-        "lockgate.database.verdicts:record_verdict",
-        "lockgate.registry:Registry.log_verdict",
-        "mlflow:MlflowClient.set_model_version_tag",
-        "lockgate.registry:Registry.tag_version",
-        *MOVING,
-    ),
+    "register": REGISTER,
+    "bring": ("lockgate.firstload:open_bundle", *REGISTER),
+    "validate": VALIDATE,
+    "repro": (*REGISTER, *VALIDATE),
     "promote": ("lockgate.database.intents:objection_to_rise", *MOVING),
     "rollback": ("lockgate.scoring:verify", *MOVING),
     "reject": ("lockgate.database.approvals:record", *MOVING),
     "retire": MOVING,
     "approve": ("lockgate.database.approvals:record",),
+    "gc": (*MOVING, *CLEAR),
+    "doctor": CLEAR,
 }
 
 

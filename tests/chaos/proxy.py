@@ -9,10 +9,11 @@ from random import Random
 HOST = "127.0.0.1"
 CHUNK = 1 << 16
 HELD_BACK_SECONDS = 0.3
+SUFFERS = 0.3  # of all that passes in a bad mood
 
 
 class Mood(StrEnum):
-    """What happens to a connection that is opened now."""
+    """What may happen to what passes now."""
 
     HONEST = "honest"
     LOSES_REPLIES = "loses replies"
@@ -21,7 +22,10 @@ class Mood(StrEnum):
 
 
 class Proxy:
-    """Listens on a port of its own from `start` to `stop`. In a bad mood, half of the connections suffer."""
+    """Listens on a port of its own from `start` to `stop`. In a bad mood a share of all requests or replies suffers.
+
+    Each is drawn for by itself: clients keep their connections, and one of before the fault is no shelter from it.
+    """
 
     def __init__(self, upstream_port: int, seed: str) -> None:
         self.mood = Mood.HONEST
@@ -56,25 +60,37 @@ class Proxy:
         self._loop.close()
 
     async def _connection(self, client: asyncio.StreamReader, answer: asyncio.StreamWriter) -> None:
-        mood = self.mood if self._dice.random() < 0.5 else Mood.HONEST
         upstream = None
         with suppress(OSError, asyncio.CancelledError):
-            if mood is Mood.SILENT:
-                await client.read()  # everything, and never a word
             server, upstream = await asyncio.open_connection(HOST, self._upstream_port)
-            await asyncio.gather(_pump(client, upstream, Mood.HONEST), _pump(server, answer, mood))
+            await asyncio.gather(self._requests(client, upstream), self._replies(server, answer))
         for line in (answer, upstream):
             if line is not None:
                 line.close()
 
+    async def _requests(self, client: asyncio.StreamReader, server: asyncio.StreamWriter) -> None:
+        while chunk := await client.read(CHUNK):
+            if self._drawn() is Mood.SILENT:
+                await client.read()  # everything, and never a word
+                break
+            await _passed_on(chunk, server)
+        server.close()
 
-async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter, mood: Mood) -> None:
-    """Pass on what comes, until one side hangs up. A reply that is lost is lost after the server has done its work."""
-    while chunk := await source.read(CHUNK):
-        if mood is Mood.LOSES_REPLIES:
-            break
-        if mood is Mood.SLOW:
-            await asyncio.sleep(HELD_BACK_SECONDS)
-        sink.write(chunk)
-        await sink.drain()
-    sink.close()
+    async def _replies(self, server: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
+        """A reply that is lost is lost after the server has done its work."""
+        while chunk := await server.read(CHUNK):
+            mood = self._drawn()
+            if mood is Mood.LOSES_REPLIES:
+                break
+            if mood is Mood.SLOW:
+                await asyncio.sleep(HELD_BACK_SECONDS)
+            await _passed_on(chunk, client)
+        client.close()
+
+    def _drawn(self) -> Mood:
+        return self.mood if self._dice.random() < SUFFERS else Mood.HONEST
+
+
+async def _passed_on(chunk: bytes, to: asyncio.StreamWriter) -> None:
+    to.write(chunk)
+    await to.drain()

@@ -15,6 +15,7 @@ from chaos.evidence import ARCHIVED, DELETED, NONE, PRODUCTION, STAGING, Evidenc
 from chaos.journal import Operation, Outcome
 from chaos.operations import reason
 from chaos.witness import Row
+from chaos.worker import LAST
 
 INTENT_SECONDS = 12.0  # a killed command's move may still be on its way so long, and is told as its own
 CLI_SECONDS = 60.0  # a command line outlives the worker that started it
@@ -32,6 +33,12 @@ WAYS = {
     (ARCHIVED, DELETED): {"gc", "out of band"},
 }
 RAW = {"transition", "statement", "delete"}
+GOES_TO = {
+    "repro": STAGING, "validate": STAGING, "promote": PRODUCTION, "rollback": PRODUCTION, "retire": ARCHIVED,
+    "promote by command line": PRODUCTION, "rollback by command line": PRODUCTION, "reject": ARCHIVED,
+    "delete": DELETED, "gc": DELETED,
+}  # fmt: skip
+LEFT_BY_CRASHES = ("no dead intents", "no dead runs", "gc has finished")
 
 
 @dataclass(frozen=True)
@@ -282,7 +289,11 @@ def answers_agree(evidence: Evidence) -> Iterator[str]:
             there = [[int(row["version"] or 0), row["from_stage"], row["to_stage"]] for row in own]
             if moved not in there:
                 yield f"{name} was told {moved} is done, the ledger has {there}"
-        if own and operation.outcome is Outcome.REFUSED and not operation.again:
+        if operation.asked.kind == "gc" and operation.answer:
+            gone = {int(row["version"] or 0) for row in own if row["to_stage"] == DELETED}
+            if not gone >= set(operation.answer.result.get("deleted", [])):
+                yield f"{name} was told that {operation.answer.result} is done, the ledger has {sorted(gone)}"
+        if own and operation.outcome is Outcome.REFUSED and not operation.again and operation.asked.kind != "gc":
             yield f"{name} ({operation.asked.kind}) was refused, and is in the ledger: row {own[0]['seq']}"
 
 
@@ -299,6 +310,8 @@ def done_once(evidence: Evidence) -> Iterator[str]:
                 row for row in evidence.tables.ledger
                 if int(first["seq"] or 0) < int(row["seq"] or 0) < int(second["seq"] or 0) and row["actor"] != name
             ]  # fmt: skip
+            if (first["command"], second["command"]) == ("gc", "gc") and first["version"] != second["version"]:
+                continue  # that one deletes as many as may go
             ended = told.get(first["intent_id"])
             if not between and (ended is None or ended > str(second["at"])):
                 yield f"{name} moved twice: rows {first['seq']} and {second['seq']}"
@@ -308,7 +321,7 @@ def every_row_was_asked_for(evidence: Evidence) -> Iterator[str]:
     """A row in somebody's name comes while their command runs; one in nobody's name, from a raw request."""
     for row in evidence.tables.ledger:
         if row["command"] == "out of band":
-            if not any(_could_be(operation, row) for operation in evidence.operations.values()):
+            if not any(_could_be(operation, row, evidence) for operation in evidence.operations.values()):
                 yield f"row {row['seq']} (out of band) was asked for by nobody"
             continue
         operation = evidence.operations.get(row["actor"] or "")
@@ -325,11 +338,21 @@ def _ran(operation: Operation, row: Row, evidence: Evidence) -> bool:
     return operation.asked.at - 1 <= at <= operation.over_at + slack + held
 
 
-def _could_be(operation: Operation, row: Row) -> bool:
+def _could_be(operation: Operation, row: Row, evidence: Evidence) -> bool:
     """A raw request may have come through, and so may a command whose server never answered: late, and nameless."""
-    if operation.asked.kind in RAW:
-        return operation.outcome is not Outcome.REFUSED and operation.asked.at - 1 <= _seconds(row)
-    return operation.outcome is Outcome.UNKNOWN and operation.asked.at - 1 <= _seconds(row)
+    not_refused = operation.outcome is not Outcome.REFUSED
+    may = not_refused if operation.asked.kind in RAW else operation.outcome is Outcome.UNKNOWN
+    return may and _would_make(operation, row) and _ran(operation, row, evidence)
+
+
+def _would_make(operation: Operation, row: Row) -> bool:
+    """Whether this change of stage is what was asked for: of the named version, or of one that makes room for it."""
+    values = operation.asked.values
+    if values.get("statement") == "empty":
+        return row["to_stage"] == ARCHIVED
+    stage = values.get("stage") or GOES_TO.get(operation.asked.kind)
+    makes_room = (row["from_stage"], row["to_stage"]) == (stage, ARCHIVED)
+    return makes_room or (row["to_stage"] == stage and str(values.get("version")) in (row["version"], "None"))
 
 
 def validate_goes_no_further(evidence: Evidence) -> Iterator[str]:
@@ -369,6 +392,33 @@ def _was_empty(evidence: Evidence, since: float, until: float) -> bool:
     return empty
 
 
+def gc_leaves_nothing(evidence: Evidence) -> Iterator[str]:
+    for row in evidence.tables.collected:
+        if row["run_id"] or row["model_id"]:
+            yield f"version {row['version']} was deleted by gc, and {row['run_id'] or row['model_id']} is still there"
+
+
+def no_false_alarm(evidence: Evidence) -> Iterator[str]:
+    """Nothing is ever broken, so `status` must not say so; the doctor finds what a crash leaves, and at the end not
+    even that: only the versions that SQL has pointed to other files.
+    """
+    astray = tuple(f"records are in MLflow: version {version} points" for version in _pointed_elsewhere(evidence))
+    for name, operation in evidence.operations.items():
+        found = operation.answer.result if operation.answer else {}
+        fair = astray if name.startswith(LAST) else (*astray, *LEFT_BY_CRASHES)
+        for says in [*found.get("broken", []), *found.get("left", [])]:
+            if not says.startswith(fair):
+                yield f"{name} ({operation.asked.kind}) was told: {says}"
+
+
+def _pointed_elsewhere(evidence: Evidence) -> set[int]:
+    return {
+        operation.asked.values["version"]
+        for operation in evidence.operations.values()
+        if operation.asked.values.get("statement") == "point elsewhere" and operation.outcome is not Outcome.REFUSED
+    }
+
+
 def no_bug_was_answered(evidence: Evidence) -> Iterator[str]:
     for name, operation in evidence.operations.items():
         if operation.outcome is Outcome.BUG and operation.answer:
@@ -405,5 +455,7 @@ RULES: dict[str, Callable[[Evidence], Iterator[str]]] = {
     "validate goes no further": validate_goes_no_further,
     "what was expected was there": expected_was_there,
     "readers saw one": readers_saw_one,
+    "gc leaves nothing": gc_leaves_nothing,
+    "no false alarm": no_false_alarm,
     "no bug was answered": no_bug_was_answered,
 }

@@ -33,7 +33,8 @@ class Plan:
     seed: int
     workers: int
     fault_seconds: tuple[float, float] = (0.5, 3.0)
-    quiet_seconds: float = 2.0
+    quiet_seconds: float = 3.0
+    stock: int = 6
     without: frozenset[str] = frozenset()
     problems: tuple[str, ...] = PROBLEMS
 
@@ -49,6 +50,7 @@ class Report:
     strikes: Counter[str]
     struck: Counter[str]
     looks: int
+    repaired: list[str]
     commits: int
     moves: int
     violations: list[Violation] = field(default_factory=list)
@@ -62,7 +64,8 @@ def run(scene: Scene, plan: Plan) -> Report:
     diary = Journal(place.journals / "run.jsonl")
     crew = Crew(place, plan.workers, str(plan.seed), diary)
     own = replace(scene.place, problems=plan.problems)  # past the proxy
-    run_one(worker.begin, own)
+    if run_one(worker.begin, own, plan.stock) != 0:
+        raise RuntimeError("not even what comes before all faults could be done; see journals/w0.1.jsonl")
     began = time.monotonic()
     try:
         with observed(own), struck(Target(scene, proxy, crew, Random(f"{plan.seed}/faults")), plan, diary):
@@ -153,6 +156,7 @@ def _report(scene: Scene, plan: Plan, seconds: float, found: list[Violation]) ->
         Counter(strike.kind for strike in story.strikes),
         Counter(operation.struck for operation in own if operation.struck),
         len(story.seen),
+        [says for each in own if each.answer for says in each.answer.result.get("repaired", [])],
         len(scene.witness.commits),
         sum(len(moment.moved) for model in models for moment in evidence.moments(scene.witness.commits, model)),
         found,

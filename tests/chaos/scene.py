@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from lockgate.params import Params
 from lockgate.stack import embedded_postgres, mlflow_server
 
 START_SECONDS = 120.0
+FOREIGN = 3  # models that were trained elsewhere
 WORK_SECONDS = 6.0  # what an operation may wait for a dead server
 
 
@@ -32,6 +33,7 @@ class Place:
     where: Addresses
     problems: tuple[str, ...]
     builds: tuple[Build, ...]
+    foreign: tuple[Path, ...]
 
     @property
     def home(self) -> Path:
@@ -86,8 +88,8 @@ class Scene:
         stack.up(self.place.folder, port=self.port, timeout=START_SECONDS, tell=lambda _: None)
 
     def hear(self) -> None:
-        """Let the witness say what it has seen; nothing while the database is down."""
-        with suppress(psycopg2.OperationalError), self.asking() as connection:
+        """Let the witness say what it has seen since the last time."""
+        with self.asking() as connection:
             self.witness.hear(connection)
 
     @contextmanager
@@ -104,11 +106,12 @@ class Scene:
 def opened(folder: Path, count: int) -> Iterator[Scene]:
     """A stack that lives as long as the block, with that many bundles."""
     builds = bundles.make(folder / "bundles", count)
+    foreign = bundles.make_foreign(folder / "foreign", FOREIGN)
     home = folder.resolve() / addresses.STATE_FILE.parent
     try:
         _make_postgres_tell_all(home)
         where = stack.up(folder, timeout=START_SECONDS, tell=lambda _: None)
-        place = Place(folder.resolve(), where, (), tuple(builds))
+        place = Place(folder.resolve(), where, (), tuple(builds), tuple(foreign))
         place.journals.mkdir()
         scene = Scene(place, int(where.tracking_uri.rpartition(":")[2]))
         with scene.asking() as connection:

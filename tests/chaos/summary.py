@@ -25,6 +25,7 @@ def _lines(report: Report) -> Iterator[str]:
     yield f"{report.strikes.total()} faults from outside: {_counted(report.strikes)}"
     yield f"{report.struck.total()} kills at named points, {report.deaths} commands said again after a kill"
     yield f"{report.looks} looks written down by the observer"
+    yield f"{len(report.repaired)} things left by kills and lost replies, and repaired by doctor"
     yield ""
     yield f"{len(report.violations)} violations"
     for violation in report.violations:

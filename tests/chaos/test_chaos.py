@@ -11,6 +11,7 @@ from chaos.scene import Scene
 SHORT = Plan(
     seconds=20, seed=20261, workers=4, fault_seconds=(0.3, 1.2), quiet_seconds=0.7,
     without=frozenset({"MLflow killed"}),  # it takes a third of the time to start again
+    stock=3,
     problems=("short_a", "short_b"),
 )  # fmt: skip
 

@@ -17,11 +17,12 @@ from chaos.scene import Place
 
 # Loaded once, by the server that forks the workers: an import of these costs each of them seconds.
 from lockgate import examination, runrecord  # noqa: F401
-from lockgate.errors import LockgateError, Unavailable
+from lockgate.errors import LockgateError
 
-DEATHS = 0.2  # of the operations that have points to die at
+DEATHS = 0.3  # of the operations that have points to die at
 STOP = "stop"
-PATIENCE_SECONDS = 0.4
+LAST = "w0.2-last-"  # how the operations begin after which nothing more is done
+PATIENCE_SECONDS = 1.0
 WHO_IS_WHERE = """
     SELECT version, current_stage FROM model_versions
     WHERE name = %s AND current_stage <> 'Deleted_Internal' ORDER BY version
@@ -48,21 +49,25 @@ def work(place: Place, life: str, seed: str) -> None:
             time.sleep(PATIENCE_SECONDS)  # nobody hammers at a door behind which all is dark
 
 
-def begin(place: Place) -> None:
-    """Before anything strikes: the first bundle of each model goes all the way up."""
+def begin(place: Place, stock: int) -> None:
+    """Before anything strikes: the first bundle of each model goes all the way up, and some more are registered."""
     os.chdir(place.folder)
     diary = Journal(place.journals / "w0.1.jsonl")
-    steps = {"repro": {"bundle": 1, "policy": "usual"}, "promote": {"version": None, "policy": "usual"}}
+    steps = [("repro", {"bundle": 1, "policy": "usual"}), ("promote", {"version": None, "policy": "usual"})]
+    steps += [("register", {"bundle": bundle}) for bundle in range(2, stock + 2)]
     for problem in place.problems:
-        for kind, values in steps.items():
-            do(place, diary, asked(place, f"w0.1-{kind}-{problem}", problem, kind, values))
+        for number, (kind, values) in enumerate(steps, start=1):
+            outcome = do(place, diary, asked(place, f"w0.1-{problem}-{number}", problem, kind, values))
+            assert outcome is Outcome.DONE, f"{kind} {values} of {problem} is {outcome}, with nothing in its way"
 
 
 def settle(place: Place) -> None:
-    """After it: what was never answered is asked again, and registrations that may have been left half are finished."""
+    """After it, what its users would do: say again what was never answered, finish what was begun, ask the doctor."""
     os.chdir(place.folder)
     diary = Journal(place.journals / "w0.2.jsonl")
-    operations = journal.read(place.journals).operations.values()
+    models = {place.params(problem).model_name for problem in place.problems}
+    story = journal.read(place.journals)
+    operations = [each for each in story.operations.values() if each.asked.model in models]
     begun = [each for each in operations if "bundle" in each.asked.values]
     whole = {_of(each) for each in begun if each.outcome is Outcome.DONE}
     half = {_of(each) for each in begun if each.outcome in (Outcome.UNKNOWN, Outcome.BUG)} - whole
@@ -72,6 +77,8 @@ def settle(place: Place) -> None:
     for number, (model, bundle) in enumerate(sorted(half)):
         problem = model.removesuffix("-ensemble")
         do(place, diary, asked(place, f"w0.2-{number}", problem, "register", {"bundle": bundle}))
+    for problem in place.problems:
+        do(place, diary, asked(place, f"{LAST}{problem}", problem, "doctor", {}))
 
 
 def _of(operation: Operation) -> tuple[str, int]:
@@ -116,9 +123,7 @@ def do(place: Place, diary: Journal, asked: Asked, point: str | None = None) -> 
 
 
 def _outcome(refusal: LockgateError) -> Outcome:
-    if refusal.exit_code == 1:
-        return Outcome.BUG
-    return Outcome.UNKNOWN if isinstance(refusal, Unavailable) else Outcome.REFUSED
+    return operations.OUTCOMES.get(refusal.exit_code, Outcome.BUG)
 
 
 def one(place: Place, asked: Asked, point: str | None = None) -> None:

@@ -116,6 +116,8 @@ def test_help_imports_nothing_heavy():
         (["register", "x", "--problem", "a b/ü"], {}, 2, r"the problem in params.yaml is rossmann, not a b/\xfc"),
         (["register", "x", "--trained-until", "soon"], {}, 2, "does not match the format"),
         (["register", "x", "--target", "customers"], {}, 2, "is not one of 'sales', 'log', 'log1p'"),
+        (["reject", "-1", "--reason", "x"], {}, 2, "No such option"),
+        (["rollback", "--to", "0", "--reason", "x"], {}, 2, "0 is not in the range"),
         (["validate", "latest"], {}, 2, "is not a valid integer"),
         (["validate", "3"], {}, 2, "there are no prepared tables in data/prepared"),
         (["predict", "--input", "x", "--output", "y", "--confidence", "1.5"], {}, 2, "the confidence is 1.5"),

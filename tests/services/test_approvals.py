@@ -1,6 +1,7 @@
 """The human decision: by the command line or by a tag in MLflow, bound to a verdict, asked for by the policy."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from raw_model import POLICY, RawModel, said
@@ -12,6 +13,7 @@ from lockgate.database import approvals, ledger, policies
 from lockgate.database.connection import Database
 from lockgate.errors import StateConflict, WrongUsage
 from lockgate.gate import policy_digest
+from lockgate.lifecycle import Command, Move, Stage
 from lockgate.params import GateParams
 from lockgate.promotion import Order
 
@@ -271,3 +273,20 @@ def test_a_reject_that_was_killed_between_its_two_steps_is_finished_by_saying_it
     assert "anna rejected it" in said(model.transition(1, "Production"))[1]
     review.reject(backend, 1, "too low")
     assert (model.stages(), len(decisions(model))) == ({1: "Archived"}, 1)
+
+
+def test_a_reject_that_was_killed_before_it_could_tell_tells_what_it_did_when_said_again(make: Make) -> None:
+    _, backend = make(POLICY)
+
+    def killed(_: Move | None) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        review.reject(backend, 1, "too low", killed)
+    told: list[Move | None] = []
+    for _ in range(2):
+        review.reject(backend, 1, "too low", told.append)
+    assert told == [Move(1, Stage.STAGING, Stage.ARCHIVED, Command.REJECT, ()), None]
+    with pytest.raises(KeyboardInterrupt):
+        review.reject(backend, 1, "too low", killed)
+    assert review.reject(replace(backend, actor="bert"), 1, "too low") is None

@@ -1,14 +1,25 @@
 """What stands before MLflow's server may lose, delay, refuse or garble; nothing moves by half, nobody waits long."""
 
 import http.client
+import socketserver
+import ssl
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from raw_model import POLICY, RawModel
 
 from lockgate import promotion, registration
@@ -19,6 +30,7 @@ from lockgate.database.connection import Database
 from lockgate.errors import Unavailable
 from lockgate.gate import policy_digest
 from lockgate.promotion import Order
+from lockgate.stack import embedded_postgres
 
 YES = Order("reviewed", dry_run=False, confirm=lambda move: None)
 PASSED_ON = {"content-type", "accept", "user-agent"}
@@ -112,9 +124,19 @@ def cutting_the_reply(request: BaseHTTPRequestHandler, pass_on: Callable[[], Non
     request.close_connection = True
 
 
+def late(seconds: float):
+    def answers_late(request: BaseHTTPRequestHandler, pass_on: Callable[[], tuple[int, str, bytes]]) -> None:
+        time.sleep(seconds)
+        answer(request, *pass_on())
+
+    return answers_late
+
+
 @pytest.fixture
-def candidate(stack: Addresses, between) -> Backend:
+def candidate(stack: Addresses, between, monkeypatch) -> Backend:
     """A model with a version in Staging, whose backend goes through the proxy and waits for four seconds."""
+    for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
+        monkeypatch.setenv(name, "")
     model = RawModel(stack, Database(stack.database_url))
     model.candidate()
     where = Addresses(between[1].replace("://", f"://anna:{SECRET}@"), stack.database_url)
@@ -169,9 +191,10 @@ def test_a_server_that_accepts_and_never_answers_is_given_up(candidate, between)
     proxy = between[0]
     proxy.strike("", 99, lambda *_: proxy.stopping.wait(60))
     began = time.monotonic()
-    with pytest.raises(Unavailable, match="does not answer"):
+    with pytest.raises(Unavailable, match="does not answer") as refusal:
         promote(candidate)
     assert time.monotonic() - began < candidate.timeout + 1
+    assert SECRET not in "".join(traceback.format_exception(refusal.value))  # which --debug shows
     assert stage(candidate) == "Staging"
 
 
@@ -192,8 +215,82 @@ def test_a_redirect_does_not_carry_the_password_elsewhere(candidate, between) ->
     assert not any("elsewhere" in path for path in between[0].asked)
 
 
+@pytest.fixture
+def self_signed(tmp_path: Path) -> Iterator[tuple[str, list[bytes]]]:
+    """A server whose certificate nobody vouches for: its address, and what was said to it once the line was safe."""
+    certificate = tmp_path / "server.pem"
+    certificate.write_bytes(a_certificate())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    heard: list[bytes] = []
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with suppress(OSError), context.wrap_socket(self.request, server_side=True) as line:
+                heard.append(line.recv(1000))
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as listening:
+        threading.Thread(target=listening.serve_forever, daemon=True).start()
+        yield f"https://anna:{SECRET}@127.0.0.1:{listening.server_address[1]}", heard
+        listening.shutdown()
+
+
+def a_certificate() -> bytes:
+    """A key, and a certificate for 127.0.0.1 that it signed itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    built = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1))
+    signed = built.sign(key, hashes.SHA256())
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return private + signed.public_bytes(Encoding.PEM)
+
+
+def test_a_certificate_that_nobody_vouches_for_is_not_trusted_with_a_password(candidate, self_signed) -> None:
+    address, heard = self_signed
+    with pytest.raises(Unavailable, match="certificate verify failed") as refusal:
+        promote(replace(candidate, where=Addresses(address, candidate.where.database_url)))
+    assert refusal.value.message == "no safe connection to the MLflow server can be made"
+    assert SECRET not in "".join(traceback.format_exception(refusal.value))
+    assert heard == []
+    assert stage(candidate) == "Staging"
+
+
+@pytest.fixture
+def read_only(stack: Addresses, psql) -> Iterator[None]:
+    """MLflow's sessions in the database may only read, as on a standby; ours are as ever."""
+    anew = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{embedded_postgres.MLFLOW_ROLE}'"
+    psql(f"ALTER ROLE {embedded_postgres.MLFLOW_ROLE} SET default_transaction_read_only = on; {anew}")
+    yield
+    psql(f"ALTER ROLE {embedded_postgres.MLFLOW_ROLE} RESET default_transaction_read_only; {anew}")
+
+
+def test_a_database_that_is_read_only_behind_the_server_is_unavailable_and_no_refusal(
+    candidate, stack, read_only
+) -> None:
+    with pytest.raises(Unavailable, match="the database behind MLflow fails: cannot execute UPDATE in a read-only"):
+        promote(replace(candidate, where=stack))
+    assert stage(candidate) == "Staging"
+
+
 def test_a_registration_whose_reply_is_lost_makes_one_version(backend, made, params, between) -> None:
     between[0].strike(CREATE, 1, losing_the_reply)
     through = replace(backend, where=Addresses(between[1], backend.where.database_url))
     receipt = registration.register(through, made(1), params)
     assert [row.version for row in records.stages(backend.database, backend.model)] == [receipt.version]
+
+
+def test_a_server_that_answers_each_call_late_does_not_hold_a_registration_forever(
+    backend, made, params, between
+) -> None:
+    """Each call comes within its own time; all of them together would not."""
+    between[0].strike("", 99, late(0.7))
+    slow = replace(backend, where=Addresses(between[1], backend.where.database_url), timeout=0.5)
+    began = time.monotonic()
+    with pytest.raises(Unavailable, match=r"too slow: after 3 s the run was not logged yet") as refusal:
+        registration.register(slow, made(1), params)
+    assert time.monotonic() - began < 15
+    assert "--timeout" in refusal.value.hint
+    assert records.stages(backend.database, backend.model) == []
+    between[0].strike("", 0, late(0))
+    assert registration.register(backend, made(1), params).version == 1

@@ -149,6 +149,28 @@ def test_too_many_connections_are_recognised(database: Database, home: Path, psq
     assert (refusal.exit_code, refusal.message) == (6, "the database has too many connections")
 
 
+@pytest.mark.parametrize(
+    ("code", "message", "exit_code"),
+    [
+        ("53100", "the database's disk is full", 6),
+        ("53300", "the database has too many connections", 6),
+        ("57P03", "the database is starting or shutting down", 6),
+        ("40P01", "the database broke a deadlock; nothing was changed", 6),
+        ("40001", "another transaction was faster; nothing was changed", 6),
+        ("3F000", "the database has no schema lockgate", 5),
+    ],
+)
+def test_what_postgres_says_by_code_is_said_in_words(
+    database: Database, code: str, message: str, exit_code: int
+) -> None:
+    """No disk is filled for this: a statement says what Postgres would."""
+    refusal = refusal_of(
+        database, f"DO $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '{code}'; END $$"
+    )
+    assert (refusal.message, refusal.exit_code) == (message, exit_code)
+    assert refusal.hint
+
+
 def test_mlflows_own_user_may_not_touch_our_schema(home: Path, database: Database, database_url: str) -> None:
     refusal = refusal_of(Database(embedded_postgres.url(home, "mlflow", name_of(database_url))))
     assert "lacks a privilege" in str(refusal)

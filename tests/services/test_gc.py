@@ -141,7 +141,7 @@ def test_deletion_is_a_move_in_the_ledger_and_the_version_can_still_be_looked_at
     assert collect(keeper) == {version: None}
     assert model.told() == [(version, "None", "Deleted_Internal", "gc", "anna")]
     assert list(ledger.breaks(ledger.read(model.database, model.name))) == []
-    assert invariants.broken(overview.facts(keeper, keeper.roster())) == []
+    assert invariants.broken(overview.facts(keeper)) == []
 
     shown = lockgate(model, tmp_path, "show", str(version))
     assert shown.returncode == 0, shown.stderr

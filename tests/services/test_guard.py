@@ -116,7 +116,7 @@ def test_a_version_without_a_passed_verdict_is_refused(model: RawModel, outcome:
     if outcome:
         model.judge(version, outcome)
     sentence, hint = {
-        None: ("it has no verdict", "validate it: dvc repro"),
+        None: ("it has no verdict", "validate it: lockgate validate 1"),
         "refused": ("the verdict on it is refused", "see why: lockgate verdict 1"),
         "inconclusive": ("the verdict on it is inconclusive", "see why: lockgate verdict 1"),
     }[outcome]
@@ -141,7 +141,7 @@ def test_a_verdict_under_another_policy_than_the_one_in_force_is_refused(model: 
     policies.put_in_force(model.database, model.name, looser, "mallory")
     assert said(model.transition(version, "Production"))[1:] == (
         f"version 1 of {model.name} stays in Staging: its verdict was given under another policy than the one in force",
-        "judge it again: dvc repro",
+        "judge it again: lockgate validate 1",
     )
     policies.put_in_force(model.database, model.name, POLICY, "paul")
     assert model.transition(version, "Production").status_code == 200
@@ -173,7 +173,7 @@ def test_a_verdict_against_another_version_than_the_serving_one_is_refused(model
     assert said(model.transition(late, "Production", archive=True))[1:] == (
         f"version 2 of {model.name} stays in Staging:"
         " it was compared with another version than the one in Production now",
-        "judge it again: dvc repro",
+        "judge it again: lockgate validate 2",
     )
     model.judge(late, against=first)
     assert model.transition(late, "Production", archive=True).status_code == 200

@@ -5,12 +5,15 @@ from dataclasses import replace
 
 import mlflow
 import pytest
+from sqlalchemy import text
 
-from lockgate import promotion
-from lockgate.database import ledger, records
+from lockgate import overview, promotion
+from lockgate.database import intents, ledger, records
+from lockgate.database.connection import Database
 from lockgate.errors import IntegrityBroken, StateConflict, Unavailable, WrongUsage
 from lockgate.gate import policy_digest
 from lockgate.promotion import Order
+from lockgate.registry.refusals import quiet
 
 YES = Order("reviewed", dry_run=False, confirm=lambda move: None)
 ANYTHING = {"max_rmspe_over_serving": 1.0}
@@ -129,6 +132,28 @@ def test_a_command_that_died_before_it_could_tell_does_not_move_on_when_said_aga
         act()
 
 
+def test_a_move_that_somebody_made_in_mlflow_a_moment_before_is_not_told_as_ones_own(
+    backend, judged, policy, monkeypatch, stack
+):
+    judged(1)
+    open_intent = intents.open_intent
+
+    def outrun(database, intent, holder):
+        with quiet():
+            mlflow.MlflowClient(stack.tracking_uri).transition_model_version_stage(
+                backend.model, str(intent.version), intent.to_stage
+            )
+        return open_intent(database, intent, holder)
+
+    monkeypatch.setattr(intents, "open_intent", outrun)
+    with pytest.raises(StateConflict, match=r"somebody was faster than this promote; version 1 went to Production"):
+        promotion.promote(backend, YES, None, policy, None)
+    assert told(backend)[-1][3] == "out of band"
+    open_intents = "SELECT count(*) FROM lockgate.intents WHERE model = :model AND consumed_at IS NULL"
+    with backend.database.transaction() as connection:
+        assert connection.scalar(text(open_intents), {"model": backend.model}) == 0
+
+
 def test_somebody_elses_untold_move_is_not_taken_for_ones_own(two_lives):
     killed_before_it_tells(two_lives, lambda: promotion.rollback(two_lives, YES, None))
     with pytest.raises(StateConflict, match="no earlier good Production"):
@@ -167,6 +192,57 @@ def test_a_verdict_against_another_serving_version_does_not_count(two_lives, jud
     promotion.rollback(two_lives, YES, None)
     with pytest.raises(StateConflict, match="another version than the one in Production"):
         promotion.promote(two_lives, YES, 3, easy, None)
+
+
+def test_versions_and_their_past_are_of_one_moment(backend, judged, policy, monkeypatch):
+    judged(1)
+    read = ledger.read
+
+    def after_a_move(*args):
+        monkeypatch.setattr(ledger, "read", read)
+        somebody_else = replace(backend, database=Database(backend.where.database_url))
+        promotion.promote(somebody_else, YES, None, policy, None)
+        return read(*args)
+
+    monkeypatch.setattr(ledger, "read", after_a_move)
+    for stage in ("Staging", "Production"):
+        roster = backend.roster()
+        assert (roster.find(1).stage, roster.ledger[-1].to_stage) == (stage, stage)
+
+
+def test_who_is_outrun_between_two_questions_is_told_by_whom_and_not_what_came_of_it(
+    two_lives, judged, easy, monkeypatch
+):
+    judged(3, **ANYTHING)
+    objection_to_rise = intents.objection_to_rise
+
+    def after_a_promotion(*args):
+        monkeypatch.setattr(intents, "objection_to_rise", objection_to_rise)
+        promotion.promote(replace(two_lives, actor="bert"), YES, None, easy, None)
+        return objection_to_rise(*args)
+
+    monkeypatch.setattr(intents, "objection_to_rise", after_a_promotion)
+    with pytest.raises(StateConflict, match=r"faster than this promote; version 3 went to Production .* by bert"):
+        promotion.promote(two_lives, YES, None, easy, None)
+
+
+def test_status_does_not_half_see_a_move_that_is_made_while_it_looks(backend, judged, policy, monkeypatch):
+    judged(1)
+    aliases = records.aliases
+
+    def after_a_move(database, model):
+        if not made:
+            made.append(promotion.promote(somebody_else, YES, None, policy, None))
+        return aliases(database, model)
+
+    made = []
+    somebody_else = replace(backend, database=Database(backend.where.database_url))
+    monkeypatch.setattr(records, "aliases", after_a_move)
+    before = overview.status(backend)
+    assert len(made) == 1
+    assert (before.broken, before.serving, before.staging.version) == ((), None, 1)
+    after = overview.status(backend)
+    assert (after.broken, after.serving.version, after.staging) == ((), 1, None)
 
 
 def test_of_twenty_promotions_at_once_one_wins_and_the_others_name_the_winner(backend, judged, policy):

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from mlflow.entities import ViewType
+from mlflow.exceptions import MlflowException
 
 from lockgate import registration, runrecord
 from lockgate.database import records
@@ -86,6 +88,42 @@ def test_an_unfinished_run_of_a_killed_registration_is_thrown_away(backend, made
     runs = client.search_runs([experiment])
     assert [run.info.run_id for run in runs] == [receipt.run_id]
     assert orphan.info.run_id != receipt.run_id
+
+
+@pytest.mark.parametrize("status", ["RUNNING", "FAILED", "FINISHED"])
+def test_a_second_run_of_a_bundle_that_has_its_version_goes_for_good_when_the_bundle_is_registered_again(
+    backend, made, params, client, status
+):
+    """Somebody else's try, whose lock or reply was lost, came to nothing while this one made the version."""
+    receipt = registration.register(backend, made(1), params)
+    tries = [another_try(client, backend, receipt.bundle_digest, status) for _ in range(2)]
+    somebody_elses = another_try(client, backend, "f" * 64, status)
+    assert registration.register(backend, made(1), params) == receipt
+    runs = client.search_runs([client.get_run(receipt.run_id).info.experiment_id], run_view_type=ViewType.ALL)
+    assert {run.info.run_id for run in runs} == {receipt.run_id, somebody_elses[0]}
+    assert [client.get_logged_model(somebody_elses[1]).model_id] == [somebody_elses[1]]
+    for _, model_id in tries:
+        with pytest.raises(MlflowException, match="not found"):
+            client.get_logged_model(model_id)
+
+
+def another_try(client, backend, digest, status):
+    """A run as a registration makes it, with two logged models (a reply was lost); the run, and its second model."""
+    experiment = client.get_experiment_by_name(backend.model).experiment_id
+    run = client.create_run(experiment, tags={"lockgate.bundle_digest": digest}).info.run_id
+    models = [client.create_logged_model(experiment, source_run_id=run).model_id for _ in range(2)]
+    if status != "RUNNING":
+        client.set_terminated(run, status)
+    return run, models[1]
+
+
+def test_what_a_try_left_stays_for_later_while_the_server_is_down_and_is_no_failure(
+    backend, made, params, client, unreachable
+):
+    receipt = registration.register(backend, made(1), params)
+    left, _ = another_try(client, backend, receipt.bundle_digest, "FAILED")
+    assert registration.register(unreachable(backend), made(1), params) == receipt
+    assert client.get_run(left).info.lifecycle_stage == "active"
 
 
 def test_a_lost_reply_that_made_two_versions_leaves_the_first(backend, made, params, client):

@@ -6,9 +6,9 @@ from dataclasses import replace
 import mlflow
 import pytest
 
-from lockgate import promotion, registration, validation
+from lockgate import examination, promotion, registration, validation
 from lockgate.database import ledger, records, verdicts
-from lockgate.errors import IntegrityBroken
+from lockgate.errors import IntegrityBroken, StateConflict
 from lockgate.forecast import bundle, manifest
 from lockgate.gate import policy_digest
 from lockgate.lifecycle import Stage
@@ -72,6 +72,25 @@ def test_a_version_that_serves_by_now_keeps_the_verdict_that_brought_it_there(ba
     verdict = judged(seed=2, **limits)
     promotion.promote(backend, YES, 2, policy_digest(params.gate.model_copy(update=limits)), None)
     assert judged(seed=2, **limits).id == verdict.id
+
+
+def test_a_version_that_is_being_judged_anew_is_not_promoted_on_its_old_verdict(backend, judged, params, monkeypatch):
+    before, after = ({"max_rmspe_over_serving": limit} for limit in (0.5, 1.0))
+    judged(1, **before)
+    examine = examination.examine
+    policies = [policy_digest(params.gate.model_copy(update=limits)) for limits in (before, after)]
+
+    def promoted_meanwhile(*args):
+        for policy in policies:
+            with pytest.raises(StateConflict, match="under another policy"):
+                promotion.promote(backend, YES, 1, policy, None)
+        return examine(*args)
+
+    monkeypatch.setattr(examination, "examine", promoted_meanwhile)
+    judged(1, **after)
+    assert stages(backend) == ["Staging"]
+    promotion.promote(backend, YES, 1, policies[1], None)
+    assert stages(backend) == ["Production"]
 
 
 def test_the_candidate_is_held_against_the_version_in_production_on_the_same_rows(backend, judged, params):

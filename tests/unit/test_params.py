@@ -45,7 +45,7 @@ def test_the_projects_own_params_are_good(tmp_path):
         ],
         ({"threads": 0}, "threads is 0", "greater than or equal to 1"),
         ({"seed": 2**40}, "seed is", "less than"),
-        ({"problem": "Rossmann/x"}, "problem is 'Rossmann/x'", "problem:"),
+        *[({"problem": bad}, "problem is", "problem:") for bad in ("Rossmann/x", "", "a b", "a:b", "größe", "x" * 256)],
     ],
 )
 def test_what_is_out_of_range_or_misspelt_is_named_with_a_hint(tmp_path, changes, message, hint):

@@ -93,7 +93,10 @@ def verdict(version: int | None, as_json: bool, timeout: float) -> None:
     found = verdicts.latest_verdict(where.database, where.model, version)
     if found is None:
         whom = f"version {version}" if version else "any version"
-        raise StateConflict(f"there is no verdict on {whom} of {where.model}", hint="validate one with: dvc repro")
+        raise StateConflict(
+            f"there is no verdict on {whom} of {where.model}",
+            hint=f"validate one with: lockgate validate {version or ''}".rstrip(),
+        )
     if as_json:
         _print_json(validation.as_json(found))
     else:

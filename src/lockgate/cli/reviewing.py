@@ -1,9 +1,14 @@
 """`approve` and `reject`: the human decision."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from lockgate.cli.frame import backend, command, session
 from lockgate.cli.moves import reason
+
+if TYPE_CHECKING:
+    from lockgate.lifecycle import Move
 
 
 @command("approve", example='lockgate approve 3 --reason "holidays checked by hand" --by anna')
@@ -26,7 +31,9 @@ def reject(version: int, reason: str, timeout: float) -> None:
     """Turn VERSION down and archive it; it never moves up again."""
     from lockgate import review
 
-    move = review.reject(backend(timeout), version, reason)
-    session().ids["version"] = version
-    moved = f"went from {move.from_stage} to {move.to_stage}" if move else "is archived already"
-    click.echo(f"version {version} rejected; it {moved}")
+    def told(move: "Move | None") -> None:
+        session().ids["version"] = version
+        moved = f"went from {move.from_stage} to {move.to_stage}" if move else "is archived already"
+        click.echo(f"version {version} rejected; it {moved}")
+
+    review.reject(backend(timeout), version, reason, told)

@@ -38,6 +38,7 @@ class Database:
         self._timeout = timeout
         self._engine = _engine(url, timeout)
         self._schema_checked = False
+        self._moments = threading.local()
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -45,11 +46,29 @@ class Database:
 
         Raises StateConflict if schema lockgate is absent, older or newer than this code.
         """
+        if (moment := getattr(self._moments, "connection", None)) is not None:
+            with moment.begin_nested() as nested:
+                yield moment
+                nested.rollback()  # also what a reader has set for itself
+            return
         with self._connected() as connection:
-            if not self._schema_checked:
-                _check_schema(connection, self.address)
-                self._schema_checked = True
+            self._check_schema_once(connection)
             yield connection
+
+    @contextmanager
+    def one_moment(self) -> Iterator[None]:
+        """Within the block, all transactions of this thread see the database as of one moment, and write nothing."""
+        if getattr(self._moments, "connection", None) is not None:
+            yield
+            return
+        with self._connected() as connection:
+            connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
+            self._check_schema_once(connection)
+            self._moments.connection = connection
+            try:
+                yield
+            finally:
+                self._moments.connection = None
 
     @contextmanager
     def transfer(self, seconds: float) -> Iterator[Connection]:
@@ -86,6 +105,11 @@ class Database:
                     f"{model} is locked by {self._holder(model)}", where=self.address, hint="wait for it to end"
                 )
             yield int(connection.scalar(text("SELECT pg_backend_pid()")) or 0)
+
+    def _check_schema_once(self, connection: Connection) -> None:
+        if not self._schema_checked:
+            _check_schema(connection, self.address)
+            self._schema_checked = True
 
     @contextmanager
     def _connected(self, seconds: float | None = None) -> Iterator[Connection]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 from sqlalchemy import text
 
@@ -13,6 +14,7 @@ INSERT_INTENT = """
     RETURNING id
 """
 WITHDRAW_INTENT = "DELETE FROM lockgate.intents WHERE id = :id AND consumed_at IS NULL"
+IS_CONSUMED = "SELECT consumed_at IS NOT NULL FROM lockgate.intents WHERE id = :id"
 TELL = "UPDATE lockgate.intents SET told_at = clock_timestamp() WHERE id = :id"
 UNTOLD = """
     SELECT intent.id, intent.version, intent.from_stage, intent.to_stage, intent.command,
@@ -24,7 +26,7 @@ UNTOLD = """
       AND NOT lockgate.holds_model(intent.holder, intent.model)
       AND intent.id = (
           SELECT intent_id FROM lockgate.ledger
-          WHERE model = :model AND 'Production' IN (from_stage, to_stage)
+          WHERE model = :model AND (version = :version OR :version IS NULL AND 'Production' IN (from_stage, to_stage))
           ORDER BY seq DESC LIMIT 1
       )
 """
@@ -51,6 +53,14 @@ class Intent:
     actor: str
     reason: str
     command: str
+
+
+class Words(NamedTuple):
+    """A command as somebody says it: which it may have been, who, why."""
+
+    commands: Sequence[str]
+    actor: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -89,15 +99,23 @@ def withdraw_intent(database: Database, intent_id: int) -> None:
         connection.execute(text(WITHDRAW_INTENT), {"id": intent_id})
 
 
+def is_consumed(database: Database, intent_id: int) -> bool:
+    """Whether the move was made for this intent, and for no other's."""
+    with database.transaction() as connection:
+        return bool(connection.scalar(text(IS_CONSUMED), {"id": intent_id}))
+
+
 def tell(database: Database, intent_id: int) -> None:
     """Whoever asked for the move is about to hear that it was made."""
     with database.transaction() as connection:
         connection.execute(text(TELL), {"id": intent_id})
 
 
-def untold(database: Database, model: str, commands: Sequence[str], actor: str, reason: str) -> Untold | None:
-    """The newest change of Production, if these very words asked for it in a command that died before it could tell."""
-    values = {"model": model, "commands": list(commands), "actor": actor, "reason": reason}
+def untold(database: Database, model: str, words: Words, version: int | None = None) -> Untold | None:
+    """The newest move of a version (without one: of Production), if these very words asked for it in a command that
+    died before it could tell.
+    """
+    values = words._asdict() | {"model": model, "commands": list(words.commands), "version": version}
     with database.transaction() as connection:
         row = connection.execute(text(UNTOLD), values).one_or_none()
     return None if row is None else Untold(*row)

@@ -32,18 +32,29 @@ SELECT_DEAD_INTENTS = """
     ORDER BY id
 """
 
-# The registration that a run belongs to ends it; one that it left open or failed belongs to nobody.
+# The registration that a run belongs to ends it, and its version points to it. A run that was left open or failed
+# belongs to nobody, and neither does any second run of a bundle that has its version: a reply or a lock was lost.
+# Hidden ones count: the next registration hides what it throws away. A run goes with the last of its logged models.
 SELECT_DEAD_RUNS = """
-    SELECT run.run_uuid, run.artifact_uri, true, logged.model_id, logged.artifact_location,
-           logged.lifecycle_stage = 'active'
-    FROM public.runs AS run
-    JOIN public.experiments AS experiment ON experiment.experiment_id = run.experiment_id
-    LEFT JOIN public.logged_models AS logged ON logged.source_run_id = run.run_uuid
-    WHERE experiment.name = :model AND run.lifecycle_stage = 'active' AND run.status <> 'FINISHED'
-      AND EXISTS (SELECT FROM public.tags AS tag WHERE (tag.run_uuid, tag.key) = (run.run_uuid, :tag))
-      AND NOT EXISTS (SELECT FROM lockgate.versions AS ours WHERE ours.run_id = run.run_uuid)
-      AND NOT EXISTS (SELECT FROM public.model_versions AS registry WHERE registry.run_id = run.run_uuid)
-    ORDER BY run.start_time
+    WITH dead AS (
+        SELECT run.run_uuid, run.artifact_uri, run.start_time, run.lifecycle_stage = 'active' AS run_shown
+        FROM public.runs AS run
+        JOIN public.experiments AS experiment ON experiment.experiment_id = run.experiment_id
+        JOIN public.tags AS tag ON (tag.run_uuid, tag.key) = (run.run_uuid, :tag)
+        WHERE experiment.name = :model AND tag.value = coalesce(:digest, tag.value)
+          AND (run.status <> 'FINISHED'
+               OR EXISTS (SELECT FROM lockgate.versions AS ours WHERE (model, bundle_digest) = (:model, tag.value)))
+          AND NOT EXISTS (SELECT FROM lockgate.versions AS ours WHERE ours.run_id = run.run_uuid)
+          AND NOT EXISTS (SELECT FROM public.model_versions AS registry WHERE registry.run_id = run.run_uuid)
+    ), listed AS (
+        SELECT dead.*, logged.model_id, logged.artifact_location, logged.lifecycle_stage = 'active' AS shown,
+               lead(logged.model_id) OVER (PARTITION BY dead.run_uuid ORDER BY logged.model_id) IS NULL AS last
+        FROM dead LEFT JOIN public.logged_models AS logged ON logged.source_run_id = dead.run_uuid
+    )
+    SELECT CASE WHEN last THEN run_uuid END, CASE WHEN last THEN artifact_uri END, run_shown AND last, model_id,
+           artifact_location, shown
+    FROM listed
+    ORDER BY start_time, run_uuid, model_id
 """
 
 
@@ -81,11 +92,14 @@ def dead_intents(database: Database, model: str) -> list[DeadIntent]:
         return [DeadIntent(*row) for row in connection.execute(text(SELECT_DEAD_INTENTS), {"model": model})]
 
 
-def dead_runs(database: Database, model: str, bundle_tag: str) -> list[Belongings]:
-    """Runs of registrations that did not come to their end. Whoever asks holds the model's lock: nobody registers."""
+def dead_runs(database: Database, model: str, bundle_tag: str, digest: str | None = None) -> list[Belongings]:
+    """What registrations that did not come to their end have left, of one bundle or of all.
+
+    Only whoever holds the model's lock knows that nobody is at work on it.
+    """
     with database.transaction() as connection:
-        rows = connection.execute(text(SELECT_DEAD_RUNS), {"model": model, "tag": bundle_tag})
-        return [Belongings(*row) for row in rows]
+        values = {"model": model, "tag": bundle_tag, "digest": digest}
+        return [Belongings(*row) for row in connection.execute(text(SELECT_DEAD_RUNS), values)]
 
 
 def clock(database: Database) -> datetime:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 
-from lockgate import collection, invariants
+from lockgate import collection, invariants, leftovers
 from lockgate.backend import Backend
 from lockgate.database import guard, upkeep
 from lockgate.database.holdings import Belongings
@@ -86,28 +86,20 @@ def _forget(backend: Backend, intent_id: int) -> str:
 
 
 def runs(site: Site) -> Iterator[Finding]:
-    """No registration died and left its run unfinished."""
+    """No registration died and left a run that is no version's."""
     backend = site.backend
-    for dead in _dead_runs(backend):
+    for dead in leftovers.of_registrations(backend):
+        what = f"run {dead.run_id}" if dead.run_id else f"logged model {dead.model_id}"
         yield Finding(
-            f"run {dead.run_id} is of a registration that did not come to its end",
-            hint="the next dvc repro registers the bundle anew; the run can go",
-            repair=partial(_clear_run, backend, dead),
+            f"{what} is of a registration that did not come to its end",
+            hint="the next registration of the bundle begins anew; this can go",
+            repair=partial(_clear_dead, backend, dead, what),
         )
 
 
-def _dead_runs(backend: Backend) -> list[Belongings]:
-    """Under the model's lock, since a run of a registration that is at work now looks the same."""
-    from lockgate.registry import BUNDLE_TAG
-
-    with backend.database.lock(backend.model, wait=backend.timeout):
-        return upkeep.dead_runs(backend.database, backend.model, BUNDLE_TAG)
-
-
-def _clear_run(backend: Backend, dead: Belongings) -> str:
-    if dead in _dead_runs(backend):
-        collection.clear(backend, dead)
-    return f"run {dead.run_id} deleted with its files"
+def _clear_dead(backend: Backend, dead: Belongings, what: str) -> str:
+    leftovers.clear_dead(backend, dead)
+    return f"{what} deleted with its files"
 
 
 def remains(site: Site) -> Iterator[Finding]:

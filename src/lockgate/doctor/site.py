@@ -64,8 +64,9 @@ class Site:
 
     @cached_property
     def facts(self) -> Facts:
-        """What the invariants are checked on."""
-        return overview.facts(self.backend, self.roster)
+        """What the invariants are checked on, as of one moment."""
+        with self.backend.database.one_moment():
+            return overview.facts(self.backend)
 
     @cached_property
     def _backend(self) -> Backend | LockgateError:

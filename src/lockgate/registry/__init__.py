@@ -3,7 +3,7 @@
 In import order: refusals (what MLflow says, in our words), runs (what is logged), files (what is stored), client.
 """
 
-from lockgate.registry.client import BUNDLE_TAG, Registry
+from lockgate.registry.client import Registry
 from lockgate.registry.runs import Contents, Dataset, RunRead, RunRecord
 
-__all__ = ["BUNDLE_TAG", "Contents", "Dataset", "Registry", "RunRead", "RunRecord"]
+__all__ = ["Contents", "Dataset", "Registry", "RunRead", "RunRecord"]

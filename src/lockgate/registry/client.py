@@ -5,7 +5,9 @@ import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from time import monotonic
 from typing import Any
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import mlflow
 from mlflow.entities import RunStatus, ViewType
@@ -16,12 +18,13 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from lockgate import artifact, signatures
 from lockgate.addresses import Addresses
+from lockgate.artifact import BUNDLE_TAG
 from lockgate.errors import Unavailable
 from lockgate.registry.files import content, listed, stored
 from lockgate.registry.refusals import quiet, translated
 from lockgate.registry.runs import Contents, RunRead, RunRecord, log_model, log_record
 
-BUNDLE_TAG = "lockgate.bundle_digest"
+CALLS_WORTH = 6  # a registration makes some twenty calls, and may take as long as so many that use up their time
 
 
 class Registry:
@@ -29,6 +32,7 @@ class Registry:
 
     def __init__(self, addresses: Addresses, model: str, timeout: float) -> None:
         self.model = model
+        self._timeout = timeout
         # Two tries fit into the time that the caller has, whatever the server asks for; a redirect would take the
         # password along.
         os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "1"
@@ -40,7 +44,7 @@ class Registry:
         # `mlflow run` hands its run down to every stage; their parameters would collide in it.
         self._parent = os.environ.pop("MLFLOW_RUN_ID", None)
         logging.getLogger("mlflow").setLevel(logging.WARNING)
-        mlflow.set_tracking_uri(addresses.tracking_uri)
+        mlflow.set_tracking_uri(_logged_in(addresses.tracking_uri))
         self._client = mlflow.MlflowClient()
 
     def find_or_create(self, contents: Contents, record: RunRecord) -> tuple[int, str]:
@@ -180,9 +184,28 @@ class Registry:
         tags = {BUNDLE_TAG: contents.digest, **record.tags}
         if self._parent:
             tags[MLFLOW_PARENT_RUN_ID] = self._parent
+        budget = CALLS_WORTH * self._timeout
+        until = monotonic() + budget
         with mlflow.start_run(experiment_id=experiment, run_name=f"bundle {contents.digest[:12]}", tags=tags) as run:
-            log_record(self._client, run, record)
+            for call in log_record(self._client, run, record):
+                call()
+                if monotonic() > until:
+                    raise Unavailable(
+                        f"the MLflow server is too slow: after {budget:g} s the run was not logged yet",
+                        hint="try again, or give each call more time with --timeout",
+                    )
             return str(log_model(contents, signature).model_uri)
+
+
+def _logged_in(tracking_uri: str) -> str:
+    """The address without its login, which MLflow gets as variables: its client repeats the address in errors."""
+    url = urlsplit(tracking_uri)
+    login, at, host = url.netloc.rpartition("@")
+    if at:
+        user, _, password = login.partition(":")
+        os.environ["MLFLOW_TRACKING_USERNAME"] = unquote(user)
+        os.environ["MLFLOW_TRACKING_PASSWORD"] = unquote(password)
+    return urlunsplit(url._replace(netloc=host))
 
 
 def _model_id(model_uri: str) -> str:

@@ -58,11 +58,18 @@ def _in_our_words(said: str, code: str) -> LockgateError:
         return Unavailable(
             "the MLflow server does not let us in: not authorised", hint="check MLFLOW_TRACKING_USERNAME"
         )
+    if (failed := DATABASE_FAILS.search(said)) is not None:  # at times in the second line, after what SQLAlchemy says
+        says = failed["says"][:LONGEST_SAYING]
+        return Unavailable(f"the database behind MLflow fails: {says}", hint="see its server's log")
     first = said.splitlines()[0][:LONGEST_SAYING]
-    if (failed := DATABASE_FAILS.search(first)) is not None:
-        return Unavailable(f"the database behind MLflow fails: {failed['says']}", hint="see its server's log")
     if code in SAID_NO:
         return StateConflict(f"MLflow refuses: {first}", hint="see: lockgate status")
+    if NO_ANSWER in first and "SSLError" in said:
+        return Unavailable(
+            "no safe connection to the MLflow server can be made",
+            where=said.splitlines()[0][-LONGEST_SAYING:],
+            hint="check its address and certificate; an authority of your own goes into REQUESTS_CA_BUNDLE",
+        )
     if NO_ANSWER in first:
         return Unavailable("the MLflow server does not answer", where=first, hint="start it with: lockgate up")
     return Unavailable("the MLflow server fails", where=first, hint="see its log: .lockgate/logs/mlflow.log")

@@ -2,9 +2,10 @@
 
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import chdir
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,21 +85,22 @@ class Contents:
     requirements: Sequence[str]
 
 
-def log_record(client: mlflow.MlflowClient, run: Run, record: RunRecord) -> None:
-    """Show all of a record on a run."""
+def log_record(client: mlflow.MlflowClient, run: Run, record: RunRecord) -> Iterator[Callable[[], object]]:
+    """The calls of the server that show all of a record on a run."""
     run_id = run.info.run_id
     now = int(run.info.start_time)
     params = [Param(name, text) for name, text in record.params.items()]
     metrics = [Metric(name, value, now, 0) for name, value in record.metrics.items()]
     curves = [Metric(name, value, now, step) for name, step, value in record.curves]
-    client.log_batch(run_id, metrics=metrics, params=params)
+    yield partial(client.log_batch, run_id, metrics=metrics, params=params)
     for start in range(0, len(curves), METRICS_PER_CALL):
-        client.log_batch(run_id, metrics=curves[start : start + METRICS_PER_CALL])
+        yield partial(client.log_batch, run_id, metrics=curves[start : start + METRICS_PER_CALL])
     for dataset in record.datasets:
-        mlflow.log_input(_as_mlflow(dataset), context=dataset.context, tags={"sha256": dataset.digest})
-    client.log_table(run_id, record.candidates, "candidates.json")
+        sha256 = {"sha256": dataset.digest}
+        yield partial(mlflow.log_input, _as_mlflow(dataset), context=dataset.context, tags=sha256)
+    yield partial(client.log_table, run_id, record.candidates, "candidates.json")
     for file in record.files:
-        client.log_artifact(run_id, str(file))
+        yield partial(client.log_artifact, run_id, str(file))
 
 
 class _SavedUntried:
