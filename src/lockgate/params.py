@@ -56,10 +56,14 @@ class SplitParams(Section):
 
 
 class LightgbmParams(Section):
-    """LightGBM: where it starts, what it minimises, and how big and how different its trees are."""
+    """LightGBM: where it starts, what it minimises, how big and how different its trees are.
+
+    `calm`: it learns days without their surprises (forecast/blocks.py).
+    """
 
     offset: Offset
     target: Target
+    calm: bool
     learning_rate: Share
     leaves: Annotated[int, Field(ge=2, le=1024)]
     min_rows_in_leaf: Annotated[int, Field(ge=1)]
@@ -73,6 +77,7 @@ class XgboostParams(Section):
 
     offset: Offset
     target: Target
+    calm: bool
     learning_rate: Share
     depth: Depth
     min_rows_in_leaf: Annotated[int, Field(ge=1)]
@@ -86,6 +91,7 @@ class CatboostParams(Section):
 
     offset: Offset
     target: Target
+    calm: bool
     learning_rate: Share
     depth: Depth
     row_share: Share

@@ -36,6 +36,15 @@ def test_another_seed_gives_another_digest_and_progress_is_told_in_rising_steps(
     assert steps[-1][0] == "done"
 
 
+def test_a_booster_learns_calm_days_or_the_days_as_they_were_and_the_others_do_not_notice():
+    params = small_chain.params()
+    restless = params.members.catboost.model_copy(update={"calm": not params.members.catboost.calm})
+    other = params.model_copy(update={"members": params.members.model_copy(update={"catboost": restless})})
+    again, _ = training.train(small_chain.parts().rows, small_chain.chain().stores, other, lambda *_: None)
+    was, now = small_chain.forecaster().boosters, again.boosters
+    assert [name for name in was if was[name].booster.dump() != now[name].booster.dump()] == ["catboost"]
+
+
 def test_the_origin_is_the_last_day_of_the_rows():
     assert str(small_chain.forecaster().origin) == str(small_chain.parts().rows["Date"].max().date())
 

@@ -103,8 +103,8 @@ class Session:
     blocks: Mapping[int, Block]  # by origin
 
     def taught(self, last: int) -> Block:
-        """What a booster is shown of the days up to `last`: the blocks of all grids without their days' surprises."""
-        return calm(join([self.blocks[origin] for origin in taught_from(self.history, last, self.params)]))
+        """What a booster is shown of the days up to `last`: the blocks of all grids."""
+        return join([self.blocks[origin] for origin in taught_from(self.history, last, self.params)])
 
 
 def train(rows: pd.DataFrame, stores: pd.DataFrame, params: Params, progress: Progress) -> tuple[Forecaster, Report]:
@@ -221,7 +221,8 @@ def _fit(name: str, rounds: int, taught: Block, window: Block | None, session: S
     settings = getattr(params.members, name)
     budget = Budget(rounds, params.training.patience, params.seed, params.threads)
     score = None if window is None else _task(settings, window)
-    return BOOSTERS[name](settings, _task(settings, taught), score, budget)
+    rows = calm(taught) if settings.calm else taught
+    return BOOSTERS[name](settings, _task(settings, rows), score, budget)
 
 
 def _task(settings: BoosterParams, rows: Block) -> Task:
