@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from lockgate.metrics import rmspe
 
@@ -58,16 +59,22 @@ def holdout(rows: pd.DataFrame, path: Path) -> Path:
 
 
 def backtest(marks: Sequence[Mapping[str, Any]], path: Path) -> Path:
-    """RMSPE by origin with its interval, a line a forecast. Keys: origin, forecast, rmspe, low, high."""
+    """RMSPE by origin with its interval, a colour a forecast; one window may be ten times as hard as the others.
+
+    Keys: origin, forecast, rmspe, low, high.
+    """
     table = pd.DataFrame(marks).sort_values("origin", kind="stable")
     origins = list(table["origin"].unique())
     figure, axes = plt.subplots(figsize=(WIDTH, HEIGHT))
     for place, (forecast, line) in enumerate(table.groupby("forecast", sort=False)):
         at = [origins.index(origin) + 0.07 * place for origin in line["origin"]]
         reach = [line["rmspe"] - line["low"], line["high"] - line["rmspe"]]
-        axes.errorbar(at, line["rmspe"], yerr=np.clip(reach, 0, None), label=str(forecast), marker="o", capsize=2)
+        axes.errorbar(at, line["rmspe"], yerr=np.clip(reach, 0, None), label=str(forecast), fmt="o", capsize=2)
     axes.set_xticks(range(len(origins)), origins, rotation=30, ha="right")
-    axes.set(ylabel="RMSPE of the days after the origin", xlabel="known until")
+    axes.set(ylabel="RMSPE of the days after the origin", xlabel="known until", yscale="log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 5.0, 7.0)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_locator(NullLocator())
     axes.legend(fontsize="small")
     return _saved(figure, path)
 
