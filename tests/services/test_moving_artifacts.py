@@ -42,7 +42,12 @@ def commands(heading: str) -> str:
 
 def test_from_the_database_to_the_folder_by_the_commands_of_the_page(folder: Path) -> None:
     programs = f"{Path(sys.executable).parent}:{Path(embedded_postgres.binary('psql')).parent}"
-    environment = os.environ | {"PATH": f"{programs}:{os.environ['PATH']}"}
+    elsewhere = (
+        addresses.TRACKING_VARIABLE,
+        addresses.DATABASE_VARIABLE,
+    )  # MLflow's client sets the former in this process
+    environment = {name: value for name, value in os.environ.items() if name not in elsewhere}
+    environment["PATH"] = f"{programs}:{environment['PATH']}"
     done = subprocess.run(
         ["sh", "-e", "-c", commands("Moving from the database to the folder")],
         cwd=folder, env=environment, capture_output=True, text=True, timeout=300,
