@@ -18,8 +18,17 @@ R = TypeVar("R")
 
 GROUPS: tuple[Group, ...] = get_args(Group)
 OF_THEIR_ROW: dict[Group, tuple[str, ...]] = {
-    "plans": ("promo", "school"),
-    "calendar": ("weekday", "month", "day_of_month", "days_to_month_end", "day_of_year", "from_holiday"),
+    "plans": ("promo", "school", "state_holiday"),
+    "calendar": (
+        "weekday",
+        "month",
+        "day_of_month",
+        "days_to_month_end",
+        "day_of_year",
+        "from_easter",
+        "to_holiday",
+        "from_holiday",
+    ),
     "stores": ("kind", "assortment", "distance", "competition_days", "promo2", "promo2_days"),
     "ridge": ("ridge",),
 }

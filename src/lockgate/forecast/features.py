@@ -75,6 +75,7 @@ def _plans(view: Lens, rows: Known) -> dict[str, Column]:
     return {
         "promo": rows.promo,
         "school": rows.school,
+        "state_holiday": rows.holiday,
     }
 
 
@@ -88,6 +89,8 @@ def _days(view: Lens, rows: Known) -> dict[str, Column]:
         "day_of_month": table.day_of_month[at],
         "days_to_month_end": (table.days_in_month - table.day_of_month)[at],
         "day_of_year": table.day_of_year[at],
+        "from_easter": np.clip(table.easter[at], -60, 70),
+        "to_holiday": np.minimum(ridge.observed_distance(table.until[at], keeps), NEAR_DAYS),
         "from_holiday": np.minimum(ridge.observed_distance(table.since[at], keeps), NEAR_DAYS),
     }
 
