@@ -73,7 +73,7 @@ def calm(block: Block) -> Block:
 
     No origin knows it, and it is half of what the ridge misses. Boosters that are shown it learn what happened to the
     chain in the blocks they saw and forecast it again; on some windows that makes them worse than the ridge they start
-    from. What they are for is how stores differ.
+    from. What they are for is how stores differ; one that is shown it all the same makes the blend's members differ.
     """
     _, place, rows = np.unique(block.day, return_inverse=True, return_counts=True)
     beyond = metrics.capped(block.log_sales - block.matrix.ridge)
