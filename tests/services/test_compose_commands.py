@@ -174,10 +174,13 @@ def test_mlflow_owns_its_tables_and_may_not_touch_ours(deployment: Deployment) -
 
 
 def test_artifacts_are_kept_in_the_database_if_that_is_chosen(deployment: Deployment) -> None:
-    """By a user with a login, through the role with a password; /tmp stays out of it."""
+    """By a user with a login, through the role with a password; /tmp stays out of it.
+
+    The refused request has no body: a server may hang up on one that it will not read, before it is sent.
+    """
     assert deployment.run("migrate").returncode == 0
     path, content = "0/run/artifacts/a b.bin", bytes(3 << 20)
-    assert _transfer(deployment, "PUT", path, content)[0] == 401
+    assert _transfer(deployment, "PUT", path, b"")[0] == 401
     assert _transfer(deployment, "PUT", path, content, ADMIN)[0] == 200
     assert _transfer(deployment, "GET", path, None, ADMIN) == (200, content)
     query = "SELECT path, size FROM lockgate_artifacts.files JOIN lockgate_artifacts.blobs USING (digest)"
