@@ -58,7 +58,7 @@ class SplitParams(Section):
 class LightgbmParams(Section):
     """LightGBM: where it starts, what it minimises, how big and how different its trees are.
 
-    `calm`: it learns days without their surprises (forecast/blocks.py).
+    `calm`: it learns all days without their surprises, not only those of the first origins (forecast/blocks.lesson).
     """
 
     offset: Offset

@@ -65,19 +65,45 @@ def test_open_days_without_a_sale_are_not_learned_from(stores, block):
     assert len(block.log_sales) - len(fewer.log_sales) == 1
 
 
-def test_what_the_whole_chain_did_on_a_day_is_not_taught_and_how_stores_differ_is(block):
-    """A day on which every store sells a fifth more than expected teaches little; what one store does stays."""
+def test_what_the_whole_chain_did_on_a_day_is_its_surprise_and_what_one_store_did_is_not(block):
+    """A day on which every store sells a fifth more than expected is one; a store that does so alone makes none."""
     day = block.day == block.day[0]
-    expected = replace(block, log_sales=block.matrix.ridge.copy())
-    shocked = replace(expected, log_sales=expected.log_sales + np.where(day, 0.2, 0.0))
-    rest = blocks.calm(shocked).log_sales - expected.log_sales
-    assert rest[day] == pytest.approx(0.2 * blocks.ROWS_OF_DOUBT / (day.sum() + blocks.ROWS_OF_DOUBT))
-    assert rest[~day] == pytest.approx(0.0)
-    single = replace(expected, log_sales=expected.log_sales + np.where(np.arange(len(day)) == 0, 0.2, 0.0))
-    assert blocks.calm(single).log_sales[0] - expected.log_sales[0] == pytest.approx(0.2, rel=0.1)
+    whole = blocks.surprises(block.day, np.where(day, 0.2, 0.0))
+    assert whole[day] == pytest.approx(0.2 * day.sum() / (day.sum() + blocks.ROWS_OF_DOUBT))
+    assert whole[~day] == pytest.approx(0.0)
+    alone = blocks.surprises(block.day, np.where(np.arange(len(day)) == 0, 0.2, 0.0))
+    assert 0 < alone.max() < 0.02
 
 
 def test_one_store_that_hardly_sold_does_not_make_the_chains_day(block):
-    odd = replace(block, log_sales=block.matrix.ridge - np.where(np.arange(len(block.day)) == 0, 5.0, 0.0))
-    moved = blocks.calm(odd).log_sales - odd.log_sales
-    assert 0 < moved.max() <= 0.5 / (1 + blocks.ROWS_OF_DOUBT)
+    odd = blocks.surprises(block.day, np.where(np.arange(len(block.day)) == 0, -5.0, 0.0))
+    assert -0.5 / (1 + blocks.ROWS_OF_DOUBT) <= odd.min() < 0
+
+
+def test_a_blocks_surprise_is_what_its_own_ridge_did_not_expect(block):
+    """So that a day that is seen from two origins has two, and each row keeps its own."""
+    missed = block.log_sales - block.matrix.ridge
+    assert np.array_equal(block.surprise, blocks.surprises(block.day, missed))
+    later = replace(block, surprise=block.surprise + 1.0)
+    assert np.array_equal(blocks.join([block, later]).surprise, np.concatenate([block.surprise, later.surprise]))
+
+
+@pytest.mark.parametrize(
+    ("history_days", "calm", "hidden"),
+    [
+        (blocks.SEASONED_DAYS, True, 1.0),
+        (blocks.SEASONED_DAYS, False, 0.0),
+        (blocks.SEASONED_DAYS - 1, True, 1.0),
+        (blocks.SEASONED_DAYS - 1, False, 1.0),
+    ],
+)
+def test_surprises_are_hidden_from_calm_boosters_and_those_of_a_young_ridge_from_all(block, history_days, calm, hidden):
+    """Nothing else of the rows changes."""
+    seen = replace(block, history_days=np.full(len(block.day), history_days))
+    lesson = blocks.lesson(seen, calm=calm)
+    assert np.array_equal(lesson.log_sales, block.log_sales - hidden * block.surprise)
+    assert replace(lesson, log_sales=seen.log_sales) == seen
+
+
+def test_a_block_knows_how_long_its_origin_looks_back(history, block):
+    assert set(block.history_days.tolist()) == {history.last - HORIZON - history.first + 1}

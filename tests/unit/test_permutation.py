@@ -22,7 +22,8 @@ class KnowsPromo:
 def window():
     values = RNG.integers(0, 2, size=(ROWS, len(FEATURES))).astype(np.float32)
     offset = np.full(ROWS, 8.0)
-    return Block(Matrix(values, offset, offset), 8.0 + 0.3 * values[:, PROMO], np.arange(ROWS), np.arange(ROWS))
+    rows, sold = np.arange(ROWS), 8.0 + 0.3 * values[:, PROMO]
+    return Block(Matrix(values, offset, offset), sold, rows, rows, surprise=np.zeros(ROWS), history_days=rows)
 
 
 def rises(weights):

@@ -20,6 +20,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 ROWS_OF_DOUBT = 4  # a day's surprise is believed like the mean of its rows and so many without any
+# A ridge that has seen fewer days has not met the seasons yet: what it misses says nothing about the chain's next year.
+SEASONED_DAYS = 300
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class Block:
     log_sales: Floats
     day: Ints
     store: Ints  # place in Traits.store_ids
+    surprise: Floats  # log sales of the whole chain on the row's day beyond what the ridge of its origin expected
+    history_days: Ints  # that its origin looks back on
 
 
 def origins(history: Panel, last: int, horizon: int, min_history_days: int) -> list[int]:
@@ -53,8 +57,15 @@ def block(history: Panel, profile: Profile, store_traits: Traits, horizon: int) 
     log_sales = window.log_sales.ravel()
     sold = ~np.isnan(log_sales)
     rows = cells(window).take(sold)
-    view = features.lens(profile, store_traits, horizon)
-    return Block(features.matrix(view, rows), log_sales[sold], rows.day, rows.store)
+    found = features.matrix(features.lens(profile, store_traits, horizon), rows)
+    return Block(
+        found,
+        log_sales[sold],
+        rows.day,
+        rows.store,
+        surprise=surprises(rows.day, log_sales[sold] - found.ridge),
+        history_days=np.full(len(rows.day), profile.origin - history.first + 1),
+    )
 
 
 def join(parts: Sequence[Block]) -> Block:
@@ -64,18 +75,23 @@ def join(parts: Sequence[Block]) -> Block:
         ridge=np.concatenate([part.matrix.ridge for part in parts]),
         habit=np.concatenate([part.matrix.habit for part in parts]),
     )
-    columns = (np.concatenate([getattr(part, name) for part in parts]) for name in ("log_sales", "day", "store"))
-    return Block(matrix, *columns)
+    names = ("log_sales", "day", "store", "surprise", "history_days")
+    return Block(matrix, *(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
-def calm(block: Block) -> Block:
-    """The same rows without each day's surprise: what the whole chain sold beyond what the ridge had expected.
+def surprises(day: Ints, missed: Floats) -> Floats:
+    """What the whole chain sold on each row's day beyond the ridge's expectation, from what the ridge missed of rows."""
+    _, place, rows = np.unique(day, return_inverse=True, return_counts=True)
+    return np.asarray((np.bincount(place, metrics.capped(missed)) / (rows + ROWS_OF_DOUBT))[place])
 
-    No origin knows it, and it is half of what the ridge misses. Boosters that are shown it learn what happened to the
-    chain in the blocks they saw and forecast it again; on some windows that makes them worse than the ridge they start
-    from. What they are for is how stores differ; one that is shown it all the same makes the blend's members differ.
+
+def lesson(block: Block, *, calm: bool) -> Block:
+    """The rows as a booster is taught them: calm, without each day's surprise, or the days as they were.
+
+    No origin knows a day's surprise, and it is half of what the ridge misses. Boosters that are shown it learn what
+    happened to the chain in the blocks they saw and forecast it again; on some windows that makes them worse than the
+    ridge they start from. What they are for is how stores differ; one that is shown it all the same makes the blend's
+    members differ. But none is shown what surprised a ridge that had hardly seen a year.
     """
-    _, place, rows = np.unique(block.day, return_inverse=True, return_counts=True)
-    beyond = metrics.capped(block.log_sales - block.matrix.ridge)
-    surprise = np.bincount(place, beyond) / (rows + ROWS_OF_DOUBT)
-    return replace(block, log_sales=block.log_sales - surprise[place])
+    hidden = block.surprise if calm else np.where(block.history_days < SEASONED_DAYS, block.surprise, 0.0)
+    return replace(block, log_sales=block.log_sales - hidden)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from lockgate import metrics
 from lockgate.errors import BadData
 from lockgate.forecast import ensemble, intervals, permutation
-from lockgate.forecast.blocks import Block, block, calm, join, origins, survey
+from lockgate.forecast.blocks import Block, block, join, lesson, origins, survey
 from lockgate.forecast.features import FEATURES
 from lockgate.forecast.forecaster import RIDGE, Forecaster, Member
 from lockgate.forecast.intervals import Misses
@@ -221,7 +221,7 @@ def _fit(name: str, rounds: int, taught: Block, window: Block | None, session: S
     settings = getattr(params.members, name)
     budget = Budget(rounds, params.training.patience, params.seed, params.threads)
     score = None if window is None else _task(settings, window)
-    rows = calm(taught) if settings.calm else taught
+    rows = lesson(taught, calm=settings.calm)
     return BOOSTERS[name](settings, _task(settings, rows), score, budget)
 
 
