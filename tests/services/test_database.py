@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, text
+from sqlalchemy.pool import NullPool
 
 from lockgate.database.connection import Database, migrations
 from lockgate.errors import BadConfiguration, LockgateError, StateConflict, Unavailable
@@ -142,11 +143,49 @@ def test_a_read_only_database_is_recognised(database: Database, psql: Psql, data
     assert (refusal.exit_code, refusal.message) == (6, "the database is read-only")
 
 
-def test_too_many_connections_are_recognised(database: Database, home: Path, psql: Psql, database_url: str) -> None:
-    psql("CREATE ROLE crowded LOGIN CONNECTION LIMIT 0")
-    refusal = refusal_of(Database(embedded_postgres.url(home, "crowded", name_of(database_url))))
+@pytest.fixture
+def crowded(home: Path, psql: Psql, database_url: str) -> Iterator[str]:
+    """The URL of a user who may have one connection at a time."""
+    psql("CREATE ROLE crowded LOGIN CONNECTION LIMIT 1")
+    yield embedded_postgres.url(home, "crowded", name_of(database_url))
     psql("DROP ROLE crowded")
-    assert (refusal.exit_code, refusal.message) == (6, "the database has too many connections")
+
+
+def transfer(database: Database) -> None:
+    with database.transfer(5) as connection:
+        connection.execute(text("SELECT 1"))
+
+
+def hold_the_lock(database: Database) -> None:
+    with database.lock("m", wait=1):
+        pass
+
+
+@pytest.mark.parametrize("work", [transfer, hold_the_lock])
+def test_a_connection_that_there_is_no_room_for_is_asked_for_until_the_time_is_up(
+    crowded: str, work: Callable[[Database], None]
+) -> None:
+    with create_engine(crowded, poolclass=NullPool).connect():
+        began = time.monotonic()
+        refusal = refused(lambda: work(Database(crowded, timeout=1.5)))
+    assert 1 < time.monotonic() - began < 4
+    assert (refusal.exit_code, refusal.message) == (6, "the database has had too many connections for 1.5 s")
+    assert refusal.hint == "try again, or raise its max_connections"
+
+
+@pytest.mark.parametrize("work", [transfer, hold_the_lock])
+def test_a_connection_that_there_is_room_for_in_time_is_taken(crowded: str, work: Callable[[Database], None]) -> None:
+    taken = create_engine(crowded, poolclass=NullPool).connect()
+    threading.Timer(1, taken.close).start()
+    began = time.monotonic()
+    work(Database(crowded, timeout=20))
+    assert 0.8 < time.monotonic() - began < 10
+
+
+def test_a_database_that_refuses_for_another_reason_is_not_asked_again(home: Path) -> None:
+    began = time.monotonic()
+    refused(lambda: transfer(Database(embedded_postgres.url(home, "nobody_here"), timeout=10)))
+    assert time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize(

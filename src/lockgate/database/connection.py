@@ -7,18 +7,20 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
+from time import monotonic, sleep
 from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, TextClause, bindparam, create_engine, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from lockgate.addresses import masked
-from lockgate.database.failures import translated
+from lockgate.database.failures import is_crowded, translated
 from lockgate.errors import BadConfiguration, StateConflict
 
 GRACE_SECONDS = 1.0  # the server's own time limit speaks first; then the line is cut
+TRY_AGAIN_SECONDS = 0.2  # while the server has no room for one more connection
 MIGRATION_NAME = re.compile(r"(\d{4})_(\w+)\.sql")
 
 
@@ -99,7 +101,7 @@ class Database:
         Raises StateConflict, naming who has it, after `wait` seconds. The lock belongs to an open transaction, so that
         it also holds behind a pooler that shares sessions.
         """
-        with translated(self.address, self._timeout), self._engine.connect() as connection, connection.begin():
+        with translated(self.address, self._timeout), self._connect() as connection, connection.begin():
             if not _locked(connection, model, wait):
                 raise StateConflict(
                     f"{model} is locked by {self._holder(model)}", where=self.address, hint="wait for it to end"
@@ -115,11 +117,22 @@ class Database:
     def _connected(self, seconds: float | None = None) -> Iterator[Connection]:
         with (
             translated(self.address, self._timeout),
-            self._engine.connect() as connection,
+            self._connect() as connection,
             _cut_off_after((seconds or self._timeout) + GRACE_SECONDS, connection),
             connection.begin(),
         ):
             yield connection
+
+    def _connect(self) -> Connection:
+        """A connection; a server that has no room for it is asked again until the time is up."""
+        until = monotonic() + self._timeout
+        while True:
+            try:
+                return self._engine.connect()
+            except OperationalError as error:
+                if not is_crowded(error) or monotonic() + TRY_AGAIN_SECONDS > until:
+                    raise
+                sleep(TRY_AGAIN_SECONDS)
 
     def _holder(self, model: str) -> str:
         with self._connected() as connection:

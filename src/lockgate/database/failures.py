@@ -36,6 +36,8 @@ BY_CODE = [
     Meaning("42P01", "a table is missing: {said}", "make it with: lockgate up", StateConflict),
 ]
 
+NO_ROOM = "too many clients|too many connections|connection slots are reserved|no more connections allowed"
+
 # By pattern, for a connection that was refused: libpq gives no code there.
 BY_PATTERN = [
     Meaning(
@@ -49,9 +51,11 @@ BY_PATTERN = [
     Meaning("permission denied for database", "the user may not connect to this database", "grant CONNECT on it"),
     Meaning('role ".*" does not exist', "the database has no such user", "check LOCKGATE_DATABASE_URL"),
     Meaning('database ".*" does not exist', "the server has no such database", "check LOCKGATE_DATABASE_URL"),
-    Meaning("too many clients", "the database has too many connections", "try again, or raise its max_connections"),
-    Meaning("connection slots are reserved", "the database has too many connections", "try again later"),
-    Meaning("too many connections", "the database has too many connections", "try again, or raise its max_connections"),
+    Meaning(
+        NO_ROOM,
+        "the database has had too many connections for {timeout:g} s",
+        "try again, or raise its max_connections",
+    ),
     Meaning("timeout expired", "the database did not answer within {timeout:g} s", "check that its server is up"),
     Meaning("is starting up", "the database is starting", "try again"),
     Meaning("is shutting down", "the database is shutting down", "start it: lockgate up"),
@@ -80,6 +84,11 @@ def translated(address: str, timeout: float) -> Iterator[None]:
         raise _in_our_words(error.orig, address, timeout) from error
     except psycopg2.Error as error:  # of COPY, which goes past SQLAlchemy
         raise _in_our_words(error, address, timeout) from error
+
+
+def is_crowded(error: DBAPIError) -> bool:
+    """Whether a connection was refused only because there are too many: that passes."""
+    return getattr(error.orig, "pgcode", None) is None and re.search(NO_ROOM, str(error.orig)) is not None
 
 
 def _in_our_words(original: BaseException | None, address: str, timeout: float) -> LockgateError:
