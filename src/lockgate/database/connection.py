@@ -16,7 +16,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from lockgate.addresses import masked
-from lockgate.database.failures import is_crowded, translated
+from lockgate.database.failures import PAST_THE_POOLER, is_crowded, translated
 from lockgate.errors import BadConfiguration, StateConflict
 
 GRACE_SECONDS = 1.0  # the server's own time limit speaks first; then the line is cut
@@ -39,14 +39,15 @@ class Database:
         self.address = masked(url)
         self._timeout = timeout
         self._engine = _engine(url, timeout)
-        self._schema_checked = False
+        self._checked = False
         self._moments = threading.local()
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """A connection in a transaction: committed at the end of the block, rolled back by an exception.
 
-        Raises StateConflict if schema lockgate is absent, older or newer than this code.
+        Raises StateConflict if schema lockgate is absent, older or newer than this code, and BadConfiguration behind a
+        pooler that drops our time limits.
         """
         if (moment := getattr(self._moments, "connection", None)) is not None:
             with moment.begin_nested() as nested:
@@ -54,7 +55,7 @@ class Database:
                 nested.rollback()  # also what a reader has set for itself
             return
         with self._connected() as connection:
-            self._check_schema_once(connection)
+            self._check_once(connection)
             yield connection
 
     @contextmanager
@@ -65,7 +66,7 @@ class Database:
             return
         with self._connected() as connection:
             connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
-            self._check_schema_once(connection)
+            self._check_once(connection)
             self._moments.connection = connection
             try:
                 yield
@@ -108,10 +109,11 @@ class Database:
                 )
             yield int(connection.scalar(text("SELECT pg_backend_pid()")) or 0)
 
-    def _check_schema_once(self, connection: Connection) -> None:
-        if not self._schema_checked:
+    def _check_once(self, connection: Connection) -> None:
+        if not self._checked:
+            _check_time_limit(connection, _milliseconds(self._timeout), self.address)
             _check_schema(connection, self.address)
-            self._schema_checked = True
+            self._checked = True
 
     @contextmanager
     def _connected(self, seconds: float | None = None) -> Iterator[Connection]:
@@ -166,16 +168,19 @@ def migrations() -> list[Migration]:
 
 
 def _engine(url: str, timeout: float) -> Engine:
-    milliseconds = max(1, int(timeout * 1000))
     arguments = {
         "connect_timeout": max(2, int(timeout)),
-        "options": f"-c statement_timeout={milliseconds}",
+        "options": f"-c statement_timeout={_milliseconds(timeout)}",
         "application_name": f"lockgate pid {os.getpid()} on {socket.gethostname()}"[:63],
     }
     try:
         return create_engine(url, poolclass=NullPool, connect_args=arguments)
     except (ArgumentError, ValueError) as error:
         raise BadConfiguration("the database URL cannot be read", where=masked(url)) from error
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(1, int(seconds * 1000))
 
 
 @contextmanager
@@ -196,6 +201,15 @@ def _schema_number(connection: Connection) -> int | None:
     """The number of the last migration that was run; None where schema lockgate is absent."""
     present = connection.scalar(text("SELECT to_regclass('lockgate.migrations') IS NOT NULL"))
     return connection.scalar(text("SELECT max(number) FROM lockgate.migrations")) if present else None
+
+
+def _check_time_limit(connection: Connection, asked: int, address: str) -> None:
+    """Without the server's own limit, a statement that we have given up goes on there, and may still be committed."""
+    in_force = connection.scalar(text("SELECT extract(epoch FROM current_setting('statement_timeout')::interval)"))
+    if in_force * 1000 != asked:
+        raise BadConfiguration(
+            "a pooler stands before Postgres and drops time limits", where=address, hint=PAST_THE_POOLER
+        )
 
 
 def _check_schema(connection: Connection, address: str) -> None:
@@ -232,7 +246,7 @@ def _run(connection: Connection, migration: Migration) -> None:
 
 
 def _locked(connection: Connection, model: str, wait: float) -> bool:
-    milliseconds = max(1, int(wait * 1000))
+    milliseconds = _milliseconds(wait)
     with _cut_off_after(wait + 2 * GRACE_SECONDS, connection):
         connection.execute(text(f"SET LOCAL lock_timeout = {milliseconds}"))
         connection.execute(text(f"SET LOCAL statement_timeout = {milliseconds + 1000}"))

@@ -8,7 +8,9 @@ from typing import NamedTuple
 import psycopg2
 from sqlalchemy.exc import DBAPIError
 
-from lockgate.errors import LockgateError, StateConflict, Unavailable
+from lockgate.errors import BadConfiguration, LockgateError, StateConflict, Unavailable
+
+PAST_THE_POOLER = "let LOCKGATE_DATABASE_URL name Postgres itself"
 
 
 class Meaning(NamedTuple):
@@ -61,7 +63,12 @@ BY_PATTERN = [
     Meaning("is shutting down", "the database is shutting down", "start it: lockgate up"),
     Meaning("SSL", "the connection's encryption does not fit: {said}", "check sslmode in LOCKGATE_DATABASE_URL"),
     Meaning("could not translate host name", "the database's host name is unknown", "check LOCKGATE_DATABASE_URL"),
-    Meaning("unsupported startup parameter", "the pooler refuses time limits: {said}", "connect to Postgres itself"),
+    Meaning(
+        "unsupported (options )?startup parameter",
+        "a pooler stands before Postgres and refuses time limits: {said}",
+        PAST_THE_POOLER,
+        BadConfiguration,
+    ),
     Meaning("Connection refused", "no database listens there", "start it: lockgate up"),
     Meaning("No such file or directory", "no database listens there", "start it: lockgate up"),
     Meaning(
