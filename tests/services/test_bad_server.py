@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -215,9 +216,21 @@ def test_a_redirect_does_not_carry_the_password_elsewhere(candidate, between) ->
     assert not any("elsewhere" in path for path in between[0].asked)
 
 
+@dataclass
+class Certified:
+    """A server behind TLS: where it listens, its certificate, and what was said to it once the line was safe."""
+
+    port: int
+    certificate: Path
+    heard: list[bytes]
+
+    def at(self, host: str) -> str:
+        return f"https://anna:{SECRET}@{host}:{self.port}"
+
+
 @pytest.fixture
-def self_signed(tmp_path: Path) -> Iterator[tuple[str, list[bytes]]]:
-    """A server whose certificate nobody vouches for: its address, and what was said to it once the line was safe."""
+def certified(tmp_path: Path) -> Iterator[Certified]:
+    """Its certificate says 127.0.0.1, and nobody vouches for it."""
     certificate = tmp_path / "server.pem"
     certificate.write_bytes(a_certificate())
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -231,29 +244,52 @@ def self_signed(tmp_path: Path) -> Iterator[tuple[str, list[bytes]]]:
 
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as listening:
         threading.Thread(target=listening.serve_forever, daemon=True).start()
-        yield f"https://anna:{SECRET}@127.0.0.1:{listening.server_address[1]}", heard
+        yield Certified(listening.server_address[1], certificate, heard)
         listening.shutdown()
 
 
 def a_certificate() -> bytes:
-    """A key, and a certificate for 127.0.0.1 that it signed itself."""
+    """A key, and a certificate for the address 127.0.0.1 that it signed itself."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.now(UTC)
     built = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1))
+    built = built.add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
     signed = built.sign(key, hashes.SHA256())
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     return private + signed.public_bytes(Encoding.PEM)
 
 
-def test_a_certificate_that_nobody_vouches_for_is_not_trusted_with_a_password(candidate, self_signed) -> None:
-    address, heard = self_signed
-    with pytest.raises(Unavailable, match="certificate verify failed") as refusal:
+def refused_at(candidate: Backend, address: str) -> Unavailable:
+    """The refusal of a promotion through an address; neither it nor its traceback shows the password."""
+    with pytest.raises(Unavailable) as refusal:
         promote(replace(candidate, where=Addresses(address, candidate.where.database_url)))
-    assert refusal.value.message == "no safe connection to the MLflow server can be made"
     assert SECRET not in "".join(traceback.format_exception(refusal.value))
-    assert heard == []
     assert stage(candidate) == "Staging"
+    return refusal.value
+
+
+def test_a_certificate_that_nobody_vouches_for_is_not_trusted_with_a_password(candidate, certified) -> None:
+    refusal = refused_at(candidate, certified.at("127.0.0.1"))
+    assert refusal.message == "no safe connection to the MLflow server can be made"
+    assert "certificate verify failed" in refusal.where
+    assert certified.heard == []
+
+
+def test_a_certificate_of_another_host_is_not_trusted_with_a_password(candidate, certified, monkeypatch) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certified.certificate))
+    refusal = refused_at(candidate, certified.at("localhost"))
+    assert refusal.message == "the certificate of the MLflow server is for another host name"
+    assert "localhost" in refusal.where
+    assert "MLFLOW_TRACKING_URI" in refusal.hint
+    assert certified.heard == []
+
+
+def test_a_certificate_of_this_host_that_somebody_vouches_for_is_trusted(candidate, certified, monkeypatch) -> None:
+    """The two refusals before are of what they say, and of nothing else."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certified.certificate))
+    assert "certificate" not in str(refused_at(candidate, certified.at("127.0.0.1")))  # this server says no word
+    assert b"Authorization: Basic" in certified.heard[0]
 
 
 @pytest.fixture
