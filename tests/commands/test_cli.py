@@ -84,7 +84,7 @@ def test_the_commands_and_their_flags_are_these():
 @pytest.mark.parametrize("name", FLAGS)
 def test_every_command_has_help_with_an_example(name):
     command = COMMANDS[name]
-    assert command.help.endswith((".", ")."))
+    assert command.help.rstrip().endswith((".", ")."))
     assert "Example:" in command.epilog
     assert f"lockgate {name}" in command.epilog
 

@@ -1,6 +1,7 @@
 """What stands before MLflow's server may lose, delay, refuse or garble; nothing moves by half, nobody waits long."""
 
 import http.client
+import itertools
 import socketserver
 import ssl
 import threading
@@ -321,12 +322,69 @@ def test_a_server_that_answers_each_call_late_does_not_hold_a_registration_forev
 ) -> None:
     """Each call comes within its own time; all of them together would not."""
     between[0].strike("", 99, late(0.7))
-    slow = replace(backend, where=Addresses(between[1], backend.where.database_url), timeout=0.5)
     began = time.monotonic()
     with pytest.raises(Unavailable, match=r"too slow: after 3 s the run was not logged yet") as refusal:
-        registration.register(slow, made(1), params)
+        registration.register(through(backend, between, 0.5), made(1), params)
     assert time.monotonic() - began < 15
     assert "--timeout" in refusal.value.hint
     assert records.stages(backend.database, backend.model) == []
     between[0].strike("", 0, late(0))
     assert registration.register(backend, made(1), params).version == 1
+
+
+def silent_after(calls: int, proxy: Between):
+    answered = itertools.count()
+
+    def answers_no_more(request: BaseHTTPRequestHandler, pass_on: Callable[[], tuple[int, str, bytes]]) -> None:
+        if next(answered) < calls:
+            answer(request, *pass_on())
+        else:
+            proxy.stopping.wait(60)
+
+    return answers_no_more
+
+
+def dripping(proxy: Between):
+    def says_a_word_now_and_then(request: BaseHTTPRequestHandler, _: Callable[[], None]) -> None:
+        with suppress(OSError):
+            request.send_response(200)
+            request.end_headers()
+            for _ in range(200):
+                if proxy.stopping.wait(0.3):
+                    break
+                request.wfile.write(b" ")
+
+    return says_a_word_now_and_then
+
+
+@pytest.mark.parametrize("calls", [3, 12, 20])
+def test_a_server_that_falls_silent_in_the_middle_of_a_registration_is_given_up(
+    backend, made, params, between, calls
+) -> None:
+    between[0].strike("", 999, silent_after(calls, between[0]))
+    began = time.monotonic()
+    with pytest.raises(Unavailable, match="does not answer"):
+        registration.register(through(backend, between, 2.0), made(1), params)
+    assert len(between[0].asked) > calls
+    assert time.monotonic() - began < 20
+    between[0].strike("", 0, late(0))
+    assert registration.register(backend, made(1), params).version == 1
+
+
+def test_a_server_whose_answer_never_ends_is_given_up_when_a_registration_has_had_its_time(
+    backend, made, params, between
+) -> None:
+    """No call waits long for the next byte, and none ends."""
+    between[0].strike("artifacts/bundle/manifest.json", 99, dripping(between[0]))
+    began = time.monotonic()
+    with pytest.raises(Unavailable, match=r"after 15 s the bundle was not registered yet") as refusal:
+        registration.register(through(backend, between, 0.5), made(1), params)
+    assert time.monotonic() - began < 20
+    assert "--timeout" in refusal.value.hint
+    assert records.stages(backend.database, backend.model) == []
+    between[0].strike("", 0, late(0))
+    assert registration.register(backend, made(1), params).version == 1
+
+
+def through(backend: Backend, between: tuple[Between, str], timeout: float) -> Backend:
+    return replace(backend, where=Addresses(between[1], backend.where.database_url), timeout=timeout)

@@ -34,7 +34,10 @@ def register(
     as_json: bool,
     timeout: float,
 ) -> None:
-    """Bring in the model of PATH, a bundle's folder or an MLflow model's; it begins in None, unjudged."""
+    """Bring in the model of PATH, a bundle's folder or an MLflow model's; it begins in None, unjudged.
+
+    A server that is slow but alive has thirty times --timeout for all of it.
+    """
     from lockgate import arrival
 
     _require_problem(problem)
