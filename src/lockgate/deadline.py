@@ -20,9 +20,10 @@ def within(seconds: float, refusal: LockgateError) -> Iterator[None]:
     """Break the block off after so many seconds, in the middle of a wait if need be, with this refusal.
 
     A library may take the interruption for a failure of its own and go on, so it is repeated until the block is left.
-    Python interrupts its main thread only; in another one, the block has no more than the limits of its waits.
+    Within a block that has a limit, that one holds. Python interrupts its main thread only; in another one, the block
+    has no more than the limits of its waits.
     """
-    if threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread() or signal.getitimer(signal.ITIMER_REAL)[0] > 0:
         yield
         return
     counts, has_rung = True, False

@@ -134,6 +134,19 @@ def late(seconds: float):
     return answers_late
 
 
+def dripping(proxy: Between):
+    def says_a_word_now_and_then(request: BaseHTTPRequestHandler, _: Callable[[], None]) -> None:
+        with suppress(OSError):
+            request.send_response(200)
+            request.end_headers()
+            for _ in range(200):
+                if proxy.stopping.wait(0.3):
+                    break
+                request.wfile.write(b" ")
+
+    return says_a_word_now_and_then
+
+
 @pytest.fixture
 def candidate(stack: Addresses, between, monkeypatch) -> Backend:
     """A model with a version in Staging, whose backend goes through the proxy and waits for four seconds."""
@@ -197,6 +210,15 @@ def test_a_server_that_accepts_and_never_answers_is_given_up(candidate, between)
         promote(candidate)
     assert time.monotonic() - began < candidate.timeout + 1
     assert SECRET not in "".join(traceback.format_exception(refusal.value))  # which --debug shows
+    assert stage(candidate) == "Staging"
+
+
+def test_a_server_whose_answer_to_a_move_never_ends_is_given_up_as_if_it_gave_none(candidate, between) -> None:
+    between[0].strike(MOVE, 99, dripping(between[0]))
+    began = time.monotonic()
+    with pytest.raises(Unavailable, match="did not answer within 4 s"):
+        promote(candidate)
+    assert time.monotonic() - began < candidate.timeout + 2
     assert stage(candidate) == "Staging"
 
 
@@ -342,19 +364,6 @@ def silent_after(calls: int, proxy: Between):
             proxy.stopping.wait(60)
 
     return answers_no_more
-
-
-def dripping(proxy: Between):
-    def says_a_word_now_and_then(request: BaseHTTPRequestHandler, _: Callable[[], None]) -> None:
-        with suppress(OSError):
-            request.send_response(200)
-            request.end_headers()
-            for _ in range(200):
-                if proxy.stopping.wait(0.3):
-                    break
-                request.wfile.write(b" ")
-
-    return says_a_word_now_and_then
 
 
 @pytest.mark.parametrize("calls", [3, 12, 20])

@@ -48,6 +48,14 @@ def test_what_ends_in_time_ends_as_without_a_limit():
     assert signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
 
 
+def test_within_a_limit_that_one_holds():
+    another = Unavailable("another")
+    with pytest.raises(Unavailable, match="too slow"), within(0.2, TOO_SLOW):
+        with within(0.05, another):
+            pass
+        time.sleep(30)
+
+
 def test_an_interruption_by_the_person_is_theirs():
     with pytest.raises(KeyboardInterrupt), within(30, TOO_SLOW):
         signal.raise_signal(signal.SIGINT)
