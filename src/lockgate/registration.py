@@ -4,17 +4,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from lockgate import leftovers
+from lockgate import deadline, leftovers
 from lockgate.backend import Backend
 from lockgate.build import Build, Receipt
 from lockgate.database import records
 from lockgate.database.records import Registration
-from lockgate.errors import StateConflict
+from lockgate.errors import StateConflict, Unavailable
 from lockgate.forecast import manifest
 from lockgate.params import Params
 
 if TYPE_CHECKING:
     from lockgate.registry import Contents, RunRecord
+
+
+CALLS_WORTH = 30  # it makes some hundred calls, and most take a hundredth of the time that one may
 
 
 class Source(Protocol):
@@ -67,11 +70,14 @@ def enter(backend: Backend, source: Source) -> Receipt:
     """Find the version that holds the bundle, or register it with its run; it begins in None. Earlier tries that came
     to nothing are cleared away.
 
-    Raises StateConflict if the version that held it was deleted from MLflow.
+    Raises StateConflict if the version that held it was deleted from MLflow, and Unavailable if all of it takes longer
+    than so many calls that use up their time.
     """
     digest = manifest.digest(source.bundle)
-    receipt = find(backend, digest) or _enter(backend, source, digest)
-    leftovers.forget_tries(backend, digest)
+    budget = CALLS_WORTH * backend.timeout
+    with deadline.within(budget, _too_slow(budget)):
+        receipt = find(backend, digest) or _enter(backend, source, digest)
+        leftovers.forget_tries(backend, digest)
     return receipt
 
 
@@ -99,6 +105,13 @@ def _enter(backend: Backend, source: Source, digest: str) -> Receipt:
         }
         known = records.record_version(backend.database, Registration(backend.model, version, digest, run_id, kept))
     return Receipt(backend.model, known.version, known.run_id, digest)
+
+
+def _too_slow(budget: float) -> Unavailable:
+    return Unavailable(
+        f"the servers are too slow: after {budget:g} s the bundle was not registered yet",
+        hint="say it again, which takes up what is done, or give each call more time with --timeout",
+    )
 
 
 def _require_alive(backend: Backend, version: int) -> None:

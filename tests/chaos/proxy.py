@@ -54,9 +54,7 @@ class Proxy:
         self._listening.set()
         self._loop.run_forever()
         server.close()
-        for task in asyncio.all_tasks(self._loop):
-            task.cancel()
-        self._loop.run_until_complete(asyncio.sleep(0.05))
+        self._loop.run_until_complete(_all_others_ended())
         self._loop.close()
 
     async def _connection(self, client: asyncio.StreamReader, answer: asyncio.StreamWriter) -> None:
@@ -89,6 +87,13 @@ class Proxy:
 
     def _drawn(self) -> Mood:
         return self.mood if self._dice.random() < SUFFERS else Mood.HONEST
+
+
+async def _all_others_ended() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 async def _passed_on(chunk: bytes, to: asyncio.StreamWriter) -> None:

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from random import Random
 
+import psutil
+
 from chaos import evidence, faults, journal, observer, rules, worker
 from chaos.crew import HUNG_SECONDS, Crew, forkserver, run_one
 from chaos.faults import FAULTS, Target
@@ -64,15 +66,15 @@ def run(scene: Scene, plan: Plan) -> Report:
     diary = Journal(place.journals / "run.jsonl")
     crew = Crew(place, plan.workers, str(plan.seed), diary)
     own = replace(scene.place, problems=plan.problems)  # past the proxy
-    if run_one(worker.begin, own, plan.stock) != 0:
-        raise RuntimeError("not even what comes before all faults could be done; see journals/w0.1.jsonl")
     began = time.monotonic()
     try:
+        if run_one(worker.begin, own, plan.stock) != 0:
+            raise RuntimeError("not even what comes before all faults could be done; see journals/w0.1.jsonl")
         with observed(own), struck(Target(scene, proxy, crew, Random(f"{plan.seed}/faults")), plan, diary):
             crew.start()
-            _watch(crew, began + plan.seconds)
+            _watch(crew, time.monotonic() + plan.seconds)
         hung = crew.end(HUNG_SECONDS)
-        _wait_for_command_lines(place)
+        hung += _command_lines_that_hang(place)
         settled = run_one(worker.settle, own, patience=SETTLE_SECONDS) == 0
         hung += [] if settled else ["what was said again at the end"]
         found = [Violation("no operation hangs", "", life) for life in hung] + judge(scene, plan)
@@ -102,19 +104,30 @@ def _watch(crew: Crew, until: float) -> None:
         crew.renew()
 
 
-def _wait_for_command_lines(place: Place) -> None:
-    """A command line whose worker was killed goes on without it."""
-    ours = place.where.database_url
-    processes.wait_until(lambda: not processes.with_variable(DATABASE_VARIABLE, ours), time.monotonic() + HUNG_SECONDS)
+def _command_lines_that_hang(place: Place) -> list[str]:
+    """A command line whose worker was killed goes on without it; those that had to be killed for not ending."""
+    hung = []
+    until = time.monotonic() + HUNG_SECONDS
+    if not processes.wait_until(lambda: not _command_lines(place), until):
+        for process in _command_lines(place):
+            hung.append(f"a command line, process {process.pid}")
+            process.kill()
+    return hung
+
+
+def _command_lines(place: Place) -> list[psutil.Process]:
+    return processes.with_variable(DATABASE_VARIABLE, place.where.database_url)
 
 
 @contextmanager
 def observed(place: Place) -> Iterator[None]:
-    """Somebody looks all the time, straight at the server and the database."""
+    """Somebody looks all the time, straight at the server and the database; no fault may end that."""
     process = forkserver().Process(target=observer.observe, args=(place,))
     process.start()
     try:
         yield
+        if not process.is_alive():
+            raise RuntimeError(f"the observer ended with {process.exitcode}, and nobody knows what readers saw")
     finally:
         process.kill()
         process.join()
@@ -130,8 +143,10 @@ def struck(target: Target, plan: Plan, diary: Journal) -> Iterator[None]:
             yield
         finally:
             over.set()
-            striking.result()
-            target.scene.revive()
+            try:
+                striking.result()
+            finally:
+                target.scene.revive()
 
 
 def _strike(target: Target, plan: Plan, diary: Journal, over: threading.Event) -> None:

@@ -21,6 +21,7 @@ def test_nothing_is_broken_by_four_workers_and_a_dozen_faults(scene: Scene) -> N
     assert report.violations == [], summary.told(report)
     assert report.moves > 0
     assert report.strikes.total() > 3
+    assert report.looks > 0
 
 
 def test_the_same_seed_draws_the_same_operations_and_faults() -> None:

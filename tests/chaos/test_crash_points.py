@@ -95,6 +95,7 @@ def test_killed_at_any_point_and_said_again_it_ends_the_same(
 ) -> None:
     CASES[name].find(model)
     assert model.do_apart(_kind(name), CASES[name].values, point) == KILLED
+    assert model.evidence().operations[f"{model.problem}.2-the-one"].struck == point  # it did not merely hang
     assert model.do_apart(_kind(name), CASES[name].values) == 0
     assert state(model) == uninterrupted(name)
     assert rules.broken(model.evidence()) == []

@@ -11,17 +11,18 @@ from chaos.scene import Place
 from chaos.shelf import Shelved
 from lockgate import exits, gate, promotion
 from lockgate.promotion import Order
+from lockgate.stack import processes
 
 PEOPLE = 20
 PATIENCE = 60.0
 
 
-def promote(place: Place, problem: str, who: str, ready: Path) -> None:
-    """What `lockgate promote` does, as soon as all are ready; what it says goes to a file of its own."""
+def promote(place: Place, problem: str, who: str, gun: Path) -> None:
+    """What `lockgate promote` does, once the gun is there; what it says goes to a file of its own."""
     policy = gate.policy_digest(policy_named(place, problem, "usual"))
     order = Order("now", dry_run=False, confirm=lambda _: None)
-    sys.stderr = (place.folder / f"{who}.txt").open("w")
-    while not ready.exists():
+    sys.stderr = _words_of(place, who).open("w")
+    while not gun.exists():
         time.sleep(0.01)
     backend = place.backend(problem, who, PATIENCE)
     code = exits.run(lambda: promotion.promote(backend, order, None, policy, None), exits.Session())
@@ -34,12 +35,15 @@ def test_of_twenty_promotions_in_twenty_processes_one_wins_and_nineteen_end_with
 ) -> None:
     model.serving(1)
     model.candidate(2)
-    ready = model.place.folder / "ready"
-    people = {f"person-{number}": _started(model, f"person-{number}", ready) for number in range(PEOPLE)}
-    ready.touch()
+    gun = model.place.folder / "gun"
+    people = {f"person-{number}": _started(model, f"person-{number}", gun) for number in range(PEOPLE)}
+    assert processes.wait_until(
+        lambda: all(_words_of(model.place, who).exists() for who in people), time.monotonic() + HUNG_SECONDS
+    )
+    gun.touch()
     codes = {who: _ended(process) for who, process in people.items()}
     [winner] = [who for who, code in codes.items() if code == 0]
-    said = {who: (model.place.folder / f"{who}.txt").read_text() for who in codes if who != winner}
+    said = {who: _words_of(model.place, who).read_text() for who in codes if who != winner}
     assert sorted(codes.values()) == [0] + [5] * (PEOPLE - 1)
     assert [who for who, text in said.items() if f"by {winner}" not in text.splitlines()[0]] == []
     moment = model.evidence().moments[-1]
@@ -47,8 +51,13 @@ def test_of_twenty_promotions_in_twenty_processes_one_wins_and_nineteen_end_with
     assert moment.after == {1: "Archived", 2: "Production"}
 
 
-def _started(model: Shelved, who: str, ready: Path) -> BaseProcess:
-    process: BaseProcess = forkserver().Process(target=promote, args=(model.place, model.problem, who, ready))
+def _words_of(place: Place, who: str) -> Path:
+    """Also the sign that somebody stands at the line."""
+    return place.folder / f"{who}.txt"
+
+
+def _started(model: Shelved, who: str, gun: Path) -> BaseProcess:
+    process: BaseProcess = forkserver().Process(target=promote, args=(model.place, model.problem, who, gun))
     process.start()
     return process
 

@@ -7,8 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from lockgate.cli import lockgate
+from lockgate.errors import StateConflict
+from lockgate.exits import Session
 
 PROJECT = Path(__file__).parents[2]
 FLAGS = {
@@ -81,7 +84,7 @@ def test_the_commands_and_their_flags_are_these():
 @pytest.mark.parametrize("name", FLAGS)
 def test_every_command_has_help_with_an_example(name):
     command = COMMANDS[name]
-    assert command.help.endswith((".", ")."))
+    assert command.help.rstrip().endswith((".", ")."))
     assert "Example:" in command.epilog
     assert f"lockgate {name}" in command.epilog
 
@@ -95,7 +98,6 @@ def test_help_imports_nothing_heavy():
     ("words", "environment", "code", "says"),
     [
         (["promte"], {}, 2, "No such command"),
-        (["promote", "0", "--reason", "x"], {}, 2, "0 is not in the range"),
         (["gc", "--older-than", "soon"], {}, 2, "no span of time: soon"),
         (["gc", "--keep", "0"], {}, 2, "0 is not in the range"),
         (["promote"], {}, 2, "Missing option '--reason'"),
@@ -116,9 +118,8 @@ def test_help_imports_nothing_heavy():
         (["register", "x", "--problem", "a b/ü"], {}, 2, r"the problem in params.yaml is rossmann, not a b/\xfc"),
         (["register", "x", "--trained-until", "soon"], {}, 2, "does not match the format"),
         (["register", "x", "--target", "customers"], {}, 2, "is not one of 'sales', 'log', 'log1p'"),
-        (["reject", "-1", "--reason", "x"], {}, 2, "No such option"),
-        (["rollback", "--to", "0", "--reason", "x"], {}, 2, "0 is not in the range"),
-        (["validate", "latest"], {}, 2, "is not a valid integer"),
+        (["status", "-1"], {}, 2, "No such option"),
+        (["reject", "-x", "--reason", "x"], {}, 2, "No such option"),
         (["validate", "3"], {}, 2, "there are no prepared tables in data/prepared"),
         (["predict", "--input", "x", "--output", "y", "--confidence", "1.5"], {}, 2, "the confidence is 1.5"),
         (["predict", "--input", "x", "--output", "y", "--stage", "Production", "--version", "1"], {}, 2, "exclude"),
@@ -131,6 +132,52 @@ def test_what_cannot_work_ends_with_its_code_and_no_traceback(words, environment
     assert says in ended.stderr
     assert "Traceback" not in ended.stderr
     assert "secret" not in ended.stderr
+
+
+@pytest.mark.parametrize("number", ["0", "latest", "1.5", "1_0", "٣", "9" * 5000])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["promote", "--reason", "x", "--yes", "VERSION"],
+        ["promote", "--reason", "x", "--yes", "--expect-current", "VERSION"],
+        ["approve", "--reason", "x", "VERSION"],
+        ["reject", "--reason", "x", "VERSION"],
+        ["rollback", "--reason", "x", "--yes", "--to", "VERSION"],
+        ["show", "VERSION"],
+        ["verdict", "VERSION"],
+        ["validate", "VERSION"],
+        ["refit", "--reason", "x", "VERSION"],
+        ["compare", "1", "VERSION"],
+        ["predict", "--input", "x", "--output", "y", "--version", "VERSION"],
+    ],
+)
+def test_what_no_version_is_called_is_refused_as_one_that_is_not_there(words, number):
+    given = [number if word == "VERSION" else word for word in words]
+    refusal = CliRunner().invoke(lockgate, given, obj=Session()).exception
+    assert isinstance(refusal, StateConflict)
+    assert (refusal.exit_code, str(refusal)) == (5, f"no version is called {ascii(number)[1:-1][:60]}")
+    assert refusal.hint == "versions are numbered from 1; see them with: lockgate list"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["verdict", "-1"],
+        ["verdict", "--", "-1"],
+        ["promote", "-12", "--reason", "x"],
+        ["rollback", "--to", "-1", "--reason", "x"],
+    ],
+)
+def test_a_number_below_zero_is_no_version_either(words, tmp_path):
+    ended = run(*words, folder=tmp_path)
+    assert (ended.returncode, ended.stdout) == (5, "")
+    assert ended.stderr.startswith("error: no version ")
+
+
+def test_the_result_file_tells_of_a_version_that_cannot_be_wherever_it_is_named(tmp_path):
+    ended = run("show", "0", "--result-json", "result.json", folder=tmp_path)
+    assert ended.returncode == 5
+    assert json.loads((tmp_path / "result.json").read_text())["code"] == "StateConflict"
 
 
 def test_without_a_stack_the_hint_is_to_start_one(tmp_path):

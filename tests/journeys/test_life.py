@@ -92,7 +92,7 @@ def _all_of_it_can_be_looked_up(clone: Clone) -> None:
     ("words", "code"),
     [
         (["lockgate", "promte"], 2),
-        (["lockgate", "promote", "0", "--reason", "x"], 2),
+        (["lockgate", "promote", "1", "2", "--reason", "x"], 2),
         (["lockgate", "history", "--at", "yesterday"], 2),
         (["lockgate", "predict", "--input", "absent.csv", "--output", "out.txt"], 2),
     ],

@@ -1,6 +1,7 @@
 """What stands before MLflow's server may lose, delay, refuse or garble; nothing moves by half, nobody waits long."""
 
 import http.client
+import itertools
 import socketserver
 import ssl
 import threading
@@ -11,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -132,6 +134,19 @@ def late(seconds: float):
     return answers_late
 
 
+def dripping(proxy: Between):
+    def says_a_word_now_and_then(request: BaseHTTPRequestHandler, _: Callable[[], None]) -> None:
+        with suppress(OSError):
+            request.send_response(200)
+            request.end_headers()
+            for _ in range(200):
+                if proxy.stopping.wait(0.3):
+                    break
+                request.wfile.write(b" ")
+
+    return says_a_word_now_and_then
+
+
 @pytest.fixture
 def candidate(stack: Addresses, between, monkeypatch) -> Backend:
     """A model with a version in Staging, whose backend goes through the proxy and waits for four seconds."""
@@ -198,6 +213,15 @@ def test_a_server_that_accepts_and_never_answers_is_given_up(candidate, between)
     assert stage(candidate) == "Staging"
 
 
+def test_a_server_whose_answer_to_a_move_never_ends_is_given_up_as_if_it_gave_none(candidate, between) -> None:
+    between[0].strike(MOVE, 99, dripping(between[0]))
+    began = time.monotonic()
+    with pytest.raises(Unavailable, match="did not answer within 4 s"):
+        promote(candidate)
+    assert time.monotonic() - began < candidate.timeout + 2
+    assert stage(candidate) == "Staging"
+
+
 @pytest.mark.parametrize("status", [401, 403])
 def test_whoever_is_not_let_in_is_told_so_at_once_without_the_password(candidate, between, status) -> None:
     between[0].strike(MOVE, 99, saying(status, b"Unauthorized"))
@@ -215,9 +239,21 @@ def test_a_redirect_does_not_carry_the_password_elsewhere(candidate, between) ->
     assert not any("elsewhere" in path for path in between[0].asked)
 
 
+@dataclass
+class Certified:
+    """A server behind TLS: where it listens, its certificate, and what was said to it once the line was safe."""
+
+    port: int
+    certificate: Path
+    heard: list[bytes]
+
+    def at(self, host: str) -> str:
+        return f"https://anna:{SECRET}@{host}:{self.port}"
+
+
 @pytest.fixture
-def self_signed(tmp_path: Path) -> Iterator[tuple[str, list[bytes]]]:
-    """A server whose certificate nobody vouches for: its address, and what was said to it once the line was safe."""
+def certified(tmp_path: Path) -> Iterator[Certified]:
+    """Its certificate says 127.0.0.1, and nobody vouches for it."""
     certificate = tmp_path / "server.pem"
     certificate.write_bytes(a_certificate())
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -231,29 +267,52 @@ def self_signed(tmp_path: Path) -> Iterator[tuple[str, list[bytes]]]:
 
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as listening:
         threading.Thread(target=listening.serve_forever, daemon=True).start()
-        yield f"https://anna:{SECRET}@127.0.0.1:{listening.server_address[1]}", heard
+        yield Certified(listening.server_address[1], certificate, heard)
         listening.shutdown()
 
 
 def a_certificate() -> bytes:
-    """A key, and a certificate for 127.0.0.1 that it signed itself."""
+    """A key, and a certificate for the address 127.0.0.1 that it signed itself."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.now(UTC)
     built = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1))
+    built = built.add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
     signed = built.sign(key, hashes.SHA256())
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     return private + signed.public_bytes(Encoding.PEM)
 
 
-def test_a_certificate_that_nobody_vouches_for_is_not_trusted_with_a_password(candidate, self_signed) -> None:
-    address, heard = self_signed
-    with pytest.raises(Unavailable, match="certificate verify failed") as refusal:
+def refused_at(candidate: Backend, address: str) -> Unavailable:
+    """The refusal of a promotion through an address; neither it nor its traceback shows the password."""
+    with pytest.raises(Unavailable) as refusal:
         promote(replace(candidate, where=Addresses(address, candidate.where.database_url)))
-    assert refusal.value.message == "no safe connection to the MLflow server can be made"
     assert SECRET not in "".join(traceback.format_exception(refusal.value))
-    assert heard == []
     assert stage(candidate) == "Staging"
+    return refusal.value
+
+
+def test_a_certificate_that_nobody_vouches_for_is_not_trusted_with_a_password(candidate, certified) -> None:
+    refusal = refused_at(candidate, certified.at("127.0.0.1"))
+    assert refusal.message == "no safe connection to the MLflow server can be made"
+    assert "certificate verify failed" in refusal.where
+    assert certified.heard == []
+
+
+def test_a_certificate_of_another_host_is_not_trusted_with_a_password(candidate, certified, monkeypatch) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certified.certificate))
+    refusal = refused_at(candidate, certified.at("localhost"))
+    assert refusal.message == "the certificate of the MLflow server is for another host name"
+    assert "localhost" in refusal.where
+    assert "MLFLOW_TRACKING_URI" in refusal.hint
+    assert certified.heard == []
+
+
+def test_a_certificate_of_this_host_that_somebody_vouches_for_is_trusted(candidate, certified, monkeypatch) -> None:
+    """The two refusals before are of what they say, and of nothing else."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certified.certificate))
+    assert "certificate" not in str(refused_at(candidate, certified.at("127.0.0.1")))  # this server says no word
+    assert b"Authorization: Basic" in certified.heard[0]
 
 
 @pytest.fixture
@@ -285,12 +344,56 @@ def test_a_server_that_answers_each_call_late_does_not_hold_a_registration_forev
 ) -> None:
     """Each call comes within its own time; all of them together would not."""
     between[0].strike("", 99, late(0.7))
-    slow = replace(backend, where=Addresses(between[1], backend.where.database_url), timeout=0.5)
     began = time.monotonic()
     with pytest.raises(Unavailable, match=r"too slow: after 3 s the run was not logged yet") as refusal:
-        registration.register(slow, made(1), params)
+        registration.register(through(backend, between, 0.5), made(1), params)
     assert time.monotonic() - began < 15
     assert "--timeout" in refusal.value.hint
     assert records.stages(backend.database, backend.model) == []
     between[0].strike("", 0, late(0))
     assert registration.register(backend, made(1), params).version == 1
+
+
+def silent_after(calls: int, proxy: Between):
+    answered = itertools.count()
+
+    def answers_no_more(request: BaseHTTPRequestHandler, pass_on: Callable[[], tuple[int, str, bytes]]) -> None:
+        if next(answered) < calls:
+            answer(request, *pass_on())
+        else:
+            proxy.stopping.wait(60)
+
+    return answers_no_more
+
+
+@pytest.mark.parametrize("calls", [3, 12, 20])
+def test_a_server_that_falls_silent_in_the_middle_of_a_registration_is_given_up(
+    backend, made, params, between, calls
+) -> None:
+    between[0].strike("", 999, silent_after(calls, between[0]))
+    began = time.monotonic()
+    with pytest.raises(Unavailable, match="does not answer"):
+        registration.register(through(backend, between, 2.0), made(1), params)
+    assert len(between[0].asked) > calls
+    assert time.monotonic() - began < 20
+    between[0].strike("", 0, late(0))
+    assert registration.register(backend, made(1), params).version == 1
+
+
+def test_a_server_whose_answer_never_ends_is_given_up_when_a_registration_has_had_its_time(
+    backend, made, params, between
+) -> None:
+    """No call waits long for the next byte, and none ends."""
+    between[0].strike("artifacts/bundle/manifest.json", 99, dripping(between[0]))
+    began = time.monotonic()
+    with pytest.raises(Unavailable, match=r"after 15 s the bundle was not registered yet") as refusal:
+        registration.register(through(backend, between, 0.5), made(1), params)
+    assert time.monotonic() - began < 20
+    assert "--timeout" in refusal.value.hint
+    assert records.stages(backend.database, backend.model) == []
+    between[0].strike("", 0, late(0))
+    assert registration.register(backend, made(1), params).version == 1
+
+
+def through(backend: Backend, between: tuple[Between, str], timeout: float) -> Backend:
+    return replace(backend, where=Addresses(between[1], backend.where.database_url), timeout=timeout)

@@ -3,15 +3,17 @@
 import os
 import signal
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, text
+from sqlalchemy.pool import NullPool
 
 from lockgate.database.connection import Database, migrations
 from lockgate.errors import BadConfiguration, LockgateError, StateConflict, Unavailable
@@ -142,11 +144,49 @@ def test_a_read_only_database_is_recognised(database: Database, psql: Psql, data
     assert (refusal.exit_code, refusal.message) == (6, "the database is read-only")
 
 
-def test_too_many_connections_are_recognised(database: Database, home: Path, psql: Psql, database_url: str) -> None:
-    psql("CREATE ROLE crowded LOGIN CONNECTION LIMIT 0")
-    refusal = refusal_of(Database(embedded_postgres.url(home, "crowded", name_of(database_url))))
+@pytest.fixture
+def crowded(home: Path, psql: Psql, database_url: str) -> Iterator[str]:
+    """The URL of a user who may have one connection at a time."""
+    psql("CREATE ROLE crowded LOGIN CONNECTION LIMIT 1")
+    yield embedded_postgres.url(home, "crowded", name_of(database_url))
     psql("DROP ROLE crowded")
-    assert (refusal.exit_code, refusal.message) == (6, "the database has too many connections")
+
+
+def transfer(database: Database) -> None:
+    with database.transfer(5) as connection:
+        connection.execute(text("SELECT 1"))
+
+
+def hold_the_lock(database: Database) -> None:
+    with database.lock("m", wait=1):
+        pass
+
+
+@pytest.mark.parametrize("work", [transfer, hold_the_lock])
+def test_a_connection_that_there_is_no_room_for_is_asked_for_until_the_time_is_up(
+    crowded: str, work: Callable[[Database], None]
+) -> None:
+    with create_engine(crowded, poolclass=NullPool).connect():
+        began = time.monotonic()
+        refusal = refused(lambda: work(Database(crowded, timeout=1.5)))
+    assert 1 < time.monotonic() - began < 4
+    assert (refusal.exit_code, refusal.message) == (6, "the database has had too many connections for 1.5 s")
+    assert refusal.hint == "try again, or raise its max_connections"
+
+
+@pytest.mark.parametrize("work", [transfer, hold_the_lock])
+def test_a_connection_that_there_is_room_for_in_time_is_taken(crowded: str, work: Callable[[Database], None]) -> None:
+    taken = create_engine(crowded, poolclass=NullPool).connect()
+    threading.Timer(1, taken.close).start()
+    began = time.monotonic()
+    work(Database(crowded, timeout=20))
+    assert 0.8 < time.monotonic() - began < 10
+
+
+def test_a_database_that_refuses_for_another_reason_is_not_asked_again(home: Path) -> None:
+    began = time.monotonic()
+    refused(lambda: transfer(Database(embedded_postgres.url(home, "nobody_here"), timeout=10)))
+    assert time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize(
@@ -214,6 +254,68 @@ def test_an_exception_in_the_block_rolls_back(database: Database) -> None:
         _ = 1 / 0
     with database.transaction() as connection:
         assert connection.scalar(text("SELECT to_regclass('lockgate.half')")) is None
+
+
+# --- behind a pooler -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "says",
+    ["unsupported startup parameter: options", "unsupported startup parameter in options: statement_timeout"],
+)
+def test_a_pooler_that_refuses_our_time_limits_is_bad_configuration(says: str) -> None:
+    """What pgbouncer answers to the first message of a session."""
+    fields = b"".join(field.encode() + b"\0" for field in ("SFATAL", "C08P01", f"M{says}", ""))
+    with closing(socket.create_server(("127.0.0.1", 0))) as pooler:
+        threading.Thread(target=answer_once, args=(pooler, b"E" + struct.pack("!i", len(fields) + 4) + fields)).start()
+        address = f"postgresql+psycopg2://ann@127.0.0.1:{pooler.getsockname()[1]}/x?sslmode=disable&gssencmode=disable"
+        refusal = refusal_of(Database(address, timeout=5))
+    assert (refusal.exit_code, refusal.hint) == (8, "let LOCKGATE_DATABASE_URL name Postgres itself")
+    assert "refuses time limits" in refusal.message
+
+
+def answer_once(pooler: socket.socket, answer: bytes) -> None:
+    with pooler.accept()[0] as line:
+        line.recv(1000)
+        line.sendall(answer)
+
+
+@pytest.fixture
+def without_time_limits(database_url: str, psql: Psql) -> None:
+    """Sessions lose the limit that they came with, as behind a pooler that ignores it."""
+    psql(
+        """
+        CREATE FUNCTION forget() RETURNS event_trigger LANGUAGE plpgsql
+            AS $$ BEGIN PERFORM set_config('statement_timeout', '0', false); END $$;
+        CREATE EVENT TRIGGER forget ON login EXECUTE FUNCTION forget();
+        """,
+        name_of(database_url),
+    )
+
+
+@pytest.mark.usefixtures("without_time_limits")
+@pytest.mark.parametrize("moment", [Database.transaction, Database.one_moment])
+def test_a_pooler_that_drops_our_time_limits_is_bad_configuration(
+    database: Database, moment: Callable[[Database], AbstractContextManager[object]]
+) -> None:
+    with pytest.raises(BadConfiguration, match="drops time limits") as refusal, moment(database):
+        pass
+    assert refusal.value.hint == "let LOCKGATE_DATABASE_URL name Postgres itself"
+
+
+@pytest.mark.parametrize("seconds", [0.5, 2.345, 10.0, 90.0, 3600.0])
+def test_time_limits_of_any_length_are_found_in_force(database_url: str, seconds: float) -> None:
+    with Database(database_url, timeout=seconds).transaction():
+        pass
+
+
+def test_the_lock_is_held_by_an_open_transaction_which_no_pooler_gives_to_others(
+    database: Database, psql: Psql
+) -> None:
+    with database.lock("m", wait=1) as holder:
+        state = psql(f"SELECT state FROM pg_stat_activity WHERE pid = {holder}")
+        kept = psql(f"SELECT count(*) FROM pg_locks WHERE pid = {holder} AND locktype = 'advisory' AND granted")
+    assert (state.strip(), kept.strip()) == ("idle in transaction", "1")
 
 
 # --- the lock of a model ---------------------------------------------------------------------------------------------

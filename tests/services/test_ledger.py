@@ -236,6 +236,21 @@ def test_ledger_verify_ends_with_0_or_with_7_and_the_row(
     assert shell("status")[0] == 5
 
 
+@pytest.mark.parametrize(
+    "words",
+    ["promote", "approve", "reject", "rollback --to", "show", "verdict", "validate", "refit"],
+)
+def test_a_version_that_is_not_there_is_named_and_nothing_becomes_of_it(
+    two_lives: RawModel, shell: Callable[..., tuple[int, str]], tmp_path: Path, words: str
+) -> None:
+    (tmp_path / "data" / "prepared").mkdir(parents=True)
+    before = ledger.read(two_lives.database, two_lives.name)
+    reason = [] if words in ("show", "verdict", "validate") else ["--reason", "x"]
+    assert shell(*words.split(), "99", *reason, "--result-json", "how.json") == (5, "")
+    assert json.loads((tmp_path / "how.json").read_text())["message"] == f"{two_lives.name} has no version 99"
+    assert ledger.read(two_lives.database, two_lives.name) == before
+
+
 def test_an_export_by_the_command_line_proves_later_that_nothing_is_gone(
     shell: Callable[..., tuple[int, str]], tamper: Callable[[str], None]
 ) -> None:

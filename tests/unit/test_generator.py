@@ -24,9 +24,8 @@ CHAIN = generator.generate(DEFAULT)
 
 def seasonal_naive_rmspe(parts: holdout.Split) -> float:
     """Median of the same store, weekday and promo over the last 364 days."""
-    recent = parts.rows[
-        (parts.rows["Date"] > parts.rows["Date"].max() - pd.Timedelta(days=364)) & parts.rows["Sales"] > 0
-    ]
+    rows = parts.rows[parts.rows["Sales"] > 0]
+    recent = rows[rows["Date"] > rows["Date"].max() - pd.Timedelta(days=364)]
     key = ["Store", "day", "Promo"]
     median = recent.assign(day=recent["Date"].dt.day_of_week).groupby(key)["Sales"].median().rename("forecast")
     scored = parts.holdout.assign(day=parts.holdout["Date"].dt.day_of_week).join(median, on=key).dropna()
@@ -208,6 +207,17 @@ def test_carnival_is_kept_by_some_and_on_its_own_days_only() -> None:
     monday = parts["carnival"][:, easter == -48]
     assert 0.2 < (monday < 0).all(axis=1).mean() < 0.6
     assert (parts["carnival"][:, ~np.isin(easter, (-52, -48, -47))] == 0).all()
+
+
+def test_the_rush_before_christmas_ends_with_christmas_eve_in_leap_years_too() -> None:
+    days = calendar.day_numbers(np.arange("2011-11-01", "2014-01-01", dtype="datetime64[D]"))
+    rngs = np.random.default_rng(5).spawn(3)
+    table, known = generator._stores(20, rngs[0]), occasions(days, 20, rngs[1])
+    rush = demand.ingredients(known, table, rngs[2])["christmas"].mean(axis=0)
+    by_day = pd.Series(rush, pd.to_datetime(days.astype("datetime64[D]")))
+    for year in (2011, 2012, 2013):
+        assert (by_day[f"{year}-11-25" : f"{year}-12-24"].diff().dropna() > 0).all()  # type: ignore[misc]
+        assert (by_day[f"{year}-12-25" : f"{year + 1}-11-23"] == 0).all()  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("environment", [{"OPENBLAS_NUM_THREADS": "1"}, {"OPENBLAS_NUM_THREADS": "2"}])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from lockgate.cli.frame import backend, command, params, session, tell
+from lockgate.cli.frame import VERSION, backend, command, params, session, tell
 from lockgate.cli.looking import as_json, require_passed
 from lockgate.errors import WrongUsage
 from lockgate.forecast.stated import TARGETS, Stated, Target
@@ -34,7 +34,10 @@ def register(
     as_json: bool,
     timeout: float,
 ) -> None:
-    """Bring in the model of PATH, a bundle's folder or an MLflow model's; it begins in None, unjudged."""
+    """Bring in the model of PATH, a bundle's folder or an MLflow model's; it begins in None, unjudged.
+
+    A server that is slow but alive has thirty times --timeout for all of it.
+    """
     from lockgate import arrival
 
     _require_problem(problem)
@@ -53,7 +56,7 @@ def register(
 
 
 @command("refit", example='lockgate refit 3 --reason "school begins in a week"')
-@click.argument("version", type=click.IntRange(min=1))
+@click.argument("version", type=VERSION)
 @click.option("--reason", required=True, help="Why, in one line; it goes into the lineage.")
 @prepared
 @as_json
@@ -77,7 +80,7 @@ def refit(version: int, reason: str, prepared: Path, as_json: bool, timeout: flo
 
 
 @command("validate", example="lockgate validate 3")
-@click.argument("version", type=click.IntRange(min=1), required=False)
+@click.argument("version", type=VERSION, required=False)
 @prepared
 @as_json
 def validate(version: int | None, prepared: Path, as_json: bool, timeout: float) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from lockgate.cli.frame import backend, command, session, table, tell
+from lockgate.cli.frame import VERSION, backend, command, session, table, tell
 from lockgate.errors import WrongUsage
 from lockgate.outfile import OutFile
 
@@ -18,8 +18,8 @@ LARGEST_CHANGES = 10
 
 
 @command("compare", example="lockgate compare 1 2 --html compare.html")
-@click.argument("first", metavar="V", type=click.IntRange(min=1))
-@click.argument("second", metavar="W", type=click.IntRange(min=1))
+@click.argument("first", metavar="V", type=VERSION)
+@click.argument("second", metavar="W", type=VERSION)
 @click.option(
     "--input", "source", type=click.Path(path_type=Path),
     help="CSV or parquet with rows that both forecast; by default the holdout in data/prepared.",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from lockgate.cli.frame import backend, command, session, tell
+from lockgate.cli.frame import VERSION, backend, command, session, tell
 from lockgate.errors import WrongUsage
 from lockgate.forecast.confidence import DEFAULT, checked
 from lockgate.lifecycle import Stage
@@ -18,7 +18,7 @@ STAGES = [str(Stage.PRODUCTION), str(Stage.STAGING)]  # at most one version is i
     "--output", "target", type=click.Path(path_type=Path), required=True, help="Where the rows go: .csv or .parquet."
 )
 @click.option("--stage", type=click.Choice(STAGES), help="Whose forecasts; Production if not given.")
-@click.option("--version", type=click.IntRange(min=1), help="A version by its number instead.")
+@click.option("--version", type=VERSION, help="A version by its number instead.")
 @click.option(
     "--confidence", type=float, default=DEFAULT, show_default=True, help="How sure lower and upper are to be."
 )

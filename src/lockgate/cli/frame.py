@@ -1,5 +1,6 @@
 """The frame that all commands share: the group, the common options, where results and refusals go."""
 
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from lockgate import __version__
+from lockgate.errors import StateConflict
 from lockgate.exits import Session, run
 from lockgate.params import PARAMS_FILE, Params, load_params
 
@@ -18,6 +20,21 @@ GROUPS: dict[str, click.Group] = {}
 Function = TypeVar("Function", bound=Callable[..., None])
 
 USAGE = 2
+
+
+class Version(click.ParamType[int]):
+    """The number of a version. What cannot be one is no slip of the keyboard: no such version exists (exit 5)."""
+
+    name = "version"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number; raises StateConflict for what no version has."""
+        if not re.fullmatch("[1-9][0-9]{0,8}", str(value)):
+            raise no_version(f"no version is called {ascii(value)[1:-1][:60]}")
+        return int(value)
+
+
+VERSION = Version()
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -68,6 +85,11 @@ def backend(timeout: float) -> "Backend":
     return Backend.here(found.model_name, timeout, found.gate.trusted_keys)
 
 
+def no_version(message: str) -> StateConflict:
+    """The refusal of what stands where the number of a version should."""
+    return StateConflict(message, hint="versions are numbered from 1; see them with: lockgate list")
+
+
 def tell(line: str) -> None:
     """A line for the person, on stderr, so that stdout stays the result."""
     click.echo(line, err=True)
@@ -99,8 +121,17 @@ def _dispatch(session: Session) -> None:
     except click.Abort:
         raise KeyboardInterrupt from None
     except click.ClickException as wrong:
+        if _is_negative_version(wrong):
+            raise no_version("no version has a negative number") from None
         wrong.show()
         sys.exit(USAGE)
+
+
+def _is_negative_version(wrong: click.ClickException) -> bool:
+    """Whether a number below zero stands where a version goes: click takes -1 for an option."""
+    if not isinstance(wrong, click.NoSuchOption) or wrong.ctx is None:
+        return False
+    return wrong.option_name[1:].isdigit() and any(each.type is VERSION for each in wrong.ctx.command.params)
 
 
 def _remember_debug(context: click.Context, _: click.Parameter, value: bool) -> None:
@@ -111,14 +142,16 @@ def _remember_result(context: click.Context, _: click.Parameter, value: Path | N
     context.find_root().obj.result_json = value
 
 
+# The latter two are eager: they count for a refusal of the command's other words, wherever they stand.
 _timeout = click.option(
     "--timeout", type=click.FloatRange(min=0.5, max=3600), default=10.0, show_default=True, metavar="SECONDS",
     help="How long to wait for a dead server.",
 )  # fmt: skip
 _debug = click.option(
-    "--debug", is_flag=True, expose_value=False, callback=_remember_debug, help="Show the traceback of a refusal."
-)
+    "--debug", is_flag=True, is_eager=True, expose_value=False, callback=_remember_debug,
+    help="Show the traceback of a refusal.",
+)  # fmt: skip
 _result_json = click.option(
-    "--result-json", type=click.Path(dir_okay=False, path_type=Path), expose_value=False, callback=_remember_result,
-    help="Also write how it ended to this file.",
+    "--result-json", type=click.Path(dir_okay=False, path_type=Path), is_eager=True, expose_value=False,
+    callback=_remember_result, help="Also write how it ended to this file.",
 )  # fmt: skip

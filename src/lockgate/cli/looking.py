@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from lockgate.cli.frame import backend, command, session, table
+from lockgate.cli.frame import VERSION, backend, command, session, table
 from lockgate.errors import GateRefused, StateConflict, WrongUsage
 from lockgate.lifecycle import Stage
 
@@ -61,7 +61,7 @@ def list_versions(as_json: bool, timeout: float) -> None:
 
 
 @command("show", example="lockgate show 3")
-@click.argument("version", type=click.IntRange(min=1))
+@click.argument("version", type=VERSION)
 @as_json
 def show(version: int, as_json: bool, timeout: float) -> None:
     """One version: its candidates, lineage, verdict and moves."""
@@ -82,7 +82,7 @@ def show(version: int, as_json: bool, timeout: float) -> None:
 
 
 @command("verdict", example="lockgate verdict 3 --json")
-@click.argument("version", type=click.IntRange(min=1), required=False)
+@click.argument("version", type=VERSION, required=False)
 @as_json
 def verdict(version: int | None, as_json: bool, timeout: float) -> None:
     """The verdict on VERSION (by default the newest one given): exit 0 if it passed, 4 if not."""
@@ -92,6 +92,8 @@ def verdict(version: int | None, as_json: bool, timeout: float) -> None:
     where = backend(timeout)
     found = verdicts.latest_verdict(where.database, where.model, version)
     if found is None:
+        if version:
+            where.roster().find(version)
         whom = f"version {version}" if version else "any version"
         raise StateConflict(
             f"there is no verdict on {whom} of {where.model}",

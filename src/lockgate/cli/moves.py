@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lockgate import gate
-from lockgate.cli.frame import backend, command, params, session
+from lockgate.cli.frame import VERSION, backend, command, params, session
 from lockgate.errors import WrongUsage
 from lockgate.lifecycle import Command, Move
 
@@ -26,9 +26,9 @@ dry_run = click.option("--dry-run", is_flag=True, help="Say what would happen an
 
 
 @command("promote", example='lockgate promote 3 --reason "reviewed by Anna" --yes')
-@click.argument("version", type=click.IntRange(min=1), required=False)
+@click.argument("version", type=VERSION, required=False)
 @reason
-@click.option("--expect-current", type=click.IntRange(min=1), help="Go on only if this version is in Production now.")
+@click.option("--expect-current", type=VERSION, help="Go on only if this version is in Production now.")
 @yes
 @dry_run
 def promote(
@@ -48,7 +48,7 @@ def promote(
 
 @command("rollback", example='lockgate rollback --reason "forecasts too high in store 5" --yes')
 @click.option(
-    "--to", type=click.IntRange(min=1),
+    "--to", type=VERSION,
     help="An earlier Production version, by default the last good one; what the last rollback took out undoes it.",
 )  # fmt: skip
 @reason

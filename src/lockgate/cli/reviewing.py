@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lockgate.cli.frame import backend, command, session
+from lockgate.cli.frame import VERSION, backend, command, session
 from lockgate.cli.moves import reason
 
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @command("approve", example='lockgate approve 3 --reason "holidays checked by hand" --by anna')
-@click.argument("version", type=click.IntRange(min=1))
+@click.argument("version", type=VERSION)
 @reason
 @click.option("--by", metavar="NAME", help="Who approves; by default who runs this (LOCKGATE_ACTOR, else the login).")
 def approve(version: int, reason: str, by: str | None, timeout: float) -> None:
@@ -25,7 +25,7 @@ def approve(version: int, reason: str, by: str | None, timeout: float) -> None:
 
 
 @command("reject", example='lockgate reject 3 --reason "far too low in December"')
-@click.argument("version", type=click.IntRange(min=1))
+@click.argument("version", type=VERSION)
 @reason
 def reject(version: int, reason: str, timeout: float) -> None:
     """Turn VERSION down and archive it; it never moves up again."""

@@ -78,8 +78,8 @@ def _season(at: Setting, rng: Generator) -> Floats:
 
 def _christmas(at: Setting, rng: Generator) -> Floats:
     """Rises from nothing in late November to Christmas Eve."""
-    day = at.table.day_of_year
-    return at.each(rng, 0.40, 0.10) * np.where(day <= 358, np.clip((day - 328) / 30, 0, 1), 0.0)
+    until = at.table.until[:, calendar.HOLIDAYS.index("christmas")]
+    return at.each(rng, 0.40, 0.10) * np.where(until > 0, np.clip((31 - until) / 30, 0, 1), 0.0)
 
 
 def _promotions(at: Setting, rng: Generator) -> Floats:

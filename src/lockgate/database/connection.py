@@ -7,18 +7,20 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
+from time import monotonic, sleep
 from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, TextClause, bindparam, create_engine, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from lockgate.addresses import masked
-from lockgate.database.failures import translated
+from lockgate.database.failures import PAST_THE_POOLER, is_crowded, translated
 from lockgate.errors import BadConfiguration, StateConflict
 
 GRACE_SECONDS = 1.0  # the server's own time limit speaks first; then the line is cut
+TRY_AGAIN_SECONDS = 0.2  # while the server has no room for one more connection
 MIGRATION_NAME = re.compile(r"(\d{4})_(\w+)\.sql")
 
 
@@ -37,14 +39,15 @@ class Database:
         self.address = masked(url)
         self._timeout = timeout
         self._engine = _engine(url, timeout)
-        self._schema_checked = False
+        self._checked = False
         self._moments = threading.local()
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """A connection in a transaction: committed at the end of the block, rolled back by an exception.
 
-        Raises StateConflict if schema lockgate is absent, older or newer than this code.
+        Raises StateConflict if schema lockgate is absent, older or newer than this code, and BadConfiguration behind a
+        pooler that drops our time limits.
         """
         if (moment := getattr(self._moments, "connection", None)) is not None:
             with moment.begin_nested() as nested:
@@ -52,7 +55,7 @@ class Database:
                 nested.rollback()  # also what a reader has set for itself
             return
         with self._connected() as connection:
-            self._check_schema_once(connection)
+            self._check_once(connection)
             yield connection
 
     @contextmanager
@@ -63,7 +66,7 @@ class Database:
             return
         with self._connected() as connection:
             connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
-            self._check_schema_once(connection)
+            self._check_once(connection)
             self._moments.connection = connection
             try:
                 yield
@@ -99,27 +102,39 @@ class Database:
         Raises StateConflict, naming who has it, after `wait` seconds. The lock belongs to an open transaction, so that
         it also holds behind a pooler that shares sessions.
         """
-        with translated(self.address, self._timeout), self._engine.connect() as connection, connection.begin():
+        with translated(self.address, self._timeout), self._connect() as connection, connection.begin():
             if not _locked(connection, model, wait):
                 raise StateConflict(
                     f"{model} is locked by {self._holder(model)}", where=self.address, hint="wait for it to end"
                 )
             yield int(connection.scalar(text("SELECT pg_backend_pid()")) or 0)
 
-    def _check_schema_once(self, connection: Connection) -> None:
-        if not self._schema_checked:
+    def _check_once(self, connection: Connection) -> None:
+        if not self._checked:
+            _check_time_limit(connection, _milliseconds(self._timeout), self.address)
             _check_schema(connection, self.address)
-            self._schema_checked = True
+            self._checked = True
 
     @contextmanager
     def _connected(self, seconds: float | None = None) -> Iterator[Connection]:
         with (
             translated(self.address, self._timeout),
-            self._engine.connect() as connection,
+            self._connect() as connection,
             _cut_off_after((seconds or self._timeout) + GRACE_SECONDS, connection),
             connection.begin(),
         ):
             yield connection
+
+    def _connect(self) -> Connection:
+        """A connection; a server that has no room for it is asked again until the time is up."""
+        until = monotonic() + self._timeout
+        while True:
+            try:
+                return self._engine.connect()
+            except OperationalError as error:
+                if not is_crowded(error) or monotonic() + TRY_AGAIN_SECONDS > until:
+                    raise
+                sleep(TRY_AGAIN_SECONDS)
 
     def _holder(self, model: str) -> str:
         with self._connected() as connection:
@@ -153,16 +168,19 @@ def migrations() -> list[Migration]:
 
 
 def _engine(url: str, timeout: float) -> Engine:
-    milliseconds = max(1, int(timeout * 1000))
     arguments = {
         "connect_timeout": max(2, int(timeout)),
-        "options": f"-c statement_timeout={milliseconds}",
+        "options": f"-c statement_timeout={_milliseconds(timeout)}",
         "application_name": f"lockgate pid {os.getpid()} on {socket.gethostname()}"[:63],
     }
     try:
         return create_engine(url, poolclass=NullPool, connect_args=arguments)
     except (ArgumentError, ValueError) as error:
         raise BadConfiguration("the database URL cannot be read", where=masked(url)) from error
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(1, int(seconds * 1000))
 
 
 @contextmanager
@@ -183,6 +201,15 @@ def _schema_number(connection: Connection) -> int | None:
     """The number of the last migration that was run; None where schema lockgate is absent."""
     present = connection.scalar(text("SELECT to_regclass('lockgate.migrations') IS NOT NULL"))
     return connection.scalar(text("SELECT max(number) FROM lockgate.migrations")) if present else None
+
+
+def _check_time_limit(connection: Connection, asked: int, address: str) -> None:
+    """Without the server's own limit, a statement that we have given up goes on there, and may still be committed."""
+    in_force = connection.scalar(text("SELECT extract(epoch FROM current_setting('statement_timeout')::interval)"))
+    if in_force * 1000 != asked:
+        raise BadConfiguration(
+            "a pooler stands before Postgres and drops time limits", where=address, hint=PAST_THE_POOLER
+        )
 
 
 def _check_schema(connection: Connection, address: str) -> None:
@@ -219,7 +246,7 @@ def _run(connection: Connection, migration: Migration) -> None:
 
 
 def _locked(connection: Connection, model: str, wait: float) -> bool:
-    milliseconds = max(1, int(wait * 1000))
+    milliseconds = _milliseconds(wait)
     with _cut_off_after(wait + 2 * GRACE_SECONDS, connection):
         connection.execute(text(f"SET LOCAL lock_timeout = {milliseconds}"))
         connection.execute(text(f"SET LOCAL statement_timeout = {milliseconds + 1000}"))

@@ -8,7 +8,9 @@ from typing import NamedTuple
 import psycopg2
 from sqlalchemy.exc import DBAPIError
 
-from lockgate.errors import LockgateError, StateConflict, Unavailable
+from lockgate.errors import BadConfiguration, LockgateError, StateConflict, Unavailable
+
+PAST_THE_POOLER = "let LOCKGATE_DATABASE_URL name Postgres itself"
 
 
 class Meaning(NamedTuple):
@@ -36,6 +38,8 @@ BY_CODE = [
     Meaning("42P01", "a table is missing: {said}", "make it with: lockgate up", StateConflict),
 ]
 
+NO_ROOM = "too many clients|too many connections|connection slots are reserved|no more connections allowed"
+
 # By pattern, for a connection that was refused: libpq gives no code there.
 BY_PATTERN = [
     Meaning(
@@ -49,15 +53,22 @@ BY_PATTERN = [
     Meaning("permission denied for database", "the user may not connect to this database", "grant CONNECT on it"),
     Meaning('role ".*" does not exist', "the database has no such user", "check LOCKGATE_DATABASE_URL"),
     Meaning('database ".*" does not exist', "the server has no such database", "check LOCKGATE_DATABASE_URL"),
-    Meaning("too many clients", "the database has too many connections", "try again, or raise its max_connections"),
-    Meaning("connection slots are reserved", "the database has too many connections", "try again later"),
-    Meaning("too many connections", "the database has too many connections", "try again, or raise its max_connections"),
+    Meaning(
+        NO_ROOM,
+        "the database has had too many connections for {timeout:g} s",
+        "try again, or raise its max_connections",
+    ),
     Meaning("timeout expired", "the database did not answer within {timeout:g} s", "check that its server is up"),
     Meaning("is starting up", "the database is starting", "try again"),
     Meaning("is shutting down", "the database is shutting down", "start it: lockgate up"),
     Meaning("SSL", "the connection's encryption does not fit: {said}", "check sslmode in LOCKGATE_DATABASE_URL"),
     Meaning("could not translate host name", "the database's host name is unknown", "check LOCKGATE_DATABASE_URL"),
-    Meaning("unsupported startup parameter", "the pooler refuses time limits: {said}", "connect to Postgres itself"),
+    Meaning(
+        "unsupported (options )?startup parameter",
+        "a pooler stands before Postgres and refuses time limits: {said}",
+        PAST_THE_POOLER,
+        BadConfiguration,
+    ),
     Meaning("Connection refused", "no database listens there", "start it: lockgate up"),
     Meaning("No such file or directory", "no database listens there", "start it: lockgate up"),
     Meaning(
@@ -80,6 +91,11 @@ def translated(address: str, timeout: float) -> Iterator[None]:
         raise _in_our_words(error.orig, address, timeout) from error
     except psycopg2.Error as error:  # of COPY, which goes past SQLAlchemy
         raise _in_our_words(error, address, timeout) from error
+
+
+def is_crowded(error: DBAPIError) -> bool:
+    """Whether a connection was refused only because there are too many: that passes."""
+    return getattr(error.orig, "pgcode", None) is None and re.search(NO_ROOM, str(error.orig)) is not None
 
 
 def _in_our_words(original: BaseException | None, address: str, timeout: float) -> LockgateError:

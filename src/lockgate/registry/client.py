@@ -16,7 +16,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from lockgate import artifact, signatures
+from lockgate import artifact, deadline, signatures
 from lockgate.addresses import Addresses
 from lockgate.artifact import BUNDLE_TAG
 from lockgate.errors import Unavailable
@@ -63,7 +63,8 @@ class Registry:
         The way to Deleted_Internal is a call of its own.
         """
         makes_room = stage in ("Staging", "Production")  # MLflow refuses the flag for the others
-        with translated(), quiet():  # stages are deprecated, and what the reviewers' UI shows
+        # stages are deprecated, and what the reviewers' UI shows; an answer may begin in time and never end
+        with deadline.within(self._timeout, self._no_end()), translated(), quiet():
             if stage == "Deleted_Internal":
                 self._client.delete_model_version(self.model, str(version))
             else:
@@ -134,6 +135,11 @@ class Registry:
             self._client.update_model_version(self.model, str(version), description)
             for name, text in tags.items():
                 self._client.set_model_version_tag(self.model, str(version), name, text)
+
+    def _no_end(self) -> Unavailable:
+        return Unavailable(
+            f"the MLflow server did not answer within {self._timeout:g} s", hint="try again, or see its log"
+        )
 
     def _version_of(self, digest: str) -> ModelVersion | None:
         found = self._client.search_model_versions(f"name = '{self.model}' and tag.`{BUNDLE_TAG}` = '{digest}'")

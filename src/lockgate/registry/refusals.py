@@ -30,6 +30,7 @@ DATABASE_FAILS = re.compile(
     r"|CannotConnectNow|TooManyConnections|QueryCanceled|DeadlockDetected))\) (?P<says>.+)"
 )
 NO_ANSWER = "API request to"  # how MLflow's client begins when no answer came that it could read
+ANOTHER_HOST = "certificate is not valid for"  # how Python says it, of a name and of an IP address
 LONGEST_SAYING = 300
 
 
@@ -65,14 +66,24 @@ def _in_our_words(said: str, code: str) -> LockgateError:
     if code in SAID_NO:
         return StateConflict(f"MLflow refuses: {first}", hint="see: lockgate status")
     if NO_ANSWER in first and "SSLError" in said:
-        return Unavailable(
-            "no safe connection to the MLflow server can be made",
-            where=said.splitlines()[0][-LONGEST_SAYING:],
-            hint="check its address and certificate; an authority of your own goes into REQUESTS_CA_BUNDLE",
-        )
+        return _unsafe(said.splitlines()[0][-LONGEST_SAYING:])
     if NO_ANSWER in first:
         return Unavailable("the MLflow server does not answer", where=first, hint="start it with: lockgate up")
     return Unavailable("the MLflow server fails", where=first, hint="see its log: .lockgate/logs/mlflow.log")
+
+
+def _unsafe(says: str) -> Unavailable:
+    if ANOTHER_HOST in says:
+        return Unavailable(
+            "the certificate of the MLflow server is for another host name",
+            where=says,
+            hint="check MLFLOW_TRACKING_URI: it must name the server as its certificate does",
+        )
+    return Unavailable(
+        "no safe connection to the MLflow server can be made",
+        where=says,
+        hint="check its address and certificate; an authority of your own goes into REQUESTS_CA_BUNDLE",
+    )
 
 
 @contextmanager
