@@ -375,7 +375,7 @@ def test_a_server_that_falls_silent_in_the_middle_of_a_registration_is_given_up(
     with pytest.raises(Unavailable, match="does not answer"):
         registration.register(through(backend, between, 2.0), made(1), params)
     assert len(between[0].asked) > calls
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 40
     between[0].strike("", 0, late(0))
     assert registration.register(backend, made(1), params).version == 1
 
@@ -388,7 +388,7 @@ def test_a_server_whose_answer_never_ends_is_given_up_when_a_registration_has_ha
     began = time.monotonic()
     with pytest.raises(Unavailable, match=r"after 15 s the bundle was not registered yet") as refusal:
         registration.register(through(backend, between, 0.5), made(1), params)
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 40
     assert "--timeout" in refusal.value.hint
     assert records.stages(backend.database, backend.model) == []
     between[0].strike("", 0, late(0))

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, closing
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -169,7 +169,7 @@ def test_a_connection_that_there_is_no_room_for_is_asked_for_until_the_time_is_u
     with create_engine(crowded, poolclass=NullPool).connect():
         began = time.monotonic()
         refusal = refused(lambda: work(Database(crowded, timeout=1.5)))
-    assert 1 < time.monotonic() - began < 4
+    assert 1 < time.monotonic() - began < 10
     assert (refusal.exit_code, refusal.message) == (6, "the database has had too many connections for 1.5 s")
     assert refusal.hint == "try again, or raise its max_connections"
 
@@ -293,13 +293,23 @@ def without_time_limits(database_url: str, psql: Psql) -> None:
     )
 
 
-@pytest.mark.usefixtures("without_time_limits")
-@pytest.mark.parametrize("moment", [Database.transaction, Database.one_moment])
-def test_a_pooler_that_drops_our_time_limits_is_bad_configuration(
-    database: Database, moment: Callable[[Database], AbstractContextManager[object]]
-) -> None:
-    with pytest.raises(BadConfiguration, match="drops time limits") as refusal, moment(database):
+def read_as_of_one_moment(database: Database) -> None:
+    with database.one_moment():
         pass
+
+
+def write(database: Database) -> None:
+    with database.transaction():
+        pass
+
+
+@pytest.mark.usefixtures("without_time_limits")
+@pytest.mark.parametrize("work", [write, read_as_of_one_moment, Database.migrate])
+def test_a_pooler_that_drops_our_time_limits_is_bad_configuration(
+    database: Database, work: Callable[[Database], object]
+) -> None:
+    with pytest.raises(BadConfiguration, match="drops time limits") as refusal:
+        work(database)
     assert refusal.value.hint == "let LOCKGATE_DATABASE_URL name Postgres itself"
 
 

@@ -85,6 +85,7 @@ class Database:
         MLflow must have made its tables in the same database before.
         """
         with self._connected() as connection:
+            self._check_time_limit(connection)
             connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('lockgate.migrate', 0))"))
             done = _schema_number(connection)
             _refuse_newer(done, self.address)
@@ -111,9 +112,17 @@ class Database:
 
     def _check_once(self, connection: Connection) -> None:
         if not self._checked:
-            _check_time_limit(connection, _milliseconds(self._timeout), self.address)
+            self._check_time_limit(connection)
             _check_schema(connection, self.address)
             self._checked = True
+
+    def _check_time_limit(self, connection: Connection) -> None:
+        """Without the server's own limit, a statement that we have given up goes on and may still be committed."""
+        in_force = connection.scalar(text("SELECT extract(epoch FROM current_setting('statement_timeout')::interval)"))
+        if in_force * 1000 != _milliseconds(self._timeout):
+            raise BadConfiguration(
+                "a pooler stands before Postgres and drops time limits", where=self.address, hint=PAST_THE_POOLER
+            )
 
     @contextmanager
     def _connected(self, seconds: float | None = None) -> Iterator[Connection]:
@@ -201,15 +210,6 @@ def _schema_number(connection: Connection) -> int | None:
     """The number of the last migration that was run; None where schema lockgate is absent."""
     present = connection.scalar(text("SELECT to_regclass('lockgate.migrations') IS NOT NULL"))
     return connection.scalar(text("SELECT max(number) FROM lockgate.migrations")) if present else None
-
-
-def _check_time_limit(connection: Connection, asked: int, address: str) -> None:
-    """Without the server's own limit, a statement that we have given up goes on there, and may still be committed."""
-    in_force = connection.scalar(text("SELECT extract(epoch FROM current_setting('statement_timeout')::interval)"))
-    if in_force * 1000 != asked:
-        raise BadConfiguration(
-            "a pooler stands before Postgres and drops time limits", where=address, hint=PAST_THE_POOLER
-        )
 
 
 def _check_schema(connection: Connection, address: str) -> None:

@@ -80,7 +80,7 @@ def join(parts: Sequence[Block]) -> Block:
 
 
 def surprises(day: Ints, missed: Floats) -> Floats:
-    """What the whole chain sold on each row's day beyond what its ridge expected, from what that missed of each row."""
+    """The chain's surprise on each row's day: the mean of what the ridge missed, nearer to 0 if its rows are few."""
     _, place, rows = np.unique(day, return_inverse=True, return_counts=True)
     return np.asarray((np.bincount(place, metrics.capped(missed)) / (rows + ROWS_OF_DOUBT))[place])
 
