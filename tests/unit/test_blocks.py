@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import small_chain
 
-from lockgate.forecast import blocks
+from lockgate.forecast import blocks, chain
 from lockgate.forecast.known import traits
 from lockgate.forecast.panel import panel
 
@@ -68,22 +68,22 @@ def test_open_days_without_a_sale_are_not_learned_from(stores, block):
 def test_what_the_whole_chain_did_on_a_day_is_its_surprise_and_what_one_store_did_is_not(block):
     """A day on which every store sells a fifth more than expected is one; a store that does so alone makes none."""
     day = block.day == block.day[0]
-    whole = blocks.surprises(block.day, np.where(day, 0.2, 0.0))
-    assert whole[day] == pytest.approx(0.2 * day.sum() / (day.sum() + blocks.ROWS_OF_DOUBT))
+    whole = chain.surprises(block.day, np.where(day, 0.2, 0.0))
+    assert whole[day] == pytest.approx(0.2 * day.sum() / (day.sum() + chain.ROWS_OF_DOUBT))
     assert whole[~day] == pytest.approx(0.0)
-    alone = blocks.surprises(block.day, np.where(np.arange(len(day)) == 0, 0.2, 0.0))
+    alone = chain.surprises(block.day, np.where(np.arange(len(day)) == 0, 0.2, 0.0))
     assert 0 < alone.max() < 0.02
 
 
 def test_one_store_that_hardly_sold_does_not_make_the_chains_day(block):
-    odd = blocks.surprises(block.day, np.where(np.arange(len(block.day)) == 0, -5.0, 0.0))
-    assert -0.5 / (1 + blocks.ROWS_OF_DOUBT) <= odd.min() < 0
+    odd = chain.surprises(block.day, np.where(np.arange(len(block.day)) == 0, -5.0, 0.0))
+    assert -0.5 / (1 + chain.ROWS_OF_DOUBT) <= odd.min() < 0
 
 
 def test_a_blocks_surprise_is_what_its_own_ridge_did_not_expect(block):
     """So that a day that is seen from two origins has two, and each row keeps its own."""
     missed = block.log_sales - block.matrix.ridge
-    assert np.array_equal(block.surprise, blocks.surprises(block.day, missed))
+    assert np.array_equal(block.surprise, chain.surprises(block.day, missed))
     later = replace(block, surprise=block.surprise + 1.0)
     assert np.array_equal(blocks.join([block, later]).surprise, np.concatenate([block.surprise, later.surprise]))
 

@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lockgate import metrics
-from lockgate.forecast import features
+from lockgate.forecast import chain, features
 from lockgate.forecast.features import Matrix
 from lockgate.forecast.known import Traits, cells
 from lockgate.forecast.panel import Panel
@@ -19,7 +18,6 @@ from lockgate.forecast.profiles import Profile, profiles
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-ROWS_OF_DOUBT = 4  # a day's surprise is believed like the mean of its rows and so many without any
 # A ridge that has seen fewer days has not met the seasons yet: what it misses says nothing about the chain's next year.
 SEASONED_DAYS = 300
 
@@ -63,7 +61,7 @@ def block(history: Panel, profile: Profile, store_traits: Traits, horizon: int) 
         log_sales[sold],
         rows.day,
         rows.store,
-        surprise=surprises(rows.day, log_sales[sold] - found.ridge),
+        surprise=chain.surprises(rows.day, log_sales[sold] - found.ridge),
         history_days=np.full(len(rows.day), profile.origin - history.first + 1),
     )
 
@@ -77,12 +75,6 @@ def join(parts: Sequence[Block]) -> Block:
     )
     names = ("log_sales", "day", "store", "surprise", "history_days")
     return Block(matrix, *(np.concatenate([getattr(part, name) for part in parts]) for name in names))
-
-
-def surprises(day: Ints, missed: Floats) -> Floats:
-    """The chain's surprise on each row's day: the mean of what the ridge missed, nearer to 0 if its rows are few."""
-    _, place, rows = np.unique(day, return_inverse=True, return_counts=True)
-    return np.asarray((np.bincount(place, metrics.capped(missed)) / (rows + ROWS_OF_DOUBT))[place])
 
 
 def lesson(block: Block, *, calm: bool) -> Block:

@@ -2,10 +2,11 @@
 
 It is a member of the blend, a feature, and the offset from which the boosters start. All stores are solved at once from
 their normal equations, which add up over blocks of days: an origin costs no more than the days since the one before.
+The calendar is learned from years; the level at which it is applied is the local one (see locallevel).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,15 +14,16 @@ from numpy.typing import NDArray
 from lockgate import metrics
 from lockgate.data import calendar
 from lockgate.data.calendar import DayTable
-from lockgate.forecast import chain, panel
+from lockgate.forecast import chain, locallevel, panel
 from lockgate.forecast.featurecost import costs
 from lockgate.forecast.known import Known, Traits, cells, promo2_active
+from lockgate.forecast.locallevel import local_level
 from lockgate.forecast.panel import Panel
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-HALF_LIFE_DAYS = 220.0  # a day that long ago counts half
+HALF_LIFE_DAYS = 365.0  # a day that long ago counts half
 YEAR_WAVES = 4
 MONTH_WAVES = 5
 # How strongly the stores' years are held to the chain's. Chains differ in this more than in all else: what would have
@@ -42,7 +44,7 @@ OWN_GROUPS = {  # in which stores differ on the same day, or in what the same da
 }
 GROUPS = {
     "level": (1, 0.02, 0.0),
-    "trend": (1, 10.0, 400.0),
+    "trend": (1, 30.0, 400.0),
     "weekday": (6, 0.5, 0.001),
     "year": (2 * YEAR_WAVES, YEAR_PULLS[0], 20.0),
     "month": (2 * MONTH_WAVES, 100.0, 0.1),
@@ -72,6 +74,27 @@ class Ridge:
         """Log sales of rows, one after the other: a row's sum never depends on the rows beside it."""
         own = (regressors * self.coefficients[store]).sum(axis=1)
         return np.asarray(own + (effects * self.effects).sum(axis=1))
+
+
+@dataclass(frozen=True)
+class Days:
+    """What was sold on some days, and what may explain it."""
+
+    x: Floats  # (stores, days, regressors)
+    effects: Floats  # (days, chain.EFFECTS)
+    log_sales: Floats  # (stores, days), NaN where nothing was sold
+
+    def missed(self, ridge: Ridge) -> Floats:
+        """Log sales beyond what a ridge expects, (stores, days)."""
+        return self.log_sales - (self.x @ ridge.coefficients[:, :, None])[:, :, 0] - self.effects @ ridge.effects
+
+    def later(self, days: "Days") -> "Days":
+        """These days and those after them, as far back as a local level reaches."""
+        return Days(
+            np.concatenate([self.x, days.x], axis=1)[:, -locallevel.DAYS :],
+            np.concatenate([self.effects, days.effects])[-locallevel.DAYS :],
+            np.concatenate([self.log_sales, days.log_sales], axis=1)[:, -locallevel.DAYS :],
+        )
 
 
 @dataclass(frozen=True)
@@ -142,19 +165,18 @@ def regressors(rows: Known, table: DayTable, shared: Floats, context: tuple[Trai
 def fit(history: Panel, origins: Sequence[int], store_traits: Traits) -> list[Ridge]:
     """One ridge for each origin (rising day numbers, multiples of STEP_DAYS apart), from the days up to it only."""
     fitted: dict[int, Ridge] = {}
-    sums, plans, start = None, [], history.first
+    sums, late, plans, start = None, None, [], history.first
     candidates: list[Ridge] = []
     losses = np.zeros(len(YEAR_PULLS))
     for origin in _walk(history.first, origins):
-        past, block = history.between(history.first, origin), history.between(start, origin)
-        table = calendar.day_table(block.first, block.last)
-        x = _block_regressors(block, table, (store_traits, panel.observance(past)))
-        effects = chain.effects(table)
-        losses += [_loss(candidate, x, effects, block.log_sales) for candidate in candidates] or 0.0
-        added = _normal_equations(x, effects, block.log_sales)
+        past = history.between(history.first, origin)
+        days = _days(history.between(start, origin), (store_traits, panel.observance(past)))
+        losses += [_loss(days.missed(candidate)) for candidate in candidates] or 0.0
+        added = _normal_equations(days)
         sums = added if sums is None else sums.later(0.5 ** ((origin - start + 1) / HALF_LIFE_DAYS), added)
-        plans.append(x[:, :, -OF_ROW:].astype(np.float32))
-        candidates = _ridges(sums, past, np.concatenate(plans, axis=1))
+        plans.append(days.x[:, :, -OF_ROW:].astype(np.float32))
+        late = days if late is None else late.later(days)
+        candidates = [_at_local_level(ridge, late) for ridge in _ridges(sums, past, np.concatenate(plans, axis=1))]
         fitted[origin] = candidates[int(np.argmin(losses))]
         start = origin + 1
     return [fitted[origin] for origin in origins]
@@ -166,24 +188,33 @@ def _walk(first: int, origins: Sequence[int]) -> list[int]:
     return sorted({*steps, *origins})
 
 
-def _loss(ridge: Ridge, x: Floats, effects: Floats, log_sales: Floats) -> float:
-    """Mean squared error of the days (stores, days) after the ridge's origin, no row's counting for too much."""
-    expected = (x @ ridge.coefficients[:, :, None])[:, :, 0] + effects @ ridge.effects
-    errors = metrics.capped(log_sales - expected)[~np.isnan(log_sales)]
+def _days(block: Panel, context: tuple[Traits, Flags]) -> Days:
+    stores, width = block.log_sales.shape
+    table = calendar.day_table(block.first, block.last)
+    x = regressors(cells(block), table, day_regressors(table), context).reshape(stores, width, -1)
+    return Days(x, chain.effects(table), block.log_sales)
+
+
+def _loss(missed: Floats) -> float:
+    """Mean squared error of days after a ridge's origin, no row's counting for too much."""
+    errors = metrics.capped(missed[~np.isnan(missed)])
     return float(np.mean(errors**2)) if errors.size else 0.0
 
 
-def _block_regressors(block: Panel, table: DayTable, context: tuple[Traits, Flags]) -> Floats:
-    stores, width = block.log_sales.shape
-    return regressors(cells(block), table, day_regressors(table), context).reshape(stores, width, -1)
+def _normal_equations(days: Days) -> Sums:
+    """Weighted sums of a block; the weight of a day halves each HALF_LIFE_DAYS."""
+    age = np.arange(days.log_sales.shape[1] - 1, -1, -1)
+    weights = 0.5 ** (age / HALF_LIFE_DAYS) * ~np.isnan(days.log_sales)
+    weighted = (days.x * weights[:, :, None]).transpose(0, 2, 1)
+    y = np.nan_to_num(days.log_sales)
+    return Sums(weighted @ days.x, (weighted @ y[:, :, None])[:, :, 0], weighted @ days.effects)
 
 
-def _normal_equations(x: Floats, effects: Floats, log_sales: Floats) -> Sums:
-    """Weighted sums of a block, x (stores, days, p); the weight of a day halves each HALF_LIFE_DAYS."""
-    age = np.arange(log_sales.shape[1] - 1, -1, -1)
-    weighted = (x * (0.5 ** (age / HALF_LIFE_DAYS) * ~np.isnan(log_sales))[:, :, None]).transpose(0, 2, 1)
-    y = np.nan_to_num(log_sales)
-    return Sums(weighted @ x, (weighted @ y[:, :, None])[:, :, 0], weighted @ effects)
+def _at_local_level(ridge: Ridge, late: Days) -> Ridge:
+    """The ridge with each store's level put where its last days were."""
+    coefficients = ridge.coefficients.copy()
+    coefficients[:, 0] += local_level(late.missed(ridge))  # the first regressor is 1
+    return replace(ridge, coefficients=coefficients)
 
 
 def _ridges(sums: Sums, past: Panel, plans: NDArray[np.float32]) -> list[Ridge]:
