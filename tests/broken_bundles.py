@@ -34,11 +34,11 @@ def enormous(folder: Path) -> str:
     """A few bytes on disk that want sixteen gigabytes of memory."""
     buffer = io.BytesIO()
     with np.load(folder / "arrays.npz", allow_pickle=False) as archive:
-        np.savez(buffer, allow_pickle=False, **{name: archive[name] for name in archive.files if name != "levels"})
+        np.savez(buffer, allow_pickle=False, **{name: archive[name] for name in archive.files if name != "level"})
     claim = io.BytesIO()
     np.lib.format.write_array_header_1_0(claim, {"descr": "<f8", "fortran_order": False, "shape": (1 << 31,)})
     with zipfile.ZipFile(buffer, "a") as archive:
-        archive.writestr("levels.npy", claim.getvalue())
+        archive.writestr("level.npy", claim.getvalue())
     return rewritten(folder, "arrays.npz", lambda _: buffer.getvalue())
 
 

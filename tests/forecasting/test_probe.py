@@ -39,8 +39,8 @@ def test_no_feature_knows_a_sale_after_its_origin_and_each_past_one_is_as_old_as
     assert tuple(found) == probe.NAMES
     assert [name for name, finding in found.items() if finding.leaks] == []
     assert {name for name, finding in found.items() if finding.youngest is None} >= PLANS
-    youngest = {name: found[name].youngest for name in ("ridge", "level_28", "mean_56", "offset ridge")}
-    assert youngest == {"ridge": 0, "level_28": 0, "mean_56": 0, "offset ridge": 0}
+    youngest = {name: found[name].youngest for name in ("ridge", "level_364", "mean_364", "offset ridge")}
+    assert youngest == {"ridge": 0, "level_364": 0, "mean_364": 0, "offset ridge": 0}
 
 
 def test_a_feature_that_peeks_is_found(history, stores, monkeypatch):
@@ -49,14 +49,14 @@ def test_a_feature_that_peeks_is_found(history, stores, monkeypatch):
 
     def peeking(profile, store_traits, days):
         view = honest(profile, store_traits, days)
-        view.profile.levels[:, 0] = np.nanmean(looked_at[-1].log_sales[:, -5:], axis=1)
+        view.profile.level[:] = np.nanmean(looked_at[-1].log_sales[:, -5:], axis=1)
         return view
 
     looked_at, original = [], probe._columns
     monkeypatch.setattr(features, "lens", peeking)
     monkeypatch.setattr(probe, "_columns", lambda panel, *rest: (looked_at.append(panel), original(panel, *rest))[1])
     found = findings(history, stores)
-    assert [name for name, finding in found.items() if finding.leaks] == ["level_28"]
+    assert [name for name, finding in found.items() if finding.leaks] == ["level_364"]
 
 
 def command(folder, monkeypatch, *words):

@@ -25,7 +25,7 @@ _honest = profiles
 
 
 def profiles(history, origins, traits):
-    return [replace(each, levels=levels(history)) for each in _honest(history, origins, traits)]
+    return [replace(each, level=level(history)) for each in _honest(history, origins, traits)]
 """
 YES = Order("reviewed", dry_run=False, confirm=lambda move: None)
 
@@ -129,7 +129,7 @@ def leak_said(verdict):
 
 
 def test_a_feature_whose_code_looks_past_the_origin_is_refused_by_name(backend, made, params, tmp_path, monkeypatch):
-    """The child runs a copy of the package in which the levels are taken before the rows are cut at the origin."""
+    """The child runs a copy of the package in which the level is taken before the rows are cut at the origin."""
     shutil.copytree(confinement.PACKAGE_FOLDER, tmp_path / "src")
     with (tmp_path / "src/lockgate/forecast/profiles.py").open("a", encoding="utf-8") as code:
         code.write(PEEKING)
@@ -137,22 +137,22 @@ def test_a_feature_whose_code_looks_past_the_origin_is_refused_by_name(backend, 
     monkeypatch.setattr(confinement, "PACKAGE_FOLDER", tmp_path / "src")
     verdict = validation.validate(backend, receipt, made(1), params.gate)
     assert (verdict.outcome, stages(backend)) == ("refused", ["None"])
-    says = "noise in place of the sales after its origin moves level_28, level_91, level_364"
+    says = "noise in place of the sales after its origin moves level_364"
     assert leak_said(verdict) == ("refused", says)
 
 
 def test_a_bundle_that_remembers_the_holdout_is_doubted_by_name_whatever_it_says_of_itself(backend, made, params):
-    """Its levels were taken of all days, its origin is the day before the holdout, and its code is honest."""
+    """Its level was taken of all days, its origin is the day before the holdout, and its code is honest."""
     build = made(1)
     honest = forecaster_of(build)
     tables = [prepared.read(build.prepared, part) for part in ("rows", "holdout")]
-    later = profiles.levels(panel(pd.concat(tables), honest.traits.store_ids))
-    bundle.save(replace(honest, profile=replace(honest.profile, levels=later)), build.bundle)
+    later = profiles.level(panel(pd.concat(tables), honest.traits.store_ids))
+    bundle.save(replace(honest, profile=replace(honest.profile, level=later)), build.bundle)
     verdict = validation.validate(backend, registration.register(backend, build, params), build, params.gate)
     assert stages(backend) == ["None"]
     outcome, says = leak_said(verdict)
     assert outcome == "inconclusive"
-    assert f"the prepared rows until {honest.origin} give level_28, level_91, level_364 otherwise" in says
+    assert f"the prepared rows until {honest.origin} give level_364 otherwise" in says
 
 
 def test_a_candidate_whose_files_are_gone_is_inconclusive_until_they_are_back(backend, made, params, home):

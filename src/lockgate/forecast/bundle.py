@@ -131,7 +131,7 @@ def _arrays(forecaster: Forecaster) -> dict[str, NDArray[Any]]:
         "chain": profile.ridge.effects,
         "observed": profile.observed,
         "habits": profile.habits,
-        "levels": profile.levels,
+        "level": profile.level,
         "sold_days": profile.experience.sold,
         "idle_days": profile.experience.idle,
         "spread": forecaster.calibration.spread,
@@ -156,7 +156,7 @@ def _restore(contents: Mapping[str, bytes]) -> tuple[Forecaster, dict[str, Any]]
         Ridge(arrays["ridge"], arrays["chain"]),
         arrays["observed"],
         arrays["habits"],
-        arrays["levels"],
+        arrays["level"],
         Experience(arrays["sold_days"], arrays["idle_days"]),
     )
     boosters = {

@@ -13,7 +13,7 @@ from lockgate.data.calendar import DayTable
 from lockgate.forecast import chain, ridge
 from lockgate.forecast.featurecost import OF_THEIR_ROW, costs
 from lockgate.forecast.known import LONG_AGO, Known, Traits, promo2_active
-from lockgate.forecast.profiles import HABITS, LEVELS, Profile
+from lockgate.forecast.profiles import HABITS, LEVEL, Profile
 from lockgate.params import Offset
 
 Floats = NDArray[np.float64]
@@ -116,9 +116,8 @@ def _past(view: Lens, rows: Known, expected: Floats, habits: NDArray[np.float32]
     found: dict[str, Column] = {"ridge": expected}
     for place, name in enumerate(HABITS):
         found[name] = habits[:, place] if name.startswith("spread") else habits[:, place] - expected
-    for place, name in enumerate(LEVELS):
-        found[name] = view.profile.levels[rows.store, place] - expected
+    found[LEVEL] = view.profile.level[rows.store] - expected
     return found
 
 
-FEATURES = (*(name for names in OF_THEIR_ROW.values() for name in names), *HABITS, *LEVELS)
+FEATURES = (*(name for names in OF_THEIR_ROW.values() for name in names), *HABITS, LEVEL)

@@ -1,6 +1,6 @@
 """Whether a forecaster knows more than its origin could: of its features by the probe, of its past by making it anew.
 
-The features are code of this package, so the probe asks that code. The past (ridge, habits, levels) is in the bundle,
+The features are code of this package, so the probe asks that code. The past (ridge, habits, level) is in the bundle,
 and a bundle may hold anything; so it is held against the past that the probed code makes of the rows up to the origin.
 """
 

@@ -20,15 +20,10 @@ from lockgate.forecast.ridge import Ridge
 
 Floats = NDArray[np.float64]
 
-MEAN_WINDOWS = (56, 364, 728)
-SPREAD_WINDOWS = (364, 728)
-QUANTILES = (0.5, 0.9)
-STORE_WINDOWS = (28, 91, 364)
-HABITS = (
-    *(f"mean_{days}" for days in MEAN_WINDOWS),
-    *(f"{name}_{days}" for days in SPREAD_WINDOWS for name in ("spread", *(f"q{round(100 * q)}" for q in QUANTILES))),
-)
-LEVELS = tuple(f"level_{days}" for days in STORE_WINDOWS)
+WINDOWS = (364, 728)
+HABITS = tuple(f"{name}_{days}" for days in WINDOWS for name in ("mean", "spread", "median"))
+LEVEL_WINDOW = 364
+LEVEL = f"level_{LEVEL_WINDOW}"
 
 
 @dataclass(frozen=True)
@@ -39,7 +34,7 @@ class Profile:
     ridge: Ridge
     observed: NDArray[np.bool_]  # (stores, calendar.HOLIDAYS)
     habits: NDArray[np.float32]  # (stores, 7 weekdays, 2 promo, HABITS) of log sales, NaN where never seen
-    levels: NDArray[np.float32]  # (stores, LEVELS): mean log sales of all open days
+    level: NDArray[np.float32]  # (stores,): mean log sales of all open days of the last LEVEL_WINDOW
     experience: Experience
 
 
@@ -54,12 +49,12 @@ def profiles(history: Panel, origins: Sequence[int], traits: Traits) -> list[Pro
 def _profile(past: Panel, fitted: Ridge, traits: Traits) -> Profile:
     seen = experience(past)
     fitted = replace(fitted, coefficients=with_peers(fitted.coefficients, seen.none, traits))
-    return Profile(past.last, fitted, panel.observance(past), habits(past), levels(past), seen)
+    return Profile(past.last, fitted, panel.observance(past), habits(past), level(past), seen)
 
 
 @costs("past sales")
 def habits(past: Panel) -> NDArray[np.float32]:
-    """Means, spreads and quantiles of log sales by store, weekday and promo over the windows that end with the past."""
+    """Means, spreads and medians of log sales by store, weekday and promo over the windows that end with the past."""
     stores = past.log_sales.shape[0]
     weekday = calendar.weekdays(np.arange(past.first, past.last + 1))
     table = np.empty((stores, 7, 2, len(HABITS)), dtype=np.float32)
@@ -73,16 +68,14 @@ def habits(past: Panel) -> NDArray[np.float32]:
 
 
 @costs("past sales")
-def levels(past: Panel) -> NDArray[np.float32]:
-    """Mean log sales of each store over the windows that end with the past."""
-    return np.column_stack([_mean(past.log_sales[:, -days:]) for days in STORE_WINDOWS]).astype(np.float32)
+def level(past: Panel) -> NDArray[np.float32]:
+    """Mean log sales of each store over the window that ends with the past."""
+    return _mean(past.log_sales[:, -LEVEL_WINDOW:]).astype(np.float32)
 
 
 def _habits_of(sales: Floats, age: NDArray[np.int64]) -> NDArray[np.float32]:
-    columns = [_mean(sales[:, age < days]) for days in MEAN_WINDOWS]
-    for days in SPREAD_WINDOWS:
-        window = sales[:, age < days]
-        columns += [_spread(window), *_quantiles(window)]
+    windows = (sales[:, age < days] for days in WINDOWS)
+    columns = [of(window) for window in windows for of in (_mean, _spread, _median)]
     return np.column_stack(columns).astype(np.float32)
 
 
@@ -97,17 +90,11 @@ def _spread(values: Floats) -> Floats:
     return np.asarray(np.sqrt(_mean((values - _mean(values)[:, None]) ** 2)))
 
 
-def _quantiles(values: Floats) -> list[Floats]:
-    """Row quantiles that skip NaN (linear between neighbours)."""
-    if values.shape[1] == 0:
-        return [np.full(len(values), np.nan)] * len(QUANTILES)
+def _median(values: Floats) -> Floats:
+    """Row medians that skip NaN; NaN for a row without values."""
     ordered = np.sort(values, axis=1)  # NaN last
-    top = (~np.isnan(values)).sum(axis=1) - 1
-    rows = np.arange(len(values))
-    found = []
-    for quantile in QUANTILES:
-        place = np.maximum(top, 0) * quantile
-        low = np.floor(place).astype(np.int64)
-        high = np.minimum(low + 1, np.maximum(top, 0))
-        found.append(ordered[rows, low] + (place - low) * (ordered[rows, high] - ordered[rows, low]))
+    count = (~np.isnan(values)).sum(axis=1)
+    found = np.full(len(values), np.nan)
+    seen, rows = count > 0, np.flatnonzero(count > 0)
+    found[seen] = (ordered[rows, (count[seen] - 1) // 2] + ordered[rows, count[seen] // 2]) / 2
     return found
