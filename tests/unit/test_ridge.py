@@ -1,6 +1,7 @@
 """What stores do differently on the same day is learned of each of them, from the few such days that there are."""
 
 import numpy as np
+import pytest
 
 from lockgate.data import calendar
 from lockgate.forecast import chain, panel, ridge
@@ -60,3 +61,20 @@ def test_the_short_days_before_christmas_and_new_year_are_a_matter_of_the_store(
         )
         assert np.abs(found[SOME] - 7.2).max() < 0.2
         assert np.abs(found[~SOME] - 8.0).max() < 0.2
+
+
+def test_a_store_is_forecast_at_the_level_of_its_last_weeks_not_of_its_years():
+    log_sales = noisy()
+    moved = ORIGIN - 56 - FIRST
+    log_sales[0, moved:] -= 0.15
+    found = expected(log_sales, ORIGIN + 1)
+    assert found[0] == pytest.approx(7.85, abs=0.04)
+    assert np.abs(found[1:] - 8.0).max() < 0.03
+
+
+def test_a_slow_growth_of_one_store_is_carried_to_its_end_and_not_on():
+    """Two years are no evidence that what grew by a fifth a year will go on."""
+    log_sales = noisy()
+    log_sales[0] += 0.2 * (FIRST + np.arange(log_sales.shape[1]) - ORIGIN) / 365.25
+    assert expected(log_sales, ORIGIN + 1)[0] == pytest.approx(8.0, abs=0.03)
+    assert 7.97 < expected(log_sales, ORIGIN + 100)[0] < 8.05
