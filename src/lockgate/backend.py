@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lockgate import addresses, lifecycle
+from lockgate import addresses, deadline, lifecycle
 from lockgate.addresses import Addresses
 from lockgate.database import intents, ledger, records
 from lockgate.database.connection import Database
@@ -33,14 +33,16 @@ class Backend:
     trusted_keys: tuple[str, ...] = ()
 
     @classmethod
-    def here(cls, model: str, timeout: float = 10.0, trusted_keys: Iterable[str] = ()) -> "Backend":
+    def here(cls, model: str, timeout: float | None = None, trusted_keys: Iterable[str] = ()) -> "Backend":
         """The backend of the working directory and the environment. Nothing is connected yet.
 
-        Who acts is LOCKGATE_ACTOR, else the user who is logged in. The trusted keys are those of params.yaml.
+        Who acts is LOCKGATE_ACTOR, else the user who is logged in. Where no timeout is given, it is LOCKGATE_TIMEOUT
+        or the usual one. The trusted keys are those of params.yaml.
         """
         found = addresses.find(Path.cwd())
         actor = os.environ.get("LOCKGATE_ACTOR") or getpass.getuser()
-        return cls(model, found, Database(found.database_url, timeout), actor, timeout, tuple(trusted_keys))
+        seconds = deadline.of_one_call() if timeout is None else timeout
+        return cls(model, found, Database(found.database_url, seconds), actor, seconds, tuple(trusted_keys))
 
     def registry(self) -> "Registry":
         """The MLflow side. Importing mlflow takes seconds, so commands that read Postgres alone never come here."""

@@ -1,18 +1,41 @@
-"""A wall-clock limit on work that waits many times: each wait ends in its own time, all of them together need not."""
+"""How long one call to a server may take, and a wall-clock limit on work that waits many times.
 
+Each wait ends in its own time; all of them together need not.
+"""
+
+import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 
-from lockgate.errors import LockgateError
+from lockgate.errors import BadConfiguration, LockgateError
 
+VARIABLE = "LOCKGATE_TIMEOUT"
+SHORTEST, USUAL, LONGEST = 0.5, 10, 3600  # seconds of one call
 AGAIN_SECONDS = 1.0
 
 
 class _TimeIsUpError(Exception):
     """What breaks a wait off."""
+
+
+def of_one_call(environment: Mapping[str, str] = os.environ) -> float:
+    """Seconds that a server has to answer where no --timeout says it, as in the stages of DVC: LOCKGATE_TIMEOUT, or 10.
+
+    Raises BadConfiguration for what is no such number.
+    """
+    named = environment.get(VARIABLE, "").strip()
+    try:
+        seconds = float(named or USUAL)
+    except ValueError:
+        seconds = 0.0
+    if SHORTEST <= seconds <= LONGEST:
+        return seconds
+    raise BadConfiguration(
+        f"{VARIABLE} is {named!r}", hint=f"give it a number of seconds from {SHORTEST:g} to {LONGEST:g}, or unset it"
+    )
 
 
 @contextmanager

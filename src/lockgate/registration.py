@@ -110,7 +110,7 @@ def _enter(backend: Backend, source: Source, digest: str) -> Receipt:
 def _too_slow(budget: float) -> Unavailable:
     return Unavailable(
         f"the servers are too slow: after {budget:g} s the bundle was not registered yet",
-        hint="say it again, which takes up what is done, or give each call more time with --timeout",
+        hint="say it again, which takes up what is done, or give each call more time: --timeout or LOCKGATE_TIMEOUT",
     )
 
 

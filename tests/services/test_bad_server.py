@@ -2,8 +2,11 @@
 
 import http.client
 import itertools
+import os
 import socketserver
 import ssl
+import subprocess
+import sys
 import threading
 import time
 import traceback
@@ -34,6 +37,7 @@ from lockgate.gate import policy_digest
 from lockgate.promotion import Order
 from lockgate.stack import embedded_postgres
 
+PROJECT = Path(__file__).parents[2]
 YES = Order("reviewed", dry_run=False, confirm=lambda move: None)
 PASSED_ON = {"content-type", "accept", "user-agent"}
 SECRET = "s3cret-of-anna"
@@ -352,6 +356,21 @@ def test_a_server_that_answers_each_call_late_does_not_hold_a_registration_forev
     assert records.stages(backend.database, backend.model) == []
     between[0].strike("", 0, late(0))
     assert registration.register(backend, made(1), params).version == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "told"), [("1", "the MLflow server does not answer"), ("soon", "LOCKGATE_TIMEOUT is 'soon'")]
+)
+def test_a_stage_waits_for_a_server_as_long_as_the_environment_says(backend, made, between, said, told) -> None:
+    """Three seconds would do with the usual time."""
+    between[0].strike("", 99, late(3.0))
+    where = {"MLFLOW_TRACKING_URI": between[1], "LOCKGATE_DATABASE_URL": backend.where.database_url}
+    stage = [sys.executable, str(PROJECT / "pipelines" / "register.py"), "data/prepared", "build", "build/version.json"]
+    done = subprocess.run(
+        stage, cwd=made(1).build.parent, env=os.environ | where | {"LOCKGATE_TIMEOUT": said}, capture_output=True,
+        text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert told in done.stderr
 
 
 def silent_after(calls: int, proxy: Between):

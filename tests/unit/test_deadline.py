@@ -7,8 +7,9 @@ from contextlib import suppress
 
 import pytest
 
+from lockgate import deadline
 from lockgate.deadline import within
-from lockgate.errors import StateConflict, Unavailable
+from lockgate.errors import BadConfiguration, StateConflict, Unavailable
 
 TOO_SLOW = Unavailable("too slow")
 
@@ -73,3 +74,17 @@ def test_another_thread_has_the_limits_of_its_waits_alone():
     thread.start()
     thread.join(30)
     assert ended == [True]
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"), [({}, 10), ({"LOCKGATE_TIMEOUT": ""}, 10), ({"LOCKGATE_TIMEOUT": " 2.5 "}, 2.5)]
+)
+def test_a_call_has_as_long_as_the_environment_says_or_ten_seconds(said, seconds):
+    assert deadline.of_one_call(said) == seconds
+
+
+@pytest.mark.parametrize("said", ["soon", "0", "-3", "nan", "inf", "4000"])
+def test_a_time_that_is_none_is_refused_with_what_it_may_be(said):
+    with pytest.raises(BadConfiguration, match=f"LOCKGATE_TIMEOUT is '{said}'") as refusal:
+        deadline.of_one_call({"LOCKGATE_TIMEOUT": said})
+    assert "from 0.5 to 3600" in refusal.value.hint

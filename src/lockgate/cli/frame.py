@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from lockgate import __version__
+from lockgate import __version__, deadline
 from lockgate.errors import StateConflict
 from lockgate.exits import Session, run
 from lockgate.params import PARAMS_FILE, Params, load_params
@@ -144,7 +144,8 @@ def _remember_result(context: click.Context, _: click.Parameter, value: Path | N
 
 # The latter two are eager: they count for a refusal of the command's other words, wherever they stand.
 _timeout = click.option(
-    "--timeout", type=click.FloatRange(min=0.5, max=3600), default=10.0, show_default=True, metavar="SECONDS",
+    "--timeout", type=click.FloatRange(min=deadline.SHORTEST, max=deadline.LONGEST), default=deadline.of_one_call,
+    show_default=f"{deadline.VARIABLE} or {deadline.USUAL:g}", metavar="SECONDS",
     help="How long to wait for a dead server.",
 )  # fmt: skip
 _debug = click.option(

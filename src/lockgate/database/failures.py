@@ -27,7 +27,11 @@ BY_CODE = [
     Meaning("25006", "the database is read-only", "point LOCKGATE_DATABASE_URL at the primary server"),
     Meaning("53100", "the database's disk is full", "free space on its server"),
     Meaning("53300", "the database has too many connections", "try again, or raise its max_connections"),
-    Meaning("57014", "the database did not answer within {timeout:g} s", "try again, or give more time with --timeout"),
+    Meaning(
+        "57014",
+        "the database did not answer within {timeout:g} s",
+        "try again, or give it more: --timeout or LOCKGATE_TIMEOUT",
+    ),
     Meaning("57P01", "the database was shut down", "start it: lockgate up"),
     Meaning("57P02", "the database crashed and restarts", "try again"),
     Meaning("57P03", "the database is starting or shutting down", "try again"),

@@ -198,7 +198,7 @@ class Registry:
                 if monotonic() > until:
                     raise Unavailable(
                         f"the MLflow server is too slow: after {budget:g} s the run was not logged yet",
-                        hint="try again, or give each call more time with --timeout",
+                        hint="try again, or give each call more time: --timeout or LOCKGATE_TIMEOUT",
                     )
             return str(log_model(contents, signature).model_uri)
 
