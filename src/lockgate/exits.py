@@ -30,6 +30,10 @@ class Session:
     ids: dict[str, str | int] = field(default_factory=dict)
 
 
+class _TerminatedError(SystemExit):
+    """What SIGTERM breaks a command off with; no `except Exception` on the way out takes it for a failure."""
+
+
 @dataclass(frozen=True)
 class Ending:
     """How a command ended: `code` is the name of the refusal, `ok` without one."""
@@ -65,6 +69,8 @@ def _ending(work: Callable[[], None], session: Session) -> Ending:
         return Ending(refusal.exit_code, type(refusal).__name__, str(refusal), refusal.hint)
     except KeyboardInterrupt:
         return Ending(INTERRUPTED, "Interrupted", "interrupted")
+    except _TerminatedError:
+        return Ending(TERMINATED, "Terminated", "terminated")
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Ending(0)
@@ -91,7 +97,7 @@ def _of_os_error(failure: OSError) -> Ending:
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
-    sys.exit(TERMINATED)
+    raise _TerminatedError(TERMINATED)
 
 
 def _trace_if(debug: bool) -> None:

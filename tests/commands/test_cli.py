@@ -180,6 +180,26 @@ def test_the_result_file_tells_of_a_version_that_cannot_be_wherever_it_is_named(
     assert json.loads((tmp_path / "result.json").read_text())["code"] == "StateConflict"
 
 
+@pytest.mark.parametrize(
+    ("words", "message", "hint"),
+    [
+        (["promot"], "No such command 'promot'. Did you mean 'promote'?", "see: lockgate --help"),
+        (["guard", "status", "--fast"], "No such option '--fast'.", "see: lockgate guard status --help"),
+        (["compare", "1"], "Missing argument 'W'.", "see: lockgate compare --help"),
+        (["list", "--timeout", "0.1"], "Invalid value for '--timeout': 0.1 is not in the range 0.5<=x<=3600.",
+         "see: lockgate list --help"),
+    ],
+)  # fmt: skip
+def test_words_that_do_not_fit_are_refused_like_all_else(words, message, hint, tmp_path):
+    ended = run(*words, folder=tmp_path)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (2, "", f"error: {message}\nhint: {hint}\n")
+
+
+def test_the_result_file_tells_of_a_word_that_is_missing(tmp_path):
+    assert run("compare", "1", "--result-json", "result.json", folder=tmp_path).returncode == 2
+    assert json.loads((tmp_path / "result.json").read_text())["code"] == "WrongUsage"
+
+
 def test_without_a_stack_the_hint_is_to_start_one(tmp_path):
     (tmp_path / "params.yaml").write_text((PROJECT / "params.yaml").read_text())
     ended = run("status", "--result-json", "result.json", folder=tmp_path)

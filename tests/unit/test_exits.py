@@ -3,6 +3,9 @@
 import errno
 import json
 import os
+import signal
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -78,3 +81,19 @@ def test_the_result_file_holds_the_ending_and_the_ids(tmp_path):
     exits.run(raising(errors.StateConflict("no", hint="look")), session)
     result = json.loads((tmp_path / "result.json").read_text())
     assert result == {"exit": 5, "code": "StateConflict", "message": "no", "hint": "look", "ids": {"version": 3}}
+
+
+def test_a_command_that_is_ended_from_outside_says_so_in_its_result_too(tmp_path, capsys):
+    def ended() -> None:
+        with suppress(Exception):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(10)
+
+    before = signal.getsignal(signal.SIGTERM)
+    session = Session(result_json=tmp_path / "result.json")
+    try:
+        assert exits.run(ended, session) == exits.TERMINATED
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert capsys.readouterr().err == "error: terminated\n"
+    assert json.loads((tmp_path / "result.json").read_text())["code"] == "Terminated"

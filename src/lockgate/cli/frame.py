@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from lockgate import __version__, deadline
-from lockgate.errors import StateConflict
+from lockgate.errors import StateConflict, WrongUsage
 from lockgate.exits import Session, run
 from lockgate.params import PARAMS_FILE, Params, load_params
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 GROUPS: dict[str, click.Group] = {}
 Function = TypeVar("Function", bound=Callable[..., None])
-
-USAGE = 2
 
 
 class Version(click.ParamType[int]):
@@ -117,14 +115,21 @@ def session() -> Session:
 
 def _dispatch(session: Session) -> None:
     try:
-        lockgate.main(obj=session, standalone_mode=False)
+        lockgate.main(prog_name="lockgate", obj=session, standalone_mode=False)
     except click.Abort:
         raise KeyboardInterrupt from None
     except click.ClickException as wrong:
         if _is_negative_version(wrong):
             raise no_version("no version has a negative number") from None
-        wrong.show()
-        sys.exit(USAGE)
+        if isinstance(wrong, click.exceptions.NoArgsIsHelpError):
+            wrong.show()
+            sys.exit(wrong.exit_code)
+        raise _wrong_usage(wrong) from None
+
+
+def _wrong_usage(wrong: click.ClickException) -> WrongUsage:
+    at = wrong.ctx.command_path if isinstance(wrong, click.UsageError) and wrong.ctx else "lockgate"
+    return WrongUsage(wrong.format_message(), hint=f"see: {at} --help")
 
 
 def _is_negative_version(wrong: click.ClickException) -> bool:
