@@ -33,7 +33,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=int(time.time()), help="what is drawn follows from it")
     parser.add_argument("--workers", type=int, default=4, help="how many work at once")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="play there, and leave journals and logs behind")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.keep and options.keep.exists() and any(options.keep.iterdir()):
+        parser.error(f"{options.keep} is not empty; a run begins in a folder of its own")
+    return options
 
 
 if __name__ == "__main__":
