@@ -4,6 +4,7 @@ import datetime
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -268,3 +269,14 @@ def test_bounds_hold_about_as_many_held_out_sales_as_they_say(forecaster):
 def test_all_weight_on_the_ridge_needs_no_booster(forecaster, rows):
     only = replace(forecaster, boosters={}, weights={"ridge": 1.0})
     assert only.predict(rows).tolist() == forecaster.predict_members(rows)[:, -1].tolist()
+
+
+def test_it_may_be_called_from_many_threads(forecaster, rows, tmp_path):
+    """Also by the first calls after it was read, which make what is kept for later ones."""
+    batches = [rows.iloc[start : start + size] for start in range(0, 60, 4) for size in (1, 5, 300)] * 4
+    expected = [forecaster.interval(batch, 0.9) for batch in batches]
+    fresh = bundle.load(tmp_path / "bundle", bundle.save(forecaster, tmp_path / "bundle"))
+    with ThreadPoolExecutor(16) as pool:
+        found = list(pool.map(lambda batch: fresh.interval(batch, 0.9), batches))
+    for one, other in zip(found, expected, strict=True):
+        assert all(np.array_equal(getattr(one, name), getattr(other, name)) for name in vars(one))

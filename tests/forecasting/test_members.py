@@ -1,5 +1,6 @@
 """Laws that every booster owes, whichever library it is."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -94,3 +95,18 @@ def test_the_ratio_target_weighs_rows_so_that_squared_error_is_squared_percentag
     outputs = ratio.labels * 1.1
     weighted = np.average((outputs - ratio.labels) ** 2, weights=ratio.weights) * np.mean(1 / ratio.labels**2)
     assert np.sqrt(weighted) == pytest.approx(ratio.score(outputs), rel=1e-6)
+
+
+@every_member
+@pytest.mark.parametrize("rows", [1, 7, 250])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_calls_from_many_threads_give_the_numbers_of_calls_one_by_one(name, rows, threads):
+    """A server calls one loaded model from many threads at once, the first calls too."""
+    content = fit(name).booster.dump()
+    batches = [VALUES[start : start + rows] for start in range(0, 500, 50)] * 20
+    alone = MODULES[name].restore(content)
+    expected = [alone.raw(batch, 1) for batch in batches]
+    booster = MODULES[name].restore(content)
+    with ThreadPoolExecutor(16) as pool:
+        found = list(pool.map(lambda batch: booster.raw(batch, threads), batches))
+    assert all(np.array_equal(one, other) for one, other in zip(found, expected, strict=True))

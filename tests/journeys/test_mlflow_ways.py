@@ -7,6 +7,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -66,6 +67,16 @@ def test_http_gives_the_bounds_of_the_confidence_that_is_asked_for(promoted: Clo
     usual, less = _asked(endpoint, rows), _asked(endpoint, rows, {"confidence": 0.8})
     assert (less[:, 0] == usual[:, 0]).all()
     assert (usual[:, 1] < less[:, 1]).all() and (less[:, 2] < usual[:, 2]).all()
+
+
+def test_32_connections_at_once_are_all_answered_with_the_same_numbers(promoted: Clone, endpoint: str) -> None:
+    """Batches of one and of many rows, mixed; the server scores them in threads of one process."""
+    rows = _raw_rows(promoted).query("Open == 1")
+    batches = [rows.iloc[start : start + size] for start in range(40) for size in (1, 3, 200)]
+    expected = [_asked(endpoint, batch) for batch in batches]
+    with ThreadPoolExecutor(32) as pool:
+        found = list(pool.map(lambda batch: _asked(endpoint, batch), batches * 5))
+    assert all(np.array_equal(one, other) for one, other in zip(found, expected * 5, strict=True))
 
 
 @pytest.mark.parametrize("confidence", [0, 1, 80, "very"])

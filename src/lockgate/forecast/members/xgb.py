@@ -1,6 +1,7 @@
 """XGBoost as a member: histogram trees, saved as UBJSON."""
 
 from dataclasses import dataclass
+from os import cpu_count
 from typing import Any
 
 import numpy as np
@@ -10,25 +11,32 @@ from lockgate.forecast.members.task import Budget, Features, Fit, Floats, Task, 
 from lockgate.params import XgboostParams
 
 MAX_BIN = 128
+PARALLEL_THREADS = min(cpu_count() or 1, 4)
 
 
 @dataclass(frozen=True)
 class XgboostBooster:
-    """A fitted xgboost.Booster."""
+    """A fitted xgboost.Booster, safe to call from many threads.
 
-    model: xgboost.Booster
+    The number of threads is a setting of the booster, not of a call, and is not saved with it: changing it on a booster
+    in use makes other threads' calls fail. So there is one booster a setting, configured once, before the first call.
+    """
+
+    content: bytes  # UBJSON
+    serial: xgboost.Booster
+    parallel: xgboost.Booster
 
     def raw(self, values: Features, threads: int) -> Floats:
-        self.model.set_param({"nthread": threads})  # not saved with the model; all cores would be slow for a single row
-        return np.asarray(self.model.inplace_predict(values, validate_features=False), dtype=np.float64)
+        model = self.serial if threads == 1 else self.parallel
+        return np.asarray(model.inplace_predict(values, validate_features=False), dtype=np.float64)
 
     def dump(self) -> bytes:
-        return bytes(self.model.save_raw("ubj"))
+        return self.content
 
     def importances(self) -> Floats:
-        gains = self.model.get_score(importance_type="total_gain")
+        gains = self.serial.get_score(importance_type="total_gain")
         return shares(
-            np.array([gains.get(f"f{place}", 0.0) for place in range(self.model.num_features())], dtype=np.float64)
+            np.array([gains.get(f"f{place}", 0.0) for place in range(self.serial.num_features())], dtype=np.float64)
         )
 
 
@@ -42,12 +50,19 @@ def fit(params: XgboostParams, train: Task, score: Task | None, budget: Budget) 
     if score is not None:
         watched = _watch(score, curve, data, budget)
     model = xgboost.train(_settings(params, budget), data, num_boost_round=budget.rounds, **watched)
-    return Fit(XgboostBooster(model), tuple(curve))
+    return Fit(restore(bytes(model.save_raw("ubj"))), tuple(curve))
 
 
 def restore(content: bytes) -> XgboostBooster:
     """Read what `dump` wrote."""
-    return XgboostBooster(xgboost.Booster(model_file=bytearray(content)))
+    return XgboostBooster(content, _configured(content, 1), _configured(content, PARALLEL_THREADS))
+
+
+def _configured(content: bytes, threads: int) -> xgboost.Booster:
+    """A booster for calls with this number of threads; its first call, which completes the configuration, is made."""
+    model = xgboost.Booster({"nthread": threads}, model_file=bytearray(content))
+    model.inplace_predict(np.zeros((1, model.num_features()), dtype=np.float32), validate_features=False)
+    return model
 
 
 def _settings(params: XgboostParams, budget: Budget) -> dict[str, Any]:
