@@ -2,7 +2,7 @@
 
     python pipelines/prepare.py data/raw data/prepared
 
-Reads train.csv and store.csv (or .csv.gz) where they are; where neither is, the generator makes a chain.
+`source` in params.yaml decides: train.csv and store.csv (or .csv.gz) in data/raw, or the generator.
 """
 
 import sys
@@ -17,7 +17,7 @@ from lockgate.params import load_params
 def main(raw: Path, folder: Path) -> None:
     params = load_params(Path("params.yaml"))
     days = params.split.holdout_days
-    if files := tables.raw_files(raw):
+    if files := tables.raw_files(raw, params.source):
         chain, source = tables.read_tables(*files), tables.source_of(*files)
     else:
         chain, source = generator.tables_and_source(params.generator, days)

@@ -20,6 +20,7 @@ Rounds = Annotated[int, Field(ge=1, le=20_000)]
 DaysBack = Annotated[list[Annotated[int, Field(ge=0, le=2000)]], Field(min_length=1, max_length=12)]
 Offset = Literal["ridge", "habit"]
 Target = Literal["log", "ratio"]
+Source = Literal["files", "generated"]
 
 # An Ed25519 key as `openssl pkey -pubout` prints it between its two lines: a fixed beginning, then 32 bytes.
 PUBLIC_KEY = re.compile(r"MCowBQYDK2VwAyEA[A-Za-z0-9+/]{43}=")
@@ -41,7 +42,7 @@ class Section(BaseModel):
 
 
 class GeneratorParams(Section):
-    """The Rossmann-like chain that stands in where data/raw holds no CSVs."""
+    """The Rossmann-like chain that `source: generated` makes."""
 
     seed: Seed
     stores: Annotated[int, Field(ge=5, le=5000)]
@@ -170,6 +171,7 @@ class Params(Section):
     seed: Seed
     threads: Annotated[int, Field(ge=1, le=256)]
     profile: Literal["full", "fast"]
+    source: Source
     generator: GeneratorParams
     split: SplitParams
     members: MembersParams

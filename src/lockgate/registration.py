@@ -98,6 +98,7 @@ def _enter(backend: Backend, source: Source, digest: str) -> Receipt:
         record = source.record()
         registry = backend.registry()
         version, run_id = registry.find_or_create(source.contents(digest), record)
+        _require_shown(backend, version)
         kept = {
             "lineage": record.tags,
             "candidates": record.candidates.to_dict("records"),
@@ -105,6 +106,16 @@ def _enter(backend: Backend, source: Source, digest: str) -> Receipt:
         }
         known = records.record_version(backend.database, Registration(backend.model, version, digest, run_id, kept))
     return Receipt(backend.model, known.version, known.run_id, digest)
+
+
+def _require_shown(backend: Backend, version: int) -> None:
+    """A version counts only if our Postgres shows it: MLflow may keep its registry in another database."""
+    if version not in {row.version for row in records.stages(backend.database, backend.model)}:
+        raise StateConflict(
+            f"the MLflow server made version {version} of {backend.model}; this database has none",
+            where=backend.database.address,
+            hint="MLFLOW_TRACKING_URI must name the server that keeps its registry in LOCKGATE_DATABASE_URL",
+        )
 
 
 def _too_slow(budget: float) -> Unavailable:

@@ -138,6 +138,7 @@ def make_small(clone: Clone) -> None:
     """Params with which the whole pipeline takes seconds."""
     clone.set_params(
         threads=1,
+        source="generated",
         generator={"seed": 7, "stores": 12, "days": 500, "noise": 0.04},
         training__folds_days_back=[0],
         training__max_rounds=30,

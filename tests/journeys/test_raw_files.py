@@ -4,7 +4,7 @@ import gzip
 import shutil
 from pathlib import Path
 
-from clone import Clone
+from clone import Clone, commit
 
 from lockgate.data import generator
 from lockgate.params import GeneratorParams
@@ -14,7 +14,7 @@ NAMES = ("train.csv", "store.csv")
 
 def test_plain_and_gzipped_csvs_give_the_same_holdout(clone: Clone) -> None:
     raw = clone.folder / "data/raw"
-    _write_as_kaggle_does(raw)
+    _use_files(clone)
     plain = _prepared(clone)
     for name in NAMES:
         _pack(raw / name)
@@ -32,7 +32,7 @@ def test_files_that_prepare_does_not_read_change_nothing(clone: Clone) -> None:
 
 def test_a_bad_file_is_refused_with_its_line_and_no_version_comes_of_it(clone: Clone) -> None:
     raw = clone.folder / "data/raw"
-    _write_as_kaggle_does(raw)
+    _use_files(clone)
     lines = (raw / "train.csv").read_text().splitlines(keepends=True)
     (raw / "train.csv").write_text("".join([*lines[:100], lines[100].replace(",", ",x", 1), *lines[101:]]))
     done = clone.run("dvc", "repro", code=255)
@@ -43,10 +43,29 @@ def test_a_bad_file_is_refused_with_its_line_and_no_version_comes_of_it(clone: C
     assert clone.stages() == {}
 
 
+def test_a_temporary_workspace_without_the_files_never_takes_generated_rows(clone: Clone) -> None:
+    """Git ignores data/raw, so DVC does not copy the files; the project has made the generated chain before."""
+    _use_files(clone)
+    clone.run("dvc", "repro", "prepare")
+    commit(clone, "our own files")
+    cache = str(clone.folder.parent / "dvc")
+    changed = ["--temp", "--set-param", "split.holdout_days=28", "prepare"]
+    alone = clone.run("dvc", "exp", "run", *changed, code=255, DVC_SITE_CACHE_DIR=cache)
+    assert "there is no train.csv and no store.csv" in alone.err
+    assert "--copy-paths data/raw/train.csv" in alone.err
+    files = [word for name in NAMES for word in ("--copy-paths", f"data/raw/{name}")]
+    clone.run("dvc", "exp", "run", *files, *changed, DVC_SITE_CACHE_DIR=cache)
+
+
 def _prepared(clone: Clone) -> dict[str, dict[str, str]]:
     clone.run("dvc", "repro", "prepare")
     card: dict[str, dict[str, str]] = clone.read("data/prepared/card.json")
     return card
+
+
+def _use_files(clone: Clone) -> None:
+    clone.set_params(source="files")
+    _write_as_kaggle_does(clone.folder / "data/raw")
 
 
 def _write_as_kaggle_does(raw: Path) -> None:

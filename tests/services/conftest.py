@@ -64,7 +64,7 @@ def backend(stack: Addresses) -> Backend:
 
 def _train(folder: Path, seed: int) -> None:
     params = yaml.safe_load((PROJECT / "params.yaml").read_text())
-    params |= {"seed": seed, "threads": 1, "generator": SMALL}
+    params |= {"seed": seed, "threads": 1, "source": "generated", "generator": SMALL}
     params["training"]["max_rounds"] = 30
     params["gate"]["min_scored_rows"] = 100
     (folder / "params.yaml").write_text(yaml.safe_dump(params))

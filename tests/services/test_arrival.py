@@ -66,6 +66,7 @@ def test_a_bundle_copied_without_its_neighbours_is_registered_and_says_what_is_u
     assert {lineage[name] for name in ("git_commit", "dvc_lock_digest", "rows_digest", "seed")} == {UNKNOWN}
     assert (lineage["kind"], lineage["trained_until"]) == ("bundle", UNTIL.isoformat())
     mlflow.set_tracking_uri(stack.tracking_uri)
+    mlflow.set_registry_uri(stack.tracking_uri)
     run = mlflow.MlflowClient().get_run(arrived.receipt.run_id)
     assert (run.data.tags["came_from"], run.data.tags["brought_by"]) == (str(copied), "anna")
     assert run.data.tags["rows_digest"] == UNKNOWN
@@ -77,6 +78,7 @@ def test_the_pipelines_bundle_and_the_model_downloaded_from_the_registry_are_the
 ):
     receipt = registration.register(backend, made(1), params)
     mlflow.set_tracking_uri(stack.tracking_uri)
+    mlflow.set_registry_uri(stack.tracking_uri)
     mlflow.artifacts.download_artifacts(f"models:/{backend.model}/1", dst_path=str(tmp_path / "downloaded"))
     for path in (made(1).bundle, tmp_path / "downloaded"):
         arrived = arrival.bring(backend, path, NOTHING, made(1).prepared)
@@ -232,6 +234,7 @@ def shell(made, backend, stack) -> Shell:
     params["gate"] |= EASY
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     mlflow.set_tracking_uri(stack.tracking_uri)
+    mlflow.set_registry_uri(stack.tracking_uri)
     services = {TRACKING_VARIABLE: stack.tracking_uri, DATABASE_VARIABLE: stack.database_url, "LOCKGATE_ACTOR": "anna"}
     return Shell(folder, services)
 

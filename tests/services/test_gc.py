@@ -214,6 +214,7 @@ def test_a_version_whose_files_were_copied_into_another_model_stays(model: RawMo
     version = model.register()
     model.judge(version, "refused")
     mlflow.set_tracking_uri(model.where.tracking_uri)
+    mlflow.set_registry_uri(model.where.tracking_uri)
     client = mlflow.MlflowClient()
     copy = client.copy_model_version(f"models:/{model.name}/{version}", f"copy of {model.name}".replace(" ", "-"))
     assert collect(keeper) == {version: "another version lives on its run or files"}

@@ -388,6 +388,7 @@ def test_a_prompt_keeps_its_own_production_alias(model: RawModel) -> None:
 
 def test_mlflow_registers_its_prompts_as_ever(stack: Addresses) -> None:
     mlflow.set_tracking_uri(stack.tracking_uri)
+    mlflow.set_registry_uri(stack.tracking_uri)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MLflow's own
         prompt = mlflow.genai.register_prompt(name="greeting", template="Hello {{ name }}")

@@ -29,6 +29,7 @@ def version(stack, workshop, home, tmp_path_factory):
     made = Build(folder / "data" / "prepared", folder / "build")
     receipt = registration.register(backend, made, load_params(folder / "params.yaml"))
     mlflow.set_tracking_uri(stack.tracking_uri)
+    mlflow.set_registry_uri(stack.tracking_uri)
     source = mlflow.MlflowClient().get_model_version(backend.model, "1").source.removeprefix("models:/")
     [kept] = home.glob(f"artifacts/*/models/{source}/artifacts")
     copy = shutil.copytree(kept, folder / "copy")

@@ -58,6 +58,7 @@ def test_promote_archives_the_prior_production_and_says_so_in_the_ledger(two_liv
 
 def test_stage_and_alias_name_the_same_version_to_mlflow(two_lives, stack):
     mlflow.set_tracking_uri(stack.tracking_uri)
+    mlflow.set_registry_uri(stack.tracking_uri)
     client = mlflow.MlflowClient()
     assert int(client.get_model_version_by_alias(two_lives.model, "production").version) == 2
     promotion.rollback(two_lives, YES, None)

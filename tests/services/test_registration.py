@@ -1,5 +1,6 @@
 """A bundle is one version, whatever happens on the way, and its run tells where it comes from."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow
@@ -16,6 +17,7 @@ from lockgate.forecast import manifest
 @pytest.fixture
 def client(stack):
     mlflow.set_tracking_uri(stack.tracking_uri)
+    mlflow.set_registry_uri(stack.tracking_uri)
     return mlflow.MlflowClient()
 
 
@@ -159,3 +161,31 @@ def test_with_the_server_down_nothing_is_recorded(backend, made, params, unreach
     with pytest.raises(Unavailable, match="does not answer"):
         registration.register(unreachable(backend), made(1), params)
     assert records.stages(backend.database, backend.model) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MLFLOW_REGISTRY_URI", "http://127.0.0.1:9"),
+        ("MLFLOW_WORKSPACE", "elsewhere"),
+        ("MLFLOW_EXPERIMENT_NAME", "elsewhere"),
+        ("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "5000"),
+        ("MLFLOW_ENABLE_ASYNC_LOGGING", "true"),
+        ("MLFLOW_DEFAULT_ARTIFACT_ROOT", "/nowhere"),
+    ],
+)
+def test_variables_of_mlflow_that_were_set_for_something_else_have_no_say(
+    backend, made, params, client, monkeypatch, name, value
+):
+    monkeypatch.setenv(name, value)
+    receipt = registration.register(backend, made(1), params)
+    assert [int(version.version) for version in versions(client, backend)] == [receipt.version]
+
+
+def test_a_version_that_our_postgres_does_not_show_is_not_recorded(backend, made, params, database):
+    """The MLflow server keeps its registry in another database than the one that LOCKGATE_DATABASE_URL names."""
+    astray = replace(backend, database=database)
+    with pytest.raises(StateConflict, match="this database has none") as refused:
+        registration.register(astray, made(1), params)
+    assert "MLFLOW_TRACKING_URI" in refused.value.hint
+    assert records.version_of_digest(database, backend.model, manifest.digest(made(1).bundle)) is None

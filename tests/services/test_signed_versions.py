@@ -81,6 +81,7 @@ def test_an_unsigned_version_that_has_passed_is_not_promoted_once_keys_are_pinne
 def test_mlflow_loads_a_version_by_the_keys_in_its_environment(backend, made, params, key, tmp_path, monkeypatch):
     registration.register(backend, made(1), params)
     mlflow.set_tracking_uri(backend.where.tracking_uri)
+    mlflow.set_registry_uri(backend.where.tracking_uri)
     for trusted in ("", key):
         monkeypatch.setenv("LOCKGATE_TRUSTED_KEYS", trusted)
         assert load(backend).metadata.signature is not None
@@ -101,5 +102,6 @@ def test_an_unfit_key_stops_a_registration_before_anything_is_written(backend, m
     with pytest.raises(BadConfiguration, match="the signing key cannot be read"):
         registration.register(backend, made(1), params)
     mlflow.set_tracking_uri(backend.where.tracking_uri)
+    mlflow.set_registry_uri(backend.where.tracking_uri)
     client = mlflow.MlflowClient()
     assert client.search_registered_models(f"name = '{backend.model}'") == []

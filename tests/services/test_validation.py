@@ -139,6 +139,7 @@ def verdict_rows(verdict):
 def test_reviewers_see_the_verdict_in_mlflow(backend, judged, stack):
     verdict = judged()
     mlflow.set_tracking_uri(stack.tracking_uri)
+    mlflow.set_registry_uri(stack.tracking_uri)
     client = mlflow.MlflowClient()
     version = client.get_model_version(backend.model, "1")
     assert version.tags["verdict"] == "passed"

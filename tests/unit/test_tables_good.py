@@ -135,11 +135,22 @@ def test_strange_months_are_refused(interval: str) -> None:
         tables.promo_months(interval)
 
 
-def test_neither_file_means_the_generator(tmp_path: Path) -> None:
+def test_the_generator_is_an_explicit_choice(tmp_path: Path) -> None:
+    """In a temporary workspace of DVC, files that git ignores are absent; generated rows must not replace them."""
     (tmp_path / "README.md").touch()
     (tmp_path / "test.csv").touch()
-    assert tables.raw_files(tmp_path) is None
-    assert tables.raw_files(tmp_path / "absent") is None
+    for folder in (tmp_path, tmp_path / "absent"):
+        assert tables.raw_files(folder, "generated") is None
+        with pytest.raises(BadData, match=r"no train\.csv and no store\.csv") as refused:
+            tables.raw_files(folder, "files")
+        assert "source: generated" in refused.value.hint
+
+
+@pytest.mark.parametrize("name", ["train.csv", "store.csv.gz", "train.csv.zip", "Train.csv"])
+def test_files_beside_the_generator_are_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    with pytest.raises(BadData, match=f"{name} would not be used: params.yaml says source: generated"):
+        tables.raw_files(tmp_path, "generated")
 
 
 @pytest.mark.parametrize(("there", "missing"), [("train.csv", "store.csv"), ("store.csv", "train.csv")])
@@ -147,7 +158,7 @@ def test_neither_file_means_the_generator(tmp_path: Path) -> None:
 def test_one_file_alone_is_refused(tmp_path: Path, there: str, missing: str, ending: str) -> None:
     (tmp_path / (there + ending)).touch()
     with pytest.raises(BadData, match=f"^{missing} is missing beside {there}"):
-        tables.raw_files(tmp_path)
+        tables.raw_files(tmp_path, "files")
 
 
 @pytest.mark.parametrize("name", ["train.csv.zip", "rossmann-store-sales.zip", "Train.csv", "store.xlsx"])
@@ -155,13 +166,13 @@ def test_what_must_be_meant_for_them_is_not_passed_over(tmp_path: Path, name: st
     """A model of generated rows is a bad surprise for somebody who has put Kaggle's zip into data/raw."""
     (tmp_path / name).touch()
     with pytest.raises(BadData, match=f"{name} is not read"):
-        tables.raw_files(tmp_path)
+        tables.raw_files(tmp_path, "files")
 
 
 def test_a_dangling_link_is_not_taken_for_no_file(tmp_path: Path) -> None:
     for name in ("train.csv", "store.csv"):
         (tmp_path / name).symlink_to(tmp_path / "gone")
-    files = tables.raw_files(tmp_path)
+    files = tables.raw_files(tmp_path, "files")
     assert files
     with pytest.raises(BadData, match="there is no such file"):
         tables.read_tables(*files)
@@ -171,13 +182,13 @@ def test_a_file_in_two_forms_is_refused(tmp_path: Path) -> None:
     for name in ("train.csv", "train.csv.gz", "store.csv"):
         (tmp_path / name).touch()
     with pytest.raises(BadData, match=r"train.csv is there plain and as .gz"):
-        tables.raw_files(tmp_path)
+        tables.raw_files(tmp_path, "files")
 
 
 def test_both_files_are_found_plain_or_gzip(tmp_path: Path) -> None:
     for name in ("train.csv.gz", "store.csv"):
         (tmp_path / name).touch()
-    assert tables.raw_files(tmp_path) == (tmp_path / "train.csv.gz", tmp_path / "store.csv")
+    assert tables.raw_files(tmp_path, "files") == (tmp_path / "train.csv.gz", tmp_path / "store.csv")
 
 
 FUTURE = """Id,Store,DayOfWeek,Date,Open,Promo,StateHoliday,SchoolHoliday,Note

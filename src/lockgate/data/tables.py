@@ -16,11 +16,17 @@ from lockgate.data import contradictions, sheets, textfile
 from lockgate.data.cells import CellFault, Kind, checked, decimal, iso_date, letter, optional, typed, whole
 from lockgate.data.sheets import Sheet
 from lockgate.errors import BadData
+from lockgate.params import Source
 
 FIRST_DAY = datetime.date(1990, 1, 1)  # an earlier date is a slip of the pen
 LAST_DAY = datetime.date(2100, 12, 31)
 MOST_SOLD = 10_000_000  # on one day in one store; Kaggle's most is 41,551
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+PUT_FILES = (
+    "put Kaggle's train.csv and store.csv there; for a generated chain of stores, set source: generated in params.yaml;"
+    " in a temporary workspace of DVC, add: --copy-paths data/raw/train.csv --copy-paths data/raw/store.csv"
+)
 
 STORE = whole(1, 1_000_000)
 FLAG = whole(0, 1, "int8")
@@ -104,20 +110,23 @@ FUTURE_KINDS = {
 OPTIONAL_FUTURE_KINDS = {"Id": whole(0, 2**62, "int64"), "DayOfWeek": WEEKDAY}
 
 
-def raw_files(folder: Path) -> tuple[Path, Path] | None:
-    """train and store, each .csv or .csv.gz, in a folder; None if neither is there.
+def raw_files(folder: Path, source: Source) -> tuple[Path, Path] | None:
+    """train and store, each .csv or .csv.gz, in a folder; None where the source is the generator.
 
-    Raises BadData where only one of the two is there, one of them in two forms, or what must be meant for them.
+    Raises BadData where a file is missing, is there in two forms, or must be meant for one of them under another name;
+    and where files are there although the source is the generator: neither is taken for the other in silence.
     """
     train, store = (_one_form(folder, name) for name in ("train.csv", "store.csv"))
+    if source == "generated":
+        _refuse_unused(folder, [path.name for path in (train, store) if path])
+        return None
     if train and store:
         return train, store
     if not train and not store:
         _refuse_near_misses(folder)
-        return None
+        raise BadData("there is no train.csv and no store.csv", where=str(folder), hint=PUT_FILES)
     missing, there = ("store.csv", "train.csv") if train else ("train.csv", "store.csv")
-    hint = "put both there, or neither to use the generator"
-    raise BadData(f"{missing} is missing beside {there}", where=str(folder), hint=hint)
+    raise BadData(f"{missing} is missing beside {there}", where=str(folder), hint="put both files there")
 
 
 def read_tables(train: Path, store: Path, today: datetime.date | None = None) -> Tables:
@@ -194,9 +203,21 @@ def _one_form(folder: Path, name: str) -> Path | None:
 
 
 def _refuse_near_misses(folder: Path) -> None:
-    """Nobody who has put Kaggle's zip there, or Train.CSV, wants the generator's rows instead."""
-    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    meant = [name for name in names if name.lower().startswith(("train", "store")) or name.lower().endswith(".zip")]
-    if meant:
-        hint = "unpack and rename: train.csv and store.csv, plain or .gz; take it away to use the generator"
+    """Files that must be meant, such as Kaggle's zip or Train.CSV, under a name that is not read."""
+    if meant := _meant(folder):
+        hint = "unpack and rename: train.csv and store.csv, plain or .gz"
         raise BadData(f"{', '.join(meant)} is not read", where=str(folder), hint=hint)
+
+
+def _refuse_unused(folder: Path, names: list[str]) -> None:
+    if names := names or _meant(folder):
+        raise BadData(
+            f"{', '.join(names)} would not be used: params.yaml says source: generated",
+            where=str(folder),
+            hint="to train on the files, set source: files in params.yaml; for the generated chain, take them away",
+        )
+
+
+def _meant(folder: Path) -> list[str]:
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    return [name for name in names if name.lower().startswith(("train", "store")) or name.lower().endswith(".zip")]

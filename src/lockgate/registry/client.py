@@ -20,6 +20,7 @@ from lockgate import artifact, deadline, signatures
 from lockgate.addresses import Addresses
 from lockgate.artifact import BUNDLE_TAG
 from lockgate.errors import Unavailable
+from lockgate.registry.environment import PARENT_RUN, forget_foreign_settings
 from lockgate.registry.files import content, listed, stored
 from lockgate.registry.refusals import quiet, translated
 from lockgate.registry.runs import Contents, RunRead, RunRecord, log_model, log_record
@@ -33,6 +34,7 @@ class Registry:
     def __init__(self, addresses: Addresses, model: str, timeout: float) -> None:
         self.model = model
         self._timeout = timeout
+        forget_foreign_settings()
         # Two tries fit into the time that the caller has, whatever the server asks for; a redirect would take the
         # password along.
         os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "1"
@@ -42,10 +44,12 @@ class Registry:
         os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
         os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
         # `mlflow run` hands its run down to every stage; their parameters would collide in it.
-        self._parent = os.environ.pop("MLFLOW_RUN_ID", None)
+        self._parent = os.environ.pop(PARENT_RUN, None)
         logging.getLogger("mlflow").setLevel(logging.WARNING)
-        mlflow.set_tracking_uri(_logged_in(addresses.tracking_uri))
-        self._client = mlflow.MlflowClient()
+        server = _logged_in(addresses.tracking_uri)
+        mlflow.set_tracking_uri(server)
+        mlflow.set_registry_uri(server)
+        self._client = mlflow.MlflowClient(server, server)
 
     def find_or_create(self, contents: Contents, record: RunRecord) -> tuple[int, str]:
         """The version that holds this bundle and its run, registered now if nobody has before.

@@ -23,20 +23,20 @@ class XgboostBooster:
     """
 
     content: bytes  # UBJSON
-    serial: xgboost.Booster
+    model: xgboost.Booster  # on one thread
     parallel: xgboost.Booster
 
     def raw(self, values: Features, threads: int) -> Floats:
-        model = self.serial if threads == 1 else self.parallel
+        model = self.model if threads == 1 else self.parallel
         return np.asarray(model.inplace_predict(values, validate_features=False), dtype=np.float64)
 
     def dump(self) -> bytes:
         return self.content
 
     def importances(self) -> Floats:
-        gains = self.serial.get_score(importance_type="total_gain")
+        gains = self.model.get_score(importance_type="total_gain")
         return shares(
-            np.array([gains.get(f"f{place}", 0.0) for place in range(self.serial.num_features())], dtype=np.float64)
+            np.array([gains.get(f"f{place}", 0.0) for place in range(self.model.num_features())], dtype=np.float64)
         )
 
 
