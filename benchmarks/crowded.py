@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import text
 
-from lockgate import addresses
 from lockgate.database import guard, policies
 from lockgate.database.connection import Database
-from lockgate.params import PARAMS_FILE, GateParams, load_params
+from lockgate.problem.params import PARAMS_FILE, GateParams, load_params
+from lockgate.system import service_urls
 
 MODEL = "crowded"
 MAKE_MODEL = "INSERT INTO public.registered_models (workspace, name) VALUES ('default', :model)"
@@ -47,7 +47,7 @@ MOVE = "UPDATE public.model_versions SET current_stage = :stage WHERE name = :mo
 def main() -> None:
     """Print the milliseconds of each swap to Production, with and without the guard."""
     versions, promoted, swaps = map(int, sys.argv[1:])
-    found = addresses.find(Path.cwd())
+    found = service_urls.find(Path.cwd())
     database = Database(found.database_url, timeout=300)
     fill(database, versions, load_params(PARAMS_FILE).gate)
     for version in range(1, promoted + 1):

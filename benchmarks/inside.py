@@ -11,12 +11,14 @@ from typing import Any
 
 import pandas as pd
 
-from lockgate.data import prepared
-from lockgate.forecast import backtest, bundle, manifest, training
-from lockgate.forecast.blocks import block, survey
-from lockgate.forecast.known import traits
-from lockgate.forecast.panel import panel
-from lockgate.params import PARAMS_FILE, Params, load_params
+from lockgate.bundle import manifest, store
+from lockgate.data import dataset
+from lockgate.features.known_inputs import traits
+from lockgate.features.panel import panel
+from lockgate.features.training_rows import block, survey
+from lockgate.problem.params import PARAMS_FILE, Params, load_params
+from lockgate.training import backtest
+from lockgate.training import train as training_train
 
 DATA, BUNDLE = Path("data/prepared"), Path("build/bundle")
 PREDICTIONS = 20
@@ -26,7 +28,7 @@ Part = dict[str, float]
 
 def main() -> None:
     """Print what features, fits, a backtest and forecasts cost."""
-    params, rows, stores = load_params(PARAMS_FILE), prepared.read(DATA, "rows"), prepared.read(DATA, "stores")
+    params, rows, stores = load_params(PARAMS_FILE), dataset.read(DATA, "rows"), dataset.read(DATA, "stores")
     found = {
         "features": features(rows, stores, params),
         "fits": fits(rows, stores, params),
@@ -40,7 +42,7 @@ def features(rows: pd.DataFrame, stores: pd.DataFrame, params: Params) -> Part:
     """Make the rows that the boosters are taught last: ridges and habits of all origins, features of each row."""
     horizon, store_traits = params.split.holdout_days, traits(stores)
     history = panel(rows, store_traits.store_ids)
-    origins = training.taught_from(history, history.last, params)
+    origins = training_train.taught_from(history, history.last, params)
 
     def make() -> int:
         seen = survey(history, {*origins, history.last}, store_traits, horizon)
@@ -54,13 +56,13 @@ def features(rows: pd.DataFrame, stores: pd.DataFrame, params: Params) -> Part:
 def fits(rows: pd.DataFrame, stores: pd.DataFrame, params: Params) -> dict[str, dict[str, Part]]:
     """Train once more; by library, the last fit on all rows, and the fits on the inner folds; the whole training."""
     spent: dict[str, dict[str, Part]] = {"last": {}, "folds": {}}
-    libraries = dict(training.BOOSTERS)
+    libraries = dict(training_train.BOOSTERS)
     try:
         for name, fit in libraries.items():
-            training.BOOSTERS[name] = _counted(fit, name, spent)
-        _, whole = timed(lambda: training.train(rows, stores, params, lambda *_: None))
+            training_train.BOOSTERS[name] = _counted(fit, name, spent)
+        _, whole = timed(lambda: training_train.train(rows, stores, params, lambda *_: None))
     finally:
-        training.BOOSTERS.update(libraries)
+        training_train.BOOSTERS.update(libraries)
     return spent | {"training": {"whole": whole}}
 
 
@@ -72,8 +74,8 @@ def tested(rows: pd.DataFrame, stores: pd.DataFrame, params: Params) -> Part:
 
 def predictions() -> dict[str, Part]:
     """Forecast the holdout again and again with the bundle in memory, without bounds and with them."""
-    forecaster = bundle.load(BUNDLE, manifest.digest(BUNDLE))
-    rows = prepared.read(DATA, "holdout")
+    forecaster = store.load(BUNDLE, manifest.digest(BUNDLE))
+    rows = dataset.read(DATA, "holdout")
     ways = {"predict": lambda: forecaster.predict(rows), "interval": lambda: forecaster.interval(rows, 0.95)}
     found = {}
     for name, forecast in ways.items():

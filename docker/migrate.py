@@ -3,16 +3,16 @@
 import sys
 from pathlib import Path
 
-from lockgate import addresses
 from lockgate.database import guard
 from lockgate.database.connection import Database
 from lockgate.errors import LockgateError
+from lockgate.system import service_urls
 
 SECONDS = 120.0
 
 if __name__ == "__main__":
     try:
-        database = Database(addresses.find(Path.cwd()).database_url, timeout=SECONDS)
+        database = Database(service_urls.find(Path.cwd()).database_url, timeout=SECONDS)
         done = database.migrate()
         guard.install(database, actor="docker compose up")
     except LockgateError as error:

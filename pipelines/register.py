@@ -3,19 +3,20 @@
 import sys
 from pathlib import Path
 
-from lockgate import exits, registration
-from lockgate.backend import Backend
-from lockgate.build import Build
-from lockgate.params import PARAMS_FILE, load_params
+from lockgate.operations import register
+from lockgate.operations.stage_files import Build
+from lockgate.operations.workspace import Backend
+from lockgate.problem.params import PARAMS_FILE, load_params
+from lockgate.system import exit_codes
 
 
 def main() -> None:
     prepared, build, receipt_path = map(Path, sys.argv[1:])
     params = load_params(PARAMS_FILE)
-    receipt = registration.register(Backend.here(params.model_name), Build(prepared, build), params)
+    receipt = register.register(Backend.here(params.model_name), Build(prepared, build), params)
     receipt.write(receipt_path)
     print(f"version {receipt.version} of {receipt.model} holds bundle {receipt.bundle_digest[:12]}", file=sys.stderr)
 
 
 if __name__ == "__main__":
-    exits.script(main)
+    exit_codes.script(main)

@@ -11,22 +11,25 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait by spinning cost 2.5x CPU on a busy machine
 
-from lockgate import exits
-from lockgate.data import prepared
-from lockgate.forecast import bundle, featurecost, training, trainreport
-from lockgate.forecast.watching import watch
-from lockgate.params import load_params
+from lockgate.bundle import store
+from lockgate.data import dataset
+from lockgate.features import cost
+from lockgate.problem.params import load_params
+from lockgate.system import exit_codes
+from lockgate.system.progress import watch
+from lockgate.training import report as training_report
+from lockgate.training import train
 
 
 def main(data: Path, build: Path) -> None:
     params = load_params(Path("params.yaml"))
-    rows, stores = prepared.read(data, "rows"), prepared.read(data, "stores")
-    with watch("train") as progress, featurecost.counting() as account:
-        forecaster, report = training.train(rows, stores, params, progress)
-    digest = bundle.save(forecaster, build / "bundle")
-    trainreport.write(report, account, build)
-    sys.stdout.write(f"{trainreport.summary(report)}\nbundle {digest[:12]}, trained until {forecaster.origin}\n")
+    rows, stores = dataset.read(data, "rows"), dataset.read(data, "stores")
+    with watch("train") as progress, cost.counting() as account:
+        forecaster, report = train.train(rows, stores, params, progress)
+    digest = store.save(forecaster, build / "bundle")
+    training_report.write(report, account, build)
+    sys.stdout.write(f"{training_report.summary(report)}\nbundle {digest[:12]}, trained until {forecaster.origin}\n")
 
 
 if __name__ == "__main__":
-    exits.script(lambda: main(Path(sys.argv[1]), Path(sys.argv[2])))
+    exit_codes.script(lambda: main(Path(sys.argv[1]), Path(sys.argv[2])))

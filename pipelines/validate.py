@@ -4,10 +4,11 @@ import json
 import sys
 from pathlib import Path
 
-from lockgate import exits, validation
-from lockgate.backend import Backend
-from lockgate.build import Build, Receipt
-from lockgate.params import PARAMS_FILE, load_params
+from lockgate.operations import validate
+from lockgate.operations.stage_files import Build, Receipt
+from lockgate.operations.workspace import Backend
+from lockgate.problem.params import PARAMS_FILE, load_params
+from lockgate.system import exit_codes
 
 
 def main() -> None:
@@ -15,11 +16,11 @@ def main() -> None:
     params = load_params(PARAMS_FILE)
     receipt = Receipt.read(receipt_path)
     backend = Backend.here(params.model_name, trusted_keys=params.gate.trusted_keys)
-    verdict = validation.validate(backend, receipt, Build(prepared, build), params.gate)
-    verdict_path.write_text(json.dumps(validation.as_json(verdict), indent=2) + "\n", encoding="utf-8")
-    report_path.write_text(validation.described(verdict), encoding="utf-8")
-    print(validation.told(verdict), file=sys.stderr)
+    verdict = validate.validate(backend, receipt, Build(prepared, build), params.gate)
+    verdict_path.write_text(json.dumps(validate.as_json(verdict), indent=2) + "\n", encoding="utf-8")
+    report_path.write_text(validate.described(verdict), encoding="utf-8")
+    print(validate.told(verdict), file=sys.stderr)
 
 
 if __name__ == "__main__":
-    exits.script(main)
+    exit_codes.script(main)

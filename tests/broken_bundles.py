@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from lockgate import digests
-from lockgate.forecast import bundle, manifest
-from lockgate.forecast.forecaster import Forecaster
+from lockgate.bundle import manifest, store
+from lockgate.forecaster.ensemble import Forecaster
 
 
 def truncated(folder: Path) -> str:
@@ -53,12 +53,12 @@ def undescribed(folder: Path) -> str:
 
 def reweighted(folder: Path, forecaster: Forecaster, **weights: float) -> str:
     """The same members, blended in another way."""
-    return bundle.save(replace(forecaster, weights=dict.fromkeys(forecaster.members, 0.0) | weights), folder)
+    return store.save(replace(forecaster, weights=dict.fromkeys(forecaster.members, 0.0) | weights), folder)
 
 
 def rewritten(folder: Path, name: str, change: Callable[[bytes], bytes]) -> str:
     """Change one file of a bundle and write a manifest that is right again; its digest."""
     (folder / name).write_bytes(change((folder / name).read_bytes()))
-    listed = manifest.written({each: (folder / each).read_bytes() for each in bundle.NAMES})
+    listed = manifest.written({each: (folder / each).read_bytes() for each in store.NAMES})
     (folder / manifest.MANIFEST).write_bytes(listed)
     return digests.of_bytes(listed)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lockgate import addresses
-from lockgate import stack as lockgate_stack
-from lockgate.addresses import Addresses
 from lockgate.stack import embedded_postgres
+from lockgate.stack import up_down as lockgate_stack
+from lockgate.system import service_urls
+from lockgate.system.service_urls import Addresses
 
 if TYPE_CHECKING:
     from lockgate.database.connection import Database
@@ -37,7 +37,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def stack(home: Path) -> Addresses:
     """A real MLflow server and its database, shared by the session: a test takes model names that no other test has."""
-    return addresses.read_state(home / "stack.json")
+    return service_urls.read_state(home / "stack.json")
 
 
 @pytest.fixture

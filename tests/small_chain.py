@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from lockgate.data import generator, holdout
-from lockgate.forecast import training
-from lockgate.forecast.forecaster import Forecaster
-from lockgate.forecast.training import Report
-from lockgate.params import GeneratorParams, Params, load_params
+from lockgate.data import split
+from lockgate.forecaster.ensemble import Forecaster
+from lockgate.problem.params import GeneratorParams, Params, load_params
+from lockgate.synthetic import generator
+from lockgate.training import train as training_train
+from lockgate.training.train import Report
 
 DAYS = 500
 STORES = 12
@@ -32,13 +33,13 @@ def chain() -> generator.Chain:
 
 
 @cache
-def parts() -> holdout.Split:
-    return holdout.split(chain().rows, params().split.holdout_days)
+def parts() -> split.Split:
+    return split.split(chain().rows, params().split.holdout_days)
 
 
 def train(rows: pd.DataFrame | None = None) -> tuple[Forecaster, Report]:
     """A training on the small chain, or on some of its rows."""
-    return training.train(parts().rows if rows is None else rows, chain().stores, params(), lambda *_: None)
+    return training_train.train(parts().rows if rows is None else rows, chain().stores, params(), lambda *_: None)
 
 
 @cache

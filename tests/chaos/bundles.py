@@ -6,14 +6,15 @@ from pathlib import Path
 import foreign_models
 import small_chain
 
-from lockgate.build import Build
-from lockgate.data import prepared
-from lockgate.data.datacard import card_of
-from lockgate.data.generator import GeneratedSource
-from lockgate.forecast import bundle, trainreport
-from lockgate.forecast.featurecost import Account
-from lockgate.forecast.forecaster import RIDGE, Forecaster
-from lockgate.params import Params
+from lockgate.bundle import store
+from lockgate.data import dataset
+from lockgate.data.data_card import GeneratedSource
+from lockgate.data.data_card_writer import card_of
+from lockgate.features.cost import Account
+from lockgate.forecaster.ensemble import RIDGE, Forecaster
+from lockgate.operations.stage_files import Build
+from lockgate.problem.params import Params
+from lockgate.training import report as training_report
 
 A_LITTLE = 1e-4  # of weight, moved to the ridge: other bytes, hardly other forecasts
 FAR_TOO_HIGH = 3.0
@@ -26,8 +27,8 @@ def make(folder: Path, count: int) -> list[Build]:
     _prepare(folder / "prepared")
     made = [Build(folder / "prepared", folder / f"build-{number}") for number in range(1, count + 1)]
     for number, build in enumerate(made, start=1):
-        bundle.save(_variant(forecaster, number), build.bundle)
-        trainreport.write(report, Account(), build.build)
+        store.save(_variant(forecaster, number), build.bundle)
+        training_report.write(report, Account(), build.build)
     return made
 
 
@@ -60,7 +61,7 @@ def _prepare(folder: Path) -> None:
     chain, parts = small_chain.chain(), small_chain.parts()
     source = GeneratedSource(small_chain.STORES, small_chain.DAYS, 0.06, 3, 0.06)
     card = card_of(source, chain.tables(), parts)
-    prepared.write(folder, {"rows": parts.rows, "holdout": parts.holdout, "stores": chain.stores}, card)
+    dataset.write(folder, {"rows": parts.rows, "holdout": parts.holdout, "stores": chain.stores}, card)
 
 
 def _variant(forecaster: Forecaster, number: int) -> Forecaster:

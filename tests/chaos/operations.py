@@ -16,20 +16,39 @@ from chaos import raw
 from chaos.journal import Asked, Outcome
 from chaos.raw import Told
 from chaos.scene import FOREIGN, WORK_SECONDS, Place
-from lockgate import arrival, collection, gate, overview, promotion, registration, review, validation
-from lockgate.backend import Backend
-from lockgate.build import Build, Receipt
-from lockgate.data.card import read_card
-from lockgate.database import records, verdicts
+from lockgate.bundle.external_metadata import Stated
+from lockgate.data.data_card import read_card
+from lockgate.database import verdicts, versions
 from lockgate.database.verdicts import Digests, Verdict
-from lockgate.doctor import rounds
-from lockgate.doctor.site import Site
+from lockgate.doctor import checks as doctor_checks
+from lockgate.doctor.context import Site
 from lockgate.errors import StateConflict
-from lockgate.forecast.stated import Stated
-from lockgate.lifecycle import Move, Stage
-from lockgate.params import GateParams
-from lockgate.promotion import Order
-from lockgate.retention import Rule
+from lockgate.gate import checks as gate_checks
+from lockgate.lifecycle.moves import Move, Stage
+from lockgate.lifecycle.retention import Rule
+from lockgate.operations import (
+    gc as operations_gc,
+)
+from lockgate.operations import (
+    import_model,
+    review,
+)
+from lockgate.operations import (
+    promote as operations_promote,
+)
+from lockgate.operations import (
+    register as operations_register,
+)
+from lockgate.operations import (
+    status as operations_status,
+)
+from lockgate.operations import (
+    validate as operations_validate,
+)
+from lockgate.operations.promote import Order
+from lockgate.operations.stage_files import Build, Receipt
+from lockgate.operations.workspace import Backend
+from lockgate.problem.params import GateParams
 
 Values = dict[str, Any]
 DECISIONS = ["approved", "rejected", "maybe"]
@@ -125,14 +144,14 @@ def policy_named(place: Place, problem: str, name: str) -> GateParams:
 def register(actor: Actor) -> Values:
     """A bundle that may be there already, perhaps in this very moment by somebody else."""
     made = actor.build(actor.asked.values["bundle"])
-    receipt = registration.register(actor.backend, made, actor.place.params(actor.problem))
+    receipt = operations_register.register(actor.backend, made, actor.place.params(actor.problem))
     return {"version": receipt.version, "digest": receipt.bundle_digest}
 
 
 def bring(actor: Actor) -> Values:
     """A bundle, or somebody else's MLflow model, from a folder outside of the project."""
     values, prepared = actor.asked.values, actor.place.builds[0].prepared
-    arrived = arrival.bring(actor.backend, _brought(actor, values), Stated(None, None), prepared)
+    arrived = import_model.bring(actor.backend, _brought(actor, values), Stated(None, None), prepared)
     return {"version": arrived.receipt.version, "digest": arrived.receipt.bundle_digest}
 
 
@@ -148,15 +167,15 @@ def validate(actor: Actor) -> Values:
     version = values["version"]
     known = _known(backend, version)
     receipt = Receipt(backend.model, version, known.run_id, known.bundle_digest)
-    verdict = validation.validate(backend, receipt, actor.build(1), actor.policy())
+    verdict = operations_validate.validate(backend, receipt, actor.build(1), actor.policy())
     return {"version": version, "verdict": verdict.id, "outcome": verdict.outcome}
 
 
 def repro(actor: Actor) -> Values:
     """What `dvc repro` does to the registry: register, then validate."""
     made = actor.build(actor.asked.values["bundle"])
-    receipt = registration.register(actor.backend, made, actor.place.params(actor.problem))
-    verdict = validation.validate(actor.backend, receipt, made, actor.policy())
+    receipt = operations_register.register(actor.backend, made, actor.place.params(actor.problem))
+    verdict = operations_validate.validate(actor.backend, receipt, made, actor.policy())
     return {
         "version": receipt.version, "digest": receipt.bundle_digest, "verdict": verdict.id, "outcome": verdict.outcome
     }  # fmt: skip
@@ -173,15 +192,15 @@ def _by_the_pen(actor: Actor, version: int, outcome: str) -> int:
     serving = backend.roster().serving()
     rival = serving.bundle_digest if serving and serving.version != version else None
     holdout = read_card(actor.place.builds[0].prepared)["holdout"]["digest"]
-    digests = Digests(known.bundle_digest, holdout, gate.policy_digest(policy), rival)
+    digests = Digests(known.bundle_digest, holdout, gate_checks.policy_digest(policy), rival)
     checks = [{"name": "rmspe under the limit", "outcome": outcome, "says": "by the pen"}]
     metrics = {"rmspe": {"passed": 0.07, "refused": 0.95, "inconclusive": nan}[outcome]}
     verdict = Verdict(backend.model, version, digests, outcome, checks, metrics, "c0ffee", actor.asked.id)
     return verdicts.record_verdict(backend.database, verdict).id
 
 
-def _known(backend: Backend, version: int) -> records.Version:
-    known = records.recorded_version(backend.database, backend.model, version)
+def _known(backend: Backend, version: int) -> versions.Version:
+    known = versions.recorded_version(backend.database, backend.model, version)
     if known is None:
         raise StateConflict(f"version {version} was not registered by us")
     return known
@@ -189,18 +208,18 @@ def _known(backend: Backend, version: int) -> records.Version:
 
 def promote(actor: Actor) -> Values:
     """The version in Staging or a named one, at times only if another named one serves."""
-    values, policy = actor.asked.values, gate.policy_digest(actor.policy())
+    values, policy = actor.asked.values, gate_checks.policy_digest(actor.policy())
     return _moved(
-        promotion.promote(actor.backend, actor.order, values["version"], policy, values.get("expect_current"))
+        operations_promote.promote(actor.backend, actor.order, values["version"], policy, values.get("expect_current"))
     )
 
 
 def rollback(actor: Actor) -> Values:
-    return _moved(promotion.rollback(actor.backend, actor.order, actor.asked.values["to"]).move)
+    return _moved(operations_promote.rollback(actor.backend, actor.order, actor.asked.values["to"]).move)
 
 
 def retire(actor: Actor) -> Values:
-    return _moved(promotion.retire(actor.backend, actor.order))
+    return _moved(operations_promote.retire(actor.backend, actor.order))
 
 
 def reject(actor: Actor) -> Values:
@@ -215,15 +234,15 @@ def approve(actor: Actor) -> Values:
 def gc(actor: Actor) -> Values:
     """Everything goes that nothing speaks for, however young."""
     backend, rule = actor.backend, Rule(actor.asked.values["keep"], timedelta(0))
-    agreed = [fate for fate in collection.plan(backend, rule) if fate.goes]
-    done = collection.collect(backend, rule, agreed, reason(actor.asked.id))
+    agreed = [fate for fate in operations_gc.plan(backend, rule) if fate.goes]
+    done = operations_gc.collect(backend, rule, agreed, reason(actor.asked.id))
     return {"deleted": [fate.version for fate in done if fate.goes and fate.stage is not Stage.DELETED]}
 
 
 def doctor(actor: Actor) -> Values:
     """`lockgate doctor --repair`: what it repaired, and what it found after that."""
     params = actor.place.params(actor.problem)
-    found = rounds.examine(Site(actor.place.folder / actor.problem, params, actor.backend), repair=True)
+    found = doctor_checks.examine(Site(actor.place.folder / actor.problem, params, actor.backend), repair=True)
     for each in found.checked:
         if each.refusal is not None:
             raise each.refusal
@@ -233,7 +252,7 @@ def doctor(actor: Actor) -> Values:
 
 def status(actor: Actor) -> Values:
     """`lockgate status`, which must not raise an alarm over what is only on its way."""
-    return {"broken": list(overview.status(actor.backend).broken)}
+    return {"broken": list(operations_status.status(actor.backend).broken)}
 
 
 def by_command_line(*words: str) -> Callable[[Actor], Values]:

@@ -11,15 +11,16 @@ from chaos import rules
 from chaos.evidence import tables
 from chaos.scene import Scene
 from chaos.shelf import Shelved
-from lockgate import examination, gate
-from lockgate.database import guard, records
+from lockgate.database import guard, versions
 from lockgate.database.connection import Database
 from lockgate.database.guard import CONSTRAINT, MOVES, RECORDING, VERSIONS, Piece
-from lockgate.gate import Evidence as Measured
-from lockgate.gate import Outcome
-from lockgate.params import GateParams
-from lockgate.registry import Registry
-from lockgate.registry.refusals import quiet, translated
+from lockgate.gate import checks
+from lockgate.gate.checks import Evidence as Measured
+from lockgate.gate.checks import Outcome
+from lockgate.operations import score_candidate
+from lockgate.problem.params import GateParams
+from lockgate.registry.client import Registry
+from lockgate.registry.error_messages import quiet, translated
 
 RECORDER = RECORDING[0]
 DIGEST_KEY = "versions_model_bundle_digest_key"
@@ -110,7 +111,7 @@ def no_digest_key(model: Shelved) -> Iterator[None]:
         _run(model.scene, f"ALTER TABLE lockgate.versions DROP CONSTRAINT {DIGEST_KEY}")
         with (
             patch.object(Registry, "_version_of", version_of),
-            patch.object(records, "version_of_digest", lambda *_: None),
+            patch.object(versions, "version_of_digest", lambda *_: None),
         ):
             yield
 
@@ -120,34 +121,34 @@ def not_at_or_over() -> Iterator[None]:
     """The gate asks whether the error is at or over the limit, and NaN is neither; and the error is NaN."""
 
     def under_the_limit(evidence: Measured, policy: GateParams) -> tuple[Outcome, str]:
-        return gate._answer(not (evidence.rmspe >= policy.max_rmspe), f"RMSPE {evidence.rmspe}")
+        return checks._answer(not (evidence.rmspe >= policy.max_rmspe), f"RMSPE {evidence.rmspe}")
 
     def beats_the_baseline(evidence: Measured, _: GateParams) -> tuple[Outcome, str]:
-        return gate._answer(not (evidence.rmspe >= evidence.baseline_rmspe), f"RMSPE {evidence.rmspe}")
+        return checks._answer(not (evidence.rmspe >= evidence.baseline_rmspe), f"RMSPE {evidence.rmspe}")
 
     def is_credible(evidence: Measured, policy: GateParams) -> tuple[Outcome, str]:
         floor = evidence.baseline_rmspe * policy.min_share_of_naive
-        return gate._answer(not (evidence.rmspe <= floor), f"RMSPE {evidence.rmspe}")
+        return checks._answer(not (evidence.rmspe <= floor), f"RMSPE {evidence.rmspe}")
 
     asked = {
         "rmspe under the limit": under_the_limit,
         "better than naive": beats_the_baseline,
         "not too good to be true": is_credible,
     }
-    with patch.dict(gate.CHECKS, asked), unmeasured():
+    with patch.dict(checks.CHECKS, asked), unmeasured():
         yield
 
 
 @contextmanager
 def unmeasured() -> Iterator[None]:
     """The candidate's error comes out as NaN: no bug of the gate, but what it must be prepared for."""
-    findings = examination._findings
+    findings = score_candidate._findings
 
-    def without_a_number(*args: Any) -> examination.Findings:
+    def without_a_number(*args: Any) -> score_candidate.Findings:
         found = findings(*args)
         return replace(found, evidence=replace(found.evidence, rmspe=nan), metrics=dict(found.metrics) | {"rmspe": nan})
 
-    with patch.object(examination, "_findings", without_a_number):
+    with patch.object(score_candidate, "_findings", without_a_number):
         yield
 
 

@@ -12,11 +12,11 @@ from unittest.mock import patch
 
 MOVING = (
     "lockgate.database.intents:open_intent",
-    "lockgate.registry:Registry.move",
+    "lockgate.registry.client:Registry.move",
 )
 # In the order in which they end. `intents.tell` is none: a command that is killed after it has come to its end.
 REGISTER = (
-    "lockgate.database.records:version_of_digest",
+    "lockgate.database.versions:version_of_digest",
     "mlflow:MlflowClient.create_experiment",
     "mlflow:start_run",
     "mlflow:MlflowClient.log_batch",
@@ -24,31 +24,31 @@ REGISTER = (
     "lockgate.registry.client:log_model",
     "mlflow:MlflowClient.create_registered_model",
     "mlflow:MlflowClient.create_model_version",
-    "lockgate.registry:Registry.find_or_create",
-    "lockgate.database.records:record_version",
+    "lockgate.registry.client:Registry.find_or_create",
+    "lockgate.database.versions:record_version",
 )
 VALIDATE = (
     "lockgate.database.policies:put_in_force",
-    "lockgate.examination:examine",
+    "lockgate.operations.score_candidate:examine",
     "lockgate.database.verdicts:record_verdict",
-    "lockgate.registry:Registry.log_verdict",
+    "lockgate.registry.client:Registry.log_verdict",
     "mlflow:MlflowClient.set_model_version_tag",
-    "lockgate.registry:Registry.tag_version",
+    "lockgate.registry.client:Registry.tag_version",
     *MOVING,
 )
 CLEAR = (
-    "lockgate.registry:Registry.hide_run",
-    "lockgate.registry:Registry.hide_model",
-    "lockgate.registry:Registry.delete_files",
-    "lockgate.database.holdings:erase",
+    "lockgate.registry.client:Registry.hide_run",
+    "lockgate.registry.client:Registry.hide_model",
+    "lockgate.registry.client:Registry.delete_files",
+    "lockgate.database.storage_use:erase",
 )
 STEPS = {
     "register": REGISTER,
-    "bring": ("lockgate.firstload:open_bundle", *REGISTER),
+    "bring": ("lockgate.evaluation.sandboxed_load:open_bundle", *REGISTER),
     "validate": VALIDATE,
     "repro": (*REGISTER, *VALIDATE),
     "promote": ("lockgate.database.intents:objection_to_rise", *MOVING),
-    "rollback": ("lockgate.scoring:verify", *MOVING),
+    "rollback": ("lockgate.operations.load_version:verify", *MOVING),
     "reject": ("lockgate.database.approvals:record", *MOVING),
     "retire": MOVING,
     "approve": ("lockgate.database.approvals:record",),

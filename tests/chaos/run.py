@@ -18,9 +18,9 @@ from chaos.journal import Journal
 from chaos.proxy import Proxy
 from chaos.rules import Violation
 from chaos.scene import Place, Scene
-from lockgate import overview
-from lockgate.addresses import DATABASE_VARIABLE, Addresses
+from lockgate.operations import status
 from lockgate.stack import processes
+from lockgate.system.service_urls import DATABASE_VARIABLE, Addresses
 
 PROBLEMS = ("chaos_a", "chaos_b")
 STEP_SECONDS = 0.2
@@ -94,7 +94,7 @@ def judge(scene: Scene, plan: Plan) -> list[Violation]:
 def _own_judgement(scene: Scene, plan: Plan) -> Iterator[Violation]:
     for problem in plan.problems:
         backend = scene.place.backend(problem, "judge")
-        for says in overview.status(backend).broken:
+        for says in status.status(backend).broken:
             yield Violation("lockgate status", backend.model, says)
 
 

@@ -12,13 +12,13 @@ import yaml
 
 from chaos import bundles
 from chaos.witness import Witness
-from lockgate import addresses, stack
-from lockgate.addresses import Addresses
-from lockgate.backend import Backend
-from lockgate.build import Build
 from lockgate.database.connection import Database
-from lockgate.params import Params
-from lockgate.stack import embedded_postgres, mlflow_server
+from lockgate.operations.stage_files import Build
+from lockgate.operations.workspace import Backend
+from lockgate.problem.params import Params
+from lockgate.stack import embedded_postgres, mlflow_server, up_down
+from lockgate.system import service_urls
+from lockgate.system.service_urls import Addresses
 
 START_SECONDS = 120.0
 FOREIGN = 3  # models that were trained elsewhere
@@ -38,7 +38,7 @@ class Place:
     @property
     def home(self) -> Path:
         """The stack's own folder."""
-        return self.folder / addresses.STATE_FILE.parent
+        return self.folder / service_urls.STATE_FILE.parent
 
     @property
     def journals(self) -> Path:
@@ -85,7 +85,7 @@ class Scene:
 
     def revive(self) -> None:
         """Bring back what a fault has killed, on the same port."""
-        stack.up(self.place.folder, port=self.port, timeout=START_SECONDS, tell=lambda _: None)
+        up_down.up(self.place.folder, port=self.port, timeout=START_SECONDS, tell=lambda _: None)
 
     def hear(self) -> None:
         """Let the witness say what it has seen since the last time."""
@@ -107,10 +107,10 @@ def opened(folder: Path, count: int) -> Iterator[Scene]:
     """A stack that lives as long as the block, with that many bundles."""
     builds = bundles.make(folder / "bundles", count)
     foreign = bundles.make_foreign(folder / "foreign", FOREIGN)
-    home = folder.resolve() / addresses.STATE_FILE.parent
+    home = folder.resolve() / service_urls.STATE_FILE.parent
     try:
         _make_postgres_tell_all(home)
-        where = stack.up(folder, timeout=START_SECONDS, tell=lambda _: None)
+        where = up_down.up(folder, timeout=START_SECONDS, tell=lambda _: None)
         place = Place(folder.resolve(), where, (), tuple(builds), tuple(foreign))
         place.journals.mkdir()
         scene = Scene(place, int(where.tracking_uri.rpartition(":")[2]))
@@ -119,7 +119,7 @@ def opened(folder: Path, count: int) -> Iterator[Scene]:
         yield scene
     finally:
         mlflow_server.stop(home, 0.5)
-        stack.down(folder, tell=lambda _: None)
+        up_down.down(folder, tell=lambda _: None)
 
 
 def write_params(folder: Path, params: Params) -> None:

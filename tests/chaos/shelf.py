@@ -10,9 +10,9 @@ from chaos.journal import Journal, Operation, read
 from chaos.operations import Values, policy_named
 from chaos.raw import Told
 from chaos.scene import Place, Scene
-from lockgate.database import policies, records
-from lockgate.database.records import Registration
-from lockgate.forecast import manifest
+from lockgate.bundle import manifest
+from lockgate.database import policies, versions
+from lockgate.database.versions import Registration
 
 STOCK = "stock"
 
@@ -52,7 +52,7 @@ class Shelved:
     def put(self, bundle: int) -> int:
         """A version with this bundle, known to Lockgate as one that was registered."""
         stock = self.place.backend(STOCK, "shelf")
-        known = records.version_of_digest(stock.database, stock.model, self._digest(bundle))
+        known = versions.version_of_digest(stock.database, stock.model, self._digest(bundle))
         assert known is not None
         source = self._source(known.version)
         tags = [{"key": "lockgate.bundle_digest", "value": known.bundle_digest}]
@@ -63,7 +63,7 @@ class Shelved:
             name=self.name, source=source, model_id=source.removeprefix("models:/"), run_id=known.run_id, tags=tags,
         )  # fmt: skip
         version = int(made["model_version"]["version"])
-        records.record_version(
+        versions.record_version(
             stock.database, Registration(self.name, version, known.bundle_digest, known.run_id, known.lineage)
         )
         return version

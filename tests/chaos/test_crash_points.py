@@ -13,7 +13,7 @@ from chaos.operations import Values
 from chaos.shelf import Shelf, Shelved
 
 KILLED = -9
-SCORING = ("lockgate.examination:examine", "lockgate.database.verdicts:record_verdict")
+SCORING = ("lockgate.operations.score_candidate:examine", "lockgate.database.verdicts:record_verdict")
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,11 @@ from chaos.crew import HUNG_SECONDS, forkserver
 from chaos.operations import policy_named
 from chaos.scene import Place
 from chaos.shelf import Shelved
-from lockgate import exits, gate, promotion
-from lockgate.promotion import Order
+from lockgate.gate import checks
+from lockgate.operations import promote as operations_promote
+from lockgate.operations.promote import Order
 from lockgate.stack import processes
+from lockgate.system import exit_codes
 
 PEOPLE = 20
 PATIENCE = 60.0
@@ -19,13 +21,13 @@ PATIENCE = 60.0
 
 def promote(place: Place, problem: str, who: str, gun: Path) -> None:
     """What `lockgate promote` does, once the gun is there; what it says goes to a file of its own."""
-    policy = gate.policy_digest(policy_named(place, problem, "usual"))
+    policy = checks.policy_digest(policy_named(place, problem, "usual"))
     order = Order("now", dry_run=False, confirm=lambda _: None)
     sys.stderr = _words_of(place, who).open("w")
     while not gun.exists():
         time.sleep(0.01)
     backend = place.backend(problem, who, PATIENCE)
-    code = exits.run(lambda: promotion.promote(backend, order, None, policy, None), exits.Session())
+    code = exit_codes.run(lambda: operations_promote.promote(backend, order, None, policy, None), exit_codes.Session())
     sys.stderr.close()
     sys.exit(code)
 

@@ -14,10 +14,10 @@ from chaos.journal import Asked, Journal, Operation, Outcome
 from chaos.operations import KINDS, Actor, Draw
 from chaos.raw import Told
 from chaos.scene import Place
+from lockgate.errors import LockgateError
 
 # Loaded once, by the server that forks the workers: an import of these costs each of them seconds.
-from lockgate import examination, runrecord  # noqa: F401
-from lockgate.errors import LockgateError
+from lockgate.operations import run_record, score_candidate  # noqa: F401
 
 DEATHS = 0.3  # of the operations that have points to die at
 STOP = "stop"

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from lockgate.cli import lockgate
 from lockgate.errors import StateConflict
-from lockgate.exits import Session
+from lockgate.system.exit_codes import Session
 
 PROJECT = Path(__file__).parents[2]
 FLAGS = {

@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 import small_chain
 
-from lockgate import plots
 from lockgate.errors import BadData
-from lockgate.forecast import backtest, training
-from lockgate.forecast.backtest import Plan
+from lockgate.reports import plots
+from lockgate.training import backtest, train
+from lockgate.training.backtest import Plan
 
 NAMES = ["blend", "lightgbm", "xgboost", "catboost", "ridge", "seasonal naive"]
 PLAN = Plan(origins=2, days_apart=30)
@@ -37,7 +37,7 @@ def test_a_mark_is_what_a_training_on_the_days_up_to_its_origin_gives(marks):
     rows, stores = small_chain.parts().rows, small_chain.chain().stores
     known = rows[rows["Date"] <= marks[0].origin]
     window = rows[(rows["Date"] > marks[0].origin) & (rows["Sales"] > 0)]
-    forecaster, _ = training.train(known, stores, small_chain.params(), lambda *_: None)
+    forecaster, _ = train.train(known, stores, small_chain.params(), lambda *_: None)
     errors = forecaster.predict(window.drop(columns="Sales")) / window["Sales"].to_numpy() - 1
     assert marks[0].rmspe == pytest.approx(np.sqrt(np.mean(errors**2)))
     assert marks[0].rows == len(window)

@@ -9,10 +9,10 @@ import pytest
 import small_chain
 
 from lockgate import digests
+from lockgate.bundle import manifest, store
 from lockgate.errors import IntegrityBroken, StorageFailed
-from lockgate.forecast import bundle, manifest
 
-FILES = sorted(bundle.NAMES)
+FILES = sorted(store.NAMES)
 
 
 @pytest.fixture
@@ -22,18 +22,18 @@ def folder(tmp_path):
 
 @pytest.fixture
 def digest(folder):
-    return bundle.save(small_chain.forecaster(), folder)
+    return store.save(small_chain.forecaster(), folder)
 
 
 def refused(folder, digest, match):
     with pytest.raises(IntegrityBroken, match=match) as refusal:
-        bundle.load(folder, digest)
+        store.load(folder, digest)
     assert refusal.value.exit_code == 7
 
 
 def test_what_is_loaded_forecasts_what_was_saved(folder, digest):
     rows = small_chain.asked()
-    loaded = bundle.load(folder, digest)
+    loaded = store.load(folder, digest)
     assert np.array_equal(loaded.predict(rows), small_chain.forecaster().predict(rows))
     assert (loaded.origin, loaded.horizon_days) == (small_chain.forecaster().origin, 42)
 
@@ -41,20 +41,18 @@ def test_what_is_loaded_forecasts_what_was_saved(folder, digest):
 @pytest.mark.parametrize("confidence", [0.5, 0.95])
 def test_what_is_loaded_has_the_bounds_of_what_was_saved(folder, digest, confidence):
     rows = small_chain.asked()
-    loaded, saved = (
-        each.interval(rows, confidence) for each in (bundle.load(folder, digest), small_chain.forecaster())
-    )
+    loaded, saved = (each.interval(rows, confidence) for each in (store.load(folder, digest), small_chain.forecaster()))
     assert all(np.array_equal(getattr(loaded, name), getattr(saved, name)) for name in ("lower", "upper"))
 
 
 def test_another_calibration_is_another_bundle(digest, tmp_path):
     known = small_chain.forecaster().calibration
     wider = replace(small_chain.forecaster(), calibration=replace(known, spread=known.spread * 2))
-    assert bundle.save(wider, tmp_path / "wider") != digest
+    assert store.save(wider, tmp_path / "wider") != digest
 
 
 def test_the_same_forecaster_saved_twice_gives_the_same_digest(folder, digest, tmp_path):
-    assert bundle.save(small_chain.forecaster(), tmp_path / "again") == digest
+    assert store.save(small_chain.forecaster(), tmp_path / "again") == digest
     assert manifest.digest(folder) == manifest.digest(tmp_path / "again") == digest
 
 
@@ -148,12 +146,12 @@ def test_a_manifest_that_lists_a_file_elsewhere_is_refused(folder, digest):
 def test_a_manifest_that_is_none_is_refused_even_under_its_own_digest(folder, digest, text):
     (folder / "manifest.json").write_text(text)
     with pytest.raises(IntegrityBroken):
-        bundle.load(folder, manifest.digest(folder))
+        store.load(folder, manifest.digest(folder))
 
 
 def test_no_library_is_given_a_byte_of_a_damaged_bundle(folder, digest, monkeypatch):
     touched = []
-    monkeypatch.setattr(bundle, "RESTORE", dict.fromkeys(bundle.RESTORE, touched.append))
+    monkeypatch.setattr(store, "RESTORE", dict.fromkeys(store.RESTORE, touched.append))
     os.truncate(folder / "xgboost.ubj", 50)
     refused(folder, digest, "xgboost.ubj")
     assert touched == []
@@ -161,22 +159,22 @@ def test_no_library_is_given_a_byte_of_a_damaged_bundle(folder, digest, monkeypa
 
 def test_code_that_would_forecast_other_numbers_is_refused(folder, digest, monkeypatch):
     """The probe: the forecasts of the day it was made travel with the bundle."""
-    from lockgate.forecast import ridge
+    from lockgate.features import store_ridge
 
-    honest = ridge.day_regressors
-    monkeypatch.setattr(ridge, "day_regressors", lambda table: honest(table) * 1.001)
+    honest = store_ridge.day_regressors
+    monkeypatch.setattr(store_ridge, "day_regressors", lambda table: honest(table) * 1.001)
     refused(folder, digest, "other numbers")
 
 
 def test_other_features_than_the_code_has_are_refused(folder, digest, monkeypatch):
-    monkeypatch.setattr(bundle, "FEATURES", (*bundle.FEATURES, "phase_of_the_moon"))
+    monkeypatch.setattr(store, "FEATURES", (*store.FEATURES, "phase_of_the_moon"))
     refused(folder, digest, "other features")
 
 
 def test_saving_replaces_what_was_there(folder, digest):
     (folder / "left over").write_text("")
     other = replace(small_chain.forecaster(), weights={**small_chain.forecaster().weights, "ridge": 0.5})
-    assert bundle.save(other, folder) != digest
+    assert store.save(other, folder) != digest
     assert {path.name for path in folder.iterdir()} == {*FILES, "manifest.json"}
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
 
@@ -184,4 +182,4 @@ def test_saving_replaces_what_was_there(folder, digest):
 def test_a_place_that_takes_no_files_is_said(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageFailed, match="cannot be written"):
-        bundle.save(small_chain.forecaster(), tmp_path / "file" / "bundle")
+        store.save(small_chain.forecaster(), tmp_path / "file" / "bundle")

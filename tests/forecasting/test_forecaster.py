@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 import small_chain
 
+from lockgate.bundle import store
 from lockgate.errors import BadData, WrongUsage
-from lockgate.forecast import bundle
-from lockgate.forecast.forecaster import Checked
+from lockgate.forecaster.ensemble import Checked
 
 RNG = np.random.default_rng(4)
 
@@ -58,12 +58,12 @@ def test_a_batch_of_any_size_gives_the_same(forecaster, rows):
 
 
 def test_another_process_gives_the_same_on_one_thread_without_mlflow_or_a_database(forecaster, rows, tmp_path):
-    digest = bundle.save(forecaster, tmp_path / "bundle")
+    digest = store.save(forecaster, tmp_path / "bundle")
     rows.to_parquet(tmp_path / "rows.parquet")
     code = f"""
 import json, sys, pandas as pd
 from pathlib import Path
-from lockgate.forecast import bundle
+from lockgate.bundle import store as bundle
 folder = Path(sys.argv[1])
 forecaster = bundle.load(folder / "bundle", "{digest}")
 forecasts = forecaster.predict(pd.read_parquet(folder / "rows.parquet")).tolist()
@@ -203,11 +203,11 @@ def test_a_column_that_appears_twice_is_refused(forecaster, rows):
 
 def test_it_beats_what_the_stores_usually_sell(forecaster):
     """On the generated chain, too, a model earns its keep."""
-    from lockgate import metrics
-    from lockgate.forecast import baseline
+    from lockgate.models import seasonal_naive
+    from lockgate.problem import metrics
 
     held = small_chain.parts().holdout
-    naive = baseline.seasonal_naive(small_chain.parts().rows, held)
+    naive = seasonal_naive.seasonal_naive(small_chain.parts().rows, held)
     assert metrics.rmspe(held["Sales"], forecaster.predict(held)) < metrics.rmspe(held["Sales"], naive) < 0.5
 
 
@@ -259,7 +259,7 @@ def test_a_confidence_out_of_range_is_refused(forecaster, confidence):
 
 def test_bounds_hold_about_as_many_held_out_sales_as_they_say(forecaster):
     """One window of a small chain proves little; that the bounds are about sales, in their unit, it does."""
-    from lockgate.forecast.intervals import coverage
+    from lockgate.models.conformal import coverage
 
     held = small_chain.parts().holdout.query("Sales > 0")
     found = {share: coverage(held["Sales"].to_numpy(), forecaster.interval(held, share)) for share in (0.5, 0.95)}
@@ -275,7 +275,7 @@ def test_it_may_be_called_from_many_threads(forecaster, rows, tmp_path):
     """Also by the first calls after it was read, which make what is kept for later ones."""
     batches = [rows.iloc[start : start + size] for start in range(0, 60, 4) for size in (1, 5, 300)] * 4
     expected = [forecaster.interval(batch, 0.9) for batch in batches]
-    fresh = bundle.load(tmp_path / "bundle", bundle.save(forecaster, tmp_path / "bundle"))
+    fresh = store.load(tmp_path / "bundle", store.save(forecaster, tmp_path / "bundle"))
     with ThreadPoolExecutor(16) as pool:
         found = list(pool.map(lambda batch: fresh.interval(batch, 0.9), batches))
     for one, other in zip(found, expected, strict=True):

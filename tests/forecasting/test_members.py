@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import small_chain
 
-from lockgate.forecast.members import cat, lgbm, xgb
-from lockgate.forecast.members.task import Budget, Task
+from lockgate.models import catboost, lightgbm, xgboost
+from lockgate.models.booster import Budget, Task
 
-MODULES = {"lightgbm": lgbm, "xgboost": xgb, "catboost": cat}
+MODULES = {"lightgbm": lightgbm, "xgboost": xgboost, "catboost": catboost}
 RNG = np.random.default_rng(2)
 VALUES = RNG.normal(size=(900, 6)).astype(np.float32)
 VALUES[RNG.random(VALUES.shape) < 0.05] = np.nan

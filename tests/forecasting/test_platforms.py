@@ -12,7 +12,8 @@ import pytest
 import small_chain
 from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
 
-from lockgate.forecast import bundle, forecaster
+from lockgate.bundle import store
+from lockgate.forecaster import ensemble
 
 SAME = 1e-9
 THIS_CPU_CAN = [name for name in __cpu_dispatch__ if __cpu_features__.get(name)]
@@ -25,7 +26,7 @@ OTHER_MACHINES = {
 PRINT_FORECASTS = """
 import json, sys, pandas as pd
 from pathlib import Path
-from lockgate.forecast import bundle
+from lockgate.bundle import store as bundle
 folder = Path(sys.argv[1])
 rows = pd.read_parquet(folder / "rows.parquet")
 print(json.dumps(bundle.load(folder / "bundle", sys.argv[2]).predict(rows).tolist()))
@@ -33,7 +34,7 @@ print(json.dumps(bundle.load(folder / "bundle", sys.argv[2]).predict(rows).tolis
 PRINT_DIGEST = """
 import sys, small_chain
 from pathlib import Path
-from lockgate.forecast import bundle
+from lockgate.bundle import store as bundle
 print(bundle.save(small_chain.forecaster(), Path(sys.argv[1]) / "bundle"))
 """
 
@@ -51,7 +52,7 @@ def printed(code, variables, *words):
 @pytest.mark.parametrize("machine", OTHER_MACHINES)
 def test_another_machine_forecasts_the_same(machine, tmp_path):
     rows, here = small_chain.asked(), small_chain.forecaster()
-    digest = bundle.save(here, tmp_path / "bundle")
+    digest = store.save(here, tmp_path / "bundle")
     rows.to_parquet(tmp_path / "rows.parquet")
     there = json.loads(printed(PRINT_FORECASTS, OTHER_MACHINES[machine], tmp_path, digest))
     np.testing.assert_allclose(there, here.predict(rows), rtol=SAME)
@@ -80,13 +81,13 @@ def one_off(values, rng):
 def test_the_number_of_threads_does_not_change_a_forecast(threads, monkeypatch):
     here, rows = small_chain.forecaster(), small_chain.asked()
     usual = here.predict(rows)
-    monkeypatch.setattr(forecaster, "SMALL_BATCH", 0)
-    monkeypatch.setattr(forecaster, "cpu_count", lambda: threads)
+    monkeypatch.setattr(ensemble, "SMALL_BATCH", 0)
+    monkeypatch.setattr(ensemble, "cpu_count", lambda: threads)
     assert np.array_equal(here.predict(rows), usual)
 
 
 @pytest.mark.parametrize("machine", ["one core", "four cores"])
 def test_another_process_with_another_number_of_cores_trains_the_same_bundle(machine, tmp_path):
     """`threads` in params.yaml is that of the boosters; what the machine has beside it must not matter."""
-    here = bundle.save(small_chain.forecaster(), tmp_path / "here")
+    here = store.save(small_chain.forecaster(), tmp_path / "here")
     assert printed(PRINT_DIGEST, OTHER_MACHINES[machine], tmp_path) == here

@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 import small_chain
 
-from lockgate import metrics, predictions
-from lockgate.data import calendar
-from lockgate.forecast import bundle
-from lockgate.scoring import Opened
+from lockgate.bundle import store as bundle_store
+from lockgate.features import calendar
+from lockgate.operations import predict
+from lockgate.operations.load_version import Opened
+from lockgate.problem import metrics
 
 NEW, YOUNG, GONE, SHUT = 3, 4, 5, 7  # stores of the small chain, by what happens to them here
 PEERS = (1, 6, SHUT)  # of the type and assortment of NEW
@@ -89,7 +90,7 @@ def test_rows_of_stores_with_no_little_or_an_old_past_are_counted_and_said(forec
     counts = {store: int(((rows["Store"] == store) & (rows["Open"] == 1)).sum()) for store in (NEW, YOUNG, GONE, SHUT)}
     assert (checked.no_past, checked.little_past) == (counts[NEW], counts[YOUNG])
     assert checked.stale_past == counts[GONE] + counts[SHUT]
-    said = list(predictions.remarks(Opened(1, "", forecaster), checked))
+    said = list(predict.remarks(Opened(1, "", forecaster), checked))
     assert said == [
         f"{counts[NEW]} rows are of stores that never sold up to 2015-06-19;"
         " they are forecast as the mean of the stores of their type and assortment",
@@ -103,12 +104,12 @@ def test_rows_of_stores_with_no_little_or_an_old_past_are_counted_and_said(forec
 def test_closed_rows_and_stores_with_a_past_need_no_remark(forecaster):
     rows = small_chain.asked()
     for quiet in (rows.assign(Open=0), rows[~rows["Store"].isin([NEW, YOUNG, GONE, SHUT])]):
-        assert list(predictions.remarks(Opened(1, "", forecaster), forecaster.check(quiet))) == []
+        assert list(predict.remarks(Opened(1, "", forecaster), forecaster.check(quiet))) == []
 
 
 def test_what_it_says_of_pasts_survives_the_bundle(forecaster, tmp_path):
-    digest = bundle.save(forecaster, tmp_path / "bundle")
-    again, rows = bundle.load(tmp_path / "bundle", digest), small_chain.asked()
+    digest = bundle_store.save(forecaster, tmp_path / "bundle")
+    again, rows = bundle_store.load(tmp_path / "bundle", digest), small_chain.asked()
     assert again.check(rows) == forecaster.check(rows)
 
 

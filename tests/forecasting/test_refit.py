@@ -4,9 +4,10 @@ import pandas as pd
 import pytest
 import small_chain
 
+from lockgate.bundle import store
 from lockgate.errors import BadData
-from lockgate.forecast import bundle, refit
-from lockgate.forecast.refit import Recipe
+from lockgate.training import refit
+from lockgate.training.refit import Recipe
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +21,7 @@ def refitted(recipe, rows):
 
 def test_on_the_rows_that_it_came_from_it_is_the_same_forecaster(recipe, tmp_path):
     again = refitted(recipe, small_chain.parts().rows)
-    digests = {bundle.save(made, tmp_path / "bundle") for made in (small_chain.forecaster(), again)}
+    digests = {store.save(made, tmp_path / "bundle") for made in (small_chain.forecaster(), again)}
     assert len(digests) == 1
 
 

@@ -4,13 +4,15 @@ import pandas as pd
 import pytest
 import small_chain
 
+from lockgate.bundle import store as bundle_store
 from lockgate.errors import BadData
-from lockgate.forecast import bundle, training, trainreport
-from lockgate.forecast.featurecost import Account
-from lockgate.forecast.features import FEATURES
-from lockgate.forecast.known import traits
-from lockgate.forecast.panel import panel
-from lockgate.forecast.training import ALL_FOLDS, BLEND, best_round
+from lockgate.features.cost import Account
+from lockgate.features.known_inputs import traits
+from lockgate.features.matrix import FEATURES
+from lockgate.features.panel import panel
+from lockgate.training import report as training_report
+from lockgate.training import train
+from lockgate.training.train import ALL_FOLDS, BLEND, best_round
 
 MEMBERS = ("lightgbm", "xgboost", "catboost", "ridge")
 
@@ -23,14 +25,14 @@ def report():
 def test_the_same_seed_gives_the_same_digest_whatever_the_order_of_the_rows(tmp_path):
     shuffled = small_chain.parts().rows.sample(frac=1, random_state=1)
     again, _ = small_chain.train(shuffled)
-    assert bundle.save(again, tmp_path / "b") == bundle.save(small_chain.forecaster(), tmp_path / "a")
+    assert bundle_store.save(again, tmp_path / "b") == bundle_store.save(small_chain.forecaster(), tmp_path / "a")
 
 
 def test_another_seed_gives_another_digest_and_progress_is_told_in_rising_steps(tmp_path):
     other, steps = small_chain.params().model_copy(update={"seed": 8}), []
     rows, stores = small_chain.parts().rows, small_chain.chain().stores
-    again, _ = training.train(rows, stores, other, lambda *step: steps.append(step))
-    assert bundle.save(again, tmp_path / "b") != bundle.save(small_chain.forecaster(), tmp_path / "a")
+    again, _ = train.train(rows, stores, other, lambda *step: steps.append(step))
+    assert bundle_store.save(again, tmp_path / "b") != bundle_store.save(small_chain.forecaster(), tmp_path / "a")
     assert [done for _, done, _ in steps] == list(range(len(steps)))
     assert {total for _, _, total in steps} == {len(steps) - 1}
     assert steps[-1][0] == "done"
@@ -40,7 +42,7 @@ def test_a_booster_learns_calm_days_or_the_days_as_they_were_and_the_others_do_n
     params = small_chain.params()
     restless = params.members.catboost.model_copy(update={"calm": not params.members.catboost.calm})
     other = params.model_copy(update={"members": params.members.model_copy(update={"catboost": restless})})
-    again, _ = training.train(small_chain.parts().rows, small_chain.chain().stores, other, lambda *_: None)
+    again, _ = train.train(small_chain.parts().rows, small_chain.chain().stores, other, lambda *_: None)
     was, now = small_chain.forecaster().boosters, again.boosters
     assert [name for name in was if was[name].booster.dump() != now[name].booster.dump()] == ["catboost"]
 
@@ -90,7 +92,7 @@ def test_a_fold_without_enough_history_is_left_out():
     some = params.model_copy(update={"training": params.training.model_copy(update={"folds_days_back": [336, 0]})})
     stores = traits(small_chain.chain().stores)
     history = panel(small_chain.parts().rows, stores.store_ids)
-    assert training.fold_ends(history, some) == [history.last]
+    assert train.fold_ends(history, some) == [history.last]
 
 
 def test_what_the_boosters_use_most_is_worth_something_on_days_that_they_have_not_seen(report):
@@ -105,7 +107,7 @@ def test_a_booster_is_shown_no_block_that_reaches_beyond_what_may_be_known():
     params, stores = small_chain.params(), traits(small_chain.chain().stores)
     history = panel(small_chain.parts().rows, stores.store_ids)
     known = history.last - params.split.holdout_days
-    found = training.taught_from(history, known, params)
+    found = train.taught_from(history, known, params)
     assert [known - origin for origin in found[:-3:-1]] == [42, 63]
     assert found == sorted(set(found))
     assert found[0] - history.first + 1 >= params.training.min_history_days
@@ -130,7 +132,7 @@ def test_a_new_store_is_forecast_like_the_chain_and_a_young_one_near_its_own_lev
 
 
 def test_the_files_of_a_training_hold_flat_numbers_and_long_tables(report, tmp_path):
-    trainreport.write(report, Account(), tmp_path)
+    training_report.write(report, Account(), tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "curves.csv",
         "feature_costs.csv",
@@ -143,7 +145,7 @@ def test_the_files_of_a_training_hold_flat_numbers_and_long_tables(report, tmp_p
     assert curves.columns.tolist() == ["step", "member", "fold", "capped_rmspe"]
     assert len(curves) == sum(len(curve.capped_rmspe) for curve in report.curves)
     assert sorted(pd.read_csv(tmp_path / "features.csv")["feature"]) == sorted(FEATURES)
-    numbers = trainreport.metrics(report)
+    numbers = training_report.metrics(report)
     assert all(isinstance(value, int | float) for value in numbers.values())
     assert 0.5 < numbers["inner_coverage_80"] < numbers["inner_coverage_95"] <= 1
     assert numbers["inner_rmspe_blend"] == report.scores[-1].rmspe

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from clone import Clone, clone_of_project, commit, make_small
 
-from lockgate.addresses import DATABASE_VARIABLE, TRACKING_VARIABLE, Addresses
+from lockgate.system.service_urls import DATABASE_VARIABLE, TRACKING_VARIABLE, Addresses
 
 counter = itertools.count(1)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from clone import Clone, commit
 
-from lockgate.data import generator
-from lockgate.params import GeneratorParams
+from lockgate.problem.params import GeneratorParams
+from lockgate.synthetic import generator
 
 NAMES = ("train.csv", "store.csv")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lockgate.data import datacard, holdout, tables
+from lockgate.data import data_card_writer, ingest, split
 
 FOLDER = Path(os.environ.get("LOCKGATE_REAL_DATA", "")) / "rossmann"
 pytestmark = pytest.mark.skipif(
@@ -15,25 +15,25 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def chain() -> tables.Tables:
-    return tables.read_tables(FOLDER / "train.csv.gz", FOLDER / "store.csv")
+def chain() -> ingest.Tables:
+    return ingest.read_tables(FOLDER / "train.csv.gz", FOLDER / "store.csv")
 
 
-def test_all_rows_are_read_and_none_is_odd(chain: tables.Tables) -> None:
+def test_all_rows_are_read_and_none_is_odd(chain: ingest.Tables) -> None:
     assert (len(chain.rows), len(chain.stores), chain.notes) == (970_379, 1_115, ())
     assert chain.rows["StateHoliday"].value_counts().index.sort_values().tolist() == ["0", "a", "b", "c"]
     assert ((chain.rows["Open"] == 1) & (chain.rows["Sales"] == 0)).sum() == 54
 
 
-def test_the_nulls_of_the_store_table_are_kept(chain: tables.Tables) -> None:
+def test_the_nulls_of_the_store_table_are_kept(chain: ingest.Tables) -> None:
     nulls = chain.stores.isna().sum()
     assert nulls["CompetitionDistance"] == 3
     assert nulls["CompetitionOpenSinceMonth"] == nulls["CompetitionOpenSinceYear"] == 354
     assert nulls["Promo2SinceWeek"] == nulls["Promo2SinceYear"] == (chain.stores["PromoInterval"] == "").sum() == 544
 
 
-def test_the_known_gaps_are_on_the_card(chain: tables.Tables) -> None:
-    card = datacard.card_of(tables.source_of(FOLDER / "store.csv"), chain, holdout.split(chain.rows, 42))
+def test_the_known_gaps_are_on_the_card(chain: ingest.Tables) -> None:
+    card = data_card_writer.card_of(ingest.source_of(FOLDER / "store.csv"), chain, split.split(chain.rows, 42))
     assert card["gaps"] == {
         "missing_rows": 180 * 184 + 1,
         "stores": 181,
@@ -47,7 +47,7 @@ def test_the_known_gaps_are_on_the_card(chain: tables.Tables) -> None:
 
 
 def test_the_rows_to_forecast_are_read_in_their_order() -> None:
-    frame = tables.read_forecast_rows(FOLDER / "future.csv")
+    frame = ingest.read_forecast_rows(FOLDER / "future.csv")
     assert len(frame) == 46_830
     assert frame["Id"].tolist() == list(range(1, 46_831))
     assert (frame["Date"].min().date().isoformat(), frame["Date"].max().date().isoformat()) == (

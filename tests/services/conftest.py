@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lockgate import registration, validation
-from lockgate.addresses import Addresses
-from lockgate.backend import Backend
-from lockgate.build import Build
 from lockgate.database.connection import Database
 from lockgate.database.verdicts import StoredVerdict
-from lockgate.params import Params, load_params
+from lockgate.operations import register, validate
+from lockgate.operations.stage_files import Build
+from lockgate.operations.workspace import Backend
+from lockgate.problem.params import Params, load_params
+from lockgate.system.service_urls import Addresses
 
 PROJECT = Path(__file__).parents[2]
 SMALL = {"seed": 7, "stores": 12, "days": 500, "noise": 0.04}
@@ -79,8 +79,8 @@ def judged(backend: Backend, made: Callable[[int], Build], params: Params) -> Ca
     """Registers and validates the build of a seed, with some of the gate's limits changed."""
 
     def judge(seed: int = 1, **limits: float) -> StoredVerdict:
-        receipt = registration.register(backend, made(seed), params)
-        return validation.validate(backend, receipt, made(seed), params.gate.model_copy(update=limits))
+        receipt = register.register(backend, made(seed), params)
+        return validate.validate(backend, receipt, made(seed), params.gate.model_copy(update=limits))
 
     return judge
 

@@ -6,14 +6,15 @@ from typing import Any
 
 import requests
 
-from lockgate import digests, gate
-from lockgate.addresses import Addresses
-from lockgate.database import intents, ledger, policies, records, verdicts
+from lockgate import digests
+from lockgate.database import intents, ledger, policies, verdicts, versions
 from lockgate.database.connection import Database
 from lockgate.database.intents import Intent
-from lockgate.database.records import Registration
 from lockgate.database.verdicts import Digests, StoredVerdict, Verdict
-from lockgate.params import GateParams
+from lockgate.database.versions import Registration
+from lockgate.gate import checks as gate_checks
+from lockgate.problem.params import GateParams
+from lockgate.system.service_urls import Addresses
 
 POLICY = GateParams(
     max_rmspe=0.1,
@@ -61,14 +62,14 @@ class RawModel:
     def register(self) -> int:
         """A version that is known to Lockgate, without a verdict."""
         version = self.add()
-        run_id = next(row.run_id for row in records.stages(self.database, self.name) if row.version == version)
-        records.record_version(self.database, Registration(self.name, version, self.digest(version), run_id or "", {}))
+        run_id = next(row.run_id for row in versions.stages(self.database, self.name) if row.version == version)
+        versions.record_version(self.database, Registration(self.name, version, self.digest(version), run_id or "", {}))
         return version
 
     def judge(self, version: int, outcome: str = "passed", against: int | None = None) -> StoredVerdict:
         """Put a verdict on record, under the policy in force, against the version that is said to serve."""
         serving = self.digest(against) if against else None
-        judged = Digests(self.digest(version), "b" * 64, gate.policy_digest(self.policy), serving)
+        judged = Digests(self.digest(version), "b" * 64, gate_checks.policy_digest(self.policy), serving)
         checks = [{"name": "limit", "outcome": outcome, "says": "measured"}]
         metrics = {"rmspe": 0.09}
         return verdicts.record_verdict(
@@ -105,7 +106,7 @@ class RawModel:
 
     def stages(self) -> dict[int, str]:
         """Who is where now."""
-        return {row.version: row.stage for row in records.stages(self.database, self.name)}
+        return {row.version: row.stage for row in versions.stages(self.database, self.name)}
 
     def told(self) -> list[tuple[int, str, str, str, str]]:
         """The ledger: version, from, to, command, actor."""

@@ -6,16 +6,16 @@ from dataclasses import replace
 import pytest
 from raw_model import POLICY, RawModel, said
 
-from lockgate import promotion, review
-from lockgate.addresses import Addresses
-from lockgate.backend import Backend
 from lockgate.database import approvals, ledger, policies
 from lockgate.database.connection import Database
 from lockgate.errors import StateConflict, WrongUsage
-from lockgate.gate import policy_digest
-from lockgate.lifecycle import Command, Move, Stage
-from lockgate.params import GateParams
-from lockgate.promotion import Order
+from lockgate.gate.checks import policy_digest
+from lockgate.lifecycle.moves import Command, Move, Stage
+from lockgate.operations import promote, review
+from lockgate.operations.promote import Order
+from lockgate.operations.workspace import Backend
+from lockgate.problem.params import GateParams
+from lockgate.system.service_urls import Addresses
 
 YES = Order("reviewed", dry_run=False, confirm=lambda move: None)
 ASKS = POLICY.model_copy(update={"approval_required": True})
@@ -63,20 +63,20 @@ def test_without_the_approval_that_the_policy_asks_for_nothing_goes_to_productio
     assert "lockgate approve 1" in hint
     assert "approved_by" in hint
     with pytest.raises(StateConflict, match="nobody has approved it"):
-        promotion.promote(backend, YES, 1, policy_digest(ASKS), None)
+        promote.promote(backend, YES, 1, policy_digest(ASKS), None)
     assert model.stages() == {1: "Staging"}
 
 
 def test_a_dry_run_says_that_the_approval_is_missing(make: Make) -> None:
     _, backend = make(ASKS)
     with pytest.raises(StateConflict, match="nobody has approved it"):
-        promotion.promote(backend, Order("r", dry_run=True, confirm=lambda move: None), 1, policy_digest(ASKS), None)
+        promote.promote(backend, Order("r", dry_run=True, confirm=lambda move: None), 1, policy_digest(ASKS), None)
 
 
 def test_an_approval_by_the_command_line_lets_it_pass_and_stands_in_the_ledger(make: Make) -> None:
     model, backend = make(ASKS)
     done = review.approve(backend, 1, "checked by hand", "rita")
-    promotion.promote(backend, YES, 1, policy_digest(ASKS), None)
+    promote.promote(backend, YES, 1, policy_digest(ASKS), None)
     row = ledger.read(model.database, model.name)[-1]
     assert (row.to_stage, row.approval_id, row.approved_by, row.actor) == ("Production", done.id, "rita", "anna")
     assert decisions(model) == [("approved", "rita", "anna", "checked by hand")]
@@ -223,18 +223,18 @@ def test_the_two_person_rule_wants_an_approver_who_neither_validated_nor_promote
     review.approve(desk, 1, "r", approver)
     person = Backend(model.name, backend.where, model.database, promoter, 10.0)
     if passes:
-        promotion.promote(person, YES, 1, policy_digest(TWO), None)
+        promote.promote(person, YES, 1, policy_digest(TWO), None)
         assert model.stages() == {1: "Production"}
     else:
         with pytest.raises(StateConflict, match="asks for two persons"):
-            promotion.promote(person, YES, 1, policy_digest(TWO), None)
+            promote.promote(person, YES, 1, policy_digest(TWO), None)
 
 
 def test_under_the_two_person_rule_mlflow_alone_cannot_promote(make: Make) -> None:
     model, backend = make(TWO)
     approve_in_the_ui(model)
     assert "does not say who is promoting" in said(model.transition(1, "Production"))[1]
-    promotion.promote(backend, YES, 1, policy_digest(TWO), None)
+    promote.promote(backend, YES, 1, policy_digest(TWO), None)
     assert model.stages() == {1: "Production"}
 
 
@@ -243,12 +243,12 @@ def test_under_the_two_person_rule_mlflow_alone_cannot_promote(make: Make) -> No
 
 def test_retire_leaves_production_empty_and_says_who_and_why(make: Make) -> None:
     model, backend = make(POLICY)
-    promotion.promote(backend, YES, 1, policy_digest(POLICY), None)
-    promotion.retire(backend, YES)
+    promote.promote(backend, YES, 1, policy_digest(POLICY), None)
+    promote.retire(backend, YES)
     assert model.stages() == {1: "Archived"}
     assert model.told()[-1] == (1, "Production", "Archived", "retire", "anna")
     with pytest.raises(StateConflict, match="nothing to retire"):
-        promotion.retire(backend, YES)
+        promote.retire(backend, YES)
 
 
 @pytest.mark.parametrize(

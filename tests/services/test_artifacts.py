@@ -17,13 +17,13 @@ from mlflow.store.artifact import artifact_repo
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from sqlalchemy import text
 
-from lockgate.addresses import ARTIFACTS_IN_DATABASE
 from lockgate.database import artifacts
 from lockgate.database.artifacts import CHUNK_BYTES
 from lockgate.database.connection import Database
 from lockgate.errors import IntegrityBroken, LockgateError, StateConflict, Unavailable
-from lockgate.mlflow_artifacts import BACKEND_STORE_VARIABLE, DatabaseArtifactRepository
+from lockgate.registry.artifact_repository import BACKEND_STORE_VARIABLE, DatabaseArtifactRepository
 from lockgate.stack import embedded_postgres
+from lockgate.system.service_urls import ARTIFACTS_IN_DATABASE
 
 MODEL_FILE = "1/models/m-0123456789abcdef0123456789abcdef/artifacts/MLmodel"
 BAD_PATHS = ["../up", "a/../b", "a/..", "/absolute", "a//b", "a/./b", ".", "x" * 1025]

@@ -8,16 +8,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lockgate import confinement, digests, examination, promotion, registration, scoring, trial, validation
-from lockgate.backend import Backend
-from lockgate.data import prepared
-from lockgate.data.card import read_card
-from lockgate.database import records, verdicts
+from lockgate import digests
+from lockgate.bundle import manifest, store
+from lockgate.data import dataset
+from lockgate.data.data_card import read_card
+from lockgate.database import verdicts, versions
 from lockgate.errors import ArtifactMissing, BundleUnreadable, IntegrityBroken
-from lockgate.forecast import bundle, manifest, profiles
-from lockgate.forecast.panel import panel
-from lockgate.gate import policy_digest
-from lockgate.promotion import Order
+from lockgate.evaluation import sandboxed
+from lockgate.features import history
+from lockgate.features.panel import panel
+from lockgate.gate.checks import policy_digest
+from lockgate.operations import load_version, promote, register, score_candidate, validate
+from lockgate.operations.promote import Order
+from lockgate.operations.workspace import Backend
+from lockgate.system import sandbox
 
 PEEKING = """
 
@@ -31,11 +35,11 @@ YES = Order("reviewed", dry_run=False, confirm=lambda move: None)
 
 
 def forecaster_of(made):
-    return bundle.load(made.bundle, manifest.digest(made.bundle))
+    return store.load(made.bundle, manifest.digest(made.bundle))
 
 
 def stages(backend: Backend):
-    return [row.stage for row in records.stages(backend.database, backend.model)]
+    return [row.stage for row in versions.stages(backend.database, backend.model)]
 
 
 def reasons(verdict):
@@ -52,31 +56,31 @@ def kept_files(home, backend, version=1):
 def test_a_candidate_that_kills_its_process_is_inconclusive_each_time_and_on_record_once(backend, made, params):
     broken = made(1)
     broken_bundles.truncated(broken.bundle)
-    receipt = registration.register(backend, broken, params)
-    verdict, again = (validation.validate(backend, receipt, broken, params.gate) for _ in range(2))
+    receipt = register.register(backend, broken, params)
+    verdict, again = (validate.validate(backend, receipt, broken, params.gate) for _ in range(2))
     [(outcome, says)] = reasons(verdict)
     assert (verdict.outcome, outcome, stages(backend)) == ("inconclusive", "inconclusive", ["None"])
     assert says.startswith("its process was ended by SIG")
     assert again.id == verdict.id
     assert not broken.holdout_plot.exists()
     with pytest.raises(BundleUnreadable, match=r"version 1 of .* cannot be opened: its process was ended by SIG"):
-        scoring.verify(backend, backend.roster().find(1))
+        load_version.verify(backend, backend.roster().find(1))
 
 
 def test_a_candidate_that_is_too_slow_today_is_looked_into_again(backend, made, params, monkeypatch):
-    receipt = registration.register(backend, made(1), params)
-    monkeypatch.setattr(examination, "LIMITS", replace(trial.LIMITS, wall_seconds=0.1))
-    slow = validation.validate(backend, receipt, made(1), params.gate)
+    receipt = register.register(backend, made(1), params)
+    monkeypatch.setattr(score_candidate, "LIMITS", replace(sandboxed.LIMITS, wall_seconds=0.1))
+    slow = validate.validate(backend, receipt, made(1), params.gate)
     assert reasons(slow) == [("inconclusive", "it was not done within 0.1 s, or 600 s of CPU time")]
     monkeypatch.undo()
-    assert validation.validate(backend, receipt, made(1), params.gate).outcome == "passed"
+    assert validate.validate(backend, receipt, made(1), params.gate).outcome == "passed"
     assert stages(backend) == ["Staging"]
 
 
 def test_forecasts_below_zero_are_refused(backend, made, params):
     broken = made(1)
     broken_bundles.reweighted(broken.bundle, forecaster_of(broken), ridge=-1.0)
-    verdict = validation.validate(backend, registration.register(backend, broken, params), broken, params.gate)
+    verdict = validate.validate(backend, register.register(backend, broken, params), broken, params.gate)
     assert verdict.outcome == "refused"
     assert reasons(verdict)[0][1].endswith("forecasts are below zero")
 
@@ -85,14 +89,14 @@ def test_a_row_without_a_number_is_inconclusive(backend, made, params):
     """One store forecasts no finite number on a weekday that the probe does not look at."""
     broken = made(1)
     unnumbered(broken)
-    verdict = validation.validate(backend, registration.register(backend, broken, params), broken, params.gate)
+    verdict = validate.validate(backend, register.register(backend, broken, params), broken, params.gate)
     assert verdict.outcome == "inconclusive"
     assert reasons(verdict)[0][1].endswith("rows have no finite forecast")
 
 
 def unnumbered(made):
     """Save a bundle that forecasts its probe, and no finite number for some row of the holdout."""
-    honest, rows = forecaster_of(made), prepared.read(made.prepared, "holdout").drop(columns="Sales")
+    honest, rows = forecaster_of(made), dataset.read(made.prepared, "holdout").drop(columns="Sales")
     weights = dict.fromkeys(honest.members, 0.0) | {"lightgbm": 1.0}
     lightgbm = {"lightgbm": replace(honest.boosters["lightgbm"], offset="habit")}
     for place in np.ndindex(honest.profile.habits.shape[:3]):
@@ -101,9 +105,9 @@ def unnumbered(made):
         profile = replace(honest.profile, habits=habits)
         other = replace(honest, profile=profile, weights=weights, boosters=honest.boosters | lightgbm)
         if not np.isfinite(other.predict(rows)).all():
-            digest = bundle.save(other, made.bundle)
+            digest = store.save(other, made.bundle)
             try:
-                bundle.load(made.bundle, digest)
+                store.load(made.bundle, digest)
             except (IntegrityBroken, ValueError):
                 continue
             return
@@ -113,11 +117,11 @@ def unnumbered(made):
 def test_a_candidate_that_has_learned_from_the_holdout_is_refused(backend, made, params):
     """It was trained on other data than this holdout assumes: on days that are in it."""
     build = made(1)
-    card, rows = read_card(build.prepared), prepared.read(build.prepared, "rows")
+    card, rows = read_card(build.prepared), dataset.read(build.prepared, "rows")
     seen = rows[rows["Date"] > rows["Date"].max() - pd.Timedelta(days=10)].reset_index(drop=True)
     card["holdout"]["digest"] = digests.of_frame(seen)
-    prepared.write(build.prepared, {"holdout": seen}, card)
-    verdict = validation.validate(backend, registration.register(backend, build, params), build, params.gate)
+    dataset.write(build.prepared, {"holdout": seen}, card)
+    verdict = validate.validate(backend, register.register(backend, build, params), build, params.gate)
     assert (verdict.outcome, stages(backend)) == ("refused", ["None"])
     assert [says for outcome, says in reasons(verdict) if outcome == "refused"] == [
         f"trained until {rows['Date'].max():%Y-%m-%d}, the holdout begins on {seen['Date'].min():%Y-%m-%d}"
@@ -130,12 +134,12 @@ def leak_said(verdict):
 
 def test_a_feature_whose_code_looks_past_the_origin_is_refused_by_name(backend, made, params, tmp_path, monkeypatch):
     """The child runs a copy of the package in which the level is taken before the rows are cut at the origin."""
-    shutil.copytree(confinement.PACKAGE_FOLDER, tmp_path / "src")
-    with (tmp_path / "src/lockgate/forecast/profiles.py").open("a", encoding="utf-8") as code:
+    shutil.copytree(sandbox.PACKAGE_FOLDER, tmp_path / "src")
+    with (tmp_path / "src/lockgate/features/history.py").open("a", encoding="utf-8") as code:
         code.write(PEEKING)
-    receipt = registration.register(backend, made(1), params)
-    monkeypatch.setattr(confinement, "PACKAGE_FOLDER", tmp_path / "src")
-    verdict = validation.validate(backend, receipt, made(1), params.gate)
+    receipt = register.register(backend, made(1), params)
+    monkeypatch.setattr(sandbox, "PACKAGE_FOLDER", tmp_path / "src")
+    verdict = validate.validate(backend, receipt, made(1), params.gate)
     assert (verdict.outcome, stages(backend)) == ("refused", ["None"])
     says = "noise in place of the sales after its origin moves level_364"
     assert leak_said(verdict) == ("refused", says)
@@ -145,10 +149,10 @@ def test_a_bundle_that_remembers_the_holdout_is_doubted_by_name_whatever_it_says
     """Its level was taken of all days, its origin is the day before the holdout, and its code is honest."""
     build = made(1)
     honest = forecaster_of(build)
-    tables = [prepared.read(build.prepared, part) for part in ("rows", "holdout")]
-    later = profiles.level(panel(pd.concat(tables), honest.traits.store_ids))
-    bundle.save(replace(honest, profile=replace(honest.profile, level=later)), build.bundle)
-    verdict = validation.validate(backend, registration.register(backend, build, params), build, params.gate)
+    tables = [dataset.read(build.prepared, part) for part in ("rows", "holdout")]
+    later = history.level(panel(pd.concat(tables), honest.traits.store_ids))
+    store.save(replace(honest, profile=replace(honest.profile, level=later)), build.bundle)
+    verdict = validate.validate(backend, register.register(backend, build, params), build, params.gate)
     assert stages(backend) == ["None"]
     outcome, says = leak_said(verdict)
     assert outcome == "inconclusive"
@@ -156,31 +160,31 @@ def test_a_bundle_that_remembers_the_holdout_is_doubted_by_name_whatever_it_says
 
 
 def test_a_candidate_whose_files_are_gone_is_inconclusive_until_they_are_back(backend, made, params, home):
-    receipt = registration.register(backend, made(1), params)
+    receipt = register.register(backend, made(1), params)
     folder = kept_files(home, backend)
     folder.rename(folder.with_name("elsewhere"))
-    verdict = validation.validate(backend, receipt, made(1), params.gate)
+    verdict = validate.validate(backend, receipt, made(1), params.gate)
     assert (verdict.outcome, stages(backend)) == ("inconclusive", ["None"])
     assert reasons(verdict)[0][1] == "the store has no files of version 1 any more"
     folder.with_name("elsewhere").rename(folder)
-    assert validation.validate(backend, receipt, made(1), params.gate).outcome == "passed"
+    assert validate.validate(backend, receipt, made(1), params.gate).outcome == "passed"
 
 
 def test_a_serving_version_whose_files_are_gone_stops_the_gate_and_says_what_to_do(backend, judged, made, params, home):
     judged()
-    promotion.promote(backend, YES, 1, policy_digest(params.gate), None)
+    promote.promote(backend, YES, 1, policy_digest(params.gate), None)
     folder = kept_files(home, backend)
     folder.rename(folder.with_name("elsewhere"))
-    receipt = registration.register(backend, made(2), params)
+    receipt = register.register(backend, made(2), params)
     with pytest.raises(ArtifactMissing, match="no files of version 1") as refusal:
-        validation.validate(backend, receipt, made(2), params.gate)
+        validate.validate(backend, receipt, made(2), params.gate)
     assert (refusal.value.exit_code, "lockgate rollback" in refusal.value.hint) == (7, True)
     assert verdicts.latest_verdict(backend.database, backend.model, 2) is None
 
 
 def test_code_that_was_not_committed_is_refused_where_the_policy_asks(backend, made, params, monkeypatch):
-    monkeypatch.setattr("lockgate.lineage.git_dirty", lambda folder: True)
-    receipt = registration.register(backend, made(1), params)
+    monkeypatch.setattr("lockgate.operations.lineage.git_dirty", lambda folder: True)
+    receipt = register.register(backend, made(1), params)
     policy = params.gate.model_copy(update={"clean_tree_required": True})
-    verdict = validation.validate(backend, receipt, made(1), policy)
+    verdict = validate.validate(backend, receipt, made(1), policy)
     assert reasons(verdict) == [("refused", "the code that made it was changed since the last commit")]

@@ -27,15 +27,16 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 from raw_model import POLICY, RawModel
 
-from lockgate import promotion, registration
-from lockgate.addresses import Addresses
-from lockgate.backend import Backend
-from lockgate.database import ledger, records
+from lockgate.database import ledger, versions
 from lockgate.database.connection import Database
 from lockgate.errors import Unavailable
-from lockgate.gate import policy_digest
-from lockgate.promotion import Order
+from lockgate.gate.checks import policy_digest
+from lockgate.operations import promote as operations_promote
+from lockgate.operations import register
+from lockgate.operations.promote import Order
+from lockgate.operations.workspace import Backend
 from lockgate.stack import embedded_postgres
+from lockgate.system.service_urls import Addresses
 
 PROJECT = Path(__file__).parents[2]
 YES = Order("reviewed", dry_run=False, confirm=lambda move: None)
@@ -163,11 +164,11 @@ def candidate(stack: Addresses, between, monkeypatch) -> Backend:
 
 
 def promote(backend: Backend) -> None:
-    promotion.promote(backend, YES, None, policy_digest(POLICY), None)
+    operations_promote.promote(backend, YES, None, policy_digest(POLICY), None)
 
 
 def stage(backend: Backend) -> str:
-    return records.stages(backend.database, backend.model)[0].stage
+    return versions.stages(backend.database, backend.model)[0].stage
 
 
 @pytest.mark.parametrize(
@@ -339,8 +340,8 @@ def test_a_database_that_is_read_only_behind_the_server_is_unavailable_and_no_re
 def test_a_registration_whose_reply_is_lost_makes_one_version(backend, made, params, between) -> None:
     between[0].strike(CREATE, 1, losing_the_reply)
     through = replace(backend, where=Addresses(between[1], backend.where.database_url))
-    receipt = registration.register(through, made(1), params)
-    assert [row.version for row in records.stages(backend.database, backend.model)] == [receipt.version]
+    receipt = register.register(through, made(1), params)
+    assert [row.version for row in versions.stages(backend.database, backend.model)] == [receipt.version]
 
 
 def test_a_server_that_answers_each_call_late_does_not_hold_a_registration_forever(
@@ -350,12 +351,12 @@ def test_a_server_that_answers_each_call_late_does_not_hold_a_registration_forev
     between[0].strike("", 99, late(0.7))
     began = time.monotonic()
     with pytest.raises(Unavailable, match=r"too slow: after 3 s the run was not logged yet") as refusal:
-        registration.register(through(backend, between, 0.5), made(1), params)
+        register.register(through(backend, between, 0.5), made(1), params)
     assert time.monotonic() - began < 15
     assert "--timeout" in refusal.value.hint
-    assert records.stages(backend.database, backend.model) == []
+    assert versions.stages(backend.database, backend.model) == []
     between[0].strike("", 0, late(0))
-    assert registration.register(backend, made(1), params).version == 1
+    assert register.register(backend, made(1), params).version == 1
 
 
 @pytest.mark.parametrize(
@@ -392,11 +393,11 @@ def test_a_server_that_falls_silent_in_the_middle_of_a_registration_is_given_up(
     between[0].strike("", 999, silent_after(calls, between[0]))
     began = time.monotonic()
     with pytest.raises(Unavailable, match="does not answer"):
-        registration.register(through(backend, between, 2.0), made(1), params)
+        register.register(through(backend, between, 2.0), made(1), params)
     assert len(between[0].asked) > calls
     assert time.monotonic() - began < 40
     between[0].strike("", 0, late(0))
-    assert registration.register(backend, made(1), params).version == 1
+    assert register.register(backend, made(1), params).version == 1
 
 
 def test_a_server_whose_answer_never_ends_is_given_up_when_a_registration_has_had_its_time(
@@ -406,12 +407,12 @@ def test_a_server_whose_answer_never_ends_is_given_up_when_a_registration_has_ha
     between[0].strike("artifacts/bundle/manifest.json", 99, dripping(between[0]))
     began = time.monotonic()
     with pytest.raises(Unavailable, match=r"after 15 s the bundle was not registered yet") as refusal:
-        registration.register(through(backend, between, 0.5), made(1), params)
+        register.register(through(backend, between, 0.5), made(1), params)
     assert time.monotonic() - began < 40
     assert "--timeout" in refusal.value.hint
-    assert records.stages(backend.database, backend.model) == []
+    assert versions.stages(backend.database, backend.model) == []
     between[0].strike("", 0, late(0))
-    assert registration.register(backend, made(1), params).version == 1
+    assert register.register(backend, made(1), params).version == 1
 
 
 def through(backend: Backend, between: tuple[Between, str], timeout: float) -> Backend:

@@ -12,16 +12,16 @@ import pytest
 import yaml
 from raw_model import RawModel
 
-from lockgate import registration, validation
-from lockgate.backend import Backend
-from lockgate.build import Build
-from lockgate.comparison import comparing
-from lockgate.comparison.contrast import Differing
+from lockgate.comparison import compare
+from lockgate.comparison.record_diff import Differing
 from lockgate.database import verdicts
 from lockgate.database.connection import Database
 from lockgate.errors import IntegrityBroken, StateConflict, Unavailable
-from lockgate.metrics import rmspe
-from lockgate.params import load_params
+from lockgate.operations import register, validate
+from lockgate.operations.stage_files import Build
+from lockgate.operations.workspace import Backend
+from lockgate.problem.metrics import rmspe
+from lockgate.problem.params import load_params
 
 GONE = "0" * 32
 
@@ -31,7 +31,7 @@ def pair(stack, workshop):
     """Versions 1 and 2, of different seeds and otherwise alike; only to be looked at."""
     backend = Backend("compared-ensemble", stack, Database(stack.database_url), "anna", 10.0)
     for receipt, made, params in registered(backend, workshop):
-        validation.validate(backend, receipt, made, params.gate.model_copy(update={"max_rmspe_over_serving": 1.0}))
+        validate.validate(backend, receipt, made, params.gate.model_copy(update={"max_rmspe_over_serving": 1.0}))
     return backend
 
 
@@ -46,13 +46,13 @@ def registered(backend, workshop):
     for seed in (1, 2):
         folder = workshop(seed)
         made, params = Build(folder / "data" / "prepared", folder / "build"), load_params(folder / "params.yaml")
-        yield registration.register(backend, made, params), made, params
+        yield register.register(backend, made, params), made, params
 
 
 @pytest.fixture
 def holdout(made):
     """The holdout that both were judged on."""
-    return comparing.rows_at_hand(None, made(1).prepared)
+    return compare.rows_at_hand(None, made(1).prepared)
 
 
 @pytest.fixture
@@ -61,11 +61,11 @@ def late_rows(holdout):
     rows = holdout.rows.copy()
     rows.loc[0, "Store"] = 99_999
     rows.loc[1, "Date"] = pd.Timestamp("2035-01-01")
-    return comparing.Given(rows, "late.csv")
+    return compare.Given(rows, "late.csv")
 
 
 def test_two_versions_are_compared_by_what_is_on_record(pair, holdout):
-    found = comparing.compare(pair, 1, 2, holdout)
+    found = compare.compare(pair, 1, 2, holdout)
     compared = found.comparison
     assert (compared.model, compared.first.version, compared.second.version) == (pair.model, 1, 2)
     assert compared.params.differ == (Differing("seed", "1", "2"),)
@@ -83,7 +83,7 @@ def test_two_versions_are_compared_by_what_is_on_record(pair, holdout):
 
 
 def test_on_the_holdout_both_score_as_the_gate_found(pair, holdout):
-    found = comparing.compare(pair, 1, 2, holdout)
+    found = compare.compare(pair, 1, 2, holdout)
     trial = found.comparison.trial
     assert (trial.asked, trial.agreement.rows) == (len(holdout.rows), len(holdout.rows))
     assert [left.rows for left in trial.left_out] == [0, 0]
@@ -95,32 +95,32 @@ def test_on_the_holdout_both_score_as_the_gate_found(pair, holdout):
 
 
 def test_rows_that_one_cannot_forecast_are_left_out_and_counted(pair, late_rows):
-    found = comparing.compare(pair, 1, 2, late_rows).comparison
+    found = compare.compare(pair, 1, 2, late_rows).comparison
     assert found.trial.left_out == (
-        comparing.LeftOut(1, 2, {"Store": 1, "Date": 1}),
-        comparing.LeftOut(2, 2, {"Store": 1, "Date": 1}),
+        compare.LeftOut(1, 2, {"Store": 1, "Date": 1}),
+        compare.LeftOut(2, 2, {"Store": 1, "Date": 1}),
     )
     assert found.trial.agreement.rows == len(late_rows.rows) - 2
     assert f"version 1 cannot forecast 2 of {len(late_rows.rows)} rows: Store in 1, Date in 1" in found.notes
 
 
 def test_what_both_forecast_is_what_each_forecasts_alone(pair, holdout):
-    forward = comparing.compare(pair, 1, 2, holdout).pairs
-    backward = comparing.compare(pair, 2, 1, holdout).pairs
+    forward = compare.compare(pair, 1, 2, holdout).pairs
+    backward = compare.compare(pair, 2, 1, holdout).pairs
     assert forward["first"].tolist() == backward["second"].tolist()
     assert rmspe(forward["Sales"], forward["first"]) != rmspe(forward["Sales"], forward["second"])
 
 
 def test_without_rows_the_rest_is_compared_and_that_is_said(pair):
-    found = comparing.compare(pair, 1, 2, None)
+    found = compare.compare(pair, 1, 2, None)
     assert (found.pairs, found.comparison.trial) == (None, None)
     assert found.comparison.notes == ("no rows are at hand: the forecasts are not compared; name a file with --input",)
     assert found.comparison.params.differ != ()
 
 
 def test_without_sales_the_forecasts_are_compared_and_nobody_is_called_better(pair, holdout):
-    rows = comparing.Given(holdout.rows.assign(Sales=float("nan")), "rows.csv")
-    found = comparing.compare(pair, 1, 2, rows).comparison
+    rows = compare.Given(holdout.rows.assign(Sales=float("nan")), "rows.csv")
+    found = compare.compare(pair, 1, 2, rows).comparison
     assert found.trial.agreement.scored is None
     assert found.trial.agreement.spread.rows > 0
     assert found.notes == ("the rows hold no sales: whose forecasts are better is not known",)
@@ -131,7 +131,7 @@ def test_a_version_that_came_in_past_lockgate_is_compared_as_far_as_it_is_known(
     client = backend.registry()._client
     source = client.get_model_version(backend.model, "1").source
     client.create_model_version(backend.model, source, model_id=source.removeprefix("models:/"))
-    found = comparing.compare(backend, 1, 2, holdout).comparison
+    found = compare.compare(backend, 1, 2, holdout).comparison
     assert (found.second.bundle_digest, found.lineage, found.trial) == (None, None, None)
     assert "version 2 came in past lockgate: its lineage and inner scores are not on record" in found.notes
     assert "version 2 has no digest on record and is not opened: the forecasts are not compared" in found.notes
@@ -143,7 +143,7 @@ def test_a_version_whose_run_is_gone_is_compared_without_params_and_importances(
             "UPDATE public.model_versions SET run_id = %(run)s WHERE name = %(model)s AND version = 2",
             {"run": GONE, "model": pair_to_break.model},
         )
-    found = comparing.compare(pair_to_break, 1, 2, holdout).comparison
+    found = compare.compare(pair_to_break, 1, 2, holdout).comparison
     assert (found.params, found.importances) == (None, None)
     assert found.notes == ("version 2 has no run in MLflow (any more): its params and importances are not known",)
     assert found.trial.agreement.rows == len(holdout.rows)
@@ -154,14 +154,14 @@ def test_bytes_that_are_not_those_registered_are_refused(pair_to_break, holdout,
     [path] = home.glob(f"artifacts/*/models/{source.removeprefix('models:/')}/**/catboost.cbm")
     path.write_bytes(path.read_bytes()[:-1] + b"!")
     with pytest.raises(IntegrityBroken, match=r"catboost\.cbm sha256 mismatch"):
-        comparing.compare(pair_to_break, 1, 2, holdout)
+        compare.compare(pair_to_break, 1, 2, holdout)
 
 
 def test_there_must_be_two_such_versions_and_a_server_to_ask(pair, holdout, unreachable):
     with pytest.raises(StateConflict, match="has no version 9"):
-        comparing.compare(pair, 1, 9, holdout)
+        compare.compare(pair, 1, 9, holdout)
     with pytest.raises(Unavailable, match="does not answer"):
-        comparing.compare(unreachable(pair), 1, 2, holdout)
+        compare.compare(unreachable(pair), 1, 2, holdout)
 
 
 def test_verdicts_on_other_holdouts_and_policies_are_told_apart(stack):
@@ -172,7 +172,7 @@ def test_verdicts_on_other_holdouts_and_policies_are_told_apart(stack):
     other = replace(judged.digests, holdout_digest="e" * 64, policy_digest="f" * 64)
     verdicts.record_verdict(model.database, replace(judged.unstored(), digests=other))
     backend = Backend(model.name, stack, model.database, "anna", 10.0)
-    notes = comparing.compare(backend, first, second, None).comparison.notes
+    notes = compare.compare(backend, first, second, None).comparison.notes
     assert "the two verdicts looked at different holdouts: their metrics are of different days or rows" in notes
     assert "the two verdicts were given under different policies" in notes
     assert f"the run of version {first} holds no importances.csv that can be read" in notes

@@ -21,8 +21,8 @@ import psutil
 import pytest
 import yaml
 
-from lockgate.addresses import ARTIFACTS_IN_DATABASE
 from lockgate.stack import embedded_postgres
+from lockgate.system.service_urls import ARTIFACTS_IN_DATABASE
 
 ROOT = Path(__file__).parents[2]
 REGISTRY_READ = "registered-models/search?max_results=1"

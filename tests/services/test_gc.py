@@ -17,16 +17,17 @@ import yaml
 from raw_model import RawModel
 from sqlalchemy import text
 
-from lockgate import collection, invariants, overview, registration
-from lockgate.addresses import Addresses
-from lockgate.backend import Backend
-from lockgate.database import approvals, holdings, intents, ledger
+from lockgate.database import approvals, intents, ledger, storage_use
 from lockgate.database.approvals import Decision, Statement
 from lockgate.database.connection import Database
 from lockgate.database.intents import Intent
 from lockgate.errors import StateConflict, Unavailable
-from lockgate.lifecycle import Command, Move, Stage
-from lockgate.retention import Rule
+from lockgate.lifecycle import invariants
+from lockgate.lifecycle.moves import Command, Move, Stage
+from lockgate.lifecycle.retention import Rule
+from lockgate.operations import gc, register, status
+from lockgate.operations.workspace import Backend
+from lockgate.system.service_urls import Addresses
 
 PROJECT = Path(__file__).parents[2]
 ALL_AGES = Rule(keep=1, older_than=timedelta(0))
@@ -62,14 +63,14 @@ def keeper(model: RawModel) -> Backend:
 
 def collect(backend: Backend, rule: Rule = ALL_AGES) -> dict[int, str | None]:
     """Run gc; for each version what keeps it, None for those that went."""
-    fates = collection.plan(backend, rule)
-    done = {fate.version: fate for fate in collection.collect(backend, rule, [f for f in fates if f.goes], WHY)}
+    fates = gc.plan(backend, rule)
+    done = {fate.version: fate for fate in gc.collect(backend, rule, [f for f in fates if f.goes], WHY)}
     return {fate.version: done.get(fate.version, fate).kept_for for fate in fates}
 
 
 def put_file(model: RawModel, version: int) -> str:
     """An artifact in the run of a version; its address."""
-    files = holdings.belongings(model.database, model.name, version).run_files
+    files = storage_use.belongings(model.database, model.name, version).run_files
     path = f"{files.removeprefix('mlflow-artifacts:/')}/model/weights.bin"
     address = f"{model.where.tracking_uri}/api/2.0/mlflow-artifacts/artifacts/{path}"
     requests.put(address, data=b"weights", timeout=10).raise_for_status()
@@ -116,7 +117,7 @@ def test_a_refused_bundle_goes_with_its_model_run_and_files_and_nothing_else_doe
     judged(1)
     judged(2, max_rmspe=0.001)
     files = {path: path.read_bytes() for path in (home / "artifacts").rglob("*") if path.is_file()}
-    belongs = holdings.belongings(backend.database, backend.model, 2)
+    belongs = storage_use.belongings(backend.database, backend.model, 2)
     names = (belongs.run_id, belongs.model_id)
     assert {"runs", "metrics", "params", "tags", "inputs", "logged_models"} <= set(traces(backend.database, *names))
 
@@ -129,8 +130,8 @@ def test_a_refused_bundle_goes_with_its_model_run_and_files_and_nothing_else_doe
     assert left == {path: content for path, content in files.items() if path not in gone}
 
     with pytest.raises(StateConflict, match=r"version 2 .* was deleted from MLflow at .* by anna \(gc\)"):
-        registration.register(backend, made(2), params)
-    assert registration.register(backend, made(1), params).version == 1
+        register.register(backend, made(2), params)
+    assert register.register(backend, made(1), params).version == 1
 
 
 def test_deletion_is_a_move_in_the_ledger_and_the_version_can_still_be_looked_at(
@@ -141,7 +142,7 @@ def test_deletion_is_a_move_in_the_ledger_and_the_version_can_still_be_looked_at
     assert collect(keeper) == {version: None}
     assert model.told() == [(version, "None", "Deleted_Internal", "gc", "anna")]
     assert list(ledger.breaks(ledger.read(model.database, model.name))) == []
-    assert invariants.broken(overview.facts(keeper)) == []
+    assert invariants.broken(status.facts(keeper)) == []
 
     shown = lockgate(model, tmp_path, "show", str(version))
     assert shown.returncode == 0, shown.stderr
@@ -199,7 +200,7 @@ def test_a_version_that_a_command_is_about_to_move_stays_until_that_command_is_d
                 text("UPDATE lockgate.intents SET created_at = now() - interval '11 s' WHERE model = :m"),
                 {"m": model.name},
             )
-        assert [fate.kept_for for fate in collection.plan(keeper, ALL_AGES)] == ["it is about to be moved"]
+        assert [fate.kept_for for fate in gc.plan(keeper, ALL_AGES)] == ["it is about to be moved"]
     assert collect(keeper) == {version: None}
 
 
@@ -225,9 +226,9 @@ def test_a_version_whose_files_were_copied_into_another_model_stays(model: RawMo
 def test_what_was_judged_anew_after_the_question_stays(model: RawModel, keeper: Backend) -> None:
     version = model.register()
     model.judge(version, "refused")
-    agreed = collection.plan(keeper, ALL_AGES)
+    agreed = gc.plan(keeper, ALL_AGES)
     model.judge(version, "passed")
-    [fate] = collection.collect(keeper, ALL_AGES, agreed, WHY)
+    [fate] = gc.collect(keeper, ALL_AGES, agreed, WHY)
     assert fate.kept_for == "it may still rise"
     assert model.stages() == {version: "None"}
 
@@ -249,7 +250,7 @@ def test_a_gc_killed_between_two_steps_is_finished_by_the_next(model: RawModel, 
     version = model.register()
     model.judge(version, "refused")
     address = put_file(model, version)
-    belongs = holdings.belongings(model.database, model.name, version)
+    belongs = storage_use.belongings(model.database, model.name, version)
     done_before = [
         lambda: intents.open_intent(model.database, keeper.intent(deletion(version), WHY)),
         lambda: delete(keeper, version),
@@ -269,7 +270,7 @@ def test_a_gc_killed_between_two_steps_is_finished_by_the_next(model: RawModel, 
 def test_what_a_version_deleted_in_mlflow_left_behind_goes_once_it_is_old(model: RawModel, keeper: Backend) -> None:
     version = model.register()
     address = put_file(model, version)
-    run_id = holdings.belongings(model.database, model.name, version).run_id
+    run_id = storage_use.belongings(model.database, model.name, version).run_id
     model.ask("DELETE", "model-versions/delete", name=model.name, version=str(version))
     assert collect(keeper, Rule(1, timedelta(hours=1))) == {version: "too young"}
     assert requests.get(address, timeout=10).content == b"weights"

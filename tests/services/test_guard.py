@@ -17,14 +17,14 @@ from raw_model import POLICY, RawModel, said
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 
-from lockgate import overview
-from lockgate.addresses import Addresses
-from lockgate.backend import Backend
 from lockgate.database import guard, intents, ledger, policies
 from lockgate.database.connection import Database
 from lockgate.database.intents import Intent
 from lockgate.errors import LockgateError, StateConflict
+from lockgate.operations import status as operations_status
+from lockgate.operations.workspace import Backend
 from lockgate.stack import embedded_postgres
+from lockgate.system.service_urls import Addresses
 
 STAGES = ["None", "Staging", "Production", "Archived"]
 FREE = {("None", "Staging"), ("None", "Archived"), ("Staging", "Production"), ("Staging", "Archived")}
@@ -417,7 +417,7 @@ def test_a_refusal_has_no_statement_and_no_parameters_in_it(model: RawModel) -> 
 
 
 def test_the_command_line_shows_the_sentence_and_the_hint_alone(model: RawModel) -> None:
-    from lockgate.registry import Registry
+    from lockgate.registry.client import Registry
 
     version = model.add()
     with pytest.raises(StateConflict) as refusal:
@@ -478,7 +478,7 @@ def test_each_missing_piece_is_named_by_status_and_put_back_by_install(
     psql(damage, database_url.split("@/")[1].split("?")[0])
     assert guard.status(database).faults == (DAMAGE[damage],)
     nowhere = Backend("m", Addresses("http://127.0.0.1:9", database_url), database, "anna", 5.0)
-    assert overview.status(nowhere).broken == (f"guard is whole: {DAMAGE[damage]}",)
+    assert operations_status.status(nowhere).broken == (f"guard is whole: {DAMAGE[damage]}",)
     assert guard.install(database, "anna") is True
     assert guard.status(database).faults == ()
 
@@ -495,7 +495,9 @@ def test_without_the_guard_anything_goes_is_recorded_and_is_said(database: Datab
             )
     with database.transaction() as connection:
         connection.execute(text("UPDATE model_versions SET current_stage = 'Production'"))
-    broken = overview.status(Backend("m", Addresses("http://127.0.0.1:9", database_url), database, "anna", 5.0)).broken
+    broken = operations_status.status(
+        Backend("m", Addresses("http://127.0.0.1:9", database_url), database, "anna", 5.0)
+    ).broken
     assert [line.partition(":")[0] for line in broken] == [
         "one version in Production", "every move was legal", "every move was legal", "guard is whole"
     ]  # fmt: skip
@@ -603,7 +605,7 @@ def test_mlflow_may_change_the_type_of_a_column_that_the_guard_reads(database: D
 
 
 def test_a_policy_that_wants_no_approval_and_one_that_does_are_two_policies() -> None:
-    from lockgate.gate import policy_digest
+    from lockgate.gate.checks import policy_digest
 
     stricter = [POLICY.model_copy(update=each) for each in ({"approval_required": True}, {"verdict_valid_days": 7})]
     assert len({policy_digest(each) for each in [POLICY, *stricter]}) == 3

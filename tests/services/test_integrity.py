@@ -9,12 +9,13 @@ import mlflow
 import pytest
 import yaml
 
-from lockgate import artifact, registration, scoring
-from lockgate.backend import Backend
-from lockgate.build import Build
+from lockgate.bundle import mlflow_layout
 from lockgate.database.connection import Database
 from lockgate.errors import ArtifactMissing, IntegrityBroken
-from lockgate.params import load_params
+from lockgate.operations import load_version, register
+from lockgate.operations.stage_files import Build
+from lockgate.operations.workspace import Backend
+from lockgate.problem.params import load_params
 
 MARK = "import pathlib; pathlib.Path({marker!r}).touch()\n"
 PICKLE = b"cposix\nsystem\n(S'touch {marker}'\ntR."
@@ -27,7 +28,7 @@ def version(stack, workshop, home, tmp_path_factory):
     shutil.copytree(workshop(1), folder)
     backend = Backend("integrity-ensemble", stack, Database(stack.database_url), "anna", 10.0)
     made = Build(folder / "data" / "prepared", folder / "build")
-    receipt = registration.register(backend, made, load_params(folder / "params.yaml"))
+    receipt = register.register(backend, made, load_params(folder / "params.yaml"))
     mlflow.set_tracking_uri(stack.tracking_uri)
     mlflow.set_registry_uri(stack.tracking_uri)
     source = mlflow.MlflowClient().get_model_version(backend.model, "1").source.removeprefix("models:/")
@@ -150,22 +151,22 @@ def test_an_altered_artifact_is_refused_and_nothing_of_it_is_run(version, stored
     alter, match = ALTERATIONS[name]
     alter(stored, version.marker)
     with pytest.raises(IntegrityBroken, match=match) as refusal:
-        scoring.verify(version.backend, version.row)
+        load_version.verify(version.backend, version.row)
     assert (refusal.value.exit_code, version.marker.exists()) == (7, False)
 
 
 def test_the_version_as_it_was_registered_opens(version):
     """So every refusal above is for its alteration."""
-    scoring.verify(version.backend, version.row)
+    load_version.verify(version.backend, version.row)
 
 
 def test_a_store_that_has_nothing_of_a_version_is_told_from_one_that_is_down(version, stored):
     shutil.rmtree(stored)
     with pytest.raises(ArtifactMissing, match="the store has no files of version 1 any more"):
-        scoring.verify(version.backend, version.row)
+        load_version.verify(version.backend, version.row)
     stored.mkdir()
     with pytest.raises(ArtifactMissing):
-        scoring.verify(version.backend, version.row)
+        load_version.verify(version.backend, version.row)
 
 
 @pytest.mark.parametrize(
@@ -183,19 +184,19 @@ def test_a_fetched_folder_holds_plain_files_only(version, tmp_path, alter, match
     folder = shutil.copytree(version.copy, tmp_path / "fetched")
     alter(folder, None)
     with pytest.raises(IntegrityBroken, match=match):
-        artifact.examined(folder, version.row.bundle_digest, {})
+        mlflow_layout.examined(folder, version.row.bundle_digest, {})
 
 
 def test_without_digests_on_record_the_model_file_must_be_this_lockgates_own(version, tmp_path):
     folder = shutil.copytree(version.copy, tmp_path / "fetched")
-    assert artifact.examined(folder, version.row.bundle_digest, {}).has_signature
+    assert mlflow_layout.examined(folder, version.row.bundle_digest, {}).has_signature
     append("mlflow_model.py", MARK)(folder, version.marker)
     with pytest.raises(IntegrityBroken, match=r"mlflow_model\.py is not the one"):
-        artifact.examined(folder, version.row.bundle_digest, {})
+        mlflow_layout.examined(folder, version.row.bundle_digest, {})
 
 
 def test_files_are_fetched_into_a_folder_that_nobody_else_can_enter(version):
-    with scoring.fetched(version.backend, version.row) as found:
+    with load_version.fetched(version.backend, version.row) as found:
         private = Path(found.bundle).parents[1]
         assert private.stat().st_mode & 0o077 == 0
     assert not private.exists()

@@ -14,14 +14,14 @@ from click.testing import CliRunner
 from raw_model import RawModel
 from sqlalchemy import text
 
-from lockgate import chronicle
-from lockgate.addresses import Addresses
-from lockgate.backend import Backend
 from lockgate.cli import lockgate
 from lockgate.database import ledger, policies
 from lockgate.database.connection import Database
 from lockgate.errors import BadData, LockgateError, StateConflict
-from lockgate.exits import Session, run
+from lockgate.operations import event_log
+from lockgate.operations.workspace import Backend
+from lockgate.system.exit_codes import Session, run
+from lockgate.system.service_urls import Addresses
 
 PROJECT = Path(__file__).parents[2]
 TABLES = ["ledger", "versions", "verdicts", "approvals", "policies", "policy_changes", "guard_changes"]
@@ -215,7 +215,7 @@ def shell(two_lives: RawModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", two_lives.where.tracking_uri)
     monkeypatch.setenv("LOCKGATE_DATABASE_URL", two_lives.where.database_url)
-    monkeypatch.setattr("lockgate.params.Params.model_name", two_lives.name)
+    monkeypatch.setattr("lockgate.problem.params.Params.model_name", two_lives.name)
 
     def shell(*words: str) -> tuple[int, str]:
         runner, session = CliRunner(), Session()
@@ -294,7 +294,7 @@ def test_history_tells_moves_verdicts_and_policies_in_one_line_of_time(
 def test_history_at_a_moment_says_who_was_live_then(two_lives: RawModel) -> None:
     rows = ledger.read(two_lives.database, two_lives.name)
     backend = Backend(two_lives.name, two_lives.where, two_lives.database, "anna", 5.0)
-    live = [chronicle.live(backend, row.at) for row in rows]
+    live = [event_log.live(backend, row.at) for row in rows]
     assert [row and row.version for row in live] == [None, 1, 1, 2, 2]
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import requests
 
-from lockgate import addresses
-from lockgate import stack as lockgate_stack
 from lockgate.stack import embedded_postgres
-from lockgate.stack.artifact_place import Place
+from lockgate.stack import up_down as lockgate_stack
+from lockgate.stack.artifact_location import Place
+from lockgate.system import service_urls
 
 PAGE = Path(__file__).parents[2] / "docs" / "backup.md"
 FILES = {"1/run/artifacts/card.json": b"{}", "1/models/m-1/artifacts/deep er/weights.bin": bytes(range(256)) * 9000}
@@ -30,7 +30,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
         lockgate_stack.down(tmp_path, tell=lambda _: None)
 
 
-def artifact(where: addresses.Addresses, path: str) -> str:
+def artifact(where: service_urls.Addresses, path: str) -> str:
     return f"{where.tracking_uri}/api/2.0/mlflow-artifacts/artifacts/{path}"
 
 
@@ -43,8 +43,8 @@ def commands(heading: str) -> str:
 def test_from_the_database_to_the_folder_by_the_commands_of_the_page(folder: Path) -> None:
     programs = f"{Path(sys.executable).parent}:{Path(embedded_postgres.binary('psql')).parent}"
     elsewhere = (
-        addresses.TRACKING_VARIABLE,
-        addresses.DATABASE_VARIABLE,
+        service_urls.TRACKING_VARIABLE,
+        service_urls.DATABASE_VARIABLE,
     )  # MLflow's client sets the former in this process
     environment = {name: value for name, value in os.environ.items() if name not in elsewhere}
     environment["PATH"] = f"{programs}:{environment['PATH']}"
@@ -54,7 +54,7 @@ def test_from_the_database_to_the_folder_by_the_commands_of_the_page(folder: Pat
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert [line for line in done.stdout.split() if line.isdigit()] == ["2", "2"]
-    where = addresses.read_state(folder / ".lockgate" / "stack.json")
+    where = service_urls.read_state(folder / ".lockgate" / "stack.json")
     assert {path: requests.get(artifact(where, path), timeout=30).content for path in FILES} == FILES
     kept = folder / ".lockgate" / "artifacts"
     assert {str(path.relative_to(kept)) for path in kept.rglob("*") if path.is_file()} == set(FILES)

@@ -7,13 +7,13 @@ import mlflow
 import pytest
 from sqlalchemy import text
 
-from lockgate import overview, promotion
-from lockgate.database import intents, ledger, records
+from lockgate.database import intents, ledger, versions
 from lockgate.database.connection import Database
 from lockgate.errors import IntegrityBroken, StateConflict, Unavailable, WrongUsage
-from lockgate.gate import policy_digest
-from lockgate.promotion import Order
-from lockgate.registry.refusals import quiet
+from lockgate.gate.checks import policy_digest
+from lockgate.operations import promote, status
+from lockgate.operations.promote import Order
+from lockgate.registry.error_messages import quiet
 
 YES = Order("reviewed", dry_run=False, confirm=lambda move: None)
 ANYTHING = {"max_rmspe_over_serving": 1.0}
@@ -35,12 +35,12 @@ def two_lives(backend, judged, easy):
     """Version 1 was in Production until version 2 took its place."""
     for seed, version in ((1, 1), (2, 2)):
         judged(seed, **ANYTHING)
-        promotion.promote(backend, YES, version, easy, None)
+        promote.promote(backend, YES, version, easy, None)
     return backend
 
 
 def stages(backend):
-    return [row.stage for row in records.stages(backend.database, backend.model)]
+    return [row.stage for row in versions.stages(backend.database, backend.model)]
 
 
 def told(backend):
@@ -61,47 +61,47 @@ def test_stage_and_alias_name_the_same_version_to_mlflow(two_lives, stack):
     mlflow.set_registry_uri(stack.tracking_uri)
     client = mlflow.MlflowClient()
     assert int(client.get_model_version_by_alias(two_lives.model, "production").version) == 2
-    promotion.rollback(two_lives, YES, None)
+    promote.rollback(two_lives, YES, None)
     assert int(client.get_model_version_by_alias(two_lives.model, "production").version) == 1
 
 
 def test_rollback_brings_the_lower_number_back_and_quarantines_the_bad_one(two_lives, judged, easy):
-    promotion.rollback(two_lives, YES, None)
+    promote.rollback(two_lives, YES, None)
     assert stages(two_lives) == ["Production", "Archived"]
     assert two_lives.roster().quarantined(2)
     judged(2, **ANYTHING)
     assert stages(two_lives) == ["Production", "Archived"]
     with pytest.raises(StateConflict, match="version 2 is quarantined"):
-        promotion.promote(two_lives, YES, 2, easy, None)
+        promote.promote(two_lives, YES, 2, easy, None)
 
 
 def test_rollback_twice_in_a_row_finds_nowhere_to_go(two_lives):
-    promotion.rollback(two_lives, YES, None)
+    promote.rollback(two_lives, YES, None)
     with pytest.raises(StateConflict, match="no earlier good Production"):
-        promotion.rollback(two_lives, YES, None)
+        promote.rollback(two_lives, YES, None)
     assert stages(two_lives) == ["Production", "Archived"]
 
 
 def test_rollback_of_a_rollback_returns_and_neither_version_is_quarantined(two_lives):
-    promotion.rollback(two_lives, YES, None)
-    promotion.rollback(two_lives, YES, 2)
+    promote.rollback(two_lives, YES, None)
+    promote.rollback(two_lives, YES, 2)
     assert stages(two_lives) == ["Archived", "Production"]
     assert sorted(told(two_lives)[-2:]) == [
         (1, "Production", "Archived", "undo", "anna"),
         (2, "Archived", "Production", "undo", "anna"),
     ]
     assert not any(map(two_lives.roster().quarantined, (1, 2)))
-    assert promotion.rollback(two_lives, YES, None).move.version == 1
+    assert promote.rollback(two_lives, YES, None).move.version == 1
 
 
 def test_rollback_brings_back_what_was_retired(two_lives):
-    promotion.retire(two_lives, YES)
-    promotion.rollback(two_lives, YES, None)
+    promote.retire(two_lives, YES)
+    promote.rollback(two_lives, YES, None)
     assert stages(two_lives) == ["Archived", "Production"]
 
 
 def test_rollback_tells_how_long_it_took(two_lives):
-    done = promotion.rollback(two_lives, YES, None)
+    done = promote.rollback(two_lives, YES, None)
     assert done.verified > 0
     assert done.switched > 0
 
@@ -113,7 +113,7 @@ def killed_before_it_tells(backend, act):
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lockgate.promotion.intents.tell", dies)
+        patch.setattr("lockgate.operations.promote.intents.tell", dies)
         with pytest.raises(KeyboardInterrupt):
             act()
 
@@ -121,7 +121,7 @@ def killed_before_it_tells(backend, act):
 @pytest.mark.parametrize("command", ["rollback", "retire"])
 def test_a_command_that_died_before_it_could_tell_does_not_move_on_when_said_again(two_lives, command):
     def act():
-        return promotion.rollback(two_lives, YES, None) if command == "rollback" else promotion.retire(two_lives, YES)
+        return promote.rollback(two_lives, YES, None) if command == "rollback" else promote.retire(two_lives, YES)
 
     killed_before_it_tells(two_lives, act)
     after = told(two_lives)
@@ -148,7 +148,7 @@ def test_a_move_that_somebody_made_in_mlflow_a_moment_before_is_not_told_as_ones
 
     monkeypatch.setattr(intents, "open_intent", outrun)
     with pytest.raises(StateConflict, match=r"somebody was faster than this promote; version 1 went to Production"):
-        promotion.promote(backend, YES, None, policy, None)
+        promote.promote(backend, YES, None, policy, None)
     assert told(backend)[-1][3] == "out of band"
     open_intents = "SELECT count(*) FROM lockgate.intents WHERE model = :model AND consumed_at IS NULL"
     with backend.database.transaction() as connection:
@@ -156,11 +156,11 @@ def test_a_move_that_somebody_made_in_mlflow_a_moment_before_is_not_told_as_ones
 
 
 def test_somebody_elses_untold_move_is_not_taken_for_ones_own(two_lives):
-    killed_before_it_tells(two_lives, lambda: promotion.rollback(two_lives, YES, None))
+    killed_before_it_tells(two_lives, lambda: promote.rollback(two_lives, YES, None))
     with pytest.raises(StateConflict, match="no earlier good Production"):
-        promotion.rollback(replace(two_lives, actor="bert"), YES, None)
+        promote.rollback(replace(two_lives, actor="bert"), YES, None)
     with pytest.raises(StateConflict, match="no earlier good Production"):
-        promotion.rollback(two_lives, replace(YES, reason="another one"), None)
+        promote.rollback(two_lives, replace(YES, reason="another one"), None)
 
 
 def test_rollback_to_a_version_whose_bytes_changed_changes_nothing(two_lives, home):
@@ -168,31 +168,31 @@ def test_rollback_to_a_version_whose_bytes_changed_changes_nothing(two_lives, ho
     [path] = home.glob(f"artifacts/*/models/{source.removeprefix('models:/')}/**/catboost.cbm")
     path.write_bytes(path.read_bytes()[:-1] + b"!")
     with pytest.raises(IntegrityBroken, match=r"catboost\.cbm sha256 mismatch"):
-        promotion.rollback(two_lives, YES, None)
+        promote.rollback(two_lives, YES, None)
     assert stages(two_lives) == ["Archived", "Production"]
 
 
 def test_an_unvalidated_version_is_not_promoted(backend, made, params, policy):
-    from lockgate import registration
+    from lockgate.operations import register
 
-    registration.register(backend, made(1), params)
+    register.register(backend, made(1), params)
     with pytest.raises(StateConflict, match="version 1 is in None, not in Staging"):
-        promotion.promote(backend, YES, 1, policy, None)
+        promote.promote(backend, YES, 1, policy, None)
 
 
 def test_a_verdict_under_another_policy_does_not_count(backend, judged):
     judged()
     with pytest.raises(StateConflict, match="another policy"):
-        promotion.promote(backend, YES, 1, "0" * 64, None)
+        promote.promote(backend, YES, 1, "0" * 64, None)
     assert stages(backend) == ["Staging"]
 
 
 def test_a_verdict_against_another_serving_version_does_not_count(two_lives, judged, easy):
     """Version 3 was compared with version 2; then a rollback put version 1 back."""
     judged(3, **ANYTHING)
-    promotion.rollback(two_lives, YES, None)
+    promote.rollback(two_lives, YES, None)
     with pytest.raises(StateConflict, match="another version than the one in Production"):
-        promotion.promote(two_lives, YES, 3, easy, None)
+        promote.promote(two_lives, YES, 3, easy, None)
 
 
 def test_versions_and_their_past_are_of_one_moment(backend, judged, policy, monkeypatch):
@@ -202,7 +202,7 @@ def test_versions_and_their_past_are_of_one_moment(backend, judged, policy, monk
     def after_a_move(*args):
         monkeypatch.setattr(ledger, "read", read)
         somebody_else = replace(backend, database=Database(backend.where.database_url))
-        promotion.promote(somebody_else, YES, None, policy, None)
+        promote.promote(somebody_else, YES, None, policy, None)
         return read(*args)
 
     monkeypatch.setattr(ledger, "read", after_a_move)
@@ -219,30 +219,30 @@ def test_who_is_outrun_between_two_questions_is_told_by_whom_and_not_what_came_o
 
     def after_a_promotion(*args):
         monkeypatch.setattr(intents, "objection_to_rise", objection_to_rise)
-        promotion.promote(replace(two_lives, actor="bert"), YES, None, easy, None)
+        promote.promote(replace(two_lives, actor="bert"), YES, None, easy, None)
         return objection_to_rise(*args)
 
     monkeypatch.setattr(intents, "objection_to_rise", after_a_promotion)
     with pytest.raises(StateConflict, match=r"faster than this promote; version 3 went to Production .* by bert"):
-        promotion.promote(two_lives, YES, None, easy, None)
+        promote.promote(two_lives, YES, None, easy, None)
 
 
 def test_status_does_not_half_see_a_move_that_is_made_while_it_looks(backend, judged, policy, monkeypatch):
     judged(1)
-    aliases = records.aliases
+    aliases = versions.aliases
 
     def after_a_move(database, model):
         if not made:
-            made.append(promotion.promote(somebody_else, YES, None, policy, None))
+            made.append(promote.promote(somebody_else, YES, None, policy, None))
         return aliases(database, model)
 
     made = []
     somebody_else = replace(backend, database=Database(backend.where.database_url))
-    monkeypatch.setattr(records, "aliases", after_a_move)
-    before = overview.status(backend)
+    monkeypatch.setattr(versions, "aliases", after_a_move)
+    before = status.status(backend)
     assert len(made) == 1
     assert (before.broken, before.serving, before.staging.version) == ((), None, 1)
-    after = overview.status(backend)
+    after = status.status(backend)
     assert (after.broken, after.serving.version, after.staging) == ((), 1, None)
 
 
@@ -252,7 +252,7 @@ def test_of_twenty_promotions_at_once_one_wins_and_the_others_name_the_winner(ba
 
     def attempt(person):
         try:
-            promotion.promote(person, YES, None, policy, None)
+            promote.promote(person, YES, None, policy, None)
         except StateConflict as refusal:
             return str(refusal)
         return "won"
@@ -269,14 +269,14 @@ def test_of_twenty_promotions_at_once_one_wins_and_the_others_name_the_winner(ba
 
 def test_promoting_what_is_live_changes_nothing(two_lives, easy):
     before = told(two_lives)
-    assert promotion.promote(two_lives, YES, 2, easy, None) is None
+    assert promote.promote(two_lives, YES, 2, easy, None) is None
     assert told(two_lives) == before
 
 
 def test_nothing_is_written_on_a_dry_run(backend, judged, policy):
     judged()
     before = told(backend)
-    move = promotion.promote(backend, replace(YES, dry_run=True), None, policy, None)
+    move = promote.promote(backend, replace(YES, dry_run=True), None, policy, None)
     assert (move.version, move.to_stage) == (1, "Production")
     assert (stages(backend), told(backend)) == (["Staging"], before)
 
@@ -284,13 +284,13 @@ def test_nothing_is_written_on_a_dry_run(backend, judged, policy):
 @pytest.mark.parametrize("reason", ["", "  ", "two\nlines", "x" * 2001, "\x1b[31mred"])
 def test_a_reason_is_one_readable_line(backend, policy, reason):
     with pytest.raises(WrongUsage, match="the reason has"):
-        promotion.promote(backend, replace(YES, reason=reason), None, policy, None)
+        promote.promote(backend, replace(YES, reason=reason), None, policy, None)
 
 
 def test_with_the_server_down_nothing_moves_and_the_next_try_works(backend, judged, policy, unreachable):
     judged()
     with pytest.raises(Unavailable, match="does not answer"):
-        promotion.promote(unreachable(backend), YES, None, policy, None)
+        promote.promote(unreachable(backend), YES, None, policy, None)
     assert stages(backend) == ["Staging"]
-    promotion.promote(backend, replace(YES, reason="again"), None, policy, None)
+    promote.promote(backend, replace(YES, reason="again"), None, policy, None)
     assert ledger.read(backend.database, backend.model)[-1].reason == "again"

@@ -8,10 +8,10 @@ import pytest
 from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
 
-from lockgate import registration, runrecord
-from lockgate.database import records
+from lockgate.bundle import manifest
+from lockgate.database import versions as database_versions
 from lockgate.errors import StateConflict, Unavailable
-from lockgate.forecast import manifest
+from lockgate.operations import register, run_record
 
 
 @pytest.fixture
@@ -26,17 +26,17 @@ def versions(client, backend):
 
 
 def test_the_same_bundle_is_the_same_version_however_often_it_is_registered(backend, made, params, client):
-    receipts = {registration.register(backend, made(1), params) for _ in range(3)}
+    receipts = {register.register(backend, made(1), params) for _ in range(3)}
     assert [(receipt.model, receipt.version) for receipt in receipts] == [(backend.model, 1)]
     assert len(versions(client, backend)) == 1
 
 
 def test_another_bundle_is_another_version(backend, made, params):
-    assert [registration.register(backend, made(seed), params).version for seed in (1, 2, 1)] == [1, 2, 1]
+    assert [register.register(backend, made(seed), params).version for seed in (1, 2, 1)] == [1, 2, 1]
 
 
 def test_the_run_shows_params_candidates_curves_data_and_lineage(backend, made, params, client):
-    receipt = registration.register(backend, made(1), params)
+    receipt = register.register(backend, made(1), params)
     run = client.get_run(receipt.run_id)
     assert run.data.params["gate.max_rmspe"] == str(params.gate.max_rmspe)
     assert {f"inner_rmspe_{member}" for member in ("lightgbm", "xgboost", "catboost", "ridge", "blend")} <= set(
@@ -58,7 +58,7 @@ def test_the_run_shows_params_candidates_curves_data_and_lineage(backend, made, 
 def test_the_version_names_raw_columns_pins_its_requirements_and_holds_no_pickle(
     backend, made, params, client, tmp_path
 ):
-    receipt = registration.register(backend, made(1), params)
+    receipt = register.register(backend, made(1), params)
     folder = mlflow.artifacts.download_artifacts(f"models:/{backend.model}/{receipt.version}", dst_path=str(tmp_path))
     model = mlflow.models.Model.load(folder)
     assert model.signature.inputs.input_names() == ["Store", "Date", "Open", "Promo", "StateHoliday", "SchoolHoliday"]
@@ -75,8 +75,8 @@ def test_the_version_names_raw_columns_pins_its_requirements_and_holds_no_pickle
 def test_a_registration_killed_after_mlflow_made_the_version_is_taken_up_again(backend, made, params, client):
     """The version is in MLflow, but nobody came to record it in schema lockgate."""
     killed = made(1)
-    contents = runrecord.contents(killed, "a" * 64)
-    record = runrecord.record(killed, params)
+    contents = run_record.contents(killed, "a" * 64)
+    record = run_record.record(killed, params)
     first = backend.registry().find_or_create(contents, record)
     assert backend.registry().find_or_create(contents, record) == first
     assert len(versions(client, backend)) == 1
@@ -86,7 +86,7 @@ def test_an_unfinished_run_of_a_killed_registration_is_thrown_away(backend, made
     digest = manifest.digest(made(1).bundle)
     experiment = client.create_experiment(backend.model)
     orphan = client.create_run(experiment, tags={"lockgate.bundle_digest": digest})
-    receipt = registration.register(backend, made(1), params)
+    receipt = register.register(backend, made(1), params)
     runs = client.search_runs([experiment])
     assert [run.info.run_id for run in runs] == [receipt.run_id]
     assert orphan.info.run_id != receipt.run_id
@@ -97,10 +97,10 @@ def test_a_second_run_of_a_bundle_that_has_its_version_goes_for_good_when_the_bu
     backend, made, params, client, status
 ):
     """Somebody else's try, whose lock or reply was lost, came to nothing while this one made the version."""
-    receipt = registration.register(backend, made(1), params)
+    receipt = register.register(backend, made(1), params)
     tries = [another_try(client, backend, receipt.bundle_digest, status) for _ in range(2)]
     somebody_elses = another_try(client, backend, "f" * 64, status)
-    assert registration.register(backend, made(1), params) == receipt
+    assert register.register(backend, made(1), params) == receipt
     runs = client.search_runs([client.get_run(receipt.run_id).info.experiment_id], run_view_type=ViewType.ALL)
     assert {run.info.run_id for run in runs} == {receipt.run_id, somebody_elses[0]}
     assert [client.get_logged_model(somebody_elses[1]).model_id] == [somebody_elses[1]]
@@ -122,21 +122,21 @@ def another_try(client, backend, digest, status):
 def test_what_a_try_left_stays_for_later_while_the_server_is_down_and_is_no_failure(
     backend, made, params, client, unreachable
 ):
-    receipt = registration.register(backend, made(1), params)
+    receipt = register.register(backend, made(1), params)
     left, _ = another_try(client, backend, receipt.bundle_digest, "FAILED")
-    assert registration.register(unreachable(backend), made(1), params) == receipt
+    assert register.register(unreachable(backend), made(1), params) == receipt
     assert client.get_run(left).info.lifecycle_stage == "active"
 
 
 def test_a_lost_reply_that_made_two_versions_leaves_the_first(backend, made, params, client):
-    receipt = registration.register(backend, made(1), params)
+    receipt = register.register(backend, made(1), params)
     first = client.get_model_version(backend.model, "1")
     client.create_model_version(
         backend.model, first.source, first.run_id, first.tags, model_id=first.source.removeprefix("models:/")
     )
     assert len(versions(client, backend)) == 2
-    contents = runrecord.contents(made(1), receipt.bundle_digest)
-    record = runrecord.record(made(1), params)
+    contents = run_record.contents(made(1), receipt.bundle_digest)
+    record = run_record.record(made(1), params)
     assert backend.registry().find_or_create(contents, record) == (1, receipt.run_id)
     assert [int(version.version) for version in versions(client, backend)] == [1]
 
@@ -145,22 +145,22 @@ def test_the_run_that_mlflow_run_hands_down_becomes_the_parent(backend, made, pa
     experiment = client.create_experiment(f"{backend.model} as a project")
     parent = client.create_run(experiment)
     monkeypatch.setenv("MLFLOW_RUN_ID", parent.info.run_id)
-    receipt = registration.register(backend, made(1), params)
+    receipt = register.register(backend, made(1), params)
     assert receipt.run_id != parent.info.run_id
     assert client.get_run(receipt.run_id).data.tags["mlflow.parentRunId"] == parent.info.run_id
 
 
 def test_a_version_deleted_from_mlflow_is_not_made_again_in_silence(backend, made, params, client):
-    registration.register(backend, made(1), params)
+    register.register(backend, made(1), params)
     client.delete_model_version(backend.model, "1")
     with pytest.raises(StateConflict, match=r"version 1 .* was deleted from MLflow"):
-        registration.register(backend, made(1), params)
+        register.register(backend, made(1), params)
 
 
 def test_with_the_server_down_nothing_is_recorded(backend, made, params, unreachable):
     with pytest.raises(Unavailable, match="does not answer"):
-        registration.register(unreachable(backend), made(1), params)
-    assert records.stages(backend.database, backend.model) == []
+        register.register(unreachable(backend), made(1), params)
+    assert database_versions.stages(backend.database, backend.model) == []
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_variables_of_mlflow_that_were_set_for_something_else_have_no_say(
     backend, made, params, client, monkeypatch, name, value
 ):
     monkeypatch.setenv(name, value)
-    receipt = registration.register(backend, made(1), params)
+    receipt = register.register(backend, made(1), params)
     assert [int(version.version) for version in versions(client, backend)] == [receipt.version]
 
 
@@ -186,6 +186,6 @@ def test_a_version_that_our_postgres_does_not_show_is_not_recorded(backend, made
     """The MLflow server keeps its registry in another database than the one that LOCKGATE_DATABASE_URL names."""
     astray = replace(backend, database=database)
     with pytest.raises(StateConflict, match="this database has none") as refused:
-        registration.register(astray, made(1), params)
+        register.register(astray, made(1), params)
     assert "MLFLOW_TRACKING_URI" in refused.value.hint
-    assert records.version_of_digest(database, backend.model, manifest.digest(made(1).bundle)) is None
+    assert database_versions.version_of_digest(database, backend.model, manifest.digest(made(1).bundle)) is None

@@ -16,20 +16,20 @@ import requests
 from raw_model import RawModel
 from sqlalchemy import text
 
-from lockgate import registration
-from lockgate.addresses import Addresses
-from lockgate.backend import Backend
-from lockgate.build import Build, Receipt
-from lockgate.database import holdings, intents, records
+from lockgate.database import intents, storage_use, versions
 from lockgate.database.connection import Database
 from lockgate.database.intents import Intent
-from lockgate.database.records import Registration
-from lockgate.doctor import rounds
-from lockgate.doctor.findings import Examination
-from lockgate.doctor.site import Site
+from lockgate.database.versions import Registration
+from lockgate.doctor import checks
+from lockgate.doctor.context import Site
+from lockgate.doctor.report import Examination
 from lockgate.errors import IntegrityBroken, StateConflict, Unavailable
-from lockgate.lifecycle import Command, Move, Stage
-from lockgate.params import Params, load_params
+from lockgate.lifecycle.moves import Command, Move, Stage
+from lockgate.operations import register
+from lockgate.operations.stage_files import Build, Receipt
+from lockgate.operations.workspace import Backend
+from lockgate.problem.params import Params, load_params
+from lockgate.system.service_urls import Addresses
 
 PROJECT = Path(__file__).parents[2]
 PIPELINE = """
@@ -74,7 +74,7 @@ def site(services: Backend, folder: Path = PROJECT) -> Site:
 
 
 def look(at: Site, name: str, repair: bool = False) -> Examination:
-    return rounds.examine(at, repair, {name: rounds.CHECKERS[name]})
+    return checks.examine(at, repair, {name: checks.CHECKERS[name]})
 
 
 def says(found: Examination) -> list[str]:
@@ -101,19 +101,19 @@ def test_of_a_sound_project_nothing_is_found(
     backend: Backend, judged: Callable[..., object], made: Callable[[int], Build], params: Params, tmp_path: Path
 ) -> None:
     judged(1)
-    receipt = registration.register(backend, made(1), params)
+    receipt = register.register(backend, made(1), params)
     project = made(1).build.parent
     receipt.write(project / "build" / "version.json")
     (project / "dvc.yaml").write_text(PIPELINE)
-    found = rounds.examine(Site(project, params, backend, every_version=True), repair=True)
+    found = checks.examine(Site(project, params, backend, every_version=True), repair=True)
     assert [(each.name, list(each.findings), each.refusal) for each in found.checked] == [
-        (name, [], None) for name in rounds.CHECKERS
+        (name, [], None) for name in checks.CHECKERS
     ]
     assert (list(found.repaired), found.ending()) == ([], None)
 
 
 def test_without_mlflow_all_is_checked_that_needs_only_the_database(alone: Backend) -> None:
-    found = rounds.examine(site(alone), repair=False)
+    found = checks.examine(site(alone), repair=False)
     assert [each.name for each in found.checked if each.refusal] == ["MLflow server answers"]
     assert isinstance(found.ending(), Unavailable)
 
@@ -122,7 +122,7 @@ def test_with_both_servers_down_folders_are_checked_still(alone: Backend, in_rea
     nobody = Addresses("http://127.0.0.1:9", "postgresql+psycopg2://lockgate@127.0.0.1:9/lockgate")
     (in_reach / ".lockgate").mkdir(mode=0o755)
     down = replace(alone, where=nobody, database=Database(nobody.database_url, 2.0))
-    found = rounds.examine(site(down, in_reach), repair=False)
+    found = checks.examine(site(down, in_reach), repair=False)
     assert [finding.says for finding in found.findings] == [f"{in_reach}/.lockgate can be read by everyone (mode 755)"]
     assert isinstance(found.ending(), Unavailable)
 
@@ -167,11 +167,11 @@ def test_an_alias_that_was_set_while_the_guard_was_off_follows_its_stage_again(a
     name = "aliases mirror the stages"
     assert says(look(site(alone), name)) == ["alias production points to version 1, the stage is empty"]
     assert says(look(site(alone), name, repair=True)) == []
-    assert records.aliases(alone.database, "m") == {}
+    assert versions.aliases(alone.database, "m") == {}
 
 
 def test_a_registry_that_was_emptied_under_its_records_is_said_to_need_a_backup(alone: Backend) -> None:
-    records.record_version(alone.database, Registration("m", 1, "a" * 64, "run", {}))
+    versions.record_version(alone.database, Registration("m", 1, "a" * 64, "run", {}))
     found = look(site(alone), "records are in MLflow", repair=True)
     assert says(found) == ["MLflow's registry was emptied: none of the 1 versions on record is in it"]
     assert "from one backup" in found.findings[0].hint
@@ -180,7 +180,7 @@ def test_a_registry_that_was_emptied_under_its_records_is_said_to_need_a_backup(
 
 def test_a_version_that_points_elsewhere_or_lost_its_run_is_found(model: RawModel, keeper: Backend) -> None:
     first, second = model.register(), model.register()
-    run_id = holdings.belongings(model.database, model.name, second).run_id
+    run_id = storage_use.belongings(model.database, model.name, second).run_id
     model.ask("POST", "runs/delete", run_id=run_id)
     run_sql(
         model.database,
@@ -224,7 +224,7 @@ def test_the_run_of_a_killed_registration_is_deleted_with_its_files(model: RawMo
 
 def test_a_gc_that_was_killed_is_finished(model: RawModel, keeper: Backend) -> None:
     version = model.register()
-    run_id = holdings.belongings(model.database, model.name, version).run_id
+    run_id = storage_use.belongings(model.database, model.name, version).run_id
     delete(keeper, version)
     assert says(look(site(keeper), "gc has finished")) == [
         f"version {version} was deleted by gc, and its run or files are still there"
@@ -241,7 +241,7 @@ def test_files_that_are_missing_or_changed_are_integrity_failures(
     backend: Backend, judged: Callable[..., object], home: Path
 ) -> None:
     judged(1)
-    left = holdings.belongings(backend.database, backend.model, 1)
+    left = storage_use.belongings(backend.database, backend.model, 1)
     folder = home / "artifacts" / left.model_files.removeprefix("mlflow-artifacts:/")
     [booster] = folder.rglob("catboost.cbm")
     whole = booster.read_bytes()
@@ -265,7 +265,7 @@ def test_only_all_looks_at_the_files_of_a_version_that_nobody_needs(
     backend: Backend, judged: Callable[..., object], home: Path
 ) -> None:
     judged(1, max_rmspe=0.001)
-    left = holdings.belongings(backend.database, backend.model, 1)
+    left = storage_use.belongings(backend.database, backend.model, 1)
     shutil.rmtree(home / "artifacts" / left.model_files.removeprefix("mlflow-artifacts:/"))
     assert says(look(site(backend), "files are whole")) == []
     assert len(says(look(replace(site(backend), every_version=True), "files are whole"))) == 1
@@ -277,7 +277,7 @@ def test_a_receipt_from_before_the_registry_was_wiped_comes_right(
     project = made(1).build.parent
     (project / "dvc.yaml").write_text(PIPELINE)
     path = project / "build" / "version.json"
-    kept = registration.register(replace(backend, model=f"{backend.model}-before"), made(1), params)
+    kept = register.register(replace(backend, model=f"{backend.model}-before"), made(1), params)
     Receipt(backend.model, 7, kept.run_id, kept.bundle_digest).write(path)
     at = Site(project, params, backend)
     found = look(at, "receipt holds")
@@ -308,7 +308,7 @@ def test_a_receipt_of_a_deleted_version_does_not_bring_it_back(
 ) -> None:
     project = made(1).build.parent
     (project / "dvc.yaml").write_text(PIPELINE)
-    registration.register(backend, made(1), params).write(project / "build" / "version.json")
+    register.register(backend, made(1), params).write(project / "build" / "version.json")
     delete(backend, 1)
     found = look(Site(project, params, backend), "receipt holds", repair=True)
     assert says(found) == ["the receipt names version 1, which the registry no longer has"]
@@ -374,10 +374,10 @@ def test_doctor_prints_one_line_a_check_in_80_columns_and_what_it_repaired(
     assert max(map(len, lines)) <= 80
     assert [line for line in lines if not line.startswith(" ")] == [
         "MLflow server answers      not checked",
-        *(f"{name:<25}  ok" for name in list(rounds.CHECKERS)[1:]),
+        *(f"{name:<25}  ok" for name in list(checks.CHECKERS)[1:]),
         "repaired: the guard is whole again",
     ]
     assert found.stderr.splitlines()[0] == "error: 1 check could not be made"
     told = json.loads(doctor("--json").stdout)
-    assert [each["name"] for each in told["checks"]] == list(rounds.CHECKERS)
+    assert [each["name"] for each in told["checks"]] == list(checks.CHECKERS)
     assert {each["outcome"] for each in told["checks"]} == {"ok", "not checked"}

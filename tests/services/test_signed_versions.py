@@ -7,11 +7,11 @@ import keys
 import mlflow
 import pytest
 
-from lockgate import predictions, promotion, registration, scoring, validation
+from lockgate.bundle import manifest
 from lockgate.errors import BadConfiguration, IntegrityBroken, StateConflict
-from lockgate.forecast import manifest
-from lockgate.gate import policy_digest
-from lockgate.promotion import Order
+from lockgate.gate.checks import policy_digest
+from lockgate.operations import load_version, predict, promote, register, validate
+from lockgate.operations.promote import Order
 
 YES = Order("reviewed", dry_run=False, confirm=lambda move: None)
 UNSIGNED, UNTRUSTED = "is not signed", "is signed by no key that the policy trusts"
@@ -32,34 +32,34 @@ def pinned(params, *trusted):
 def test_a_signed_version_passes_and_one_whose_key_was_revoked_is_not_opened_again(
     backend, made, params, key, tmp_path
 ):
-    receipt = registration.register(backend, made(1), params)
+    receipt = register.register(backend, made(1), params)
     policy = pinned(params, key)
-    assert validation.validate(backend, receipt, made(1), policy).outcome == "passed"
-    promotion.promote(backend, YES, 1, policy_digest(policy), None)
+    assert validate.validate(backend, receipt, made(1), policy).outcome == "passed"
+    promote.promote(backend, YES, 1, policy_digest(policy), None)
     assert receipt.bundle_digest == manifest.digest(made(1).bundle)  # the same bundle, signed or not
     row = backend.roster().find(1)
-    scoring.verify(backend, row)
+    load_version.verify(backend, row)
     other = keys.make(tmp_path / "other.pem")
     for strict in (
         replace(backend, trusted_keys=(other,)),
         _in_force(backend, made(1), receipt, pinned(params, other)),
     ):
         with pytest.raises(IntegrityBroken, match=UNTRUSTED):
-            scoring.verify(strict, row)
+            load_version.verify(strict, row)
         with pytest.raises(IntegrityBroken, match=UNTRUSTED):
-            predictions.predict(strict, _order(made(1), tmp_path), 1)
+            predict.predict(strict, _order(made(1), tmp_path), 1)
     assert not (tmp_path / "forecast.csv").exists()
 
 
 def _in_force(backend, made, receipt, policy):
     """The policy comes into force by a run of the gate, which the version does not survive."""
     with pytest.raises(IntegrityBroken, match=UNTRUSTED):
-        validation.validate(backend, receipt, made, policy)
+        validate.validate(backend, receipt, made, policy)
     return backend
 
 
 def _order(made, tmp_path):
-    return predictions.Order(made.prepared / "holdout.parquet", tmp_path / "forecast.csv", force=False, confidence=0.95)
+    return predict.Order(made.prepared / "holdout.parquet", tmp_path / "forecast.csv", force=False, confidence=0.95)
 
 
 def test_an_unsigned_version_that_has_passed_is_not_promoted_once_keys_are_pinned(
@@ -70,16 +70,16 @@ def test_an_unsigned_version_that_has_passed_is_not_promoted_once_keys_are_pinne
     assert passed.outcome == "passed"
     policy = pinned(params, key)
     with pytest.raises(StateConflict, match="another policy"):
-        promotion.promote(backend, YES, 1, policy_digest(policy), None)
-    receipt = registration.register(backend, made(1), params)
+        promote.promote(backend, YES, 1, policy_digest(policy), None)
+    receipt = register.register(backend, made(1), params)
     with pytest.raises(IntegrityBroken, match=UNSIGNED):
-        validation.validate(backend, receipt, made(1), policy)
+        validate.validate(backend, receipt, made(1), policy)
     with pytest.raises(StateConflict, match="another policy than the one in force"):
-        promotion.promote(backend, YES, 1, passed.digests.policy_digest, None)
+        promote.promote(backend, YES, 1, passed.digests.policy_digest, None)
 
 
 def test_mlflow_loads_a_version_by_the_keys_in_its_environment(backend, made, params, key, tmp_path, monkeypatch):
-    registration.register(backend, made(1), params)
+    register.register(backend, made(1), params)
     mlflow.set_tracking_uri(backend.where.tracking_uri)
     mlflow.set_registry_uri(backend.where.tracking_uri)
     for trusted in ("", key):
@@ -100,7 +100,7 @@ def load(backend):
 def test_an_unfit_key_stops_a_registration_before_anything_is_written(backend, made, params, tmp_path, monkeypatch):
     monkeypatch.setenv("LOCKGATE_SIGNING_KEY", str(tmp_path / "nowhere.pem"))
     with pytest.raises(BadConfiguration, match="the signing key cannot be read"):
-        registration.register(backend, made(1), params)
+        register.register(backend, made(1), params)
     mlflow.set_tracking_uri(backend.where.tracking_uri)
     mlflow.set_registry_uri(backend.where.tracking_uri)
     client = mlflow.MlflowClient()

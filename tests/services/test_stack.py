@@ -15,14 +15,14 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from lockgate import addresses
-from lockgate import stack as lockgate_stack
-from lockgate.addresses import Addresses
 from lockgate.errors import StateConflict, Unavailable
-from lockgate.stack import artifact_place, embedded_postgres, mlflow_server, processes
-from lockgate.stack.artifact_place import Place
+from lockgate.stack import artifact_location, embedded_postgres, mlflow_server, processes
+from lockgate.stack import up_down as lockgate_stack
+from lockgate.stack.artifact_location import Place
+from lockgate.system import service_urls
+from lockgate.system.service_urls import Addresses
 
-UP = "import sys; from pathlib import Path; from lockgate import stack; print(stack.up(Path(sys.argv[1]), tell=print))"
+UP = "import sys, pathlib; from lockgate.stack.up_down import up; print(up(pathlib.Path(sys.argv[1]), tell=print))"
 
 
 def start_up(folder: Path, *prefix: str) -> "subprocess.Popen[str]":
@@ -115,7 +115,7 @@ def test_a_source_outside_the_servers_own_artifacts_is_refused(stack: Addresses)
 def test_plain_psql_reaches_the_database_by_env(stack: Addresses) -> None:
     shown = subprocess.run(
         [embedded_postgres.binary("psql"), "-XAtc", "SELECT current_database(), current_user"],
-        env={"PATH": os.environ["PATH"]} | addresses.env(stack),
+        env={"PATH": os.environ["PATH"]} | service_urls.env(stack),
         capture_output=True,
         text=True,
         check=True,
@@ -149,22 +149,22 @@ def test_no_server_is_started_on_one_place_while_the_other_holds_artifacts(datab
     from lockgate.database import artifacts
     from lockgate.database.connection import Database
 
-    file = artifact_place.folder(tmp_path) / "1" / "run" / "file"
+    file = artifact_location.folder(tmp_path) / "1" / "run" / "file"
     file.parent.mkdir(parents=True)
     for place in Place:
-        artifact_place.refuse_to_lose(tmp_path, place, database_url)
+        artifact_location.refuse_to_lose(tmp_path, place, database_url)
 
     file.write_bytes(b"x")
-    artifact_place.refuse_to_lose(tmp_path, Place.FOLDER, database_url)
+    artifact_location.refuse_to_lose(tmp_path, Place.FOLDER, database_url)
     with pytest.raises(StateConflict, match="the artifacts of this stack are in its folder") as refusal:
-        artifact_place.refuse_to_lose(tmp_path, Place.DATABASE, database_url)
+        artifact_location.refuse_to_lose(tmp_path, Place.DATABASE, database_url)
     assert "lockgate up --artifacts folder" in refusal.value.hint
 
     artifacts.log(Database(database_url), "1/run/file", file)
     file.unlink()
-    artifact_place.refuse_to_lose(tmp_path, Place.DATABASE, database_url)
+    artifact_location.refuse_to_lose(tmp_path, Place.DATABASE, database_url)
     with pytest.raises(StateConflict, match="the artifacts of this stack are in its database"):
-        artifact_place.refuse_to_lose(tmp_path, Place.FOLDER, database_url)
+        artifact_location.refuse_to_lose(tmp_path, Place.FOLDER, database_url)
 
 
 def test_a_taken_port_is_refused_if_named_and_passed_by_if_not() -> None:

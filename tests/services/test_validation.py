@@ -6,19 +6,19 @@ from dataclasses import replace
 import mlflow
 import pytest
 
-from lockgate import examination, promotion, registration, validation
-from lockgate.database import ledger, records, verdicts
+from lockgate.bundle import manifest, store
+from lockgate.database import ledger, verdicts, versions
 from lockgate.errors import IntegrityBroken, StateConflict
-from lockgate.forecast import bundle, manifest
-from lockgate.gate import policy_digest
-from lockgate.lifecycle import Stage
-from lockgate.promotion import Order
+from lockgate.gate.checks import policy_digest
+from lockgate.lifecycle.moves import Stage
+from lockgate.operations import promote, register, score_candidate, validate
+from lockgate.operations.promote import Order
 
 YES = Order("reviewed", dry_run=False, confirm=lambda move: None)
 
 
 def stages(backend):
-    return [row.stage for row in records.stages(backend.database, backend.model)]
+    return [row.stage for row in versions.stages(backend.database, backend.model)]
 
 
 def test_a_passed_version_goes_to_staging_with_the_verdict_in_the_ledger(backend, judged):
@@ -58,7 +58,7 @@ def test_a_better_candidate_takes_staging_from_the_one_that_waits_there(backend,
 
 def test_the_version_in_production_is_judged_but_never_moved(backend, judged, params):
     judged()
-    promotion.promote(backend, YES, 1, policy_digest(params.gate), None)
+    promote.promote(backend, YES, 1, policy_digest(params.gate), None)
     assert judged(max_rmspe=0.001).outcome == "refused"
     assert judged().outcome == "passed"
     assert stages(backend) == ["Production"]
@@ -67,36 +67,36 @@ def test_the_version_in_production_is_judged_but_never_moved(backend, judged, pa
 def test_a_version_that_serves_by_now_keeps_the_verdict_that_brought_it_there(backend, judged, params):
     """It was compared with version 1, which it displaced; a run that changes nothing writes nothing."""
     judged(seed=1)
-    promotion.promote(backend, YES, 1, policy_digest(params.gate), None)
+    promote.promote(backend, YES, 1, policy_digest(params.gate), None)
     limits = {"max_rmspe_over_serving": 1.0}
     verdict = judged(seed=2, **limits)
-    promotion.promote(backend, YES, 2, policy_digest(params.gate.model_copy(update=limits)), None)
+    promote.promote(backend, YES, 2, policy_digest(params.gate.model_copy(update=limits)), None)
     assert judged(seed=2, **limits).id == verdict.id
 
 
 def test_a_version_that_is_being_judged_anew_is_not_promoted_on_its_old_verdict(backend, judged, params, monkeypatch):
     before, after = ({"max_rmspe_over_serving": limit} for limit in (0.5, 1.0))
     judged(1, **before)
-    examine = examination.examine
+    examine = score_candidate.examine
     policies = [policy_digest(params.gate.model_copy(update=limits)) for limits in (before, after)]
 
     def promoted_meanwhile(*args):
         for policy in policies:
             with pytest.raises(StateConflict, match="under another policy"):
-                promotion.promote(backend, YES, 1, policy, None)
+                promote.promote(backend, YES, 1, policy, None)
         return examine(*args)
 
-    monkeypatch.setattr(examination, "examine", promoted_meanwhile)
+    monkeypatch.setattr(score_candidate, "examine", promoted_meanwhile)
     judged(1, **after)
     assert stages(backend) == ["Staging"]
-    promotion.promote(backend, YES, 1, policies[1], None)
+    promote.promote(backend, YES, 1, policies[1], None)
     assert stages(backend) == ["Production"]
 
 
 def test_the_candidate_is_held_against_the_version_in_production_on_the_same_rows(backend, judged, params):
     """The same model trained anew with another seed: it passes if these 438 rows can tell, and else is in doubt."""
     judged(seed=1)
-    promotion.promote(backend, YES, 1, policy_digest(params.gate), None)
+    promote.promote(backend, YES, 1, policy_digest(params.gate), None)
     verdict = judged(seed=2)
     says = {check["name"]: check["says"] for check in verdict.checks}
     measured = verdict.metrics
@@ -106,19 +106,19 @@ def test_the_candidate_is_held_against_the_version_in_production_on_the_same_row
     assert verdict.outcome == ("passed" if high <= limit else "inconclusive")
     assert f"(95 %: {low:+.5f} to {high:+.5f}) on {verdict_rows(verdict)} rows" in says["no worse than serving"]
     assert "too small to tell: store type a" in says["no slice worse than serving"]
-    assert verdict.digests.serving_digest == records.recorded_version(backend.database, backend.model, 1).bundle_digest
+    assert verdict.digests.serving_digest == versions.recorded_version(backend.database, backend.model, 1).bundle_digest
 
 
 def test_a_candidate_that_forecasts_a_tenth_too_much_is_refused_beside_the_one_that_serves(
     backend, judged, made, params
 ):
     judged(seed=1)
-    promotion.promote(backend, YES, 1, policy_digest(params.gate), None)
+    promote.promote(backend, YES, 1, policy_digest(params.gate), None)
     worse = made(2)
-    forecaster = bundle.load(worse.bundle, manifest.digest(worse.bundle))
+    forecaster = store.load(worse.bundle, manifest.digest(worse.bundle))
     weights = {name: weight * 1.1 for name, weight in forecaster.weights.items()}
-    bundle.save(replace(forecaster, weights=weights), worse.bundle)
-    verdict = validation.validate(backend, registration.register(backend, worse, params), worse, params.gate)
+    store.save(replace(forecaster, weights=weights), worse.bundle)
+    verdict = validate.validate(backend, register.register(backend, worse, params), worse, params.gate)
     refused = {check["name"] for check in verdict.checks if check["outcome"] == "refused"}
     assert {"no worse than serving", "no slice worse than serving", "no worse than its ridge"} <= refused
 
@@ -151,21 +151,21 @@ def test_reviewers_see_the_verdict_in_mlflow(backend, judged, stack):
 
 
 def test_a_changed_artifact_is_refused_before_it_is_loaded(backend, made, params, home):
-    receipt = registration.register(backend, made(1), params)
+    receipt = register.register(backend, made(1), params)
     path = on_the_server(home, receipt)
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(IntegrityBroken, match=r"lightgbm\.txt sha256 mismatch"):
-        validation.validate(backend, receipt, made(1), params.gate)
+        validate.validate(backend, receipt, made(1), params.gate)
     assert stages(backend) == ["None"]
     assert verdicts.latest_verdict(backend.database, backend.model, None) is None
 
 
 def test_an_artifact_folder_that_is_gone_is_refused(backend, made, params, home):
-    receipt = registration.register(backend, made(1), params)
+    receipt = register.register(backend, made(1), params)
     path = on_the_server(home, receipt)
     shutil.rmtree(path.parent)
     with pytest.raises(IntegrityBroken):
-        validation.validate(backend, receipt, made(1), params.gate)
+        validate.validate(backend, receipt, made(1), params.gate)
     assert stages(backend) == ["None"]
 
 

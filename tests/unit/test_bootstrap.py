@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from lockgate.forecast import bootstrap
-from lockgate.forecast.bootstrap import Difference
+from lockgate.evaluation import bootstrap
+from lockgate.evaluation.bootstrap import Difference
 
 RNG = np.random.default_rng(21)
 STORES, DAYS = 60, 42

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lockgate.data import calendar
+from lockgate.features import calendar
 
 
 def holidays(year):

@@ -10,11 +10,11 @@ import pytest
 
 from lockgate.comparison import page, tables
 from lockgate.comparison.agreement import Apart, Score, Scored, Slice, Spread, agreement
-from lockgate.comparison.comparing import Compared, Comparison, LeftOut, Trial, rows_at_hand
-from lockgate.comparison.contrast import Contrast, Differing, Measured, Shift, contrast, measured, shifts
+from lockgate.comparison.compare import Compared, Comparison, LeftOut, Trial, rows_at_hand
+from lockgate.comparison.record_diff import Contrast, Differing, Measured, Shift, contrast, measured, shifts
 from lockgate.comparison.records import Seen, Side
 from lockgate.errors import BadData, WrongUsage
-from lockgate.outfile import OutFile
+from lockgate.system.output_file import OutFile
 
 NAN = float("nan")
 PAIRS = pd.DataFrame(

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
-from lockgate import signatures
+from lockgate.bundle import signing
 from lockgate.stack import mlflow_server
 
 ROOT = Path(__file__).parents[2]
@@ -39,7 +39,7 @@ def test_every_secret_is_a_required_variable_of_its_own() -> None:
         (service, name): value
         for service, described in SERVICES.items()
         for name, value in described["environment"].items()
-        if SECRET_NAME.search(name) and name != signatures.TRUSTED_VARIABLE  # public keys
+        if SECRET_NAME.search(name) and name != signing.TRUSTED_VARIABLE  # public keys
     }
     assert len(secrets) >= 8
     assert {place: value for place, value in secrets.items() if not REQUIRED.fullmatch(value)} == {}
@@ -126,8 +126,8 @@ def test_the_scoring_server_is_the_command_of_mlflow() -> None:
 
 
 def test_the_scoring_server_can_be_given_the_keys_that_it_trusts() -> None:
-    assert SERVICES["scoring"]["environment"][signatures.TRUSTED_VARIABLE] == "${LOCKGATE_TRUSTED_KEYS:-}"
-    assert signatures.trusted_by({signatures.TRUSTED_VARIABLE: ""}) == []
+    assert SERVICES["scoring"]["environment"][signing.TRUSTED_VARIABLE] == "${LOCKGATE_TRUSTED_KEYS:-}"
+    assert signing.trusted_by({signing.TRUSTED_VARIABLE: ""}) == []
 
 
 def test_what_the_services_start_is_in_the_image() -> None:

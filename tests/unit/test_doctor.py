@@ -5,13 +5,13 @@ from datetime import timedelta
 
 import pytest
 
-from lockgate.build import Receipt
-from lockgate.doctor import judging, rounds
-from lockgate.doctor.findings import Checked, Examination, Finding, Weight
-from lockgate.doctor.judging import Remembered
-from lockgate.doctor.site import Site
+from lockgate.doctor import checks, rules
+from lockgate.doctor.context import Site
+from lockgate.doctor.report import Checked, Examination, Finding, Weight
+from lockgate.doctor.rules import Remembered
 from lockgate.errors import BadConfiguration, IntegrityBroken, StateConflict, Unavailable
-from lockgate.params import Params
+from lockgate.operations.stage_files import Receipt
+from lockgate.problem.params import Params
 
 WHOLE = Remembered(1, present=True, deleted=False, astray=False, run_hidden=False, run_id="r1")
 LOST = Remembered(2, present=False, deleted=False, astray=True, run_hidden=True, run_id="r2")
@@ -68,7 +68,7 @@ def test_a_checker_that_a_server_stops_keeps_what_it_found_and_the_others_go_on(
         yield WRONG
         raise DOWN
 
-    found = rounds.examine(site(), False, {"stopped": stopped, "other": lambda _: iter([WARNING])})
+    found = checks.examine(site(), False, {"stopped": stopped, "other": lambda _: iter([WARNING])})
     assert found.checked == [Checked("stopped", [WRONG], DOWN), Checked("other", [WARNING])]
 
 
@@ -79,9 +79,9 @@ def test_without_repair_nothing_is_repaired_and_with_it_all_is_looked_at_again()
         for illness in ill:
             yield Finding(illness, repair=lambda: ill.pop() + " cured")
 
-    assert [finding.says for finding in rounds.examine(site(), False, {"check": check}).findings] == ["fever"]
+    assert [finding.says for finding in checks.examine(site(), False, {"check": check}).findings] == ["fever"]
     assert ill == ["fever"]
-    found = rounds.examine(site(), True, {"check": check})
+    found = checks.examine(site(), True, {"check": check})
     assert (found.findings, found.repaired, found.ending()) == ([], ["fever cured"], None)
 
 
@@ -89,7 +89,7 @@ def test_a_repair_that_fails_is_told_and_its_finding_stays():
     def fails() -> str:
         raise DOWN
 
-    found = rounds.examine(site(), True, {"check": lambda _: iter([Finding("ill", repair=fails)])})
+    found = checks.examine(site(), True, {"check": lambda _: iter([Finding("ill", repair=fails)])})
     assert [finding.says for finding in found.findings] == ["ill"]
     assert found.repaired == ["nothing, ill: no server"]
 
@@ -113,7 +113,7 @@ def test_a_repair_that_fails_is_told_and_its_finding_stays():
     ],
 )
 def test_records_are_compared_with_what_mlflow_has(remembered, says):
-    assert [finding.says for finding in judging.records(remembered)] == says
+    assert [finding.says for finding in rules.records(remembered)] == says
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_records_are_compared_with_what_mlflow_has(remembered, says):
     ],
 )
 def test_a_receipt_is_compared_with_records_and_registry(receipt, says):
-    found = judging.receipt(receipt, "m", {1: A, 2: B}, {1})
+    found = rules.receipt(receipt, "m", {1: A, 2: B}, {1})
     assert (found.says if found else None) == says
 
 
@@ -145,14 +145,14 @@ def test_a_receipt_is_compared_with_records_and_registry(receipt, says):
     ],
 )
 def test_clocks_that_differ_are_a_warning(seconds, says):
-    found = [(finding.says, finding.weight) for finding in judging.clock(timedelta(seconds=seconds))]
+    found = [(finding.says, finding.weight) for finding in rules.clock(timedelta(seconds=seconds))]
     assert found == ([(says, Weight.WARNING)] if says else [])
 
 
 def test_every_safe_setting_that_a_server_lacks_is_named():
     safe = {"JOBS": "false", "TELEMETRY": "off"}
-    assert list(judging.settings({"JOBS": "false", "TELEMETRY": "off", "PATH": "/bin"}, safe)) == []
-    assert [finding.says for finding in judging.settings({"JOBS": "true"}, safe)] == [
+    assert list(rules.settings({"JOBS": "false", "TELEMETRY": "off", "PATH": "/bin"}, safe)) == []
+    assert [finding.says for finding in rules.settings({"JOBS": "true"}, safe)] == [
         "the MLflow server runs without its safe JOBS",
         "the MLflow server runs without its safe TELEMETRY",
     ]
@@ -161,13 +161,13 @@ def test_every_safe_setting_that_a_server_lacks_is_named():
 @pytest.mark.parametrize(
     ("mode", "forbidden", "says"),
     [
-        (0o40700, judging.OTHERS_RIGHTS, None),
-        (0o40750, judging.OTHERS_RIGHTS, "can be read by its group (mode 750)"),
-        (0o100644, judging.OTHERS_RIGHTS, "can be read by everyone (mode 644)"),
-        (0o40777, judging.OTHERS_RIGHTS, "can be written by everyone (mode 777)"),
-        (0o40755, judging.OTHERS_MAY_WRITE, None),
-        (0o41777, judging.OTHERS_MAY_WRITE, "can be written by everyone (mode 1777)"),
+        (0o40700, rules.OTHERS_RIGHTS, None),
+        (0o40750, rules.OTHERS_RIGHTS, "can be read by its group (mode 750)"),
+        (0o100644, rules.OTHERS_RIGHTS, "can be read by everyone (mode 644)"),
+        (0o40777, rules.OTHERS_RIGHTS, "can be written by everyone (mode 777)"),
+        (0o40755, rules.OTHERS_MAY_WRITE, None),
+        (0o41777, rules.OTHERS_MAY_WRITE, "can be written by everyone (mode 1777)"),
     ],
 )
 def test_rights_that_others_may_not_have_are_told(mode, forbidden, says):
-    assert judging.rights(mode, forbidden) == says
+    assert rules.rights(mode, forbidden) == says

@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 import small_chain
 
-from lockgate.forecast import features, known, panel, profiles, ridge
+from lockgate.features import history as features_history
+from lockgate.features import known_inputs, panel, store_ridge
+from lockgate.features import matrix as features_matrix
 
 HORIZON = 42
 RNG = np.random.default_rng(11)
@@ -15,7 +17,7 @@ RNG = np.random.default_rng(11)
 
 @pytest.fixture(scope="module")
 def traits():
-    return known.traits(small_chain.chain().stores)
+    return known_inputs.traits(small_chain.chain().stores)
 
 
 @pytest.fixture(scope="module")
@@ -24,9 +26,9 @@ def history(traits):
 
 
 def matrix(history, origin, traits):
-    rows = known.cells(history.between(origin + 1, origin + HORIZON))
-    profile = profiles.profiles(history, [origin], traits)[0]
-    return features.matrix(features.lens(profile, traits, HORIZON), rows)
+    rows = known_inputs.cells(history.between(origin + 1, origin + HORIZON))
+    profile = features_history.profiles(history, [origin], traits)[0]
+    return features_matrix.matrix(features_matrix.lens(profile, traits, HORIZON), rows)
 
 
 def test_leak_probe_no_feature_moves_when_all_sales_after_the_origin_are_noise(history, traits):
@@ -46,8 +48,8 @@ def test_leak_probe_a_profile_is_blind_to_plans_after_its_origin_too(history, tr
     changed = {name: getattr(history, name).copy() for name in ("promo", "school", "holiday")}
     for grid in changed.values():
         grid[:, future] = 1
-    before = profiles.profiles(history, [origin], traits)[0]
-    after = profiles.profiles(replace(history, **changed), [origin], traits)[0]
+    before = features_history.profiles(history, [origin], traits)[0]
+    after = features_history.profiles(replace(history, **changed), [origin], traits)[0]
     assert np.array_equal(before.ridge.coefficients, after.ridge.coefficients)
     assert np.array_equal(before.ridge.effects, after.ridge.effects)
     assert np.array_equal(before.habits, after.habits, equal_nan=True)
@@ -66,8 +68,8 @@ def test_the_past_does_reach_the_features(history, traits):
 def test_an_origin_gets_the_same_profile_alone_and_among_others(history, traits):
     """Training blocks share the ridge's work; the forecast's profile stands alone. Both must say the same."""
     origins = [history.last - 84, history.last - 42, history.last]
-    together = profiles.profiles(history, origins, traits)[-1]
-    alone = profiles.profiles(history, origins[-1:], traits)[0]
+    together = features_history.profiles(history, origins, traits)[-1]
+    alone = features_history.profiles(history, origins[-1:], traits)[0]
     assert np.array_equal(together.habits, alone.habits, equal_nan=True)
     x = np.ones((len(traits.store_ids), together.ridge.coefficients.shape[1]))
     stores, effects = np.arange(len(x)), np.ones((len(x), 1))
@@ -86,8 +88,8 @@ def test_the_past_decides_how_far_stores_may_have_years_of_their_own(history, tr
 
     def own_years(log_sales):
         """How far stores' coefficients of the year's first waves spread, as a share of what they do in truth."""
-        fitted = ridge.fit(replace(history, log_sales=log_sales), [history.last], traits)[0]
-        first_wave = int(np.flatnonzero(ridge.OF_YEAR)[0])
+        fitted = store_ridge.fit(replace(history, log_sales=log_sales), [history.last], traits)[0]
+        first_wave = int(np.flatnonzero(store_ridge.OF_YEAR)[0])
         return fitted.coefficients[:, first_wave].std() / (0.2 * np.sqrt(0.5))
 
     assert own_years(own) > 0.8
@@ -96,7 +98,7 @@ def test_the_past_decides_how_far_stores_may_have_years_of_their_own(history, tr
 
 def test_every_named_feature_is_a_column_of_plain_numbers(history, traits):
     found = matrix(history, history.last - HORIZON, traits)
-    assert found.values.shape == (len(traits.store_ids) * HORIZON, len(features.FEATURES))
+    assert found.values.shape == (len(traits.store_ids) * HORIZON, len(features_matrix.FEATURES))
     assert found.values.dtype == np.float32
     assert not np.isinf(found.values).any()
     assert np.isfinite(found.ridge).all()
@@ -104,7 +106,7 @@ def test_every_named_feature_is_a_column_of_plain_numbers(history, traits):
 
 
 def test_customers_are_no_feature():
-    assert not [name for name in features.FEATURES if "customer" in name.lower()]
+    assert not [name for name in features_matrix.FEATURES if "customer" in name.lower()]
 
 
 def test_habits_are_means_spreads_and_medians_of_the_same_weekday_and_promo(history):
@@ -113,7 +115,7 @@ def test_habits_are_means_spreads_and_medians_of_the_same_weekday_and_promo(hist
     recent = rows[(rows["Date"] > rows["Date"].max() - pd.Timedelta(days=364)) & (rows["Sales"] > 0)]
     monday_promo = recent[(recent["Store"] == 5) & (recent["Date"].dt.day_of_week == 0) & (recent["Promo"] == 1)]
     logs = np.log(monday_promo["Sales"])
-    found = dict(zip(profiles.HABITS, profiles.habits(history)[4, 0, 1], strict=True))
+    found = dict(zip(features_history.HABITS, features_history.habits(history)[4, 0, 1], strict=True))
     expected = (logs.mean(), logs.std(ddof=0), logs.median())
     names = ("mean_364", "spread_364", "median_364")
     assert [found[name] for name in names] == pytest.approx(expected, rel=1e-6)
@@ -126,7 +128,7 @@ def test_a_store_keeps_the_holidays_that_its_history_shows():
     rows["SchoolHoliday"] = 0
     rows.loc[rows["Date"] == "2015-04-03", "StateHoliday"] = "b"
     kept = panel.observance(panel.panel(rows, np.array([1], dtype=np.int32)))[0]
-    named = dict(zip(features.calendar.HOLIDAYS, kept.tolist(), strict=True))
+    named = dict(zip(features_matrix.calendar.HOLIDAYS, kept.tolist(), strict=True))
     assert (named["good_friday"], named["labour_day"], named["unity_day"], named["epiphany"]) == (
         True,
         False,
@@ -138,8 +140,8 @@ def test_a_store_keeps_the_holidays_that_its_history_shows():
 def test_promo2_is_active_in_its_months_once_it_has_begun():
     store = {"StoreType": "a", "Assortment": "a", "CompetitionDistance": 10.0, "CompetitionOpenSinceMonth": np.nan}
     store |= {"CompetitionOpenSinceYear": np.nan, "Promo2": 1, "Promo2SinceWeek": 10.0, "Promo2SinceYear": 2014.0}
-    table = known.traits(pd.DataFrame([{"Store": 1, "PromoInterval": "Mar,Jun,Sept,Dec", **store}]))
+    table = known_inputs.traits(pd.DataFrame([{"Store": 1, "PromoInterval": "Mar,Jun,Sept,Dec", **store}]))
     dates = np.array(["2013-09-10", "2014-09-10", "2014-10-10"], dtype="datetime64[D]")
     none = np.zeros(3, dtype=np.int8)
-    rows = known.Known(np.zeros(3, dtype=np.int64), dates.astype(np.int64), none, none, none)
-    assert known.promo2_active(table, rows, np.array([9, 9, 10])).tolist() == [False, True, False]
+    rows = known_inputs.Known(np.zeros(3, dtype=np.int64), dates.astype(np.int64), none, none, none)
+    assert known_inputs.promo2_active(table, rows, np.array([9, 9, 10])).tolist() == [False, True, False]

@@ -5,13 +5,13 @@ from datetime import date
 
 import pytest
 
-from lockgate import gate
-from lockgate.contest import Contest, Slice
-from lockgate.forecast.bootstrap import Difference
-from lockgate.forecast.hindsight import Hindsight
-from lockgate.forecast.probe import Leaks
-from lockgate.gate import Check, Evidence, NoEvidence, Numbers, Outcome, Rival
-from lockgate.params import GateParams
+from lockgate.evaluation.bootstrap import Difference
+from lockgate.evaluation.leakage import Hindsight
+from lockgate.evaluation.paired_test import Contest, Slice
+from lockgate.evaluation.perturbation import Leaks
+from lockgate.gate import checks as gate_checks
+from lockgate.gate.checks import Check, Evidence, NoEvidence, Numbers, Outcome, Rival
+from lockgate.problem.params import GateParams
 
 POLICY = GateParams(
     max_rmspe=0.10,
@@ -47,7 +47,7 @@ NAN, INF = float("nan"), float("inf")
 
 
 def outcome(**changes):
-    return gate.judge(replace(GOOD, **changes), POLICY).outcome
+    return gate_checks.judge(replace(GOOD, **changes), POLICY).outcome
 
 
 def rival(**changes):
@@ -66,7 +66,7 @@ def rival_on(*slices, left_out=()):
 
 
 def says(name, policy=POLICY, **changes):
-    checks = gate.judge(replace(GOOD, **changes), policy).checks
+    checks = gate_checks.judge(replace(GOOD, **changes), policy).checks
     return next((check.outcome, check.says) for check in checks if check.name == name)
 
 
@@ -75,9 +75,9 @@ def leaking(*names):
 
 
 def test_good_evidence_passes_every_check():
-    judgement = gate.judge(GOOD, POLICY)
+    judgement = gate_checks.judge(GOOD, POLICY)
     assert judgement.outcome is Outcome.PASSED
-    assert [check.name for check in judgement.checks] == list(gate.CHECKS)
+    assert [check.name for check in judgement.checks] == list(gate_checks.CHECKS)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_each_check_decides(changes, expected):
 def test_what_is_far_better_than_naive_is_not_believed(rmspe, share, expected):
     """A naive RMSPE of 0.145 makes the floor of a share of 0.3 0.0435; no errors at all are never believed."""
     evidence = replace(GOOD, rmspe=rmspe, rival=None)
-    assert gate.judge(evidence, POLICY.model_copy(update={"min_share_of_naive": share})).outcome is expected
+    assert gate_checks.judge(evidence, POLICY.model_copy(update={"min_share_of_naive": share})).outcome is expected
 
 
 @pytest.mark.parametrize(
@@ -178,11 +178,11 @@ def test_what_is_far_better_than_naive_is_not_believed(rmspe, share, expected):
 )
 def test_uncommitted_code_is_refused_where_the_policy_asks(required, tree_clean, expected):
     policy = POLICY.model_copy(update={"clean_tree_required": required})
-    assert gate.judge(replace(GOOD, tree_clean=tree_clean), policy).outcome is expected
+    assert gate_checks.judge(replace(GOOD, tree_clean=tree_clean), policy).outcome is expected
 
 
 def test_a_candidate_that_gave_no_forecasts_is_inconclusive_and_the_verdict_says_why():
-    judgement = gate.judge(NoEvidence("its process was ended by SIGSEGV"), POLICY)
+    judgement = gate_checks.judge(NoEvidence("its process was ended by SIGSEGV"), POLICY)
     assert (judgement.outcome, [check.says for check in judgement.checks]) == (
         Outcome.INCONCLUSIVE,
         ["its process was ended by SIGSEGV"],
@@ -193,16 +193,16 @@ def test_a_candidate_that_gave_no_forecasts_is_inconclusive_and_the_verdict_says
 def test_every_limit_is_part_of_the_policy(name):
     now = getattr(POLICY, name)
     other = {bool: not now, int: 7, float: 0.5, list: ["a key"]}[type(now)]
-    assert gate.policy_digest(POLICY) != gate.policy_digest(POLICY.model_copy(update={name: other}))
+    assert gate_checks.policy_digest(POLICY) != gate_checks.policy_digest(POLICY.model_copy(update={name: other}))
 
 
 def test_no_checks_never_pass():
-    assert gate.outcome_of(()) is Outcome.INCONCLUSIVE
+    assert gate_checks.outcome_of(()) is Outcome.INCONCLUSIVE
 
 
 def test_a_refusal_outweighs_a_doubt():
     checks = [Check("a", found, "") for found in (Outcome.INCONCLUSIVE, Outcome.REFUSED, Outcome.PASSED)]
-    assert gate.outcome_of(checks) is Outcome.REFUSED
+    assert gate_checks.outcome_of(checks) is Outcome.REFUSED
 
 
 def test_a_check_says_what_was_measured_and_what_was_asked():

@@ -11,18 +11,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lockgate import digests, metrics
-from lockgate.data import calendar, demand, generator, holdout, tables
-from lockgate.data.occasions import Occasions, occasions
-from lockgate.data.shocks import Shocks
-from lockgate.params import GeneratorParams
+from lockgate import digests
+from lockgate.data import ingest, split
+from lockgate.features import calendar
+from lockgate.problem import metrics
+from lockgate.problem.params import GeneratorParams
+from lockgate.synthetic import demand, generator
+from lockgate.synthetic.calendar_plans import Occasions, occasions
+from lockgate.synthetic.noise import Shocks
 
 SMALL = GeneratorParams(seed=1, stores=12, days=500, noise=0.072)
 DEFAULT = GeneratorParams(seed=7, stores=60, days=900, noise=0.072)
 CHAIN = generator.generate(DEFAULT)
 
 
-def seasonal_naive_rmspe(parts: holdout.Split) -> float:
+def seasonal_naive_rmspe(parts: split.Split) -> float:
     """Median of the same store, weekday and promo over the last 364 days."""
     rows = parts.rows[parts.rows["Sales"] > 0]
     recent = rows[rows["Date"] > rows["Date"].max() - pd.Timedelta(days=364)]
@@ -54,7 +57,7 @@ def test_written_as_csv_it_reads_the_same(tmp_path: Path, seed: int) -> None:
     chain = generator.generate(GeneratorParams(seed=seed, stores=9, days=400, noise=0.06))
     chain.raw.sort_values(["Date", "Store"], ascending=[False, True]).to_csv(tmp_path / "train.csv", index=False)
     chain.stores.to_csv(tmp_path / "store.csv", index=False)
-    read = tables.read_tables(tmp_path / "train.csv", tmp_path / "store.csv", today=datetime.date(2015, 7, 31))
+    read = ingest.read_tables(tmp_path / "train.csv", tmp_path / "store.csv", today=datetime.date(2015, 7, 31))
     made = chain.tables()
     pd.testing.assert_frame_equal(read.rows, made.rows)
     pd.testing.assert_frame_equal(read.stores, made.stores)
@@ -68,7 +71,7 @@ def noise(chain: generator.Chain = CHAIN) -> "pd.Series[float]":
 
 def test_the_default_floor_lies_well_under_the_gate_and_the_naive_forecast_well_over_it() -> None:
     assert 0.068 < CHAIN.noise_floor(42) < 0.078
-    assert 0.13 < seasonal_naive_rmspe(holdout.split(CHAIN.rows, 42)) < 0.20
+    assert 0.13 < seasonal_naive_rmspe(split.split(CHAIN.rows, 42)) < 0.20
 
 
 def test_the_floor_stated_is_that_of_a_forecast_made_by_hand() -> None:
@@ -223,8 +226,8 @@ def test_the_rush_before_christmas_ends_with_christmas_eve_in_leap_years_too() -
 @pytest.mark.parametrize("environment", [{"OPENBLAS_NUM_THREADS": "1"}, {"OPENBLAS_NUM_THREADS": "2"}])
 def test_the_chain_does_not_depend_on_threads(environment: dict[str, str]) -> None:
     code = (
-        "from lockgate import digests; from lockgate.data import generator;"
-        "from lockgate.params import GeneratorParams;"
+        "from lockgate import digests; from lockgate.synthetic import generator;"
+        "from lockgate.problem.params import GeneratorParams;"
         "print(digests.of_frame(generator.generate(GeneratorParams(seed=1, stores=12, days=500, noise=0.072)).rows))"
     )
     words = [sys.executable, "-c", code]

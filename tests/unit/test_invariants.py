@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from lockgate import invariants
-from lockgate.invariants import Facts
-from lockgate.lifecycle import Entry, Registered, Roster, Stage
+from lockgate.lifecycle import invariants
+from lockgate.lifecycle.invariants import Facts
+from lockgate.lifecycle.moves import Entry, Registered, Roster, Stage
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 NONE, STAGING, PRODUCTION, ARCHIVED, _ = Stage

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lockgate.forecast.locallevel import DAYS, DAYS_OF_DOUBT, HALF_LIFE_DAYS, LARGEST_MISS, local_level
+from lockgate.features.local_level import DAYS, DAYS_OF_DOUBT, HALF_LIFE_DAYS, LARGEST_MISS, local_level
 
 STORES = 1000
 WEIGHTS = 0.5 ** (np.arange(DAYS - 1, -1, -1) / HALF_LIFE_DAYS)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from lockgate import metrics
+from lockgate.problem import metrics
 
 SCORES = [metrics.rmspe, metrics.capped_rmspe, metrics.mae, metrics.bias]
 
@@ -45,5 +45,5 @@ def test_different_lengths_are_a_bug():
 def test_metrics_are_light_to_import():
     """Neither pandas nor a booster is needed to score."""
     heavy = "{'pandas', 'lightgbm', 'xgboost', 'catboost', 'mlflow', 'sqlalchemy'}"
-    command = f"import sys, lockgate.metrics; print(sorted({heavy} & set(sys.modules)))"
+    command = f"import sys, lockgate.problem.metrics; print(sorted({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -7,9 +7,10 @@ import pickle
 import pytest
 import yaml
 
-from lockgate import mlmodel, plainfiles
+from lockgate.bundle import mlmodel
+from lockgate.bundle.mlmodel import ForeignModel, HeldBundle
 from lockgate.errors import GateRefused, IntegrityBroken
-from lockgate.mlmodel import ForeignModel, HeldBundle
+from lockgate.system import safe_files
 
 TEXT = b"tree\nversion=v4\n\nend of trees\n"
 INPUTS = [{"type": "long", "name": "Store", "required": True}, {"type": "double", "name": "Promo", "required": True}]
@@ -169,7 +170,7 @@ def test_a_link_to_a_folder_is_not_followed(folder, described, tmp_path):
 
 
 def test_too_many_files_are_refused(folder, described):
-    for place in range(plainfiles.MOST_FILES):
+    for place in range(safe_files.MOST_FILES):
         (folder / f"{place}.txt").touch()
     refused(folder, described, "more than 200 files")
 
@@ -225,11 +226,11 @@ def test_without_a_signature_of_named_numbers_the_gate_says_no(folder, described
 
 
 def test_only_a_folder_of_files_is_copied(folder, tmp_path):
-    plainfiles.copy(folder, tmp_path / "copy")
+    safe_files.copy(folder, tmp_path / "copy")
     assert {each.name: each.read_bytes() for each in (tmp_path / "copy").iterdir()} == {
         each.name: each.read_bytes() for each in folder.iterdir()
     }
     (folder / "code").mkdir()
     (folder / "code" / "evil.py").touch()
     with pytest.raises(IntegrityBroken, match="'code' does not belong"):
-        plainfiles.copy(folder, tmp_path / "again")
+        safe_files.copy(folder, tmp_path / "again")

@@ -5,9 +5,9 @@ from math import isnan, nan
 
 import pytest
 
-from lockgate.data.card import noise_floor
+from lockgate.data.data_card import noise_floor
 from lockgate.database.verdicts import Digests, StoredVerdict
-from lockgate.validation import described, with_floor
+from lockgate.operations.validate import described, with_floor
 
 
 def verdict(metrics):

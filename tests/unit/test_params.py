@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from lockgate.errors import BadConfiguration
-from lockgate.params import load_params
+from lockgate.problem.params import load_params
 
 GOOD = (Path(__file__).parents[2] / "params.yaml").read_text()
 

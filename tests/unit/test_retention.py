@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lockgate import retention
 from lockgate.errors import WrongUsage
-from lockgate.lifecycle import Command, Entry, Registered, Roster, Stage
-from lockgate.retention import REASONS, Holding, Rule
+from lockgate.lifecycle import retention
+from lockgate.lifecycle.moves import Command, Entry, Registered, Roster, Stage
+from lockgate.lifecycle.retention import REASONS, Holding, Rule
 
 NONE, STAGING, PRODUCTION, ARCHIVED, DELETED = Stage
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -1,18 +1,7 @@
 """The command line: each command parses, makes one call and prints."""
 
-from lockgate.cli import (
-    bringing,
-    comparing,
-    forecasts,
-    guarding,
-    looking,
-    moves,
-    researching,
-    reviewing,
-    services,
-    tending,
-)
-from lockgate.cli.frame import lockgate, main
+from lockgate.cli import backtest, compare, guard, maintenance, predict, promote, register, review, services, status
+from lockgate.cli.common_options import lockgate, main
 
 __all__ = [
     "bringing",

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
-from lockgate import addresses
-from lockgate.cli.frame import command, tell
+from lockgate.cli.common_options import command, tell
+from lockgate.system import service_urls
 
 
 @command("up", example="lockgate up")
@@ -18,25 +18,25 @@ from lockgate.cli.frame import command, tell
 )
 def up(port: int | None, artifacts: str | None, timeout: float) -> None:
     """Start Postgres and the MLflow server in .lockgate, or say that they run."""
-    from lockgate import stack
+    from lockgate.stack import up_down
 
-    place = stack.Place(artifacts) if artifacts else None
-    seconds = max(timeout, stack.START_SECONDS)
-    found = stack.up(Path.cwd(), port=port, artifacts=place, timeout=seconds, tell=tell)
+    place = up_down.Place(artifacts) if artifacts else None
+    seconds = max(timeout, up_down.START_SECONDS)
+    found = up_down.up(Path.cwd(), port=port, artifacts=place, timeout=seconds, tell=tell)
     click.echo(f"MLflow    {found.tracking_uri}")
-    click.echo(f"Postgres  {addresses.masked(found.database_url)}")
+    click.echo(f"Postgres  {service_urls.masked(found.database_url)}")
 
 
 @command("down", example="lockgate down")
 def down(timeout: float) -> None:
     """Stop exactly what `up` started here. The data stays."""
-    from lockgate import stack
+    from lockgate.stack import up_down
 
-    stack.down(Path.cwd(), timeout=max(timeout, stack.STOP_SECONDS), tell=tell)
+    up_down.down(Path.cwd(), timeout=max(timeout, up_down.STOP_SECONDS), tell=tell)
 
 
 @command("env", example='eval "$(lockgate env)"')
 def env(timeout: float) -> None:
     """Print the variables by which plain mlflow and psql reach the services."""
-    for name, value in addresses.env(addresses.find(Path.cwd())).items():
+    for name, value in service_urls.env(service_urls.find(Path.cwd())).items():
         click.echo(f"export {name}={shlex.quote(value)}")

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lockgate import metrics
+from lockgate.problem import metrics
 
 Floats = NDArray[np.float64]
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 
 from lockgate.comparison import agreement
-from lockgate.comparison.contrast import Shift
+from lockgate.comparison.record_diff import Shift
 
 WIDTH, HEIGHT = 5.2, 3.4
 BINS = 41  # odd: the middle bar holds the rows on which both agree

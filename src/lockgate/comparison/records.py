@@ -7,15 +7,15 @@ from datetime import datetime
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from lockgate.backend import Backend
-from lockgate.comparison.contrast import Scores, Shares, Texts
-from lockgate.database import records, verdicts
-from lockgate.database.records import Version, VersionRow
+from lockgate.comparison.record_diff import Scores, Shares, Texts
+from lockgate.database import verdicts, versions
 from lockgate.database.verdicts import StoredVerdict
+from lockgate.database.versions import Version, VersionRow
 from lockgate.errors import StateConflict
+from lockgate.operations.workspace import Backend
 
 if TYPE_CHECKING:
-    from lockgate.registry import RunRead
+    from lockgate.registry.run_log import RunRead
 
 SCORES = ("rmspe", "mae", "bias")
 ALL_FOLDS, INNER_FOLDS = "all", "inner folds"
@@ -61,9 +61,9 @@ class Record:
 def record(backend: Backend, version: int) -> Record:
     """Gather what is on record; StateConflict if there is no such version, Unavailable if MLflow does not answer."""
     backend.roster().find(version)
-    row = next(row for row in records.stages(backend.database, backend.model) if row.version == version)
+    row = next(row for row in versions.stages(backend.database, backend.model) if row.version == version)
     verdict = verdicts.latest_verdict(backend.database, backend.model, version)
-    registered = records.recorded_version(backend.database, backend.model, version)
+    registered = versions.recorded_version(backend.database, backend.model, version)
     run = _run(backend, row)
     importances = _shares(run.file) if run and run.file else None
     return Record(

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from lockgate.comparison.agreement import Agreement, Score, Scored, Slice, Spread
-from lockgate.comparison.comparing import Comparison
-from lockgate.comparison.contrast import Contrast, Measured
+from lockgate.comparison.compare import Comparison
+from lockgate.comparison.record_diff import Contrast, Measured
 from lockgate.comparison.records import INNER_FOLDS, Side
 
 DIGEST = re.compile(r"[0-9a-f]{32,64}")

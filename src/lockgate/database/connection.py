@@ -15,9 +15,9 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
-from lockgate.addresses import masked
-from lockgate.database.failures import PAST_THE_POOLER, is_crowded, translated
+from lockgate.database.error_messages import PAST_THE_POOLER, is_crowded, translated
 from lockgate.errors import BadConfiguration, StateConflict
+from lockgate.system.service_urls import masked
 
 GRACE_SECONDS = 1.0  # the server's own time limit speaks first; then the line is cut
 TRY_AGAIN_SECONDS = 0.2  # while the server has no room for one more connection

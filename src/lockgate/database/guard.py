@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 
 from lockgate.database.connection import Database
 from lockgate.errors import StateConflict
-from lockgate.lifecycle import LEGAL_MOVES
+from lockgate.lifecycle.moves import LEGAL_MOVES
 
 RESOLVE = "resolve them in MLflow, then: lockgate guard install"
 DEFERRED = "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION"

@@ -5,9 +5,9 @@ from datetime import datetime
 
 from sqlalchemy import text
 
-from lockgate import gate
 from lockgate.database.connection import Database, with_json
-from lockgate.params import GateParams
+from lockgate.gate import checks
+from lockgate.problem.params import GateParams
 
 INSERT_POLICY = """
     INSERT INTO lockgate.policies (digest, limits, checks, approval_required, two_persons, verdict_valid_days)
@@ -43,11 +43,11 @@ class PolicyChange:
 
 def put_in_force(database: Database, model: str, policy: GateParams, actor: str) -> str:
     """Judge the model by this policy from now on; nothing is written if it is in force already. Gives its digest."""
-    digest = gate.policy_digest(policy)
+    digest = checks.policy_digest(policy)
     terms = {
         "digest": digest,
         "limits": policy.model_dump(),
-        "checks": list(gate.CHECKS),
+        "checks": list(checks.CHECKS),
         "approval_required": policy.approval_required,
         "two_persons": policy.two_persons,
         "verdict_valid_days": policy.verdict_valid_days,

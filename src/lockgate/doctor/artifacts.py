@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 
-from lockgate import retention, scoring
-from lockgate.doctor.findings import Finding, Weight
-from lockgate.doctor.site import Site
+from lockgate.bundle import manifest
+from lockgate.doctor.context import Site
+from lockgate.doctor.report import Finding, Weight
 from lockgate.errors import IntegrityBroken
-from lockgate.forecast import manifest
-from lockgate.lifecycle import Registered, Roster, Stage
+from lockgate.lifecycle import retention
+from lockgate.lifecycle.moves import Registered, Roster, Stage
+from lockgate.operations import load_version
 
 TARGETS = 10  # as many as gc keeps by default
 
@@ -43,7 +44,7 @@ def _vital(roster: Roster) -> set[int]:
 
 
 def _verify(site: Site, registered: Registered) -> None:
-    with scoring.fetched(site.backend, registered) as version:
+    with load_version.fetched(site.backend, registered) as version:
         manifest.verified(version.bundle, version.digest, manifest.names(version.bundle))
 
 

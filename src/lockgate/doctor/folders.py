@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from lockgate.addresses import STATE_FILE
-from lockgate.doctor import judging
-from lockgate.doctor.findings import Finding
-from lockgate.doctor.site import Site
+from lockgate.doctor import rules
+from lockgate.doctor.context import Site
+from lockgate.doctor.report import Finding
+from lockgate.system.service_urls import STATE_FILE
 
 OWN = ["", "artifacts", "logs", "postgres", "socket", STATE_FILE.name, "lock"]
 DVC_SITE_CACHE = Path("/var/tmp/dvc")  # noqa: S108 - where DVC puts it if nobody says otherwise
@@ -27,10 +27,10 @@ class Place(NamedTuple):
 
 def private(site: Site) -> Iterator[Finding]:
     """`.lockgate` is ours alone; nobody else writes into DVC's caches, from which results are taken."""
-    places = [Place(site.home / name, judging.OTHERS_RIGHTS) for name in OWN]
+    places = [Place(site.home / name, rules.OTHERS_RIGHTS) for name in OWN]
     dvc = site.folder / ".dvc"
     caches = [dvc / "cache", _site_cache(site.folder)] if dvc.is_dir() else []
-    places += [Place(cache, judging.OTHERS_MAY_WRITE) for cache in caches if _within_reach(cache)]
+    places += [Place(cache, rules.OTHERS_MAY_WRITE) for cache in caches if _within_reach(cache)]
     for place in places:
         finding = _judged(place)
         if finding is not None:
@@ -42,7 +42,7 @@ def _judged(place: Place) -> Finding | None:
         status = place.path.lstat()
     except OSError:
         return None
-    given = None if stat.S_ISLNK(status.st_mode) else judging.rights(status.st_mode, place.forbidden)
+    given = None if stat.S_ISLNK(status.st_mode) else rules.rights(status.st_mode, place.forbidden)
     if given is None:
         return None
     if status.st_uid != os.geteuid():

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import yaml
 
-from lockgate import registration
-from lockgate.build import Build, Receipt
-from lockgate.database import upkeep
-from lockgate.doctor import judging
-from lockgate.doctor.findings import Finding
-from lockgate.doctor.site import Site
+from lockgate.bundle import manifest
+from lockgate.database import diagnostics
+from lockgate.doctor import rules
+from lockgate.doctor.context import Site
+from lockgate.doctor.report import Finding
 from lockgate.errors import IntegrityBroken
-from lockgate.forecast import manifest
+from lockgate.operations import register
+from lockgate.operations.stage_files import Build, Receipt
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,13 @@ def receipt(site: Site) -> Iterator[Finding]:
     try:
         read = Receipt.read(left.receipt)
     except (ValueError, TypeError):
-        found = Finding(f"{left.receipt.name} is no receipt", hint=judging.AGAIN)
+        found = Finding(f"{left.receipt.name} is no receipt", hint=rules.AGAIN)
         yield _repairable(found, site, left) if held else found
         return
-    rows = upkeep.remembered(site.backend.database, site.backend.model)
+    rows = diagnostics.remembered(site.backend.database, site.backend.model)
     living = {registered.version for registered in site.roster.versions}
     digests = {row.version: row.bundle_digest for row in rows}
-    contradiction = judging.receipt(read, site.backend.model, digests, living)
+    contradiction = rules.receipt(read, site.backend.model, digests, living)
     if contradiction is None:
         return
     comes_back = held == read.bundle_digest and not _is_lost(read.bundle_digest, digests, living)
@@ -58,7 +58,7 @@ def _explained(contradiction: Finding, held: str | None, read: Receipt) -> Findi
     if held == read.bundle_digest:
         return contradiction
     why = f"the build holds bundle {held[:12]}, another one" if held else "the build holds no bundle"
-    return replace(contradiction, hint=f"{why}; {judging.AGAIN}")
+    return replace(contradiction, hint=f"{why}; {rules.AGAIN}")
 
 
 def _repairable(finding: Finding, site: Site, left: Left) -> Finding:
@@ -66,7 +66,7 @@ def _repairable(finding: Finding, site: Site, left: Left) -> Finding:
 
 
 def _register_again(site: Site, left: Left) -> str:
-    made = registration.register(site.backend, left.made, site.params)
+    made = register.register(site.backend, left.made, site.params)
     made.write(left.receipt)
     return f"the bundle in the build is version {made.version} now, and the receipt says so"
 

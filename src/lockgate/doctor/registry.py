@@ -4,16 +4,17 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 
-from lockgate import collection, invariants, leftovers
-from lockgate.backend import Backend
-from lockgate.database import guard, upkeep
-from lockgate.database.holdings import Belongings
+from lockgate.database import diagnostics, guard
 from lockgate.database.intents import withdraw_intent
-from lockgate.doctor import judging
-from lockgate.doctor.findings import Finding, Weight
-from lockgate.doctor.judging import Remembered
-from lockgate.doctor.site import Site
-from lockgate.invariants import Checker
+from lockgate.database.storage_use import Belongings
+from lockgate.doctor import rules
+from lockgate.doctor.context import Site
+from lockgate.doctor.report import Finding, Weight
+from lockgate.doctor.rules import Remembered
+from lockgate.lifecycle import invariants
+from lockgate.lifecycle.invariants import Checker
+from lockgate.operations import cleanup, gc
+from lockgate.operations.workspace import Backend
 
 SEE_HISTORY = "see what happened with: lockgate history"
 
@@ -27,9 +28,9 @@ def schema(site: Site) -> Iterator[Finding]:
 def clock(site: Site) -> Iterator[Finding]:
     """The database and this host agree on the time."""
     before = datetime.now(UTC)
-    there = upkeep.clock(site.backend.database)
+    there = diagnostics.clock(site.backend.database)
     after = datetime.now(UTC)
-    yield from judging.clock(there - before - (after - before) / 2)
+    yield from rules.clock(there - before - (after - before) / 2)
 
 
 def invariant(check: Checker) -> Callable[[Site], Iterator[Finding]]:
@@ -63,8 +64,8 @@ def ledger_is_whole(site: Site) -> Iterator[Finding]:
 
 def records(site: Site) -> Iterator[Finding]:
     """What schema lockgate remembers is in MLflow's registry as it was."""
-    rows = upkeep.remembered(site.backend.database, site.backend.model)
-    yield from judging.records(
+    rows = diagnostics.remembered(site.backend.database, site.backend.model)
+    yield from rules.records(
         [Remembered(row.version, row.present, row.deleted, row.astray, row.run_hidden, row.run_id) for row in rows]
     )
 
@@ -72,7 +73,7 @@ def records(site: Site) -> Iterator[Finding]:
 def intents(site: Site) -> Iterator[Finding]:
     """No command died between saying what it would do and doing it."""
     backend = site.backend
-    for dead in upkeep.dead_intents(backend.database, backend.model):
+    for dead in diagnostics.dead_intents(backend.database, backend.model):
         yield Finding(
             f"{dead.actor} was about to {dead.command} version {dead.version} at {dead.created_at:%F %T %Z}",
             hint="the command died; it counts no more and can be forgotten",
@@ -88,7 +89,7 @@ def _forget(backend: Backend, intent_id: int) -> str:
 def runs(site: Site) -> Iterator[Finding]:
     """No registration died and left a run that is no version's."""
     backend = site.backend
-    for dead in leftovers.of_registrations(backend):
+    for dead in cleanup.of_registrations(backend):
         what = f"run {dead.run_id}" if dead.run_id else f"logged model {dead.model_id}"
         yield Finding(
             f"{what} is of a registration that did not come to its end",
@@ -98,13 +99,13 @@ def runs(site: Site) -> Iterator[Finding]:
 
 
 def _clear_dead(backend: Backend, dead: Belongings, what: str) -> str:
-    leftovers.clear_dead(backend, dead)
+    cleanup.clear_dead(backend, dead)
     return f"{what} deleted with its files"
 
 
 def remains(site: Site) -> Iterator[Finding]:
     """No gc was killed before it had taken away the run and the files of a version that it deleted."""
-    for left in collection.remains(site.backend):
+    for left in gc.remains(site.backend):
         yield Finding(
             f"version {left} was deleted by gc, and its run or files are still there",
             hint="finish it with: lockgate gc",
@@ -113,7 +114,7 @@ def remains(site: Site) -> Iterator[Finding]:
 
 
 def _finish(backend: Backend, version: int) -> str:
-    collection.finish(backend, version)
+    gc.finish(backend, version)
     return f"the run and the files of version {version} deleted"
 
 
@@ -125,5 +126,5 @@ def aliases_mirror_the_stages(site: Site) -> Iterator[Finding]:
 
 
 def _mirror(backend: Backend) -> str:
-    upkeep.mirror_aliases(backend.database, backend.model)
+    diagnostics.mirror_aliases(backend.database, backend.model)
     return "the aliases point where the stages say"

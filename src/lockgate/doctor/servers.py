@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from lockgate.doctor import judging
-from lockgate.doctor.findings import Finding
-from lockgate.doctor.site import Site
+from lockgate.doctor import rules
+from lockgate.doctor.context import Site
+from lockgate.doctor.report import Finding
 from lockgate.stack import mlflow_server, processes
 
 
@@ -21,4 +21,4 @@ def settings(site: Site) -> Iterator[Finding]:
             environment = process.environ()
         except processes.Gone:
             return
-        yield from judging.settings(environment, mlflow_server.SAFE_SETTINGS)
+        yield from rules.settings(environment, mlflow_server.SAFE_SETTINGS)

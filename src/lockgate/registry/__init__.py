@@ -1,9 +1,4 @@
-"""MLflow's tracking server and model registry, with their quirks. Nothing else imports mlflow, but what MLflow loads.
+"""MLflow's tracking server and model registry, with their quirks: the only room that imports mlflow.
 
-In import order: refusals (what MLflow says, in our words), runs (what is logged), files (what is stored), client.
+It imports nothing by itself: MLflow loads `artifact_repository` while it is being imported.
 """
-
-from lockgate.registry.client import Registry
-from lockgate.registry.runs import Contents, Dataset, RunRead, RunRecord
-
-__all__ = ["Contents", "Dataset", "Registry", "RunRead", "RunRecord"]

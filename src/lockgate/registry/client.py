@@ -16,14 +16,15 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from lockgate import artifact, deadline, signatures
-from lockgate.addresses import Addresses
-from lockgate.artifact import BUNDLE_TAG
+from lockgate.bundle import mlflow_layout, signing
+from lockgate.bundle.mlflow_layout import BUNDLE_TAG
 from lockgate.errors import Unavailable
 from lockgate.registry.environment import PARENT_RUN, forget_foreign_settings
+from lockgate.registry.error_messages import quiet, translated
 from lockgate.registry.files import content, listed, stored
-from lockgate.registry.refusals import quiet, translated
-from lockgate.registry.runs import Contents, RunRead, RunRecord, log_model, log_record
+from lockgate.registry.run_log import Contents, RunRead, RunRecord, log_model, log_record
+from lockgate.system import timeouts
+from lockgate.system.service_urls import Addresses
 
 CALLS_WORTH = 6  # a registration makes some twenty calls, and may take as long as so many that use up their time
 
@@ -68,7 +69,7 @@ class Registry:
         """
         makes_room = stage in ("Staging", "Production")  # MLflow refuses the flag for the others
         # stages are deprecated, and what the reviewers' UI shows; an answer may begin in time and never end
-        with deadline.within(self._timeout, self._no_end()), translated(), quiet():
+        with timeouts.within(self._timeout, self._no_end()), translated(), quiet():
             if stage == "Deleted_Internal":
                 self._client.delete_model_version(self.model, str(version))
             else:
@@ -101,14 +102,14 @@ class Registry:
         """
         uri = f"models:/{self.model}/{version}"
         with translated(), stored(version):
-            artifact.check_names(dict(listed(uri)))
+            mlflow_layout.check_names(dict(listed(uri)))
             mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder))
 
     def files_around(self, version: int) -> dict[str, str]:
         """The digests of a version's files around its bundle, as the store has them now."""
         with tempfile.TemporaryDirectory(prefix="lockgate-") as folder:
             self.download(version, Path(folder))
-            return artifact.around(Path(folder))
+            return mlflow_layout.around(Path(folder))
 
     def read_run(self, run_id: str, file: str) -> RunRead:
         """A run's params, metrics and one of its files; StateConflict if the run is gone."""
@@ -190,7 +191,7 @@ class Registry:
         return whole
 
     def _log(self, experiment: str, contents: Contents, record: RunRecord) -> str:
-        signature = signatures.signed(contents.bundle)  # a key that is unfit is refused before there is a run
+        signature = signing.signed(contents.bundle)  # a key that is unfit is refused before there is a run
         tags = {BUNDLE_TAG: contents.digest, **record.tags}
         if self._parent:
             tags[MLFLOW_PARENT_RUN_ID] = self._parent

@@ -9,7 +9,7 @@ import mlflow
 import requests
 from mlflow.exceptions import MlflowException
 
-from lockgate import artifact
+from lockgate.bundle import mlflow_layout
 from lockgate.errors import ArtifactMissing, IntegrityBroken, Unavailable
 
 
@@ -18,7 +18,7 @@ def listed(uri: str, below: str = "") -> Iterator[tuple[str, int | None]]:
     place = f"{uri}/{below}" if below else uri
     for entry in mlflow.artifacts.list_artifacts(artifact_uri=place):
         path = f"{below}/{Path(entry.path).name}" if below else str(entry.path)
-        if entry.is_dir and path in artifact.FOLDERS:
+        if entry.is_dir and path in mlflow_layout.FOLDERS:
             yield from listed(uri, path)
         else:
             yield f"{path}/" if entry.is_dir else path, entry.file_size
@@ -37,7 +37,7 @@ def stored(version: int) -> Iterator[None]:
             raise _nothing_of(version) from error
         if "INVALID_PARAMETER_VALUE" in says:
             raise IntegrityBroken(
-                f"the store has a file of version {version} that leads elsewhere", hint=artifact.REGISTER_AGAIN
+                f"the store has a file of version {version} that leads elsewhere", hint=mlflow_layout.REGISTER_AGAIN
             ) from error
         if isinstance(error, MlflowException):
             raise

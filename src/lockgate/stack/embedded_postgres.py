@@ -20,7 +20,7 @@ from urllib.parse import quote
 import psutil
 
 from lockgate.errors import BadConfiguration, StateConflict, Unavailable
-from lockgate.stack import processes, unprivileged
+from lockgate.stack import processes, root_account
 
 OWNER, MLFLOW_ROLE, DATABASE = "lockgate", "mlflow", "lockgate"
 ACCOUNT = (
@@ -97,7 +97,7 @@ def start(home: Path, deadline: float) -> None:
 
 
 def _launch(home: Path, deadline: float) -> None:
-    process = processes.launch(unprivileged.command(_server_command(home)), log_file(home), _environment())
+    process = processes.launch(root_account.command(_server_command(home)), log_file(home), _environment())
     try:
         processes.wait_until(lambda: _is_ready(home) or not processes.is_alive(process), deadline)
         if not _is_ready(home):
@@ -183,7 +183,7 @@ def _make_cluster(home: Path, deadline: float) -> None:
     shutil.rmtree(draft, ignore_errors=True)
     _make_owned_folder(draft)
     options = ["--auth=trust", "--encoding=UTF8", "--no-locale", "--no-instructions", f"--username={OWNER}"]
-    _run(unprivileged.command([binary("initdb"), *options, "-D", str(draft)]), deadline)
+    _run(root_account.command([binary("initdb"), *options, "-D", str(draft)]), deadline)
     draft.rename(data_folder(home))
 
 
@@ -236,11 +236,11 @@ def _make_socket_folder(folder: Path) -> None:
     if not folder.exists():
         _make_owned_folder(folder)
     status = folder.lstat()
-    if folder.is_symlink() or status.st_uid not in (os.geteuid(), unprivileged.user_id()) or status.st_mode & 0o077:
+    if folder.is_symlink() or status.st_uid not in (os.geteuid(), root_account.user_id()) or status.st_mode & 0o077:
         raise StateConflict("the socket's folder is not private", where=str(folder), hint="remove it")
 
 
 def _make_owned_folder(folder: Path) -> None:
     folder.mkdir(mode=0o700)
     if os.geteuid() == 0:
-        os.chown(folder, unprivileged.user_id(), -1)
+        os.chown(folder, root_account.user_id(), -1)

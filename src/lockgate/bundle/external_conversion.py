@@ -1,0 +1,126 @@
+"""Whether a booster from elsewhere is what its signature says, and fit to forecast; if so, a forecaster is made of it.
+
+Opens the booster's file: call it where a crash does no harm.
+"""
+
+from collections.abc import Callable
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+import catboost
+import numpy as np
+
+from lockgate.errors import GateRefused, IntegrityBroken
+from lockgate.features.known_inputs import Known, Traits
+from lockgate.forecaster.external import Floats, ForeignForecaster, Meaning, NativeFile, Window
+from lockgate.models.booster import Booster
+from lockgate.models.catboost import CatboostBooster
+from lockgate.models.lightgbm import LightgbmBooster
+from lockgate.models.xgboost import XgboostBooster
+
+SAME_NUMBERS = 1e-9
+
+
+def adopt(native: NativeFile, meaning: Meaning, traits: Traits, window: Window) -> ForeignForecaster:
+    """The forecaster.
+
+    Raises IntegrityBroken if its library cannot read the file; GateRefused if the booster takes other columns than
+    its signature names, takes categories, needs more than its raw output, or gives no number for one of the stores.
+    """
+    try:
+        booster = native.booster
+    except Exception as error:
+        raise IntegrityBroken(f"{native.library} cannot read the model: {_first_line(error)}") from error
+    _check_inputs(booster, meaning)
+    _check_outputs(booster, ForeignForecaster(native, meaning, traits, window))
+    return ForeignForecaster(native, meaning, traits, window)
+
+
+def _check_inputs(booster: Booster, meaning: Meaning) -> None:
+    names, takes_categories = INPUTS[type(booster)](booster)
+    wanted = list(meaning.columns)
+    if len(names) != len(wanted) or (names != wanted and not _are_placeholders(names)):
+        raise GateRefused(
+            f"the model was trained on {_listed(names)}, its signature names {_listed(wanted)}",
+            hint="save it with the signature of its training columns, in their order",
+        )
+    if takes_categories:
+        raise GateRefused(
+            "the model takes categories, and only its training knows their codes",
+            hint="train it on numbers: docs/register.md",
+        )
+
+
+def _check_outputs(booster: Booster, forecaster: ForeignForecaster) -> None:
+    """One forecast a row for every store, each of them a number, and the same as the library itself gives."""
+    rows = _a_row_of_each_store(forecaster)
+    values = forecaster.values(rows)
+    raw = booster.raw(values, 1)
+    if raw.shape != (len(rows),):
+        raise GateRefused(f"the model gives {raw.shape[1:]} outputs a row, not one", hint="bring a regressor of sales")
+    bad = int((~np.isfinite(forecaster.meaning.sales(raw))).sum())
+    if bad:
+        raise GateRefused(f"the model gives no number for {bad} of {len(rows)} stores", hint="is its target stated?")
+    if isinstance(booster, CatboostBooster):
+        _check_no_link(forecaster.native, values, raw)
+
+
+def _check_no_link(native: NativeFile, values: Floats, raw: Floats) -> None:
+    """Poisson and Tweedie losses of CatBoost learn logs, which its regressor turns back if it is loaded from a file."""
+    regressor = catboost.CatBoostRegressor()
+    with NamedTemporaryFile(prefix="lockgate-", suffix=".cbm") as file:
+        file.write(native.content)
+        file.flush()
+        regressor.load_model(file.name)
+    if not np.allclose(regressor.predict(values), raw, rtol=SAME_NUMBERS):
+        raise GateRefused(
+            "the model's raw output is not its forecast", hint="train it with the loss RMSE, on sales or their log"
+        )
+
+
+def _a_row_of_each_store(forecaster: ForeignForecaster) -> Known:
+    count = len(forecaster.traits.store_ids)
+    plain = np.zeros(count, dtype=np.int8)
+    day = forecaster.window.origin + 1 + np.arange(count) % forecaster.served_days
+    return Known(np.arange(count), day, (np.arange(count) % 2).astype(np.int8), plain, plain)
+
+
+def _inputs_of_lightgbm(booster: Any) -> tuple[list[str], bool]:
+    return booster.model.feature_name(), bool(booster.model.pandas_categorical)
+
+
+def _inputs_of_xgboost(booster: Any) -> tuple[list[str], bool]:
+    model = booster.model
+    names = model.feature_names or [f"f{place}" for place in range(model.num_features())]
+    if model.attr("best_iteration") is not None and int(model.attr("best_iteration")) + 1 < model.num_boosted_rounds():
+        raise GateRefused(
+            "the model holds rounds after its best one, which XGBoost's regressor leaves out and its booster does not",
+            hint="save booster[: best_iteration + 1]",
+        )
+    return names, "c" in (model.feature_types or [])
+
+
+def _inputs_of_catboost(booster: Any) -> tuple[list[str], bool]:
+    model = booster.model
+    special = (model.get_cat_feature_indices(), model.get_text_feature_indices(), model.get_embedding_feature_indices())
+    return model.feature_names_, any(special)
+
+
+INPUTS: dict[type, Callable[[Any], tuple[list[str], bool]]] = {
+    LightgbmBooster: _inputs_of_lightgbm,
+    XgboostBooster: _inputs_of_xgboost,
+    CatboostBooster: _inputs_of_catboost,
+}
+
+
+def _are_placeholders(names: list[str]) -> bool:
+    """Whether the library has named the columns itself, since it was given none."""
+    return any(names == [f"{prefix}{place}" for place in range(len(names))] for prefix in ("Column_", "f", ""))
+
+
+def _listed(names: list[str]) -> str:
+    return f"{len(names)} columns ({', '.join(names[:20])})"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -1,0 +1,45 @@
+"""The other kind of bundle: one booster from elsewhere in its library's own file, store traits as arrays, and JSON."""
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from typing import Any
+
+import numpy as np
+
+from lockgate.features.known_inputs import Traits
+from lockgate.forecaster.external import ForeignForecaster, Meaning, NativeFile, Window
+
+DESCRIPTION = "foreign.json"
+ARRAYS = "traits.npz"
+BOOSTER = "booster"
+NAMES = {DESCRIPTION, ARRAYS, BOOSTER}
+
+Probe = Mapping[str, Any]
+
+
+def contents(forecaster: ForeignForecaster, probe: Probe) -> dict[str, bytes]:
+    """The files of a bundle, by name. The same forecaster gives the same bytes."""
+    description = {
+        "library": forecaster.native.library,
+        **asdict(forecaster.meaning),
+        "window": asdict(forecaster.window),
+        "probe": probe,
+    }
+    buffer = io.BytesIO()
+    traits = {field.name: getattr(forecaster.traits, field.name) for field in fields(Traits)}
+    np.savez(buffer, allow_pickle=False, **traits)  # numpy dates each entry 1980-01-01
+    text = json.dumps(description, indent=1, sort_keys=True, allow_nan=False) + "\n"
+    return {DESCRIPTION: text.encode(), ARRAYS: buffer.getvalue(), BOOSTER: forecaster.native.content}
+
+
+def restore(contents: Mapping[str, bytes]) -> tuple[ForeignForecaster, dict[str, Any]]:
+    """The forecaster of a bundle's files, and its probe."""
+    description = json.loads(contents[DESCRIPTION])
+    with np.load(io.BytesIO(contents[ARRAYS]), allow_pickle=False) as archive:
+        traits = Traits(**{field.name: archive[field.name] for field in fields(Traits)})
+    native = NativeFile(description["library"], contents[BOOSTER])
+    meaning = Meaning(tuple(description["columns"]), description["target"])
+    forecaster = ForeignForecaster(native, meaning, traits, Window(**description["window"]))
+    return forecaster, description["probe"]

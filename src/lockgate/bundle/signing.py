@@ -1,0 +1,108 @@
+"""Who vouches for a bundle: an Ed25519 signature over the bytes of its manifest, held against keys that are pinned.
+
+The manifest holds the digest of every file of the bundle, so its bytes are all that has to be signed. The signature
+is a file of its own beside it: the digest of a bundle is the same, signed or not.
+"""
+
+import base64
+import os
+import stat
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from lockgate import digests
+from lockgate.bundle import manifest
+from lockgate.bundle.manifest import MANIFEST, SIGNATURE
+from lockgate.errors import BadConfiguration, IntegrityBroken
+from lockgate.system import safe_files
+
+KEY_VARIABLE = "LOCKGATE_SIGNING_KEY"  # the path of the private key that a registration signs with
+TRUSTED_VARIABLE = "LOCKGATE_TRUSTED_KEYS"  # for `mlflow models serve`, which knows no params.yaml: keys, by commas
+LARGEST_KEY = 1 << 14
+SIGNATURE_BYTES = 64
+MAKE_A_KEY = "make one with: openssl genpkey -algorithm ed25519 -out key.pem && chmod 600 key.pem"
+SEE = "see docs/integrity.md"
+
+
+def signed(bundle: Path, environment: Mapping[str, str] = os.environ) -> bytes | None:
+    """The signature of a bundle by the key that LOCKGATE_SIGNING_KEY names; None if it names none.
+
+    Raises BadConfiguration for a key that cannot be read, that others may read, or that is no Ed25519 key.
+    """
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    named = environment.get(KEY_VARIABLE, "").strip()
+    if not named:
+        return None
+    try:
+        key = load_pem_private_key(_private(Path(named)), password=None)
+    except (ValueError, TypeError) as error:  # no PEM at all, or one with a password
+        raise _unfit(named, "cannot be read as a key without a password") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise _unfit(named, "is no Ed25519 key")
+    return key.sign(_manifest(bundle))
+
+
+def require(bundle: Path, digest: str, trusted: Collection[str]) -> None:
+    """Raises IntegrityBroken unless one of the trusted keys, if there are any, signed the bundle that has this digest.
+
+    A key is written as in params.yaml: the base64 text between the two lines of its PEM file.
+    """
+    if not trusted:
+        return
+    content = _manifest(bundle)
+    if digests.of_bytes(content) != digest:
+        raise IntegrityBroken(f"the manifest is not the one with digest {digest[:12]}", where=str(bundle), hint=SEE)
+    if not (bundle / SIGNATURE).exists():
+        raise IntegrityBroken(f"bundle {digest[:12]} is not signed, and the policy asks for a signature", hint=SEE)
+    signature = safe_files.read(bundle / SIGNATURE, SIGNATURE_BYTES)
+    if not any(_signed_by(key, signature, content) for key in trusted):
+        raise IntegrityBroken(
+            f"bundle {digest[:12]} is signed by no key that the policy trusts", hint=f"keys may be revoked; {SEE}"
+        )
+
+
+def trusted_by(environment: Mapping[str, str]) -> list[str]:
+    """The keys that LOCKGATE_TRUSTED_KEYS lists."""
+    return [key for part in environment.get(TRUSTED_VARIABLE, "").split(",") if (key := part.strip())]
+
+
+def _signed_by(key: str, signature: bytes, content: bytes) -> bool:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+    try:
+        public = load_der_public_key(base64.b64decode(key, validate=True))
+    except ValueError as error:
+        raise BadConfiguration(f"{key[:20]!a} is no public key", hint=SEE) from error
+    if not isinstance(public, Ed25519PublicKey):
+        raise BadConfiguration(f"{key[:20]!a} is no Ed25519 key", hint=SEE)
+    try:
+        public.verify(signature, content)
+    except InvalidSignature:
+        return False
+    return True
+
+
+def _manifest(bundle: Path) -> bytes:
+    return safe_files.read(bundle / MANIFEST, manifest.LARGEST_MANIFEST)
+
+
+def _private(path: Path) -> bytes:
+    """The bytes of a key file that nobody but its owner may read."""
+    try:
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise _unfit(str(path), "is no plain file")
+            if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+                raise _unfit(str(path), "may be read by others than its owner", f"run: chmod 600 {path}")
+            return file.read(LARGEST_KEY)
+    except OSError as error:
+        raise _unfit(str(path), f"cannot be read: {error.strerror}") from error
+
+
+def _unfit(path: str, says: str, hint: str = MAKE_A_KEY) -> BadConfiguration:
+    return BadConfiguration(f"the signing key {says}", where=f"{KEY_VARIABLE}: {path}", hint=hint)

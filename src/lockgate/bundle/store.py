@@ -1,0 +1,196 @@
+"""A forecaster on disk: each library's own file, arrays, JSON, and a manifest with the SHA-256 of each. No pickle.
+
+Of two kinds, told apart by their files: our own ensemble, and a booster from elsewhere (`foreignbundle`).
+
+Only bytes that the manifest proves reach a library: a damaged LightGBM file would end the process, a flipped bit would
+change forecasts in silence.
+"""
+
+import io
+import json
+import shutil
+from collections.abc import Mapping, Set
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lockgate import digests
+from lockgate.bundle import external_format, manifest
+from lockgate.bundle.manifest import MANIFEST, REBUILD
+from lockgate.errors import BundleUnreadable, IntegrityBroken, LockgateError, StorageFailed
+from lockgate.features.cold_start import Experience
+from lockgate.features.history import Profile
+from lockgate.features.known_inputs import Traits
+from lockgate.features.matrix import FEATURES
+from lockgate.features.panel import HOLIDAY_LETTERS
+from lockgate.features.store_ridge import Ridge
+from lockgate.forecaster.ensemble import Forecaster, Member
+from lockgate.forecaster.external import ForeignForecaster
+from lockgate.forecaster.interface import Answering
+from lockgate.models.conformal import Calibration
+from lockgate.models.formats import RESTORE
+
+DESCRIPTION = "forecaster.json"
+ARRAYS = "arrays.npz"
+BOOSTER_FILES = {"lightgbm": "lightgbm.txt", "xgboost": "xgboost.ubj", "catboost": "catboost.cbm"}
+NAMES = {DESCRIPTION, ARRAYS, *BOOSTER_FILES.values()}
+PROBE_ROWS = 48
+PROBE_TOLERANCE = 1e-6  # relative; more than that is another forecaster
+
+
+def save(forecaster: Forecaster | ForeignForecaster, folder: Path) -> str:
+    """Write a bundle in place of whatever `folder` was; its digest. The same forecaster gives the same bytes."""
+    if isinstance(forecaster, ForeignForecaster):
+        contents = external_format.contents(forecaster, _probe(forecaster))
+    else:
+        contents = _contents(forecaster)
+    listed = manifest.written(contents)
+    partial = folder.with_name(f".{folder.name}.partial")
+    try:
+        _clear(partial)
+        partial.mkdir(parents=True)
+        for name, content in {**contents, MANIFEST: listed}.items():
+            (partial / name).write_bytes(content)
+        _clear(folder)
+        partial.rename(folder)
+    except OSError as error:
+        raise StorageFailed(f"the bundle cannot be written: {error.strerror}", where=str(folder)) from error
+    return digests.of_bytes(listed)
+
+
+def load(folder: Path, expected_digest: str) -> Answering:
+    """Open the bundle that has this digest, of either kind.
+
+    Raises IntegrityBroken, before any library sees a byte, if the manifest is another one or if a file is missing,
+    extra, linked, hidden or changed; and if the forecaster no longer gives the forecasts of the day it was made.
+    BundleUnreadable is one of these: a library cannot read its file, though the bytes are right.
+    """
+    contents = manifest.verified(folder, expected_digest, _names(folder))
+    try:
+        forecaster, probe = _of_either_kind(contents)
+        _check_probe(forecaster, probe)
+    except (LockgateError, MemoryError):
+        raise
+    except Exception as error:
+        raise BundleUnreadable(
+            f"the bundle cannot be read by this version: {error}", where=str(folder), hint=REBUILD
+        ) from error
+    return forecaster
+
+
+def probe_rows(folder: Path) -> dict[str, list[Any]]:
+    """The raw rows of the probe of a bundle that has been opened before, by column."""
+    name = external_format.DESCRIPTION if _names(folder) == external_format.NAMES else DESCRIPTION
+    rows: dict[str, list[Any]] = json.loads((folder / name).read_text(encoding="utf-8"))["probe"]["rows"]
+    return rows
+
+
+def _names(folder: Path) -> Set[str]:
+    """The files of the kind that the bundle seems to be; that it has just these is what the manifest proves."""
+    return external_format.NAMES if (folder / external_format.DESCRIPTION).exists() else NAMES
+
+
+def _of_either_kind(contents: Mapping[str, bytes]) -> tuple[Answering, dict[str, Any]]:
+    if external_format.DESCRIPTION in contents:
+        return external_format.restore(contents)
+    return _restore(contents)
+
+
+def _clear(folder: Path) -> None:
+    if folder.is_symlink() or folder.is_file():
+        folder.unlink()
+    elif folder.exists():
+        shutil.rmtree(folder)
+
+
+def _contents(forecaster: Forecaster) -> dict[str, bytes]:
+    boosters = {BOOSTER_FILES[name]: member.booster.dump() for name, member in forecaster.boosters.items()}
+    description = {
+        "features": list(FEATURES),
+        "horizon_days": forecaster.horizon_days,
+        "members": {
+            name: {"offset": member.offset, "target": member.target} for name, member in forecaster.boosters.items()
+        },
+        "origin": forecaster.profile.origin,
+        "probe": _probe(forecaster),
+        "weights": dict(forecaster.weights),
+    }
+    text = json.dumps(description, indent=1, sort_keys=True, allow_nan=False) + "\n"
+    return {DESCRIPTION: text.encode(), ARRAYS: _packed(_arrays(forecaster)), **boosters}
+
+
+def _arrays(forecaster: Forecaster) -> dict[str, NDArray[Any]]:
+    profile, store_traits = forecaster.profile, forecaster.traits
+    return {
+        **{field.name: getattr(store_traits, field.name) for field in fields(Traits)},
+        "ridge": profile.ridge.coefficients,
+        "chain": profile.ridge.effects,
+        "observed": profile.observed,
+        "habits": profile.habits,
+        "level": profile.level,
+        "sold_days": profile.experience.sold,
+        "idle_days": profile.experience.idle,
+        "spread": forecaster.calibration.spread,
+        "quantiles": forecaster.calibration.quantiles,
+    }
+
+
+def _packed(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)  # numpy dates each entry 1980-01-01
+    return buffer.getvalue()
+
+
+def _restore(contents: Mapping[str, bytes]) -> tuple[Forecaster, dict[str, Any]]:
+    description = json.loads(contents[DESCRIPTION])
+    if description["features"] != list(FEATURES):
+        raise IntegrityBroken("the bundle was made with other features than this code has", hint=REBUILD)
+    with np.load(io.BytesIO(contents[ARRAYS]), allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    profile = Profile(
+        description["origin"],
+        Ridge(arrays["ridge"], arrays["chain"]),
+        arrays["observed"],
+        arrays["habits"],
+        arrays["level"],
+        Experience(arrays["sold_days"], arrays["idle_days"]),
+    )
+    boosters = {
+        name: Member(RESTORE[name](contents[BOOSTER_FILES[name]]), **meaning)
+        for name, meaning in sorted(description["members"].items(), key=lambda item: list(BOOSTER_FILES).index(item[0]))
+    }
+    store_traits = Traits(**{field.name: arrays[field.name] for field in fields(Traits)})
+    calibration = Calibration(arrays["spread"], arrays["quantiles"])
+    forecaster = Forecaster(
+        description["horizon_days"], store_traits, profile, boosters, description["weights"], calibration
+    )
+    return forecaster, description["probe"]
+
+
+def _probe(forecaster: Forecaster | ForeignForecaster) -> dict[str, Any]:
+    """Some raw rows of different stores, days and plans, with their forecasts."""
+    count = np.arange(PROBE_ROWS)
+    ids = forecaster.traits.store_ids
+    first = np.datetime64(forecaster.origin).astype(np.int64) + 1
+    day = first + count * 5 % forecaster.served_days
+    rows = {
+        "Store": ids[count * len(ids) // PROBE_ROWS].tolist(),
+        "Date": day.astype("datetime64[D]").astype(str).tolist(),
+        "Promo": (count % 2).tolist(),
+        "StateHoliday": [HOLIDAY_LETTERS[1 if place % 16 == 0 else 0] for place in count],
+        "SchoolHoliday": (count // 2 % 2).tolist(),
+    }
+    return {"rows": rows, "forecasts": forecaster.predict(pd.DataFrame(rows)).tolist()}
+
+
+def _check_probe(forecaster: Answering, probe: Mapping[str, Any]) -> None:
+    found, then = forecaster.predict(pd.DataFrame(probe["rows"])), np.asarray(probe["forecasts"])
+    gap = float(np.max(np.abs(found - then) / np.maximum(np.abs(then), 1.0)))
+    if not gap <= PROBE_TOLERANCE:
+        raise IntegrityBroken(
+            f"this code forecasts other numbers than when the bundle was made: {gap:.1e} apart", hint=REBUILD
+        )

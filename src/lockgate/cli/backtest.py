@@ -1,0 +1,100 @@
+"""`backtest`, `probe`: what the training would have been worth earlier, and whether its features are honest.
+
+They ask no server and never see the holdout.
+"""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from lockgate.cli.common_options import command, params, table
+from lockgate.errors import GateRefused
+
+if TYPE_CHECKING:
+    from lockgate.evaluation.perturbation import Finding
+    from lockgate.training.backtest import Mark
+
+PREPARED = Path("data/prepared")
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@command("backtest", example="lockgate backtest --origins 6 --plot backtest.png", server=False)
+@click.option("--origins", type=click.IntRange(1, 60), default=6, show_default=True, help="How many trainings.")
+@click.option("--days-apart", type=click.IntRange(1, 366), default=42, show_default=True, help="From origin to origin.")
+@as_json
+@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Also draw RMSPE by origin, as PNG.")
+def backtest(origins: int, days_apart: int, as_json: bool, plot: Path | None) -> None:
+    """Train at several origins before the holdout and score the days after each."""
+    from lockgate.data import dataset
+    from lockgate.reports import plots
+    from lockgate.system.progress import watch
+    from lockgate.training import backtest as tested
+
+    rows, stores = dataset.read(PREPARED, "rows"), dataset.read(PREPARED, "stores")
+    with watch("backtest") as progress:
+        marks = tested.backtest(rows, stores, params(), tested.Plan(origins, days_apart), progress)
+    if plot:
+        plots.backtest([asdict(mark) for mark in marks], plot)
+    if as_json:
+        found = {"marks": [asdict(mark) for mark in marks], "means": tested.means(marks)}
+        click.echo(json.dumps(found, indent=2))
+    else:
+        _print(marks, tested.means(marks))
+
+
+@command("probe", example="lockgate probe", server=False)
+@as_json
+def probe(as_json: bool) -> None:
+    """Put noise in place of sales and see which features move (exit 4 if one knows a sale after its origin)."""
+    from lockgate.data import dataset
+    from lockgate.evaluation import perturbation as probing
+    from lockgate.features.known_inputs import traits
+    from lockgate.features.panel import panel
+
+    rows, store_traits = dataset.read(PREPARED, "rows"), traits(dataset.read(PREPARED, "stores"))
+    settings = params()
+    history = panel(rows, store_traits.store_ids)
+    findings = probing.probe(history, store_traits, settings.split.holdout_days, settings.seed)
+    if as_json:
+        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        heads = ["feature", "youngest sale, days before the origin", "moves with later sales"]
+        table(heads, [_finding(finding) for finding in findings])
+    if leaks := [finding.feature for finding in findings if finding.leaks]:
+        raise GateRefused(
+            f"features know sales after their origin: {', '.join(leaks)}", hint="make them from the profile alone"
+        )
+
+
+def _finding(found: "Finding") -> list[str]:
+    return [found.feature, "none" if found.youngest is None else str(found.youngest), "YES" if found.leaks else "no"]
+
+
+def _print(marks: "tuple[Mark, ...]", means: dict[str, dict[str, float]]) -> None:
+    heads = ["known until", "forecast", "RMSPE", "95 %", "MAE", "bias", "in its 80 %", "in its 95 %"]
+    rows = [
+        [mark.origin, mark.forecast, f"{mark.rmspe:.4f}", f"{mark.low:.4f} .. {mark.high:.4f}", f"{mark.mae:.0f}",
+         f"{mark.bias:+.3f}", _share(mark.coverage_80), _share(mark.coverage_95)]
+        for mark in marks
+    ]  # fmt: skip
+    table(heads, rows)
+    click.echo()
+    summary = [
+        [
+            name,
+            *(f"{found[key]:.4f}" for key in ("rmspe", "worst_rmspe")),
+            f"{found['mae']:.0f}",
+            f"{found['bias']:+.3f}",
+            *(_share(found.get(name)) for name in ("coverage_80", "coverage_95")),
+        ]
+        for name, found in means.items()
+    ]
+    table(["forecast", "mean RMSPE", "worst", "mean MAE", "mean bias", "in its 80 %", "in its 95 %"], summary)
+
+
+def _share(share: float | None) -> str:
+    return "" if share is None else f"{share:.1%}"

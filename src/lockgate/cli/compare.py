@@ -1,0 +1,87 @@
+"""`compare`: two versions side by side."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lockgate.cli.common_options import VERSION, backend, command, session, table, tell
+from lockgate.errors import WrongUsage
+from lockgate.system.output_file import OutFile
+
+PREPARED = Path("data/prepared")
+LARGEST_CHANGES = 10
+
+
+@command("compare", example="lockgate compare 1 2 --html compare.html")
+@click.argument("first", metavar="V", type=VERSION)
+@click.argument("second", metavar="W", type=VERSION)
+@click.option(
+    "--input", "source", type=click.Path(path_type=Path),
+    help="CSV or parquet with rows that both forecast; by default the holdout in data/prepared.",
+)  # fmt: skip
+@click.option("--html", "target", type=click.Path(path_type=Path), help="Also write a page with plots to this file.")
+@click.option("--force", is_flag=True, help="Replace the page if it is there.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def compare(
+    first: int, second: int, source: Path | None, target: Path | None, force: bool, as_json: bool, timeout: float
+) -> None:
+    """Versions V and W side by side: metrics, params, importances, lineage, and how their forecasts differ."""
+    if first == second:
+        raise WrongUsage(f"version {first} is no other version than {second}", hint="name two versions")
+    page_file = OutFile(target, force) if target else None
+    if page_file:
+        page_file.check((".html",), source)
+    from lockgate.comparison import compare as comparison_compare
+    from lockgate.comparison import page
+
+    given = comparison_compare.rows_at_hand(source, PREPARED)
+    compared = comparison_compare.compare(backend(timeout), first, second, given)
+    session().ids |= {"version": first, "other": second}
+    if page_file:
+        page.write(compared, page_file)
+    _print(compared.comparison, as_json)
+    if target:
+        tell(f"the page is in {target}")
+
+
+def _print(comparison: Any, as_json: bool) -> None:
+    for note in comparison.notes:
+        tell(note)
+    if as_json:
+        click.echo(json.dumps(_finite(asdict(comparison)), indent=2, default=str, allow_nan=False))
+    else:
+        _print_tables(comparison)
+
+
+def _print_tables(comparison: Any) -> None:
+    from lockgate.comparison import tables
+
+    importances = tables.importances(comparison, LARGEST_CHANGES)
+    sheets = [tables.sides(comparison), tables.metrics(comparison), *tables.contrasts(comparison)]
+    for sheet in sheets + ([importances] if importances else []):
+        _print_sheet(sheet)
+    told = list(tables.told(comparison))
+    if told:
+        click.echo("\n".join([*told, ""]))
+    for sheet in tables.trial(comparison):
+        _print_sheet(sheet)
+
+
+def _print_sheet(sheet: Any) -> None:
+    click.echo(sheet.title)
+    table(sheet.heads, sheet.rows)
+    click.echo()
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN: such numbers become the texts nan, inf and -inf, as in the database."""
+    if isinstance(value, float) and not isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {name: _finite(each) for name, each in value.items()}
+    return [_finite(each) for each in value] if isinstance(value, list | tuple) else value

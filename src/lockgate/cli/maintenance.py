@@ -1,0 +1,143 @@
+"""`gc` and `doctor`: what keeps a registry small and sound."""
+
+import json
+import shutil
+import sys
+import textwrap
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from lockgate.cli.common_options import backend, command, params, table, tell
+from lockgate.cli.promote import dry_run, yes
+from lockgate.errors import WrongUsage
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@command("gc", example="lockgate gc --keep 5 --older-than 12w --dry-run")
+@click.option(
+    "--keep", type=click.IntRange(min=1), default=10, show_default=True, metavar="N",
+    help="How many of the last rollback targets stay.",
+)  # fmt: skip
+@click.option(
+    "--older-than", default="90d", show_default=True, metavar="AGE", help="Younger versions stay: 90d, 12w, 36h."
+)
+@yes
+@dry_run
+@as_json
+def gc(keep: int, older_than: str, yes: bool, dry_run: bool, as_json: bool, timeout: float) -> None:
+    """Delete versions that nothing needs, with runs and files; the ledger, and what a rollback may need, stay."""
+    from lockgate.lifecycle import retention
+    from lockgate.operations import gc as operations_gc
+
+    rule = retention.Rule(keep, retention.span(older_than))
+    where = backend(timeout)
+    fates = operations_gc.plan(where, rule)
+    agreed = [fate for fate in fates if fate.goes]
+    if not as_json:
+        _show(fates)
+    if agreed and not dry_run:
+        _confirm(where.model, agreed, yes)
+        done = {fate.version: fate for fate in _collect(where, rule, agreed, older_than)}
+        fates = [done.get(fate.version, fate) for fate in fates]
+    if as_json:
+        click.echo(json.dumps([asdict(fate) | {"goes": fate.goes} for fate in fates], indent=2))
+    elif not agreed:
+        click.echo("nothing to delete")
+
+
+def _collect(where: Any, rule: Any, agreed: Sequence[Any], older_than: str) -> list[Any]:
+    from lockgate.operations import gc as operations_gc
+
+    done = []
+    for fate in operations_gc.collect(where, rule, list(agreed), f"--keep {rule.keep} --older-than {older_than}"):
+        done.append(fate)
+        tell(f"version {fate.version} " + ("is deleted" if fate.goes else f"stays: {fate.kept_for}"))
+    return done
+
+
+def _confirm(model: str, agreed: Sequence[Any], yes: bool) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise WrongUsage("nobody is here to agree", hint="say --yes to go on without being asked")
+    numbers = ", ".join(str(fate.version) for fate in agreed)
+    click.confirm(f"delete version {numbers} of {model} for good, with run and files?", abort=True, err=True)
+
+
+def _show(fates: Sequence[Any]) -> None:
+    table(
+        ["version", "stage", "", "because"],
+        [
+            [str(fate.version), fate.stage, "goes" if fate.goes else "stays", fate.kept_for or "nothing speaks for it"]
+            for fate in fates
+        ],
+    )
+
+
+@command("doctor", example="lockgate doctor --repair")
+@click.option("--repair", is_flag=True, help="Set right what is safe to set right.")
+@click.option("--all", "every_version", is_flag=True, help="Look at the files of every version.")
+@as_json
+def doctor(repair: bool, every_version: bool, as_json: bool, timeout: float) -> None:
+    """Look at everything: servers, registry, ledger, guard, files, folders (exit 0, or 5, 6 or 7 by what is left)."""
+    from lockgate.doctor import checks as doctor_checks
+    from lockgate.doctor.context import Site
+
+    found = doctor_checks.examine(Site.here(params(), timeout, every_version), repair)
+    if as_json:
+        click.echo(json.dumps(_as_json(found), indent=2))
+    else:
+        _report(found)
+    ending = found.ending()
+    if ending is not None:
+        raise ending
+
+
+def _report(found: Any) -> None:
+    """One line a check; under it what is wrong, and what to do."""
+    width = max(len(each.name) for each in found.checked)
+    said: set[str] = set()
+    for each in found.checked:
+        click.echo(f"{each.name:<{width}}  {_outcome(each)}")
+        for finding in each.findings:
+            _indented(finding.says, "  - ")
+            _indented(f"{finding.hint}{' (--repair does it)' if finding.repair else ''}", "    ")
+        if each.refusal and str(each.refusal) not in said:
+            said.add(str(each.refusal))
+            _indented(str(each.refusal), "  - ")
+            _indented(each.refusal.hint, "    ")
+    for line in found.repaired:
+        _indented(line, "repaired: ")
+
+
+def _outcome(checked: Any) -> str:
+    if checked.refusal:
+        return "not checked"
+    if not checked.findings:
+        return "ok"
+    return "warning" if all(finding.weight == "warning" for finding in checked.findings) else "WRONG"
+
+
+def _indented(text: str, first: str) -> None:
+    width = shutil.get_terminal_size((80, 24)).columns
+    click.echo(textwrap.fill(text, width, initial_indent=first, subsequent_indent=" " * len(first)))
+
+
+def _as_json(found: Any) -> dict[str, Any]:
+    checks = [
+        {
+            "name": each.name,
+            "outcome": _outcome(each),
+            "refusal": str(each.refusal) if each.refusal else None,
+            "findings": [
+                {"says": finding.says, "hint": finding.hint, "weight": finding.weight, "safe": bool(finding.repair)}
+                for finding in each.findings
+            ],
+        }
+        for each in found.checked
+    ]
+    return {"checks": checks, "repaired": list(found.repaired)}

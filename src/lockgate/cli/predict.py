@@ -1,0 +1,39 @@
+"""`predict`: the same rows with forecasts, from a version chosen by stage or number."""
+
+from pathlib import Path
+
+import click
+
+from lockgate.cli.common_options import VERSION, backend, command, session, tell
+from lockgate.errors import WrongUsage
+from lockgate.lifecycle.moves import Stage
+from lockgate.problem.confidence import DEFAULT, checked
+
+STAGES = [str(Stage.PRODUCTION), str(Stage.STAGING)]  # at most one version is in each
+
+
+@command("predict", example="lockgate predict --input test.csv --output forecast.csv")
+@click.option("--input", "source", type=click.Path(path_type=Path), required=True, help="CSV or parquet with raw rows.")
+@click.option(
+    "--output", "target", type=click.Path(path_type=Path), required=True, help="Where the rows go: .csv or .parquet."
+)
+@click.option("--stage", type=click.Choice(STAGES), help="Whose forecasts; Production if not given.")
+@click.option("--version", type=VERSION, help="A version by its number instead.")
+@click.option(
+    "--confidence", type=float, default=DEFAULT, show_default=True, help="How sure lower and upper are to be."
+)
+@click.option("--force", is_flag=True, help="Replace the output file if it is there.")
+def predict(
+    source: Path, target: Path, stage: str | None, version: int | None, confidence: float, force: bool, timeout: float
+) -> None:  # fmt: skip
+    """Forecast each row of INPUT; OUTPUT has the same rows in the same order, with prediction, lower and upper."""
+    if stage and version:
+        raise WrongUsage("--stage and --version exclude each other", hint="name one of them")
+    from lockgate.operations import predict as operations_predict
+
+    order = operations_predict.Order(source, target, force, checked(confidence))
+    done = operations_predict.predict(backend(timeout), order, version or Stage(stage or Stage.PRODUCTION))
+    session().ids["version"] = done.version
+    for remark in done.remarks:
+        tell(remark)
+    click.echo(f"{done.rows} rows forecast by version {done.version} in {target}")

@@ -1,0 +1,105 @@
+"""`promote`, `rollback`, `retire`: the moves that a person makes of Production."""
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from lockgate.cli.common_options import VERSION, backend, command, params, session
+from lockgate.errors import WrongUsage
+from lockgate.gate import checks
+from lockgate.lifecycle.moves import Command, Move
+
+if TYPE_CHECKING:
+    from lockgate.operations.promote import Order
+
+VERBS = {
+    Command.PROMOTE: "promote",
+    Command.ROLLBACK: "roll back to",
+    Command.UNDO: "undo the last rollback and return to",
+    Command.RETIRE: "retire",
+}
+
+reason = click.option("--reason", required=True, help="Why, in one line; it goes into the history.")
+yes = click.option("--yes", is_flag=True, help="Do not ask.")
+dry_run = click.option("--dry-run", is_flag=True, help="Say what would happen and change nothing.")
+
+
+@command("promote", example='lockgate promote 3 --reason "reviewed by Anna" --yes')
+@click.argument("version", type=VERSION, required=False)
+@reason
+@click.option("--expect-current", type=VERSION, help="Go on only if this version is in Production now.")
+@yes
+@dry_run
+def promote(
+    version: int | None, reason: str, expect_current: int | None, yes: bool, dry_run: bool, timeout: float
+) -> None:  # fmt: skip
+    """Move VERSION (by default the one in Staging) to Production and archive the prior one."""
+    from lockgate.operations import promote as operations_promote
+
+    policy = checks.policy_digest(params().gate)
+    move = operations_promote.promote(backend(timeout), _order(reason, yes, dry_run), version, policy, expect_current)
+    if move is None:
+        session().ids["version"] = version or 0
+        click.echo(f"version {version} is in Production already; nothing was changed")
+    elif dry_run:
+        _tell(move, "would go")
+
+
+@command("rollback", example='lockgate rollback --reason "forecasts too high in store 5" --yes')
+@click.option(
+    "--to", type=VERSION,
+    help="An earlier Production version, by default the last good one; what the last rollback took out undoes it.",
+)  # fmt: skip
+@reason
+@yes
+@dry_run
+def rollback(to: int | None, reason: str, yes: bool, dry_run: bool, timeout: float) -> None:
+    """Bring the last good Production version back; the one that serves is quarantined."""
+    from lockgate.operations import promote as operations_promote
+
+    done = operations_promote.rollback(backend(timeout), _order(reason, yes, dry_run), to)
+    if dry_run:
+        _tell(done.move, "would go")
+    elif done.verified is None:
+        click.echo("an earlier run of this command did that, and was cut off before it could say so")
+    else:
+        click.echo(f"verified in {done.verified:.2f} s, switched in {done.switched:.2f} s")
+
+
+@command("retire", example='lockgate retire --reason "the chain was sold" --yes')
+@reason
+@yes
+@dry_run
+def retire(reason: str, yes: bool, dry_run: bool, timeout: float) -> None:
+    """Archive the version in Production and leave the stage empty."""
+    from lockgate.operations import promote as operations_promote
+
+    move = operations_promote.retire(backend(timeout), _order(reason, yes, dry_run))
+    if dry_run:
+        _tell(move, "would go")
+
+
+def _order(reason: str, yes: bool, dry_run: bool) -> "Order":
+    from lockgate.operations.promote import Order
+
+    return Order(reason, dry_run, _confirmed if yes else _ask, lambda move: _tell(move, "went"))
+
+
+def _confirmed(_: Move) -> None:
+    """The person said --yes."""
+
+
+def _ask(move: Move) -> None:
+    if not sys.stdin.isatty():
+        raise WrongUsage("nobody is here to agree", hint="say --yes to go on without being asked")
+    click.confirm(f"{VERBS[move.command]} version {move.version}{_archiving(move)}?", abort=True, err=True)
+
+
+def _tell(move: Move, verb: str) -> None:
+    session().ids["version"] = move.version
+    click.echo(f"version {move.version} {verb} from {move.from_stage} to {move.to_stage}{_archiving(move)}")
+
+
+def _archiving(move: Move) -> str:
+    return "".join(f", version {version} to Archived" for version in move.archives)

@@ -1,0 +1,111 @@
+"""`register`, `refit` and `validate`: versions that the pipeline does not make come in, and the gate judges one."""
+
+import json
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from lockgate.bundle.external_metadata import TARGETS, Stated
+from lockgate.cli.common_options import VERSION, backend, command, params, session, tell
+from lockgate.cli.status import as_json, require_passed
+from lockgate.errors import WrongUsage
+from lockgate.problem.target import Target
+
+prepared = click.option(
+    "--prepared", type=click.Path(path_type=Path), default=Path("data/prepared"), show_default=True,
+    help="The tables that the prepare stage left.",
+)  # fmt: skip
+
+
+@command("register", example="lockgate register ~/models/from-anna --trained-until 2015-06-19")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--problem", help="Go on only if this is the problem in params.yaml, whose gate will judge.")
+@click.option("--trained-until", type=click.DateTime(["%Y-%m-%d"]), help="The last day that the model learned from.")
+@click.option("--target", type=click.Choice(TARGETS), help="What the model forecasts; sales if nobody says.")
+@prepared
+@as_json
+def register(
+    path: Path,
+    problem: str | None,
+    trained_until: datetime | None,
+    target: Target | None,
+    prepared: Path,
+    as_json: bool,
+    timeout: float,
+) -> None:
+    """Bring in the model of PATH, a bundle's folder or an MLflow model's; it begins in None, unjudged.
+
+    A server that is slow but alive has thirty times --timeout for all of it.
+    """
+    from lockgate.operations import import_model
+
+    _require_problem(problem)
+    said = Stated(trained_until and trained_until.date(), target)
+    arrived = import_model.bring(backend(timeout), path, said, prepared)
+    version = session().ids["version"] = arrived.receipt.version
+    if as_json:
+        click.echo(json.dumps(asdict(arrived.receipt) | {"is_new": arrived.is_new}, indent=2))
+        return
+    done = "registered now" if arrived.is_new else "already registered"
+    click.echo(
+        f"version {version} of {arrived.receipt.model} holds bundle {arrived.receipt.bundle_digest[:12]}, {done}"
+    )
+    if arrived.is_new:
+        tell(f"it is in None; the gate judges it with: lockgate validate {version}")
+
+
+@command("refit", example='lockgate refit 3 --reason "school begins in a week"')
+@click.argument("version", type=VERSION)
+@click.option("--reason", required=True, help="Why, in one line; it goes into the lineage.")
+@prepared
+@as_json
+def refit(version: int, reason: str, prepared: Path, as_json: bool, timeout: float) -> None:
+    """Train the recipe of VERSION, which passed the gate, on the holdout too; that is a new version, in None."""
+    from lockgate.operations import refit as operations_refit
+    from lockgate.system.progress import watch
+
+    _require_prepared(prepared)
+    with watch("refit") as progress:
+        done = operations_refit.refit(
+            backend(timeout), operations_refit.Order(version, reason, prepared), params(), progress
+        )
+    session().ids["version"] = done.receipt.version
+    if as_json:
+        click.echo(json.dumps(asdict(done.receipt) | {"trained_until": done.trained_until.isoformat()}, indent=2))
+        return
+    click.echo(f"version {done.receipt.version} is version {version} trained until {done.trained_until}")
+    tell(
+        "no day is left to judge it by, so the gate will refuse it on this holdout; once `dvc repro prepare` has a"
+        f" later one: lockgate validate {done.receipt.version}"
+    )
+
+
+@command("validate", example="lockgate validate 3")
+@click.argument("version", type=VERSION, required=False)
+@prepared
+@as_json
+def validate(version: int | None, prepared: Path, as_json: bool, timeout: float) -> None:
+    """Judge VERSION (by default the newest in None): a passed one goes to Staging, else exit 4."""
+    from lockgate.operations import validate as operations_validate
+
+    _require_prepared(prepared)
+    found = operations_validate.validate_registered(backend(timeout), version, prepared, params().gate)
+    session().ids["version"] = found.version
+    click.echo(json.dumps(operations_validate.as_json(found), indent=2) if as_json else operations_validate.told(found))
+    require_passed(found)
+
+
+def _require_prepared(prepared: Path) -> None:
+    if not prepared.is_dir():
+        raise WrongUsage(f"there are no prepared tables in {prepared}", hint="make them with: dvc repro prepare")
+
+
+def _require_problem(problem: str | None) -> None:
+    in_force = params().problem
+    if problem not in (None, in_force):
+        raise WrongUsage(
+            f"the problem in params.yaml is {in_force}, not {ascii(problem)[1:-1][:60]}",
+            hint="go to the folder of that problem: its params.yaml holds the gate",
+        )

@@ -1,0 +1,39 @@
+"""`approve` and `reject`: the human decision."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from lockgate.cli.common_options import VERSION, backend, command, session
+from lockgate.cli.promote import reason
+
+if TYPE_CHECKING:
+    from lockgate.lifecycle.moves import Move
+
+
+@command("approve", example='lockgate approve 3 --reason "holidays checked by hand" --by anna')
+@click.argument("version", type=VERSION)
+@reason
+@click.option("--by", metavar="NAME", help="Who approves; by default who runs this (LOCKGATE_ACTOR, else the login).")
+def approve(version: int, reason: str, by: str | None, timeout: float) -> None:
+    """Approve VERSION on its newest verdict; where the policy asks for it, nothing is promoted without."""
+    from lockgate.operations import review
+
+    done = review.approve(backend(timeout), version, reason, by)
+    session().ids["version"] = version
+    click.echo(f"version {version} approved by {done.decided_by} on verdict {done.verdict_id}")
+
+
+@command("reject", example='lockgate reject 3 --reason "far too low in December"')
+@click.argument("version", type=VERSION)
+@reason
+def reject(version: int, reason: str, timeout: float) -> None:
+    """Turn VERSION down and archive it; it never moves up again."""
+    from lockgate.operations import review
+
+    def told(move: "Move | None") -> None:
+        session().ids["version"] = version
+        moved = f"went from {move.from_stage} to {move.to_stage}" if move else "is archived already"
+        click.echo(f"version {version} rejected; it {moved}")
+
+    review.reject(backend(timeout), version, reason, told)

@@ -1,0 +1,225 @@
+"""`lockgate compare`: what is on record of two versions, and what both say of the same rows."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lockgate.comparison import agreement as agreements
+from lockgate.comparison.agreement import Agreement
+from lockgate.comparison.record_diff import Contrast, Measured, Shift, contrast, measured, shifts
+from lockgate.comparison.records import Record, Side, record
+from lockgate.data import dataset, ingest
+from lockgate.errors import BadData
+from lockgate.forecaster.interface import Answering
+from lockgate.operations import load_version
+from lockgate.operations.workspace import Backend
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Given:
+    """Rows that both are asked to forecast, with Sales (NaN where unknown), and the file that they come from."""
+
+    rows: pd.DataFrame
+    source: str
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """The rows that a version cannot forecast, and how many of them for a value in which column."""
+
+    version: int
+    rows: int
+    columns: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The rows that both were asked for, and how their forecasts agree; `agreement` is None if no row is left."""
+
+    source: str
+    asked: int
+    left_out: tuple[LeftOut, ...]
+    agreement: Agreement | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two versions side by side. None where one of them has nothing to compare; `notes` say why."""
+
+    model: str
+    first: Side
+    second: Side
+    metrics: tuple[Measured, ...]
+    params: Contrast | None
+    importances: tuple[Shift, ...] | None
+    lineage: Contrast | None
+    trial: Trial | None
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The comparison, and row by row what both forecast (see `agreement`); None if nothing was forecast."""
+
+    comparison: Comparison
+    pairs: pd.DataFrame | None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A version's forecasts of the rows given, NaN for those that it cannot forecast."""
+
+    forecast: Floats
+    left_out: LeftOut
+    origin: date
+    store_types: Mapping[int, str]
+    beyond_horizon: int
+
+
+def rows_at_hand(source: Path | None, folder: Path) -> Given | None:
+    """The rows of a file, as `lockgate predict` reads it; without one the holdout in `folder`, None if it is not there.
+
+    Raises BadData for rows that cannot be forecast, or sales that are none.
+    """
+    if source:
+        rows = ingest.read_forecast_rows(source)
+        return Given(rows.assign(Sales=_sales(rows, source)), str(source))
+    if not (folder / "holdout.parquet").is_file():
+        return None
+    holdout = dataset.read(folder, "holdout")
+    return Given(holdout.astype({"Sales": "float64"}), str(folder / "holdout.parquet"))
+
+
+def compare(backend: Backend, first: int, second: int, given: Given | None) -> Compared:
+    """Put two versions side by side, and let both forecast the rows given.
+
+    Raises StateConflict if there is no such version, IntegrityBroken if the bytes of one are not those registered.
+    """
+    records = record(backend, first), record(backend, second)
+    reason = _why_not_forecast(records, given)
+    if given is None or reason:
+        return Compared(_comparison(backend, records, None, [reason]), None)
+    answers = [_answer(backend, version, given.rows) for version in (first, second)]
+    pairs = _pairs(given.rows, *answers)
+    trial = Trial(
+        given.source,
+        len(given.rows),
+        tuple(answer.left_out for answer in answers),
+        agreements.agreement(pairs) if len(pairs) else None,
+    )
+    return Compared(_comparison(backend, records, trial, list(_remarks(answers, pairs))), pairs)
+
+
+def _comparison(
+    backend: Backend, records: tuple[Record, Record], trial: Trial | None, remarks: list[str]
+) -> Comparison:  # fmt: skip
+    one, other = records
+    return Comparison(
+        model=backend.model,
+        first=one.side,
+        second=other.side,
+        metrics=measured(one.scores, other.scores),
+        params=None if one.params is None or other.params is None else contrast(one.params, other.params),
+        importances=None
+        if one.importances is None or other.importances is None
+        else shifts(one.importances, other.importances),
+        lineage=None if one.lineage is None or other.lineage is None else contrast(one.lineage, other.lineage),
+        trial=trial,
+        notes=(*one.missing, *other.missing, *_unlike_verdicts(one.side, other.side), *remarks),
+    )
+
+
+def _unlike_verdicts(first: Side, second: Side) -> Iterator[str]:
+    if first.verdict and second.verdict:
+        if first.verdict.holdout_digest != second.verdict.holdout_digest:
+            yield "the two verdicts looked at different holdouts: their metrics are of different days or rows"
+        if first.verdict.policy_digest != second.verdict.policy_digest:
+            yield "the two verdicts were given under different policies"
+
+
+def _why_not_forecast(records: tuple[Record, Record], given: Given | None) -> str:
+    """Why the forecasts cannot be compared; empty if they can."""
+    unknown = [record.side.version for record in records if record.side.bundle_digest is None]
+    if unknown:
+        return f"version {unknown[0]} has no digest on record and is not opened: the forecasts are not compared"
+    return "" if given else "no rows are at hand: the forecasts are not compared; name a file with --input"
+
+
+def _answer(backend: Backend, version: int, rows: pd.DataFrame) -> Answer:
+    with load_version.opened(backend, backend.roster().find(version)) as opened:
+        forecaster = opened.forecaster
+        why_not: dict[int, str] = {}
+        for problem in forecaster.problems(rows):
+            why_not.setdefault(problem.row, problem.column)
+        forecast = np.full(len(rows), np.nan)
+        covered = np.setdiff1d(np.arange(len(rows)), list(why_not))
+        beyond = 0
+        if covered.size:
+            forecast[covered] = forecaster.predict(rows.iloc[covered])
+            beyond = forecaster.check(rows.iloc[covered]).beyond_horizon
+        why_not |= {int(row): "prediction" for row in covered if not np.isfinite(forecast[row])}
+        left_out = LeftOut(version, len(why_not), dict(Counter(why_not.values()).most_common()))
+        return Answer(forecast, left_out, forecaster.origin, _store_types(forecaster), beyond)
+
+
+def _store_types(forecaster: Answering) -> dict[int, str]:
+    traits = forecaster.traits
+    return {int(store): chr(ord("a") + kind) for store, kind in zip(traits.store_ids, traits.kind, strict=True)}
+
+
+def _pairs(rows: pd.DataFrame, first: Answer, second: Answer) -> pd.DataFrame:
+    """The rows that both forecast; the week is counted from the day after which the newer of the two knows nothing."""
+    both = np.isfinite(first.forecast) & np.isfinite(second.forecast)
+    kept = rows[both]
+    days = (kept["Date"] - pd.Timestamp(max(first.origin, second.origin))).dt.days
+    return pd.DataFrame(
+        {
+            "Store": kept["Store"],
+            "Date": kept["Date"],
+            "Promo": kept["Promo"],
+            "StoreType": kept["Store"].map(second.store_types),
+            "week": (days - 1) // 7 + 1,
+            "first": first.forecast[both],
+            "second": second.forecast[both],
+            "Sales": kept["Sales"],
+        }
+    )
+
+
+def _remarks(answers: list[Answer], pairs: pd.DataFrame) -> Iterator[str]:
+    for answer in answers:
+        version = answer.left_out.version
+        if answer.left_out.rows:
+            columns = ", ".join(f"{column} in {rows}" for column, rows in answer.left_out.columns.items())
+            yield f"version {version} cannot forecast {answer.left_out.rows} of {len(answer.forecast)} rows: {columns}"
+        if answer.beyond_horizon:
+            yield f"{answer.beyond_horizon} rows lie after the days on which the gate judges version {version}"
+    if pairs.empty:
+        yield "no row can be forecast by both: the forecasts are not compared"
+    elif pairs["Sales"].isna().all():
+        yield "the rows hold no sales: whose forecasts are better is not known"
+
+
+def _sales(rows: pd.DataFrame, source: Path) -> "pd.Series[float]":
+    """The sales of a file that was not meant to have any, NaN where it says nothing; BadData for what is no number."""
+    if "Sales" not in rows:
+        return pd.Series(np.nan, index=rows.index)
+    given = rows["Sales"].replace("", np.nan)
+    sales = pd.to_numeric(given, errors="coerce").astype("float64")
+    bad = (given.notna() & sales.isna()) | (sales < 0) | np.isinf(sales)
+    if bad.any():
+        place = int(np.flatnonzero(bad)[0])
+        raise BadData(
+            f"Sales is {ascii(str(given.iloc[place]))[:40]}",
+            where=f"{source}, row {place}",
+            hint="write sales as numbers from 0, or leave them empty",
+        )
+    return sales

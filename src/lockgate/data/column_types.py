@@ -1,0 +1,174 @@
+"""What a cell may hold: each kind turns a text into a value, or says why not.
+
+A column is judged by its distinct texts, each once, so the same strict rule finds the fault and makes the values.
+"""
+
+import datetime
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lockgate.data.readers import Sheet, Texts, shown
+from lockgate.errors import BadData
+
+WHOLE = re.compile(r"-?[0-9]+(\.0+)?")  # pandas writes 1.0 where a column once held an empty cell
+DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+MOST_FAULTS = 1000  # distinct bad texts of a column that are counted
+
+
+class CellFault(ValueError):
+    """Why a text is not a value, and what to write instead."""
+
+    def __init__(self, why: str, hint: str) -> None:
+        super().__init__(why)
+        self.why = why
+        self.hint = hint
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What the cells of a column may hold."""
+
+    dtype: str  # of the column
+    value: Callable[[str], Any]  # text -> value; raises CellFault
+    open_ended: bool = False  # a cut cell can still look whole
+
+
+def whole(low: int, high: int, dtype: str = "int32") -> Kind:
+    """Whole numbers low..high."""
+
+    def value(text: str) -> int:
+        if not WHOLE.fullmatch(text):
+            raise CellFault(_no_number(text, "a whole number"), _number_hint(text))
+        return int(_in_range(int(text.partition(".")[0]), low, high))
+
+    return Kind(dtype, value, open_ended=high > 9)
+
+
+def decimal(low: float, high: float) -> Kind:
+    """Finite decimal numbers low..high."""
+
+    def value(text: str) -> float:
+        if not DECIMAL.fullmatch(text) or not math.isfinite(float(text)):
+            raise CellFault(_no_number(text, "a finite number"), _number_hint(text))
+        return float(_in_range(float(text), low, high))
+
+    return Kind("float64", value, open_ended=True)
+
+
+def optional(kind: Kind) -> Kind:
+    """The same, or an empty cell, which becomes NaN."""
+    return Kind("float64", lambda text: kind.value(text) if text else math.nan, kind.open_ended)
+
+
+def letter(allowed: tuple[str, ...]) -> Kind:
+    """One of a few texts."""
+
+    def value(text: str) -> str:
+        if text not in allowed:
+            raise CellFault(_empty_or(text, f"not one of {', '.join(allowed)}"), f"allowed: {', '.join(allowed)}")
+        return text
+
+    return Kind("str", value)
+
+
+def iso_date(first: datetime.date, last: datetime.date, past_last: str = "") -> Kind:
+    """Dates YYYY-MM-DD first..last; `past_last` says what is wrong with a later one."""
+
+    def value(text: str) -> np.datetime64:
+        if not ISO_DATE.fullmatch(text):
+            raise CellFault(_empty_or(text, "not a date of the form YYYY-MM-DD"), "write dates like 2015-07-31")
+        try:
+            day = datetime.date.fromisoformat(text)
+        except ValueError as error:
+            raise CellFault(f"no day of the calendar: {error}", "correct the date") from error
+        if not first <= day <= last:
+            why = past_last if day > last and past_last else f"outside {first} .. {last}"
+            raise CellFault(why, "correct the date, or remove the row")
+        return np.datetime64(day, "s")
+
+    return Kind("datetime64[s]", value)
+
+
+def checked(kind: Callable[[str], object]) -> Kind:
+    """Text that a function accepts; it raises CellFault for any other."""
+
+    def value(text: str) -> str:
+        kind(text)
+        return text
+
+    return Kind("str", value, open_ended=True)
+
+
+def typed(sheet: Sheet, kinds: Mapping[str, Kind]) -> pd.DataFrame:
+    """The columns named by `kinds`, in that order, as values, in file order.
+
+    Raises BadData for the first bad cell of the file, with its line, its text, how many more there are, and a hint.
+    """
+    columns, faults = {}, []
+    for name, kind in kinds.items():
+        texts = sheet.texts(name)
+        values, bad = _values(texts, kind)
+        if bad:
+            faults.append(_first_fault(name, texts, bad))
+        else:
+            columns[name] = _spread(values, kind, texts.codes)
+    if faults:
+        row, what, hint = min(faults)
+        raise BadData(what, where=sheet.place(row), hint=hint)
+    return pd.DataFrame(columns)
+
+
+def _values(texts: Texts, kind: Kind) -> tuple[list[Any], dict[int, CellFault]]:
+    values: list[Any] = []
+    bad = {}
+    for code, text in enumerate(texts.distinct()):
+        try:
+            values.append(kind.value(text))
+        except CellFault as fault:
+            bad[code] = fault
+            if len(bad) == MOST_FAULTS:
+                break
+    return values, bad
+
+
+def _first_fault(name: str, texts: Texts, bad: dict[int, CellFault]) -> tuple[int, str, str]:
+    rows = np.flatnonzero(np.isin(texts.codes, list(bad)))
+    code = int(texts.codes[rows[0]])
+    least = "at least " if len(bad) == MOST_FAULTS else ""
+    more = f" (and {least}{len(rows) - 1} more such cells)" if len(rows) > 1 else ""
+    return int(rows[0]), f"{name} is {shown(texts.text(code))}: {bad[code].why}{more}", bad[code].hint
+
+
+def _spread(values: list[Any], kind: Kind, codes: NDArray[np.int32]) -> Any:
+    if kind.dtype == "str":
+        return pd.array(values, dtype="str").take(codes)
+    return np.array(values, dtype=kind.dtype)[codes]
+
+
+def _in_range(number: float, low: float, high: float) -> float:
+    if number < 0 <= low:
+        raise CellFault("negative", "correct the value, or remove the row")
+    if not low <= number <= high:
+        raise CellFault(f"outside {low} .. {high}", "correct the value, or remove the row")
+    return number
+
+
+def _no_number(text: str, wanted: str) -> str:
+    return _empty_or(text, f"not {wanted}")
+
+
+def _empty_or(text: str, why: str) -> str:
+    return "the cell is empty" if not text.strip() else why
+
+
+def _number_hint(text: str) -> str:
+    bare = text.replace(",", "").replace("'", "").replace(" ", "").replace("_", "")
+    return f"write it without separators: {bare}" if WHOLE.fullmatch(bare) else "correct the value, or remove the row"

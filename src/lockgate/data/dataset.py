@@ -1,0 +1,66 @@
+"""The folder that `prepare` fills and every later stage reads: rows, holdout and stores as parquet, and the data card.
+
+The same content gives the same bytes; what is read is compared with the card's digest, since DVC delivers a corrupted
+cache file without complaint.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
+
+from lockgate import digests
+from lockgate.data.data_card import CARD, REPAIR, Card, Part, read_card
+from lockgate.errors import IntegrityBroken, StorageFailed
+
+
+def write(folder: Path, parts: dict[Part, pd.DataFrame], card: Card) -> None:
+    """Write each part as parquet, and the card; each file whole or not at all.
+
+    Raises StorageFailed if the disk does not take it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, frame in parts.items():
+            _replace(folder / f"{name}.parquet", _parquet(frame))
+        _replace(folder / CARD, (json.dumps(card, indent=2, ensure_ascii=False) + "\n").encode())
+    except OSError as error:
+        raise StorageFailed(
+            f"cannot write: {error.strerror}", where=str(folder), hint="make room, or check the folder's permissions"
+        ) from error
+
+
+def read(folder: Path, part: Part) -> pd.DataFrame:
+    """One of the tables, typed as it was written. Raises IntegrityBroken unless its content has the card's digest."""
+    path = folder / f"{part}.parquet"
+    try:
+        frame = _in_seconds(pd.read_parquet(path))
+    except (OSError, pa.ArrowException) as error:
+        raise IntegrityBroken(f"{part} cannot be read", where=str(path), hint=REPAIR) from error
+    if digests.of_frame(frame) != read_card(folder)[part]["digest"]:
+        raise IntegrityBroken(f"the content of {part} is not what the data card says", where=str(path), hint=REPAIR)
+    return frame
+
+
+def _in_seconds(frame: pd.DataFrame) -> pd.DataFrame:
+    """Parquet has no seconds: dates come back in milliseconds."""
+    return frame.astype({"Date": "datetime64[s]"}) if "Date" in frame else frame
+
+
+def _parquet(frame: pd.DataFrame) -> bytes:
+    table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+    sink = pa.BufferOutputStream()
+    pa.parquet.write_table(table, sink, compression="zstd")
+    return bytes(sink.getvalue())
+
+
+def _replace(path: Path, content: bytes) -> None:
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

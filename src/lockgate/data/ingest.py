@@ -1,0 +1,223 @@
+"""The tables that everything starts from: Kaggle's train.csv, store.csv and test.csv, by an explicit schema.
+
+What comes out is in one form, whatever the order of rows and columns: `rows` (one per store and day), `stores` (one per
+store) and, to be forecast, rows without sales.
+"""
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from lockgate import digests
+from lockgate.data import readers, row_rules, text_file
+from lockgate.data.column_types import CellFault, Kind, checked, decimal, iso_date, letter, optional, typed, whole
+from lockgate.data.readers import Sheet
+from lockgate.errors import BadData
+from lockgate.problem.params import Source
+
+FIRST_DAY = datetime.date(1990, 1, 1)  # an earlier date is a slip of the pen
+LAST_DAY = datetime.date(2100, 12, 31)
+MOST_SOLD = 10_000_000  # on one day in one store; Kaggle's most is 41,551
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+PUT_FILES = (
+    "put Kaggle's train.csv and store.csv there; for a generated chain of stores, set source: generated in params.yaml;"
+    " in a temporary workspace of DVC, add: --copy-paths data/raw/train.csv --copy-paths data/raw/store.csv"
+)
+
+STORE = whole(1, 1_000_000)
+FLAG = whole(0, 1, "int8")
+WEEKDAY = whole(1, 7, "int8")
+STATE_HOLIDAY = letter(("0", "a", "b", "c"))
+ROW_COLUMNS = ("Store", "Date", "Sales", "Open", "Promo", "StateHoliday", "SchoolHoliday")
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file that rows came from; its name without the folder."""
+
+    name: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class CsvSource:
+    """Rows that were read from CSV files."""
+
+    files: tuple[SourceFile, ...]
+    kind: str = "csv"
+
+
+@dataclass(frozen=True)
+class Tables:
+    """A chain's past: `rows` sorted by Store and Date, `stores` by Store. `notes` are for the reader's eyes."""
+
+    rows: pd.DataFrame
+    stores: pd.DataFrame
+    notes: tuple[str, ...] = ()
+
+
+def promo_months(interval: str) -> tuple[int, ...]:
+    """The months, from 1, in which a Promo2 round starts: 'Mar,Jun,Sept,Dec' -> (3, 6, 9, 12); '' -> ().
+
+    Raises CellFault for any other text. Kaggle writes September as Sept.
+    """
+    names = ["Sep" if name == "Sept" else name for name in interval.split(",")] if interval else []
+    if strange := [name for name in names if name not in MONTHS]:
+        raise CellFault(f"{strange[0]!r} is no month", "write months like Mar,Jun,Sept,Dec")
+    return tuple(MONTHS.index(name) + 1 for name in names)
+
+
+def past_kinds(today: datetime.date) -> dict[str, Kind]:
+    """What the columns of train.csv may hold."""
+    return {
+        "Store": STORE,
+        "DayOfWeek": WEEKDAY,
+        "Date": iso_date(FIRST_DAY, today, past_last=f"in the future (today is {today})"),
+        "Sales": whole(0, MOST_SOLD),
+        "Customers": whole(0, MOST_SOLD),
+        "Open": FLAG,
+        "Promo": FLAG,
+        "StateHoliday": STATE_HOLIDAY,
+        "SchoolHoliday": FLAG,
+    }
+
+
+STORE_KINDS = {
+    "Store": STORE,
+    "StoreType": letter(("a", "b", "c", "d")),
+    "Assortment": letter(("a", "b", "c")),
+    "CompetitionDistance": optional(decimal(0, 10_000_000)),  # metres
+    "CompetitionOpenSinceMonth": optional(whole(1, 12)),
+    "CompetitionOpenSinceYear": optional(whole(1800, 2100)),
+    "Promo2": FLAG,
+    "Promo2SinceWeek": optional(whole(1, 53)),
+    "Promo2SinceYear": optional(whole(1990, 2100)),
+    "PromoInterval": checked(promo_months),
+}
+FUTURE_KINDS = {
+    "Store": STORE,
+    "Date": iso_date(FIRST_DAY, LAST_DAY),
+    "Open": optional(FLAG),  # empty in 11 rows of Kaggle's test.csv
+    "Promo": FLAG,
+    "StateHoliday": STATE_HOLIDAY,
+    "SchoolHoliday": FLAG,
+}
+OPTIONAL_FUTURE_KINDS = {"Id": whole(0, 2**62, "int64"), "DayOfWeek": WEEKDAY}
+
+
+def raw_files(folder: Path, source: Source) -> tuple[Path, Path] | None:
+    """train and store, each .csv or .csv.gz, in a folder; None where the source is the generator.
+
+    Raises BadData where a file is missing, is there in two forms, or must be meant for one of them under another name;
+    and where files are there although the source is the generator: neither is taken for the other in silence.
+    """
+    train, store = (_one_form(folder, name) for name in ("train.csv", "store.csv"))
+    if source == "generated":
+        _refuse_unused(folder, [path.name for path in (train, store) if path])
+        return None
+    if train and store:
+        return train, store
+    if not train and not store:
+        _refuse_near_misses(folder)
+        raise BadData("there is no train.csv and no store.csv", where=str(folder), hint=PUT_FILES)
+    missing, there = ("store.csv", "train.csv") if train else ("train.csv", "store.csv")
+    raise BadData(f"{missing} is missing beside {there}", where=str(folder), hint="put both files there")
+
+
+def read_tables(train: Path, store: Path, today: datetime.date | None = None) -> Tables:
+    """Read and check Kaggle's two files; `today` (default: by this machine's clock) is the last day they may hold.
+
+    Raises BadData with the line, the value and a hint.
+    """
+    store_sheet, train_sheet = readers.read_csv(store), readers.read_csv(train)
+    stores = _stores(store_sheet)
+    raw = _cells(train_sheet, past_kinds(today or datetime.date.today()))
+    row_rules.refuse_in_past(raw, stores, train_sheet.place)
+    notes = _ignored(train_sheet, past_kinds(LAST_DAY)) + _ignored(store_sheet, STORE_KINDS)
+    return Tables(as_rows(raw), stores, notes)
+
+
+def source_of(*paths: Path) -> CsvSource:
+    """Name, size and SHA-256 of the files as they are."""
+    return CsvSource(tuple(SourceFile(path.name, path.stat().st_size, digests.of_file(path)) for path in paths))
+
+
+def read_forecast_rows(path: Path) -> pd.DataFrame:
+    """Rows to be forecast in the form of Kaggle's test.csv, CSV (plain, gzip) or parquet; all columns, in file order.
+
+    Typed: Store int32, Date datetime64[s], Open float64 (NaN where nothing is said: taken as open), Promo and
+    SchoolHoliday int8, StateHoliday str, and if they are there Id int64, DayOfWeek int8. Other columns stay as they
+    came (text from CSV). Raises BadData like `read_tables`.
+    """
+    is_parquet = text_file.magic(path) == text_file.PARQUET
+    sheet = readers.read_parquet(path) if is_parquet else readers.read_csv(path)
+    kinds = FUTURE_KINDS | {name: kind for name, kind in OPTIONAL_FUTURE_KINDS.items() if name in sheet.names}
+    frame = _cells(sheet, kinds)
+    row_rules.refuse_wrong_weekday(frame, sheet.place)
+    return pd.DataFrame({name: frame[name] if name in kinds else sheet.untouched(name) for name in sheet.names})
+
+
+def as_rows(raw: pd.DataFrame) -> pd.DataFrame:
+    """The rows of train.csv in their one form. `Customers` ends here: it is not known in advance."""
+    return raw[list(ROW_COLUMNS)].sort_values(["Store", "Date"], ignore_index=True)
+
+
+def _stores(sheet: Sheet) -> pd.DataFrame:
+    stores = _cells(sheet, STORE_KINDS)
+    row_rules.refuse_in_stores(stores, sheet.place)
+    return stores.sort_values("Store", ignore_index=True)
+
+
+def _cells(sheet: Sheet, kinds: Mapping[str, Kind]) -> pd.DataFrame:
+    if missing := [name for name in kinds if name not in sheet.names]:
+        what = f"missing column {', '.join(missing)}; found {', '.join(map(readers.shown, sheet.names[:20]))}"
+        raise BadData(
+            what, where=f"{sheet.path}, header", hint="names are spelled as Kaggle does, upper and lower case"
+        )
+    frame = typed(sheet, kinds)
+    last = kinds.get(sheet.names[-1])
+    if sheet.open_end and last and last.open_ended:
+        raise BadData(
+            f"the last line has no end, so its {sheet.names[-1]} may have been cut",
+            where=sheet.place(len(frame) - 1),
+            hint="restore the file, or end its last line if it is whole",
+        )
+    return frame
+
+
+def _ignored(sheet: Sheet, kinds: Mapping[str, Kind]) -> tuple[str, ...]:
+    extra = [name for name in sheet.names if name not in kinds]
+    return (f"ignored column {', '.join(extra)} ({sheet.path.name})",) if extra else ()
+
+
+def _one_form(folder: Path, name: str) -> Path | None:
+    there = [path for path in (folder / name, folder / f"{name}.gz") if path.exists() or path.is_symlink()]
+    if len(there) > 1:
+        raise BadData(f"{name} is there plain and as .gz", where=str(folder), hint="keep one of them")
+    return there[0] if there else None
+
+
+def _refuse_near_misses(folder: Path) -> None:
+    """Files that must be meant, such as Kaggle's zip or Train.CSV, under a name that is not read."""
+    if meant := _meant(folder):
+        hint = "unpack and rename: train.csv and store.csv, plain or .gz"
+        raise BadData(f"{', '.join(meant)} is not read", where=str(folder), hint=hint)
+
+
+def _refuse_unused(folder: Path, names: list[str]) -> None:
+    if names := names or _meant(folder):
+        raise BadData(
+            f"{', '.join(names)} would not be used: params.yaml says source: generated",
+            where=str(folder),
+            hint="to train on the files, set source: files in params.yaml; for the generated chain, take them away",
+        )
+
+
+def _meant(folder: Path) -> list[str]:
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    return [name for name in names if name.lower().startswith(("train", "store")) or name.lower().endswith(".zip")]

@@ -1,0 +1,237 @@
+"""A table as text: what a CSV or parquet file says, before anything of it is believed.
+
+Arrow's reader is fast and lenient: it takes an unclosed quote at the end of a file, glues `"3"4` to 34 and lets a
+quoted cell swallow lines. So rows are counted against lines, stray quotes are looked for, and if anything is odd a slow
+pass names the line.
+"""
+
+import csv
+import datetime
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+from numpy.typing import NDArray
+
+from lockgate.data import text_file
+from lockgate.errors import BadData
+
+MAX_ROWS = 15_000_000
+BLOCK_BYTES = 16 << 20
+SHOWN_CHARACTERS = 40
+BATCH = 1 << 16
+DELIMITERS = {";": "semicolon", "\t": "tab", "|": "bar"}
+TEXT = pa.dictionary(pa.int32(), pa.string())
+
+
+@dataclass(frozen=True)
+class Texts:
+    """A column as its distinct values and, for each row, which of them it holds (in order of first appearance)."""
+
+    values: pa.Array
+    codes: NDArray[np.int32]
+
+    def distinct(self) -> Iterator[str]:
+        """The values as text, made in batches: a hostile column has many."""
+        for start in range(0, len(self.values), BATCH):
+            yield from map(_as_text, self.values.slice(start, BATCH).to_pylist())
+
+    def text(self, code: int) -> str:
+        """The text of one of the values."""
+        return _as_text(self.values[code].as_py())
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """The cells of one file, in file order, all columns kept."""
+
+    path: Path
+    table: pa.Table
+    unit: str  # "line" of a CSV (its header is line 1) or "row" of a parquet file (from 1)
+    open_end: bool = False  # the last cell may have been cut: no quote and no line end after it
+
+    @property
+    def names(self) -> list[str]:
+        """The column names in file order."""
+        return list(self.table.column_names)
+
+    def place(self, row: int) -> str:
+        """Where a row (from 0) stands, for people."""
+        return f"{self.path}, {self.unit} {row + (2 if self.unit == 'line' else 1)}"
+
+    def texts(self, name: str) -> Texts:
+        """A column's cells as text; nothing (null, NaN) is the empty text."""
+        column = self.table.column(name)
+        try:
+            encoded = _one_chunk(column if column.type == TEXT else _encoded(column))
+        except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
+            what = f"column {name} is of type {column.type}"
+            raise BadData(what, where=str(self.path), hint="give text, numbers or dates") from error
+        return Texts(encoded.dictionary, encoded.indices.to_numpy())
+
+    def untouched(self, name: str) -> "pd.Series[Any]":
+        """A column as it came: text from a CSV, the file's own type from parquet."""
+        column = self.table.column(name)
+        return (column.cast(pa.string()) if column.type == TEXT else column).to_pandas()
+
+
+def shown(text: str) -> str:
+    """A cell's text for a message: quoted, control characters escaped, not longer than a line can bear."""
+    return repr(text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + "…")
+
+
+def read_csv(path: Path) -> Sheet:
+    """Read a comma-separated file with a header; plain or gzip.
+
+    Raises BadData, with the line, for anything that is not a full rectangle of cells under distinct names.
+    """
+    content = text_file.read(path)
+    if not content.strip():
+        raise BadData("no data rows: the file is empty", where=str(path), hint="restore the file")
+    header, _, body = content.partition(b"\n")
+    _refuse_other_delimiter(header.decode(), path)
+    if not (body := _without_blank_end(body)):
+        raise BadData("no data rows: there is only a header", where=str(path), hint="restore the file")
+    names = _distinct_names(_header_names(header.decode()), path)
+    table = _parsed(body, names, path)
+    return Sheet(path, table, "line", open_end=not body.endswith((b"\n", b'"')))
+
+
+def read_parquet(path: Path) -> Sheet:
+    """Read a parquet file. Raises BadData if it is broken, empty or larger than this can take."""
+    try:
+        with pa.parquet.ParquetFile(path) as file:
+            _refuse_too_large(file.metadata, path)
+            names = [name for name in file.schema_arrow.names if not name.startswith("__index_level_")]
+            _distinct_names(names, path)
+            table = file.read(columns=names)
+            table.validate(full=True)  # text that is not UTF-8 would only be found on use
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise BadData(
+            f"not a readable parquet file: {_first_line(error)}", where=str(path), hint="write it again"
+        ) from error
+    if not table.num_rows:
+        raise BadData("no data rows", where=str(path), hint="write it again")
+    return Sheet(path, table, "row")
+
+
+def _refuse_too_large(metadata: Any, path: Path) -> None:
+    size = sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
+    if metadata.num_rows > MAX_ROWS or size > text_file.MAX_BYTES:
+        raise BadData(
+            f"exceeds {MAX_ROWS:,} rows or {text_file.MAX_BYTES:,} bytes", where=str(path), hint="split the file"
+        )
+
+
+def _refuse_other_delimiter(header: str, path: Path) -> None:
+    for delimiter, name in DELIMITERS.items():
+        if "," not in header and delimiter in header:
+            raise BadData(f"looks {name}-separated", where=f"{path}, line 1", hint="separate the cells with commas")
+
+
+def _header_names(header: str) -> list[str]:
+    names = next(csv.reader([header]), [])
+    return [name or f"Unnamed: {position}" for position, name in enumerate(names)]  # the name that pandas gives
+
+
+def _distinct_names(names: list[str], path: Path) -> list[str]:
+    if sum(name[:1].isdigit() for name in names) > len(names) / 2:
+        raise BadData("the first line holds data, not column names", where=f"{path}, line 1", hint="restore the header")
+    for name in names:
+        if names.count(name) > 1:
+            places = ", ".join(str(place + 1) for place, other in enumerate(names) if other == name)
+            count = {2: "twice"}.get(names.count(name), f"{names.count(name)} times")
+            what = f"column {name} appears {count} ({places})"
+            raise BadData(what, where=f"{path}, header", hint="keep one of them")
+    return names
+
+
+def _without_blank_end(body: bytes) -> bytes:
+    full = body.rstrip(b"\n")
+    return body[: len(full) + 1] if full else b""
+
+
+def _parsed(body: bytes, names: list[str], path: Path) -> pa.Table:
+    try:
+        table = pa.csv.read_csv(
+            pa.BufferReader(body),
+            read_options=pa.csv.ReadOptions(column_names=names, use_threads=False, block_size=BLOCK_BYTES),
+            parse_options=pa.csv.ParseOptions(ignore_empty_lines=False),
+            convert_options=pa.csv.ConvertOptions(
+                column_types=dict.fromkeys(names, TEXT), strings_can_be_null=False, check_utf8=False
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        _refuse_first_odd_line(body, names, path)
+        raise BadData(f"not a readable CSV: {_first_line(error)}", where=str(path), hint="write it again") from error
+    lines = body.count(b"\n") + (not body.endswith(b"\n"))
+    if table.num_rows != lines or b"\n\n" in body or _has_stray_quotes(body):
+        _refuse_first_odd_line(body, names, path)
+    return table.unify_dictionaries()
+
+
+def _has_stray_quotes(body: bytes) -> bool:
+    """Whether a quote stands inside a cell, or the last line leaves one open."""
+    if b'"' not in body:
+        return False
+    letters = np.frombuffer(b"\n" + body + b"\n", dtype=np.uint8)
+    quotes = np.flatnonzero(letters == ord('"'))
+    edges = np.isin(letters[quotes - 1], EDGES) | np.isin(letters[quotes + 1], EDGES)
+    return bool(len(quotes) % 2) or not edges.all()
+
+
+EDGES = np.frombuffer(b',\n"', dtype=np.uint8)
+
+
+def _refuse_first_odd_line(body: bytes, names: list[str], path: Path) -> None:
+    """The slow pass: raise BadData for the first line that is not one full row by itself."""
+    lines = body.split(b"\n")
+    for number, line in enumerate(lines[:-1] if lines[-1] == b"" else lines, start=2):
+        if fault := _fault(line.decode(), len(names)):
+            last = number == len(lines) + 1 and bool(lines[-1])
+            hint = "the file was cut; restore it" if last else "restore the line"
+            raise BadData(fault, where=f"{path}, line {number}", hint=hint)
+
+
+def _fault(line: str, width: int) -> str:
+    if not line:
+        return "a blank line between the rows"
+    try:
+        cells = next(csv.reader([line], strict=True))
+    except csv.Error as error:
+        return f"a quote is not closed or stands inside a cell: {error}"
+    return "" if len(cells) == width else f"{len(cells)} cells where the header has {width}"
+
+
+def _encoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    plain = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+    return plain.dictionary_encode(null_encoding="encode")
+
+
+def _one_chunk(column: pa.ChunkedArray) -> pa.DictionaryArray:
+    combined = column.unify_dictionaries().combine_chunks()
+    return combined.chunk(0) if isinstance(combined, pa.ChunkedArray) else combined
+
+
+def _as_text(value: object) -> str:
+    """The text that a CSV would hold for a parquet value."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, bool):
+        return str(int(value))
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, datetime.datetime) and value == datetime.datetime.combine(value.date(), datetime.time()):
+        return value.date().isoformat()
+    return str(value)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0][:200]

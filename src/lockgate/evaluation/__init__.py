@@ -1,0 +1,1 @@
+"""Numbers about a model: paired tests, the leakage check, scoring in a sandbox."""

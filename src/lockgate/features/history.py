@@ -1,0 +1,99 @@
+"""What a forecaster remembers of the past at an origin: the ridge, each store's calendar, and how it used to sell.
+
+A profile is made from the days up to its origin only, by the same code for the training blocks and for the forecast.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lockgate.features import calendar, panel, store_ridge
+from lockgate.features.cold_start import Experience, experience, with_peers
+from lockgate.features.cost import costs
+from lockgate.features.known_inputs import Traits
+from lockgate.features.panel import Panel
+from lockgate.features.store_ridge import Ridge
+from lockgate.system.single_thread import on_one_thread
+
+Floats = NDArray[np.float64]
+
+WINDOWS = (364, 728)
+HABITS = tuple(f"{name}_{days}" for days in WINDOWS for name in ("mean", "spread", "median"))
+LEVEL_WINDOW = 364
+LEVEL = f"level_{LEVEL_WINDOW}"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The past as of `origin`, the last day that anything in here was learned from."""
+
+    origin: int
+    ridge: Ridge
+    observed: NDArray[np.bool_]  # (stores, calendar.HOLIDAYS)
+    habits: NDArray[np.float32]  # (stores, 7 weekdays, 2 promo, HABITS) of log sales, NaN where never seen
+    level: NDArray[np.float32]  # (stores,): mean log sales of all open days of the last LEVEL_WINDOW
+    experience: Experience
+
+
+@on_one_thread
+def profiles(history: Panel, origins: Sequence[int], traits: Traits) -> list[Profile]:
+    """One profile for each origin (rising day numbers); the ridges share the work."""
+    pasts = [history.between(history.first, origin) for origin in origins]
+    ridges = store_ridge.fit(history, origins, traits)
+    return [_profile(past, fitted, traits) for past, fitted in zip(pasts, ridges, strict=True)]
+
+
+def _profile(past: Panel, fitted: Ridge, traits: Traits) -> Profile:
+    seen = experience(past)
+    fitted = replace(fitted, coefficients=with_peers(fitted.coefficients, seen.none, traits))
+    return Profile(past.last, fitted, panel.observance(past), habits(past), level(past), seen)
+
+
+@costs("past sales")
+def habits(past: Panel) -> NDArray[np.float32]:
+    """Means, spreads and medians of log sales by store, weekday and promo over the windows that end with the past."""
+    stores = past.log_sales.shape[0]
+    weekday = calendar.weekdays(np.arange(past.first, past.last + 1))
+    table = np.empty((stores, 7, 2, len(HABITS)), dtype=np.float32)
+    for day in range(7):
+        columns = np.flatnonzero(weekday == day)
+        sales = past.log_sales[:, columns]
+        age = past.last - past.first - columns
+        for promo in range(2):
+            table[:, day, promo] = _habits_of(np.where(past.promo[:, columns] == promo, sales, np.nan), age)
+    return table
+
+
+@costs("past sales")
+def level(past: Panel) -> NDArray[np.float32]:
+    """Mean log sales of each store over the window that ends with the past."""
+    return _mean(past.log_sales[:, -LEVEL_WINDOW:]).astype(np.float32)
+
+
+def _habits_of(sales: Floats, age: NDArray[np.int64]) -> NDArray[np.float32]:
+    windows = (sales[:, age < days] for days in WINDOWS)
+    columns = [of(window) for window in windows for of in (_mean, _spread, _median)]
+    return np.column_stack(columns).astype(np.float32)
+
+
+def _mean(values: Floats) -> Floats:
+    """Row means that skip NaN; NaN for a row without values."""
+    seen = ~np.isnan(values)
+    count = seen.sum(axis=1)
+    return np.where(count > 0, np.where(seen, values, 0.0).sum(axis=1) / np.maximum(count, 1), np.nan)
+
+
+def _spread(values: Floats) -> Floats:
+    return np.asarray(np.sqrt(_mean((values - _mean(values)[:, None]) ** 2)))
+
+
+def _median(values: Floats) -> Floats:
+    """Row medians that skip NaN; NaN for a row without values."""
+    ordered = np.sort(values, axis=1)  # NaN last
+    count = (~np.isnan(values)).sum(axis=1)
+    found = np.full(len(values), np.nan)
+    seen, rows = count > 0, np.flatnonzero(count > 0)
+    found[seen] = (ordered[rows, (count[seen] - 1) // 2] + ordered[rows, count[seen] // 2]) / 2
+    return found

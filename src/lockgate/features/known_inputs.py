@@ -1,0 +1,101 @@
+"""What is known before a day comes: of stores their traits, of rows their place, day and plans. Never a sale."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lockgate.data import ingest
+from lockgate.features import calendar
+from lockgate.features.panel import Panel
+
+LONG_AGO = -100_000  # a day number for "always so"
+NEVER = 100_000
+
+
+@dataclass(frozen=True)
+class Traits:
+    """The store table as arrays, one entry a store, sorted by store id."""
+
+    store_ids: NDArray[np.int32]
+    kind: NDArray[np.int8]  # StoreType as a code, 0 is the first letter
+    assortment: NDArray[np.int8]
+    distance: NDArray[np.float64]  # to the competitor in metres, NaN where unknown
+    competition_since: NDArray[np.int64]  # day number, LONG_AGO where unknown
+    promo2_since: NDArray[np.int64]  # day number, NEVER without Promo2
+    promo2_months: NDArray[np.int8]  # (stores, 12): 1 where a Promo2 round starts in that month
+
+
+@dataclass(frozen=True)
+class Known:
+    """Rows as far as they are known in advance; one entry a row."""
+
+    store: NDArray[np.int64]  # place in Traits.store_ids
+    day: NDArray[np.int64]  # days since 1970-01-01
+    promo: NDArray[np.int8]
+    school: NDArray[np.int8]
+    holiday: NDArray[np.int8]  # place in panel.HOLIDAY_LETTERS
+
+    def __len__(self) -> int:
+        return len(self.day)
+
+    def take(self, which: NDArray[np.int64] | NDArray[np.bool_]) -> "Known":
+        """Some of the rows, by place or by flag."""
+        return Known(self.store[which], self.day[which], self.promo[which], self.school[which], self.holiday[which])
+
+
+def traits(stores: pd.DataFrame) -> Traits:
+    """Encode a store table (columns as in Kaggle's store.csv)."""
+    table = stores.sort_values("Store")
+    with_promo2 = table["Promo2"].to_numpy() == 1
+    return Traits(
+        store_ids=table["Store"].to_numpy(dtype=np.int32),
+        kind=_letter_codes(table["StoreType"]),
+        assortment=_letter_codes(table["Assortment"]),
+        distance=table["CompetitionDistance"].to_numpy(dtype=np.float64),
+        competition_since=_competition_since(table),
+        promo2_since=np.where(with_promo2, _promo2_since(table), NEVER),
+        promo2_months=np.array([_month_flags(interval) for interval in table["PromoInterval"]], dtype=np.int8),
+    )
+
+
+def cells(history: Panel) -> Known:
+    """Every store x day of a panel as rows, stores outermost."""
+    stores, width = history.promo.shape
+    return Known(
+        store=np.repeat(np.arange(stores), width),
+        day=np.tile(np.arange(history.first, history.first + width), stores),
+        promo=history.promo.ravel(),
+        school=history.school.ravel(),
+        holiday=history.holiday.ravel(),
+    )
+
+
+def promo2_active(traits: Traits, rows: Known, month: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether a Promo2 round of the row's store started in the row's month."""
+    starts = traits.promo2_months[rows.store, month - 1] == 1
+    return np.asarray(starts & (rows.day >= traits.promo2_since[rows.store]))
+
+
+def _letter_codes(letters: "pd.Series[str]") -> NDArray[np.int8]:
+    return np.array([ord(letter) - ord("a") for letter in letters], dtype=np.int8)
+
+
+def _competition_since(table: pd.DataFrame) -> NDArray[np.int64]:
+    years, months = table["CompetitionOpenSinceYear"].to_numpy(), table["CompetitionOpenSinceMonth"].to_numpy()
+    unknown = np.isnan(years) | np.isnan(months)
+    index = np.where(unknown, 0, (years - 1970) * 12 + months - 1).astype(np.int64)
+    return np.where(unknown, LONG_AGO, calendar.day_numbers(index.astype("datetime64[M]")))
+
+
+def _promo2_since(table: pd.DataFrame) -> NDArray[np.int64]:
+    years, weeks = table["Promo2SinceYear"].to_numpy(), table["Promo2SinceWeek"].to_numpy()
+    unknown = np.isnan(years) | np.isnan(weeks)
+    january_1 = calendar.day_numbers(np.where(unknown, 0, years - 1970).astype(np.int64).astype("datetime64[Y]"))
+    return np.where(unknown, LONG_AGO, january_1 + 7 * np.where(unknown, 0, weeks - 1).astype(np.int64))
+
+
+def _month_flags(interval: str) -> list[int]:
+    starts = ingest.promo_months(interval)
+    return [int(month in starts) for month in range(1, 13)]

@@ -1,0 +1,86 @@
+"""The columns that a model trained elsewhere may take: what a raw row and its store say before the day. Never a sale.
+
+docs/register.md describes them for whoever trains such a model; the names are Kaggle's where Kaggle has one.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lockgate.features import calendar
+from lockgate.features.known_inputs import LONG_AGO, NEVER, Known, Traits, promo2_active
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Values = NDArray[np.float64] | NDArray[np.int64] | NDArray[np.int32] | NDArray[np.int8] | NDArray[np.bool_]
+
+
+def matrix(names: Sequence[str], rows: Known, traits: Traits) -> Floats:
+    """These columns of rows of open stores, (rows, len(names)); a row's values never depend on the rows beside it."""
+    columns = [np.asarray(COLUMNS[name](rows, traits), dtype=np.float64) for name in names]
+    return np.column_stack(columns)
+
+
+def _dates(rows: Known) -> NDArray[np.datetime64]:
+    return rows.day.astype("datetime64[D]")
+
+
+def _year(rows: Known, _: Traits) -> Ints:
+    return _year_of(rows.day)
+
+
+def _month(rows: Known, _: Traits) -> Ints:
+    return _dates(rows).astype("datetime64[M]").astype(np.int64) % 12 + 1
+
+
+def _day(rows: Known, _: Traits) -> Ints:
+    return rows.day - _dates(rows).astype("datetime64[M]").astype("datetime64[D]").astype(np.int64) + 1
+
+
+def _day_of_year(rows: Known, _: Traits) -> Ints:
+    return rows.day - _new_year(_year_of(rows.day)) + 1
+
+
+def _week_of_year(rows: Known, _: Traits) -> Ints:
+    """The ISO week: the one that holds the row's Thursday, counted in that Thursday's year."""
+    thursday = rows.day - calendar.weekdays(rows.day) + 3
+    return (thursday - _new_year(_year_of(thursday))) // 7 + 1
+
+
+def _competition_days(rows: Known, traits: Traits) -> Floats:
+    since = traits.competition_since[rows.store]
+    return np.where(since == LONG_AGO, np.nan, rows.day - since)
+
+
+def _promo2_round(rows: Known, traits: Traits) -> NDArray[np.bool_]:
+    return promo2_active(traits, rows, _month(rows, traits))
+
+
+def _year_of(days: Ints) -> Ints:
+    return days.astype("datetime64[D]").astype("datetime64[Y]").astype(np.int64) + 1970
+
+
+def _new_year(years: Ints) -> Ints:
+    return (years - 1970).astype("datetime64[Y]").astype("datetime64[D]").astype(np.int64)
+
+
+COLUMNS: dict[str, Callable[[Known, Traits], Values]] = {
+    "Store": lambda rows, traits: traits.store_ids[rows.store],
+    "DayOfWeek": lambda rows, _: calendar.weekdays(rows.day) + 1,
+    "Year": _year,
+    "Month": _month,
+    "Day": _day,
+    "DayOfYear": _day_of_year,
+    "WeekOfYear": _week_of_year,
+    "Open": lambda rows, _: np.ones(len(rows)),  # a closed store sells nothing, and no model is asked
+    "Promo": lambda rows, _: rows.promo,
+    "StateHoliday": lambda rows, _: rows.holiday,
+    "SchoolHoliday": lambda rows, _: rows.school,
+    "StoreType": lambda rows, traits: traits.kind[rows.store],
+    "Assortment": lambda rows, traits: traits.assortment[rows.store],
+    "CompetitionDistance": lambda rows, traits: traits.distance[rows.store],
+    "CompetitionDays": _competition_days,
+    "Promo2": lambda rows, traits: traits.promo2_since[rows.store] != NEVER,
+    "Promo2Round": _promo2_round,
+}

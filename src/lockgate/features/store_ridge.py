@@ -1,0 +1,259 @@
+"""A ridge regression of log sales on the calendar, one for each store, drawn towards that of the whole chain.
+
+It is a member of the blend, a feature, and the offset from which the boosters start. All stores are solved at once from
+their normal equations, which add up over blocks of days: an origin costs no more than the days since the one before.
+The calendar is learned from years; the level at which it is applied is the local one (see locallevel).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lockgate.features import calendar, panel, shared_effects
+from lockgate.features import local_level as features_local_level
+from lockgate.features.calendar import DayTable
+from lockgate.features.cost import costs
+from lockgate.features.known_inputs import Known, Traits, cells, promo2_active
+from lockgate.features.local_level import local_level
+from lockgate.features.panel import Panel
+from lockgate.problem import metrics
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+HALF_LIFE_DAYS = 365.0  # a day that long ago counts half
+YEAR_WAVES = 4
+MONTH_WAVES = 5
+# How strongly the stores' years are held to the chain's. Chains differ in this more than in all else: what would have
+# forecast the past of this one best is taken; the first, where there is no past to tell.
+YEAR_PULLS = (100.0, 30.0, 10.0)
+STEP_DAYS = 42  # what is tried on the past is tried on so many days at a time
+FIRST_STEP_DAYS = 182
+# Groups of regressors, in order: how many, how strongly a store's coefficients are held to the chain's, and the chain's
+# to zero, in days of evidence (of each store; of the chain). Level and weekdays are the store's own; of the seasons two
+# years show too little. Without the chain's pull, a first Christmas after half a year of history would be extrapolated
+# wildly.
+OWN_GROUPS = {  # in which stores differ on the same day, or in what the same day does to them
+    "school": (2, 2.0, 0.001),
+    "open on a holiday": (1, 0.05, 0.001),
+    "around a holiday": (4, 2.0, 0.001),
+    "promo2": (1, 2.0, 0.001),
+    "carnival": (4, 0.1, 0.001),
+}
+GROUPS = {
+    "level": (1, 0.02, 0.0),
+    "trend": (1, 30.0, 400.0),
+    "weekday": (6, 0.5, 0.001),
+    "year": (2 * YEAR_WAVES, YEAR_PULLS[0], 20.0),
+    "month": (2 * MONTH_WAVES, 100.0, 0.1),
+    "season": (6, 2.0, 0.001),
+    "eves": (2, 0.1, 0.001),
+    "promo": (5, 2.0, 0.001),
+    **OWN_GROUPS,
+}
+TOWARDS_CHAIN = np.concatenate([np.full(count, pull) for count, pull, _ in GROUPS.values()])
+TOWARDS_ZERO = np.concatenate([np.full(count, pull) for count, _, pull in GROUPS.values()])
+OF_YEAR = np.concatenate([np.full(count, name == "year") for name, (count, _, _) in GROUPS.items()])
+OWN = sum(count for count, _, _ in OWN_GROUPS.values())  # the regressors of these groups stand last
+OF_ROW = OWN + GROUPS["promo"][0]  # regressors that a row's own plans decide, or its store's calendar
+CARNIVAL = ((-52,), (-51, -50), (-48,), (-47,))  # days from Easter: Thursday, the two after it, Monday, Tuesday
+FAR = 99  # days to a holiday that is not near
+
+
+@dataclass(frozen=True)
+class Ridge:
+    """Coefficients of log sales: (stores, regressors) of each store, (chain.EFFECTS,) of the chain's days."""
+
+    coefficients: Floats
+    effects: Floats
+
+    @costs("ridge")
+    def predict(self, regressors: Floats, store: NDArray[np.int64], effects: Floats) -> Floats:
+        """Log sales of rows, one after the other: a row's sum never depends on the rows beside it."""
+        own = (regressors * self.coefficients[store]).sum(axis=1)
+        return np.asarray(own + (effects * self.effects).sum(axis=1))
+
+
+@dataclass(frozen=True)
+class Days:
+    """What was sold on some days, and what may explain it."""
+
+    x: Floats  # (stores, days, regressors)
+    effects: Floats  # (days, chain.EFFECTS)
+    log_sales: Floats  # (stores, days), NaN where nothing was sold
+
+    def missed(self, ridge: Ridge) -> Floats:
+        """Log sales beyond what a ridge expects, (stores, days)."""
+        return self.log_sales - (self.x @ ridge.coefficients[:, :, None])[:, :, 0] - self.effects @ ridge.effects
+
+    def later(self, days: "Days") -> "Days":
+        """These days and those after them, as far back as a local level reaches."""
+        return Days(
+            np.concatenate([self.x, days.x], axis=1)[:, -features_local_level.DAYS :],
+            np.concatenate([self.effects, days.effects])[-features_local_level.DAYS :],
+            np.concatenate([self.log_sales, days.log_sales], axis=1)[:, -features_local_level.DAYS :],
+        )
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Normal equations of each store, which add up over blocks of days."""
+
+    gram: Floats  # (stores, p, p)
+    moment: Floats  # (stores, p)
+    cross: Floats  # (stores, p, chain.EFFECTS)
+
+    def later(self, fade: float, block: "Sums") -> "Sums":
+        """These sums as they count some days later, and a block's."""
+        return Sums(self.gram * fade + block.gram, self.moment * fade + block.moment, self.cross * fade + block.cross)
+
+
+def observed_distance(distances: NDArray[np.int16], observed: Flags) -> NDArray[np.int64]:
+    """Days to the nearest holiday that the row's store keeps, from (rows, holidays) each; FAR if none is near."""
+    return np.asarray(np.where(observed, np.minimum(distances, FAR), FAR).min(axis=1), dtype=np.int64)
+
+
+def day_regressors(table: DayTable) -> Floats:
+    """The part of the regressors that all stores share, (days, regressors)."""
+    year_angle = 2 * np.pi * table.day_of_year / 365.25
+    month_angle = 2 * np.pi * (table.day_of_month - 0.5) / table.days_in_month
+    christmas = table.until[:, calendar.HOLIDAYS.index("christmas")].astype(np.int64)
+    columns = [
+        np.ones(len(year_angle)),
+        (table.first + np.arange(len(year_angle)) - 16_000) / 365.25,
+        *(table.weekday == weekday for weekday in range(1, 7)),
+        *(wave(k * year_angle) for k in range(1, YEAR_WAVES + 1) for wave in (np.sin, np.cos)),
+        *(wave(k * month_angle) for k in range(1, MONTH_WAVES + 1) for wave in (np.sin, np.cos)),
+        *((christmas > 7 * week) & (christmas <= 7 * week + 7) for week in range(4)),
+        (table.month == 12) & (table.day_of_month > 26),
+        (table.easter >= -8) & (table.easter <= -1),
+        christmas == 1,
+        (table.month == 12) & (table.day_of_month == 31),
+    ]
+    return np.column_stack(columns).astype(np.float64)
+
+
+@costs("ridge")
+def regressors(rows: Known, table: DayTable, shared: Floats, context: tuple[Traits, Flags]) -> Floats:
+    """(rows, regressors): the shared part of each row's day, and what its own plans and its store's calendar add."""
+    store_traits, observed = context
+    at = rows.day - table.first
+    keeps = observed[rows.store]
+    until = observed_distance(table.until[at], keeps)
+    since = observed_distance(table.since[at], keeps)
+    weekday = table.weekday[at]
+    promo = rows.promo == 1
+    own = [
+        promo,
+        *(promo & (weekday == day) for day in range(4)),
+        rows.school == 1,
+        (rows.school == 1) & (weekday == 5),
+        rows.holiday > 0,
+        until == 1,
+        until == 2,
+        since == 1,
+        since == 2,
+        promo2_active(store_traits, rows, table.month[at]),
+        *(np.isin(table.easter[at], days) for days in CARNIVAL),
+    ]
+    return np.concatenate([shared[at], np.column_stack(own).astype(np.float64)], axis=1)
+
+
+@costs("ridge")
+def fit(history: Panel, origins: Sequence[int], store_traits: Traits) -> list[Ridge]:
+    """One ridge for each origin (rising day numbers, multiples of STEP_DAYS apart), from the days up to it only."""
+    fitted: dict[int, Ridge] = {}
+    sums, late, plans, start = None, None, [], history.first
+    candidates: list[Ridge] = []
+    losses = np.zeros(len(YEAR_PULLS))
+    for origin in _walk(history.first, origins):
+        past = history.between(history.first, origin)
+        days = _days(history.between(start, origin), (store_traits, panel.observance(past)))
+        losses += [_loss(days.missed(candidate)) for candidate in candidates] or 0.0
+        added = _normal_equations(days)
+        sums = added if sums is None else sums.later(0.5 ** ((origin - start + 1) / HALF_LIFE_DAYS), added)
+        plans.append(days.x[:, :, -OF_ROW:].astype(np.float32))
+        late = days if late is None else late.later(days)
+        candidates = [_at_local_level(ridge, late) for ridge in _ridges(sums, past, np.concatenate(plans, axis=1))]
+        fitted[origin] = candidates[int(np.argmin(losses))]
+        start = origin + 1
+    return [fitted[origin] for origin in origins]
+
+
+def _walk(first: int, origins: Sequence[int]) -> list[int]:
+    """The origins, those between them and those before the first of them, as far as there is a history."""
+    steps = range(origins[-1], min(first + FIRST_STEP_DAYS - 2, origins[0] - 1), -STEP_DAYS)
+    return sorted({*steps, *origins})
+
+
+def _days(block: Panel, context: tuple[Traits, Flags]) -> Days:
+    stores, width = block.log_sales.shape
+    table = calendar.day_table(block.first, block.last)
+    x = regressors(cells(block), table, day_regressors(table), context).reshape(stores, width, -1)
+    return Days(x, shared_effects.effects(table), block.log_sales)
+
+
+def _loss(missed: Floats) -> float:
+    """Mean squared error of days after a ridge's origin, no row's counting for too much."""
+    errors = metrics.capped(missed[~np.isnan(missed)])
+    return float(np.mean(errors**2)) if errors.size else 0.0
+
+
+def _normal_equations(days: Days) -> Sums:
+    """Weighted sums of a block; the weight of a day halves each HALF_LIFE_DAYS."""
+    age = np.arange(days.log_sales.shape[1] - 1, -1, -1)
+    weights = 0.5 ** (age / HALF_LIFE_DAYS) * ~np.isnan(days.log_sales)
+    weighted = (days.x * weights[:, :, None]).transpose(0, 2, 1)
+    y = np.nan_to_num(days.log_sales)
+    return Sums(weighted @ days.x, (weighted @ y[:, :, None])[:, :, 0], weighted @ days.effects)
+
+
+def _at_local_level(ridge: Ridge, late: Days) -> Ridge:
+    """The ridge with each store's level put where its last days were."""
+    coefficients = ridge.coefficients.copy()
+    coefficients[:, 0] += local_level(late.missed(ridge))  # the first regressor is 1
+    return replace(ridge, coefficients=coefficients)
+
+
+def _ridges(sums: Sums, past: Panel, plans: NDArray[np.float32]) -> list[Ridge]:
+    """The stores' coefficients, drawn towards the chain's, once the effects that only the chain has are taken off.
+
+    One for each of YEAR_PULLS.
+    """
+    coefficients, effects = _chain(sums, past, plans)
+    moment = sums.moment - sums.cross @ effects
+    found = []
+    for pull in YEAR_PULLS:
+        pulls = np.where(OF_YEAR, pull, TOWARDS_CHAIN)
+        right = moment + pulls * coefficients
+        found.append(Ridge(np.linalg.solve(sums.gram + np.diag(pulls), right[:, :, None])[:, :, 0], effects))
+    return found
+
+
+def _chain(sums: Sums, past: Panel, plans: NDArray[np.float32]) -> tuple[Floats, Floats]:
+    """The chain's coefficients of a store's regressors, and its effects of the day.
+
+    Where stores differ on the same day (school holidays), rows tell; what all of them share, the means of days tell.
+    """
+    own = _slopes_within_stores(sums)[-OWN:]
+    means = shared_effects.day_means(past.log_sales - plans[:, :, -OWN:] @ own)
+    table = calendar.day_table(past.first, past.last)
+    sold = ~np.isnan(past.log_sales)
+    promo = np.einsum("sd,sdp->dp", sold, plans[:, :, :-OWN]) / np.maximum(means.sellers, 1)[:, None]
+    days = np.concatenate([day_regressors(table)[:, 1:], promo, shared_effects.effects(table)], axis=1)
+    penalty = np.concatenate([TOWARDS_ZERO[1:-OWN], shared_effects.PENALTY])
+    level, slopes = shared_effects.fit(days, penalty, means)
+    return np.concatenate([[level], slopes[: -shared_effects.EFFECTS], own]), slopes[-shared_effects.EFFECTS :]
+
+
+def _slopes_within_stores(sums: Sums) -> Floats:
+    """The chain's slopes from how the rows of each store differ from the store's mean."""
+    days = np.maximum(sums.gram[:, 0, 0], 1e-9)
+    means = sums.gram[:, 0, :] / days[:, None]
+    level = sums.moment[:, 0] / days
+    within = (sums.gram - days[:, None, None] * means[:, :, None] * means[:, None, :]).sum(axis=0)[1:, 1:]
+    target = (sums.moment - sums.gram[:, 0, :] * level[:, None]).sum(axis=0)[1:]
+    stores = max(int((sums.gram[:, 0, 0] > 0).sum()), 1)
+    return np.asarray(np.linalg.solve(within + stores * np.diag(TOWARDS_ZERO[1:]), target))

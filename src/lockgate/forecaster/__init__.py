@@ -1,0 +1,1 @@
+"""Forecasters: raw rows in, forecasts with bounds out."""

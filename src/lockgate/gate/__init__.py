@@ -1,0 +1,1 @@
+"""The gate: evidence and a policy give a verdict."""

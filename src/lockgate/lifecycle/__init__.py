@@ -1,0 +1,1 @@
+"""Stages, legal moves, decisions, invariants, retention. Pure: no I/O."""

@@ -1,0 +1,1 @@
+"""Members of the ensemble, their blend, conformal intervals, and the naive baseline."""

@@ -1,0 +1,63 @@
+"""How much each member counts in the blend: weights that are never negative, sum to 1, and lean to given shares."""
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lockgate.problem import metrics
+from lockgate.system.single_thread import on_one_thread
+
+Floats = NDArray[np.float64]
+
+RIDGE = 1e-9  # keeps the equations solvable where two members forecast the same
+
+
+def blend(forecasts: Floats, weights: Floats) -> Floats:
+    """Weighted mean over the members, (rows, members) to (rows,); a row's sum never depends on the rows beside it."""
+    return np.asarray((forecasts * weights).sum(axis=1))
+
+
+@on_one_thread
+def fit_weights(folds: Sequence[Floats], shrinkage: float, shares: Floats) -> Floats:
+    """Weights with the least squared percentage error, plus `shrinkage` times their squared distance from `shares`.
+
+    Each fold holds forecast / actual, (rows, members). Folds count the same however hard they are: each one's squared
+    error, capped row by row (metrics.capped), is taken relative to the mean of its members'. The second term keeps
+    members that differ by chance only near their shares: 0 trusts the rows, a large shrinkage trusts none. Exact: with
+    few members every subset that may be non-zero is solved.
+    """
+    gram = np.mean([_relative_gram(ratios) for ratios in folds], axis=0)
+    members = len(gram)
+    pull = shrinkage + RIDGE
+    candidates = [
+        _on_subset(gram, pull * shares, pull, subset)
+        for size in range(1, members + 1)
+        for subset in combinations(range(members), size)
+    ]
+    legal = [weights for weights in candidates if weights.min() >= 0.0]
+    return min(legal, key=lambda weights: _loss(gram, pull, weights - shares, weights))
+
+
+def _relative_gram(ratios: Floats) -> Floats:
+    """Mean products of the members' errors; since the weights sum to 1, the blend's error is the weighted error."""
+    errors = metrics.capped(ratios - 1.0)
+    gram = errors.T @ errors / len(errors)
+    return np.asarray(gram / max(float(np.trace(gram)) / len(gram), 1e-12))
+
+
+def _loss(gram: Floats, pull: float, distance: Floats, weights: Floats) -> float:
+    return float(weights @ gram @ weights + pull * (distance**2).sum())
+
+
+def _on_subset(gram: Floats, drawn: Floats, pull: float, subset: tuple[int, ...]) -> Floats:
+    """The best weights that sum to 1 and are zero outside the subset (they may be negative inside)."""
+    size = len(subset)
+    system = np.zeros((size + 1, size + 1))
+    system[:size, :size] = gram[np.ix_(subset, subset)] + pull * np.eye(size)
+    system[:size, size] = system[size, :size] = 1.0
+    right = np.append(drawn[list(subset)], 1.0)
+    weights = np.zeros(len(gram))
+    weights[list(subset)] = np.linalg.solve(system, right)[:size]
+    return weights

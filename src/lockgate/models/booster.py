@@ -1,0 +1,91 @@
+"""What a booster is asked to learn: the part of log sales that its offset does not explain."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lockgate.problem import metrics
+from lockgate.problem.params import Offset, Target
+
+__all__ = ["Booster", "Budget", "Features", "Fit", "Floats", "Offset", "Target", "Task", "log_forecast", "shares"]
+
+Floats = NDArray[np.float64]
+Features = NDArray[np.float32] | NDArray[np.float64]
+
+SMALLEST_RATIO = 0.05
+
+
+class Booster(Protocol):
+    """A fitted booster: raw outputs from features, and its own file format."""
+
+    def raw(self, values: Features, threads: int) -> Floats:
+        """Output for each row; the number of threads does not change it."""
+
+    def dump(self) -> bytes:
+        """The library's own file, without a trace of time or place."""
+
+    def importances(self) -> Floats:
+        """What each feature bought, as shares that sum to 1 (or all 0)."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """Rows to learn from or to score on.
+
+    target "log": the output is added to the offset. target "ratio": it multiplies the offset's sales, and the weights
+    make squared error the squared percentage error itself.
+    """
+
+    values: Features
+    log_sales: Floats
+    offset: Floats
+    target: Target
+
+    @property
+    def labels(self) -> Floats:
+        """What the output should be."""
+        rest = self.log_sales - self.offset
+        return rest if self.target == "log" else np.exp(rest)
+
+    @property
+    def weights(self) -> Floats:
+        """How much each row counts, 1 on average."""
+        if self.target == "log":
+            return np.ones(len(self.log_sales))
+        weights = np.exp(2 * np.clip(self.offset - self.log_sales, -1.0, 1.0))
+        return np.asarray(weights / weights.mean())
+
+    def score(self, raw: Floats) -> float:
+        """Capped RMSPE of these outputs as forecasts of sales."""
+        return metrics.capped_rmspe(np.exp(self.log_sales), np.exp(log_forecast(raw, self.offset, self.target)))
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long a booster may learn: rounds at most, and rounds without progress on the rows to score, if any."""
+
+    rounds: int
+    patience: int
+    seed: int
+    threads: int
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A booster and its capped RMSPE after each round on the rows to score (empty without such rows)."""
+
+    booster: Booster
+    curve: tuple[float, ...]
+
+
+def log_forecast(raw: Floats, offset: Floats, target: Target) -> Floats:
+    """Log sales from a booster's outputs."""
+    return offset + (raw if target == "log" else np.log(np.maximum(raw, SMALLEST_RATIO)))
+
+
+def shares(gains: Floats) -> Floats:
+    """Gains as shares of their sum."""
+    total = gains.sum()
+    return np.asarray(gains / total if total > 0 else np.zeros(len(gains)))

@@ -1,0 +1,72 @@
+"""LightGBM as a member: leaf-wise trees, saved as text."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import lightgbm
+import numpy as np
+
+from lockgate.models.booster import Budget, Features, Fit, Floats, Task, shares
+from lockgate.problem.params import LightgbmParams
+
+
+@dataclass(frozen=True)
+class LightgbmBooster:
+    """A fitted lightgbm.Booster."""
+
+    model: lightgbm.Booster
+
+    def raw(self, values: Features, threads: int) -> Floats:
+        return np.asarray(self.model.predict(values, num_threads=threads), dtype=np.float64)
+
+    def dump(self) -> bytes:
+        return str(self.model.model_to_string()).encode()
+
+    def importances(self) -> Floats:
+        return shares(np.asarray(self.model.feature_importance("gain"), dtype=np.float64))
+
+
+def fit(params: LightgbmParams, train: Task, score: Task | None, budget: Budget) -> Fit:
+    """Learn `train`; with rows to score, stop when they have not improved for `budget.patience` rounds."""
+    data = lightgbm.Dataset(train.values, train.labels, weight=train.weights, free_raw_data=True)
+    curve: list[float] = []
+    watched: dict[str, Any] = {}
+    if score is not None:
+        watched = _watch(score, curve, data, budget.patience)
+    model = lightgbm.train(_settings(params, budget), data, num_boost_round=budget.rounds, **watched)
+    return Fit(LightgbmBooster(model), tuple(curve))
+
+
+def restore(content: bytes) -> LightgbmBooster:
+    """Read what `dump` wrote."""
+    return LightgbmBooster(lightgbm.Booster(model_str=content.decode()))
+
+
+def _settings(params: LightgbmParams, budget: Budget) -> dict[str, Any]:
+    return {
+        "objective": "regression",
+        "metric": "None",
+        "learning_rate": params.learning_rate,
+        "num_leaves": params.leaves,
+        "min_data_in_leaf": params.min_rows_in_leaf,
+        "feature_fraction": params.feature_share,
+        "bagging_fraction": params.row_share,
+        "bagging_freq": 1,
+        "lambda_l2": params.l2,
+        "seed": budget.seed,
+        "num_threads": budget.threads,
+        "deterministic": True,
+        "force_row_wise": True,
+        "enable_bundle": False,  # features that never meet in the rows learned may meet in those that are watched
+        "verbose": -1,
+    }
+
+
+def _watch(score: Task, curve: list[float], data: lightgbm.Dataset, patience: int) -> dict[str, Any]:
+    def scored(raw: Floats, _: lightgbm.Dataset) -> tuple[str, float, bool]:
+        curve.append(score.score(raw))
+        return "capped_rmspe", curve[-1], False
+
+    watched = lightgbm.Dataset(score.values, score.labels, reference=data)
+    stop = lightgbm.early_stopping(patience, verbose=False)
+    return {"valid_sets": [watched], "feval": scored, "callbacks": [stop]}

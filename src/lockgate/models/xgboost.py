@@ -1,0 +1,93 @@
+"""XGBoost as a member: histogram trees, saved as UBJSON."""
+
+from dataclasses import dataclass
+from os import cpu_count
+from typing import Any
+
+import numpy as np
+import xgboost
+
+from lockgate.models.booster import Budget, Features, Fit, Floats, Task, shares
+from lockgate.problem.params import XgboostParams
+
+MAX_BIN = 128
+PARALLEL_THREADS = min(cpu_count() or 1, 4)
+
+
+@dataclass(frozen=True)
+class XgboostBooster:
+    """A fitted xgboost.Booster, safe to call from many threads.
+
+    The number of threads is a setting of the booster, not of a call, and is not saved with it: changing it on a booster
+    in use makes other threads' calls fail. So there is one booster a setting, configured once, before the first call.
+    """
+
+    content: bytes  # UBJSON
+    model: xgboost.Booster  # on one thread
+    parallel: xgboost.Booster
+
+    def raw(self, values: Features, threads: int) -> Floats:
+        model = self.model if threads == 1 else self.parallel
+        return np.asarray(model.inplace_predict(values, validate_features=False), dtype=np.float64)
+
+    def dump(self) -> bytes:
+        return self.content
+
+    def importances(self) -> Floats:
+        gains = self.model.get_score(importance_type="total_gain")
+        return shares(
+            np.array([gains.get(f"f{place}", 0.0) for place in range(self.model.num_features())], dtype=np.float64)
+        )
+
+
+def fit(params: XgboostParams, train: Task, score: Task | None, budget: Budget) -> Fit:
+    """Learn `train`; with rows to score, stop when they have not improved for `budget.patience` rounds."""
+    data = xgboost.QuantileDMatrix(
+        train.values, train.labels, weight=train.weights, max_bin=MAX_BIN, nthread=budget.threads
+    )
+    curve: list[float] = []
+    watched: dict[str, Any] = {}
+    if score is not None:
+        watched = _watch(score, curve, data, budget)
+    model = xgboost.train(_settings(params, budget), data, num_boost_round=budget.rounds, **watched)
+    return Fit(restore(bytes(model.save_raw("ubj"))), tuple(curve))
+
+
+def restore(content: bytes) -> XgboostBooster:
+    """Read what `dump` wrote."""
+    return XgboostBooster(content, _configured(content, 1), _configured(content, PARALLEL_THREADS))
+
+
+def _configured(content: bytes, threads: int) -> xgboost.Booster:
+    """A booster for calls with this number of threads; its first call, which completes the configuration, is made."""
+    model = xgboost.Booster({"nthread": threads}, model_file=bytearray(content))
+    model.inplace_predict(np.zeros((1, model.num_features()), dtype=np.float32), validate_features=False)
+    return model
+
+
+def _settings(params: XgboostParams, budget: Budget) -> dict[str, Any]:
+    return {
+        "objective": "reg:squarederror",
+        "disable_default_eval_metric": True,
+        "tree_method": "hist",
+        "max_depth": params.depth,
+        "eta": params.learning_rate,
+        "min_child_weight": params.min_rows_in_leaf,
+        "colsample_bytree": params.feature_share,
+        "subsample": params.row_share,
+        "lambda": params.l2,
+        "max_bin": MAX_BIN,
+        "seed": budget.seed,
+        "nthread": budget.threads,
+        "verbosity": 0,
+    }
+
+
+def _watch(score: Task, curve: list[float], data: xgboost.QuantileDMatrix, budget: Budget) -> dict[str, Any]:
+    def scored(raw: Floats, _: xgboost.DMatrix) -> tuple[str, float]:
+        curve.append(score.score(np.asarray(raw, dtype=np.float64)))
+        return "capped_rmspe", curve[-1]
+
+    watched = xgboost.QuantileDMatrix(score.values, score.labels, ref=data, max_bin=MAX_BIN, nthread=budget.threads)
+    stop = xgboost.callback.EarlyStopping(rounds=budget.patience, metric_name="capped_rmspe", maximize=False)
+    return {"evals": [(watched, "score")], "custom_metric": scored, "callbacks": [stop], "verbose_eval": False}

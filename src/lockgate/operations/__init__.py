@@ -1,0 +1,1 @@
+"""One file for each thing that a person or a stage does: register, validate, promote, predict, ..."""

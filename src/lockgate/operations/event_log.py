@@ -1,0 +1,64 @@
+"""Everything that happened to a model, in one line of time: moves, verdicts, decisions of people, changes of policy."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+from lockgate.database import approvals, ledger, policies, verdicts
+from lockgate.database.ledger import LedgerRow
+from lockgate.database.policies import PolicyChange
+from lockgate.database.verdicts import StoredVerdict
+from lockgate.lifecycle.moves import Stage
+from lockgate.operations.workspace import Backend
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that happened; `what` is a command for a move, and `details` are all that is on record of it."""
+
+    kind: str
+    at: datetime
+    version: int | None
+    what: str
+    who: str
+    why: str
+    details: Mapping[str, object]
+
+
+def events(backend: Backend) -> list[Event]:
+    """All that is on record of the model, oldest first."""
+    return sorted(_events(backend), key=lambda event: event.at)
+
+
+def live(backend: Backend, at: datetime) -> LedgerRow | None:
+    """The move by which the version that was in Production at that moment had come there; None if nobody was."""
+    last: dict[int, LedgerRow] = {row.version: row for row in ledger.read(backend.database, backend.model, at)}
+    return next((row for row in last.values() if row.to_stage == Stage.PRODUCTION), None)
+
+
+def _events(backend: Backend) -> Iterator[Event]:
+    where = (backend.database, backend.model)
+    for row in ledger.read(*where):
+        yield Event("move", row.at, row.version, row.command, row.actor, row.reason, asdict(row))
+    for verdict in verdicts.of_model(*where):
+        yield Event(
+            "verdict", verdict.decided_at, verdict.version, f"verdict {verdict.outcome}", verdict.actor,
+            _failed(verdict), asdict(verdict),
+        )  # fmt: skip
+    for said in approvals.of_model(*where):
+        yield Event("approval", said.at, said.version, said.decision, said.decided_by, said.reason, asdict(said))
+    changes = policies.changes(*where)
+    for before, change in zip([None, *changes], changes, strict=False):
+        yield Event("policy", change.at, None, "new policy", change.actor, _changed(change, before), asdict(change))
+
+
+def _failed(verdict: StoredVerdict) -> str:
+    failed = [f"{check['name']}: {check['says']}" for check in verdict.checks if check["outcome"] != "passed"]
+    return "; ".join(failed) or f"all of {len(verdict.checks)} checks"
+
+
+def _changed(change: PolicyChange, before: PolicyChange | None) -> str:
+    """The policy's digest, and the limits that differ from those of the one before."""
+    known = before.limits if before else change.limits
+    limits = [f"{name} {value}" for name, value in change.limits.items() if known.get(name) != value]
+    return ": ".join(filter(None, [change.policy_digest[:12], ", ".join(limits)]))

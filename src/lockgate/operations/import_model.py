@@ -1,0 +1,167 @@
+"""`lockgate register PATH`: a bundle, or an MLflow model, that was trained elsewhere becomes a version in None.
+
+Everything is read once, as plain files, into a private folder; what is opened there is opened in a child process first.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lockgate import digests
+from lockgate.bundle import external_metadata, manifest, mlmodel
+from lockgate.bundle.external_metadata import Stated
+from lockgate.bundle.mlmodel import ForeignModel, HeldBundle
+from lockgate.data.data_card import read_card
+from lockgate.errors import GateRefused, WrongUsage
+from lockgate.evaluation import sandboxed_load
+from lockgate.evaluation.sandboxed_load import Facts
+from lockgate.operations import register
+from lockgate.operations.lineage import UNKNOWN, Lineage
+from lockgate.operations.stage_files import Receipt
+from lockgate.operations.workspace import Backend
+from lockgate.system import safe_files
+
+if TYPE_CHECKING:
+    from lockgate.registry.run_log import Contents, RunRecord
+
+EPOCH = date(1970, 1, 1)
+WHAT_COMES_IN = "name a bundle's folder (manifest.json) or an MLflow model's (MLmodel): docs/register.md"
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """The receipt of the version, and whether it was made now."""
+
+    receipt: Receipt
+    is_new: bool
+
+
+@dataclass(frozen=True)
+class Brought:
+    """A bundle from elsewhere, opened once: a source of a registration, like a build of the pipeline."""
+
+    bundle: Path
+    facts: Facts
+    origin: dict[str, str]  # where it came from and who said what of it
+
+    def contents(self, digest: str) -> "Contents":
+        """The bundle, with rows of its own probe as the example."""
+        from lockgate.operations import run_record
+
+        return run_record.brought_contents(self.bundle, digest, self.facts.example)
+
+    def record(self) -> "RunRecord":
+        """What is known of it; the rest is said to be unknown."""
+        from lockgate.operations import run_record
+
+        known = {"trained_until": self.facts.trained_until, "horizon_days": str(self.facts.horizon_days)}
+        params = known | {"members": ", ".join(self.facts.members)}
+        return run_record.brought_record(params, _unknown() | known | self.origin)
+
+
+def bring(backend: Backend, path: Path, said: Stated, prepared: Path) -> Arrived:
+    """Register what PATH holds; the same content again is the same version.
+
+    A bundle is taken as it is; of a native model one is made, for the stores and the holdout of the prepared tables.
+    Raises WrongUsage for a path that holds neither, IntegrityBroken for what is damaged or could run code, and
+    GateRefused for a model whose columns we cannot compute or whose forecasts are no numbers.
+    """
+    with _opened(path, said, prepared, backend.actor) as brought:
+        known = register.find(backend, brought.facts.digest)
+        return Arrived(register.enter(backend, brought), is_new=known is None)
+
+
+@contextmanager
+def _opened(path: Path, said: Stated, prepared: Path, actor: str) -> Iterator[Brought]:
+    _require_model(path)
+    with tempfile.TemporaryDirectory(prefix="lockgate-") as private:
+        folder = Path(private)
+        held = mlmodel.read(path) if _is_mlflow_model(path) else HeldBundle(path, manifest.digest(path))
+        if isinstance(held, ForeignModel):
+            facts, origin = _made(held, said, prepared, folder, actor)
+        else:
+            facts, origin = _taken(held, said, folder)
+        came_from = {"came_from": str(path.absolute()), "brought_by": actor}
+        yield Brought(folder / "bundle", facts, came_from | origin)
+
+
+def _is_mlflow_model(path: Path) -> bool:
+    return (path / mlmodel.MLMODEL).exists()
+
+
+def _require_model(path: Path) -> None:
+    if not path.exists():
+        raise WrongUsage(f"there is no {path}", hint=WHAT_COMES_IN)
+    if not path.is_dir():
+        raise WrongUsage(f"{path} is no folder", hint=WHAT_COMES_IN)
+    if not (_is_mlflow_model(path) or (path / manifest.MANIFEST).exists()):
+        inside = [each for each in (path / "bundle", path / "model") if each.is_dir()]
+        hint = f"did you mean {inside[0]}?" if inside else WHAT_COMES_IN
+        raise WrongUsage(f"{path} holds neither a bundle nor an MLflow model", hint=hint)
+
+
+def _taken(held: HeldBundle, said: Stated, folder: Path) -> tuple[Facts, dict[str, str]]:
+    """Copy a bundle and open it; it says itself what it was trained on, so nobody else need say it."""
+    if not said.silent:
+        raise WrongUsage(
+            "a bundle says itself until when and on what it was trained", hint="leave --trained-until and --target out"
+        )
+    safe_files.copy(held.folder, folder / "bundle")
+    return sandboxed_load.open_bundle(folder, held.digest), {"kind": "bundle", "trained_until_stated_by": "the bundle"}
+
+
+def _made(model: ForeignModel, said: Stated, prepared: Path, folder: Path, actor: str) -> tuple[Facts, dict[str, str]]:
+    """Make a bundle of a native model, and say where each thing about it comes from."""
+    _require_known_columns(model)
+    statement = external_metadata.settle(said, model.metadata, actor)
+    (folder / "booster").write_bytes(model.content)
+    described = {
+        "library": model.library,
+        "columns": list(model.columns),
+        "target": statement.target,
+        "window": _window(statement.trained_until, prepared),
+        "prepared": str(prepared.absolute()),
+    }
+    origin = {
+        "kind": f"{model.library} model",
+        "file_digest": digests.of_bytes(model.content),
+        "columns": ", ".join(model.columns),
+        "target": statement.target,
+        "target_stated_by": statement.target_by,
+        "trained_until_stated_by": statement.trained_until_by,
+        "source_run_id": model.run_id or UNKNOWN,
+    }
+    return sandboxed_load.make_bundle(folder, described), origin
+
+
+def _require_known_columns(model: ForeignModel) -> None:
+    from lockgate.features.static_columns import COLUMNS
+
+    strange = [ascii(name)[1:-1] for name in model.columns if name not in COLUMNS]
+    if strange:
+        raise GateRefused(
+            f"the model takes columns that nobody can compute before the day: {', '.join(strange)}",
+            hint=f"it may take {', '.join(COLUMNS)}: docs/register.md",
+        )
+    if len(set(model.columns)) < len(model.columns):
+        raise GateRefused("the model's signature names a column twice", hint="name each column once")
+
+
+def _window(until: date, prepared: Path) -> dict[str, int]:
+    """The days that the version is judged on, those of the holdout, and as many after them that it may serve."""
+    if not prepared.is_dir():
+        raise WrongUsage(f"there are no prepared tables in {prepared}", hint="make them with: dvc repro prepare")
+    card = read_card(prepared)
+    days = int(card["holdout_days"])
+    judged = max(until, date.fromisoformat(card["cutoff"])) + timedelta(days=days)
+    origin, last = ((day - EPOCH).days for day in (until, judged))
+    return {"origin": origin, "judged": last, "served": last + days}
+
+
+def _unknown() -> dict[str, str]:
+    """What a build of the pipeline knows of itself, and nobody knows of a model from elsewhere."""
+    return {field.name: UNKNOWN for field in fields(Lineage)}

@@ -1,0 +1,111 @@
+"""`lockgate predict`: a file of raw rows in, the same rows with forecasts out."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lockgate.data import ingest
+from lockgate.errors import StateConflict
+from lockgate.features.cold_start import FEW_DAYS, SILENT_DAYS
+from lockgate.forecaster.ensemble import Checked
+from lockgate.lifecycle.moves import Registered, Roster, Stage
+from lockgate.models.conformal import Interval
+from lockgate.operations import load_version
+from lockgate.operations.load_version import Opened
+from lockgate.operations.workspace import Backend
+from lockgate.system.output_file import OutFile
+
+
+@dataclass(frozen=True)
+class Order:
+    """Which file to read, which to write, and how sure its bounds are to be."""
+
+    source: Path
+    target: Path
+    force: bool
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Done:
+    """What was forecast, by whom, and what the reader of the forecasts should know."""
+
+    rows: int
+    version: int
+    remarks: tuple[str, ...]
+
+
+def predict(backend: Backend, order: Order, chosen: Stage | int) -> Done:
+    """Forecast the rows of a file with the version in a stage, or of a number.
+
+    The target holds the source's columns and rows in their order, with `prediction`, `lower`, `upper` and
+    `model_version`; it is written whole or not at all. Raises BadData for rows that cannot be forecast, WrongUsage for
+    a confidence out of range, StateConflict without such a version.
+    """
+    target = OutFile(order.target, order.force)
+    target.check((".csv", ".parquet"), order.source)
+    rows = ingest.read_forecast_rows(order.source)
+    with load_version.opened(backend, _chosen(backend.roster(), chosen)) as version:
+        found = version.forecaster.interval(rows, order.confidence)
+        said = (*_on_bounds(version, found), *remarks(version, version.forecaster.check(rows)))
+    _write(rows.assign(**vars(found), model_version=version.version), target)
+    return Done(len(rows), version.version, said)
+
+
+def _on_bounds(version: Opened, found: Interval) -> Iterator[str]:
+    if np.isnan(found.lower).any():
+        yield f"version {version.version} was trained elsewhere and knows no bounds: lower and upper are empty"
+
+
+def remarks(version: Opened, asked: Checked) -> Iterator[str]:
+    """What the reader of a version's forecasts should know of the rows that were checked."""
+    if asked.open_missing:
+        yield f"{asked.open_missing} rows do not say whether the store is open; they are taken as open"
+    if asked.beyond_horizon:
+        days = version.forecaster.horizon_days
+        yield (
+            f"{asked.beyond_horizon} rows lie more than {days} days after {version.forecaster.origin}, the last day"
+            f" that version {version.version} has learned from; the gate judged it on the first {days} days only"
+        )
+    yield from _on_pasts(asked, version.forecaster.origin)
+
+
+def _on_pasts(asked: Checked, origin: date) -> Iterator[str]:
+    if asked.no_past:
+        yield (
+            f"{asked.no_past} rows are of stores that never sold up to {origin};"
+            " they are forecast as the mean of the stores of their type and assortment"
+        )
+    if asked.little_past:
+        yield (
+            f"{asked.little_past} rows are of stores with fewer than {FEW_DAYS} days of sales up to {origin};"
+            " what these do not show yet is taken from the whole chain"
+        )
+    if asked.stale_past:
+        yield (
+            f"{asked.stale_past} rows are of stores without a sale in the {SILENT_DAYS} days up to {origin};"
+            " they are forecast as they sold before"
+        )
+
+
+def _chosen(roster: Roster, chosen: Stage | int) -> Registered:
+    if isinstance(chosen, int):
+        return roster.find(chosen)
+    found = roster.in_stage(chosen)
+    if found is None:
+        raise StateConflict(
+            f"no version of {roster.model} is in {chosen}", hint="promote one with: lockgate promote VERSION"
+        )
+    return found
+
+
+def _write(rows: pd.DataFrame, target: OutFile) -> None:
+    with target.replacing() as partial:
+        if target.path.suffix == ".csv":
+            rows.to_csv(partial, index=False)
+        else:
+            rows.to_parquet(partial, index=False)

@@ -1,0 +1,182 @@
+"""`lockgate refit`: the recipe of a version that passed the gate, trained on the holdout too, is a version of its own.
+
+No day is left that could judge it. So it enters like any other, in None, and the gate judges it on newer days.
+Why: docs/decisions/refit.md.
+"""
+
+import ast
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from pydantic import ValidationError
+
+from lockgate.bundle import store
+from lockgate.data import dataset
+from lockgate.data.data_card import read_card
+from lockgate.database import verdicts, versions
+from lockgate.errors import StateConflict
+from lockgate.forecaster.ensemble import Forecaster
+from lockgate.gate.checks import Outcome
+from lockgate.lifecycle.moves import Registered
+from lockgate.operations import load_version, promote, register
+from lockgate.operations.stage_files import Build, Receipt
+from lockgate.operations.workspace import Backend
+from lockgate.problem.params import Params
+from lockgate.training import refit as refits
+from lockgate.training.refit import Recipe
+from lockgate.training.train import BOOSTERS, Progress
+
+if TYPE_CHECKING:
+    from lockgate.registry.run_log import Contents, RunRecord
+
+OF_RECIPE = ("seed", "threads", "split", "members", "training")  # the params that a training depends on
+CARD = "card.json"
+
+
+@dataclass(frozen=True)
+class Order:
+    """Which version is to be refit on which tables, and why."""
+
+    version: int
+    reason: str
+    prepared: Path
+
+
+@dataclass(frozen=True)
+class Refitted:
+    """The version that came of it."""
+
+    receipt: Receipt
+    trained_until: date
+
+
+@dataclass(frozen=True)
+class Again:
+    """A forecaster that was refit: a source of a registration, like a build of the pipeline."""
+
+    made: Build
+    recipe: Recipe
+    weights: Mapping[str, float]
+    tags: Mapping[str, str]
+
+    @property
+    def bundle(self) -> Path:
+        """The bundle's folder."""
+        return self.made.bundle
+
+    def contents(self, digest: str) -> "Contents":
+        """The bundle, with rows of its own probe as the example: the holdout's days are past for it."""
+        from lockgate.operations import run_record
+
+        return run_record.brought_contents(self.bundle, digest, store.probe_rows(self.bundle))
+
+    def record(self) -> "RunRecord":
+        """What it took over, from whom, and what it learned."""
+        from lockgate.operations import run_record
+
+        chosen = {f"rounds_{name}": float(rounds) for name, rounds in self.recipe.rounds.items()}
+        chosen |= {f"weight_{name}": weight for name, weight in self.weights.items()}
+        return run_record.refit_record(self.made, self.recipe.params, chosen, self.tags)
+
+
+def refit(backend: Backend, order: Order, params: Params, progress: Progress) -> Refitted:
+    """Train what passed the gate on rows and holdout, and register it; the same again is the same version.
+
+    Raises StateConflict unless the version passed the gate on this very holdout, was not taken out of Production by a
+    rollback, and was made by the train stage; WrongUsage unless the reason is one readable line.
+    """
+    promote.check_reason(order.reason)
+    candidate = _passed(backend, order)
+    recipe = _recipe(backend, candidate.version, params)
+    rows = pd.concat([dataset.read(order.prepared, "rows"), dataset.read(order.prepared, "holdout")])
+    rows = rows.sort_values(["Store", "Date"], ignore_index=True)
+    with load_version.opened(backend, candidate) as opened:
+        given = opened.forecaster
+        if not isinstance(given, Forecaster):
+            raise _no_recipe(candidate.version)
+        forecaster = refits.refit(given, recipe, rows, dataset.read(order.prepared, "stores"), progress)
+    with tempfile.TemporaryDirectory(prefix="lockgate-") as folder:
+        made = Build(order.prepared, Path(folder))
+        store.save(forecaster, made.bundle)
+        tags = {
+            "refit_of": str(order.version),
+            "refit_reason": order.reason,
+            "refit_by": backend.actor,
+            "trained_until": str(forecaster.origin),
+        }
+        receipt = register.enter(backend, Again(made, recipe, forecaster.weights, tags))
+    return Refitted(receipt, forecaster.origin)
+
+
+def _passed(backend: Backend, order: Order) -> Registered:
+    """The version, if what the gate last said of it is that it passed on the holdout that it is to learn."""
+    roster = backend.roster()
+    candidate = roster.find(order.version)
+    verdict = verdicts.latest_verdict(backend.database, backend.model, order.version)
+    hint = f"judge it first: lockgate validate {order.version}"
+    if verdict is None:
+        raise StateConflict(f"version {order.version} cannot be refit: the gate has not seen it", hint=hint)
+    if verdict.outcome != Outcome.PASSED:
+        raise StateConflict(
+            f"version {order.version} cannot be refit: the gate's last word on it is {verdict.outcome}",
+            hint="refit one that passed: lockgate list",
+        )
+    if verdict.digests.holdout_digest != read_card(order.prepared)["holdout"]["digest"]:
+        raise StateConflict(f"version {order.version} passed on other days than those of {order.prepared}", hint=hint)
+    if roster.quarantined(order.version):
+        raise StateConflict(
+            f"version {order.version} cannot be refit: a rollback took it out of Production",
+            hint="refit one that serves well, or train another one: dvc repro",
+        )
+    return candidate
+
+
+def _recipe(backend: Backend, version: int, params: Params) -> Recipe:
+    """The recipe as the version's run has it; what a training does not depend on is taken from `params`."""
+    known = versions.recorded_version(backend.database, backend.model, version)
+    if known is None:
+        raise _no_recipe(version)
+    run = backend.registry().read_run(known.run_id, CARD)
+    nested = _nested(run.params)
+    rounds = {name: int(run.metrics[f"rounds_{name}"]) for name in BOOSTERS if f"rounds_{name}" in run.metrics}
+    if len(rounds) < len(BOOSTERS) or not nested.keys() >= set(OF_RECIPE):
+        raise _no_recipe(version)
+    recorded = {name: nested[name] for name in OF_RECIPE}
+    try:
+        return Recipe(Params.model_validate(params.model_dump() | recorded), rounds)
+    except ValidationError as error:
+        raise StateConflict(
+            f"version {version} was trained with params that this code does not know",
+            hint="train another one: dvc repro",
+        ) from error
+
+
+def _no_recipe(version: int) -> StateConflict:
+    return StateConflict(
+        f"nobody knows how version {version} was trained: it was not made by the train stage",
+        hint="train it where it came from, on the newer days, and bring it in: lockgate register PATH",
+    )
+
+
+def _nested(flat: Mapping[str, str]) -> dict[str, Any]:
+    """Params as a run has them, texts under dotted names, as they were before."""
+    nested: dict[str, Any] = {}
+    for name, text in flat.items():
+        *sections, key = name.split(".")
+        place = nested
+        for section in sections:
+            place = place.setdefault(section, {})
+        place[key] = _value(text)
+    return nested
+
+
+def _value(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text

@@ -1,0 +1,136 @@
+"""A bundle becomes a version, once, wherever it comes from; it is found again by its digest in Postgres."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from lockgate.bundle import manifest
+from lockgate.database import versions
+from lockgate.database.versions import Registration
+from lockgate.errors import StateConflict, Unavailable
+from lockgate.operations import cleanup
+from lockgate.operations.stage_files import Build, Receipt
+from lockgate.operations.workspace import Backend
+from lockgate.problem.params import Params
+from lockgate.system import timeouts
+
+if TYPE_CHECKING:
+    from lockgate.registry.run_log import Contents, RunRecord
+
+
+CALLS_WORTH = 30  # it makes some hundred calls, and most take a hundredth of the time that one may
+
+
+class Source(Protocol):
+    """Where a bundle comes from: a build of the pipeline, or a path that somebody names."""
+
+    @property
+    def bundle(self) -> Path:
+        """The bundle's folder."""
+
+    def contents(self, digest: str) -> "Contents":
+        """What MLflow is to store as the version."""
+
+    def record(self) -> "RunRecord":
+        """What the run behind the version is to show."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The build that the train stage left."""
+
+    made: Build
+    params: Params
+
+    @property
+    def bundle(self) -> Path:
+        """The bundle's folder."""
+        return self.made.bundle
+
+    # pandas, matplotlib and mlflow are imported below only: they are not needed to find a version again
+
+    def contents(self, digest: str) -> "Contents":
+        """The bundle with an example from the holdout."""
+        from lockgate.operations import run_record
+
+        return run_record.contents(self.made, digest)
+
+    def record(self) -> "RunRecord":
+        """The whole training: params, metrics, curves, data, lineage."""
+        from lockgate.operations import run_record
+
+        return run_record.record(self.made, self.params)
+
+
+def register(backend: Backend, made: Build, params: Params) -> Receipt:
+    """The register stage: the version that holds the build's bundle, made now if there is none."""
+    return enter(backend, Trained(made, params))
+
+
+def enter(backend: Backend, source: Source) -> Receipt:
+    """Find the version that holds the bundle, or register it with its run; it begins in None. Earlier tries that came
+    to nothing are cleared away.
+
+    Raises StateConflict if the version that held it was deleted from MLflow, and Unavailable if all of it takes longer
+    than so many calls that use up their time.
+    """
+    digest = manifest.digest(source.bundle)
+    budget = CALLS_WORTH * backend.timeout
+    with timeouts.within(budget, _too_slow(budget)):
+        receipt = find(backend, digest) or _enter(backend, source, digest)
+        cleanup.forget_tries(backend, digest)
+    return receipt
+
+
+def find(backend: Backend, digest: str) -> Receipt | None:
+    """The receipt of the version that holds this bundle, None if nobody has registered it.
+
+    Raises StateConflict if the version was deleted from MLflow.
+    """
+    known = versions.version_of_digest(backend.database, backend.model, digest)
+    if known is None:
+        return None
+    _require_alive(backend, known.version)
+    return Receipt(backend.model, known.version, known.run_id, digest)
+
+
+def _enter(backend: Backend, source: Source, digest: str) -> Receipt:
+    with backend.alone():
+        record = source.record()
+        registry = backend.registry()
+        version, run_id = registry.find_or_create(source.contents(digest), record)
+        _require_shown(backend, version)
+        kept = {
+            "lineage": record.tags,
+            "candidates": record.candidates.to_dict("records"),
+            "files": registry.files_around(version),
+        }
+        known = versions.record_version(backend.database, Registration(backend.model, version, digest, run_id, kept))
+    return Receipt(backend.model, known.version, known.run_id, digest)
+
+
+def _require_shown(backend: Backend, version: int) -> None:
+    """A version counts only if our Postgres shows it: MLflow may keep its registry in another database."""
+    if version not in {row.version for row in versions.stages(backend.database, backend.model)}:
+        raise StateConflict(
+            f"the MLflow server made version {version} of {backend.model}; this database has none",
+            where=backend.database.address,
+            hint="MLFLOW_TRACKING_URI must name the server that keeps its registry in LOCKGATE_DATABASE_URL",
+        )
+
+
+def _too_slow(budget: float) -> Unavailable:
+    return Unavailable(
+        f"the servers are too slow: after {budget:g} s the bundle was not registered yet",
+        hint="say it again, which takes up what is done, or give each call more time: --timeout or LOCKGATE_TIMEOUT",
+    )
+
+
+def _require_alive(backend: Backend, version: int) -> None:
+    if version not in {row.version for row in versions.stages(backend.database, backend.model)}:
+        last = next((entry for entry in reversed(backend.roster().ledger) if entry.version == version), None)
+        raise StateConflict(
+            f"version {version} of {backend.model} held this bundle and was deleted from MLflow"
+            + (f" at {last.at:%F %T %Z} by {last.actor} ({last.command})" if last else ""),
+            hint="restore it from a backup, or train another one, for example with another seed",
+        )

@@ -1,0 +1,133 @@
+"""What MLflow's UI shows of a registered bundle: gathered from the files that the earlier stages left."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lockgate.data import dataset as data_dataset
+from lockgate.data.data_card import CARD, Part, read_card
+from lockgate.operations import lineage
+from lockgate.operations.lineage import Lineage
+from lockgate.operations.stage_files import Build
+from lockgate.problem.params import Params
+from lockgate.registry.run_log import Contents, Dataset, RunRecord
+from lockgate.reports import plots
+
+EXAMPLE_ROWS = 5
+NO_CANDIDATES = ["member", "fold", "rmspe", "mae", "bias"]  # the columns of a table without rows
+RAW_COLUMNS = ["Store", "Date", "Open", "Promo", "StateHoliday", "SchoolHoliday"]
+
+
+def contents(made: Build, digest: str) -> Contents:
+    """The bundle with what MLflow stores beside it: an example of raw rows, and the exact versions that it needs."""
+    example = data_dataset.read(made.prepared, "holdout")[RAW_COLUMNS].head(EXAMPLE_ROWS)
+    example = example.assign(
+        Store=example["Store"].astype("int64"),
+        Date=example["Date"].dt.strftime("%Y-%m-%d"),
+        Open=example["Open"].astype("float64"),
+        Promo=example["Promo"].astype("int64"),
+        SchoolHoliday=example["SchoolHoliday"].astype("int64"),
+    )
+    return Contents(made.bundle, digest, example, lineage.pinned_requirements())
+
+
+def record(made: Build, params: Params) -> RunRecord:
+    """All that the run shows: params, metrics, learning curves, candidates, lineage, data, pictures."""
+    sources = _lineage(made, params)
+    curves = pd.read_csv(made.build / "curves.csv")
+    metrics = json.loads((made.build / "metrics.json").read_text(encoding="utf-8"))
+    return RunRecord(
+        params={name: str(value) for name, value in _flat(params.model_dump()).items()},
+        metrics={name: float(value) for name, value in metrics.items()} | _feature_costs(made),
+        curves=[
+            (f"curve.{row.member}.{row.fold}", int(row.step), float(row.capped_rmspe)) for row in curves.itertuples()
+        ],
+        candidates=pd.read_csv(made.build / "scores.csv"),
+        tags=sources.as_tags(),
+        datasets=_datasets(made, sources),
+        files=_files(made, curves),
+    )
+
+
+def brought_contents(bundle: Path, digest: str, rows: Mapping[str, list[Any]]) -> Contents:
+    """A bundle from elsewhere with what MLflow stores beside it; the example is made of these raw rows."""
+    example = pd.DataFrame(dict(rows)).assign(Open=1.0)[RAW_COLUMNS]
+    return Contents(bundle, digest, example, lineage.pinned_requirements())
+
+
+def brought_record(params: Mapping[str, str], tags: Mapping[str, str]) -> RunRecord:
+    """All that the run shows of a bundle from elsewhere, which brings no metrics, curves, candidates or data along."""
+    return RunRecord(params, {}, [], pd.DataFrame(columns=NO_CANDIDATES), tags, [], [])
+
+
+def refit_record(made: Build, params: Params, chosen: Mapping[str, float], tags: Mapping[str, str]) -> RunRecord:
+    """All that the run shows of a refit: what it took over, and that it has learned the holdout too."""
+    sources = _lineage(made, params)
+    return RunRecord(
+        params={name: str(value) for name, value in _flat(params.model_dump()).items()},
+        metrics=chosen,
+        curves=[],
+        candidates=pd.DataFrame(columns=NO_CANDIDATES),
+        tags=sources.as_tags() | dict(tags),
+        datasets=[replace(dataset, context="training") for dataset in _datasets(made, sources)],
+        files=[made.prepared / CARD],
+    )
+
+
+def _lineage(made: Build, params: Params) -> Lineage:
+    card = read_card(made.prepared)
+    here = Path.cwd()
+    return Lineage(
+        git_commit=lineage.git_commit(here),
+        git_dirty=lineage.git_dirty(here),
+        dvc_lock_digest=lineage.digest_or_unknown(here / "dvc.lock"),
+        rows_digest=card["rows"]["digest"],
+        holdout_digest=card["holdout"]["digest"],
+        seed=params.seed,
+    )
+
+
+def _datasets(made: Build, sources: Lineage) -> list[Dataset]:
+    tables: list[tuple[Part, str, str]] = [
+        ("rows", "training", sources.rows_digest),
+        ("holdout", "validation", sources.holdout_digest),
+    ]
+    return [
+        Dataset(part, context, data_dataset.read(made.prepared, part), digest, f"{made.prepared}/{part}.parquet")
+        for part, context, digest in tables
+    ]
+
+
+def _files(made: Build, curves: pd.DataFrame) -> list[Path]:
+    pictures = made.build / "plots"
+    return [
+        made.prepared / CARD,
+        made.build / "metrics.json",
+        made.build / "curves.csv",
+        made.build / "importances.csv",
+        made.build / "features.csv",
+        made.build / "feature_costs.csv",
+        plots.learning_curves(curves, pictures / "learning_curves.png"),
+        plots.importances(pd.read_csv(made.build / "importances.csv"), pictures / "importances.png"),
+    ]
+
+
+def _feature_costs(made: Build) -> dict[str, float]:
+    """CPU-seconds by group of features. Not in metrics.json, which is the same for the same training."""
+    costs = pd.read_csv(made.build / "feature_costs.csv")
+    return {f"feature_cpu.{row.group.replace(' ', '_')}": float(row.cpu_seconds) for row in costs.itertuples()}
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, keys joined by dots."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat

@@ -1,0 +1,146 @@
+"""What the gate judges by: a registered version and the serving one forecast the same rows of the holdout."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pandas as pd
+
+from lockgate.data import dataset
+from lockgate.data.data_card import Part
+from lockgate.errors import ArtifactMissing
+from lockgate.evaluation import paired_test, sandboxed
+from lockgate.evaluation.paired_test import Contest
+from lockgate.evaluation.sandboxed import LIMITS, Failure, Floats, Forecasts, Request
+from lockgate.gate.checks import Evidence, NoEvidence, Numbers, Rival
+from lockgate.lifecycle.moves import Registered
+from lockgate.models import seasonal_naive
+from lockgate.operations import load_version
+from lockgate.operations.load_version import Fetched
+from lockgate.operations.stage_files import Build
+from lockgate.operations.workspace import Backend
+from lockgate.problem.metrics import bias, mae, rmspe, scored
+from lockgate.reports import plots
+
+NOTHING = float("nan")
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What came out: the evidence for the gate, and metrics for the record."""
+
+    evidence: Evidence | NoEvidence
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The rows before the holdout, which the seasonal naive forecast learns from, the holdout, and the stores."""
+
+    rows: pd.DataFrame
+    holdout: pd.DataFrame
+    stores: pd.DataFrame
+
+    @classmethod
+    def read(cls, folder: Path) -> "Tables":
+        """What `prepare` has left."""
+        return cls(**{part: dataset.read(folder, part) for part in get_args(Part)})
+
+    @property
+    def asked(self) -> pd.DataFrame:
+        """The holdout as somebody who does not know the sales would ask for it."""
+        return self.holdout.drop(columns="Sales")
+
+
+def examine(backend: Backend, candidate: Registered, serving: Registered | None, made: Build, earlier: int) -> Findings:
+    """Score the candidate on the holdout beside the serving version (None: without) and the seasonal naive forecast.
+
+    Each forecasts in a child process, so that whatever it does, this one goes on and says so. Leaves a picture at
+    `made.holdout_plot` if there is something to show. Raises IntegrityBroken if the bytes of either version are not
+    those that were registered. `earlier` counts the other versions that the holdout has judged.
+    """
+    made.holdout_plot.unlink(missing_ok=True)
+    tables = Tables.read(made.prepared)
+    try:
+        with load_version.fetched(backend, candidate) as fetched:
+            alone, folder = load_version.alone_places(tables.holdout), str(made.prepared.resolve())
+            request = Request(str(fetched.bundle), fetched.digest, alone, folder)
+            found = sandboxed.hold(request, tables.asked, LIMITS)
+    except ArtifactMissing as missing:
+        return Findings(NoEvidence(str(missing)), {})
+    if isinstance(found, Failure):
+        return Findings(NoEvidence(found.says), {})
+    shown = np.isfinite(found.together)
+    if shown.any():
+        rows = tables.holdout[["Date", "Sales"]].assign(prediction=found.together)
+        plots.holdout(rows[shown], made.holdout_plot)
+    rival = _rival(backend, serving, tables, found.together) if serving else None
+    return _findings(tables, found, rival, Circumstances(fetched, earlier))
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What is known without any forecast: the version's own files, and how often the holdout has been used before."""
+
+    fetched: Fetched
+    holdout_uses: int
+
+
+def _findings(tables: Tables, found: Forecasts, rival: Rival | None, known: Circumstances) -> Findings:
+    holdout, forecast = tables.holdout, found.together
+    sales = holdout["Sales"].to_numpy()
+    naive = seasonal_naive.seasonal_naive(tables.rows, holdout).to_numpy()
+    ridge = None if found.ridge is None else paired_test.contest(holdout, forecast, found.ridge)
+    metrics = {
+        "rmspe": rmspe(sales, forecast),
+        "mae": mae(sales, forecast),
+        "bias": bias(sales, forecast),
+        "rmspe_naive": rmspe(sales, naive),
+        "holdout_uses": float(known.holdout_uses),
+    }
+    if ridge:
+        metrics["rmspe_ridge"] = ridge.theirs
+    if rival and rival.contest.rows:
+        metrics |= _against_serving(rival.contest)
+    evidence = Evidence(
+        rmspe=metrics["rmspe"],
+        baseline_rmspe=metrics["rmspe_naive"],
+        scored_rows=int(scored(sales).sum()),
+        rival=rival,
+        ridge=ridge,
+        holdout_uses=known.holdout_uses,
+        holdout_from=holdout["Date"].min().date(),
+        trained_until=found.origin,
+        has_signature=known.fetched.has_signature,
+        batch_gap=load_version.batch_gap(found, load_version.alone_places(holdout)),
+        numbers=_numbers(forecast, forecast[scored(sales)]),
+        hindsight=found.hindsight,
+        needs_sales=found.needs_sales,
+        tree_clean=known.fetched.tree_clean,
+    )
+    return Findings(evidence, metrics)
+
+
+def _against_serving(found: Contest) -> dict[str, float]:
+    low, high = found.difference.interval()
+    return {"rmspe_serving": found.theirs, "over_serving_low": low, "over_serving_high": high}
+
+
+def _numbers(forecast: Floats, on_scored_rows: Floats) -> Numbers:
+    return Numbers(
+        int((~np.isfinite(forecast)).sum()), int((forecast < 0).sum()), len(np.unique(on_scored_rows.round(6)))
+    )
+
+
+def _rival(backend: Backend, serving: Registered, tables: Tables, forecast: Floats) -> Rival:
+    """The serving version on the holdout rows that it can forecast: it may not know the newest days or a new store."""
+    with load_version.fetched(backend, serving) as fetched:
+        theirs = sandboxed.hold(Request(str(fetched.bundle), fetched.digest), tables.asked, LIMITS)
+    rows = tables.holdout
+    if isinstance(theirs, Failure):
+        return Rival(serving.version, fetched.digest, paired_test.contest(rows, forecast, np.full(len(rows), NOTHING)))
+    both, slicing = theirs.covered, paired_test.labels(tables.rows, tables.stores, rows)
+    found = paired_test.contest(rows[both], forecast[both], theirs.together[both], slicing[both])
+    return Rival(serving.version, fetched.digest, found)

@@ -1,0 +1,116 @@
+"""What a person looks at: who is in which stage, what was judged, what is broken. Read from Postgres alone."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from lockgate.database import approvals, guard, ledger, verdicts
+from lockgate.database import versions as database_versions
+from lockgate.database.approvals import Approval
+from lockgate.database.ledger import LedgerRow
+from lockgate.database.verdicts import StoredVerdict
+from lockgate.database.versions import Version, VersionRow
+from lockgate.lifecycle import invariants
+from lockgate.lifecycle.invariants import Facts
+from lockgate.lifecycle.moves import Stage
+from lockgate.operations.workspace import Backend
+
+
+@dataclass(frozen=True)
+class Line:
+    """One version on one line; `outcome` and `rmspe` are those of its newest verdict."""
+
+    version: int
+    stage: str
+    outcome: str | None
+    rmspe: float | None
+    bundle_digest: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class Status:
+    """The state of a model. `versions` counts those that are there, `deleted` those that once were."""
+
+    model: str
+    serving: Line | None
+    serving_since: datetime | None
+    staging: Line | None
+    versions: int
+    deleted: int
+    broken: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """One version with all that is on record of it."""
+
+    row: VersionRow
+    record: Version | None
+    verdict: StoredVerdict | None
+    decisions: tuple[Approval, ...]
+    moves: tuple[LedgerRow, ...]
+
+
+def lines(backend: Backend) -> list[Line]:
+    """Every version, oldest first."""
+    newest = verdicts.latest_verdicts(backend.database, backend.model)
+    return [_line(row, newest.get(row.version)) for row in database_versions.stages(backend.database, backend.model)]
+
+
+def status(backend: Backend) -> Status:
+    """Who is where, and which invariants are broken (none, if all is well). All as of one moment: what somebody moves
+    meanwhile is not half seen.
+    """
+    with backend.database.one_moment():
+        versions = lines(backend)
+        known = facts(backend)
+        deleted = len(database_versions.deleted(backend.database, backend.model))
+    serving = _first(versions, Stage.PRODUCTION)
+    since = next((entry.at for entry in reversed(known.roster.ledger) if entry.to_stage is Stage.PRODUCTION), None)
+    return Status(
+        model=backend.model,
+        serving=serving,
+        serving_since=since if serving else None,
+        staging=_first(versions, Stage.STAGING),
+        versions=len(versions),
+        deleted=deleted,
+        broken=tuple(invariants.broken(known)),
+    )
+
+
+def facts(backend: Backend) -> Facts:
+    """What the invariants are checked on; read within `one_moment`, if anybody may be moving versions."""
+    rows = ledger.read(backend.database, backend.model)
+    on = guard.status(backend.database)
+    return Facts(
+        backend.roster(),
+        database_versions.aliases(backend.database, backend.model),
+        on.faults if on.installed else ("it is not installed; install it with: lockgate guard install",),
+        list(ledger.breaks(rows)),
+        ledger.unearned(backend.database, backend.model),
+    )
+
+
+def portrait(backend: Backend, version: int) -> Portrait:
+    """All that is on record of one version, deleted or not; StateConflict if there was no such version."""
+    where = (backend.database, backend.model)
+    rows = {row.version: row for row in [*database_versions.stages(*where), *database_versions.deleted(*where)]}
+    if version not in rows:
+        backend.roster().find(version)
+    return Portrait(
+        rows[version],
+        database_versions.recorded_version(backend.database, backend.model, version),
+        verdicts.latest_verdict(backend.database, backend.model, version),
+        tuple(said for said in approvals.of_model(backend.database, backend.model) if said.version == version),
+        tuple(entry for entry in ledger.read(backend.database, backend.model) if entry.version == version),
+    )
+
+
+def _line(row: VersionRow, verdict: StoredVerdict | None) -> Line:
+    outcome = verdict.outcome if verdict else None
+    rmspe = verdict.metrics.get("rmspe") if verdict else None
+    return Line(row.version, row.stage, outcome, rmspe, row.bundle_digest, row.created_at)
+
+
+def _first(versions: list[Line], stage: Stage) -> Line | None:
+    return next((line for line in versions if line.stage == stage), None)

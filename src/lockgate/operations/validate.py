@@ -1,0 +1,190 @@
+"""The validate stage: the gate judges the registered version, and a passed one goes to Staging."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from math import isfinite
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from lockgate.data.data_card import noise_floor, read_card
+from lockgate.database import policies, verdicts, versions
+from lockgate.database.verdicts import Digests, StoredVerdict, Verdict
+from lockgate.errors import StateConflict
+from lockgate.gate import checks
+from lockgate.gate.checks import Judgement, Outcome
+from lockgate.lifecycle import moves
+from lockgate.lifecycle.moves import Registered, Roster
+from lockgate.operations import lineage
+from lockgate.operations.stage_files import Build, Receipt
+from lockgate.operations.workspace import Backend
+from lockgate.problem.params import GateParams
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a verdict is bound to: a version and its bundle, the holdout, the policy, and the serving version."""
+
+    receipt: Receipt
+    holdout_digest: str
+    policy: GateParams
+    serving: Registered | None
+
+    @property
+    def candidate_serves(self) -> bool:
+        """Whether the candidate is in Production already."""
+        return self.serving is not None and self.serving.version == self.receipt.version
+
+    @property
+    def digests(self) -> Digests:
+        """The same as digests."""
+        serving_digest = self.rival.bundle_digest if self.rival else None
+        policy_digest = checks.policy_digest(self.policy)
+        return Digests(self.receipt.bundle_digest, self.holdout_digest, policy_digest, serving_digest)
+
+    @property
+    def rival(self) -> Registered | None:
+        """The version that the candidate must hold against: the one that serves, unless that is the candidate."""
+        return None if self.candidate_serves else self.serving
+
+
+def validate(backend: Backend, receipt: Receipt, made: Build, policy: GateParams) -> StoredVerdict:
+    """Judge the version on the receipt and move it to Staging if it passed and has not been further.
+
+    The policy is in force from here on. The verdict on the same bundle, holdout, policy and serving version is found
+    again in Postgres, without scoring, until it expires; an inconclusive one is looked into each time.
+    """
+    roster = backend.roster()
+    roster.find(receipt.version)
+    policies.put_in_force(backend.database, backend.model, policy, backend.actor)
+    holdout_digest = read_card(made.prepared)["holdout"]["digest"]
+    case = Case(receipt, holdout_digest, policy, roster.serving())
+    verdict = _found_again(backend, case) or _judge(backend, case, roster, made)
+    if verdicts.shown_verdict(backend.database, backend.model, receipt.version) != verdict.id:
+        _show_in_mlflow(backend, verdict, receipt, made)
+    if verdict.outcome == Outcome.PASSED:
+        _move_to_staging(backend, verdict)
+    return verdict
+
+
+def validate_registered(backend: Backend, version: int | None, prepared: Path, policy: GateParams) -> StoredVerdict:
+    """Judge a version that is registered already (by default the newest in None) on the prepared tables.
+
+    Raises StateConflict if there is none, if it is past Staging, or if it did not come in through Lockgate.
+    """
+    candidate = moves.candidate_for_validation(backend.roster(), version)
+    known = versions.recorded_version(backend.database, backend.model, candidate.version)
+    if known is None:
+        raise StateConflict(
+            f"version {candidate.version} of {backend.model} did not come in through Lockgate",
+            hint="download its files and bring them in: lockgate register PATH",
+        )
+    receipt = Receipt(backend.model, known.version, known.run_id, known.bundle_digest)
+    with TemporaryDirectory(prefix="lockgate-") as folder:
+        return validate(backend, receipt, Build(prepared, Path(folder)), policy)
+
+
+def _found_again(backend: Backend, case: Case) -> StoredVerdict | None:
+    """The earlier verdict on the same case. If another one came in between, it is said again: the newest counts.
+
+    Of a version that serves by now, what it was compared with before it did still stands.
+    """
+    latest = verdicts.latest_verdict(backend.database, backend.model, case.receipt.version)
+    digests = case.digests
+    if latest is not None and case.candidate_serves:
+        digests = replace(digests, serving_digest=latest.digests.serving_digest)
+    found = verdicts.find_verdict(backend.database, backend.model, digests, case.policy.verdict_valid_days)
+    if found is None or found.outcome == Outcome.INCONCLUSIVE:
+        return None
+    if latest is not None and latest.id == found.id:
+        return found
+    return verdicts.record_verdict(backend.database, replace(found.unstored(), actor=backend.actor))
+
+
+def _judge(backend: Backend, case: Case, roster: Roster, made: Build) -> StoredVerdict:
+    from lockgate.operations import score_candidate  # pandas and the boosters: not needed to find a verdict again
+
+    earlier = verdicts.holdout_uses(backend.database, backend.model, case.digests)
+    found = score_candidate.examine(backend, roster.find(case.receipt.version), case.rival, made, earlier)
+    judgement = checks.judge(found.evidence, case.policy)
+    metrics = with_floor(found.metrics, noise_floor(read_card(made.prepared)))
+    verdict = _as_verdict(backend, case, judgement, metrics)
+    return _still_in_doubt(backend, verdict) or verdicts.record_verdict(backend.database, verdict)
+
+
+def with_floor(metrics: Mapping[str, float], floor: float | None) -> Mapping[str, float]:
+    """The metrics, and how far the RMSPE is above the noise floor, where both are known."""
+    if floor is None or "rmspe" not in metrics:
+        return metrics
+    return {**metrics, "noise_floor": floor, "over_floor": metrics["rmspe"] - floor}
+
+
+def _still_in_doubt(backend: Backend, verdict: Verdict) -> StoredVerdict | None:
+    """The newest verdict on the version, if this one says no more: the same doubt twice is on record once."""
+    latest = verdicts.latest_verdict(backend.database, backend.model, verdict.version)
+    if latest is None or verdict.outcome != Outcome.INCONCLUSIVE:
+        return None
+    same = (latest.digests, latest.outcome, latest.checks) == (verdict.digests, verdict.outcome, verdict.checks)
+    return latest if same else None
+
+
+def _as_verdict(backend: Backend, case: Case, judgement: Judgement, metrics: Mapping[str, float]) -> Verdict:
+    return Verdict(
+        model=backend.model,
+        version=case.receipt.version,
+        digests=case.digests,
+        outcome=judgement.outcome,
+        checks=judgement.as_json(),
+        metrics=metrics,
+        code_commit=lineage.git_commit(Path.cwd()),
+        actor=backend.actor,
+    )
+
+
+def _show_in_mlflow(backend: Backend, verdict: StoredVerdict, receipt: Receipt, made: Build) -> None:
+    """The verdict on the run and on the version's page; the version's tag comes last and says that it was shown."""
+    registry = backend.registry()
+    finite = {f"holdout.{name}": value for name, value in verdict.metrics.items() if isfinite(value)}
+    pictures = [path for path in [made.holdout_plot] if path.is_file()]
+    registry.log_verdict(receipt.run_id, finite, as_json(verdict), pictures)
+    registry.tag_version(
+        receipt.version, {"verdict": verdict.outcome, "verdict_id": str(verdict.id)}, described(verdict)
+    )
+
+
+def as_json(verdict: StoredVerdict) -> dict[str, Any]:
+    """The verdict as JSON has it, with null for a metric that is no number; `decided_at` is the database's time."""
+    metrics = {name: value if isfinite(value) else None for name, value in verdict.metrics.items()}
+    return asdict(verdict) | {"decided_at": verdict.decided_at.isoformat(), "metrics": metrics}
+
+
+def described(verdict: StoredVerdict) -> str:
+    """The verdict as a Markdown text for reviewers."""
+    lines = [f"- **{check['outcome']}** {check['name']}: {check['says']}" for check in verdict.checks]
+    heading = f"Verdict {verdict.id} on version {verdict.version}: **{verdict.outcome.upper()}**"
+    return "\n".join([heading, "", *lines, *_floor_line(verdict.metrics), ""])
+
+
+def _floor_line(metrics: Mapping[str, float]) -> list[str]:
+    if "over_floor" not in metrics:
+        return []
+    floor, over = metrics["noise_floor"], metrics["over_floor"]
+    return [
+        "",
+        f"RMSPE is {over:.5f} above {floor:.5f}, the noise floor of the generated chain",
+    ]
+
+
+def told(verdict: StoredVerdict) -> str:
+    """The verdict for a terminal: the outcome first and loud, then each check."""
+    lines = [f"  {check['outcome']:<13}{check['name']}: {check['says']}" for check in verdict.checks]
+    return "\n".join([f"{verdict.outcome.upper()}: version {verdict.version} of {verdict.model}", *lines])
+
+
+def _move_to_staging(backend: Backend, verdict: StoredVerdict) -> None:
+    if moves.staging(backend.roster(), verdict.version) is None:
+        return
+    with backend.alone() as hold:
+        move = moves.staging(backend.roster(), verdict.version)
+        if move is not None:
+            hold.carry_out(move, f"verdict {verdict.id} passed")

@@ -1,0 +1,1 @@
+"""What is forecast: params.yaml, metrics, confidence levels."""

@@ -1,0 +1,143 @@
+"""The artifact repository of an MLflow server that keeps its artifacts in its own database.
+
+The server is started with `--artifacts-destination lockgate-artifacts:/`; its clients go on speaking mlflow-artifacts:/
+to it. MLflow imports this file wherever it imports artifact repositories, so it imports nothing heavy itself.
+"""
+
+import os
+import posixpath
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from mlflow.entities.file_info import FileInfo
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import (
+    INTERNAL_ERROR,
+    INVALID_PARAMETER_VALUE,
+    RESOURCE_CONFLICT,
+    RESOURCE_DOES_NOT_EXIST,
+    TEMPORARILY_UNAVAILABLE,
+)
+from mlflow.store.artifact.artifact_repo import ArtifactRepository
+
+from lockgate.errors import IntegrityBroken, LockgateError, StateConflict, Unavailable
+from lockgate.system.service_urls import ARTIFACTS_IN_DATABASE, DATABASE_SCHEME
+
+if TYPE_CHECKING:
+    from lockgate.database.connection import Database
+
+BACKEND_STORE_VARIABLE = "_MLFLOW_SERVER_FILE_STORE"  # in mlflow.server.constants, which imports the whole server
+STATEMENT_SECONDS = 60.0
+LONGEST_PATH = 1024  # bytes
+
+# MLflow's clients repeat a call that is answered with 500 or 503. Broken bytes do not mend, hence 409 for them.
+CODES = {StateConflict: RESOURCE_CONFLICT, IntegrityBroken: RESOURCE_CONFLICT, Unavailable: TEMPORARILY_UNAVAILABLE}
+
+
+class DatabaseArtifactRepository(ArtifactRepository):
+    """Artifacts below one path of the server's database; paths are relative to it, with slashes."""
+
+    def __init__(self, artifact_uri: str, tracking_uri: str | None = None, registry_uri: str | None = None) -> None:
+        super().__init__(artifact_uri, tracking_uri, registry_uri)
+        self._root = _root_of(artifact_uri)
+        self._database = _database_of_the_server()
+
+    def log_artifact(self, local_file: str, artifact_path: str | None = None) -> None:
+        """Keep a local file in the folder `artifact_path`, under its own name."""
+        from lockgate.database import artifacts
+
+        source = Path(local_file)
+        with _told_to_mlflow():
+            artifacts.log(self._database, self._place(artifact_path, source.name), source)
+
+    def log_artifacts(self, local_dir: str, artifact_path: str | None = None) -> None:
+        """Keep every file below a local folder."""
+        folder = Path(local_dir)
+        for file in sorted(each for each in folder.rglob("*") if each.is_file()):
+            inside = file.relative_to(folder).as_posix()
+            self.log_artifact(str(file), posixpath.dirname(posixpath.join(artifact_path or "", inside)))
+
+    def list_artifacts(self, path: str | None = None) -> list[FileInfo]:
+        """What lies directly in a folder; nothing for a file, or for a folder that is not there."""
+        from lockgate.database import artifacts
+
+        folder = (path or "").rstrip("/")
+        with _told_to_mlflow():
+            found = artifacts.entries(self._database, self._place(folder))
+        return [FileInfo(posixpath.join(folder, entry.name), entry.size is None, entry.size) for entry in found]
+
+    def delete_artifacts(self, artifact_path: str | None = None) -> None:
+        """Remove a file, or a folder with all in it; what is not there is no error."""
+        from lockgate.database import artifacts
+
+        place = self._place((artifact_path or "").rstrip("/"))
+        if not place:
+            raise _invalid("all artifacts of the server are not removed in one go: name a file or a folder")
+        with _told_to_mlflow():
+            artifacts.remove(self._database, place)
+
+    def _download_file(self, remote_file_path: str, local_path: str) -> None:
+        from lockgate.database import artifacts
+
+        with _told_to_mlflow():
+            found = artifacts.fetch(self._database, self._place(remote_file_path), Path(local_path))
+        if not found:
+            raise MlflowException(f"No such artifact: '{remote_file_path}'", RESOURCE_DOES_NOT_EXIST)
+
+    def _place(self, *parts: str | None) -> str:
+        """The path from the server's root; only the root itself is ''."""
+        inside = "/".join(part for part in parts if part)
+        if inside:
+            _check(inside)
+        return "/".join(part for part in (self._root, inside) if part)
+
+
+def _check(path: str) -> None:
+    """A path that would not be a file below the folder that it is written to is an invalid parameter (HTTP 400)."""
+    try:
+        too_long = len(path.encode()) > LONGEST_PATH
+    except UnicodeEncodeError:
+        raise _invalid(f"the artifact path is no text: {path!r}") from None
+    if too_long:
+        raise _invalid(f"the artifact path is longer than {LONGEST_PATH} bytes: {path[:80]}...")
+    if "\0" in path or not {"", ".", ".."}.isdisjoint(path.split("/")):
+        raise _invalid(f"the artifact path is not a plain relative one: {path!r}")
+
+
+def _root_of(uri: str) -> str:
+    if urlsplit(uri).netloc:
+        raise _invalid(f"artifacts are kept in the server's own database: write {ARTIFACTS_IN_DATABASE}, not {uri}")
+    root = urlsplit(uri).path.strip("/")
+    if root:
+        _check(root)
+    return root
+
+
+def _database_of_the_server() -> "Database":
+    """The database that the MLflow server of this process was started on; there is no second address to get wrong."""
+    from lockgate.database.connection import Database
+
+    url = os.environ.get(BACKEND_STORE_VARIABLE, "")
+    if urlsplit(url).scheme != DATABASE_SCHEME:
+        raise _invalid(
+            f"only an MLflow server on {DATABASE_SCHEME}:// opens {ARTIFACTS_IN_DATABASE};"
+            " its clients name mlflow-artifacts:/"
+        )
+    return Database(url, STATEMENT_SECONDS)
+
+
+def _invalid(message: str) -> MlflowException:
+    return MlflowException(message, INVALID_PARAMETER_VALUE)
+
+
+@contextmanager
+def _told_to_mlflow() -> Iterator[None]:
+    """Turns our refusals into MLflow's, which the server answers with; the database's address stays here."""
+    try:
+        yield
+    except LockgateError as error:
+        says = f"{error.message}; {error.hint}" if error.hint else error.message
+        raise MlflowException(says, CODES.get(type(error), INTERNAL_ERROR)) from error

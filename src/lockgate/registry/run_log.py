@@ -1,0 +1,142 @@
+"""What a registration logs: the record that a run shows, and the bundle as a model."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import chdir
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import mlflow
+from mlflow.data.pandas_dataset import from_pandas
+from mlflow.entities import Metric, Param, Run
+from mlflow.models import Model, ModelSignature
+from mlflow.types.schema import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+
+from lockgate.bundle.manifest import SIGNATURE as SIGNATURE_FILE
+from lockgate.bundle.mlflow_layout import MODEL_FILE
+from lockgate.problem import confidence
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DATASET_DIGEST_LENGTH = 36  # MLflow's column takes no more
+METRICS_PER_CALL = 1000  # MLflow's limit for one batch
+
+# What Kaggle's test.csv has. Open is a double since it may be empty there, and JSON has no empty integer.
+SIGNATURE = ModelSignature(
+    inputs=Schema(
+        [
+            ColSpec(DataType.long, "Store"),
+            ColSpec(DataType.string, "Date"),
+            ColSpec(DataType.double, "Open", required=False),
+            ColSpec(DataType.long, "Promo"),
+            ColSpec(DataType.string, "StateHoliday"),
+            ColSpec(DataType.long, "SchoolHoliday"),
+        ]
+    ),
+    outputs=Schema([ColSpec(DataType.double, name) for name in ("prediction", "lower", "upper")]),
+    params=ParamSchema([ParamSpec("confidence", DataType.double, confidence.DEFAULT)]),
+)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A table that a run used, by its own digest (MLflow's hashes a sample only)."""
+
+    name: str
+    context: str
+    frame: "pd.DataFrame"
+    digest: str
+    source: str
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """All that the run behind a version shows in the MLflow UI."""
+
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    curves: Sequence[tuple[str, int, float]]
+    candidates: "pd.DataFrame"
+    tags: Mapping[str, str]
+    datasets: Sequence[Dataset]
+    files: Sequence[Path]
+
+
+@dataclass(frozen=True)
+class RunRead:
+    """What a run shows now; `file` is the one that was asked for, None if the run has no such file."""
+
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    file: bytes | None
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The bundle that is to be registered, with what MLflow stores beside it."""
+
+    bundle: Path
+    digest: str
+    input_example: "pd.DataFrame"
+    requirements: Sequence[str]
+
+
+def log_record(client: mlflow.MlflowClient, run: Run, record: RunRecord) -> Iterator[Callable[[], object]]:
+    """The calls of the server that show all of a record on a run."""
+    run_id = run.info.run_id
+    now = int(run.info.start_time)
+    params = [Param(name, text) for name, text in record.params.items()]
+    metrics = [Metric(name, value, now, 0) for name, value in record.metrics.items()]
+    curves = [Metric(name, value, now, step) for name, step, value in record.curves]
+    yield partial(client.log_batch, run_id, metrics=metrics, params=params)
+    for start in range(0, len(curves), METRICS_PER_CALL):
+        yield partial(client.log_batch, run_id, metrics=curves[start : start + METRICS_PER_CALL])
+    for dataset in record.datasets:
+        sha256 = {"sha256": dataset.digest}
+        yield partial(mlflow.log_input, _as_mlflow(dataset), context=dataset.context, tags=sha256)
+    yield partial(client.log_table, run_id, record.candidates, "candidates.json")
+    for file in record.files:
+        yield partial(client.log_artifact, run_id, str(file))
+
+
+class _SavedUntried:
+    """MLflow's pyfunc flavor as `Model.log` takes it, with the one switch that its own `log_model` does not hand on."""
+
+    @staticmethod
+    def save_model(validate_serving_input: bool, **given: Any) -> None:
+        mlflow.pyfunc.save_model(**given)
+
+
+def log_model(contents: Contents, signature: bytes | None) -> Any:
+    """Log the model from a passing folder: MLflow writes the paths that it is given into MLmodel, for all to read.
+
+    `mlflow.pyfunc.log_model` would open the model to try the example, here, where a broken one ends the process.
+    """
+    with tempfile.TemporaryDirectory(prefix="lockgate-") as folder:
+        shutil.copytree(contents.bundle, Path(folder, "bundle"))
+        if signature:
+            Path(folder, "bundle", SIGNATURE_FILE).write_bytes(signature)
+        shutil.copy(MODEL_FILE, folder)
+        with chdir(folder):
+            return Model.log(
+                artifact_path=None,
+                name="model",
+                flavor=_SavedUntried,
+                flavor_name="pyfunc.ModelFromCode",
+                python_model=MODEL_FILE.name,
+                artifacts={"bundle": "bundle"},
+                model_config={"bundle_digest": contents.digest},
+                signature=SIGNATURE,
+                input_example=contents.input_example,
+                pip_requirements=list(contents.requirements),
+                validate_serving_input=False,
+            )
+
+
+def _as_mlflow(dataset: Dataset) -> Any:
+    digest = dataset.digest[:DATASET_DIGEST_LENGTH]
+    return from_pandas(dataset.frame, source=dataset.source, name=dataset.name, digest=digest)

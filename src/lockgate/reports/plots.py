@@ -1,0 +1,94 @@
+"""The pictures that a reviewer sees in the run: learning curves, importances, forecasts of the holdout."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
+
+from lockgate.problem.metrics import rmspe
+
+WIDTH, HEIGHT, DPI = 8.0, 4.5, 110
+MOST_IMPORTANT = 20
+
+
+def learning_curves(curves: pd.DataFrame, path: Path) -> Path:
+    """Capped RMSPE by boosting step, a panel a member and a line a fold. Columns: member, fold, step, capped_rmspe."""
+    members = list(curves["member"].unique())
+    figure, panels = plt.subplots(1, len(members), figsize=(WIDTH, HEIGHT), sharey=True, squeeze=False)
+    for axes, member in zip(panels[0], members, strict=True):
+        for fold, line in curves[curves["member"] == member].groupby("fold"):
+            axes.plot(line["step"], line["capped_rmspe"], label=str(fold), linewidth=1.2)
+        axes.set(title=member, xlabel="boosting round")
+    panels[0][0].set_ylabel("capped RMSPE on the fold")
+    panels[0][-1].legend(title="fold", fontsize="small")
+    return _saved(figure, path)
+
+
+def importances(table: pd.DataFrame, path: Path) -> Path:
+    """The features that the members lean on most. Columns: feature, member, share (of the member's whole gain)."""
+    wide = table.pivot_table(index="feature", columns="member", values="share", aggfunc="sum").fillna(0.0)
+    top = wide.loc[wide.mean(axis=1).nlargest(MOST_IMPORTANT).index[::-1]]
+    figure, axes = plt.subplots(figsize=(WIDTH, HEIGHT * 1.3))
+    top.plot.barh(ax=axes, width=0.8)
+    axes.set(xlabel="share of the member's gain", ylabel="")
+    return _saved(figure, path)
+
+
+def holdout(rows: pd.DataFrame, path: Path) -> Path:
+    """The chain's sales and forecasts by day, and the RMSPE by day. Columns: Date, Sales, prediction."""
+    figure, (above, below) = plt.subplots(2, 1, figsize=(WIDTH, HEIGHT * 1.3), sharex=True)
+    by_day = rows.groupby("Date")
+    totals = by_day[["Sales", "prediction"]].sum() / 1e6
+    above.plot(totals.index, totals["Sales"], label="sales", linewidth=1.5)
+    above.plot(totals.index, totals["prediction"], label="forecast", linewidth=1.5)
+    above.set_ylabel("the chain's sales, millions")
+    above.legend()
+    _daily_error(below, rows)
+    figure.autofmt_xdate()
+    return _saved(figure, path)
+
+
+def backtest(marks: Sequence[Mapping[str, Any]], path: Path) -> Path:
+    """RMSPE by origin with its interval, a colour a forecast; one window may be ten times as hard as the others.
+
+    Keys: origin, forecast, rmspe, low, high.
+    """
+    table = pd.DataFrame(marks).sort_values("origin", kind="stable")
+    origins = list(table["origin"].unique())
+    figure, axes = plt.subplots(figsize=(WIDTH, HEIGHT))
+    for place, (forecast, line) in enumerate(table.groupby("forecast", sort=False)):
+        at = [origins.index(origin) + 0.07 * place for origin in line["origin"]]
+        reach = [line["rmspe"] - line["low"], line["high"] - line["rmspe"]]
+        axes.errorbar(at, line["rmspe"], yerr=np.clip(reach, 0, None), label=str(forecast), fmt="o", capsize=2)
+    axes.set_xticks(range(len(origins)), origins, rotation=30, ha="right")
+    axes.set(ylabel="RMSPE of the days after the origin", xlabel="known until", yscale="log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 5.0, 7.0)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.legend(fontsize="small")
+    return _saved(figure, path)
+
+
+def _daily_error(axes: Axes, rows: pd.DataFrame) -> None:
+    sold = rows[rows["Sales"] > 0]
+    errors = {day: rmspe(part["Sales"].to_numpy(), part["prediction"].to_numpy()) for day, part in sold.groupby("Date")}
+    axes.bar(list(errors), list(errors.values()), color="tab:gray")
+    axes.set_ylabel("RMSPE of the day")
+
+
+def _saved(figure: Figure, path: Path) -> Path:
+    figure.tight_layout()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=DPI, metadata={"Software": None})
+    plt.close(figure)
+    return path

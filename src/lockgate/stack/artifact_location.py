@@ -1,0 +1,44 @@
+"""Where a stack keeps MLflow's artifacts: in its folder or in its database, and never in both."""
+
+from enum import StrEnum
+from pathlib import Path
+
+from lockgate.errors import StateConflict
+from lockgate.system.service_urls import ARTIFACTS_IN_DATABASE
+
+
+class Place(StrEnum):
+    """The two places, as `lockgate up --artifacts` names them."""
+
+    FOLDER = "folder"
+    DATABASE = "database"
+
+
+def folder(home: Path) -> Path:
+    """The folder that artifacts are in, unless they are in the database."""
+    return home / "artifacts"
+
+
+def destination(home: Path, place: Place) -> str:
+    """What MLflow's server is told."""
+    return ARTIFACTS_IN_DATABASE if place is Place.DATABASE else folder(home).as_uri()
+
+
+def refuse_to_lose(home: Path, place: Place, database_url: str) -> None:
+    """Raises StateConflict if the other place holds artifacts: a server started on this one would not find them."""
+    for other in Place:
+        if other is not place and _holds_any(home, other, database_url):
+            raise StateConflict(
+                f"the artifacts of this stack are in its {other}",
+                where=str(home),
+                hint=f"keep them there: lockgate up --artifacts {other}; or move them: docs/backup.md",
+            )
+
+
+def _holds_any(home: Path, place: Place, database_url: str) -> bool:
+    if place is Place.FOLDER:
+        return any(path.is_file() for path in folder(home).rglob("*"))
+    from lockgate.database import artifacts  # SQLAlchemy: not needed by `down`
+    from lockgate.database.connection import Database
+
+    return artifacts.any_file(Database(database_url))

@@ -1,0 +1,195 @@
+"""`lockgate up` and `lockgate down`: a real Postgres and a real MLflow server in the folder `.lockgate`."""
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lockgate.errors import StateConflict
+from lockgate.stack import artifact_location, embedded_postgres, mlflow_server, processes, root_account
+from lockgate.stack.artifact_location import Place
+from lockgate.system import service_urls
+from lockgate.system.service_urls import Addresses
+
+__all__ = ["Place", "down", "up"]
+
+Tell = Callable[[str], None]
+START_SECONDS = 120.0
+STOP_SECONDS = 20.0
+LEFTOVER_SECONDS = 3.0
+
+
+def up(
+    folder: Path,
+    *,
+    port: int | None = None,
+    artifacts: Place | None = None,
+    timeout: float = START_SECONDS,
+    tell: Tell,
+) -> Addresses:
+    """Start what does not run yet, migrate schema lockgate, and return the addresses. Doing it twice changes nothing.
+
+    `port` is the MLflow server's; without one it is 5000 or the next that is free. `artifacts` is where MLflow keeps
+    them; without one it is where it kept them last, at first the folder. `tell` receives lines of progress.
+    Raises StateConflict for a taken port, a stack on another one, or a place in which its artifacts are not;
+    Unavailable if something does not start in time.
+    """
+    home = folder.resolve() / service_urls.STATE_FILE.parent
+    deadline = time.monotonic() + timeout
+    _make_private(home)
+    with _alone(home, deadline):
+        return _up(home, port, artifacts, deadline, tell)
+
+
+def down(folder: Path, *, timeout: float = STOP_SECONDS, tell: Tell) -> bool:
+    """Stop exactly what `up` started in this folder and keep its data; whether anything ran."""
+    home = folder.resolve() / service_urls.STATE_FILE.parent
+    stopped = False
+    if home.exists():
+        with _alone(home, time.monotonic() + timeout):
+            stopped = _down(home, timeout)
+    tell(f"stopped; the data stays in {home}" if stopped else "nothing is running here")
+    return stopped
+
+
+def _up(home: Path, port: int | None, artifacts: Place | None, deadline: float, tell: Tell) -> Addresses:
+    place = artifacts or _remembered_place(home)
+    ran_before = embedded_postgres.answers(home)
+    try:
+        if not ran_before:
+            tell(f"starting Postgres{root_account.remark()}")
+            embedded_postgres.start(home, deadline)
+        serving = _serving_port(home)
+        if serving is None:
+            artifact_location.refuse_to_lose(home, place, _owners_url(home))
+            serving = _start_mlflow(home, port, place, deadline, tell)
+        else:
+            _refuse_another(home, serving, port, artifacts)
+            if ran_before:
+                tell("already running")
+        return _finish(home, serving, place, deadline, tell)
+    except BaseException:
+        if not ran_before:
+            _down(home, STOP_SECONDS)
+        raise
+
+
+def _refuse_another(home: Path, serving: int, port: int | None, artifacts: Place | None) -> None:
+    """A server that runs is not moved."""
+    kept = _remembered_place(home)
+    if port not in (None, serving):
+        fact = f"the stack runs on port {serving}"
+    elif artifacts not in (None, kept):
+        fact = f"the stack runs with its artifacts in its {kept}"
+    else:
+        return
+    raise StateConflict(fact, where=str(home), hint="stop it first: lockgate down")
+
+
+def _down(home: Path, patience: float) -> bool:
+    served = mlflow_server.stop(home, patience)
+    ran = embedded_postgres.stop(home, patience)
+    if (state := _read_state(home)) is not None:
+        _write_state(home, state | {"running": False})
+    return served or ran
+
+
+def _start_mlflow(home: Path, named: int | None, place: Place, deadline: float, tell: Tell) -> int:
+    """The port of a new server. A port that somebody takes while the server starts is given up for the next one."""
+    mlflow_server.stop(home, LEFTOVER_SECONDS)  # what a killed `up` or a crash left
+    backend = embedded_postgres.url(home, embedded_postgres.MLFLOW_ROLE)
+    while True:
+        port = mlflow_server.choose_port(named)
+        if named is None and port != mlflow_server.PREFERRED_PORT:
+            tell(f"port {mlflow_server.PREFERRED_PORT} is taken: MLflow goes to port {port}")
+        tell(f"starting MLflow at {mlflow_server.uri(port)}")
+        if mlflow_server.start(home, backend, artifact_location.destination(home, place), port, deadline):
+            return port
+
+
+def _finish(home: Path, port: int, place: Place, deadline: float, tell: Tell) -> Addresses:
+    found = Addresses(mlflow_server.uri(port), _owners_url(home))
+    _migrate_and_guard(found.database_url, deadline, tell)
+    _write_state(
+        home,
+        {
+            "tracking_uri": found.tracking_uri,
+            "database_url": found.database_url,
+            "port": port,
+            "artifacts": place,
+            "running": True,
+        },
+    )
+    return found
+
+
+def _owners_url(home: Path) -> str:
+    return embedded_postgres.url(home, embedded_postgres.OWNER)
+
+
+def _migrate_and_guard(database_url: str, deadline: float, tell: Tell) -> None:
+    """A registry that the guard cannot be put on yet runs without it: `lockgate status` says so as well."""
+    from lockgate.database import guard  # SQLAlchemy: not needed by `down`
+    from lockgate.database.connection import Database
+
+    database = Database(database_url, timeout=max(1.0, deadline - time.monotonic()))
+    database.migrate()
+    try:
+        guard.install(database, actor="lockgate up")
+    except StateConflict as violations:
+        tell(f"warning: {violations}; {violations.hint}")
+
+
+def _serving_port(home: Path) -> int | None:
+    port = (_read_state(home) or {}).get("port")
+    return port if isinstance(port, int) and mlflow_server.answers(home, port) else None
+
+
+def _remembered_place(home: Path) -> Place:
+    kept = (_read_state(home) or {}).get("artifacts")
+    return next((place for place in Place if place == kept), Place.FOLDER)
+
+
+def _read_state(home: Path) -> dict[str, object] | None:
+    try:
+        state = json.loads((home / "stack.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return state if isinstance(state, dict) else None
+
+
+def _write_state(home: Path, state: dict[str, object]) -> None:
+    """Whole or not at all: a reader never sees half of the file."""
+    draft = home / "stack.json.new"
+    draft.write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
+    draft.chmod(0o600)
+    draft.replace(home / "stack.json")
+
+
+def _make_private(home: Path) -> None:
+    for folder in (home, home / "logs", artifact_location.folder(home)):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
+
+
+@contextmanager
+def _alone(home: Path, deadline: float) -> Iterator[None]:
+    """One `up` or `down` at a time in a folder. The lock goes with its process, however that ends."""
+    descriptor = os.open(home / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        if not processes.wait_until(lambda: _locked(descriptor), deadline):
+            raise StateConflict("another lockgate up or down is at work", where=str(home), hint="wait for it to end")
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

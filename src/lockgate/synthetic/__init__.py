@@ -1,0 +1,1 @@
+"""A generated chain of stores with a known noise floor."""

@@ -1,0 +1,177 @@
+"""What the generated stores sell: log sales as a sum of ingredients that differ by store, functions of the calendar.
+
+They are what the real chain shows: weekday profiles, a season of each store's own, promotions that vary by store and
+weekday and wear off, a rush before holidays and Christmas, carnival, pay day, competitors, reopenings.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from lockgate.data.ingest import promo_months
+from lockgate.features import calendar
+from lockgate.synthetic.calendar_plans import Flags, Occasions
+
+Floats = NDArray[np.float64]
+
+WEEKDAY_PROFILE = np.array([0.16, 0.02, -0.04, -0.03, 0.04, -0.10, -0.45])
+PROMO_BY_WEEKDAY = np.array([1.25, 1.05, 0.95, 0.90, 0.85, 0.0, 0.0])
+TYPE_LEVEL = {"a": 0.0, "b": 0.35, "c": 0.02, "d": 0.04}
+ASSORTMENT_LEVEL = {"a": 0.0, "b": 0.10, "c": 0.08}
+WINTER_PROMO = {"a": 0.08, "b": 0.0, "c": -0.08, "d": -0.05}
+CARNIVAL_SHARE = 0.4  # of the stores
+CARNIVAL = ((-52, 0.3), (-48, -1.0), (-47, -0.5))  # days from Easter Sunday, and what they mean
+YEAR = 365.25
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the ingredients are functions of."""
+
+    known: Occasions
+    stores: pd.DataFrame
+    table: calendar.DayTable
+
+    def each(self, rng: Generator, mean: float, spread: float) -> Floats:
+        """A strength for each store, (stores, 1)."""
+        return rng.normal(mean, spread, size=(len(self.stores), 1))
+
+
+def log_sales(known: Occasions, stores: pd.DataFrame, rng: Generator) -> Floats:
+    """The log of the sales that each store would make on each day if it were open, without noise; (stores, days)."""
+    return np.asarray(sum(ingredients(known, stores, rng).values()), dtype=np.float64)
+
+
+def ingredients(known: Occasions, stores: pd.DataFrame, rng: Generator) -> dict[str, Floats]:
+    """What log sales are the sum of, by name, each (stores, days) or (stores, 1), drawn apart from the others."""
+    setting = Setting(known, stores, calendar.day_table(int(known.days[0]), int(known.days[-1])))
+    parts = zip(INGREDIENTS.items(), rng.spawn(len(INGREDIENTS)), strict=True)
+    return {name: make(setting, own) for (name, make), own in parts}
+
+
+def _level(at: Setting, rng: Generator) -> Floats:
+    level = at.stores["StoreType"].map(TYPE_LEVEL) + at.stores["Assortment"].map(ASSORTMENT_LEVEL)
+    return np.asarray(level, dtype=np.float64)[:, None] + at.each(rng, 8.65, 0.35)
+
+
+def _trend(at: Setting, rng: Generator) -> Floats:
+    """A growth that lasts: 3 % a year in the mean of the stores."""
+    return np.asarray(at.each(rng, 0.03, 0.07) * (at.known.days - at.known.days[-1]) / YEAR)
+
+
+def _weekdays(at: Setting, rng: Generator) -> Floats:
+    profile = WEEKDAY_PROFILE + rng.normal(0, 0.04, size=(len(at.stores), 7))
+    return np.asarray(profile[:, at.table.weekday])
+
+
+def _season(at: Setting, rng: Generator) -> Floats:
+    """A wave of the year and one of the half year, in part common to the chain, in part the store's own."""
+    angle = 2 * np.pi * at.table.day_of_year / YEAR
+    waves = np.stack([np.cos(angle), np.sin(angle), np.cos(2 * angle), np.sin(2 * angle)])
+    weights = np.array([-0.04, 0.01, 0.01, 0.02]) + rng.normal(0, 0.06, size=(len(at.stores), 4))
+    return np.asarray((weights[:, :, None] * waves).sum(axis=1))  # by BLAS it would depend on the machine
+
+
+def _christmas(at: Setting, rng: Generator) -> Floats:
+    """Rises from nothing in late November to Christmas Eve."""
+    until = at.table.until[:, calendar.HOLIDAYS.index("christmas")]
+    return at.each(rng, 0.40, 0.10) * np.where(until > 0, np.clip((31 - until) / 30, 0, 1), 0.0)
+
+
+def _promotions(at: Setting, rng: Generator) -> Floats:
+    """Strongest on Mondays, on each weekday another strength in each store; wears off, and is missed afterwards."""
+    by_weekday = PROMO_BY_WEEKDAY + np.where(PROMO_BY_WEEKDAY > 0, rng.normal(0, 0.12, size=(len(at.stores), 7)), 0.0)
+    return np.asarray(at.each(rng, 0.30, 0.08) * by_weekday[:, at.table.weekday] * promo_pull(at.known.promo))
+
+
+def _promotions_over_the_year(at: Setting, rng: Generator) -> Floats:
+    """In some types of stores a promotion is worth more in winter, in others in summer; half of that on Fridays."""
+    winter = at.stores["StoreType"].map(WINTER_PROMO).to_numpy(dtype=np.float64)[:, None] + at.each(rng, 0.0, 0.02)
+    wave = np.cos(2 * np.pi * at.table.day_of_year / YEAR) * np.where(at.table.weekday == 4, 0.5, 1.0)
+    return np.asarray(winter * wave * at.known.promo)
+
+
+def promo_pull(promo: Flags) -> Floats:
+    """1 in a promotion, 0.6 in one that began the week before already, -0.1 in the week after one."""
+    before = np.r_[np.zeros(7, dtype=bool), promo[:-7]]
+    return np.where(promo, np.where(before, 0.6, 1.0), np.where(before, -0.1, 0.0))
+
+
+def _promo2_rounds(at: Setting, rng: Generator) -> Floats:
+    return at.each(rng, 0.03, 0.05) * _promo2(at.stores, at.table)
+
+
+def _school_holidays(at: Setting, rng: Generator) -> Floats:
+    return at.each(rng, 0.06, 0.07) * at.known.school
+
+
+def _pay_day(at: Setting, rng: Generator) -> Floats:
+    """Highest around the turn of the month, lowest in its middle."""
+    distance = np.minimum(at.table.day_of_month, at.table.days_in_month - at.table.day_of_month)
+    return np.asarray(at.each(rng, 0.11, 0.04) * (1.5 * np.exp(-distance / 3.0) - 0.5))
+
+
+def _holidays_near(at: Setting, rng: Generator) -> Floats:
+    """Part of what a holiday does not sell is sold the day before, two days before and the day after it."""
+    closed = at.known.holiday != "0"
+    rush = np.zeros(closed.shape)
+    for shift, share in ((1, 1.0), (2, 0.4)):
+        rush[:, :-shift] += share * closed[:, shift:]
+    rush[:, 1:] += 0.6 * closed[:, :-1]
+    return at.each(rng, 0.12, 0.04) * rush
+
+
+def _carnival(at: Setting, rng: Generator) -> Floats:
+    """People buy on the Thursday before, and not on the Monday and the Tuesday, where it is kept."""
+    keeps = rng.random((len(at.stores), 1)) < CARNIVAL_SHARE
+    strength = keeps * at.each(rng, 0.18, 0.05)
+    return np.asarray(strength * sum(share * (at.table.easter == day) for day, share in CARNIVAL))
+
+
+def _reopening(at: Setting, rng: Generator) -> Floats:
+    """A lift on the day after a refurbishment, falling by half in two weeks."""
+    closed = at.known.refurbished
+    day = np.arange(closed.shape[1])
+    last_closed = np.maximum.accumulate(np.where(closed, day, -10_000), axis=1)
+    return at.each(rng, 0.12, 0.05) * np.where(closed, 0.0, np.exp2(-(day - last_closed) / 14.0))
+
+
+def _competitors(at: Setting, rng: Generator) -> Floats:
+    return -at.each(rng, 0.10, 0.03) * _competition(at.stores, at.known.days)
+
+
+def _promo2(stores: pd.DataFrame, table: calendar.DayTable) -> Flags:
+    """Whether a Promo2 round is on: in the months of its interval, once the store takes part."""
+    week = table.year * 53 + (table.day_of_year + 6) // 7
+    since = (stores["Promo2SinceYear"] * 53 + stores["Promo2SinceWeek"]).to_numpy()
+    rounds = np.stack([np.isin(table.month, promo_months(interval)) for interval in stores["PromoInterval"]])
+    return rounds & np.asarray(week >= since[:, None], dtype=np.bool_)  # NaN is never reached
+
+
+def _competition(stores: pd.DataFrame, days: NDArray[np.int64]) -> Flags:
+    """Whether a competitor has opened since."""
+    month = days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64) + 12 * 1970
+    opened = (stores["CompetitionOpenSinceYear"] * 12 + stores["CompetitionOpenSinceMonth"] - 1).to_numpy()
+    return np.asarray(month >= opened[:, None])
+
+
+INGREDIENTS: dict[str, Callable[[Setting, Generator], Floats]] = {
+    "level": _level,
+    "trend": _trend,
+    "weekdays": _weekdays,
+    "season": _season,
+    "christmas": _christmas,
+    "promotions": _promotions,
+    "promotions over the year": _promotions_over_the_year,
+    "promo2": _promo2_rounds,
+    "school holidays": _school_holidays,
+    "pay day": _pay_day,
+    "holidays near": _holidays_near,
+    "carnival": _carnival,
+    "reopening": _reopening,
+    "competitors": _competitors,
+}

@@ -1,0 +1,137 @@
+"""A Rossmann-like chain, drawn from a seed, where no real data is at hand. How well it can be forecast is known.
+
+Sales are exp(what the calendar says + shocks): demand.py has the first, shocks.py the second. So the perfect forecast
+is known: it knows what the calendar means to each store, and the shock of the last day before it; nobody can know more.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from lockgate.data import row_rules
+from lockgate.data.data_card import GeneratedSource
+from lockgate.data.ingest import Tables, as_rows
+from lockgate.features import calendar
+from lockgate.problem import metrics
+from lockgate.problem.params import GeneratorParams
+from lockgate.synthetic.calendar_plans import Occasions, occasions
+from lockgate.synthetic.demand import log_sales
+from lockgate.synthetic.noise import Shocks
+
+Floats = NDArray[np.float64]
+
+LAST_DAY = np.datetime64("2015-07-31")
+SALELESS_SHARE = 6e-5  # open, and nothing was sold: 54 of the real rows
+INTERVALS = ("Jan,Apr,Jul,Oct", "Feb,May,Aug,Nov", "Mar,Jun,Sept,Dec")
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A generated chain."""
+
+    raw: pd.DataFrame  # as train.csv holds it, sorted by Store and Date
+    stores: pd.DataFrame
+    certain: Floats  # (len(raw),) sales as the calendar says; 0 where closed
+    day_shocks: Floats  # one for each day from the first to the last
+    shocks: Shocks
+
+    @property
+    def rows(self) -> pd.DataFrame:
+        """The rows in the form that reading train.csv gives."""
+        return as_rows(self.raw)
+
+    def tables(self) -> Tables:
+        """The chain after the checks that a CSV has to pass."""
+        row_rules.refuse_in_past(self.raw, self.stores, lambda row: f"generated row {row}")
+        return Tables(self.rows, self.stores)
+
+    def perfect_forecast(self, days: int) -> "pd.Series[float]":
+        """Of the last so many days, by row of `raw`: with the least RMSPE to be expected of anybody."""
+        ahead = days - (self.raw["Date"].max() - self.raw["Date"]).dt.days.to_numpy(dtype=np.int64)
+        kept = ahead > 0
+        factor = self.shocks.best_factor(ahead[kept], float(self.day_shocks[-days - 1]))
+        return pd.Series(self.certain[kept] * factor, index=self.raw.index[kept])
+
+    def noise_floor(self, holdout_days: int) -> float:
+        """RMSPE of the perfect forecast on the last days: no other is expected to come below it."""
+        perfect = self.perfect_forecast(holdout_days)
+        return metrics.rmspe(self.raw["Sales"][perfect.index].to_numpy(), perfect.to_numpy())
+
+
+def generate(params: GeneratorParams) -> Chain:
+    """Draw a chain of `params.stores` stores over `params.days` days up to LAST_DAY; the same seed, the same chain."""
+    for_stores, for_calendar, for_demand, for_noise = np.random.default_rng(params.seed).spawn(4)
+    days = int(LAST_DAY.astype(np.int64)) + np.arange(1 - params.days, 1)
+    stores = _stores(params.stores, for_stores)
+    known = occasions(days, params.stores, for_calendar)
+    signal = log_sales(known, stores, for_demand)
+    shocks = Shocks(params.noise)
+    day_shocks, own = shocks.draw_days(params.days, for_noise), shocks.draw_own(signal.shape, for_noise)
+    sales = np.where(known.is_open, np.rint(np.exp(signal + day_shocks + own)), 0).astype(np.int32)
+    sales[_saleless(known, for_noise)] = 0
+    certain = np.where(known.is_open, np.exp(signal), 0.0)
+    raw = _raw(known, sales, stores["Store"].to_numpy(), for_noise)
+    return Chain(raw, stores, certain[known.present], day_shocks, shocks)
+
+
+def tables_and_source(params: GeneratorParams, holdout_days: int) -> tuple[Tables, GeneratedSource]:
+    """A chain's tables, and where they come from with the noise floor of the last days, for the data card."""
+    chain = generate(params)
+    source = GeneratedSource(
+        params.stores, params.days, params.noise, params.seed, round(chain.noise_floor(holdout_days), 6)
+    )
+    return chain.tables(), source
+
+
+def _saleless(known: Occasions, rng: Generator) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    store, day = np.nonzero(known.is_open & known.present)
+    chosen = rng.choice(len(store), size=max(1, round(SALELESS_SHARE * len(store))), replace=False)
+    return store[chosen], day[chosen]
+
+
+def _raw(known: Occasions, sales: NDArray[np.int32], store_ids: NDArray[np.int32], rng: Generator) -> pd.DataFrame:
+    store, day = np.nonzero(known.present)
+    sold = sales[known.present]
+    basket = rng.normal(9.0, 1.0, size=len(store_ids))[store] * np.exp(rng.normal(0, 0.04, size=len(sold)))
+    dates = known.days[day].astype("datetime64[D]").astype("datetime64[s]")
+    return pd.DataFrame(
+        {
+            "Store": store_ids[store],
+            "DayOfWeek": (calendar.weekdays(known.days)[day] + 1).astype(np.int8),
+            "Date": dates,
+            "Sales": sold,
+            "Customers": np.rint(sold / basket).astype(np.int32),
+            "Open": known.is_open[known.present].astype(np.int8),
+            "Promo": known.promo[day].astype(np.int8),
+            "StateHoliday": pd.array(known.holiday[known.present], dtype="str"),
+            "SchoolHoliday": known.school[known.present].astype(np.int8),
+        }
+    )
+
+
+def _stores(count: int, rng: Generator) -> pd.DataFrame:
+    """A store table with the shares of nulls that Kaggle's store.csv has."""
+
+    def unless(missing: NDArray[np.bool_], values: NDArray[np.int64]) -> Floats:
+        return np.where(missing, np.nan, values.astype(np.float64))
+
+    distance = np.maximum(20, np.rint(np.exp(rng.normal(7.8, 1.2, size=count)) / 10) * 10).astype(np.int64)
+    undated = rng.random(count) < 0.32
+    alone = rng.permutation(count) < 0.49 * count  # takes no part in Promo2
+    return pd.DataFrame(
+        {
+            "Store": np.arange(1, count + 1, dtype=np.int32),
+            "StoreType": pd.array(rng.choice(list("abcd"), size=count, p=[0.54, 0.02, 0.13, 0.31]), dtype="str"),
+            "Assortment": pd.array(rng.choice(list("abc"), size=count, p=[0.53, 0.01, 0.46]), dtype="str"),
+            "CompetitionDistance": unless(rng.random(count) < 0.003, distance),
+            "CompetitionOpenSinceMonth": unless(undated, rng.integers(1, 13, size=count)),
+            "CompetitionOpenSinceYear": unless(undated, rng.integers(2000, 2016, size=count)),
+            "Promo2": (~alone).astype(np.int8),
+            "Promo2SinceWeek": unless(alone, rng.integers(1, 51, size=count)),
+            "Promo2SinceYear": unless(alone, rng.integers(2009, 2015, size=count)),
+            "PromoInterval": pd.array(np.where(alone, "", rng.choice(INTERVALS, size=count)), dtype="str"),
+        }
+    )

@@ -1,0 +1,1 @@
+"""Training: folds, rounds, weights, the final fit, backtests, importances."""

@@ -1,0 +1,137 @@
+"""What the training would have been worth earlier: trained at several origins, scored on the days that followed each.
+
+Everything is chosen anew at each origin from what was known there; the holdout is never among the rows.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lockgate.errors import BadData
+from lockgate.evaluation import bootstrap
+from lockgate.features import calendar
+from lockgate.forecaster.ensemble import Forecaster
+from lockgate.models import seasonal_naive
+from lockgate.models.conformal import coverage
+from lockgate.problem import metrics
+from lockgate.problem.params import Params
+from lockgate.training import train
+
+Floats = NDArray[np.float64]
+Progress = Callable[[str, int, int], None]
+
+BLEND = train.BLEND
+NAIVE = "seasonal naive"
+COVERAGES = ("coverage_80", "coverage_95")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which origins: so many, so many days apart, the window of the latest ends with the rows."""
+
+    origins: int
+    days_apart: int
+
+
+@dataclass(frozen=True)
+class Mark:
+    """How one way to forecast did on the window after one origin; `low` and `high` bound its RMSPE with 95 %."""
+
+    origin: str  # the last day that was known
+    forecast: str  # a member, the blend, or a baseline
+    rows: int
+    rmspe: float
+    low: float
+    high: float
+    mae: float
+    bias: float
+    coverage_80: float | None = None  # of the blend: the share of sales within its bounds, which should be 0.80
+    coverage_95: float | None = None
+
+
+def backtest(
+    rows: pd.DataFrame, stores: pd.DataFrame, params: Params, plan: Plan, progress: Progress
+) -> tuple[Mark, ...]:
+    """Marks of the blend, its members and the naive baseline at each origin, the latest origin first.
+
+    `rows` are those to train on (the holdout is not among them). BadData if the history is too short for a training at
+    the earliest origin.
+    """
+    marks: list[Mark] = []
+    for place, last in enumerate(_known_until(rows, params, plan)):
+        known, window = _parts(rows, last, params.split.holdout_days)
+        name = str(last.date())
+        progress(f"trained until {name}", place, plan.origins)
+        forecaster, _ = train.train(known, stores, params, lambda *_: None)
+        blend, *others = _marks(name, window, _forecasts(forecaster, known, window), params.seed)
+        marks += [_covered(blend, forecaster, window), *others]
+    progress("done", plan.origins, plan.origins)
+    return tuple(marks)
+
+
+def means(marks: tuple[Mark, ...]) -> dict[str, dict[str, float]]:
+    """By way to forecast: the mean and the worst RMSPE over the origins, and the means of the other numbers."""
+    found: dict[str, dict[str, float]] = {}
+    for forecast in dict.fromkeys(mark.forecast for mark in marks):
+        own = [mark for mark in marks if mark.forecast == forecast]
+        found[forecast] = {
+            "rmspe": float(np.mean([mark.rmspe for mark in own])),
+            "worst_rmspe": max(mark.rmspe for mark in own),
+            "mae": float(np.mean([mark.mae for mark in own])),
+            "bias": float(np.mean([mark.bias for mark in own])),
+        }
+        if forecast == BLEND:
+            found[forecast] |= {name: float(np.mean([getattr(mark, name) for mark in own])) for name in COVERAGES}
+    return found
+
+
+def _known_until(rows: pd.DataFrame, params: Params, plan: Plan) -> list[pd.Timestamp]:
+    last, first = rows["Date"].max(), rows["Date"].min()
+    newest = last - pd.Timedelta(days=params.split.holdout_days)
+    found = [newest - pd.Timedelta(days=plan.days_apart * place) for place in range(plan.origins)]
+    needed = train.shortest_history(params)
+    if (found[-1] - first).days + 1 < needed:
+        reach = (newest - first).days + 1 - needed
+        raise BadData(
+            f"the earliest of {plan.origins} origins leaves too short a history",
+            where=f"{first.date()} .. {found[-1].date()}",
+            hint=f"--origins: at most {max(reach // plan.days_apart + 1, 0)} that are {plan.days_apart} days apart",
+        )
+    return found
+
+
+def _parts(rows: pd.DataFrame, last: pd.Timestamp, days: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What was known on `last`, and the rows with sales of the window after it."""
+    after = (rows["Date"] > last) & (rows["Date"] <= last + pd.Timedelta(days=days))
+    window = rows[after & (rows["Open"] == 1) & (rows["Sales"] > 0)]
+    return rows[rows["Date"] <= last].reset_index(drop=True), window.reset_index(drop=True)
+
+
+def _forecasts(forecaster: Forecaster, known: pd.DataFrame, window: pd.DataFrame) -> dict[str, Floats]:
+    asked = window.drop(columns="Sales")
+    members = forecaster.predict_members(asked)
+    return {
+        BLEND: forecaster.predict(asked),
+        **{name: members[:, place] for place, name in enumerate(forecaster.members)},
+        NAIVE: seasonal_naive.seasonal_naive(known, window).to_numpy(),
+    }
+
+
+def _covered(blend: Mark, forecaster: Forecaster, window: pd.DataFrame) -> Mark:
+    asked, sold = window.drop(columns="Sales"), window["Sales"].to_numpy(dtype=np.float64)
+    at_80, at_95 = (coverage(sold, forecaster.interval(asked, confidence)) for confidence in (0.80, 0.95))
+    return replace(blend, coverage_80=at_80, coverage_95=at_95)
+
+
+def _marks(origin: str, window: pd.DataFrame, forecasts: dict[str, Floats], seed: int) -> list[Mark]:
+    sold = window["Sales"].to_numpy(dtype=np.float64)
+    store, day = window["Store"].to_numpy(dtype=np.int64), calendar.day_numbers(window["Date"].to_numpy())
+    marks = []
+    for name, forecast in forecasts.items():
+        low, high = bootstrap.rmspe_interval(bootstrap.sums(forecast / sold - 1.0, store, day), seed)
+        scores = (score(sold, forecast) for score in (metrics.mae, metrics.bias))
+        marks.append(Mark(origin, name, len(sold), metrics.rmspe(sold, forecast), low, high, *scores))
+    return marks

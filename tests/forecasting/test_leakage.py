@@ -1,0 +1,139 @@
+"""A feature that knows a later sale is found, in the code and in a bundle's own past, and the gate says which."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import small_chain
+
+from lockgate.bundle import store
+from lockgate.data import dataset
+from lockgate.data.data_card_writer import card_of
+from lockgate.data.ingest import CsvSource
+from lockgate.evaluation import leakage, perturbation, sandboxed
+from lockgate.features import training_rows
+from lockgate.features.history import profiles
+from lockgate.features.known_inputs import traits
+from lockgate.features.panel import panel
+from lockgate.gate import checks
+from lockgate.gate.checks import Outcome
+
+HORIZON = 42
+
+
+def found(forecaster=None, rows=None):
+    forecaster = small_chain.forecaster() if forecaster is None else forecaster
+    return leakage.hindsight(forecaster, small_chain.parts().rows if rows is None else rows)
+
+
+def answer(seen):
+    return checks.CHECKS["no leaking feature"](SimpleNamespace(hindsight=seen, needs_sales=True), None)
+
+
+def whole_history():
+    stores = traits(small_chain.chain().stores)
+    return panel(small_chain.chain().rows, stores.store_ids), stores
+
+
+def peeking_profiles(history, origins, store_traits):
+    """Honest, but for the level: as if a rolling mean were taken before the rows were cut at the origin."""
+    later = np.nanmean(history.log_sales[:, -28:], axis=1).astype(np.float32)
+    return [replace(profile, level=later) for profile in profiles(history, origins, store_traits)]
+
+
+def test_an_honest_forecaster_passes_and_many_of_its_features_do_know_the_past():
+    seen = found()
+    assert (seen.leaks.names, seen.otherwise, seen.until) == ((), (), str(small_chain.forecaster().origin))
+    assert seen.leaks.of_the_past >= 10
+    outcome, says = answer(seen)
+    assert outcome is Outcome.PASSED
+    assert says == (
+        f"of {len(perturbation.NAMES)} features, {seen.leaks.of_the_past} move with sales up to an origin and none with"
+        f" later ones; the past that it remembers is that of the rows until {seen.until}"
+    )
+
+
+def test_a_feature_whose_code_looks_past_the_origin_is_refused_by_name(monkeypatch):
+    monkeypatch.setattr(perturbation, "profiles", peeking_profiles)
+    outcome, says = answer(found())
+    assert (outcome, says) == (Outcome.REFUSED, "noise in place of the sales after its origin moves level_364")
+
+
+def test_a_bundle_whose_past_reaches_past_its_origin_is_doubted_by_name():
+    """Its code is honest, and says so; its arrays were made of the holdout too."""
+    honest = small_chain.forecaster()
+    history, stores = whole_history()
+    later = profiles(history, [history.last], stores)[0]
+    outcome, says = answer(found(replace(honest, profile=replace(later, origin=honest.profile.origin))))
+    assert outcome is Outcome.INCONCLUSIVE
+    assert "ridge, mean_364, spread_364" in says
+    one_array = replace(honest.profile, level=later.level)
+    assert found(replace(honest, profile=one_array)).otherwise == ("level_364",)
+
+
+def test_a_past_of_other_rows_is_doubted_too():
+    """One store sold a tenth more on the last day, as it was corrected since."""
+    rows = small_chain.parts().rows.copy()
+    last = (rows["Date"] == rows["Date"].max()) & (rows["Store"] == 1)
+    assert (rows.loc[last, "Sales"] > 0).all()
+    rows.loc[last, "Sales"] = (rows.loc[last, "Sales"] * 1.1).astype(rows["Sales"].dtype)
+    assert "level_364" in found(rows=rows).otherwise
+
+
+@pytest.mark.parametrize("days", [0, 42])
+def test_rows_that_go_on_after_the_origin_change_nothing(days):
+    rows = small_chain.chain().rows
+    until = small_chain.parts().rows["Date"].max() + np.timedelta64(days, "D")
+    assert found(rows=rows[rows["Date"] <= until]) == found()
+
+
+def test_rows_that_end_before_the_origin_cannot_tell():
+    rows = small_chain.parts().rows
+    seen = found(rows=rows[rows["Date"] < rows["Date"].max()])
+    assert seen is None
+    assert answer(seen)[0] is Outcome.INCONCLUSIVE
+
+
+def test_a_probe_that_sees_nothing_move_has_proven_nothing(monkeypatch):
+    monkeypatch.setattr(perturbation, "_with_noise", lambda history, *_: history)
+    assert answer(found())[0] is Outcome.INCONCLUSIVE
+
+
+def test_no_row_to_learn_from_knows_a_sale_after_its_origin_either():
+    """The boosters are taught on blocks of many origins that share their work; here of all of them after the first."""
+    history, stores = whole_history()
+    origins = training_rows.origins(history, history.last, HORIZON, 182)
+    first = origins[0]
+    noisy = perturbation._with_noise(history, first + 1, history.last, np.random.default_rng(1))
+    was, now = (training_rows.survey(each, origins, stores, HORIZON)[first] for each in (history, noisy))
+    rows = perturbation.cells(history.between(first + 1, first + HORIZON))
+    assert np.array_equal(*(perturbation.seen(profile, stores, rows) for profile in (was, now)), equal_nan=True)
+
+
+def test_each_feature_of_a_row_rests_on_sales_at_least_as_old_as_its_days_ahead():
+    """Noise on all days younger than that moves nothing in the row; the sale that is just as old moves some of them."""
+    history, stores = whole_history()
+    origin = history.last - HORIZON
+    for ahead in (1, 2, 7, 28, HORIZON):
+        day, seen = origin + ahead, []
+        row = perturbation.cells(history.between(day, day))
+        for first in (day - ahead + 1, day - ahead):
+            noisy = perturbation._with_noise(history, first, history.last, np.random.default_rng(ahead))
+            seen.append(perturbation.seen(profiles(noisy, [origin], stores)[0], stores, row))
+        truth = perturbation.seen(profiles(history, [origin], stores)[0], stores, row)
+        assert np.array_equal(seen[0], truth, equal_nan=True)
+        assert not np.array_equal(seen[1], truth, equal_nan=True)
+
+
+def test_the_child_that_opens_a_candidate_looks_for_leaks_where_it_is_asked_to(tmp_path):
+    forecaster, folder = small_chain.forecaster(), tmp_path / "prepared"
+    digest = store.save(forecaster, tmp_path / "bundle")
+    whole = small_chain.chain().tables()
+    dataset.write(folder, {"rows": small_chain.parts().rows}, card_of(CsvSource(()), whole, small_chain.parts()))
+    request = sandboxed.Request(str(tmp_path / "bundle"), digest, (), str(folder))
+    held = sandboxed.hold(request, small_chain.asked(), sandboxed.LIMITS)
+    assert held.needs_sales
+    assert held.hindsight == found()
+    without = sandboxed.hold(replace(request, prepared=None), small_chain.asked(), sandboxed.LIMITS)
+    assert without.hindsight is None

@@ -1,0 +1,76 @@
+"""A candidate's first opening: whatever it does to its process, this one goes on and says what happened."""
+
+import os
+from dataclasses import replace
+
+import broken_bundles
+import numpy as np
+import pytest
+import small_chain
+
+from lockgate.bundle import store
+from lockgate.errors import IntegrityBroken
+from lockgate.evaluation import sandboxed
+from lockgate.evaluation.sandboxed import Failure, Request
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+def folder(tmp_path):
+    store.save(small_chain.forecaster(), tmp_path / "a bundle")
+    return tmp_path / "a bundle"
+
+
+def held(folder, digest, rows=None, limits=sandboxed.LIMITS):
+    return sandboxed.hold(Request(str(folder), digest, (0, 7)), small_chain.asked() if rows is None else rows, limits)
+
+
+def test_the_child_gives_the_forecasts_that_this_process_gives(folder):
+    rows, forecaster = small_chain.asked(), small_chain.forecaster()
+    found = held(folder, store.save(forecaster, folder))
+    assert np.array_equal(found.together, forecaster.predict(rows))
+    assert np.array_equal(found.alone, found.together[[0, 7]])
+    assert np.array_equal(found.ridge, forecaster.predict_members(rows)[:, forecaster.members.index("ridge")])
+    assert (found.origin, found.covered.all()) == (forecaster.origin, True)
+
+
+@pytest.mark.parametrize(
+    ("broken", "says"),
+    [
+        (broken_bundles.truncated, "its process was ended by SIG"),
+        (broken_bundles.enormous, "it needs more memory than it may have"),
+        (broken_bundles.undescribed, "the bundle cannot be read by this version: 'weights'"),
+    ],
+)
+def test_a_bundle_that_kills_its_process_or_cannot_be_read_is_a_failure_with_its_reason(folder, broken, says):
+    found = held(folder, broken(folder), limits=replace(sandboxed.LIMITS, memory_bytes=600 * MIB))
+    assert isinstance(found, Failure)
+    assert found.says.startswith(says)
+
+
+def test_a_bundle_that_never_ends_is_ended_by_its_cpu_time(folder):
+    found = held(folder, broken_bundles.endless(folder), limits=replace(sandboxed.LIMITS, cpu_seconds=1))
+    assert found == Failure("it was not done within 300 s, or 1 s of CPU time")
+
+
+def test_a_child_that_is_silent_is_ended_by_the_clock(folder):
+    digest = store.save(small_chain.forecaster(), folder)
+    found = held(folder, digest, limits=replace(sandboxed.LIMITS, wall_seconds=0.2))
+    assert found == Failure("it was not done within 0.2 s, or 600 s of CPU time")
+
+
+def test_rows_that_it_cannot_forecast_are_marked_and_have_no_number(folder):
+    digest = store.save(small_chain.forecaster(), folder)
+    rows = small_chain.asked().head(20).assign(Store=[4711, *small_chain.asked()["Store"][1:20]])
+    found = held(folder, digest, rows)
+    assert found.covered.tolist() == [False] + 19 * [True]
+    assert np.isnan([found.together[0], found.alone[0], found.ridge[0]]).all()
+    assert np.isfinite([*found.together[1:], found.alone[1]]).all()
+
+
+def test_a_changed_byte_is_no_failure_but_a_broken_integrity(folder):
+    digest = store.save(small_chain.forecaster(), folder)
+    os.truncate(folder / "lightgbm.txt", 1000)
+    with pytest.raises(IntegrityBroken, match=r"lightgbm\.txt sha256 mismatch"):
+        held(folder, digest)

@@ -1,0 +1,106 @@
+"""A version that passed is refit on the days that judged it, and waits for days that can judge it again."""
+
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from lockgate.bundle import manifest, store
+from lockgate.data import dataset, split
+from lockgate.data.data_card_writer import card_of
+from lockgate.data.ingest import CsvSource, Tables
+from lockgate.database import versions
+from lockgate.errors import StateConflict, WrongUsage
+from lockgate.gate.checks import policy_digest
+from lockgate.operations import promote, register, validate
+from lockgate.operations import refit as operations_refit
+from lockgate.operations.promote import Order as Promotion
+from lockgate.operations.stage_files import Build
+from lockgate.problem.params import load_params
+from lockgate.training import refit as refits
+
+
+def refit(backend, params, folder, version=1):
+    return operations_refit.refit(
+        backend, operations_refit.Order(version, "before school", folder), params, lambda *_: None
+    )
+
+
+def stages(backend):
+    return [row.stage for row in versions.stages(backend.database, backend.model)]
+
+
+@pytest.fixture(scope="module")
+def then(workshop, tmp_path_factory):
+    """A build as it was a holdout ago: the same recipe, and the last days that are known now unknown."""
+    folder, whole = tmp_path_factory.mktemp("then"), load_params(workshop(1) / "params.yaml")
+    now = Build(workshop(1) / "data" / "prepared", workshop(1) / "build")
+    rows, stores = dataset.read(now.prepared, "rows"), dataset.read(now.prepared, "stores")
+    parts = split.split(rows, whole.split.holdout_days)
+    made = Build(folder / "prepared", folder / "build")
+    card = card_of(CsvSource(()), Tables(rows, stores), parts)
+    dataset.write(made.prepared, {"rows": parts.rows, "holdout": parts.holdout, "stores": stores}, card)
+    shutil.copytree(now.build, made.build)
+    given = store.load(now.bundle, manifest.digest(now.bundle))
+    recipe = refits.Recipe(whole, dict.fromkeys(("lightgbm", "xgboost", "catboost"), 30))
+    store.save(refits.refit(given, recipe, parts.rows, stores, lambda *_: None), made.bundle)
+    return made
+
+
+@pytest.fixture
+def earlier(backend, then, params):
+    """That build, registered, and passed on the days that it did not know."""
+    receipt = register.register(backend, then, params)
+    assert validate.validate(backend, receipt, then, params.gate).outcome == "passed"
+    return then
+
+
+def test_a_refit_waits_in_none_until_there_are_days_that_it_has_not_learned(backend, earlier, made, params):
+    done = refit(backend, params, earlier.prepared)
+    assert (done.receipt.version, stages(backend)) == (2, ["Staging", "None"])
+    assert done.trained_until == dataset.read(earlier.prepared, "holdout")["Date"].max().date()
+
+    on_its_own_days = validate.validate_registered(backend, 2, earlier.prepared, params.gate)
+    unseen = next(check for check in on_its_own_days.checks if check["name"] == "holdout unseen")
+    assert (unseen["outcome"], stages(backend)) == ("refused", ["Staging", "None"])
+    assert unseen["says"].startswith(f"trained until {done.trained_until}, the holdout begins on ")
+    with pytest.raises(StateConflict, match="in None, not in Staging"):
+        promote.promote(
+            backend, Promotion("now", dry_run=False, confirm=lambda _: None), 2, policy_digest(params.gate), None
+        )
+
+    on_later_days = validate.validate_registered(backend, 2, made(1).prepared, params.gate)
+    assert (on_later_days.outcome, stages(backend)) == ("passed", ["Archived", "Staging"])
+
+
+def test_its_lineage_names_whose_refit_it_is_and_the_same_again_is_the_same_version(backend, earlier, params):
+    done = refit(backend, params, earlier.prepared)
+    lineage = versions.recorded_version(backend.database, backend.model, 2).lineage["lineage"]
+    told = {name: lineage[name] for name in ("refit_of", "refit_reason", "refit_by", "trained_until")}
+    until = str(done.trained_until)
+    assert told == {"refit_of": "1", "refit_reason": "before school", "refit_by": "anna", "trained_until": until}
+    assert refit(replace(backend, actor="ben"), params, earlier.prepared) == done
+    assert len(stages(backend)) == 2
+
+
+def test_what_has_not_passed_is_not_refit(backend, made, params, judged):
+    register.register(backend, made(1), params)
+    with pytest.raises(StateConflict, match="version 1 cannot be refit: the gate has not seen it") as unseen:
+        refit(backend, params, made(1).prepared)
+    assert unseen.value.hint == "judge it first: lockgate validate 1"
+    judged(max_rmspe=0.001)
+    with pytest.raises(StateConflict, match="the gate's last word on it is refused") as refusal:
+        refit(backend, params, made(1).prepared)
+    assert refusal.value.hint == "refit one that passed: lockgate list"
+
+
+@pytest.mark.parametrize("reason", ["", " ", "two\nlines", "\x1b[31mred", "x" * 100_000])
+def test_a_reason_that_is_no_readable_line_is_refused_before_anything_is_trained(backend, params, tmp_path, reason):
+    with pytest.raises(WrongUsage, match="the reason has"):
+        operations_refit.refit(backend, operations_refit.Order(1, reason, tmp_path), params, lambda *_: None)
+
+
+def test_what_passed_on_other_days_is_not_refit_on_these(backend, judged, then, params):
+    judged()
+    with pytest.raises(StateConflict, match="version 1 passed on other days than those of"):
+        refit(backend, params, then.prepared)

@@ -1,0 +1,78 @@
+"""What a store's own past amounts to, and whose past stands in where it has none."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import small_chain
+
+from lockgate.features import cold_start, known_inputs, panel
+
+DAYS = 200
+
+
+def a_past(*sold):
+    """A panel of one store each, which sold on the given days only (slices of the past)."""
+    log_sales = np.full((len(sold), DAYS), np.nan)
+    for store, days in enumerate(sold):
+        log_sales[store, days] = 8.0
+    nothing = np.zeros(log_sales.shape, dtype=np.int8)
+    return panel.Panel(16_000, log_sales, nothing, nothing, nothing, nothing.astype(bool))
+
+
+@pytest.mark.parametrize(
+    ("sold", "is_none", "is_little", "is_stale"),
+    [
+        (slice(0, 0), True, False, False),
+        (slice(0, DAYS), False, False, False),
+        (slice(DAYS - 1, DAYS), False, True, False),
+        (slice(DAYS - 83, DAYS), False, True, False),
+        (slice(DAYS - 84, DAYS), False, False, False),
+        (slice(0, DAYS - 28), False, False, False),
+        (slice(0, DAYS - 29), False, False, True),
+        (slice(0, 1), False, True, True),
+    ],
+)
+def test_a_store_has_no_past_a_little_one_an_old_one_or_enough(sold, is_none, is_little, is_stale):
+    seen = cold_start.experience(a_past(sold))
+    assert (seen.none.tolist(), seen.little.tolist(), seen.stale.tolist()) == ([is_none], [is_little], [is_stale])
+
+
+def stores(*letters):
+    table = small_chain.chain().stores.head(len(letters))
+    return known_inputs.traits(table.assign(StoreType=[a for a, _ in letters], Assortment=[b for _, b in letters]))
+
+
+@pytest.mark.parametrize(
+    ("letters", "expected"),
+    [
+        (["aa", "aa", "ab", "ba", "aa"], 1.5),  # of its type and assortment: 1 and 2
+        (["aa", "ab", "bc", "ba", "ac"], 1.5),  # of its type: 1 and 2
+        (["ba", "bb", "cc", "da", "ac"], 2.5),  # all: 1 to 4
+    ],
+)
+def test_an_unknown_store_has_the_mean_of_its_nearest_peers(letters, expected):
+    coefficients = np.array([[1.0, 10.0], [2.0, 20.0], [3.0, 30.0], [4.0, 40.0], [np.pi, np.pi]])
+    unknown = np.array([False] * 4 + [True])
+    found = cold_start.with_peers(coefficients, unknown, stores(*letters))
+    assert found.tolist() == [*coefficients[:4].tolist(), [expected, 10 * expected]]
+    assert coefficients[4].tolist() == [np.pi, np.pi]
+
+
+def test_unknown_stores_do_not_stand_in_for_each_other():
+    coefficients = np.array([[1.0], [100.0], [200.0]])
+    found = cold_start.with_peers(coefficients, np.array([False, True, True]), stores("bb", "aa", "aa"))
+    assert found.tolist() == [[1.0], [1.0], [1.0]]
+
+
+def test_where_nobody_sold_nothing_changes():
+    coefficients = np.array([[1.0], [2.0]])
+    assert cold_start.with_peers(coefficients, np.array([True, True]), stores("aa", "bb")).tolist() == [[1.0], [2.0]]
+
+
+def test_a_chain_in_which_every_store_sells_has_no_strangers():
+    table = small_chain.parts().rows
+    seen = cold_start.experience(panel.panel(table, np.unique(table["Store"])))
+    assert not seen.none.any()
+    assert seen.sold.tolist() == table[table["Sales"] > 0].groupby("Store").size().tolist()
+    last = pd.Series(table["Date"].max() - table[table["Sales"] > 0].groupby("Store")["Date"].max()).dt.days
+    assert seen.idle.tolist() == last.tolist()

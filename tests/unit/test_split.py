@@ -1,0 +1,165 @@
+"""The split by date, the data card, and the folder that later stages read."""
+
+import datetime
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from lockgate import digests
+from lockgate.data import data_card_writer, dataset, split
+from lockgate.data.data_card import GeneratedSource
+from lockgate.data.ingest import CsvSource, SourceFile, Tables
+from lockgate.errors import BadConfiguration, IntegrityBroken, StorageFailed
+from lockgate.problem.params import GeneratorParams
+from lockgate.synthetic import generator
+
+CHAIN = generator.generate(GeneratorParams(seed=3, stores=8, days=400, noise=0.05)).tables()
+SOURCE = CsvSource((SourceFile("train.csv", 12, "ab"),))
+
+
+def rows(*days: tuple[int, str]) -> pd.DataFrame:
+    frame = CHAIN.rows.head(len(days)).copy()
+    frame["Store"] = pd.array([store for store, _ in days], dtype="int32").to_numpy()
+    frame["Date"] = pd.to_datetime([day for _, day in days]).astype("datetime64[s]")
+    return frame
+
+
+def written(folder: Path) -> dict[str, object]:
+    parts = split.split(CHAIN.rows, 42)
+    card = data_card_writer.card_of(SOURCE, CHAIN, parts)
+    dataset.write(folder, {"rows": parts.rows, "holdout": parts.holdout, "stores": CHAIN.stores}, card)
+    return card
+
+
+def test_the_last_days_are_held_out_and_nothing_is_lost() -> None:
+    parts = split.split(CHAIN.rows, 42)
+    assert parts.cutoff == datetime.date(2015, 6, 19)
+    assert parts.rows["Date"].max() == pd.Timestamp("2015-06-19")
+    assert parts.holdout["Date"].min() == pd.Timestamp("2015-06-20")
+    assert parts.holdout["Date"].nunique() == 42
+    together = pd.concat([parts.rows, parts.holdout]).sort_values(["Store", "Date"], ignore_index=True)
+    pd.testing.assert_frame_equal(together, CHAIN.rows)
+
+
+def test_a_holdout_longer_than_the_data_allow_is_a_matter_of_configuration() -> None:
+    """At least twice as many days must remain to train on."""
+    assert split.split(CHAIN.rows, 133).cutoff
+    with pytest.raises(BadConfiguration, match=r"split\.holdout_days is 134, longer than 400 days") as caught:
+        split.split(CHAIN.rows, 134)
+    assert caught.value.exit_code == 8
+    assert "at most 133" in caught.value.hint
+
+
+def test_gaps_are_counted_at_the_start_inside_and_at_the_end() -> None:
+    found = data_card_writer.gaps(
+        rows((1, "2015-01-01"), (1, "2015-01-05"), (2, "2015-01-02"), (2, "2015-01-05"), (3, "2015-01-01"))
+    )
+    assert found == {
+        "missing_rows": 3 + 1 + 2 + 4,
+        "stores": 3,
+        "longest_days": 4,
+        "listed": [
+            {"first_day": "2015-01-02", "last_day": "2015-01-05", "stores": 1},
+            {"first_day": "2015-01-02", "last_day": "2015-01-04", "stores": 1},
+            {"first_day": "2015-01-03", "last_day": "2015-01-04", "stores": 1},
+            {"first_day": "2015-01-01", "last_day": "2015-01-01", "stores": 1},
+        ],
+    }
+
+
+def test_gaps_of_the_same_days_are_told_together() -> None:
+    found = data_card_writer.gaps(rows((1, "2015-01-01"), (1, "2015-01-04"), (2, "2015-01-01"), (2, "2015-01-04")))
+    assert found["listed"] == [{"first_day": "2015-01-02", "last_day": "2015-01-03", "stores": 2}]
+
+
+def test_a_chain_without_gaps_says_so() -> None:
+    found = data_card_writer.gaps(rows((1, "2015-01-01"), (1, "2015-01-02")))
+    assert found == {"missing_rows": 0, "stores": 0, "longest_days": 0, "listed": []}
+
+
+def test_the_card_tells_counts_ranges_and_digests() -> None:
+    parts = split.split(CHAIN.rows, 42)
+    card = data_card_writer.card_of(SOURCE, CHAIN, parts)
+    assert card["source"] == {"files": ({"name": "train.csv", "bytes": 12, "sha256": "ab"},), "kind": "csv"}
+    assert card["cutoff"] == "2015-06-19"
+    assert card["holdout_days"] == 42
+    assert card["rows"]["count"] + card["holdout"]["count"] == len(CHAIN.rows)
+    assert card["holdout"]["first_day"] == "2015-06-20"
+    assert card["holdout"]["digest"] == digests.of_frame(parts.holdout)
+    assert sum(card["rows"]["columns"]["StateHoliday"]["counts"].values()) == card["rows"]["count"]
+    zero = (CHAIN.rows["Open"] == 1) & (CHAIN.rows["Sales"] == 0)
+    assert card["rows"]["open_without_sales"] + card["holdout"]["open_without_sales"] == zero.sum() > 0
+    assert card["stores"]["without_rows"] == 0
+    assert "Customers" not in card["rows"]["columns"]
+
+
+def test_stores_without_rows_are_counted() -> None:
+    thinned = Tables(CHAIN.rows[CHAIN.rows["Store"] > 2].reset_index(drop=True), CHAIN.stores)
+    assert data_card_writer.card_of(SOURCE, thinned, split.split(thinned.rows, 42))["stores"]["without_rows"] == 2
+
+
+def test_a_column_of_nothing_but_nulls_has_no_range() -> None:
+    empty = Tables(CHAIN.rows, CHAIN.stores.assign(CompetitionDistance=float("nan")))
+    card = data_card_writer.card_of(SOURCE, empty, split.split(empty.rows, 42))
+    assert card["stores"]["columns"]["CompetitionDistance"] == {"missing": 8}
+
+
+def test_the_card_of_a_generated_chain_names_its_noise_floor() -> None:
+    source = GeneratedSource(stores=8, days=400, noise=0.05, seed=3, noise_floor_rmspe=0.0512)
+    card = data_card_writer.card_of(source, CHAIN, split.split(CHAIN.rows, 42))
+    assert card["source"] == {
+        "stores": 8, "days": 400, "noise": 0.05, "seed": 3, "noise_floor_rmspe": 0.0512, "kind": "generator"
+    }  # fmt: skip
+
+
+def test_the_same_data_give_the_same_bytes(tmp_path: Path) -> None:
+    written(tmp_path / "one")
+    written(tmp_path / "two")
+    names = sorted(path.name for path in (tmp_path / "one").iterdir())
+    assert names == ["card.json", "holdout.parquet", "rows.parquet", "stores.parquet"]
+    for name in names:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+        assert str(tmp_path).encode() not in (tmp_path / "one" / name).read_bytes()
+
+
+def test_what_was_written_is_read_with_the_same_types(tmp_path: Path) -> None:
+    card = written(tmp_path)
+    parts = split.split(CHAIN.rows, 42)
+    pd.testing.assert_frame_equal(dataset.read(tmp_path, "rows"), parts.rows)
+    pd.testing.assert_frame_equal(dataset.read(tmp_path, "holdout"), parts.holdout)
+    pd.testing.assert_frame_equal(dataset.read(tmp_path, "stores"), CHAIN.stores)
+    assert dataset.read_card(tmp_path) == json.loads(json.dumps(card))
+
+
+def test_a_table_that_is_not_the_cards_is_not_read(tmp_path: Path) -> None:
+    """DVC hands out a corrupted cache file without a word."""
+    written(tmp_path)
+    frame = pd.read_parquet(tmp_path / "holdout.parquet")
+    frame.loc[0, "Sales"] += 1
+    frame.to_parquet(tmp_path / "holdout.parquet", index=False)
+    with pytest.raises(IntegrityBroken, match="the content of holdout is not what the data card says"):
+        dataset.read(tmp_path, "holdout")
+
+
+@pytest.mark.parametrize("damage", [b"", b"PAR1 but no more"])
+def test_a_damaged_table_is_refused(tmp_path: Path, damage: bytes) -> None:
+    written(tmp_path)
+    (tmp_path / "rows.parquet").write_bytes(damage)
+    with pytest.raises(IntegrityBroken, match="rows cannot be read"):
+        dataset.read(tmp_path, "rows")
+
+
+@pytest.mark.parametrize("damage", ["", "[]", '{"rows": 7}'])
+def test_a_damaged_card_is_refused(tmp_path: Path, damage: str) -> None:
+    written(tmp_path)
+    (tmp_path / "card.json").write_text(damage)
+    with pytest.raises(IntegrityBroken, match="data card"):
+        dataset.read(tmp_path, "rows")
+
+
+def test_a_folder_that_takes_nothing_is_a_matter_of_storage(tmp_path: Path) -> None:
+    (tmp_path / "prepared").write_text("a file where the folder should be")
+    with pytest.raises(StorageFailed):
+        written(tmp_path / "prepared")
