@@ -1,7 +1,6 @@
 """A stack with its artifacts in the database: what its server refuses, and one dump that brings all of it back."""
 
 import http.client
-import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,27 +8,16 @@ from typing import Any
 
 import pytest
 import requests
-from clone import PROJECT, Clone
+from backup_guide import commands, with_postgres_programs
+from clone import Clone
 
 from lockgate.stack import embedded_postgres
 
-GUIDE = (PROJECT / "docs" / "backup.md").read_text(encoding="utf-8")
 INPUT = "data/prepared/holdout.parquet"
 CHANGE_A_CHUNK = """
     UPDATE lockgate_artifacts.chunks SET bytes = set_byte(bytes, 0, get_byte(bytes, 0) # 1)
     WHERE number = 0 AND digest IN (SELECT digest FROM lockgate_artifacts.files WHERE path LIKE '%/lightgbm.txt')
 """
-
-
-def commands(heading: str) -> str:
-    """The indented lines of a section of docs/backup.md, as one shell script."""
-    section = re.split(r"^## ", GUIDE, flags=re.MULTILINE)
-    found = next(part for part in section if part.startswith(f"{heading}\n"))
-    return "set -e\n" + "\n".join(re.findall(r"^ {4}(.*)$", found, re.MULTILINE))
-
-
-def with_postgres_programs() -> str:
-    return re.findall(r"^ {4}(export PATH=.*)$", GUIDE, re.MULTILINE)[0] + "\n"
 
 
 def has_stack(clone: Clone) -> Iterator[Clone]:

@@ -27,24 +27,24 @@ GONE = "0" * 32
 
 
 @pytest.fixture(scope="module")
-def pair(stack, workshop):
+def pair(stack, trained_project):
     """Versions 1 and 2, of different seeds and otherwise alike; only to be looked at."""
     backend = Backend("compared-ensemble", stack, Database(stack.database_url), "anna", 10.0)
-    for receipt, made, params in registered(backend, workshop):
+    for receipt, made, params in registered(backend, trained_project):
         validate.validate(backend, receipt, made, params.gate.model_copy(update={"max_rmspe_over_serving": 1.0}))
     return backend
 
 
 @pytest.fixture
-def pair_to_break(backend, workshop):
+def pair_to_break(backend, trained_project):
     """The same two, without verdicts, for this test alone."""
-    assert len(list(registered(backend, workshop))) == 2
+    assert len(list(registered(backend, trained_project))) == 2
     return backend
 
 
-def registered(backend, workshop):
+def registered(backend, trained_project):
     for seed in (1, 2):
-        folder = workshop(seed)
+        folder = trained_project(seed)
         made, params = Build(folder / "data" / "prepared", folder / "build"), load_params(folder / "params.yaml")
         yield register.register(backend, made, params), made, params
 

@@ -22,10 +22,10 @@ PICKLE = b"cposix\nsystem\n(S'touch {marker}'\ntR."
 
 
 @pytest.fixture(scope="module")
-def version(stack, workshop, home, tmp_path_factory):
+def version(stack, trained_project, home, tmp_path_factory):
     """One registered version: backend, row, the folder that the server keeps it in, an untouched copy, a marker."""
     folder = tmp_path_factory.mktemp("integrity") / "build"
-    shutil.copytree(workshop(1), folder)
+    shutil.copytree(trained_project(1), folder)
     backend = Backend("integrity-ensemble", stack, Database(stack.database_url), "anna", 10.0)
     made = Build(folder / "data" / "prepared", folder / "build")
     receipt = register.register(backend, made, load_params(folder / "params.yaml"))

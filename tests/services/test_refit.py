@@ -31,10 +31,10 @@ def stages(backend):
 
 
 @pytest.fixture(scope="module")
-def then(workshop, tmp_path_factory):
+def then(trained_project, tmp_path_factory):
     """A build as it was a holdout ago: the same recipe, and the last days that are known now unknown."""
-    folder, whole = tmp_path_factory.mktemp("then"), load_params(workshop(1) / "params.yaml")
-    now = Build(workshop(1) / "data" / "prepared", workshop(1) / "build")
+    folder, whole = tmp_path_factory.mktemp("then"), load_params(trained_project(1) / "params.yaml")
+    now = Build(trained_project(1) / "data" / "prepared", trained_project(1) / "build")
     rows, stores = dataset.read(now.prepared, "rows"), dataset.read(now.prepared, "stores")
     parts = split.split(rows, whole.split.holdout_days)
     made = Build(folder / "prepared", folder / "build")
