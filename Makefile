@@ -12,10 +12,10 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down check unit test chaos bench lock clean
+.PHONY: help install demo up down check unit test test-long chaos bench lock clean
 
 help:  ## list the tasks
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(INSTALLED) $(WITHOUT_GIT)  ## make the environment in .venv from requirements.lock
 
@@ -45,11 +45,14 @@ check: install  ## ruff, mypy --strict, import contract
 	mypy
 	lint-imports
 
-unit: install  ## the tests that need no server
-	pytest -q tests/unit
+unit: install  ## the tests that need no server, in seconds
+	pytest -q -n 2 tests/unit
 
-test: install check  ## everything that CI runs
-	pytest -q -n 2 --dist loadfile
+test: install check  ## every promise at least once, in minutes
+	pytest -q -n 2 --dist loadfile --durations 30 -m "not long"
+
+test-long: install  ## the rest: journeys on every path, chaos, many variants
+	pytest -q -n 2 --dist loadfile --durations 30 -m long
 
 chaos: install  ## abuse a stack of its own for SECONDS (300) with WORKERS (4), as drawn from SEED
 	PYTHONPATH=tests python -m chaos --seconds $(or $(SECONDS),300) --workers $(or $(WORKERS),4) $(if $(SEED),--seed $(SEED))

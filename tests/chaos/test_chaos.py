@@ -3,10 +3,15 @@
 from itertools import islice
 from random import Random
 
+import pytest
+
 from chaos import faults, operations, summary
 from chaos.operations import Draw
 from chaos.run import Plan, run
 from chaos.scene import Scene
+
+pytestmark = pytest.mark.long
+
 
 SHORT = Plan(
     seconds=20, seed=20261, workers=4, fault_seconds=(0.3, 1.2), quiet_seconds=0.7,

@@ -12,6 +12,9 @@ from chaos import points, rules
 from chaos.operations import Values
 from chaos.shelf import Shelf, Shelved
 
+pytestmark = pytest.mark.long
+
+
 KILLED = -9
 SCORING = ("lockgate.operations.score_candidate:examine", "lockgate.database.verdicts:record_verdict")
 

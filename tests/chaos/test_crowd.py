@@ -5,6 +5,8 @@ import time
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import pytest
+
 from chaos.crew import HUNG_SECONDS, forkserver
 from chaos.operations import policy_named
 from chaos.scene import Place
@@ -14,6 +16,9 @@ from lockgate.operations import promote as operations_promote
 from lockgate.operations.promote import Order
 from lockgate.stack import processes
 from lockgate.system import exit_codes
+
+pytestmark = pytest.mark.long
+
 
 PEOPLE = 20
 PATIENCE = 60.0

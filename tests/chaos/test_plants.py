@@ -9,6 +9,8 @@ from chaos.shelf import Shelved
 from lockgate.database import guard
 from lockgate.database.connection import Database
 
+pytestmark = pytest.mark.long
+
 
 def caught(model: Shelved) -> set[str]:
     """The names of the rules that find something broken."""

@@ -13,6 +13,9 @@ from clone import Clone
 
 from lockgate.stack import embedded_postgres
 
+pytestmark = pytest.mark.long
+
+
 INPUT = "data/prepared/holdout.parquet"
 CHANGE_A_CHUNK = """
     UPDATE lockgate_artifacts.chunks SET bytes = set_byte(bytes, 0, get_byte(bytes, 0) # 1)

@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
+pytestmark = pytest.mark.long
+
+
 ROOT = Path(__file__).parents[2]
 STAGES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 ELSEWHERE = {"register", "validate"}

@@ -5,7 +5,11 @@ import subprocess
 import time
 
 import psutil
+import pytest
 from clone import Clone
+
+pytestmark = pytest.mark.long
+
 
 SECONDS = 60
 

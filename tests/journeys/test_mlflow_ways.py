@@ -14,6 +14,9 @@ import pandas as pd
 import pytest
 from clone import PROJECT, Clone
 
+pytestmark = pytest.mark.long
+
+
 RAW_COLUMNS = ["Store", "Date", "Open", "Promo", "StateHoliday", "SchoolHoliday"]
 BOUNDED = ["prediction", "lower", "upper"]
 JSON = {"Content-Type": "application/json"}

@@ -4,10 +4,14 @@ import gzip
 import shutil
 from pathlib import Path
 
+import pytest
 from clone import Clone, commit
 
 from lockgate.problem.params import GeneratorParams
 from lockgate.synthetic import generator
+
+pytestmark = pytest.mark.long
+
 
 NAMES = ("train.csv", "store.csv")
 

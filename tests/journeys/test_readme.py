@@ -25,6 +25,7 @@ def own_stack(tmp_path: Path) -> Iterator[Clone]:
         clone.lockgate("down")
 
 
+@pytest.mark.long
 def test_the_transcript_is_what_the_commands_print(own_stack: Clone) -> None:
     """Only numbers, digests, times and the widths of tables may differ, since the clone here is a smaller one."""
     for command, expected in transcript(README):

@@ -9,6 +9,9 @@ import pytest
 from backup_guide import commands, with_postgres_programs
 from clone import PROJECT, Clone, clone_of_project
 
+pytestmark = pytest.mark.long
+
+
 STORED = PROJECT / "tests" / "data" / "registered_before"
 NUMBERS = ["prediction", "lower", "upper"]
 

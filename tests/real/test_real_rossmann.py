@@ -8,10 +8,13 @@ import pytest
 from lockgate.data import data_card_writer, ingest, split
 
 FOLDER = Path(os.environ.get("LOCKGATE_REAL_DATA", "")) / "rossmann"
-pytestmark = pytest.mark.skipif(
-    not os.environ.get("LOCKGATE_REAL_DATA") or not FOLDER.is_dir(),
-    reason="LOCKGATE_REAL_DATA names no folder with rossmann/train.csv.gz",
-)
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(
+        not os.environ.get("LOCKGATE_REAL_DATA") or not FOLDER.is_dir(),
+        reason="LOCKGATE_REAL_DATA names no folder with rossmann/train.csv.gz",
+    ),
+]
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,9 @@ import yaml
 from lockgate.stack import embedded_postgres
 from lockgate.system.service_urls import ARTIFACTS_IN_DATABASE
 
+pytestmark = pytest.mark.long
+
+
 ROOT = Path(__file__).parents[2]
 REGISTRY_READ = "registered-models/search?max_results=1"
 NASTY = """ @:/?#[]%41%%$HOME${X}'"\\&=+"""  # what a URL, a shell, compose or an ini file would take apart

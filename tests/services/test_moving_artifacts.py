@@ -14,6 +14,9 @@ from lockgate.stack import up_down as lockgate_stack
 from lockgate.stack.artifact_location import Place
 from lockgate.system import service_urls
 
+pytestmark = pytest.mark.long
+
+
 PAGE = Path(__file__).parents[2] / "docs" / "backup.md"
 FILES = {"1/run/artifacts/card.json": b"{}", "1/models/m-1/artifacts/deep er/weights.bin": bytes(range(256)) * 9000}
 
