@@ -15,6 +15,7 @@ import small_chain
 from lockgate.bundle import store
 from lockgate.errors import BadData, WrongUsage
 from lockgate.forecaster.ensemble import Checked
+from lockgate.forecaster.input_values import DATE_FORM
 
 RNG = np.random.default_rng(4)
 
@@ -107,22 +108,87 @@ def test_open_that_is_missing_is_taken_as_open_and_counted(forecaster):
     assert forecaster.check(unknown.drop(columns="Open")).open_missing == 1
 
 
+DAY = "2015-06-24"
+
+
 @pytest.mark.parametrize(
     "date",
     [
-        pd.Timestamp("2015-06-24"),
+        pd.Timestamp(DAY),
+        pd.Timestamp(DAY, tz="Europe/Berlin"),
         datetime.date(2015, 6, 24),
-        np.datetime64("2015-06-24"),
         datetime.datetime(2015, 6, 24),
+        datetime.datetime(2015, 6, 24, tzinfo=datetime.UTC),
+        np.datetime64(DAY),
+        np.str_(DAY),
+        f"{DAY}T00:00:00Z",  # JavaScript without milliseconds
+        f"{DAY}T00:00:00.000Z",  # JavaScript's toISOString
+        f"{DAY}T00:00:00.000",  # pandas' to_json(date_format="iso")
+        f"{DAY}T00:00:00.000000000+00:00",
+        f"{DAY}T00:00:00+0200",
+        f"{DAY}T00:00",
+        f"{DAY} 00:00:00",
+        f"{DAY} 00:00:00+00:00",
+        f"{DAY} 00:00:00 UTC",
     ],
 )
-def test_a_date_is_the_same_in_any_type(forecaster, date):
-    assert forecaster.predict(one_row(Date=date)).tolist() == forecaster.predict(one_row()).tolist()
+def test_a_date_is_the_same_in_any_form_in_a_column_of_its_own_and_beside_other_forms(forecaster, date):
+    expected = forecaster.predict(one_row()).tolist()
+    assert forecaster.predict(one_row(Date=date)).tolist() == expected
+    mixed = pd.concat([one_row()] * 2).assign(Date=pd.Series([date, DAY], dtype=object).to_numpy())
+    assert forecaster.predict(mixed).tolist() == expected * 2
 
 
-@pytest.mark.parametrize("letter", ["0", 0])
-def test_no_holiday_may_be_a_number_or_a_letter(forecaster, letter):
-    assert forecaster.predict(one_row(StateHoliday=letter)).tolist() == forecaster.predict(one_row()).tolist()
+DATE_TYPES = [
+    *(f"datetime64[{unit}]" for unit in ("s", "ms", "us", "ns")),
+    "datetime64[ns, UTC]",
+    "datetime64[us, Europe/Berlin]",
+    "date32[day][pyarrow]",
+    "timestamp[ms][pyarrow]",
+    "timestamp[us, tz=UTC][pyarrow]",
+]
+
+
+@pytest.mark.parametrize("kind", DATE_TYPES)
+def test_a_date_column_may_have_any_type_of_pandas_and_pyarrow(forecaster, rows, kind):
+    dates = pd.to_datetime(rows["Date"])
+    if "," in kind or "tz" in kind:
+        dates = dates.dt.tz_localize("Europe/Berlin" if "Berlin" in kind else "UTC")
+    assert np.array_equal(forecaster.predict(rows.assign(Date=dates.astype(kind))), forecaster.predict(rows))
+
+
+@pytest.mark.parametrize("kind", ["int8", "Int64", "float32", "Float64", "object", "category", "str", "int64[pyarrow]"])
+def test_numbers_may_have_any_type_of_pandas_and_pyarrow(forecaster, rows, kind):
+    columns = ["Store", "Promo", "SchoolHoliday", "Open"]
+    turned = rows.astype(dict.fromkeys(columns, "int64")).astype(dict.fromkeys(columns, kind))
+    assert np.array_equal(forecaster.predict(turned), forecaster.predict(rows))
+
+
+@pytest.mark.parametrize("kind", ["bool", "boolean", "bool[pyarrow]"])
+def test_flags_may_be_booleans(forecaster, rows, kind):
+    columns = ["Promo", "SchoolHoliday", "Open"]
+    assert np.array_equal(forecaster.predict(rows.astype(dict.fromkeys(columns, kind))), forecaster.predict(rows))
+
+
+@pytest.mark.parametrize("kind", ["object", "string", "string[pyarrow]", "category", "large_string[pyarrow]"])
+def test_texts_may_have_any_type_of_pandas_and_pyarrow(forecaster, rows, kind):
+    columns = ["Date", "StateHoliday"]
+    assert np.array_equal(forecaster.predict(rows.astype(dict.fromkeys(columns, kind))), forecaster.predict(rows))
+
+
+@pytest.mark.parametrize("letter", ["0", 0, np.int64(0), 0.0, np.str_("0")])
+@pytest.mark.parametrize("kind", [None, object, "category"])
+def test_no_holiday_may_be_a_number_or_a_letter(forecaster, letter, kind):
+    rows = one_row().assign(StateHoliday=pd.Series([letter], dtype=kind))
+    assert forecaster.predict(rows).tolist() == forecaster.predict(one_row()).tolist()
+
+
+def test_open_may_be_empty_in_any_type(forecaster):
+    expected = forecaster.predict(one_row()).tolist() * 2
+    for values in ([1, pd.NA], [True, None], [1.0, np.nan]):
+        for kind in ("object", "Int64", "boolean", "Float64"):
+            rows = pd.concat([one_row()] * 2, ignore_index=True).assign(Open=pd.Series(values, dtype=kind))
+            assert forecaster.predict(rows).tolist() == expected
 
 
 def test_the_first_horizon_was_judged_and_the_second_is_served(forecaster):
@@ -140,6 +206,9 @@ def test_the_first_horizon_was_judged_and_the_second_is_served(forecaster):
         ("Store", -1, "known stores"),
         ("Store", np.nan, "known stores"),
         ("Store", 1.5, "known stores"),
+        ("Store", 10**400, "known stores"),
+        ("Store", {"id": 1}, "known stores"),
+        ("Store", pd.NA, "known stores"),
         ("Store", "'; DROP TABLE", "known stores"),
         ("Promo", 7, "Promo is 0 or 1"),
         ("Promo", np.nan, "Promo is 0 or 1"),
@@ -150,20 +219,32 @@ def test_the_first_horizon_was_judged_and_the_second_is_served(forecaster):
         ("StateHoliday", "x", "StateHoliday is one of 0, a, b, c"),
         ("StateHoliday", None, "StateHoliday is one of"),
         ("StateHoliday", 1, "StateHoliday is one of"),
+        ("StateHoliday", pd.NA, "StateHoliday is one of"),
+        ("StateHoliday", False, "StateHoliday is one of"),
+        ("StateHoliday", ["a"], "StateHoliday is one of"),
         ("SchoolHoliday", 2, "SchoolHoliday is 0 or 1"),
         ("Date", "2015-06-19", "dates from 2015-06-20 to 2015-09-11"),
         ("Date", "2015-09-12", "dates from 2015-06-20 to 2015-09-11"),
-        ("Date", "2015-06-31", "YYYY-MM-DD"),
-        ("Date", "24.06.2015", "YYYY-MM-DD"),
-        ("Date", "20150624", "YYYY-MM-DD"),
-        ("Date", "2015-W26-3", "YYYY-MM-DD"),
-        ("Date", "2015-06-24T00:00:00Z", "YYYY-MM-DD"),
-        ("Date", pd.Timestamp("2015-06-24 10:00"), "YYYY-MM-DD"),
-        ("Date", pd.Timestamp("2015-06-24", tz="UTC"), "YYYY-MM-DD"),
-        ("Date", None, "YYYY-MM-DD"),
+        ("Date", "2015-06-31", DATE_FORM),
+        ("Date", "24.06.2015", DATE_FORM),
+        ("Date", "20150624", DATE_FORM),
+        ("Date", "2015-W26-3", DATE_FORM),
+        ("Date", "2015-06-24T10:00:00Z", DATE_FORM),
+        ("Date", "2015-06-24T00:00:00.001", DATE_FORM),
+        ("Date", "2015-06-24T00:00:00Z\n", DATE_FORM),
+        ("Date", "2015-06-31 00:00:00", DATE_FORM),
+        ("Date", pd.Timestamp("2015-06-24 10:00"), DATE_FORM),
+        ("Date", pd.Timestamp("2015-06-24 00:00:00.000000001"), DATE_FORM),
+        ("Date", datetime.datetime(2015, 6, 24, 0, 0, 1, tzinfo=datetime.UTC), DATE_FORM),
+        ("Date", np.datetime64("2015-06-24T01"), DATE_FORM),
+        ("Date", None, DATE_FORM),
+        ("Date", pd.NaT, DATE_FORM),
+        ("Date", ["2015-06-24"], DATE_FORM),
+        ("Date", "2015-09-12T00:00:00Z", "dates from 2015-06-20 to 2015-09-11"),
+        ("Date", 1435104000000, DATE_FORM),  # what pandas' to_json() writes by default
         ("Date", "0001-01-01", "dates from"),
         ("Date", "9999-12-31", "dates from"),
-        ("Date", 20150624, "YYYY-MM-DD"),
+        ("Date", 20150624, DATE_FORM),
         ("DayOfWeek", 42, "DayOfWeek fits the date"),
     ],
 )

@@ -1,9 +1,7 @@
-"""Raw rows that somebody wants forecast: read, checked, turned into arrays; refused where no forecast is honest."""
+"""Reads and checks the raw rows of a forecast request; a refusal names the allowed values."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
 from itertools import islice
 
 import numpy as np
@@ -13,13 +11,13 @@ from numpy.typing import NDArray
 from lockgate.errors import BadData
 from lockgate.features import calendar
 from lockgate.features.known_inputs import Known
-from lockgate.features.panel import HOLIDAY_LETTERS, holiday_codes
+from lockgate.features.panel import HOLIDAY_LETTERS
+from lockgate.forecaster import input_values
+from lockgate.forecaster.input_values import DATE_FORM, NO_DAY
 
 REQUIRED = ("Store", "Date", "Promo", "StateHoliday", "SchoolHoliday")
-NO_DAY = np.iinfo(np.int64).min
 SHOWN = 5
 NEW_STORE = "a new one needs a line in store.csv and a training"
-ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 @dataclass(frozen=True)
@@ -93,15 +91,16 @@ def problems(rows: pd.DataFrame, limits: Limits) -> list[RowProblem]:
 def _read(rows: pd.DataFrame, limits: Limits) -> tuple[Asked, list[Failure]]:
     _check_columns(rows)
     ids = limits.store_ids
-    store_is_known, place = _places(_numbers(rows["Store"]), ids)
-    day, holiday = _days(rows["Date"]), _holidays(rows["StateHoliday"])
-    promo, school = _numbers(rows["Promo"]), _numbers(rows["SchoolHoliday"])
+    store_is_known, place = _places(input_values.numbers(rows["Store"]), ids)
+    day, holiday = input_values.days(rows["Date"]), input_values.holidays(rows["StateHoliday"])
+    promo, school = input_values.numbers(rows["Promo"]), input_values.numbers(rows["SchoolHoliday"])
     opened, open_missing = _optional(rows, "Open")
     weekday, weekday_missing = _optional(rows, "DayOfWeek")
     other_weekday = (weekday != calendar.weekdays(day) + 1) & ~weekday_missing & (day != NO_DAY)
     failures = [
         Failure("Store", ~store_is_known, f"known stores: {len(ids)} from {ids[0]} to {ids[-1]}; {NEW_STORE}"),
-        Failure("Date", (day <= limits.origin) | (day > limits.last_day), f"{limits.dates}, as YYYY-MM-DD"),
+        Failure("Date", day == NO_DAY, f"{limits.dates}; {DATE_FORM}"),
+        Failure("Date", ((day <= limits.origin) | (day > limits.last_day)) & (day != NO_DAY), limits.dates),
         Failure("DayOfWeek", other_weekday, "DayOfWeek fits the date; Monday is 1"),
         Failure("Open", ~(_is_flag(opened) | open_missing), "Open is 0, 1 or missing (taken as open)"),
         Failure("Promo", ~_is_flag(promo), "Promo is 0 or 1"),
@@ -138,15 +137,7 @@ def _optional(rows: pd.DataFrame, column: str) -> tuple[NDArray[np.float64], NDA
     """Numbers of a column that may be absent, and where it says nothing."""
     if column not in rows:
         return np.full(len(rows), np.nan), np.ones(len(rows), dtype=np.bool_)
-    return _numbers(rows[column]), np.asarray(rows[column].isna())
-
-
-def _numbers(column: "pd.Series[float]") -> NDArray[np.float64]:
-    """Values as float64, NaN for what is missing or no number."""
-    kind = getattr(column.dtype, "kind", "O")
-    if kind not in "iufb" or not isinstance(column.dtype, np.dtype):
-        column = pd.to_numeric(column, errors="coerce")
-    return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
+    return input_values.numbers(rows[column]), np.asarray(rows[column].isna())
 
 
 def _is_flag(values: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -157,45 +148,3 @@ def _places(stores: NDArray[np.float64], ids: NDArray[np.int32]) -> tuple[NDArra
     """Which stores are known, and each one's place in `ids`."""
     place = np.minimum(np.searchsorted(ids, stores), len(ids) - 1)
     return np.asarray(ids[place] == stores), place
-
-
-def _holidays(column: "pd.Series[str]") -> NDArray[np.int8]:
-    """Codes of StateHoliday, -1 for an unknown one; the number 0 is as good as the text "0"."""
-    values = column.to_numpy(dtype=object)
-    if column.dtype.kind in "iuf":
-        return np.where(column.to_numpy() == 0, 0, -1).astype(np.int8)
-    codes = holiday_codes(values)
-    if codes.min(initial=0) < 0:
-        codes[[code < 0 and type(value) is int and value == 0 for code, value in zip(codes, values, strict=True)]] = 0
-    return codes
-
-
-def _days(column: "pd.Series[str]") -> NDArray[np.int64]:
-    """Day numbers; NO_DAY for what is no whole day."""
-    if isinstance(column.dtype, np.dtype) and column.dtype.kind == "M":
-        return _whole_days(column.to_numpy())
-    values = column.to_numpy(dtype=object)
-    try:
-        if all(type(value) is str and ISO_DATE.fullmatch(value) for value in values):
-            return calendar.day_numbers(values.astype("datetime64[D]"))
-    except ValueError:
-        pass
-    return np.fromiter(map(_day, values), dtype=np.int64, count=len(values))
-
-
-def _whole_days(times: NDArray[np.datetime64]) -> NDArray[np.int64]:
-    days = times.astype("datetime64[D]")
-    return np.where((days == times) & ~np.isnat(times), days.astype(np.int64), NO_DAY)
-
-
-def _day(value: object) -> int:
-    try:
-        if isinstance(value, str) and ISO_DATE.fullmatch(value):
-            return date.fromisoformat(value).toordinal() - date(1970, 1, 1).toordinal()
-        if isinstance(value, pd.Timestamp) and value.tzinfo is None:
-            return int(_whole_days(np.array([value.to_datetime64()]))[0])
-        if type(value) is date:
-            return value.toordinal() - date(1970, 1, 1).toordinal()
-    except ValueError:
-        pass
-    return int(NO_DAY)

@@ -13,7 +13,7 @@ import mlflow
 from mlflow.data.pandas_dataset import from_pandas
 from mlflow.entities import Metric, Param, Run
 from mlflow.models import Model, ModelSignature
-from mlflow.types.schema import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+from mlflow.types.schema import AnyType, ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
 from lockgate.bundle.manifest import SIGNATURE as SIGNATURE_FILE
 from lockgate.bundle.mlflow_layout import MODEL_FILE
@@ -25,18 +25,12 @@ if TYPE_CHECKING:
 DATASET_DIGEST_LENGTH = 36  # MLflow's column takes no more
 METRICS_PER_CALL = 1000  # MLflow's limit for one batch
 
-# What Kaggle's test.csv has. Open is a double since it may be empty there, and JSON has no empty integer.
+# What Kaggle's test.csv has. The forecaster checks names, types and values itself, and takes more forms of them than a
+# type of MLflow does (dates as text, date or timestamp; nullable and categorical columns; Open empty). Columns are
+# optional to MLflow, so that the forecaster refuses a missing one: MLflow's own refusal repeats the request's rows.
+COLUMNS = ("Store", "Date", "Open", "Promo", "StateHoliday", "SchoolHoliday")
 SIGNATURE = ModelSignature(
-    inputs=Schema(
-        [
-            ColSpec(DataType.long, "Store"),
-            ColSpec(DataType.string, "Date"),
-            ColSpec(DataType.double, "Open", required=False),
-            ColSpec(DataType.long, "Promo"),
-            ColSpec(DataType.string, "StateHoliday"),
-            ColSpec(DataType.long, "SchoolHoliday"),
-        ]
-    ),
+    inputs=Schema([ColSpec(AnyType(), name, required=False) for name in COLUMNS]),  # type: ignore[no-untyped-call]
     outputs=Schema([ColSpec(DataType.double, name) for name in ("prediction", "lower", "upper")]),
     params=ParamSchema([ParamSpec("confidence", DataType.double, confidence.DEFAULT)]),
 )

@@ -1,0 +1,64 @@
+"""The model that MLflow serves: opens a version's bundle and answers requests with forecasts or refusals."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
+from mlflow.pyfunc.model import PythonModel
+
+from lockgate.bundle import signing, store
+from lockgate.errors import BadData, LockgateError, WrongUsage
+from lockgate.problem.confidence import DEFAULT
+
+
+class RequestRefused(MlflowException):
+    """A refusal that MLflow's scoring server answers with (HTTP 400): the message and the hint, and nothing else."""
+
+    def __init__(self, refusal: LockgateError) -> None:
+        self._text = f"{refusal}; {refusal.hint}" if refusal.hint else str(refusal)
+        super().__init__(self._text, error_code=INVALID_PARAMETER_VALUE)
+
+    @property
+    def message(self) -> str:
+        """The refusal. The scoring server sets a message with all rows of the request in it: that one is dropped."""
+        return self._text
+
+    @message.setter
+    def message(self, _: str) -> None:
+        pass
+
+
+class BundledForecaster(PythonModel):
+    """Takes raw rows; returns a sales forecast with its bounds for each row."""
+
+    def load_context(self, context: Any) -> None:
+        """Open the bundle.
+
+        Raises IntegrityBroken if the bundle is not the registered one, or if LOCKGATE_TRUSTED_KEYS lists keys and none
+        of them signed the bundle.
+        """
+        folder, digest = Path(context.artifacts["bundle"]), context.model_config["bundle_digest"]
+        signing.require(folder, digest, signing.trusted_by(os.environ))
+        self.forecaster = store.load(folder, digest)
+
+    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
+        """Forecast sales for each row; `lower` and `upper` hold them with params["confidence"], or are None.
+
+        Raises RequestRefused for rows that cannot be forecast and for a confidence out of range.
+        """
+        try:
+            found = self.forecaster.interval(model_input, (params or {}).get("confidence", DEFAULT))
+        except (BadData, WrongUsage) as refusal:
+            raise RequestRefused(refusal) from None
+        return _without_nan(pd.DataFrame(vars(found)))
+
+
+def _without_nan(forecasts: pd.DataFrame) -> pd.DataFrame:
+    """Unknown bounds as None, since JSON has no NaN; other columns stay numbers, which Spark asks for."""
+    unknown = forecasts.columns[forecasts.isna().any()]
+    return forecasts.assign(
+        **{name: forecasts[name].astype(object).where(forecasts[name].notna(), None) for name in unknown}
+    )
