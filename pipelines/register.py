@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lockgate.operations import register
 from lockgate.operations.stage_files import Build
-from lockgate.operations.workspace import Backend
+from lockgate.operations.workspace import Workspace
 from lockgate.problem.params import PARAMS_FILE, load_params
 from lockgate.system import exit_codes
 
@@ -13,7 +13,7 @@ from lockgate.system import exit_codes
 def main() -> None:
     prepared, build, receipt_path = map(Path, sys.argv[1:])
     params = load_params(PARAMS_FILE)
-    receipt = register.register(Backend.here(params.model_name), Build(prepared, build), params)
+    receipt = register.register(Workspace.here(params.model_name), Build(prepared, build), params)
     receipt.write(receipt_path)
     print(f"version {receipt.version} of {receipt.model} holds bundle {receipt.bundle_digest[:12]}", file=sys.stderr)
 

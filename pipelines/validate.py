@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lockgate.operations import validate
 from lockgate.operations.stage_files import Build, Receipt
-from lockgate.operations.workspace import Backend
+from lockgate.operations.workspace import Workspace
 from lockgate.problem.params import PARAMS_FILE, load_params
 from lockgate.system import exit_codes
 
@@ -15,7 +15,7 @@ def main() -> None:
     prepared, build, receipt_path, verdict_path, report_path = map(Path, sys.argv[1:])
     params = load_params(PARAMS_FILE)
     receipt = Receipt.read(receipt_path)
-    backend = Backend.here(params.model_name, trusted_keys=params.gate.trusted_keys)
+    backend = Workspace.here(params.model_name, trusted_keys=params.gate.trusted_keys)
     verdict = validate.validate(backend, receipt, Build(prepared, build), params.gate)
     verdict_path.write_text(json.dumps(validate.as_json(verdict), indent=2) + "\n", encoding="utf-8")
     report_path.write_text(validate.described(verdict), encoding="utf-8")

@@ -47,7 +47,7 @@ from lockgate.operations import (
 )
 from lockgate.operations.promote import Order
 from lockgate.operations.stage_files import Build, Receipt
-from lockgate.operations.workspace import Backend
+from lockgate.operations.workspace import Workspace
 from lockgate.problem.params import GateParams
 
 Values = dict[str, Any]
@@ -76,7 +76,7 @@ class Actor:
     problem: str
 
     @property
-    def backend(self) -> Backend:
+    def backend(self) -> Workspace:
         return self.place.backend(self.problem, self.asked.id)
 
     @property
@@ -189,7 +189,7 @@ def judge(actor: Actor) -> Values:
 def _by_the_pen(actor: Actor, version: int, outcome: str) -> int:
     backend, policy = actor.backend, actor.policy()
     known = _known(backend, version)
-    serving = backend.roster().serving()
+    serving = backend.state().serving()
     rival = serving.bundle_digest if serving and serving.version != version else None
     holdout = read_card(actor.place.builds[0].prepared)["holdout"]["digest"]
     digests = Digests(known.bundle_digest, holdout, gate_checks.policy_digest(policy), rival)
@@ -199,7 +199,7 @@ def _by_the_pen(actor: Actor, version: int, outcome: str) -> int:
     return verdicts.record_verdict(backend.database, verdict).id
 
 
-def _known(backend: Backend, version: int) -> versions.Version:
+def _known(backend: Workspace, version: int) -> versions.Version:
     known = versions.recorded_version(backend.database, backend.model, version)
     if known is None:
         raise StateConflict(f"version {version} was not registered by us")

@@ -14,7 +14,7 @@ from chaos import bundles
 from chaos.witness import Witness
 from lockgate.database.connection import Database
 from lockgate.operations.stage_files import Build
-from lockgate.operations.workspace import Backend
+from lockgate.operations.workspace import Workspace
 from lockgate.problem.params import Params
 from lockgate.stack import embedded_postgres, mlflow_server, up_down
 from lockgate.system import service_urls
@@ -49,10 +49,10 @@ class Place:
         """What params.yaml says for the problem."""
         return bundles.params(problem)
 
-    def backend(self, problem: str, actor: str, timeout: float = WORK_SECONDS) -> Backend:
-        """As `Backend.here`, for this problem and actor."""
+    def backend(self, problem: str, actor: str, timeout: float = WORK_SECONDS) -> Workspace:
+        """As `Workspace.here`, for this problem and actor."""
         database = Database(self.where.database_url, timeout)
-        return Backend(self.params(problem).model_name, self.where, database, actor, timeout)
+        return Workspace(self.params(problem).model_name, self.where, database, actor, timeout)
 
     def sql(self, role: str = embedded_postgres.OWNER) -> Any:
         """A connection straight to Postgres, past all of Lockgate; each statement is a transaction."""

@@ -12,7 +12,7 @@ from lockgate.database.connection import Database
 from lockgate.database.verdicts import StoredVerdict
 from lockgate.operations import register, validate
 from lockgate.operations.stage_files import Build
-from lockgate.operations.workspace import Backend
+from lockgate.operations.workspace import Workspace
 from lockgate.problem.params import Params, load_params
 from lockgate.system.service_urls import Addresses
 
@@ -48,13 +48,13 @@ def made(trained_project: Callable[[int], Path], tmp_path: Path) -> Callable[[in
 
 
 @pytest.fixture
-def backend(stack: Addresses) -> Backend:
+def backend(stack: Addresses) -> Workspace:
     """A model that no other test has, on the session's server."""
-    return Backend(f"chain{next(counter)}-ensemble", stack, Database(stack.database_url), "anna", 10.0)
+    return Workspace(f"chain{next(counter)}-ensemble", stack, Database(stack.database_url), "anna", 10.0)
 
 
 @pytest.fixture
-def judged(backend: Backend, made: Callable[[int], Build], params: Params) -> Callable[..., StoredVerdict]:
+def judged(backend: Workspace, made: Callable[[int], Build], params: Params) -> Callable[..., StoredVerdict]:
     """Registers and validates the build of a seed, with some of the gate's limits changed."""
 
     def judge(seed: int = 1, **limits: float) -> StoredVerdict:
@@ -65,11 +65,11 @@ def judged(backend: Backend, made: Callable[[int], Build], params: Params) -> Ca
 
 
 @pytest.fixture
-def unreachable() -> Callable[[Backend], Backend]:
+def unreachable() -> Callable[[Workspace], Workspace]:
     """The same backend with an MLflow server that is not there."""
 
-    def without_server(backend: Backend) -> Backend:
-        nobody = Addresses("http://127.0.0.1:9", backend.where.database_url)
-        return Backend(backend.model, nobody, backend.database, backend.actor, 3.0)
+    def without_server(backend: Workspace) -> Workspace:
+        nobody = Addresses("http://127.0.0.1:9", backend.addresses.database_url)
+        return Workspace(backend.model, nobody, backend.database, backend.actor, 3.0)
 
     return without_server

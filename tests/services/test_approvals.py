@@ -13,24 +13,24 @@ from lockgate.gate.checks import policy_digest
 from lockgate.lifecycle.moves import Command, Move, Stage
 from lockgate.operations import promote, review
 from lockgate.operations.promote import Order
-from lockgate.operations.workspace import Backend
+from lockgate.operations.workspace import Workspace
 from lockgate.problem.params import GateParams
 from lockgate.system.service_urls import Addresses
 
 YES = Order("reviewed", dry_run=False, confirm=lambda move: None)
 ASKS = POLICY.model_copy(update={"approval_required": True})
 TWO = POLICY.model_copy(update={"approval_required": True, "two_persons": True})
-Make = Callable[[GateParams], tuple[RawModel, Backend]]
+Make = Callable[[GateParams], tuple[RawModel, Workspace]]
 
 
 @pytest.fixture
 def make(stack: Addresses) -> Make:
     """A model under a policy with a candidate in Staging that vera validated, and anna's backend."""
 
-    def make(policy: GateParams) -> tuple[RawModel, Backend]:
+    def make(policy: GateParams) -> tuple[RawModel, Workspace]:
         model = RawModel(stack, Database(stack.database_url), policy=policy)
         model.candidate()
-        return model, Backend(model.name, stack, model.database, "anna", 10.0)
+        return model, Workspace(model.name, stack, model.database, "anna", 10.0)
 
     return make
 
@@ -131,7 +131,7 @@ def test_what_has_not_passed_cannot_be_approved(stack: Addresses, outcome: str |
     why = f"the verdict on it is {outcome}" if outcome else "it has no verdict"
     assert said(answer)[:2] == (400, f"the approval of version 1 of {model.name} is not recorded: {why}")
     with pytest.raises(StateConflict, match=why):
-        review.approve(Backend(model.name, stack, model.database, "anna", 5.0), version, "r", None)
+        review.approve(Workspace(model.name, stack, model.database, "anna", 5.0), version, "r", None)
     assert decisions(model) == []
 
 
@@ -164,7 +164,7 @@ def test_a_version_that_lockgate_does_not_know_may_have_such_a_tag_of_its_own(ma
 def test_a_version_in_production_is_past_approval(stack: Addresses) -> None:
     model = RawModel(stack, Database(stack.database_url))
     model.serving()
-    backend = Backend(model.name, stack, model.database, "anna", 5.0)
+    backend = Workspace(model.name, stack, model.database, "anna", 5.0)
     for decide in (lambda: review.approve(backend, 1, "r", None), lambda: review.reject(backend, 1, "r")):
         with pytest.raises(StateConflict, match="is in Production"):
             decide()
@@ -186,7 +186,7 @@ def test_reject_records_archives_and_closes_the_way_up(make: Make) -> None:
 def test_reject_takes_a_version_without_a_verdict_too(stack: Addresses) -> None:
     model = RawModel(stack, Database(stack.database_url))
     model.register()
-    review.reject(Backend(model.name, stack, model.database, "anna", 5.0), 1, "trained on the wrong year")
+    review.reject(Workspace(model.name, stack, model.database, "anna", 5.0), 1, "trained on the wrong year")
     assert model.stages() == {1: "Archived"}
 
 
@@ -219,9 +219,9 @@ def test_the_two_person_rule_wants_an_approver_who_neither_validated_nor_promote
     make: Make, approver: str, recorder: str, promoter: str, passes: bool
 ) -> None:
     model, backend = make(TWO)
-    desk = Backend(model.name, backend.where, model.database, recorder, 10.0)
+    desk = Workspace(model.name, backend.addresses, model.database, recorder, 10.0)
     review.approve(desk, 1, "r", approver)
-    person = Backend(model.name, backend.where, model.database, promoter, 10.0)
+    person = Workspace(model.name, backend.addresses, model.database, promoter, 10.0)
     if passes:
         promote.promote(person, YES, 1, policy_digest(TWO), None)
         assert model.stages() == {1: "Production"}

@@ -20,7 +20,7 @@ from lockgate.features.panel import panel
 from lockgate.gate.checks import policy_digest
 from lockgate.operations import load_version, promote, register, score_candidate, validate
 from lockgate.operations.promote import Order
-from lockgate.operations.workspace import Backend
+from lockgate.operations.workspace import Workspace
 from lockgate.system import sandbox
 
 PEEKING = """
@@ -38,7 +38,7 @@ def forecaster_of(made):
     return store.load(made.bundle, manifest.digest(made.bundle))
 
 
-def stages(backend: Backend):
+def stages(backend: Workspace):
     return [row.stage for row in versions.stages(backend.database, backend.model)]
 
 
@@ -64,7 +64,7 @@ def test_a_candidate_that_kills_its_process_is_inconclusive_each_time_and_on_rec
     assert again.id == verdict.id
     assert not broken.holdout_plot.exists()
     with pytest.raises(BundleUnreadable, match=r"version 1 of .* cannot be opened: its process was ended by SIG"):
-        load_version.verify(backend, backend.roster().find(1))
+        load_version.verify(backend, backend.state().find(1))
 
 
 def test_a_candidate_that_is_too_slow_today_is_looked_into_again(backend, made, params, monkeypatch):

@@ -34,7 +34,7 @@ from lockgate.gate.checks import policy_digest
 from lockgate.operations import promote as operations_promote
 from lockgate.operations import register
 from lockgate.operations.promote import Order
-from lockgate.operations.workspace import Backend
+from lockgate.operations.workspace import Workspace
 from lockgate.stack import embedded_postgres
 from lockgate.system.service_urls import Addresses
 
@@ -153,21 +153,21 @@ def dripping(proxy: Between):
 
 
 @pytest.fixture
-def candidate(stack: Addresses, between, monkeypatch) -> Backend:
+def candidate(stack: Addresses, between, monkeypatch) -> Workspace:
     """A model with a version in Staging, whose backend goes through the proxy and waits for four seconds."""
     for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
         monkeypatch.setenv(name, "")
     model = RawModel(stack, Database(stack.database_url))
     model.candidate()
     where = Addresses(between[1].replace("://", f"://anna:{SECRET}@"), stack.database_url)
-    return Backend(model.name, where, model.database, "anna", 4.0)
+    return Workspace(model.name, where, model.database, "anna", 4.0)
 
 
-def promote(backend: Backend) -> None:
+def promote(backend: Workspace) -> None:
     operations_promote.promote(backend, YES, None, policy_digest(POLICY), None)
 
 
-def stage(backend: Backend) -> str:
+def stage(backend: Workspace) -> str:
     return versions.stages(backend.database, backend.model)[0].stage
 
 
@@ -288,10 +288,10 @@ def a_certificate() -> bytes:
     return private + signed.public_bytes(Encoding.PEM)
 
 
-def refused_at(candidate: Backend, address: str) -> Unavailable:
+def refused_at(candidate: Workspace, address: str) -> Unavailable:
     """The refusal of a promotion through an address; neither it nor its traceback shows the password."""
     with pytest.raises(Unavailable) as refusal:
-        promote(replace(candidate, where=Addresses(address, candidate.where.database_url)))
+        promote(replace(candidate, addresses=Addresses(address, candidate.addresses.database_url)))
     assert SECRET not in "".join(traceback.format_exception(refusal.value))
     assert stage(candidate) == "Staging"
     return refusal.value
@@ -333,13 +333,13 @@ def test_a_database_that_is_read_only_behind_the_server_is_unavailable_and_no_re
     candidate, stack, read_only
 ) -> None:
     with pytest.raises(Unavailable, match="the database behind MLflow fails: cannot execute UPDATE in a read-only"):
-        promote(replace(candidate, where=stack))
+        promote(replace(candidate, addresses=stack))
     assert stage(candidate) == "Staging"
 
 
 def test_a_registration_whose_reply_is_lost_makes_one_version(backend, made, params, between) -> None:
     between[0].strike(CREATE, 1, losing_the_reply)
-    through = replace(backend, where=Addresses(between[1], backend.where.database_url))
+    through = replace(backend, addresses=Addresses(between[1], backend.addresses.database_url))
     receipt = register.register(through, made(1), params)
     assert [row.version for row in versions.stages(backend.database, backend.model)] == [receipt.version]
 
@@ -365,7 +365,7 @@ def test_a_server_that_answers_each_call_late_does_not_hold_a_registration_forev
 def test_a_stage_waits_for_a_server_as_long_as_the_environment_says(backend, made, between, said, told) -> None:
     """Three seconds would do with the usual time."""
     between[0].strike("", 99, late(3.0))
-    where = {"MLFLOW_TRACKING_URI": between[1], "LOCKGATE_DATABASE_URL": backend.where.database_url}
+    where = {"MLFLOW_TRACKING_URI": between[1], "LOCKGATE_DATABASE_URL": backend.addresses.database_url}
     stage = [sys.executable, str(PROJECT / "pipelines" / "register.py"), "data/prepared", "build", "build/version.json"]
     done = subprocess.run(
         stage, cwd=made(1).build.parent, env=os.environ | where | {"LOCKGATE_TIMEOUT": said}, capture_output=True,
@@ -415,5 +415,5 @@ def test_a_server_whose_answer_never_ends_is_given_up_when_a_registration_has_ha
     assert register.register(backend, made(1), params).version == 1
 
 
-def through(backend: Backend, between: tuple[Between, str], timeout: float) -> Backend:
-    return replace(backend, where=Addresses(between[1], backend.where.database_url), timeout=timeout)
+def through(backend: Workspace, between: tuple[Between, str], timeout: float) -> Workspace:
+    return replace(backend, addresses=Addresses(between[1], backend.addresses.database_url), timeout=timeout)

@@ -19,7 +19,7 @@ from lockgate.database.connection import Database
 from lockgate.errors import IntegrityBroken, StateConflict, Unavailable
 from lockgate.operations import register, validate
 from lockgate.operations.stage_files import Build
-from lockgate.operations.workspace import Backend
+from lockgate.operations.workspace import Workspace
 from lockgate.problem.metrics import rmspe
 from lockgate.problem.params import load_params
 
@@ -29,7 +29,7 @@ GONE = "0" * 32
 @pytest.fixture(scope="module")
 def pair(stack, trained_project):
     """Versions 1 and 2, of different seeds and otherwise alike; only to be looked at."""
-    backend = Backend("compared-ensemble", stack, Database(stack.database_url), "anna", 10.0)
+    backend = Workspace("compared-ensemble", stack, Database(stack.database_url), "anna", 10.0)
     for receipt, made, params in registered(backend, trained_project):
         validate.validate(backend, receipt, made, params.gate.model_copy(update={"max_rmspe_over_serving": 1.0}))
     return backend
@@ -171,7 +171,7 @@ def test_verdicts_on_other_holdouts_and_policies_are_told_apart(stack):
     judged = model.judge(second)
     other = replace(judged.digests, holdout_digest="e" * 64, policy_digest="f" * 64)
     verdicts.record_verdict(model.database, replace(judged.unstored(), digests=other))
-    backend = Backend(model.name, stack, model.database, "anna", 10.0)
+    backend = Workspace(model.name, stack, model.database, "anna", 10.0)
     notes = compare.compare(backend, first, second, None).comparison.notes
     assert "the two verdicts looked at different holdouts: their metrics are of different days or rows" in notes
     assert "the two verdicts were given under different policies" in notes
@@ -213,8 +213,8 @@ def test_the_command_prints_one_json_object(folder, pair):
 def run(folder, backend, *words):
     kept = {name: text for name, text in os.environ.items() if not name.startswith(("MLFLOW_", "LOCKGATE_"))}
     services = {
-        "MLFLOW_TRACKING_URI": backend.where.tracking_uri,
-        "LOCKGATE_DATABASE_URL": backend.where.database_url,
+        "MLFLOW_TRACKING_URI": backend.addresses.tracking_uri,
+        "LOCKGATE_DATABASE_URL": backend.addresses.database_url,
         "COLUMNS": "80",
     }
     return subprocess.run(

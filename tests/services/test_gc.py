@@ -26,7 +26,7 @@ from lockgate.lifecycle import invariants
 from lockgate.lifecycle.moves import Command, Move, Stage
 from lockgate.lifecycle.retention import Rule
 from lockgate.operations import gc, register, status
-from lockgate.operations.workspace import Backend
+from lockgate.operations.workspace import Workspace
 from lockgate.system.service_urls import Addresses
 
 PROJECT = Path(__file__).parents[2]
@@ -56,12 +56,12 @@ def model(stack: Addresses) -> RawModel:
 
 
 @pytest.fixture
-def keeper(model: RawModel) -> Backend:
+def keeper(model: RawModel) -> Workspace:
     """The same model, as gc sees it."""
-    return Backend(model.name, model.where, model.database, "anna", 10.0)
+    return Workspace(model.name, model.where, model.database, "anna", 10.0)
 
 
-def collect(backend: Backend, rule: Rule = ALL_AGES) -> dict[int, str | None]:
+def collect(backend: Workspace, rule: Rule = ALL_AGES) -> dict[int, str | None]:
     """Run gc; for each version what keeps it, None for those that went."""
     fates = gc.plan(backend, rule)
     done = {fate.version: fate for fate in gc.collect(backend, rule, [f for f in fates if f.goes], WHY)}
@@ -112,7 +112,7 @@ def lockgate(model: RawModel, folder: Path, *words: str) -> subprocess.Completed
 
 
 def test_a_refused_bundle_goes_with_its_model_run_and_files_and_nothing_else_does(
-    backend: Backend, judged: Callable[..., object], home: Path, made: Callable[..., object], params: object
+    backend: Workspace, judged: Callable[..., object], home: Path, made: Callable[..., object], params: object
 ) -> None:
     judged(1)
     judged(2, max_rmspe=0.001)
@@ -135,7 +135,7 @@ def test_a_refused_bundle_goes_with_its_model_run_and_files_and_nothing_else_doe
 
 
 def test_deletion_is_a_move_in_the_ledger_and_the_version_can_still_be_looked_at(
-    model: RawModel, keeper: Backend, tmp_path: Path
+    model: RawModel, keeper: Workspace, tmp_path: Path
 ) -> None:
     version = model.register()
     model.judge(version, "refused")
@@ -155,7 +155,7 @@ def test_deletion_is_a_move_in_the_ledger_and_the_version_can_still_be_looked_at
 # --- what stays ------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_in_use_or_may_be_stays_and_the_rest_goes(model: RawModel, keeper: Backend) -> None:
+def test_what_is_in_use_or_may_be_stays_and_the_rest_goes(model: RawModel, keeper: Workspace) -> None:
     """Versions 1 to 3 served one after the other, and 4 stands in Staging."""
     served = [model.serving()]
     for _ in range(2):
@@ -188,13 +188,13 @@ def test_what_is_in_use_or_may_be_stays_and_the_rest_goes(model: RawModel, keepe
 
 
 def test_a_version_that_a_command_is_about_to_move_stays_until_that_command_is_dead(
-    model: RawModel, keeper: Backend
+    model: RawModel, keeper: Workspace
 ) -> None:
     version = model.register()
     model.judge(version, "refused")
-    with keeper.alone() as hold:
+    with keeper.lock() as lock:
         rejection = Intent(model.name, version, "None", "Archived", "anna", "soon", "reject")
-        intents.open_intent(model.database, rejection, hold.holder)
+        intents.open_intent(model.database, rejection, lock.holder)
         with model.database.transaction() as connection:
             connection.execute(
                 text("UPDATE lockgate.intents SET created_at = now() - interval '11 s' WHERE model = :m"),
@@ -204,13 +204,13 @@ def test_a_version_that_a_command_is_about_to_move_stays_until_that_command_is_d
     assert collect(keeper) == {version: None}
 
 
-def test_a_young_version_stays(model: RawModel, keeper: Backend) -> None:
+def test_a_young_version_stays(model: RawModel, keeper: Workspace) -> None:
     version = model.register()
     model.judge(version, "refused")
     assert collect(keeper, Rule(1, timedelta(hours=1))) == {version: "too young"}
 
 
-def test_a_version_whose_files_were_copied_into_another_model_stays(model: RawModel, keeper: Backend) -> None:
+def test_a_version_whose_files_were_copied_into_another_model_stays(model: RawModel, keeper: Workspace) -> None:
     """The UI's button "Promote model" registers the same files under another name."""
     version = model.register()
     model.judge(version, "refused")
@@ -223,7 +223,7 @@ def test_a_version_whose_files_were_copied_into_another_model_stays(model: RawMo
     assert collect(keeper) == {version: None}
 
 
-def test_what_was_judged_anew_after_the_question_stays(model: RawModel, keeper: Backend) -> None:
+def test_what_was_judged_anew_after_the_question_stays(model: RawModel, keeper: Workspace) -> None:
     version = model.register()
     model.judge(version, "refused")
     agreed = gc.plan(keeper, ALL_AGES)
@@ -236,9 +236,9 @@ def test_what_was_judged_anew_after_the_question_stays(model: RawModel, keeper: 
 # --- crashes, outages, bystanders ------------------------------------------------------------------------------------
 
 
-def delete(keeper: Backend, version: int) -> None:
-    with keeper.alone() as hold:
-        hold.carry_out(deletion(version), WHY)
+def delete(keeper: Workspace, version: int) -> None:
+    with keeper.lock() as lock:
+        lock.carry_out(deletion(version), WHY)
 
 
 def deletion(version: int) -> Move:
@@ -246,7 +246,7 @@ def deletion(version: int) -> Move:
 
 
 @pytest.mark.parametrize("steps", range(5))
-def test_a_gc_killed_between_two_steps_is_finished_by_the_next(model: RawModel, keeper: Backend, steps: int) -> None:
+def test_a_gc_killed_between_two_steps_is_finished_by_the_next(model: RawModel, keeper: Workspace, steps: int) -> None:
     version = model.register()
     model.judge(version, "refused")
     address = put_file(model, version)
@@ -267,7 +267,7 @@ def test_a_gc_killed_between_two_steps_is_finished_by_the_next(model: RawModel, 
     assert collect(keeper) == {}
 
 
-def test_what_a_version_deleted_in_mlflow_left_behind_goes_once_it_is_old(model: RawModel, keeper: Backend) -> None:
+def test_what_a_version_deleted_in_mlflow_left_behind_goes_once_it_is_old(model: RawModel, keeper: Workspace) -> None:
     version = model.register()
     address = put_file(model, version)
     run_id = storage_use.belongings(model.database, model.name, version).run_id
@@ -279,7 +279,7 @@ def test_what_a_version_deleted_in_mlflow_left_behind_goes_once_it_is_old(model:
     assert traces(model.database, run_id) == []
 
 
-def test_a_run_that_somebody_else_deleted_is_not_erased(model: RawModel, keeper: Backend) -> None:
+def test_a_run_that_somebody_else_deleted_is_not_erased(model: RawModel, keeper: Workspace) -> None:
     """MLflow's own gc would take it along."""
     stranger = model.ask("POST", "runs/create", experiment_id="0").json()["run"]["info"]["run_id"]
     model.ask("POST", "runs/delete", run_id=stranger)
@@ -290,7 +290,7 @@ def test_a_run_that_somebody_else_deleted_is_not_erased(model: RawModel, keeper:
 
 
 def test_with_the_server_down_nothing_is_deleted(
-    model: RawModel, keeper: Backend, unreachable: Callable[[Backend], Backend]
+    model: RawModel, keeper: Workspace, unreachable: Callable[[Workspace], Workspace]
 ) -> None:
     version = model.register()
     model.judge(version, "refused")

@@ -22,7 +22,7 @@ from lockgate.database.connection import Database
 from lockgate.database.intents import Intent
 from lockgate.errors import LockgateError, StateConflict
 from lockgate.operations import status as operations_status
-from lockgate.operations.workspace import Backend
+from lockgate.operations.workspace import Workspace
 from lockgate.stack import embedded_postgres
 from lockgate.system.service_urls import Addresses
 
@@ -477,7 +477,7 @@ def test_each_missing_piece_is_named_by_status_and_put_back_by_install(
 ) -> None:
     psql(damage, database_url.split("@/")[1].split("?")[0])
     assert guard.status(database).faults == (DAMAGE[damage],)
-    nowhere = Backend("m", Addresses("http://127.0.0.1:9", database_url), database, "anna", 5.0)
+    nowhere = Workspace("m", Addresses("http://127.0.0.1:9", database_url), database, "anna", 5.0)
     assert operations_status.status(nowhere).broken == (f"guard is whole: {DAMAGE[damage]}",)
     assert guard.install(database, "anna") is True
     assert guard.status(database).faults == ()
@@ -496,7 +496,7 @@ def test_without_the_guard_anything_goes_is_recorded_and_is_said(database: Datab
     with database.transaction() as connection:
         connection.execute(text("UPDATE model_versions SET current_stage = 'Production'"))
     broken = operations_status.status(
-        Backend("m", Addresses("http://127.0.0.1:9", database_url), database, "anna", 5.0)
+        Workspace("m", Addresses("http://127.0.0.1:9", database_url), database, "anna", 5.0)
     ).broken
     assert [line.partition(":")[0] for line in broken] == [
         "one version in Production", "every move was legal", "every move was legal", "guard is whole"

@@ -14,7 +14,7 @@ from lockgate.database.connection import Database
 from lockgate.errors import ArtifactMissing, IntegrityBroken
 from lockgate.operations import load_version, register
 from lockgate.operations.stage_files import Build
-from lockgate.operations.workspace import Backend
+from lockgate.operations.workspace import Workspace
 from lockgate.problem.params import load_params
 
 MARK = "import pathlib; pathlib.Path({marker!r}).touch()\n"
@@ -26,7 +26,7 @@ def version(stack, trained_project, home, tmp_path_factory):
     """One registered version: backend, row, the folder that the server keeps it in, an untouched copy, a marker."""
     folder = tmp_path_factory.mktemp("integrity") / "build"
     shutil.copytree(trained_project(1), folder)
-    backend = Backend("integrity-ensemble", stack, Database(stack.database_url), "anna", 10.0)
+    backend = Workspace("integrity-ensemble", stack, Database(stack.database_url), "anna", 10.0)
     made = Build(folder / "data" / "prepared", folder / "build")
     receipt = register.register(backend, made, load_params(folder / "params.yaml"))
     mlflow.set_tracking_uri(stack.tracking_uri)
@@ -34,7 +34,7 @@ def version(stack, trained_project, home, tmp_path_factory):
     source = mlflow.MlflowClient().get_model_version(backend.model, "1").source.removeprefix("models:/")
     [kept] = home.glob(f"artifacts/*/models/{source}/artifacts")
     copy = shutil.copytree(kept, folder / "copy")
-    registered = backend.roster().find(receipt.version)
+    registered = backend.state().find(receipt.version)
     return SimpleNamespace(backend=backend, row=registered, folder=kept, copy=copy, marker=folder / "executed")
 
 

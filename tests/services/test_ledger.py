@@ -19,7 +19,7 @@ from lockgate.database import ledger, policies
 from lockgate.database.connection import Database
 from lockgate.errors import BadData, LockgateError, StateConflict
 from lockgate.operations import event_log
-from lockgate.operations.workspace import Backend
+from lockgate.operations.workspace import Workspace
 from lockgate.system.exit_codes import Session, run
 from lockgate.system.service_urls import Addresses
 
@@ -293,7 +293,7 @@ def test_history_tells_moves_verdicts_and_policies_in_one_line_of_time(
 
 def test_history_at_a_moment_says_who_was_live_then(two_lives: RawModel) -> None:
     rows = ledger.read(two_lives.database, two_lives.name)
-    backend = Backend(two_lives.name, two_lives.where, two_lives.database, "anna", 5.0)
+    backend = Workspace(two_lives.name, two_lives.where, two_lives.database, "anna", 5.0)
     live = [event_log.live(backend, row.at) for row in rows]
     assert [row and row.version for row in live] == [None, 1, 1, 2, 2]
 

@@ -68,7 +68,7 @@ def test_stage_and_alias_name_the_same_version_to_mlflow(two_lives, stack):
 def test_rollback_brings_the_lower_number_back_and_quarantines_the_bad_one(two_lives, judged, easy):
     promote.rollback(two_lives, YES, None)
     assert stages(two_lives) == ["Production", "Archived"]
-    assert two_lives.roster().quarantined(2)
+    assert two_lives.state().quarantined(2)
     judged(2, **ANYTHING)
     assert stages(two_lives) == ["Production", "Archived"]
     with pytest.raises(StateConflict, match="version 2 is quarantined"):
@@ -90,7 +90,7 @@ def test_rollback_of_a_rollback_returns_and_neither_version_is_quarantined(two_l
         (1, "Production", "Archived", "undo", "anna"),
         (2, "Archived", "Production", "undo", "anna"),
     ]
-    assert not any(map(two_lives.roster().quarantined, (1, 2)))
+    assert not any(map(two_lives.state().quarantined, (1, 2)))
     assert promote.rollback(two_lives, YES, None).move.version == 1
 
 
@@ -201,13 +201,13 @@ def test_versions_and_their_past_are_of_one_moment(backend, judged, policy, monk
 
     def after_a_move(*args):
         monkeypatch.setattr(ledger, "read", read)
-        somebody_else = replace(backend, database=Database(backend.where.database_url))
+        somebody_else = replace(backend, database=Database(backend.addresses.database_url))
         promote.promote(somebody_else, YES, None, policy, None)
         return read(*args)
 
     monkeypatch.setattr(ledger, "read", after_a_move)
     for stage in ("Staging", "Production"):
-        roster = backend.roster()
+        roster = backend.state()
         assert (roster.find(1).stage, roster.ledger[-1].to_stage) == (stage, stage)
 
 
@@ -237,7 +237,7 @@ def test_status_does_not_half_see_a_move_that_is_made_while_it_looks(backend, ju
         return aliases(database, model)
 
     made = []
-    somebody_else = replace(backend, database=Database(backend.where.database_url))
+    somebody_else = replace(backend, database=Database(backend.addresses.database_url))
     monkeypatch.setattr(versions, "aliases", after_a_move)
     before = status.status(backend)
     assert len(made) == 1

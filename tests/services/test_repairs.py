@@ -27,7 +27,7 @@ from lockgate.errors import IntegrityBroken, StateConflict, Unavailable
 from lockgate.lifecycle.moves import Command, Move, Stage
 from lockgate.operations import register
 from lockgate.operations.stage_files import Build, Receipt
-from lockgate.operations.workspace import Backend
+from lockgate.operations.workspace import Workspace
 from lockgate.problem.params import Params, load_params
 from lockgate.system.service_urls import Addresses
 
@@ -45,9 +45,9 @@ VERSION = """
 
 
 @pytest.fixture
-def alone(database: Database, database_url: str) -> Backend:
+def alone(database: Database, database_url: str) -> Workspace:
     """A model in a database of this test alone, without an MLflow server."""
-    return Backend("m", Addresses("http://127.0.0.1:9", database_url), database, "anna", 2.0)
+    return Workspace("m", Addresses("http://127.0.0.1:9", database_url), database, "anna", 2.0)
 
 
 @pytest.fixture
@@ -56,9 +56,9 @@ def model(stack: Addresses) -> RawModel:
 
 
 @pytest.fixture
-def keeper(model: RawModel) -> Backend:
+def keeper(model: RawModel) -> Workspace:
     """The raw model, as the doctor sees it."""
-    return Backend(model.name, model.where, model.database, "anna", 10.0)
+    return Workspace(model.name, model.where, model.database, "anna", 10.0)
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def in_reach() -> Iterator[Path]:
         yield Path(folder)
 
 
-def site(services: Backend, folder: Path = PROJECT) -> Site:
+def site(services: Workspace, folder: Path = PROJECT) -> Site:
     return Site(folder, load_params(PROJECT / "params.yaml"), services)
 
 
@@ -88,17 +88,17 @@ def run_sql(database: Database, *statements: str) -> None:
             connection.execute(text(statement))
 
 
-def delete(keeper: Backend, version: int) -> None:
+def delete(keeper: Workspace, version: int) -> None:
     """The first step of gc."""
-    with keeper.alone() as hold:
-        hold.carry_out(Move(version, Stage.NONE, Stage.DELETED, Command.GC, ()), "retention")
+    with keeper.lock() as lock:
+        lock.carry_out(Move(version, Stage.NONE, Stage.DELETED, Command.GC, ()), "retention")
 
 
 # --- all is well, and servers ----------------------------------------------------------------------------------------
 
 
 def test_of_a_sound_project_nothing_is_found(
-    backend: Backend, judged: Callable[..., object], made: Callable[[int], Build], params: Params, tmp_path: Path
+    backend: Workspace, judged: Callable[..., object], made: Callable[[int], Build], params: Params, tmp_path: Path
 ) -> None:
     judged(1)
     receipt = register.register(backend, made(1), params)
@@ -112,16 +112,16 @@ def test_of_a_sound_project_nothing_is_found(
     assert (list(found.repaired), found.ending()) == ([], None)
 
 
-def test_without_mlflow_all_is_checked_that_needs_only_the_database(alone: Backend) -> None:
+def test_without_mlflow_all_is_checked_that_needs_only_the_database(alone: Workspace) -> None:
     found = checks.examine(site(alone), repair=False)
     assert [each.name for each in found.checked if each.refusal] == ["MLflow server answers"]
     assert isinstance(found.ending(), Unavailable)
 
 
-def test_with_both_servers_down_folders_are_checked_still(alone: Backend, in_reach: Path) -> None:
+def test_with_both_servers_down_folders_are_checked_still(alone: Workspace, in_reach: Path) -> None:
     nobody = Addresses("http://127.0.0.1:9", "postgresql+psycopg2://lockgate@127.0.0.1:9/lockgate")
     (in_reach / ".lockgate").mkdir(mode=0o755)
-    down = replace(alone, where=nobody, database=Database(nobody.database_url, 2.0))
+    down = replace(alone, addresses=nobody, database=Database(nobody.database_url, 2.0))
     found = checks.examine(site(down, in_reach), repair=False)
     assert [finding.says for finding in found.findings] == [f"{in_reach}/.lockgate can be read by everyone (mode 755)"]
     assert isinstance(found.ending(), Unavailable)
@@ -130,7 +130,7 @@ def test_with_both_servers_down_folders_are_checked_still(alone: Backend, in_rea
 # --- registry and ledger ---------------------------------------------------------------------------------------------
 
 
-def test_a_piece_of_the_guard_that_is_missing_is_put_on_again(alone: Backend) -> None:
+def test_a_piece_of_the_guard_that_is_missing_is_put_on_again(alone: Workspace) -> None:
     run_sql(alone.database, 'DROP TRIGGER "Lockgate_guard_versions" ON public.model_versions')
     missing = "the trigger Lockgate_guard_versions on public.model_versions is missing"
     assert says(look(site(alone), "guard is whole")) == [missing]
@@ -139,7 +139,7 @@ def test_a_piece_of_the_guard_that_is_missing_is_put_on_again(alone: Backend) ->
     assert says(look(site(alone), "guard is whole")) == []
 
 
-def test_a_ledger_row_that_was_changed_is_an_integrity_failure_that_nobody_repairs(alone: Backend) -> None:
+def test_a_ledger_row_that_was_changed_is_an_integrity_failure_that_nobody_repairs(alone: Workspace) -> None:
     run_sql(
         alone.database,
         VERSION,
@@ -155,7 +155,7 @@ def test_a_ledger_row_that_was_changed_is_an_integrity_failure_that_nobody_repai
     assert isinstance(found.ending(), IntegrityBroken)
 
 
-def test_an_alias_that_was_set_while_the_guard_was_off_follows_its_stage_again(alone: Backend) -> None:
+def test_an_alias_that_was_set_while_the_guard_was_off_follows_its_stage_again(alone: Workspace) -> None:
     run_sql(
         alone.database,
         "ALTER TABLE public.registered_model_aliases DISABLE TRIGGER USER",
@@ -170,7 +170,7 @@ def test_an_alias_that_was_set_while_the_guard_was_off_follows_its_stage_again(a
     assert versions.aliases(alone.database, "m") == {}
 
 
-def test_a_registry_that_was_emptied_under_its_records_is_said_to_need_a_backup(alone: Backend) -> None:
+def test_a_registry_that_was_emptied_under_its_records_is_said_to_need_a_backup(alone: Workspace) -> None:
     versions.record_version(alone.database, Registration("m", 1, "a" * 64, "run", {}))
     found = look(site(alone), "records are in MLflow", repair=True)
     assert says(found) == ["MLflow's registry was emptied: none of the 1 versions on record is in it"]
@@ -178,7 +178,7 @@ def test_a_registry_that_was_emptied_under_its_records_is_said_to_need_a_backup(
     assert isinstance(found.ending(), StateConflict)
 
 
-def test_a_version_that_points_elsewhere_or_lost_its_run_is_found(model: RawModel, keeper: Backend) -> None:
+def test_a_version_that_points_elsewhere_or_lost_its_run_is_found(model: RawModel, keeper: Workspace) -> None:
     first, second = model.register(), model.register()
     run_id = storage_use.belongings(model.database, model.name, second).run_id
     model.ask("POST", "runs/delete", run_id=run_id)
@@ -192,7 +192,7 @@ def test_a_version_that_points_elsewhere_or_lost_its_run_is_found(model: RawMode
     ]
 
 
-def test_an_intent_that_nobody_consumed_is_forgotten_after_ten_minutes(alone: Backend) -> None:
+def test_an_intent_that_nobody_consumed_is_forgotten_after_ten_minutes(alone: Workspace) -> None:
     for version in (1, 2):
         intents.open_intent(alone.database, Intent("m", version, "None", "Archived", "anna", "why", "reject"))
     run_sql(alone.database, "UPDATE lockgate.intents SET created_at = '2026-01-01 12:00+00' WHERE version = 1")
@@ -205,7 +205,7 @@ def test_an_intent_that_nobody_consumed_is_forgotten_after_ten_minutes(alone: Ba
         assert list(connection.scalars(text("SELECT version FROM lockgate.intents"))) == [2]
 
 
-def test_the_run_of_a_killed_registration_is_deleted_with_its_files(model: RawModel, keeper: Backend) -> None:
+def test_the_run_of_a_killed_registration_is_deleted_with_its_files(model: RawModel, keeper: Workspace) -> None:
     experiment = model.ask("POST", "experiments/create", name=model.name).json()["experiment_id"]
     tags = [{"key": "lockgate.bundle_digest", "value": "a" * 64}]
     run = model.ask("POST", "runs/create", experiment_id=experiment, tags=tags).json()["run"]["info"]
@@ -222,7 +222,7 @@ def test_the_run_of_a_killed_registration_is_deleted_with_its_files(model: RawMo
     assert model.ask("GET", "runs/get", run_id=mine["run_id"]).status_code == 200
 
 
-def test_a_gc_that_was_killed_is_finished(model: RawModel, keeper: Backend) -> None:
+def test_a_gc_that_was_killed_is_finished(model: RawModel, keeper: Workspace) -> None:
     version = model.register()
     run_id = storage_use.belongings(model.database, model.name, version).run_id
     delete(keeper, version)
@@ -238,7 +238,7 @@ def test_a_gc_that_was_killed_is_finished(model: RawModel, keeper: Backend) -> N
 
 
 def test_files_that_are_missing_or_changed_are_integrity_failures(
-    backend: Backend, judged: Callable[..., object], home: Path
+    backend: Workspace, judged: Callable[..., object], home: Path
 ) -> None:
     judged(1)
     left = storage_use.belongings(backend.database, backend.model, 1)
@@ -262,7 +262,7 @@ def test_files_that_are_missing_or_changed_are_integrity_failures(
 
 
 def test_only_all_looks_at_the_files_of_a_version_that_nobody_needs(
-    backend: Backend, judged: Callable[..., object], home: Path
+    backend: Workspace, judged: Callable[..., object], home: Path
 ) -> None:
     judged(1, max_rmspe=0.001)
     left = storage_use.belongings(backend.database, backend.model, 1)
@@ -272,7 +272,7 @@ def test_only_all_looks_at_the_files_of_a_version_that_nobody_needs(
 
 
 def test_a_receipt_from_before_the_registry_was_wiped_comes_right(
-    backend: Backend, made: Callable[[int], Build], params: Params
+    backend: Workspace, made: Callable[[int], Build], params: Params
 ) -> None:
     project = made(1).build.parent
     (project / "dvc.yaml").write_text(PIPELINE)
@@ -290,7 +290,7 @@ def test_a_receipt_from_before_the_registry_was_wiped_comes_right(
 
 
 def test_a_stale_receipt_whose_bundle_is_not_at_hand_needs_the_pipeline(
-    backend: Backend, made: Callable[[int], Build], params: Params
+    backend: Workspace, made: Callable[[int], Build], params: Params
 ) -> None:
     project = made(1).build.parent
     (project / "dvc.yaml").write_text(PIPELINE)
@@ -304,7 +304,7 @@ def test_a_stale_receipt_whose_bundle_is_not_at_hand_needs_the_pipeline(
 
 
 def test_a_receipt_of_a_deleted_version_does_not_bring_it_back(
-    backend: Backend, made: Callable[[int], Build], params: Params
+    backend: Workspace, made: Callable[[int], Build], params: Params
 ) -> None:
     project = made(1).build.parent
     (project / "dvc.yaml").write_text(PIPELINE)
@@ -318,7 +318,7 @@ def test_a_receipt_of_a_deleted_version_does_not_bring_it_back(
 # --- folders ---------------------------------------------------------------------------------------------------------
 
 
-def test_modes_of_what_is_ours_are_set_right(alone: Backend, in_reach: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_modes_of_what_is_ours_are_set_right(alone: Workspace, in_reach: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = in_reach / "shared"
     (in_reach / ".dvc").mkdir()
     monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(cache))
@@ -342,7 +342,7 @@ def test_modes_of_what_is_ours_are_set_right(alone: Backend, in_reach: Path, mon
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to somebody else")
-def test_what_belongs_to_somebody_else_is_told_and_left_alone(alone: Backend, in_reach: Path) -> None:
+def test_what_belongs_to_somebody_else_is_told_and_left_alone(alone: Workspace, in_reach: Path) -> None:
     home = in_reach / ".lockgate"
     home.mkdir()
     home.chmod(0o755)
@@ -357,7 +357,7 @@ def test_what_belongs_to_somebody_else_is_told_and_left_alone(alone: Backend, in
 
 
 def test_doctor_prints_one_line_a_check_in_80_columns_and_what_it_repaired(
-    alone: Backend, database_url: str, tmp_path: Path
+    alone: Workspace, database_url: str, tmp_path: Path
 ) -> None:
     run_sql(alone.database, "DROP TRIGGER lockgate_guard_aliases ON public.registered_model_aliases")
     shutil.copy(PROJECT / "params.yaml", tmp_path)

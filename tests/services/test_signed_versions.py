@@ -37,7 +37,7 @@ def test_a_signed_version_passes_and_one_whose_key_was_revoked_is_not_opened_aga
     assert validate.validate(backend, receipt, made(1), policy).outcome == "passed"
     promote.promote(backend, YES, 1, policy_digest(policy), None)
     assert receipt.bundle_digest == manifest.digest(made(1).bundle)  # the same bundle, signed or not
-    row = backend.roster().find(1)
+    row = backend.state().find(1)
     load_version.verify(backend, row)
     other = keys.make(tmp_path / "other.pem")
     for strict in (
@@ -80,8 +80,8 @@ def test_an_unsigned_version_that_has_passed_is_not_promoted_once_keys_are_pinne
 
 def test_mlflow_loads_a_version_by_the_keys_in_its_environment(backend, made, params, key, tmp_path, monkeypatch):
     register.register(backend, made(1), params)
-    mlflow.set_tracking_uri(backend.where.tracking_uri)
-    mlflow.set_registry_uri(backend.where.tracking_uri)
+    mlflow.set_tracking_uri(backend.addresses.tracking_uri)
+    mlflow.set_registry_uri(backend.addresses.tracking_uri)
     for trusted in ("", key):
         monkeypatch.setenv("LOCKGATE_TRUSTED_KEYS", trusted)
         assert load(backend).metadata.signature is not None
@@ -101,7 +101,7 @@ def test_an_unfit_key_stops_a_registration_before_anything_is_written(backend, m
     monkeypatch.setenv("LOCKGATE_SIGNING_KEY", str(tmp_path / "nowhere.pem"))
     with pytest.raises(BadConfiguration, match="the signing key cannot be read"):
         register.register(backend, made(1), params)
-    mlflow.set_tracking_uri(backend.where.tracking_uri)
-    mlflow.set_registry_uri(backend.where.tracking_uri)
+    mlflow.set_tracking_uri(backend.addresses.tracking_uri)
+    mlflow.set_registry_uri(backend.addresses.tracking_uri)
     client = mlflow.MlflowClient()
     assert client.search_registered_models(f"name = '{backend.model}'") == []

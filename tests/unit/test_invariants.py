@@ -6,7 +6,7 @@ import pytest
 
 from lockgate.lifecycle import invariants
 from lockgate.lifecycle.invariants import Facts
-from lockgate.lifecycle.moves import Entry, Registered, Roster, Stage
+from lockgate.lifecycle.moves import Entry, ModelState, Registered, Stage
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 NONE, STAGING, PRODUCTION, ARCHIVED, _ = Stage
@@ -15,7 +15,7 @@ GOOD_PAST = [(1, NONE, STAGING, "validate"), (1, STAGING, PRODUCTION, "promote")
 
 def broken(stages, past, aliases, **found):
     versions = [Registered(number, stage, None) for number, stage in enumerate(stages, start=1)]
-    roster = Roster("m", versions, [Entry(*entry, "anna", NOON) for entry in past])
+    roster = ModelState("m", versions, [Entry(*entry, "anna", NOON) for entry in past])
     return invariants.broken(Facts(roster, aliases, **found))
 
 

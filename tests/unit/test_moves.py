@@ -7,7 +7,7 @@ import pytest
 
 from lockgate.errors import StateConflict
 from lockgate.lifecycle import moves
-from lockgate.lifecycle.moves import LEGAL_MOVES, Command, Entry, Move, Registered, Roster, Stage, Standing
+from lockgate.lifecycle.moves import LEGAL_MOVES, Command, Entry, ModelState, Move, PromotionVerdict, Registered, Stage
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 STAGES = NONE, STAGING, PRODUCTION, ARCHIVED = [stage for stage in Stage if stage is not Stage.DELETED]
@@ -15,7 +15,7 @@ STAGES = NONE, STAGING, PRODUCTION, ARCHIVED = [stage for stage in Stage if stag
 
 def roster(*stages, ledger=()):
     versions = [Registered(number, stage, f"digest {number}") for number, stage in enumerate(stages, start=1)]
-    return Roster("rossmann-ensemble", versions, [Entry(*entry, "anna", NOON) for entry in ledger])
+    return ModelState("rossmann-ensemble", versions, [Entry(*entry, "anna", NOON) for entry in ledger])
 
 
 def promoted(version):
@@ -31,7 +31,7 @@ def rolled_back_to(version):
 
 
 def passed(serving=None):
-    return Standing("passed", "policy", serving)
+    return PromotionVerdict("passed", "policy", serving)
 
 
 def test_the_legal_moves_are_these_and_no_others():
@@ -85,10 +85,10 @@ def test_promote_without_a_number_takes_the_version_in_staging():
     ("standing", "says"),
     [
         (None, "no verdict"),
-        (Standing("refused", "policy", None), "is refused"),
-        (Standing("inconclusive", "policy", None), "is inconclusive"),
-        (Standing("passed", "older policy", None), "another policy"),
-        (Standing("passed", "policy", "digest 9"), "another version than the one in Production"),
+        (PromotionVerdict("refused", "policy", None), "is refused"),
+        (PromotionVerdict("inconclusive", "policy", None), "is inconclusive"),
+        (PromotionVerdict("passed", "older policy", None), "another policy"),
+        (PromotionVerdict("passed", "policy", "digest 9"), "another version than the one in Production"),
     ],
 )
 def test_promote_needs_a_passed_verdict_under_the_policy_against_what_serves(standing, says):

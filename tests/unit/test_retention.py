@@ -7,7 +7,7 @@ import pytest
 
 from lockgate.errors import WrongUsage
 from lockgate.lifecycle import retention
-from lockgate.lifecycle.moves import Command, Entry, Registered, Roster, Stage
+from lockgate.lifecycle.moves import Command, Entry, ModelState, Registered, Stage
 from lockgate.lifecycle.retention import REASONS, Holding, Rule
 
 NONE, STAGING, PRODUCTION, ARCHIVED, DELETED = Stage
@@ -19,7 +19,7 @@ REFUSED = Holding(1, NONE, OLD, registered_by_us=True, verdict="refused")
 
 def roster(*stages, past=()):
     versions = [Registered(number, stage, None) for number, stage in enumerate(stages, start=1)]
-    return Roster("m", versions, [Entry(*entry, "anna", NOON) for entry in past])
+    return ModelState("m", versions, [Entry(*entry, "anna", NOON) for entry in past])
 
 
 def went_up(version):

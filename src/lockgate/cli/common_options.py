@@ -15,7 +15,7 @@ from lockgate.system import timeouts
 from lockgate.system.exit_codes import Session, run
 
 if TYPE_CHECKING:
-    from lockgate.operations.workspace import Backend
+    from lockgate.operations.workspace import Workspace
 
 GROUPS: dict[str, click.Group] = {}
 Function = TypeVar("Function", bound=Callable[..., None])
@@ -76,12 +76,12 @@ def params() -> Params:
     return load_params(PARAMS_FILE)
 
 
-def backend(timeout: float) -> "Backend":
+def backend(timeout: float) -> "Workspace":
     """The backend of the problem in force."""
-    from lockgate.operations.workspace import Backend
+    from lockgate.operations.workspace import Workspace
 
     found = params()
-    return Backend.here(found.model_name, timeout, found.gate.trusted_keys)
+    return Workspace.here(found.model_name, timeout, found.gate.trusted_keys)
 
 
 def no_version(message: str) -> StateConflict:

@@ -93,7 +93,7 @@ def verdict(version: int | None, as_json: bool, timeout: float) -> None:
     found = verdicts.latest_verdict(where.database, where.model, version)
     if found is None:
         if version:
-            where.roster().find(version)
+            where.state().find(version)
         whom = f"version {version}" if version else "any version"
         raise StateConflict(
             f"there is no verdict on {whom} of {where.model}",

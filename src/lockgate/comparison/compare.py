@@ -18,7 +18,7 @@ from lockgate.data import dataset, ingest
 from lockgate.errors import BadData
 from lockgate.forecaster.interface import Answering
 from lockgate.operations import load_version
-from lockgate.operations.workspace import Backend
+from lockgate.operations.workspace import Workspace
 
 Floats = NDArray[np.float64]
 
@@ -98,7 +98,7 @@ def rows_at_hand(source: Path | None, folder: Path) -> Given | None:
     return Given(holdout.astype({"Sales": "float64"}), str(folder / "holdout.parquet"))
 
 
-def compare(backend: Backend, first: int, second: int, given: Given | None) -> Compared:
+def compare(backend: Workspace, first: int, second: int, given: Given | None) -> Compared:
     """Put two versions side by side, and let both forecast the rows given.
 
     Raises StateConflict if there is no such version, IntegrityBroken if the bytes of one are not those registered.
@@ -119,7 +119,7 @@ def compare(backend: Backend, first: int, second: int, given: Given | None) -> C
 
 
 def _comparison(
-    backend: Backend, records: tuple[Record, Record], trial: Trial | None, remarks: list[str]
+    backend: Workspace, records: tuple[Record, Record], trial: Trial | None, remarks: list[str]
 ) -> Comparison:  # fmt: skip
     one, other = records
     return Comparison(
@@ -153,8 +153,8 @@ def _why_not_forecast(records: tuple[Record, Record], given: Given | None) -> st
     return "" if given else "no rows are at hand: the forecasts are not compared; name a file with --input"
 
 
-def _answer(backend: Backend, version: int, rows: pd.DataFrame) -> Answer:
-    with load_version.opened(backend, backend.roster().find(version)) as opened:
+def _answer(backend: Workspace, version: int, rows: pd.DataFrame) -> Answer:
+    with load_version.opened(backend, backend.state().find(version)) as opened:
         forecaster = opened.forecaster
         why_not: dict[int, str] = {}
         for problem in forecaster.problems(rows):

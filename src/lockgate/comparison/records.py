@@ -12,7 +12,7 @@ from lockgate.database import verdicts, versions
 from lockgate.database.verdicts import StoredVerdict
 from lockgate.database.versions import Version, VersionRow
 from lockgate.errors import StateConflict
-from lockgate.operations.workspace import Backend
+from lockgate.operations.workspace import Workspace
 
 if TYPE_CHECKING:
     from lockgate.registry.run_log import RunRead
@@ -58,9 +58,9 @@ class Record:
     missing: tuple[str, ...]
 
 
-def record(backend: Backend, version: int) -> Record:
+def record(backend: Workspace, version: int) -> Record:
     """Gather what is on record; StateConflict if there is no such version, Unavailable if MLflow does not answer."""
-    backend.roster().find(version)
+    backend.state().find(version)
     row = next(row for row in versions.stages(backend.database, backend.model) if row.version == version)
     verdict = verdicts.latest_verdict(backend.database, backend.model, version)
     registered = versions.recorded_version(backend.database, backend.model, version)
@@ -76,7 +76,7 @@ def record(backend: Backend, version: int) -> Record:
     )
 
 
-def _run(backend: Backend, row: VersionRow) -> "RunRead | None":
+def _run(backend: Workspace, row: VersionRow) -> "RunRead | None":
     try:
         return backend.registry().read_run(row.run_id, IMPORTANCES) if row.run_id else None
     except StateConflict:  # the run was deleted for good
@@ -132,7 +132,7 @@ def _fold(fold: str) -> str:
     return INNER_FOLDS if fold == ALL_FOLDS else f"fold {fold}"
 
 
-def _lineage(backend: Backend, registered: Version) -> Texts:
+def _lineage(backend: Workspace, registered: Version) -> Texts:
     kept: Mapping[str, Any] = registered.lineage
     packages = dict(line.split("==", 1) for line in backend.registry().requirements(registered.version) if "==" in line)
     sources = {name: str(value) for name, value in kept.get("lineage", {}).items()}

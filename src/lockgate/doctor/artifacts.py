@@ -7,7 +7,7 @@ from lockgate.doctor.context import Site
 from lockgate.doctor.report import Finding, Weight
 from lockgate.errors import IntegrityBroken
 from lockgate.lifecycle import retention
-from lockgate.lifecycle.moves import Registered, Roster, Stage
+from lockgate.lifecycle.moves import ModelState, Registered, Stage
 from lockgate.operations import load_version
 
 TARGETS = 10  # as many as gc keeps by default
@@ -36,7 +36,7 @@ def _looked_at(site: Site) -> list[Registered]:
     ]
 
 
-def _vital(roster: Roster) -> set[int]:
+def _vital(roster: ModelState) -> set[int]:
     held = {
         registered.version for registered in roster.versions if registered.stage in (Stage.PRODUCTION, Stage.STAGING)
     }

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from lockgate.errors import LockgateError
 from lockgate.lifecycle.invariants import Facts
-from lockgate.lifecycle.moves import Roster
+from lockgate.lifecycle.moves import ModelState
 from lockgate.operations import status
-from lockgate.operations.workspace import Backend
+from lockgate.operations.workspace import Workspace
 from lockgate.problem.params import Params
 from lockgate.system.service_urls import STATE_FILE
 
@@ -29,13 +29,13 @@ class Site:
 
     folder: Path
     params: Params
-    services: Backend | LockgateError
+    services: Workspace | LockgateError
     every_version: bool = False
 
     @classmethod
     def here(cls, params: Params, timeout: float, every_version: bool) -> "Site":
         """The working directory, with the services that the environment or `.lockgate` names."""
-        services = _or_refusal(lambda: Backend.here(params.model_name, timeout, params.gate.trusted_keys))
+        services = _or_refusal(lambda: Workspace.here(params.model_name, timeout, params.gate.trusted_keys))
         return cls(Path.cwd(), params, services, every_version)
 
     def anew(self) -> "Site":
@@ -48,7 +48,7 @@ class Site:
         return self.folder / STATE_FILE.parent
 
     @property
-    def backend(self) -> Backend:
+    def backend(self) -> Workspace:
         """The services. Raises what keeps the database from answering."""
         return _or_raise(self._backend)
 
@@ -58,9 +58,9 @@ class Site:
         return _or_raise(self._registry)
 
     @cached_property
-    def roster(self) -> Roster:
+    def roster(self) -> ModelState:
         """All versions and their past."""
-        return self.backend.roster()
+        return self.backend.state()
 
     @cached_property
     def facts(self) -> Facts:
@@ -69,14 +69,14 @@ class Site:
             return status.facts(self.backend)
 
     @cached_property
-    def _backend(self) -> Backend | LockgateError:
+    def _backend(self) -> Workspace | LockgateError:
         return _or_refusal(self._connected)
 
     @cached_property
     def _registry(self) -> "Registry | LockgateError":
         return _or_refusal(self._reading)
 
-    def _connected(self) -> Backend:
+    def _connected(self) -> Workspace:
         backend = _or_raise(self.services)
         with backend.database.transaction():
             return backend

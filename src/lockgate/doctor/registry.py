@@ -14,7 +14,7 @@ from lockgate.doctor.rules import Remembered
 from lockgate.lifecycle import invariants
 from lockgate.lifecycle.invariants import Checker
 from lockgate.operations import cleanup, gc
-from lockgate.operations.workspace import Backend
+from lockgate.operations.workspace import Workspace
 
 SEE_HISTORY = "see what happened with: lockgate history"
 
@@ -51,7 +51,7 @@ def guard_is_whole(site: Site) -> Iterator[Finding]:
         )
 
 
-def _install_guard(backend: Backend) -> str:
+def _install_guard(backend: Workspace) -> str:
     guard.install(backend.database, backend.actor)
     return "the guard is whole again"
 
@@ -81,7 +81,7 @@ def intents(site: Site) -> Iterator[Finding]:
         )
 
 
-def _forget(backend: Backend, intent_id: int) -> str:
+def _forget(backend: Workspace, intent_id: int) -> str:
     withdraw_intent(backend.database, intent_id)
     return f"intent {intent_id} forgotten"
 
@@ -98,7 +98,7 @@ def runs(site: Site) -> Iterator[Finding]:
         )
 
 
-def _clear_dead(backend: Backend, dead: Belongings, what: str) -> str:
+def _clear_dead(backend: Workspace, dead: Belongings, what: str) -> str:
     cleanup.clear_dead(backend, dead)
     return f"{what} deleted with its files"
 
@@ -113,7 +113,7 @@ def remains(site: Site) -> Iterator[Finding]:
         )
 
 
-def _finish(backend: Backend, version: int) -> str:
+def _finish(backend: Workspace, version: int) -> str:
     gc.finish(backend, version)
     return f"the run and the files of version {version} deleted"
 
@@ -125,6 +125,6 @@ def aliases_mirror_the_stages(site: Site) -> Iterator[Finding]:
         yield Finding(says, hint="the alias follows the stage", repair=partial(_mirror, backend))
 
 
-def _mirror(backend: Backend) -> str:
+def _mirror(backend: Workspace) -> str:
     diagnostics.mirror_aliases(backend.database, backend.model)
     return "the aliases point where the stages say"

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from lockgate.lifecycle.moves import LEGAL_MOVES, Command, Roster, Stage
+from lockgate.lifecycle.moves import LEGAL_MOVES, Command, ModelState, Stage
 
 MIRRORED = {"production": Stage.PRODUCTION, "staging": Stage.STAGING}
 
@@ -12,7 +12,7 @@ MIRRORED = {"production": Stage.PRODUCTION, "staging": Stage.STAGING}
 class Facts:
     """What the checkers look at. The last three are what the database found by itself, each already in words."""
 
-    roster: Roster
+    roster: ModelState
     aliases: Mapping[str, int]
     guard_faults: Sequence[str] = field(default=())
     ledger_breaks: Sequence[str] = field(default=())

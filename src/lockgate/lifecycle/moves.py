@@ -74,7 +74,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Standing:
+class PromotionVerdict:
     """The verdict that a version would be promoted on."""
 
     outcome: str
@@ -94,7 +94,7 @@ class Move:
 
 
 @dataclass(frozen=True)
-class Roster:
+class ModelState:
     """All versions of one model and their past, oldest first: what every decision is made from."""
 
     model: str
@@ -152,7 +152,7 @@ def _of_production(entry: Entry) -> bool:
     return Stage.PRODUCTION in (entry.from_stage, entry.to_stage)
 
 
-def staging(roster: Roster, version: int) -> Move | None:
+def staging(roster: ModelState, version: int) -> Move | None:
     """A passed verdict takes a new version to Staging; a version that is past None stays where it is."""
     candidate = roster.find(version)
     if candidate.stage is not Stage.NONE:
@@ -160,7 +160,7 @@ def staging(roster: Roster, version: int) -> Move | None:
     return _move(roster, candidate, Stage.STAGING, Command.VALIDATE)
 
 
-def candidate_for_validation(roster: Roster, version: int | None) -> Registered:
+def candidate_for_validation(roster: ModelState, version: int | None) -> Registered:
     """The version to judge: the named one, else the newest in None. Raises StateConflict if it is past Staging."""
     if version is None:
         waiting = [registered for registered in roster.versions if registered.stage is Stage.NONE]
@@ -180,9 +180,9 @@ def candidate_for_validation(roster: Roster, version: int | None) -> Registered:
 
 
 def promotion(
-    roster: Roster,
+    roster: ModelState,
     version: int | None,
-    standing: Standing | None,
+    standing: PromotionVerdict | None,
     policy_digest: str,
     expect_current: int | None = None,
 ) -> Move | None:
@@ -199,7 +199,7 @@ def promotion(
     return _move(roster, candidate, Stage.PRODUCTION, Command.PROMOTE)
 
 
-def candidate_for_promotion(roster: Roster, version: int | None) -> Registered:
+def candidate_for_promotion(roster: ModelState, version: int | None) -> Registered:
     """The version to promote: the named one, else the one in Staging.
 
     Raises StateConflict if it cannot be promoted from where it is.
@@ -223,7 +223,7 @@ def candidate_for_promotion(roster: Roster, version: int | None) -> Registered:
     return candidate
 
 
-def rollback(roster: Roster, to: int | None = None) -> Move:
+def rollback(roster: ModelState, to: int | None = None) -> Move:
     """Back to the last good Production before the one that serves (or was retired), or to the named one.
 
     The version that the last rollback took out comes back by its name alone: that undoes the rollback.
@@ -240,7 +240,7 @@ def rollback(roster: Roster, to: int | None = None) -> Move:
     return _move(roster, _rollback_target(roster, serving, to), Stage.PRODUCTION, Command.ROLLBACK)
 
 
-def retirement(roster: Roster) -> Move:
+def retirement(roster: ModelState) -> Move:
     """The version in Production goes, and nothing takes its place. Raises StateConflict if there is none."""
     serving = roster.serving()
     if serving is None:
@@ -251,7 +251,7 @@ def retirement(roster: Roster) -> Move:
     return _move(roster, serving, Stage.ARCHIVED, Command.RETIRE)
 
 
-def rejection(roster: Roster, version: int) -> Move | None:
+def rejection(roster: ModelState, version: int) -> Move | None:
     """A version that was turned down is archived; None if it is already. Raises StateConflict if it serves."""
     candidate = roster.find(version)
     if candidate.stage is Stage.PRODUCTION:
@@ -261,14 +261,14 @@ def rejection(roster: Roster, version: int) -> Move | None:
     return None if candidate.stage is Stage.ARCHIVED else _move(roster, candidate, Stage.ARCHIVED, Command.REJECT)
 
 
-def outrun(roster: Roster, agreed: Move) -> StateConflict:
+def concurrent_move(roster: ModelState, agreed: Move) -> StateConflict:
     """The refusal of a move that was decided on, when somebody else has moved meanwhile: by whom."""
     return StateConflict(
         f"somebody was faster than this {agreed.command}{roster.last_move()}", hint="look again with: lockgate status"
     )
 
 
-def _rollback_target(roster: Roster, serving: Registered | None, to: int | None) -> Registered:
+def _rollback_target(roster: ModelState, serving: Registered | None, to: int | None) -> Registered:
     good = good_productions(roster)
     if to is None and not good:
         raise StateConflict(
@@ -284,20 +284,20 @@ def _rollback_target(roster: Roster, serving: Registered | None, to: int | None)
     return target
 
 
-def good_productions(roster: Roster) -> list[int]:
+def good_productions(roster: ModelState) -> list[int]:
     """The archived versions that a rollback may go to: formerly in Production and not quarantined, the latest first."""
     archived = {registered.version for registered in roster.versions if registered.stage is Stage.ARCHIVED}
     past = dict.fromkeys(roster.past_production())
     return [version for version in past if version in archived and not roster.quarantined(version)]
 
 
-def _how_to_undo(roster: Roster, version: int | None) -> str:
+def _how_to_undo(roster: ModelState, version: int | None) -> str:
     if version is None or version != roster.taken_out_last():
         return "train another one: dvc repro"
     return f"if that rollback was a mistake, undo it with: lockgate rollback --to {version}"
 
 
-def _why_not(roster: Roster, serving: Registered | None, target: Registered) -> str:
+def _why_not(roster: ModelState, serving: Registered | None, target: Registered) -> str:
     if serving and target.version == serving.version:
         return "it serves now"
     if roster.quarantined(target.version):
@@ -305,7 +305,7 @@ def _why_not(roster: Roster, serving: Registered | None, target: Registered) -> 
     return "it has never been in Production"
 
 
-def _expect(roster: Roster, serving: Registered | None, expected: int | None) -> None:
+def _expect(roster: ModelState, serving: Registered | None, expected: int | None) -> None:
     current = serving.version if serving else None
     if expected is None or expected == current:
         return
@@ -317,7 +317,9 @@ def _expect(roster: Roster, serving: Registered | None, expected: int | None) ->
     )
 
 
-def _require_standing(version: int, standing: Standing | None, policy_digest: str, serving: Registered | None) -> None:
+def _require_standing(
+    version: int, standing: PromotionVerdict | None, policy_digest: str, serving: Registered | None
+) -> None:
     if standing is None:
         raise StateConflict(f"version {version} has no verdict", hint=f"validate it with: lockgate validate {version}")
     if standing.outcome != "passed":
@@ -336,13 +338,13 @@ def _require_standing(version: int, standing: Standing | None, policy_digest: st
         )
 
 
-def _move(roster: Roster, moving: Registered, to_stage: Stage, command: Command) -> Move:
+def _move(roster: ModelState, moving: Registered, to_stage: Stage, command: Command) -> Move:
     if command not in LEGAL_MOVES.get((moving.stage, to_stage), ()):
         raise StateConflict(f"{command} may not move version {moving.version} from {moving.stage} to {to_stage}")
     return Move(moving.version, moving.stage, to_stage, command, _displaced(roster, to_stage))
 
 
-def _displaced(roster: Roster, stage: Stage) -> tuple[int, ...]:
+def _displaced(roster: ModelState, stage: Stage) -> tuple[int, ...]:
     """Who makes room: whoever is in Staging, however many MLflow has put there, or the one in Production."""
     if stage is Stage.STAGING:
         return tuple(registered.version for registered in roster.versions if registered.stage is stage)

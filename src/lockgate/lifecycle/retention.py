@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from lockgate.errors import WrongUsage
 from lockgate.lifecycle import moves
-from lockgate.lifecycle.moves import Roster, Stage
+from lockgate.lifecycle.moves import ModelState, Stage
 
 UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 SPAN = re.compile(r"(?P<count>\d{1,6})(?P<unit>[hdw])")
@@ -65,13 +65,13 @@ class Ground:
     taken_out_last: int | None
 
 
-def fates(holdings: Sequence[Holding], roster: Roster, rule: Rule) -> list[Fate]:
+def fates(holdings: Sequence[Holding], roster: ModelState, rule: Rule) -> list[Fate]:
     """What becomes of each version, in the order given."""
     ground = Ground(rule, frozenset(rollback_targets(roster, rule.keep)), roster.taken_out_last())
     return [Fate(holding.version, holding.stage, _kept_for(holding, ground)) for holding in holdings]
 
 
-def rollback_targets(roster: Roster, keep: int) -> list[int]:
+def rollback_targets(roster: ModelState, keep: int) -> list[int]:
     """The last so many versions that a rollback could bring back: good past Productions, the latest first."""
     return moves.good_productions(roster)[:keep]
 

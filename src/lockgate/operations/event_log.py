@@ -9,7 +9,7 @@ from lockgate.database.ledger import LedgerRow
 from lockgate.database.policies import PolicyChange
 from lockgate.database.verdicts import StoredVerdict
 from lockgate.lifecycle.moves import Stage
-from lockgate.operations.workspace import Backend
+from lockgate.operations.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -25,18 +25,18 @@ class Event:
     details: Mapping[str, object]
 
 
-def events(backend: Backend) -> list[Event]:
+def events(backend: Workspace) -> list[Event]:
     """All that is on record of the model, oldest first."""
     return sorted(_events(backend), key=lambda event: event.at)
 
 
-def live(backend: Backend, at: datetime) -> LedgerRow | None:
+def live(backend: Workspace, at: datetime) -> LedgerRow | None:
     """The move by which the version that was in Production at that moment had come there; None if nobody was."""
     last: dict[int, LedgerRow] = {row.version: row for row in ledger.read(backend.database, backend.model, at)}
     return next((row for row in last.values() if row.to_stage == Stage.PRODUCTION), None)
 
 
-def _events(backend: Backend) -> Iterator[Event]:
+def _events(backend: Workspace) -> Iterator[Event]:
     where = (backend.database, backend.model)
     for row in ledger.read(*where):
         yield Event("move", row.at, row.version, row.command, row.actor, row.reason, asdict(row))

@@ -11,42 +11,42 @@ from lockgate.lifecycle import retention
 from lockgate.lifecycle.moves import Command, Move, Stage
 from lockgate.lifecycle.retention import Fate, Rule
 from lockgate.operations import cleanup
-from lockgate.operations.workspace import Backend, Hold
+from lockgate.operations.workspace import ModelLock, Workspace
 
 
-def plan(backend: Backend, rule: Rule, version: int | None = None) -> list[Fate]:
+def plan(backend: Workspace, rule: Rule, version: int | None = None) -> list[Fate]:
     """What would become now of each version that takes up room, or of the named one. Nothing is written."""
-    return retention.fates(storage_use.of_model(backend.database, backend.model, version), backend.roster(), rule)
+    return retention.fates(storage_use.of_model(backend.database, backend.model, version), backend.state(), rule)
 
 
-def collect(backend: Backend, rule: Rule, agreed: list[Fate], reason: str) -> Iterator[Fate]:
+def collect(backend: Workspace, rule: Rule, agreed: list[Fate], reason: str) -> Iterator[Fate]:
     """Delete the versions that were agreed to go, one at a time; yields the fate of each.
 
     Each is decided on again under the model's lock: what something speaks for by now stays.
     """
     for agreed_on in agreed:
-        with backend.alone() as hold:
+        with backend.lock() as lock:
             now = plan(backend, rule, agreed_on.version)
             for fate in now:
                 if fate.goes:
-                    _delete(hold, fate, reason)
+                    _delete(lock, fate, reason)
         yield from now
 
 
-def remains(backend: Backend) -> list[int]:
+def remains(backend: Workspace) -> list[int]:
     """The versions that gc deleted without coming to its end."""
     found = storage_use.of_model(backend.database, backend.model)
     return [each.version for each in found if each.stage is Stage.DELETED and each.collected and not each.shared]
 
 
-def finish(backend: Backend, version: int) -> None:
+def finish(backend: Workspace, version: int) -> None:
     """Take away what a gc that was killed has left of a version."""
-    with backend.alone():
+    with backend.lock():
         cleanup.clear(backend, storage_use.belongings(backend.database, backend.model, version))
 
 
-def _delete(hold: Hold, fate: Fate, reason: str) -> None:
+def _delete(lock: ModelLock, fate: Fate, reason: str) -> None:
     if fate.stage is not Stage.DELETED:
-        hold.carry_out(Move(fate.version, fate.stage, Stage.DELETED, Command.GC, ()), reason)
-    backend = hold.backend
+        lock.carry_out(Move(fate.version, fate.stage, Stage.DELETED, Command.GC, ()), reason)
+    backend = lock.workspace
     cleanup.clear(backend, storage_use.belongings(backend.database, backend.model, fate.version))

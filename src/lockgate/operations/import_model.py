@@ -22,7 +22,7 @@ from lockgate.evaluation.sandboxed_load import Facts
 from lockgate.operations import register
 from lockgate.operations.lineage import UNKNOWN, Lineage
 from lockgate.operations.stage_files import Receipt
-from lockgate.operations.workspace import Backend
+from lockgate.operations.workspace import Workspace
 from lockgate.system import safe_files
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Brought:
         return run_record.brought_record(params, _unknown() | known | self.origin)
 
 
-def bring(backend: Backend, path: Path, said: Stated, prepared: Path) -> Arrived:
+def bring(backend: Workspace, path: Path, said: Stated, prepared: Path) -> Arrived:
     """Register what PATH holds; the same content again is the same version.
 
     A bundle is taken as it is; of a native model one is made, for the stores and the holdout of the prepared tables.

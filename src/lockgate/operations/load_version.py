@@ -16,7 +16,7 @@ from lockgate.evaluation import sandboxed
 from lockgate.evaluation.sandboxed import Forecasts
 from lockgate.forecaster.interface import Answering
 from lockgate.lifecycle.moves import Registered
-from lockgate.operations.workspace import Backend
+from lockgate.operations.workspace import Workspace
 
 ROWS_TRIED_ALONE = 25
 
@@ -42,52 +42,52 @@ class Opened:
 
 
 @contextmanager
-def fetched(backend: Backend, registered: Registered) -> Iterator[Fetched]:
+def fetched(workspace: Workspace, registered: Registered) -> Iterator[Fetched]:
     """Download a version into a private folder and look at all of it; the bundle proves itself when it is opened.
 
     Raises IntegrityBroken if the files are not those that were registered, or if nobody recorded what they should be;
     ArtifactMissing is the case that there are none. Where keys are pinned, by the policy in force or by params.yaml
     here, it must be signed by one of them: an old params.yaml does not loosen the policy, and a new one counts at once.
     """
-    record = versions.recorded_version(backend.database, backend.model, registered.version)
+    record = versions.recorded_version(workspace.database, workspace.model, registered.version)
     if record is None:
         raise IntegrityBroken(
-            f"version {registered.version} of {backend.model} has no digest on record",
+            f"version {registered.version} of {workspace.model} has no digest on record",
             hint="it did not enter through lockgate; download its files and bring them in: lockgate register PATH",
         )
     with tempfile.TemporaryDirectory(prefix="lockgate-") as folder:
-        backend.registry().download(registered.version, Path(folder))
+        workspace.registry().download(registered.version, Path(folder))
         found = mlflow_layout.examined(Path(folder), record.bundle_digest, record.files)
-        for trusted in (backend.trusted_keys, policies.trusted_keys(backend.database, backend.model)):
+        for trusted in (workspace.trusted_keys, policies.trusted_keys(workspace.database, workspace.model)):
             signing.require(found.bundle, record.bundle_digest, trusted)
         yield Fetched(registered.version, record.bundle_digest, found.bundle, found.has_signature, record.tree_clean)
 
 
 @contextmanager
-def opened(backend: Backend, registered: Registered) -> Iterator[Opened]:
+def opened(workspace: Workspace, registered: Registered) -> Iterator[Opened]:
     """Fetch a version and open its bundle; one that no trial has seen alive is opened by a child before.
 
     Raises IntegrityBroken if the bytes are not those that were registered; BundleUnreadable if the child did not live.
     """
-    with fetched(backend, registered) as version:
-        failure = None if _seen_alive(backend, version) else sandboxed.opens(version.bundle, version.digest)
+    with fetched(workspace, registered) as version:
+        failure = None if _seen_alive(workspace, version) else sandboxed.opens(version.bundle, version.digest)
         if failure:
             raise BundleUnreadable(
-                f"version {version.version} of {backend.model} cannot be opened: {failure.says}",
+                f"version {version.version} of {workspace.model} cannot be opened: {failure.says}",
                 hint="train another one: dvc repro",
             )
         yield Opened(version.version, version.digest, store.load(version.bundle, version.digest))
 
 
-def _seen_alive(backend: Backend, version: Fetched) -> bool:
+def _seen_alive(workspace: Workspace, version: Fetched) -> bool:
     """Whether the newest verdict on the version rests on forecasts that it gave."""
-    verdict = verdicts.latest_verdict(backend.database, backend.model, version.version)
+    verdict = verdicts.latest_verdict(workspace.database, workspace.model, version.version)
     return verdict is not None and bool(verdict.metrics)
 
 
-def verify(backend: Backend, registered: Registered) -> None:
+def verify(workspace: Workspace, registered: Registered) -> None:
     """Open a version and let it go again: IntegrityBroken unless it is whole and forecasts its own probe."""
-    with opened(backend, registered):
+    with opened(workspace, registered):
         pass
 
 

@@ -12,11 +12,11 @@ from lockgate.data import ingest
 from lockgate.errors import StateConflict
 from lockgate.features.cold_start import FEW_DAYS, SILENT_DAYS
 from lockgate.forecaster.ensemble import Checked
-from lockgate.lifecycle.moves import Registered, Roster, Stage
+from lockgate.lifecycle.moves import ModelState, Registered, Stage
 from lockgate.models.conformal import Interval
 from lockgate.operations import load_version
 from lockgate.operations.load_version import Opened
-from lockgate.operations.workspace import Backend
+from lockgate.operations.workspace import Workspace
 from lockgate.system.output_file import OutFile
 
 
@@ -39,7 +39,7 @@ class Done:
     remarks: tuple[str, ...]
 
 
-def predict(backend: Backend, order: Order, chosen: Stage | int) -> Done:
+def predict(backend: Workspace, order: Order, chosen: Stage | int) -> Done:
     """Forecast the rows of a file with the version in a stage, or of a number.
 
     The target holds the source's columns and rows in their order, with `prediction`, `lower`, `upper` and
@@ -49,7 +49,7 @@ def predict(backend: Backend, order: Order, chosen: Stage | int) -> Done:
     target = OutFile(order.target, order.force)
     target.check((".csv", ".parquet"), order.source)
     rows = ingest.read_forecast_rows(order.source)
-    with load_version.opened(backend, _chosen(backend.roster(), chosen)) as version:
+    with load_version.opened(backend, _chosen(backend.state(), chosen)) as version:
         found = version.forecaster.interval(rows, order.confidence)
         said = (*_on_bounds(version, found), *remarks(version, version.forecaster.check(rows)))
     _write(rows.assign(**vars(found), model_version=version.version), target)
@@ -92,7 +92,7 @@ def _on_pasts(asked: Checked, origin: date) -> Iterator[str]:
         )
 
 
-def _chosen(roster: Roster, chosen: Stage | int) -> Registered:
+def _chosen(roster: ModelState, chosen: Stage | int) -> Registered:
     if isinstance(chosen, int):
         return roster.find(chosen)
     found = roster.in_stage(chosen)

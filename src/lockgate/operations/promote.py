@@ -9,9 +9,9 @@ from lockgate.database.intents import Words
 from lockgate.database.verdicts import StoredVerdict
 from lockgate.errors import StateConflict, WrongUsage
 from lockgate.lifecycle import moves
-from lockgate.lifecycle.moves import Command, Move, Roster, Stage, Standing
+from lockgate.lifecycle.moves import Command, ModelState, Move, PromotionVerdict, Stage
 from lockgate.operations import load_version
-from lockgate.operations.workspace import Backend
+from lockgate.operations.workspace import Workspace
 
 MAX_REASON = 2000
 
@@ -31,7 +31,7 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Return:
+class RollbackResult:
     """A rollback that was made (on a dry run: would be), and the seconds that it took.
 
     Without seconds, an earlier run of the same command had made it and was killed before it could say so.
@@ -43,7 +43,7 @@ class Return:
 
 
 def promote(
-    backend: Backend, order: Order, version: int | None, policy_digest: str, expect_current: int | None
+    backend: Workspace, order: Order, version: int | None, policy_digest: str, expect_current: int | None
 ) -> Move | None:
     """Move a version from Staging to Production and archive the prior one.
 
@@ -52,7 +52,7 @@ def promote(
     """
     check_reason(order.reason)
 
-    def decide(roster: Roster) -> Move | None:
+    def decide(roster: ModelState) -> Move | None:
         standing = _standing(_verdict_on_candidate(backend, roster, version))
         move = moves.promotion(roster, version, standing, policy_digest, expect_current)
         if move is not None:
@@ -62,13 +62,13 @@ def promote(
     made = _made_before(backend, order, version, Command.PROMOTE)
     if made is not None:
         return made
-    move = decide(backend.roster())
+    move = decide(backend.state())
     if move is not None:
         _confirm_and_move(backend, order, move, decide)
     return move
 
 
-def rollback(backend: Backend, order: Order, to: int | None) -> Return:
+def rollback(backend: Workspace, order: Order, to: int | None) -> RollbackResult:
     """Bring the last good Production (or the named one) back, after its bundle was verified and has forecast its probe.
 
     Raises StateConflict if there is nowhere to go back to, and IntegrityBroken if the bundle is not what was
@@ -77,17 +77,17 @@ def rollback(backend: Backend, order: Order, to: int | None) -> Return:
     check_reason(order.reason)
     made = _made_before(backend, order, to, Command.ROLLBACK, Command.UNDO)
     if made is not None:
-        return Return(made, None, None)
+        return RollbackResult(made, None, None)
     began = perf_counter()
-    roster = backend.roster()
+    roster = backend.state()
     move = moves.rollback(roster, to)
     load_version.verify(backend, roster.find(move.version))
     verified = perf_counter() - began
     switched = _confirm_and_move(backend, order, move, lambda now: moves.rollback(now, to))
-    return Return(move, verified, switched)
+    return RollbackResult(move, verified, switched)
 
 
-def retire(backend: Backend, order: Order) -> Move:
+def retire(backend: Workspace, order: Order) -> Move:
     """Take the version in Production out of service, with nothing in its place.
 
     Returns the move that was made (on a dry run: would be made). Raises StateConflict if Production is empty.
@@ -96,12 +96,12 @@ def retire(backend: Backend, order: Order) -> Move:
     made = _made_before(backend, order, None, Command.RETIRE)
     if made is not None:
         return made
-    move = moves.retirement(backend.roster())
+    move = moves.retirement(backend.state())
     _confirm_and_move(backend, order, move, moves.retirement)
     return move
 
 
-def _made_before(backend: Backend, order: Order, version: int | None, *commands: Command) -> Move | None:
+def _made_before(backend: Workspace, order: Order, version: int | None, *commands: Command) -> Move | None:
     """The move that the same command, said before and killed in the middle, has made: saying it again must not move on.
 
     It is the newest change of Production, by the same person for the same reason, and nobody was told of it.
@@ -117,7 +117,9 @@ def _made_before(backend: Backend, order: Order, version: int | None, *commands:
     return move
 
 
-def _confirm_and_move(backend: Backend, order: Order, move: Move, decide: Callable[[Roster], Move | None]) -> float:
+def _confirm_and_move(
+    backend: Workspace, order: Order, move: Move, decide: Callable[[ModelState], Move | None]
+) -> float:
     """Ask; then decide again under the lock, since somebody else may have moved while the person was thinking.
 
     Gives the seconds from the person's yes to the move.
@@ -126,33 +128,33 @@ def _confirm_and_move(backend: Backend, order: Order, move: Move, decide: Callab
         return 0.0
     order.confirm(move)
     agreed = perf_counter()
-    with backend.alone() as hold:
-        roster = backend.roster()
+    with backend.lock() as lock:
+        roster = backend.state()
         _require_unchanged(roster, move, decide(roster))
-        intent = hold.carry_out(move, order.reason)
+        intent = lock.carry_out(move, order.reason)
         switched = perf_counter() - agreed
         order.tell(move)
         intents.tell(backend.database, intent)
     return switched
 
 
-def _require_no_objection(backend: Backend, roster: Roster, move: Move) -> None:
+def _require_no_objection(backend: Workspace, roster: ModelState, move: Move) -> None:
     """What the guard would refuse at the end is said before anybody is asked to confirm."""
     objection = intents.objection_to_rise(backend.database, backend.intent(move, ""))
     if objection is None:
         return
-    now = backend.roster()
+    now = backend.state()
     if now.ledger != roster.ledger:  # the objection is to what has come of it meanwhile
-        raise moves.outrun(now, move)
+        raise moves.concurrent_move(now, move)
     raise StateConflict(f"version {move.version} may not be promoted: {objection.says}", hint=objection.hint)
 
 
-def _require_unchanged(roster: Roster, agreed: Move, decided_now: Move | None) -> None:
+def _require_unchanged(roster: ModelState, agreed: Move, decided_now: Move | None) -> None:
     if decided_now != agreed:
-        raise moves.outrun(roster, agreed)
+        raise moves.concurrent_move(roster, agreed)
 
 
-def _verdict_on_candidate(backend: Backend, roster: Roster, version: int | None) -> StoredVerdict | None:
+def _verdict_on_candidate(backend: Workspace, roster: ModelState, version: int | None) -> StoredVerdict | None:
     serving = roster.serving()
     if serving is not None and version == serving.version:
         return None
@@ -160,10 +162,10 @@ def _verdict_on_candidate(backend: Backend, roster: Roster, version: int | None)
     return verdicts.latest_verdict(backend.database, backend.model, candidate.version)
 
 
-def _standing(verdict: StoredVerdict | None) -> Standing | None:
+def _standing(verdict: StoredVerdict | None) -> PromotionVerdict | None:
     if verdict is None:
         return None
-    return Standing(verdict.outcome, verdict.digests.policy_digest, verdict.digests.serving_digest)
+    return PromotionVerdict(verdict.outcome, verdict.digests.policy_digest, verdict.digests.serving_digest)
 
 
 def check_reason(reason: str) -> None:

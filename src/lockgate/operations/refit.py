@@ -25,7 +25,7 @@ from lockgate.gate.checks import Outcome
 from lockgate.lifecycle.moves import Registered
 from lockgate.operations import load_version, promote, register
 from lockgate.operations.stage_files import Build, Receipt
-from lockgate.operations.workspace import Backend
+from lockgate.operations.workspace import Workspace
 from lockgate.problem.params import Params
 from lockgate.training import refit as refits
 from lockgate.training.refit import Recipe
@@ -84,7 +84,7 @@ class Again:
         return run_record.refit_record(self.made, self.recipe.params, chosen, self.tags)
 
 
-def refit(backend: Backend, order: Order, params: Params, progress: Progress) -> Refitted:
+def refit(backend: Workspace, order: Order, params: Params, progress: Progress) -> Refitted:
     """Train what passed the gate on rows and holdout, and register it; the same again is the same version.
 
     Raises StateConflict unless the version passed the gate on this very holdout, was not taken out of Production by a
@@ -113,9 +113,9 @@ def refit(backend: Backend, order: Order, params: Params, progress: Progress) ->
     return Refitted(receipt, forecaster.origin)
 
 
-def _passed(backend: Backend, order: Order) -> Registered:
+def _passed(backend: Workspace, order: Order) -> Registered:
     """The version, if what the gate last said of it is that it passed on the holdout that it is to learn."""
-    roster = backend.roster()
+    roster = backend.state()
     candidate = roster.find(order.version)
     verdict = verdicts.latest_verdict(backend.database, backend.model, order.version)
     hint = f"judge it first: lockgate validate {order.version}"
@@ -136,7 +136,7 @@ def _passed(backend: Backend, order: Order) -> Registered:
     return candidate
 
 
-def _recipe(backend: Backend, version: int, params: Params) -> Recipe:
+def _recipe(backend: Workspace, version: int, params: Params) -> Recipe:
     """The recipe as the version's run has it; what a training does not depend on is taken from `params`."""
     known = versions.recorded_version(backend.database, backend.model, version)
     if known is None:

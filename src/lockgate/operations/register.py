@@ -10,7 +10,7 @@ from lockgate.database.versions import Registration
 from lockgate.errors import StateConflict, Unavailable
 from lockgate.operations import cleanup
 from lockgate.operations.stage_files import Build, Receipt
-from lockgate.operations.workspace import Backend
+from lockgate.operations.workspace import Workspace
 from lockgate.problem.params import Params
 from lockgate.system import timeouts
 
@@ -62,12 +62,12 @@ class Trained:
         return run_record.record(self.made, self.params)
 
 
-def register(backend: Backend, made: Build, params: Params) -> Receipt:
+def register(backend: Workspace, made: Build, params: Params) -> Receipt:
     """The register stage: the version that holds the build's bundle, made now if there is none."""
     return enter(backend, Trained(made, params))
 
 
-def enter(backend: Backend, source: Source) -> Receipt:
+def enter(backend: Workspace, source: Source) -> Receipt:
     """Find the version that holds the bundle, or register it with its run; it begins in None. Earlier tries that came
     to nothing are cleared away.
 
@@ -82,7 +82,7 @@ def enter(backend: Backend, source: Source) -> Receipt:
     return receipt
 
 
-def find(backend: Backend, digest: str) -> Receipt | None:
+def find(backend: Workspace, digest: str) -> Receipt | None:
     """The receipt of the version that holds this bundle, None if nobody has registered it.
 
     Raises StateConflict if the version was deleted from MLflow.
@@ -94,8 +94,8 @@ def find(backend: Backend, digest: str) -> Receipt | None:
     return Receipt(backend.model, known.version, known.run_id, digest)
 
 
-def _enter(backend: Backend, source: Source, digest: str) -> Receipt:
-    with backend.alone():
+def _enter(backend: Workspace, source: Source, digest: str) -> Receipt:
+    with backend.lock():
         record = source.record()
         registry = backend.registry()
         version, run_id = registry.find_or_create(source.contents(digest), record)
@@ -109,7 +109,7 @@ def _enter(backend: Backend, source: Source, digest: str) -> Receipt:
     return Receipt(backend.model, known.version, known.run_id, digest)
 
 
-def _require_shown(backend: Backend, version: int) -> None:
+def _require_shown(backend: Workspace, version: int) -> None:
     """A version counts only if our Postgres shows it: MLflow may keep its registry in another database."""
     if version not in {row.version for row in versions.stages(backend.database, backend.model)}:
         raise StateConflict(
@@ -126,9 +126,9 @@ def _too_slow(budget: float) -> Unavailable:
     )
 
 
-def _require_alive(backend: Backend, version: int) -> None:
+def _require_alive(backend: Workspace, version: int) -> None:
     if version not in {row.version for row in versions.stages(backend.database, backend.model)}:
-        last = next((entry for entry in reversed(backend.roster().ledger) if entry.version == version), None)
+        last = next((entry for entry in reversed(backend.state().ledger) if entry.version == version), None)
         raise StateConflict(
             f"version {version} of {backend.model} held this bundle and was deleted from MLflow"
             + (f" at {last.at:%F %T %Z} by {last.actor} ({last.command})" if last else ""),

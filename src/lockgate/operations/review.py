@@ -8,21 +8,21 @@ from lockgate.database.intents import Words
 from lockgate.lifecycle import moves
 from lockgate.lifecycle.moves import Command, Move, Stage
 from lockgate.operations.promote import check_reason
-from lockgate.operations.workspace import Backend
+from lockgate.operations.workspace import Workspace
 
 
-def approve(backend: Backend, version: int, reason: str, by: str | None) -> Approval:
+def approve(backend: Workspace, version: int, reason: str, by: str | None) -> Approval:
     """Record that somebody (by default who runs this) approves the version on its newest verdict.
 
     Raises StateConflict if there is no passed verdict under the policy in force, or if the version is past Staging.
     """
     check_reason(reason)
-    backend.roster().find(version)
+    backend.state().find(version)
     return approvals.record(backend.database, _statement(backend, version, Decision.APPROVED, reason, by))
 
 
 def reject(
-    backend: Backend, version: int, reason: str, tell: Callable[[Move | None], None] = lambda move: None
+    backend: Workspace, version: int, reason: str, tell: Callable[[Move | None], None] = lambda move: None
 ) -> Move | None:
     """Record that the version is turned down and archive it; None if it is archived already.
 
@@ -30,18 +30,18 @@ def reject(
     StateConflict for the version in Production.
     """
     check_reason(reason)
-    with backend.alone() as hold:
-        move, intent = _made_before(backend, version, reason) or (moves.rejection(backend.roster(), version), None)
+    with backend.lock() as lock:
+        move, intent = _made_before(backend, version, reason) or (moves.rejection(backend.state(), version), None)
         approvals.record(backend.database, _statement(backend, version, Decision.REJECTED, reason, None))
         if move is not None and intent is None:
-            intent = hold.carry_out(move, reason)
+            intent = lock.carry_out(move, reason)
         tell(move)
         if intent is not None:
             intents.tell(backend.database, intent)
     return move
 
 
-def _made_before(backend: Backend, version: int, reason: str) -> tuple[Move | None, int | None] | None:
+def _made_before(backend: Workspace, version: int, reason: str) -> tuple[Move | None, int | None] | None:
     """The move that the same command has made, and its intent, if it was killed before it could say so."""
     words = Words([Command.REJECT], backend.actor, reason)
     found = intents.untold(backend.database, backend.model, words, version)
@@ -50,5 +50,5 @@ def _made_before(backend: Backend, version: int, reason: str) -> tuple[Move | No
     return Move(version, Stage(found.from_stage), Stage(found.to_stage), Command.REJECT, ()), found.id
 
 
-def _statement(backend: Backend, version: int, decision: Decision, reason: str, by: str | None) -> Statement:
+def _statement(backend: Workspace, version: int, decision: Decision, reason: str, by: str | None) -> Statement:
     return Statement(backend.model, version, decision, by or backend.actor, backend.actor, reason)

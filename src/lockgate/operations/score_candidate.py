@@ -20,7 +20,7 @@ from lockgate.models import seasonal_naive
 from lockgate.operations import load_version
 from lockgate.operations.load_version import Fetched
 from lockgate.operations.stage_files import Build
-from lockgate.operations.workspace import Backend
+from lockgate.operations.workspace import Workspace
 from lockgate.problem.metrics import bias, mae, rmspe, scored
 from lockgate.reports import plots
 
@@ -54,7 +54,9 @@ class Tables:
         return self.holdout.drop(columns="Sales")
 
 
-def examine(backend: Backend, candidate: Registered, serving: Registered | None, made: Build, earlier: int) -> Findings:
+def examine(
+    backend: Workspace, candidate: Registered, serving: Registered | None, made: Build, earlier: int
+) -> Findings:
     """Score the candidate on the holdout beside the serving version (None: without) and the seasonal naive forecast.
 
     Each forecasts in a child process, so that whatever it does, this one goes on and says so. Leaves a picture at
@@ -134,7 +136,7 @@ def _numbers(forecast: Floats, on_scored_rows: Floats) -> Numbers:
     )
 
 
-def _rival(backend: Backend, serving: Registered, tables: Tables, forecast: Floats) -> Rival:
+def _rival(backend: Workspace, serving: Registered, tables: Tables, forecast: Floats) -> Rival:
     """The serving version on the holdout rows that it can forecast: it may not know the newest days or a new store."""
     with load_version.fetched(backend, serving) as fetched:
         theirs = sandboxed.hold(Request(str(fetched.bundle), fetched.digest), tables.asked, LIMITS)

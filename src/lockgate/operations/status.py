@@ -12,7 +12,7 @@ from lockgate.database.versions import Version, VersionRow
 from lockgate.lifecycle import invariants
 from lockgate.lifecycle.invariants import Facts
 from lockgate.lifecycle.moves import Stage
-from lockgate.operations.workspace import Backend
+from lockgate.operations.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -51,13 +51,13 @@ class Portrait:
     moves: tuple[LedgerRow, ...]
 
 
-def lines(backend: Backend) -> list[Line]:
+def lines(backend: Workspace) -> list[Line]:
     """Every version, oldest first."""
     newest = verdicts.latest_verdicts(backend.database, backend.model)
     return [_line(row, newest.get(row.version)) for row in database_versions.stages(backend.database, backend.model)]
 
 
-def status(backend: Backend) -> Status:
+def status(backend: Workspace) -> Status:
     """Who is where, and which invariants are broken (none, if all is well). All as of one moment: what somebody moves
     meanwhile is not half seen.
     """
@@ -78,12 +78,12 @@ def status(backend: Backend) -> Status:
     )
 
 
-def facts(backend: Backend) -> Facts:
+def facts(backend: Workspace) -> Facts:
     """What the invariants are checked on; read within `one_moment`, if anybody may be moving versions."""
     rows = ledger.read(backend.database, backend.model)
     on = guard.status(backend.database)
     return Facts(
-        backend.roster(),
+        backend.state(),
         database_versions.aliases(backend.database, backend.model),
         on.faults if on.installed else ("it is not installed; install it with: lockgate guard install",),
         list(ledger.breaks(rows)),
@@ -91,12 +91,12 @@ def facts(backend: Backend) -> Facts:
     )
 
 
-def portrait(backend: Backend, version: int) -> Portrait:
+def portrait(backend: Workspace, version: int) -> Portrait:
     """All that is on record of one version, deleted or not; StateConflict if there was no such version."""
     where = (backend.database, backend.model)
     rows = {row.version: row for row in [*database_versions.stages(*where), *database_versions.deleted(*where)]}
     if version not in rows:
-        backend.roster().find(version)
+        backend.state().find(version)
     return Portrait(
         rows[version],
         database_versions.recorded_version(backend.database, backend.model, version),

@@ -14,10 +14,10 @@ from lockgate.errors import StateConflict
 from lockgate.gate import checks
 from lockgate.gate.checks import Judgement, Outcome
 from lockgate.lifecycle import moves
-from lockgate.lifecycle.moves import Registered, Roster
+from lockgate.lifecycle.moves import ModelState, Registered
 from lockgate.operations import lineage
 from lockgate.operations.stage_files import Build, Receipt
-from lockgate.operations.workspace import Backend
+from lockgate.operations.workspace import Workspace
 from lockgate.problem.params import GateParams
 
 
@@ -48,13 +48,13 @@ class Case:
         return None if self.candidate_serves else self.serving
 
 
-def validate(backend: Backend, receipt: Receipt, made: Build, policy: GateParams) -> StoredVerdict:
+def validate(backend: Workspace, receipt: Receipt, made: Build, policy: GateParams) -> StoredVerdict:
     """Judge the version on the receipt and move it to Staging if it passed and has not been further.
 
     The policy is in force from here on. The verdict on the same bundle, holdout, policy and serving version is found
     again in Postgres, without scoring, until it expires; an inconclusive one is looked into each time.
     """
-    roster = backend.roster()
+    roster = backend.state()
     roster.find(receipt.version)
     policies.put_in_force(backend.database, backend.model, policy, backend.actor)
     holdout_digest = read_card(made.prepared)["holdout"]["digest"]
@@ -67,12 +67,12 @@ def validate(backend: Backend, receipt: Receipt, made: Build, policy: GateParams
     return verdict
 
 
-def validate_registered(backend: Backend, version: int | None, prepared: Path, policy: GateParams) -> StoredVerdict:
+def validate_registered(backend: Workspace, version: int | None, prepared: Path, policy: GateParams) -> StoredVerdict:
     """Judge a version that is registered already (by default the newest in None) on the prepared tables.
 
     Raises StateConflict if there is none, if it is past Staging, or if it did not come in through Lockgate.
     """
-    candidate = moves.candidate_for_validation(backend.roster(), version)
+    candidate = moves.candidate_for_validation(backend.state(), version)
     known = versions.recorded_version(backend.database, backend.model, candidate.version)
     if known is None:
         raise StateConflict(
@@ -84,7 +84,7 @@ def validate_registered(backend: Backend, version: int | None, prepared: Path, p
         return validate(backend, receipt, Build(prepared, Path(folder)), policy)
 
 
-def _found_again(backend: Backend, case: Case) -> StoredVerdict | None:
+def _found_again(backend: Workspace, case: Case) -> StoredVerdict | None:
     """The earlier verdict on the same case. If another one came in between, it is said again: the newest counts.
 
     Of a version that serves by now, what it was compared with before it did still stands.
@@ -101,7 +101,7 @@ def _found_again(backend: Backend, case: Case) -> StoredVerdict | None:
     return verdicts.record_verdict(backend.database, replace(found.unstored(), actor=backend.actor))
 
 
-def _judge(backend: Backend, case: Case, roster: Roster, made: Build) -> StoredVerdict:
+def _judge(backend: Workspace, case: Case, roster: ModelState, made: Build) -> StoredVerdict:
     from lockgate.operations import score_candidate  # pandas and the boosters: not needed to find a verdict again
 
     earlier = verdicts.holdout_uses(backend.database, backend.model, case.digests)
@@ -119,7 +119,7 @@ def with_floor(metrics: Mapping[str, float], floor: float | None) -> Mapping[str
     return {**metrics, "noise_floor": floor, "over_floor": metrics["rmspe"] - floor}
 
 
-def _still_in_doubt(backend: Backend, verdict: Verdict) -> StoredVerdict | None:
+def _still_in_doubt(backend: Workspace, verdict: Verdict) -> StoredVerdict | None:
     """The newest verdict on the version, if this one says no more: the same doubt twice is on record once."""
     latest = verdicts.latest_verdict(backend.database, backend.model, verdict.version)
     if latest is None or verdict.outcome != Outcome.INCONCLUSIVE:
@@ -128,7 +128,7 @@ def _still_in_doubt(backend: Backend, verdict: Verdict) -> StoredVerdict | None:
     return latest if same else None
 
 
-def _as_verdict(backend: Backend, case: Case, judgement: Judgement, metrics: Mapping[str, float]) -> Verdict:
+def _as_verdict(backend: Workspace, case: Case, judgement: Judgement, metrics: Mapping[str, float]) -> Verdict:
     return Verdict(
         model=backend.model,
         version=case.receipt.version,
@@ -141,7 +141,7 @@ def _as_verdict(backend: Backend, case: Case, judgement: Judgement, metrics: Map
     )
 
 
-def _show_in_mlflow(backend: Backend, verdict: StoredVerdict, receipt: Receipt, made: Build) -> None:
+def _show_in_mlflow(backend: Workspace, verdict: StoredVerdict, receipt: Receipt, made: Build) -> None:
     """The verdict on the run and on the version's page; the version's tag comes last and says that it was shown."""
     registry = backend.registry()
     finite = {f"holdout.{name}": value for name, value in verdict.metrics.items() if isfinite(value)}
@@ -181,10 +181,10 @@ def told(verdict: StoredVerdict) -> str:
     return "\n".join([f"{verdict.outcome.upper()}: version {verdict.version} of {verdict.model}", *lines])
 
 
-def _move_to_staging(backend: Backend, verdict: StoredVerdict) -> None:
-    if moves.staging(backend.roster(), verdict.version) is None:
+def _move_to_staging(backend: Workspace, verdict: StoredVerdict) -> None:
+    if moves.staging(backend.state(), verdict.version) is None:
         return
-    with backend.alone() as hold:
-        move = moves.staging(backend.roster(), verdict.version)
+    with backend.lock() as lock:
+        move = moves.staging(backend.state(), verdict.version)
         if move is not None:
-            hold.carry_out(move, f"verdict {verdict.id} passed")
+            lock.carry_out(move, f"verdict {verdict.id} passed")

@@ -1,4 +1,4 @@
-"""One model's two sides of the truth: Postgres, asked directly, and the MLflow server, only when it is needed."""
+"""The workspace of a command: one model, its Postgres, its MLflow server, and the lock under which versions move."""
 
 import getpass
 import os
@@ -15,7 +15,7 @@ from lockgate.database.connection import Database
 from lockgate.database.intents import Intent
 from lockgate.errors import LockgateError
 from lockgate.lifecycle import moves
-from lockgate.lifecycle.moves import Entry, Move, Registered, Roster, Stage
+from lockgate.lifecycle.moves import Entry, ModelState, Move, Registered, Stage
 from lockgate.system import service_urls, timeouts
 from lockgate.system.service_urls import Addresses
 
@@ -24,80 +24,87 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Backend:
-    """Where a model lives, who is acting on it, how long a dead server is waited for, whose signatures count."""
+class Workspace:
+    """One model, the addresses of its services, the user who acts, the time limit of a call, and the trusted keys."""
 
     model: str
-    where: Addresses
+    addresses: Addresses
     database: Database
     actor: str
     timeout: float
     trusted_keys: tuple[str, ...] = ()
 
     @classmethod
-    def here(cls, model: str, timeout: float | None = None, trusted_keys: Iterable[str] = ()) -> "Backend":
-        """The backend of the working directory and the environment. Nothing is connected yet.
+    def here(cls, model: str, timeout: float | None = None, trusted_keys: Iterable[str] = ()) -> "Workspace":
+        """The workspace of the working directory and the environment. Nothing is connected yet.
 
-        Who acts is LOCKGATE_ACTOR, else the user who is logged in. Where no timeout is given, it is LOCKGATE_TIMEOUT
-        or the usual one. The trusted keys are those of params.yaml.
+        Without a timeout, LOCKGATE_TIMEOUT or its default holds. The trusted keys are those of params.yaml.
         """
-        found = service_urls.find(Path.cwd())
-        actor = os.environ.get("LOCKGATE_ACTOR") or getpass.getuser()
+        addresses = service_urls.find(Path.cwd())
         seconds = timeouts.of_one_call() if timeout is None else timeout
-        return cls(model, found, Database(found.database_url, seconds), actor, seconds, tuple(trusted_keys))
+        database = Database(addresses.database_url, seconds)
+        return cls(model, addresses, database, _actor(), seconds, tuple(trusted_keys))
 
     def registry(self) -> "Registry":
-        """The MLflow side. Importing mlflow takes seconds, so commands that read Postgres alone never come here."""
+        """The MLflow client. Importing mlflow takes seconds: commands that read Postgres alone do not call this."""
         from lockgate.registry.client import Registry
 
-        return Registry(self.where, self.model, self.timeout)
+        return Registry(self.addresses, self.model, self.timeout)
 
-    def roster(self, at: datetime | None = None) -> Roster:
-        """All versions as they stand now, and their past up to a moment (up to now without one); no move half seen."""
+    def state(self, at: datetime | None = None) -> ModelState:
+        """All versions with their stages now, and the ledger up to `at` (all of it without), as of one moment."""
         with self.database.one_moment():
             rows = database_versions.stages(self.database, self.model)
             past = [_entry(row) for row in ledger.read(self.database, self.model, at)]
         versions = [Registered(row.version, Stage(row.stage), row.bundle_digest) for row in rows]
-        return Roster(self.model, versions, past)
+        return ModelState(self.model, versions, past)
 
     def intent(self, move: Move, reason: str) -> Intent:
-        """The move, with who makes it and why."""
+        """The intent of this user to make the move, with the reason."""
         return Intent(self.model, move.version, move.from_stage, move.to_stage, self.actor, reason, move.command)
 
     @contextmanager
-    def alone(self) -> Iterator["Hold"]:
-        """Hold the model: no other command moves its versions meanwhile. Raises StateConflict, naming who holds it."""
+    def lock(self) -> Iterator["ModelLock"]:
+        """Lock the model: no other command moves its versions in the block.
+
+        Raises StateConflict, naming the session that has the lock, when the time limit is over.
+        """
         with self.database.lock(self.model, wait=self.timeout) as holder:
-            yield Hold(self, holder)
+            yield ModelLock(self, holder)
 
 
 @dataclass(frozen=True)
-class Hold:
-    """The model, held: the one way to move its versions. `holder` is the database session that has the lock."""
+class ModelLock:
+    """The lock on a model: the only way to move its versions. `holder` is the database session that has the lock."""
 
-    backend: Backend
+    workspace: Workspace
     holder: int
 
     def carry_out(self, move: Move, reason: str) -> int:
-        """Make the move that was decided: say who and why, then ask MLflow for one transition; the intent's number.
+        """Record the intent, ask MLflow for one transition, return the number of the intent.
 
-        The trigger writes the ledger row in MLflow's transaction, where the guard may refuse. If the reply is
-        lost, it is no failure so long as the move was made. If somebody past us made it first, MLflow finds nothing
-        to do and says so to nobody: that is a StateConflict, since the ledger has it in their name.
+        The trigger writes the ledger row in MLflow's transaction, where the guard may refuse. When the reply is lost,
+        the intent decides: a consumed intent means that the move was made. When another client made the same move
+        first, MLflow reports success without a change: a StateConflict, because the ledger has the other client's name.
         """
-        backend = self.backend
-        registry = backend.registry()
-        number = intents.open_intent(backend.database, backend.intent(move, reason), self.holder)
+        workspace = self.workspace
+        registry = workspace.registry()
+        number = intents.open_intent(workspace.database, workspace.intent(move, reason), self.holder)
         try:
             registry.move(move.version, move.to_stage)
         except LockgateError:
-            if not intents.is_consumed(backend.database, number):
-                intents.withdraw_intent(backend.database, number)
+            if not intents.is_consumed(workspace.database, number):
+                intents.withdraw_intent(workspace.database, number)
                 raise
-        if not intents.is_consumed(backend.database, number):
-            intents.withdraw_intent(backend.database, number)
-            raise moves.outrun(backend.roster(), move)
+        if not intents.is_consumed(workspace.database, number):
+            intents.withdraw_intent(workspace.database, number)
+            raise moves.concurrent_move(workspace.state(), move)
         return number
+
+
+def _actor() -> str:
+    """LOCKGATE_ACTOR, or the name of the user who is logged in."""
+    return os.environ.get("LOCKGATE_ACTOR") or getpass.getuser()
 
 
 def _entry(row: ledger.LedgerRow) -> Entry:
