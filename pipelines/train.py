@@ -13,7 +13,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait by spin
 
 from lockgate.bundle import store
 from lockgate.data import dataset
-from lockgate.features import cost
 from lockgate.problem.params import load_params
 from lockgate.system import exit_codes
 from lockgate.system.progress import watch
@@ -24,10 +23,10 @@ from lockgate.training import train
 def main(data: Path, build: Path) -> None:
     params = load_params(Path("params.yaml"))
     rows, stores = dataset.read(data, "rows"), dataset.read(data, "stores")
-    with watch("train") as progress, cost.counting() as account:
+    with watch("train") as progress:
         forecaster, report = train.train(rows, stores, params, progress)
     digest = store.save(forecaster, build / "bundle")
-    training_report.write(report, account, build)
+    training_report.write(report, build)
     sys.stdout.write(f"{training_report.summary(report)}\nbundle {digest[:12]}, trained until {forecaster.origin}\n")
 
 

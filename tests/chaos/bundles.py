@@ -10,7 +10,6 @@ from lockgate.bundle import store
 from lockgate.data import dataset
 from lockgate.data.data_card import GeneratedSource
 from lockgate.data.data_card_writer import card_of
-from lockgate.features.cost import Account
 from lockgate.forecaster.ensemble import RIDGE, Forecaster
 from lockgate.operations.stage_files import Build
 from lockgate.problem.params import Params
@@ -28,7 +27,7 @@ def make(folder: Path, count: int) -> list[Build]:
     made = [Build(folder / "prepared", folder / f"build-{number}") for number in range(1, count + 1)]
     for number, build in enumerate(made, start=1):
         store.save(_variant(forecaster, number), build.bundle)
-        training_report.write(report, Account(), build.build)
+        training_report.write(report, build.build)
     return made
 
 

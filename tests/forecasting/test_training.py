@@ -6,7 +6,6 @@ import small_chain
 
 from lockgate.bundle import store as bundle_store
 from lockgate.errors import BadData
-from lockgate.features.cost import Account
 from lockgate.features.known_inputs import traits
 from lockgate.features.matrix import FEATURES
 from lockgate.features.panel import panel
@@ -132,10 +131,9 @@ def test_a_new_store_is_forecast_like_the_chain_and_a_young_one_near_its_own_lev
 
 
 def test_the_files_of_a_training_hold_flat_numbers_and_long_tables(report, tmp_path):
-    training_report.write(report, Account(), tmp_path)
+    training_report.write(report, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "curves.csv",
-        "feature_costs.csv",
         "features.csv",
         "importances.csv",
         "metrics.json",

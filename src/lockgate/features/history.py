@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from lockgate.features import calendar, panel, store_ridge
 from lockgate.features.cold_start import Experience, experience, with_peers
-from lockgate.features.cost import costs
 from lockgate.features.known_inputs import Traits
 from lockgate.features.panel import Panel
 from lockgate.features.store_ridge import Ridge
@@ -51,7 +50,6 @@ def _profile(past: Panel, fitted: Ridge, traits: Traits) -> Profile:
     return Profile(past.last, fitted, panel.observance(past), habits(past), level(past), seen)
 
 
-@costs("past sales")
 def habits(past: Panel) -> NDArray[np.float32]:
     """Means, spreads and medians of log sales by store, weekday and promo over the windows that end with the past."""
     stores = past.log_sales.shape[0]
@@ -66,7 +64,6 @@ def habits(past: Panel) -> NDArray[np.float32]:
     return table
 
 
-@costs("past sales")
 def level(past: Panel) -> NDArray[np.float32]:
     """Mean log sales of each store over the window that ends with the past."""
     return _mean(past.log_sales[:, -LEVEL_WINDOW:]).astype(np.float32)

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from lockgate.features import calendar, shared_effects, store_ridge
 from lockgate.features.calendar import DayTable
-from lockgate.features.cost import OF_THEIR_ROW, costs
 from lockgate.features.history import HABITS, LEVEL, Profile
 from lockgate.features.known_inputs import LONG_AGO, Known, Traits, promo2_active
 from lockgate.problem.params import Offset
@@ -45,7 +44,6 @@ class Lens:
     effects: Floats  # chain.effects of the table
 
 
-@costs("calendar")
 def lens(profile: Profile, traits: Traits, days: int) -> Lens:
     """Look at the `days` days after the profile's origin."""
     table = calendar.day_table(profile.origin + 1, profile.origin + days)
@@ -69,7 +67,6 @@ def matrix(view: Lens, rows: Known) -> Matrix:
     )
 
 
-@costs("plans")
 def _plans(view: Lens, rows: Known) -> dict[str, Column]:
     return {
         "promo": rows.promo,
@@ -78,7 +75,6 @@ def _plans(view: Lens, rows: Known) -> dict[str, Column]:
     }
 
 
-@costs("calendar")
 def _days(view: Lens, rows: Known) -> dict[str, Column]:
     table, at = view.table, rows.day - view.table.first
     keeps = view.profile.observed[rows.store]
@@ -94,7 +90,6 @@ def _days(view: Lens, rows: Known) -> dict[str, Column]:
     }
 
 
-@costs("stores")
 def _stores(view: Lens, rows: Known) -> dict[str, Column]:
     traits, store = view.traits, rows.store
     month = view.table.month[rows.day - view.table.first]
@@ -109,7 +104,6 @@ def _stores(view: Lens, rows: Known) -> dict[str, Column]:
     }
 
 
-@costs("past sales")
 def _past(view: Lens, rows: Known, expected: Floats, habits: NDArray[np.float32]) -> dict[str, Column]:
     """How the store used to sell, relative to what the ridge expects of the row (but for spreads)."""
     found: dict[str, Column] = {"ridge": expected}
@@ -119,4 +113,25 @@ def _past(view: Lens, rows: Known, expected: Floats, habits: NDArray[np.float32]
     return found
 
 
-FEATURES = (*(name for names in OF_THEIR_ROW.values() for name in names), *HABITS, LEVEL)
+FEATURES = (
+    "promo",
+    "school",
+    "state_holiday",
+    "weekday",
+    "month",
+    "day_of_month",
+    "days_to_month_end",
+    "day_of_year",
+    "from_easter",
+    "to_holiday",
+    "from_holiday",
+    "kind",
+    "assortment",
+    "distance",
+    "competition_days",
+    "promo2",
+    "promo2_days",
+    "ridge",
+    *HABITS,
+    LEVEL,
+)

@@ -7,7 +7,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lockgate.features import calendar
-from lockgate.features.cost import costs
 
 HOLIDAY_LETTERS = ("0", "a", "b", "c")  # StateHoliday: none, public, Easter, Christmas; the place is the code
 
@@ -78,7 +77,6 @@ def holiday_codes(letters: NDArray[np.object_]) -> NDArray[np.int8]:
     return codes
 
 
-@costs("calendar")
 def observance(history: Panel) -> Flags:
     """Which holidays each store keeps, (stores, calendar.HOLIDAYS): seen once is kept, never seen on its day is not.
 

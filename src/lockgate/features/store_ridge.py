@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from lockgate.features import calendar, panel, shared_effects
 from lockgate.features import local_level as features_local_level
 from lockgate.features.calendar import DayTable
-from lockgate.features.cost import costs
 from lockgate.features.known_inputs import Known, Traits, cells, promo2_active
 from lockgate.features.local_level import local_level
 from lockgate.features.panel import Panel
@@ -69,7 +68,6 @@ class Ridge:
     coefficients: Floats
     effects: Floats
 
-    @costs("ridge")
     def predict(self, regressors: Floats, store: NDArray[np.int64], effects: Floats) -> Floats:
         """Log sales of rows, one after the other: a row's sum never depends on the rows beside it."""
         own = (regressors * self.coefficients[store]).sum(axis=1)
@@ -135,7 +133,6 @@ def day_regressors(table: DayTable) -> Floats:
     return np.column_stack(columns).astype(np.float64)
 
 
-@costs("ridge")
 def regressors(rows: Known, table: DayTable, shared: Floats, context: tuple[Traits, Flags]) -> Floats:
     """(rows, regressors): the shared part of each row's day, and what its own plans and its store's calendar add."""
     store_traits, observed = context
@@ -161,7 +158,6 @@ def regressors(rows: Known, table: DayTable, shared: Floats, context: tuple[Trai
     return np.concatenate([shared[at], np.column_stack(own).astype(np.float64)], axis=1)
 
 
-@costs("ridge")
 def fit(history: Panel, origins: Sequence[int], store_traits: Traits) -> list[Ridge]:
     """One ridge for each origin (rising day numbers, multiples of STEP_DAYS apart), from the days up to it only."""
     fitted: dict[int, Ridge] = {}

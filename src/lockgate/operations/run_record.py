@@ -42,7 +42,7 @@ def record(made: Build, params: Params) -> RunRecord:
     metrics = json.loads((made.build / "metrics.json").read_text(encoding="utf-8"))
     return RunRecord(
         params={name: str(value) for name, value in _flat(params.model_dump()).items()},
-        metrics={name: float(value) for name, value in metrics.items()} | _feature_costs(made),
+        metrics={name: float(value) for name, value in metrics.items()},
         curves=[
             (f"curve.{row.member}.{row.fold}", int(row.step), float(row.capped_rmspe)) for row in curves.itertuples()
         ],
@@ -110,16 +110,9 @@ def _files(made: Build, curves: pd.DataFrame) -> list[Path]:
         made.build / "curves.csv",
         made.build / "importances.csv",
         made.build / "features.csv",
-        made.build / "feature_costs.csv",
         plots.learning_curves(curves, pictures / "learning_curves.png"),
         plots.importances(pd.read_csv(made.build / "importances.csv"), pictures / "importances.png"),
     ]
-
-
-def _feature_costs(made: Build) -> dict[str, float]:
-    """CPU-seconds by group of features. Not in metrics.json, which is the same for the same training."""
-    costs = pd.read_csv(made.build / "feature_costs.csv")
-    return {f"feature_cpu.{row.group.replace(' ', '_')}": float(row.cpu_seconds) for row in costs.itertuples()}
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -8,16 +8,13 @@ from pathlib import Path
 import pandas as pd
 
 from lockgate.errors import StorageFailed
-from lockgate.features import cost
-from lockgate.features.cost import Account
 from lockgate.training.train import ALL_FOLDS, BLEND, Report
 
 
-def write(report: Report, account: Account, build: Path) -> None:
-    """Write metrics.json (flat numbers), curves.csv, importances.csv, features.csv, feature_costs.csv and scores.csv.
+def write(report: Report, build: Path) -> None:
+    """Write metrics.json (flat numbers), curves.csv, importances.csv, features.csv and scores.csv.
 
-    The same training leaves the same files, but for feature_costs.csv, which holds the time that it took.
-    Raises StorageFailed if the disk does not take them.
+    The same training writes the same files. Raises StorageFailed if the disk does not take them.
     """
     try:
         build.mkdir(parents=True, exist_ok=True)
@@ -25,7 +22,6 @@ def write(report: Report, account: Account, build: Path) -> None:
         curves(report).to_csv(build / "curves.csv", index=False)
         importances(report).to_csv(build / "importances.csv", index=False)
         features(report).to_csv(build / "features.csv", index=False)
-        feature_costs(report, account).to_csv(build / "feature_costs.csv", index=False)
         pd.DataFrame([asdict(score) for score in report.scores]).to_csv(build / "scores.csv", index=False)
     except OSError as error:
         raise StorageFailed(
@@ -74,22 +70,9 @@ def importances(report: Report) -> pd.DataFrame:
 
 
 def features(report: Report) -> pd.DataFrame:
-    """How much worse the blend does without each feature (permutation.rises), and its group; the most useful first."""
+    """Permutation importance of each feature (permutation_importance.rises); the most useful first."""
     rows = sorted(report.rises.items(), key=lambda item: (-item[1], item[0]))
-    return pd.DataFrame(
-        [(name, cost.group_of(name), rise) for name, rise in rows],
-        columns=["feature", "group", "rise_of_capped_rmspe"],
-    )
-
-
-def feature_costs(report: Report, account: Account) -> pd.DataFrame:
-    """CPU time of each group of features and what its features are worth together; the dearest group first."""
-    rows = []
-    for group, seconds in account.seconds.items():
-        rises = [rise for name, rise in report.rises.items() if cost.group_of(name) == group]
-        rows.append((group, len(rises), seconds, seconds / report.cpu_seconds, sum(rises)))
-    names = ["group", "features", "cpu_seconds", "share_of_training", "sum_of_rises"]
-    return pd.DataFrame(rows, columns=names).sort_values("cpu_seconds", ascending=False)
+    return pd.DataFrame(rows, columns=["feature", "rise_of_capped_rmspe"])
 
 
 def summary(report: Report) -> str:
