@@ -1,5 +1,7 @@
 """MLflow's artifacts in Postgres, by the role that MLflow's server has: whole or not at all, shared, written once."""
 
+import asyncio
+import io
 import itertools
 import os
 import signal
@@ -7,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from sqlalchemy import text
 
 from lockgate.database import artifacts
-from lockgate.database.artifacts import CHUNK_BYTES
+from lockgate.database.artifacts import BLOCK_BYTES, CHUNK_BYTES
 from lockgate.database.connection import Database
 from lockgate.errors import IntegrityBroken, LockgateError, StateConflict, Unavailable
 from lockgate.registry.artifact_repository import BACKEND_STORE_VARIABLE, DatabaseArtifactRepository
@@ -138,8 +140,8 @@ def test_bytes_that_were_changed_in_the_database_are_found_and_not_left_behind(
 
 
 def test_memory_stays_flat(mlflow_url: str, tmp_path: Path) -> None:
-    """96 chunks go in and come out again; the process grows by less than ten."""
-    (tmp_path / "in").write_bytes(os.urandom(CHUNK_BYTES) * 96)
+    """96 blocks go in and come out again; the process grows by less than ten."""
+    (tmp_path / "in").write_bytes(os.urandom(BLOCK_BYTES) * 96)
     script = """
 import resource, sys
 from pathlib import Path
@@ -157,8 +159,43 @@ for path in (small, source):
     words = [sys.executable, "-c", script, mlflow_url, *(str(tmp_path / name) for name in ("small", "in", "out"))]
     said = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True).stdout
     before, after = map(int, said.split())
-    assert (tmp_path / "out").stat().st_size == 96 * CHUNK_BYTES
-    assert (after - before) * 1024 < 10 * CHUNK_BYTES
+    assert (tmp_path / "out").stat().st_size == 96 * BLOCK_BYTES
+    assert (after - before) * 1024 < 10 * BLOCK_BYTES
+
+
+def test_chunks_of_the_size_of_earlier_servers_are_read(database: Database, store: Database, log, read) -> None:
+    content = os.urandom(3 * (1 << 20) + 7)
+    log("a/file", content)
+    with database.transaction() as connection:
+        digest = connection.scalar(text(DIGEST_OF), {"path": "a/file"})
+        connection.execute(text("DELETE FROM lockgate_artifacts.chunks WHERE digest = :digest"), {"digest": digest})
+        for number in range(4):
+            chunk = content[number << 20 : number + 1 << 20]
+            row = {"digest": digest, "number": number, "bytes": chunk}
+            connection.execute(text("INSERT INTO lockgate_artifacts.chunks VALUES (:digest, :number, :bytes)"), row)
+    assert read("a/file") == content
+
+
+def test_a_disk_that_is_full_leaves_no_file_and_a_store_that_works(mlflow_url: str, log, tmp_path: Path) -> None:
+    log("large", os.urandom(2 * BLOCK_BYTES))
+    script = f"""
+import resource, signal, sys
+from pathlib import Path
+from lockgate.database import artifacts
+from lockgate.database.connection import Database
+database, target = Database(sys.argv[1], keep_connections=True), Path(sys.argv[2])
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, ({BLOCK_BYTES}, {4 * BLOCK_BYTES}))
+try:
+    artifacts.fetch(database, "large", target)
+except OSError as error:
+    print(target.exists())
+resource.setrlimit(resource.RLIMIT_FSIZE, ({4 * BLOCK_BYTES}, {4 * BLOCK_BYTES}))
+print(artifacts.fetch(database, "large", target), target.stat().st_size)
+"""
+    words = [sys.executable, "-c", script, mlflow_url, str(tmp_path / "target")]
+    said = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True).stdout
+    assert said.split() == ["False", "True", str(2 * BLOCK_BYTES)]
 
 
 def test_a_killed_upload_leaves_nothing_to_be_seen(
@@ -349,6 +386,45 @@ def test_a_tree_of_files_goes_in_and_comes_out(repository: DatabaseArtifactRepos
     assert {
         path.relative_to(where).as_posix(): path.read_bytes() for path in where.rglob("*") if path.is_file()
     } == files
+
+
+@pytest.mark.parametrize("size", [0, 1, BLOCK_BYTES + 1, 5 * BLOCK_BYTES])
+def test_the_body_of_a_request_is_kept_as_it_comes(repository: DatabaseArtifactRepository, read, size: int) -> None:
+    """MLflow's servers hand it on as a stream, one of them asynchronously."""
+    content = os.urandom(size)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for start in range(0, size, 65_536):
+            yield content[start : start + 65_536]
+
+    repository.log_artifact_from_stream(io.BytesIO(content), "b/stream", "a")
+    asyncio.run(repository.log_artifact_from_async_stream(chunks(), "later", "a"))
+    assert (read("a/stream"), read("a/later")) == (content, content)
+
+
+def test_a_file_is_fetched_without_a_look_at_its_folder(repository: DatabaseArtifactRepository, log, tmp_path) -> None:
+    log("a/b/file", b"content")
+    found = repository.download_artifacts("a/b/file", str(tmp_path))
+    assert (found, Path(found).read_bytes()) == (str(tmp_path / "a/b/file"), b"content")
+    with pytest.raises(MlflowException, match="No such artifact: 'a/b/other'"):
+        repository.download_artifacts("a/b/other", str(tmp_path))
+
+
+def test_a_server_keeps_its_connections(repository: DatabaseArtifactRepository) -> None:
+    pids = set()
+    for _ in range(5):
+        with repository._database.transfer(10) as connection:
+            pids.add(connection.scalar(text("SELECT pg_backend_pid()")))
+    assert len(pids) == 1
+
+
+def test_a_connection_that_was_ended_meanwhile_is_replaced(
+    repository: DatabaseArtifactRepository, psql: Callable[..., str], log, tmp_path: Path
+) -> None:
+    log("file", b"content")
+    repository.download_artifacts("file", str(tmp_path))
+    psql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'mlflow' AND datname LIKE 'test_%'")
+    assert Path(repository.download_artifacts("file", str(tmp_path))).read_bytes() == b"content"
 
 
 def test_folders_and_sizes_are_listed(repository: DatabaseArtifactRepository, log) -> None:

@@ -6,24 +6,33 @@ Every function is one transaction of its own, and needs no more rights than MLfl
 import hashlib
 import io
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import SpooledTemporaryFile
+from typing import Self
 
 from sqlalchemy import Connection, text
 
 from lockgate.database.connection import Database
 from lockgate.errors import IntegrityBroken
 
-CHUNK_BYTES = 1 << 20  # what memory holds of a file at a time; more is not faster
+CHUNK_BYTES = 8_000  # a row with a chunk fills one page: larger ones go through TOAST, which takes three times as long
+BLOCK_BYTES = 128 * CHUNK_BYTES  # memory holds one block of a file at a time
+SPOOL_BYTES = 2 << 20  # a larger upload waits on disk for its digest
 TRANSFER_SECONDS = 1800.0  # for the largest file; each statement has the database's own time limit
 SHORT_SECONDS = 60.0
 
-# The binary format of COPY takes half the time of INSERT, which spells bytes out in hexadecimal digits.
-COPY_CHUNK = "COPY lockgate_artifacts.chunks (digest, number, bytes) FROM STDIN (FORMAT binary)"
-COPY_HEAD = b"PGCOPY\n\xff\r\n\0" + bytes(8) + struct.pack("!h", 3)
+# COPY in its binary format takes a fraction of the time of INSERT and SELECT, which spell bytes in hexadecimal digits.
+COPY_IN = "COPY lockgate_artifacts.chunks (digest, number, bytes) FROM STDIN (FORMAT binary)"
+COPY_OUT = """
+    COPY (SELECT bytes FROM lockgate_artifacts.chunks WHERE digest = %s ORDER BY number) TO STDOUT (FORMAT binary)
+"""
+COPY_HEAD = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 COPY_TAIL = struct.pack("!h", -1)
+FIELD = struct.Struct("!i")  # the length before each field
+ROW_OF_ONE = struct.Struct("!hi")  # a row that has one field, and the length of the field
 
 CLAIM = "SELECT lockgate_artifacts.claim(:digest, :size)"
 KEEP = "SELECT lockgate_artifacts.keep(:path, :digest)"
@@ -31,12 +40,14 @@ REMOVE = "SELECT lockgate_artifacts.remove(:path)"
 IS_MADE = "SELECT to_regclass('lockgate_artifacts.files') IS NOT NULL"
 ANY_FILE = "SELECT EXISTS (SELECT FROM lockgate_artifacts.files)"
 FIND_BLOB = """
-    SELECT file.digest, blob.size
+    SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; -- the file may be removed before its chunks are read
+    SELECT file.digest, blob.size, chunk.bytes AS only_chunk
     FROM lockgate_artifacts.files AS file
     JOIN lockgate_artifacts.blobs AS blob USING (digest)
+    LEFT JOIN lockgate_artifacts.chunks AS chunk
+        ON chunk.digest = file.digest AND chunk.number = 0 AND blob.size <= :chunk_bytes
     WHERE file.path = :path
 """
-CHUNKS = "SELECT bytes FROM lockgate_artifacts.chunks WHERE digest = :digest ORDER BY number"
 IN_FOLDER = """
     SELECT split_part(rest, '/', 1) AS name, bool_or(strpos(rest, '/') > 0) AS is_folder, max(size) AS size
     FROM (
@@ -66,17 +77,57 @@ class Entry:
     size: int | None
 
 
+class Upload:
+    """Content on its way into the database: hashed while it arrives, on disk if it is large."""
+
+    def __init__(self) -> None:
+        self._file = SpooledTemporaryFile(max_size=SPOOL_BYTES, prefix="lockgate-")  # noqa: SIM115 - closed by __exit__
+        self._digest = hashlib.sha256()
+        self._size = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def write(self, content: bytes) -> None:
+        """Add to the content."""
+        self._digest.update(content)
+        self._size += len(content)
+        self._file.write(content)
+
+    @property
+    def blob(self) -> Blob:
+        """Digest and size of the content so far."""
+        return Blob(self._digest.hexdigest(), self._size)
+
+    def blocks(self) -> Iterator[bytes]:
+        """The whole content, block by block."""
+        self._file.seek(0)
+        while block := self._file.read(BLOCK_BYTES):
+            yield block
+
+
 def log(database: Database, path: str, source: Path) -> None:
-    """Keep a file under this path, all of it or nothing; content that is there already is not sent again.
+    """Keep a local file under this path, as `log_upload` does."""
+    with Upload() as upload, source.open("rb") as file:
+        while block := file.read(BLOCK_BYTES):
+            upload.write(block)
+        log_upload(database, path, upload)
+
+
+def log_upload(database: Database, path: str, upload: Upload) -> None:
+    """Keep some content under this path, all of it or nothing; content that is there already is not sent again.
 
     Raises StateConflict where other content may not take its place, or the path runs into another file.
     """
-    blob = _blob_of(source)
+    blob = upload.blob
     with database.transfer(TRANSFER_SECONDS) as connection:
         if connection.scalar(text(CLAIM), {"digest": blob.digest, "size": blob.size}):
-            _send(connection, blob, source)
+            _send(connection, blob.digest, upload)
         else:
-            _verify(connection, blob)  # what was damaged since is not handed to one more file
+            _receive(connection, blob, lambda _: None)  # content that was damaged since is not given to one more file
         connection.execute(text(KEEP), {"path": path, "digest": blob.digest})
 
 
@@ -86,10 +137,9 @@ def fetch(database: Database, path: str, target: Path) -> bool:
     Raises IntegrityBroken if its bytes are not those that were logged.
     """
     with database.transfer(TRANSFER_SECONDS) as connection:
-        connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))  # it may be removed meanwhile
-        row = connection.execute(text(FIND_BLOB), {"path": path}).one_or_none()
+        row = connection.execute(text(FIND_BLOB), {"path": path, "chunk_bytes": CHUNK_BYTES}).one_or_none()
         if row is not None:
-            _receive(connection, Blob(*row), target)
+            _receive_file(connection, Blob(row.digest, row.size), row.only_chunk, target)
     return row is not None
 
 
@@ -117,63 +167,79 @@ def any_file(database: Database) -> bool:
         return bool(connection.scalar(text(IS_MADE)) and connection.scalar(text(ANY_FILE)))
 
 
-def _blob_of(source: Path) -> Blob:
-    digest, size = hashlib.sha256(), 0
-    for chunk in _chunks_of(source):
-        digest.update(chunk)
-        size += len(chunk)
-    return Blob(digest.hexdigest(), size)
-
-
-def _chunks_of(source: Path) -> Iterator[bytes]:
-    with source.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            yield chunk
-
-
-def _send(connection: Connection, blob: Blob, source: Path) -> None:
-    sent = hashlib.sha256()
+def _send(connection: Connection, digest: str, upload: Upload) -> None:
     with closing(connection.connection.cursor()) as cursor:
-        for number, chunk in enumerate(_chunks_of(source)):
-            sent.update(chunk)
-            cursor.copy_expert(COPY_CHUNK, io.BytesIO(_row(blob.digest, number, chunk)), CHUNK_BYTES)
-    if sent.hexdigest() != blob.digest:
-        raise IntegrityBroken("the file changed while it was being logged", where=source.name, hint="log it again")
+        for number, block in enumerate(upload.blocks()):
+            rows = io.BytesIO(_rows(digest, number * BLOCK_BYTES // CHUNK_BYTES, block))
+            cursor.copy_expert(COPY_IN, rows, BLOCK_BYTES)
 
 
-def _row(digest: str, number: int, chunk: bytes) -> bytes:
-    """One chunk as COPY reads it: each field after its length."""
-    fields = (digest.encode(), struct.pack("!i", number), chunk)
-    return COPY_HEAD + b"".join(struct.pack("!i", len(field)) + field for field in fields) + COPY_TAIL
+def _rows(digest: str, first: int, block: bytes) -> bytes:
+    """The chunks of a block as COPY reads them, numbered from `first`: each field after its length."""
+    before = struct.pack("!hi", 3, len(digest)) + digest.encode() + FIELD.pack(4)
+    parts = [COPY_HEAD]
+    for number, start in enumerate(range(0, len(block), CHUNK_BYTES), first):
+        chunk = block[start : start + CHUNK_BYTES]
+        parts += (before, FIELD.pack(number), FIELD.pack(len(chunk)), chunk)
+    return b"".join((*parts, COPY_TAIL))
 
 
-def _receive(connection: Connection, blob: Blob, target: Path) -> None:
+def _receive_file(connection: Connection, blob: Blob, only_chunk: memoryview | None, target: Path) -> None:
     try:
         with target.open("wb") as file:
-            for chunk in _verified(connection, blob):
-                file.write(chunk)
+            if only_chunk is None:
+                _receive(connection, blob, file.write)
+            else:
+                file.write(only_chunk)
+                _require(Blob(hashlib.sha256(only_chunk).hexdigest(), len(only_chunk)), blob)
     except BaseException:
         target.unlink(missing_ok=True)
         raise
 
 
-def _verify(connection: Connection, blob: Blob) -> None:
-    for _ in _verified(connection, blob):
-        pass
+def _receive(connection: Connection, blob: Blob, write: Callable[[memoryview], object]) -> None:
+    """Hand on the chunks in their order; raises IntegrityBroken after the last if they are not the blob."""
+    chunks = _Chunks(write)
+    with closing(connection.connection.cursor()) as cursor:
+        try:
+            cursor.copy_expert(cursor.mogrify(COPY_OUT, (blob.digest,)).decode(), chunks)
+        except OSError:  # of the target: the rest of the answer is still on the line
+            connection.invalidate()
+            raise
+    _require(chunks.blob, blob)
 
 
-def _verified(connection: Connection, blob: Blob) -> Iterator[bytes]:
-    """The chunks in their order, one in memory at a time; IntegrityBroken after the last if they are not the blob."""
-    digest, size = hashlib.sha256(), 0
-    streamed = connection.execution_options(stream_results=True, max_row_buffer=1)
-    for (chunk,) in streamed.execute(text(CHUNKS), {"digest": blob.digest}):
-        digest.update(chunk)
-        size += len(chunk)
-        yield chunk
-    if Blob(digest.hexdigest(), size) != blob:
+def _require(found: Blob, logged: Blob) -> None:
+    if found != logged:
         raise IntegrityBroken(
-            f"sha256 differs: logged as {blob.digest} with {blob.size} bytes, the database holds {digest.hexdigest()}"
-            f" with {size}",
+            f"sha256 differs: logged as {logged.digest} with {logged.size} bytes, the database holds {found.digest}"
+            f" with {found.size}",
             where="lockgate_artifacts.chunks",
             hint="restore the artifact from a backup",
         )
+
+
+class _Chunks:
+    """What COPY writes to: takes the chunk out of each row, hashes it and hands it on."""
+
+    def __init__(self, write: Callable[[memoryview], object]) -> None:
+        self._write = write
+        self._digest = hashlib.sha256()
+        self._size = 0
+
+    @property
+    def blob(self) -> Blob:
+        return Blob(self._digest.hexdigest(), self._size)
+
+    def write(self, message: bytes) -> None:
+        """Take a message of the server: a row, after the head in the first one, or the tail."""
+        row = memoryview(message).cast("B")[len(COPY_HEAD) if message.startswith(COPY_HEAD) else 0 :]
+        if not row or row == COPY_TAIL:
+            return
+        fields, size = ROW_OF_ONE.unpack_from(row)
+        if (fields, size) != (1, len(row) - ROW_OF_ONE.size):
+            raise IntegrityBroken("the database sent a row of an unknown form", where="lockgate_artifacts.chunks")
+        chunk = row[ROW_OF_ONE.size :]
+        self._digest.update(chunk)
+        self._size += len(chunk)
+        self._write(chunk)

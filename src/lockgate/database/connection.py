@@ -21,6 +21,7 @@ from lockgate.system.service_urls import masked
 
 GRACE_SECONDS = 1.0  # the server's own time limit speaks first; then the line is cut
 TRY_AGAIN_SECONDS = 0.2  # while the server has no room for one more connection
+KEPT_CONNECTIONS = 8
 MIGRATION_NAME = re.compile(r"(\d{4})_(\w+)\.sql")
 
 
@@ -33,12 +34,15 @@ class Migration(NamedTuple):
 
 
 class Database:
-    """A Postgres that is not waited for longer than `timeout` seconds, and whose failures are LockgateErrors."""
+    """A Postgres that is not waited for longer than `timeout` seconds, and whose failures are LockgateErrors.
 
-    def __init__(self, url: str, timeout: float = 10.0) -> None:
+    `keep_connections` is for servers: a few connections stay open for later transactions.
+    """
+
+    def __init__(self, url: str, timeout: float = 10.0, *, keep_connections: bool = False) -> None:
         self.address = masked(url)
         self._timeout = timeout
-        self._engine = _engine(url, timeout)
+        self._engine = _engine(url, timeout, keep_connections)
         self._checked = False
         self._moments = threading.local()
 
@@ -176,13 +180,17 @@ def migrations() -> list[Migration]:
     return sorted(Migration(int(match[1]), match[2], sql) for match, sql in found if match)
 
 
-def _engine(url: str, timeout: float) -> Engine:
+def _engine(url: str, timeout: float, keep_connections: bool) -> Engine:
     arguments = {
         "connect_timeout": max(2, int(timeout)),
         "options": f"-c statement_timeout={_milliseconds(timeout)}",
         "application_name": f"lockgate pid {os.getpid()} on {socket.gethostname()}"[:63],
     }
     try:
+        if keep_connections:
+            return create_engine(
+                url, pool_size=KEPT_CONNECTIONS, max_overflow=-1, pool_pre_ping=True, connect_args=arguments
+            )
         return create_engine(url, poolclass=NullPool, connect_args=arguments)
     except (ArgumentError, ValueError) as error:
         raise BadConfiguration("the database URL cannot be read", where=masked(url)) from error

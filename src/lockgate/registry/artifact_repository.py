@@ -4,12 +4,13 @@ The server is started with `--artifacts-destination lockgate-artifacts:/`; its c
 to it. MLflow imports this file wherever it imports artifact repositories, so it imports nothing heavy itself.
 """
 
+import asyncio
 import os
 import posixpath
-from collections.abc import Iterator
+from collections.abc import AsyncIterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urlsplit
 
 from mlflow.entities.file_info import FileInfo
@@ -21,12 +22,13 @@ from mlflow.protos.databricks_pb2 import (
     RESOURCE_DOES_NOT_EXIST,
     TEMPORARILY_UNAVAILABLE,
 )
-from mlflow.store.artifact.artifact_repo import ArtifactRepository
+from mlflow.store.artifact.artifact_repo import ArtifactRepository, StreamUploadMixin
 
 from lockgate.errors import IntegrityBroken, LockgateError, StateConflict, Unavailable
 from lockgate.system.service_urls import ARTIFACTS_IN_DATABASE, DATABASE_SCHEME
 
 if TYPE_CHECKING:
+    from lockgate.database.artifacts import Upload
     from lockgate.database.connection import Database
 
 BACKEND_STORE_VARIABLE = "_MLFLOW_SERVER_FILE_STORE"  # in mlflow.server.constants, which imports the whole server
@@ -37,7 +39,7 @@ LONGEST_PATH = 1024  # bytes
 CODES = {StateConflict: RESOURCE_CONFLICT, IntegrityBroken: RESOURCE_CONFLICT, Unavailable: TEMPORARILY_UNAVAILABLE}
 
 
-class DatabaseArtifactRepository(ArtifactRepository):
+class DatabaseArtifactRepository(ArtifactRepository, StreamUploadMixin):
     """Artifacts below one path of the server's database; paths are relative to it, with slashes."""
 
     def __init__(self, artifact_uri: str, tracking_uri: str | None = None, registry_uri: str | None = None) -> None:
@@ -52,6 +54,39 @@ class DatabaseArtifactRepository(ArtifactRepository):
         source = Path(local_file)
         with _told_to_mlflow():
             artifacts.log(self._database, self._place(artifact_path, source.name), source)
+
+    def log_artifact_from_stream(
+        self, stream: BinaryIO, artifact_file_name: str, artifact_path: str | None = None
+    ) -> None:
+        """Keep what a stream holds in the folder `artifact_path`."""
+        from lockgate.database.artifacts import BLOCK_BYTES, Upload
+
+        with Upload() as upload:
+            while block := stream.read(BLOCK_BYTES):
+                upload.write(block)
+            self._log(upload, artifact_file_name, artifact_path)
+
+    async def log_artifact_from_async_stream(
+        self, chunks: AsyncIterable[bytes], artifact_file_name: str, artifact_path: str | None = None
+    ) -> None:
+        """The same for the body of a request; other requests are answered meanwhile."""
+        from lockgate.database.artifacts import BLOCK_BYTES, Upload
+
+        block = bytearray()
+        with Upload() as upload:
+            async for chunk in chunks:
+                block += chunk
+                if len(block) >= BLOCK_BYTES:
+                    await asyncio.to_thread(upload.write, bytes(block))
+                    block.clear()
+            upload.write(bytes(block))
+            await asyncio.to_thread(self._log, upload, artifact_file_name, artifact_path)
+
+    def _log(self, upload: "Upload", name: str, folder: str | None) -> None:
+        from lockgate.database import artifacts
+
+        with _told_to_mlflow():
+            artifacts.log_upload(self._database, self._place(folder, posixpath.basename(name)), upload)
 
     def log_artifacts(self, local_dir: str, artifact_path: str | None = None) -> None:
         """Keep every file below a local folder."""
@@ -78,6 +113,18 @@ class DatabaseArtifactRepository(ArtifactRepository):
             raise _invalid("all artifacts of the server are not removed in one go: name a file or a folder")
         with _told_to_mlflow():
             artifacts.remove(self._database, place)
+
+    def download_artifacts(self, artifact_path: str, dst_path: str | None = None) -> str:
+        """Write a file below a local folder and return its path; a folder with all in it is MLflow's to fetch."""
+        from lockgate.database import artifacts
+
+        if artifact_path and dst_path:
+            place = self._place(artifact_path)
+            target = self._create_download_destination(artifact_path, dst_path)  # type: ignore[no-untyped-call]
+            with _told_to_mlflow():
+                if artifacts.fetch(self._database, place, Path(target)):
+                    return str(target)
+        return str(super().download_artifacts(artifact_path, dst_path))  # type: ignore[no-untyped-call]
 
     def _download_file(self, remote_file_path: str, local_path: str) -> None:
         from lockgate.database import artifacts
@@ -126,7 +173,7 @@ def _database_of_the_server() -> "Database":
             f"only an MLflow server on {DATABASE_SCHEME}:// opens {ARTIFACTS_IN_DATABASE};"
             " its clients name mlflow-artifacts:/"
         )
-    return Database(url, STATEMENT_SECONDS)
+    return Database(url, STATEMENT_SECONDS, keep_connections=True)
 
 
 def _invalid(message: str) -> MlflowException:
