@@ -109,6 +109,47 @@ def test_http_refuses_a_row_that_cannot_be_forecast(promoted: Clone, endpoint: s
     assert len(_asked(endpoint, rows.head(1))) == 1
 
 
+@pytest.mark.parametrize("kind", ["iso", "iso_with_zone", "plain"])
+def test_http_takes_dates_as_usual_clients_write_them(promoted: Clone, endpoint: str, kind: str) -> None:
+    rows = _raw_rows(promoted).head(3)
+    written = {"iso": "T00:00:00.000", "iso_with_zone": "T00:00:00.000Z", "plain": ""}[kind]
+    assert np.array_equal(_asked(endpoint, rows.assign(Date=rows["Date"] + written)), _asked(endpoint, rows))
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "hint"),
+    [
+        ("Date", "2015-08-01T10:00:00Z", "as YYYY-MM-DD or a timestamp at midnight"),
+        ("Promo", 1.7, "Promo is 0 or 1"),
+        ("Promo", None, "Promo is 0 or 1"),
+        ("StateHoliday", "x" * 9999, "StateHoliday is one of 0, a, b, c"),
+    ],
+)
+def test_http_says_what_is_allowed_and_repeats_no_input(
+    promoted: Clone, endpoint: str, column: str, value: object, hint: str
+) -> None:
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        _asked(endpoint, _raw_rows(promoted).head(1).assign(**{column: [value]}))
+    with refused.value as answer:
+        body = answer.read().decode()
+        assert answer.code == 400
+        assert hint in body
+        assert len(body) < 500
+        assert "Traceback" not in body and "SchoolHoliday" not in body
+
+
+def test_pyfunc_takes_a_frame_with_timestamps_categories_and_nullable_numbers(promoted: Clone) -> None:
+    code = """
+import pandas as pd, mlflow, sys
+rows = pd.read_csv("build/forecast.csv", dtype={"StateHoliday": str})
+types = {"Date": "datetime64[ns]", "StateHoliday": "category", "Promo": "Int64", "Open": "boolean"}
+model = mlflow.pyfunc.load_model(sys.argv[1])
+print((model.predict(rows.astype(types)) - rows[["prediction", "lower", "upper"]]).abs().max().max() < 1e-6)
+"""
+    model = f"models:/{promoted.read('build/version.json')['model']}/Production"
+    assert promoted.run("python", "-W", "ignore", "-c", code, model).out.split()[-1] == "True"
+
+
 def _mlflow_run(clone: Clone, *words: str) -> None:
     clone.run("mlflow", "run", ".", "--env-manager", "local", *words)
 
