@@ -4,8 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-# DVC asks for git; an unpacked archive has none.
-WITHOUT_GIT := $(if $(wildcard .git),,.dvc/config.local)
+# pip obeys variables and files of its user's that are meant for other environments.
+PIP := env -u PIP_USER -u PIP_TARGET -u PIP_PREFIX -u PIP_ROOT -u PIP_REQUIRE_VIRTUALENV $(BIN)/python -I -m pip --disable-pip-version-check --quiet
 
 # Every recipe runs as in the activated environment.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -17,18 +17,21 @@ export OMP_WAIT_POLICY := PASSIVE
 help:  ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-install: $(INSTALLED) $(WITHOUT_GIT)  ## make the environment in .venv from requirements.lock
+install: $(INSTALLED) .dvc/config.local  ## make the environment in .venv from requirements.lock
 
 $(INSTALLED): requirements.lock pyproject.toml
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Lockgate needs Python 3.11 or newer"; echo "hint: name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 8; } >&2
 	"$(PYTHON)" -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(PIP) install --no-user --no-deps --require-hashes -r requirements.lock
+	$(PIP) install --no-user --no-deps --no-build-isolation --editable .
 	@mkdir -p -m 700 .lockgate
 	@touch $(INSTALLED)
 
+# DVC's own cache of states, /var/tmp/dvc, can be written to by everyone; .lockgate is private. DVC asks for git; an
+# unpacked archive has none.
 .dvc/config.local:
-	@printf '[core]\n    no_scm = true\n' > $@
+	@printf '[core]\n    site_cache_dir = "%s"\n' "$(CURDIR)/.lockgate/dvc" > $@
+	@[ -e .git ] || printf '    no_scm = true\n' >> $@
 
 demo: install  ## from nothing to a model in Production, with the addresses to look at
 	@sh docs/demo.sh

@@ -125,6 +125,7 @@ def clone_of_project(folder: Path, services: Mapping[str, str]) -> Clone:
     for name in filter(None, set(listed.out.split("\0")) - OF_THE_TESTERS_OWN_RUNS):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(PROJECT / name, folder / name)
+    clone.run("make", "--silent", ".dvc/config.local")
     return clone
 
 

@@ -52,13 +52,12 @@ def test_a_temporary_workspace_without_the_files_never_takes_generated_rows(clon
     _use_files(clone)
     clone.run("dvc", "repro", "prepare")
     commit(clone, "our own files")
-    cache = str(clone.folder.parent / "dvc")
     changed = ["--temp", "--set-param", "split.holdout_days=28", "prepare"]
-    alone = clone.run("dvc", "exp", "run", *changed, code=255, DVC_SITE_CACHE_DIR=cache)
+    alone = clone.run("dvc", "exp", "run", *changed, code=255)
     assert "there is no train.csv and no store.csv" in alone.err
     assert "--copy-paths data/raw/train.csv" in alone.err
     files = [word for name in NAMES for word in ("--copy-paths", f"data/raw/{name}")]
-    clone.run("dvc", "exp", "run", *files, *changed, DVC_SITE_CACHE_DIR=cache)
+    clone.run("dvc", "exp", "run", *files, *changed)
 
 
 def _prepared(clone: Clone) -> dict[str, dict[str, str]]:

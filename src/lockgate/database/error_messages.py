@@ -62,6 +62,12 @@ BY_PATTERN = [
         "the database has had too many connections for {timeout:g} s",
         "try again, or raise its max_connections",
     ),
+    Meaning(
+        r"definition of service|service file|invalid \w+ value|invalid connection option|invalid integer value",
+        "a variable of libpq (PG...) cannot be used: {said}",
+        "unset it, or correct it: env | grep ^PG",
+        BadConfiguration,
+    ),
     Meaning("timeout expired", "the database did not answer within {timeout:g} s", "check that its server is up"),
     Meaning("is starting up", "the database is starting", "try again"),
     Meaning("is shutting down", "the database is shutting down", "start it: lockgate up"),

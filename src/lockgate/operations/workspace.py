@@ -103,8 +103,13 @@ class ModelLock:
 
 
 def _actor() -> str:
-    """LOCKGATE_ACTOR, or the name of the user who is logged in."""
-    return os.environ.get("LOCKGATE_ACTOR") or getpass.getuser()
+    """LOCKGATE_ACTOR, or the name of the user who is logged in; in a container, a user id may have no name."""
+    if named := os.environ.get("LOCKGATE_ACTOR", "").strip():
+        return named
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
 
 
 def _entry(row: ledger.LedgerRow) -> Entry:

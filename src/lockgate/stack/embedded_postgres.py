@@ -23,11 +23,9 @@ from lockgate.errors import BadConfiguration, StateConflict, Unavailable
 from lockgate.stack import processes, root_account
 
 OWNER, MLFLOW_ROLE, DATABASE = "lockgate", "mlflow", "lockgate"
-ACCOUNT = (
-    "lockgate"  # the system account that Postgres runs under when root starts the stack: it refuses to run as root
-)
 PORT = 5432  # only a part of the socket's name
 SOCKET_NAME = f".s.PGSQL.{PORT}"
+SOCKET_NOTE = "socket_folder"  # in .lockgate: where the socket is, if not there
 LONGEST_SOCKET_PATH = 103  # bytes; 107 on Linux, 103 on macOS
 READ_SECONDS = 5.0
 LAST_BACKEND_SECONDS = 5.0  # a backend whose server was killed ends by itself
@@ -57,12 +55,23 @@ def log_file(home: Path) -> Path:
 
 
 def socket_folder(home: Path) -> Path:
-    """A folder for the socket: in `.lockgate`, or in the temporary folder where that path is too long for a socket."""
+    """A folder for the socket: in `.lockgate`, or a temporary folder where that path cannot be a socket's.
+
+    Which temporary folder was taken is written down, since TMPDIR may be another one in the next shell.
+    """
     near = home / "socket"
-    if len(os.fsencode(near / SOCKET_NAME)) <= LONGEST_SOCKET_PATH:
+    if _can_hold_socket(near):
         return near
+    with suppress(OSError):
+        return Path((home / SOCKET_NOTE).read_text(encoding="utf-8"))
     token = hashlib.sha256(os.fsencode(home)).hexdigest()[:16]
-    return Path(tempfile.gettempdir(), f"lockgate-{os.geteuid()}-{token}")
+    places = [Path(folder, f"lockgate-{os.geteuid()}-{token}") for folder in (tempfile.gettempdir(), "/tmp")]  # noqa: S108 - the folder is private
+    return next(filter(_can_hold_socket, places), near)
+
+
+def _can_hold_socket(folder: Path) -> bool:
+    """Whether the path is short enough, and has no comma: libpq takes that for a list of hosts."""
+    return len(os.fsencode(folder / SOCKET_NAME)) <= LONGEST_SOCKET_PATH and "," not in str(folder)
 
 
 def running(home: Path) -> psutil.Process | None:
@@ -86,6 +95,9 @@ def start(home: Path, deadline: float) -> None:
 
     Raises Unavailable with the end of the log if it does not start before the deadline (of time.monotonic).
     """
+    root_account.refuse_nameless()
+    _refuse_control_characters(home)
+    _note_socket_folder(home)
     _make_socket_folder(socket_folder(home))
     if not data_folder(home).exists():
         _make_cluster(home, deadline)
@@ -94,6 +106,23 @@ def start(home: Path, deadline: float) -> None:
         _forget_stale_pid(home)
         _launch(home, deadline)
     psql(home, ROLES_AND_DATABASE, "postgres", deadline)
+
+
+def _refuse_control_characters(home: Path) -> None:
+    """Postgres writes its folder as a line into its pid file."""
+    if not str(home).isprintable():
+        raise BadConfiguration(
+            "the project's path has a line break or another control character", where=ascii(str(home)), hint="rename it"
+        )
+
+
+def _note_socket_folder(home: Path) -> None:
+    """Write down a folder outside `.lockgate`; a note on a folder that is gone counts no more while nothing runs."""
+    note = home / SOCKET_NOTE
+    if running(home) is None and note.exists() and not socket_folder(home).exists():
+        note.unlink()
+    if (folder := socket_folder(home)).parent != home:
+        note.write_text(str(folder), encoding="utf-8")
 
 
 def _launch(home: Path, deadline: float) -> None:

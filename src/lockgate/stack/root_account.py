@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import shlex
 import shutil
 import subprocess
 from contextlib import suppress
@@ -11,6 +12,19 @@ from lockgate.errors import BadConfiguration
 
 ACCOUNT = "lockgate"
 SYSTEM_FOLDERS = "/usr/sbin:/sbin:/usr/bin:/bin"
+READ_SEARCH, OVERRIDE, SETPCAP = "dac_read_search", "dac_override", "setpcap"
+KEEP_IN_ACCESS_CHECKS = "+no_setuid_fixup"  # access(2) asks for the real user, else without the capabilities
+
+
+def refuse_nameless() -> None:
+    """Raise BadConfiguration for a user id without a name (docker run --user 12345): initdb asks for the name."""
+    try:
+        pwd.getpwuid(os.geteuid())
+    except KeyError:
+        raise BadConfiguration(
+            f"the user id {os.geteuid()} has no name here, and the embedded Postgres needs one",
+            hint="add a line for it to /etc/passwd, or point MLFLOW_TRACKING_URI and LOCKGATE_DATABASE_URL at services",
+        ) from None
 
 
 def user_id() -> int:
@@ -28,42 +42,68 @@ def _account() -> str:
         return pwd.getpwnam(ACCOUNT).pw_name
     useradd = shutil.which("useradd", path=SYSTEM_FOLDERS)
     if useradd is None:
-        raise _cannot_drop_root("useradd is missing")
+        raise _cannot_drop_root("has no useradd")
     options = ["--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin"]
     subprocess.run([useradd, *options, ACCOUNT], capture_output=True, timeout=30, check=False)  # noqa: S603
     try:
         return pwd.getpwnam(ACCOUNT).pw_name
     except KeyError:
-        raise _cannot_drop_root(f"useradd {ACCOUNT} failed") from None
+        raise _cannot_drop_root(f"cannot make the account {ACCOUNT} by useradd") from None
 
 
 def command(words: list[str]) -> list[str]:
     """The command under the account if root runs it.
 
     The account may pass through folders that are closed to others (a clone under /root), by a capability that this one
-    process is given; no folder's mode is changed for it.
+    process is given; no folder's mode is changed for it. Raises BadConfiguration where root has no such capability.
+    Postgres's programs look with access(2), which leaves capabilities out unless CAP_SETPCAP changes that; without
+    it, the folders above the program must be open.
     """
     if os.geteuid() != 0:
         return words
     setpriv = shutil.which("setpriv", path=SYSTEM_FOLDERS)
     if setpriv is None:
-        raise _cannot_drop_root("setpriv (util-linux) is missing")
+        raise _cannot_drop_root("has no setpriv (of util-linux)")
     account = _account()
     drop = [setpriv, f"--reuid={account}", f"--regid={account}", "--clear-groups"]
-    if (capability := _passing_capability()) is not None:
-        drop += [f"--inh-caps=-all,+{capability}", f"--ambient-caps=-all,+{capability}"]
+    capabilities = _capabilities()
+    passing = _passing(capabilities, Path(words[0]))
+    drop += [f"--inh-caps=-all,+{passing}", f"--ambient-caps=-all,+{passing}"]
+    if SETPCAP in capabilities:
+        drop.append(f"--securebits={KEEP_IN_ACCESS_CHECKS}")
+    else:
+        refuse_closed_folders(Path(words[0]))
     return [*drop, "--", *words]
 
 
-def _passing_capability() -> str | None:
-    """The weaker one of those that root has here: containers often keep the second only."""
-    status = Path("/proc/self/status").read_text()
-    held = int(status.split("CapEff:")[1].split()[0], 16)
-    for bit, name in ((2, "dac_read_search"), (1, "dac_override")):
-        if held >> bit & 1:
-            return name
-    return None
+def refuse_closed_folders(program: Path) -> None:
+    """Raise BadConfiguration, naming the folder, if the account may not reach this program by modes alone."""
+    for folder in reversed(program.parents):
+        status = folder.stat()
+        if not status.st_mode & 0o001 and status.st_uid != user_id():
+            raise BadConfiguration(
+                f"{folder} is closed to the system account {ACCOUNT}, which Postgres runs as",
+                hint=f"open it: chmod o+x {shlex.quote(str(folder))}; or run lockgate as a normal user",
+            )
+
+
+def _capabilities() -> set[str]:
+    """Those of READ_SEARCH, OVERRIDE and SETPCAP that root has here: in containers some are missing."""
+    held = int(Path("/proc/self/status").read_text().split("CapEff:")[1].split()[0], 16)
+    return {name for bit, name in ((1, OVERRIDE), (2, READ_SEARCH), (8, SETPCAP)) if held >> bit & 1}
+
+
+def _passing(capabilities: set[str], program: Path) -> str:
+    """What lets the account into closed folders: the weaker capability where it suffices.
+
+    It does not for a program that only its owner may execute, as after an installation under umask 077.
+    """
+    if READ_SEARCH in capabilities and program.stat().st_mode & 0o001:
+        return READ_SEARCH
+    if OVERRIDE in capabilities:
+        return OVERRIDE
+    raise _cannot_drop_root(f"has no capability {OVERRIDE} here to let the account {ACCOUNT} into closed folders")
 
 
 def _cannot_drop_root(what: str) -> BadConfiguration:
-    return BadConfiguration(f"Postgres refuses to run as root, and {what}", hint="run lockgate as a normal user")
+    return BadConfiguration(f"Postgres refuses to run as root, and root {what}", hint="run lockgate as a normal user")

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from lockgate.errors import StateConflict
 from lockgate.stack import artifact_location, embedded_postgres, mlflow_server, processes, root_account
@@ -39,6 +40,7 @@ def up(
     """
     home = folder.resolve() / service_urls.STATE_FILE.parent
     deadline = time.monotonic() + timeout
+    service_urls.forget_libpq_variables()
     _make_private(home)
     with _alone(home, deadline):
         return _up(home, port, artifacts, deadline, tell)
@@ -55,8 +57,16 @@ def down(folder: Path, *, timeout: float = STOP_SECONDS, tell: Tell) -> bool:
     return stopped
 
 
+class _Started(NamedTuple):
+    """Which of the two servers did not run before."""
+
+    postgres: bool
+    mlflow: bool
+
+
 def _up(home: Path, port: int | None, artifacts: Place | None, deadline: float, tell: Tell) -> Addresses:
     place = artifacts or _remembered_place(home)
+    started = _Started(embedded_postgres.running(home) is None, not mlflow_server.running(home))
     ran_before = embedded_postgres.answers(home)
     try:
         if not ran_before:
@@ -72,9 +82,16 @@ def _up(home: Path, port: int | None, artifacts: Place | None, deadline: float, 
                 tell("already running")
         return _finish(home, serving, place, deadline, tell)
     except BaseException:
-        if not ran_before:
-            _down(home, STOP_SECONDS)
+        _take_back(home, started)
         raise
+
+
+def _take_back(home: Path, started: _Started) -> None:
+    """Stop what a failed `up` has started, and nothing else."""
+    if started.mlflow:
+        mlflow_server.stop(home, STOP_SECONDS)
+    if started.postgres:
+        _down(home, STOP_SECONDS)
 
 
 def _refuse_another(home: Path, serving: int, port: int | None, artifacts: Place | None) -> None:

@@ -5,7 +5,7 @@ Imports nothing heavy, so that `lockgate --help` stays fast.
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit, urlunsplit
@@ -44,8 +44,18 @@ def find(folder: Path, environment: Mapping[str, str] = os.environ) -> Addresses
         return _checked(Addresses(tracking_uri, database_url), "the environment")
     for place in (folder := folder.absolute(), *folder.parents):
         if (place / STATE_FILE).exists():
+            forget_libpq_variables()
             return read_state(place / STATE_FILE)
     raise BadConfiguration("no addresses of MLflow and Postgres", where=str(folder), hint=TAKES_STACK_OR_ENVIRONMENT)
+
+
+def forget_libpq_variables(environment: MutableMapping[str, str] = os.environ) -> None:
+    """Remove libpq's variables (PGSERVICE, PGOPTIONS, ...) from this process: they are meant for other servers.
+
+    For the embedded Postgres, whose URL says all; for a deployed one they may complete the URL.
+    """
+    for name in [name for name in environment if name.startswith("PG")]:
+        del environment[name]
 
 
 def read_state(path: Path) -> Addresses:
