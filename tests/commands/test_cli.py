@@ -27,7 +27,7 @@ FLAGS = {
     "approve": {"--reason", "--by"},
     "reject": {"--reason"},
     "retire": {"--reason", "--yes", "--dry-run"},
-    "history": {"--at", "--json"},
+    "history": {"--at", "--since", "--limit", "--json"},
     "guard status": {"--json"},
     "guard install": set(),
     "guard remove": set(),
@@ -212,3 +212,69 @@ def test_without_params_the_command_says_so(tmp_path):
     ended = run("status", folder=tmp_path)
     assert ended.returncode == 8
     assert "params.yaml" in ended.stderr
+
+
+@pytest.mark.parametrize("text", ["", "   ", "\u00a0", "two\nlines", "zero\u200bwidth", "\x1b[31mred", "x" * 2001])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["promote", "--yes", "--reason"],
+        ["rollback", "--yes", "--reason"],
+        ["retire", "--yes", "--reason"],
+        ["approve", "1", "--reason"],
+        ["approve", "1", "--reason", "good", "--by"],
+        ["reject", "1", "--reason"],
+        ["refit", "1", "--reason"],
+    ],
+)
+def test_a_reason_or_name_that_cannot_be_read_is_a_usage_error(words, text):
+    ended = CliRunner().invoke(lockgate, [*words, text], obj=Session())
+    assert ended.exit_code == 2
+    assert "Invalid value for '--" in ended.output
+
+
+@pytest.mark.parametrize("dash", ["\u2013", "\u2014", "\u2212", "\u2010", "\u2013-", "\uff0d\uff0d"])
+def test_a_dash_that_is_no_hyphen_is_named(dash, tmp_path):
+    ended = run("promote", "1", f"{dash}reason", "better", folder=tmp_path)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "is no hyphen" in ended.stderr
+    assert "hint: type two hyphens: --reason" in ended.stderr
+
+
+def test_a_dash_within_a_reason_is_fine():
+    ended = CliRunner().invoke(lockgate, ["promote", "--reason", "\u2014 because", "--help"], obj=Session())
+    assert ended.exit_code == 0
+
+
+def copied_project(tmp_path):
+    for name in ("params.yaml", "dvc.yaml"):
+        (tmp_path / name).write_text((PROJECT / name).read_text())
+    return tmp_path
+
+
+def test_a_command_works_from_any_folder_below_the_project(tmp_path):
+    below = copied_project(tmp_path) / "data" / "raw"
+    below.mkdir(parents=True)
+    ended = run("validate", "3", "--result-json", "result.json", folder=below)
+    assert ended.returncode == 2
+    assert "there are no prepared tables in data/prepared" in ended.stderr
+    assert (below / "result.json").exists()
+    named = run("validate", "3", "--prepared", "mine", folder=below)
+    assert f"there are no prepared tables in {below / 'mine'}" in named.stderr
+
+
+def test_lockgate_alone_says_what_to_do_next(tmp_path):
+    outside = run(folder=tmp_path)
+    assert (outside.returncode, outside.stdout.splitlines()[0][:15]) == (0, "no project here")
+    (tmp_path / "below").mkdir()
+    copied_project(tmp_path)
+    stopped = run(folder=tmp_path / "below")
+    assert (stopped.returncode, stopped.stderr) == (0, "")
+    assert stopped.stdout.startswith("rossmann-ensemble: no addresses of MLflow and Postgres")
+    assert "next: start one with: lockgate up" in stopped.stdout
+
+
+def test_tab_completion_is_clicks_own(tmp_path):
+    assert "eval" in run("--help", folder=tmp_path).stdout
+    script = run(folder=tmp_path, _LOCKGATE_COMPLETE="bash_source")
+    assert "_lockgate_completion" in script.stdout

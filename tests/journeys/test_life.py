@@ -1,9 +1,11 @@
 """A model's life by commands: refused, passed, promoted, rolled back, looked at. Exit codes are a contract."""
 
+import gzip
 import json
 import re
 from typing import Any
 
+import pandas as pd
 import pytest
 from clone import Clone, Done
 
@@ -29,6 +31,8 @@ def test_refused_restored_promoted_rolled_back(clone: Clone) -> None:
     _promotion_asks_first_and_then_archives_the_prior_one(clone)
     _rollback_brings_the_prior_one_back_and_quarantines_the_other(clone)
     _all_of_it_can_be_looked_up(clone)
+    _forecasts_go_through_pipes_and_gzip(clone)
+    assert clone.lockgate().out.splitlines()[-1] == "next: lockgate predict --input FILE --output FILE"
 
 
 def _a_candidate_over_the_limit_is_refused_loudly_and_production_is_untouched(clone: Clone) -> None:
@@ -53,7 +57,9 @@ def _with_the_limit_restored_the_same_candidate_passes(clone: Clone) -> None:
 
 
 def _promotion_asks_first_and_then_archives_the_prior_one(clone: Clone) -> None:
-    assert_refusal(clone.lockgate("promote", "--reason", "better", code=2), "nobody is here to agree")
+    assert_refusal(
+        clone.lockgate("promote", "--reason", "better", code=2), "confirmation needed, but this is not a terminal"
+    )
     assert_refusal(clone.lockgate("promote", "--reason", "better", "--expect-current", "2", "--yes", code=5), "not 2")
     assert "would go" in clone.lockgate("promote", "--reason", "better", "--dry-run").out
     assert clone.stages() == {1: "Production", 2: "Staging"}
@@ -86,6 +92,24 @@ def _all_of_it_can_be_looked_up(clone: Clone) -> None:
     shown = clone.lockgate("show", "2").out
     assert all(word in shown for word in ("Archived", "catboost", "blend", "git_commit", "PASSED", "rollback"))
     assert_refusal(clone.lockgate("show", "99", code=5), "no version 99")
+
+
+def _forecasts_go_through_pipes_and_gzip(clone: Clone) -> None:
+    """The same rows, whichever way they come and go; standard output holds nothing but CSV."""
+    holdout = clone.folder / "data/prepared/holdout.parquet"
+    rows = pd.read_parquet(holdout).drop(columns="Sales")
+    rows.to_csv(clone.folder / "rows.csv", index=False)
+    rows.to_csv(clone.folder / "rows.csv.gz", index=False)
+    clone.lockgate("predict", "--input", "rows.csv", "--output", "plain.csv")
+    plain = (clone.folder / "plain.csv").read_text()
+    clone.lockgate("predict", "--input", "rows.csv.gz", "--output", "packed.csv.gz")
+    assert gzip.decompress((clone.folder / "packed.csv.gz").read_bytes()).decode() == plain
+    for source in ("rows.csv", "rows.csv.gz"):
+        piped = clone.run("bash", "-c", f"lockgate predict --input - --output - < {source}")
+        assert piped.out == plain
+        assert "rows forecast by version 1" in piped.err
+    refused = clone.run("bash", "-c", "echo 'Store,Date' | lockgate predict --input - --output -", code=3)
+    assert (refused.out, refused.err[:6]) == ("", "error:")
 
 
 @pytest.mark.parametrize(

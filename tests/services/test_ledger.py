@@ -291,6 +291,26 @@ def test_history_tells_moves_verdicts_and_policies_in_one_line_of_time(
     ]  # fmt: skip
 
 
+def test_history_has_the_newest_last_and_as_many_as_asked_for(
+    two_lives: RawModel, shell: Callable[..., tuple[int, str]]
+) -> None:
+    everything = json.loads(shell("history", "--json")[1])
+    assert json.loads(shell("history", "--json", "--limit", "2")[1]) == everything[-2:]
+    moment = everything[-2]["at"]
+    assert json.loads(shell("history", "--json", "--since", moment)[1]) == everything[-2:]
+    assert shell("history", "--limit", "1")[1].splitlines()[-1].startswith(moment[:10])
+    assert shell("history", "--since", "yesterday")[0] == 2
+
+
+def test_moves_stand_in_the_order_of_the_ledger_whatever_their_clocks_said(
+    two_lives: RawModel, shell: Callable[..., tuple[int, str]], tamper: Callable[[str], None]
+) -> None:
+    before = [event.get("seq") for event in json.loads(shell("history", "--json")[1]) if event["kind"] == "move"]
+    tamper("UPDATE lockgate.ledger SET at = at - interval '1 hour' WHERE {} AND seq = 3")
+    after = [event.get("seq") for event in json.loads(shell("history", "--json")[1]) if event["kind"] == "move"]
+    assert after == before == sorted(before)
+
+
 def test_history_at_a_moment_says_who_was_live_then(two_lives: RawModel) -> None:
     rows = ledger.read(two_lives.database, two_lives.name)
     backend = Workspace(two_lives.name, two_lives.where, two_lives.database, "anna", 5.0)

@@ -94,9 +94,25 @@ def test_another_bundle_with_a_good_signature_of_its_own_is_refused(folder, key,
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660])
 def test_a_key_that_others_may_read_is_not_used(folder, key, mode):
     keys.make(key, mode=mode)
-    with pytest.raises(BadConfiguration, match="may be read by others") as refusal:
+    with pytest.raises(IntegrityBroken, match=f"its mode is {mode:04o}") as refusal:
         sign(folder, key)
-    assert (refusal.value.exit_code, refusal.value.hint) == (8, f"run: chmod 600 {key}")
+    assert refusal.value.exit_code == 7
+    assert f"chmod 600 {key}" in refusal.value.hint
+
+
+@pytest.mark.parametrize("is_link", [False, True])
+def test_a_key_in_the_projects_folder_is_not_used(folder, key, tmp_path, monkeypatch, is_link):
+    """From there it would go into git or an archive; a link out of the project is no better place."""
+    home = tmp_path / "home"
+    (home / "keys").mkdir(parents=True)
+    for name in ("params.yaml", "dvc.yaml"):
+        (home / name).touch()
+    monkeypatch.chdir(home / "keys")
+    keys.make(key)
+    inside = home / "keys" / "key.pem"
+    inside.symlink_to(key) if is_link else key.rename(inside)
+    with pytest.raises(IntegrityBroken, match="lies in the project's folder"):
+        sign(folder, inside)
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from lockgate import digests
 from lockgate.bundle import manifest
 from lockgate.errors import ArtifactMissing, IntegrityBroken
-from lockgate.system import safe_files
+from lockgate.system import safe_files, strict_yaml
 
 BUNDLE_TAG = "lockgate.bundle_digest"  # on a version, and on its run
 MLMODEL = "MLmodel"
@@ -120,14 +118,14 @@ def _plain_files(folder: Path) -> Iterator[tuple[str, int]]:
 def _read_mlmodel(path: Path, bundle_digest: str) -> bool:
     """Whether the model states input and output columns. IntegrityBroken if MLmodel says anything unheard of."""
     try:
-        model = yaml.safe_load(safe_files.read(path, LARGEST_AROUND))
+        model = strict_yaml.parse(safe_files.read(path, LARGEST_AROUND))
         flavors, signature = model["flavors"], model.get("signature") or {}
         _check(set(flavors) == {"python_function"}, f"has the flavors {sorted(flavors)}")
         _check_flavor(flavors["python_function"], bundle_digest)
         _check(set(model) <= TOP_KEYS, f"has the keys {sorted(set(model) - TOP_KEYS)}")
         _check(not model.get("prompts"), "brings prompts")
         return all(json.loads(signature.get(side) or "[]") for side in ("inputs", "outputs"))
-    except (yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise _refusal(f"{MLMODEL} cannot be read: {type(error).__name__}") from error
 
 

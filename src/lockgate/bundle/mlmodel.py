@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from lockgate.errors import GateRefused, IntegrityBroken
-from lockgate.system import safe_files
+from lockgate.system import safe_files, strict_yaml
 
 MLMODEL = "MLmodel"
 LARGEST_MLMODEL = 1 << 18
@@ -113,8 +111,8 @@ def read(folder: Path) -> HeldBundle | ForeignModel:
 
 def _parsed(path: Path) -> dict[str, Any]:
     try:
-        model = yaml.safe_load(safe_files.read(path, LARGEST_MLMODEL).decode())
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        model = strict_yaml.parse(safe_files.read(path, LARGEST_MLMODEL))
+    except strict_yaml.Malformed as error:
         raise IntegrityBroken("MLmodel cannot be read", where=str(path), hint=HINT) from error
     if not isinstance(model, dict) or not isinstance(model.get("metadata") or {}, dict):
         raise IntegrityBroken("MLmodel is not a mapping", where=str(path), hint=HINT)

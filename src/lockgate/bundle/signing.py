@@ -14,7 +14,7 @@ from lockgate import digests
 from lockgate.bundle import manifest
 from lockgate.bundle.manifest import MANIFEST, SIGNATURE
 from lockgate.errors import BadConfiguration, IntegrityBroken
-from lockgate.system import safe_files
+from lockgate.system import project, safe_files
 
 KEY_VARIABLE = "LOCKGATE_SIGNING_KEY"  # the path of the private key that a registration signs with
 TRUSTED_VARIABLE = "LOCKGATE_TRUSTED_KEYS"  # for `mlflow models serve`, which knows no params.yaml: keys, by commas
@@ -27,7 +27,8 @@ SEE = "see docs/integrity.md"
 def signed(bundle: Path, environment: Mapping[str, str] = os.environ) -> bytes | None:
     """The signature of a bundle by the key that LOCKGATE_SIGNING_KEY names; None if it names none.
 
-    Raises BadConfiguration for a key that cannot be read, that others may read, or that is no Ed25519 key.
+    Raises BadConfiguration for a key that cannot be read or is no Ed25519 key, IntegrityBroken for one that is not
+    secret: other users may read it, or it lies in the project, from where it would go into git or an archive.
     """
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -97,11 +98,23 @@ def _private(path: Path) -> bytes:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise _unfit(str(path), "is no plain file")
-            if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-                raise _unfit(str(path), "may be read by others than its owner", f"run: chmod 600 {path}")
+            _require_secret(path, stat.S_IMODE(status.st_mode))
             return file.read(LARGEST_KEY)
     except OSError as error:
         raise _unfit(str(path), f"cannot be read: {error.strerror}") from error
+
+
+def _require_secret(path: Path, mode: int) -> None:
+    where = f"{KEY_VARIABLE}: {path}"
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise IntegrityBroken(
+            f"the signing key may be used by other users: its mode is {mode:04o}",
+            where=where,
+            hint=f"run: chmod 600 {path}; if others may have read it, make a new one",
+        )
+    folder = project.find(Path.cwd())
+    if folder and any(each.absolute().is_relative_to(folder) for each in (path, path.resolve())):
+        raise IntegrityBroken("the signing key lies in the project's folder", where=where, hint="move it elsewhere")
 
 
 def _unfit(path: str, says: str, hint: str = MAKE_A_KEY) -> BadConfiguration:

@@ -1,6 +1,18 @@
 """The command line: each command parses, makes one call and prints."""
 
-from lockgate.cli import backtest, compare, guard, maintenance, predict, promote, register, review, services, status
+from lockgate.cli import (
+    backtest,
+    compare,
+    guard,
+    history,
+    maintenance,
+    predict,
+    promote,
+    register,
+    review,
+    services,
+    status,
+)
 from lockgate.cli.common_options import lockgate, main
 
 __all__ = [

@@ -1,8 +1,11 @@
 """The frame that all commands share: the group, the common options, where results and refusals go."""
 
+import json
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,13 +14,16 @@ import click
 from lockgate import __version__
 from lockgate.errors import StateConflict, WrongUsage
 from lockgate.problem.params import PARAMS_FILE, Params, load_params
-from lockgate.system import timeouts
+from lockgate.system import project, timeouts
 from lockgate.system.exit_codes import Session, run
 
 if TYPE_CHECKING:
     from lockgate.operations.workspace import Workspace
 
 GROUPS: dict[str, click.Group] = {}
+LONGEST_LINE = 2000
+OTHER_DASHES = re.compile("[\u2010-\u2015\u2212\ufe58\ufe63\uff0d]{1,2}-?([a-z][a-z-]+)")
+DEFAULTED = click.core.ParameterSource.DEFAULT
 Function = TypeVar("Function", bound=Callable[..., None])
 
 
@@ -33,13 +39,53 @@ class Version(click.ParamType[int]):
         return int(value)
 
 
+class Line(click.ParamType[str]):
+    """One readable line: a reason, a name. Blanks at its ends are dropped; nothing else may be invisible."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The line; a usage error for what cannot be read."""
+        text = str(value).strip()
+        if not text:
+            self.fail("it is empty; give one readable line", param, ctx)
+        if len(text) > LONGEST_LINE:
+            self.fail(f"it has {len(text):,} characters; at most {LONGEST_LINE} are kept", param, ctx)
+        if not text.isprintable():
+            sign = next(sign for sign in text if not sign.isprintable())
+            self.fail(f"it holds the invisible character {sign!a}; give one readable line", param, ctx)
+        return text
+
+
 VERSION = Version()
+LINE = Line()
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+reason = click.option("--reason", type=LINE, required=True, help="Why, in one line; it goes into the history.")
+yes = click.option("--yes", is_flag=True, help="Do not ask.")
+dry_run = click.option("--dry-run", is_flag=True, help="Say what would happen and change nothing.")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    invoke_without_command=True,
+    epilog="""\b
+Tab completion (bash; likewise zsh, fish):
+  eval "$(_LOCKGATE_COMPLETE=bash_source lockgate)"
+""",
+)
 @click.version_option(__version__, message="lockgate %(version)s")
-def lockgate() -> None:
-    """Bring each new version of a model to Production one gate at a time."""
+@click.pass_context
+def lockgate(context: click.Context) -> None:
+    """Bring each new version of a model to Production one gate at a time.
+
+    Without a command: what is in which stage, and the next sensible command.
+    """
+    if context.invoked_subcommand is None:
+        from lockgate.cli.status import overview
+
+        _enter_project({})
+        overview()
 
 
 def group(name: str, about: str) -> None:
@@ -57,12 +103,50 @@ def command(name: str, example: str, server: bool = True) -> Callable[[Function]
     group = GROUPS[above[0]] if above else lockgate
 
     def wrap(function: Function) -> click.Command:
-        decorated: Any = function
+        decorated: Any = _in_project(function)
         for option in (*([_timeout] if server else []), _debug, _result_json):
             decorated = option(decorated)
         return group.command(own, epilog=f"\b\nExample:\n  {example}")(decorated)
 
     return wrap
+
+
+def _in_project(function: Function) -> Callable[..., None]:
+    """The command, run in the project's folder from any folder below it; paths that its user names stay the same."""
+
+    @wraps(function)
+    def run_there(**values: Any) -> None:
+        function(**_enter_project(values))
+
+    return run_there
+
+
+def _enter_project(values: dict[str, Any]) -> dict[str, Any]:
+    here, folder = Path.cwd(), project.find(Path.cwd())
+    if folder is None or folder == here:
+        return values
+    os.chdir(folder)
+    given = click.get_current_context().get_parameter_source
+    return {
+        name: here / value if isinstance(value, Path) and str(value) != "-" and given(name) != DEFAULTED else value
+        for name, value in values.items()
+    }
+
+
+def confirm(question: str, yes: bool) -> None:
+    """Ask on the terminal; nothing with --yes. Raises WrongUsage where there is no terminal, Abort for a no."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise WrongUsage(
+            "confirmation needed, but this is not a terminal", hint="say --yes to go on without being asked"
+        )
+    click.confirm(question, abort=True, err=True)
+
+
+def print_json(value: Any) -> None:
+    """A value as JSON on stdout."""
+    click.echo(json.dumps(value, indent=2, default=str))
 
 
 def main() -> None:
@@ -94,18 +178,24 @@ def tell(line: str) -> None:
     click.echo(line, err=True)
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on stdout, as wide as the terminal; nothing without rows."""
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]], paged: bool = False) -> None:
+    """A table on stdout, as wide as the terminal; nothing without rows. `paged`: a long one goes through a pager."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
     if not rows:
         return
+    console = Console(highlight=False, markup=False)
     drawn = Table(*heads, box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for row in rows:
         drawn.add_row(*row)
-    Console(highlight=False, markup=False).print(drawn)
+    if paged and console.is_terminal and len(rows) > console.height:
+        with console.capture() as captured:
+            console.print(drawn)
+        click.echo_via_pager(captured.get())
+    else:
+        console.print(drawn)
 
 
 def session() -> Session:
@@ -115,6 +205,7 @@ def session() -> Session:
 
 
 def _dispatch(session: Session) -> None:
+    _refuse_other_dashes(sys.argv[1:])
     try:
         lockgate.main(prog_name="lockgate", obj=session, standalone_mode=False)
     except click.Abort:
@@ -126,6 +217,20 @@ def _dispatch(session: Session) -> None:
             wrong.show()
             sys.exit(wrong.exit_code)
         raise _wrong_usage(wrong) from None
+
+
+def _refuse_other_dashes(words: Sequence[str]) -> None:
+    """Word processors make other dashes of two hyphens; click would take the word for an argument."""
+    for word in words:
+        if (found := OTHER_DASHES.match(word)) and f"--{found[1]}" in _all_options(lockgate):
+            raise WrongUsage(f"{word[0]!a} in {word} is no hyphen", hint=f"type two hyphens: --{found[1]}")
+
+
+def _all_options(group: click.Group) -> set[str]:
+    found = {name for each in group.params for name in each.opts}
+    for each in group.commands.values():
+        found |= _all_options(each) if isinstance(each, click.Group) else {n for p in each.params for n in p.opts}
+    return found
 
 
 def _wrong_usage(wrong: click.ClickException) -> WrongUsage:
@@ -145,7 +250,7 @@ def _remember_debug(context: click.Context, _: click.Parameter, value: bool) -> 
 
 
 def _remember_result(context: click.Context, _: click.Parameter, value: Path | None) -> None:
-    context.find_root().obj.result_json = value
+    context.find_root().obj.result_json = value.absolute() if value else None
 
 
 # The latter two are eager: they count for a refusal of the command's other words, wherever they stand.

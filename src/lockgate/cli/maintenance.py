@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -10,11 +9,7 @@ from typing import Any
 
 import click
 
-from lockgate.cli.common_options import backend, command, params, table, tell
-from lockgate.cli.promote import dry_run, yes
-from lockgate.errors import WrongUsage
-
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+from lockgate.cli.common_options import as_json, backend, command, confirm, dry_run, params, table, tell, yes
 
 
 @command("gc", example="lockgate gc --keep 5 --older-than 12w --dry-run")
@@ -60,12 +55,8 @@ def _collect(where: Any, rule: Any, agreed: Sequence[Any], older_than: str) -> l
 
 
 def _confirm(model: str, agreed: Sequence[Any], yes: bool) -> None:
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise WrongUsage("nobody is here to agree", hint="say --yes to go on without being asked")
     numbers = ", ".join(str(fate.version) for fate in agreed)
-    click.confirm(f"delete version {numbers} of {model} for good, with run and files?", abort=True, err=True)
+    confirm(f"delete version {numbers} of {model} for good, with run and files?", yes)
 
 
 def _show(fates: Sequence[Any]) -> None:

@@ -13,9 +13,19 @@ STAGES = [str(Stage.PRODUCTION), str(Stage.STAGING)]  # at most one version is i
 
 
 @command("predict", example="lockgate predict --input test.csv --output forecast.csv")
-@click.option("--input", "source", type=click.Path(path_type=Path), required=True, help="CSV or parquet with raw rows.")
 @click.option(
-    "--output", "target", type=click.Path(path_type=Path), required=True, help="Where the rows go: .csv or .parquet."
+    "--input",
+    "source",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Raw rows: .csv, .csv.gz or .parquet; - is CSV from standard input.",
+)
+@click.option(
+    "--output",
+    "target",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The forecasts: .csv, .csv.gz or .parquet; - is CSV on standard output.",
 )
 @click.option("--stage", type=click.Choice(STAGES), help="Whose forecasts; Production if not given.")
 @click.option("--version", type=VERSION, help="A version by its number instead.")
@@ -36,4 +46,7 @@ def predict(
     session().ids["version"] = done.version
     for remark in done.remarks:
         tell(remark)
-    click.echo(f"{done.rows} rows forecast by version {done.version} in {target}")
+    if str(target) == "-":
+        tell(f"{done.rows} rows forecast by version {done.version}")
+    else:
+        click.echo(f"{done.rows} rows forecast by version {done.version} in {target}")

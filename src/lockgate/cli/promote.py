@@ -1,12 +1,10 @@
 """`promote`, `rollback`, `retire`: the moves that a person makes of Production."""
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
-from lockgate.cli.common_options import VERSION, backend, command, params, session
-from lockgate.errors import WrongUsage
+from lockgate.cli.common_options import VERSION, backend, command, confirm, dry_run, params, reason, session, yes
 from lockgate.gate import checks
 from lockgate.lifecycle.moves import Command, Move
 
@@ -19,10 +17,6 @@ VERBS = {
     Command.UNDO: "undo the last rollback and return to",
     Command.RETIRE: "retire",
 }
-
-reason = click.option("--reason", required=True, help="Why, in one line; it goes into the history.")
-yes = click.option("--yes", is_flag=True, help="Do not ask.")
-dry_run = click.option("--dry-run", is_flag=True, help="Say what would happen and change nothing.")
 
 
 @command("promote", example='lockgate promote 3 --reason "reviewed by Anna" --yes')
@@ -91,9 +85,7 @@ def _confirmed(_: Move) -> None:
 
 
 def _ask(move: Move) -> None:
-    if not sys.stdin.isatty():
-        raise WrongUsage("nobody is here to agree", hint="say --yes to go on without being asked")
-    click.confirm(f"{VERBS[move.command]} version {move.version}{_archiving(move)}?", abort=True, err=True)
+    confirm(f"{VERBS[move.command]} version {move.version}{_archiving(move)}?", yes=False)
 
 
 def _tell(move: Move, verb: str) -> None:

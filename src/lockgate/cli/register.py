@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from lockgate.bundle.external_metadata import TARGETS, Stated
-from lockgate.cli.common_options import VERSION, backend, command, params, session, tell
-from lockgate.cli.status import as_json, require_passed
+from lockgate.cli.common_options import LINE, VERSION, as_json, backend, command, params, session, tell
+from lockgate.cli.status import require_passed
 from lockgate.errors import WrongUsage
 from lockgate.problem.target import Target
 
@@ -58,7 +58,7 @@ def register(
 
 @command("refit", example='lockgate refit 3 --reason "school begins in a week"')
 @click.argument("version", type=VERSION)
-@click.option("--reason", required=True, help="Why, in one line; it goes into the lineage.")
+@click.option("--reason", type=LINE, required=True, help="Why, in one line; it goes into the lineage.")
 @prepared
 @as_json
 def refit(version: int, reason: str, prepared: Path, as_json: bool, timeout: float) -> None:

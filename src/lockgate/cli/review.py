@@ -4,8 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lockgate.cli.common_options import VERSION, backend, command, session
-from lockgate.cli.promote import reason
+from lockgate.cli.common_options import LINE, VERSION, backend, command, reason, session
 
 if TYPE_CHECKING:
     from lockgate.lifecycle.moves import Move
@@ -14,7 +13,9 @@ if TYPE_CHECKING:
 @command("approve", example='lockgate approve 3 --reason "holidays checked by hand" --by anna')
 @click.argument("version", type=VERSION)
 @reason
-@click.option("--by", metavar="NAME", help="Who approves; by default who runs this (LOCKGATE_ACTOR, else the login).")
+@click.option(
+    "--by", type=LINE, metavar="NAME", help="Who approves; by default who runs this (LOCKGATE_ACTOR, else the login)."
+)
 def approve(version: int, reason: str, by: str | None, timeout: float) -> None:
     """Approve VERSION on its newest verdict; where the policy asks for it, nothing is promoted without."""
     from lockgate.operations import review

@@ -1,20 +1,25 @@
-"""`status`, `list`, `show`, `verdict`, `history`: what is and what has been, read from Postgres without mlflow."""
+"""`status`, `list`, `show`, `verdict`: the versions of a model as they stand, read from Postgres without mlflow."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from lockgate.cli.common_options import VERSION, backend, command, session, table
-from lockgate.errors import GateRefused, StateConflict, WrongUsage
+from lockgate.cli.common_options import VERSION, as_json, backend, command, params, print_json, session, table
+from lockgate.errors import BadConfiguration, GateRefused, LockgateError, StateConflict
 from lockgate.lifecycle.moves import Stage
+from lockgate.system import project, timeouts
+
+if TYPE_CHECKING:
+    from lockgate.database.approvals import Approval
+    from lockgate.database.ledger import LedgerRow
+    from lockgate.database.verdicts import StoredVerdict
+    from lockgate.operations.status import Line, Portrait, Status
 
 SCORES = ("rmspe", "mae", "bias")
-
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @command("status", example="lockgate status --json")
@@ -25,14 +30,52 @@ def status(as_json: bool, timeout: float) -> None:
 
     found = operations_status.status(backend(timeout))
     if as_json:
-        _print_json(asdict(found))
+        print_json(asdict(found))
     else:
-        gone = f", and {found.deleted} deleted" if found.deleted else ""
-        click.echo(f"{found.model}: {found.versions} version{'' if found.versions == 1 else 's'}{gone}")
-        click.echo(f"Production  {_standing(found.serving)}{_since(found.serving_since)}")
-        click.echo(f"Staging     {_standing(found.staging)}")
+        _show_status(found)
     if found.broken:
         raise StateConflict("; ".join(found.broken), hint="see what happened with: lockgate history")
+
+
+def overview() -> None:
+    """What `lockgate` alone prints: the state of the model, and the next sensible command."""
+    from lockgate.operations import status as operations_status
+
+    if project.find(Path.cwd()) is None:
+        click.echo("no project here: params.yaml and dvc.yaml are in no folder from here upward")
+        click.echo("next: go to the project's folder; all commands: lockgate --help")
+        return
+    try:
+        found = operations_status.status(backend(timeouts.of_one_call()))
+    except LockgateError as refusal:
+        if isinstance(refusal, BadConfiguration) and "address" not in refusal.message:
+            raise
+        click.echo(f"{params().model_name}: {refusal}")
+        click.echo(f"next: {refusal.hint or 'lockgate doctor'}")
+        return
+    _show_status(found)
+    for line in found.broken:
+        click.echo(f"broken: {line}")
+    click.echo(f"next: {_next_command(found)}")
+
+
+def _show_status(found: "Status") -> None:
+    gone = f", and {found.deleted} deleted" if found.deleted else ""
+    click.echo(f"{found.model}: {found.versions} version{'' if found.versions == 1 else 's'}{gone}")
+    click.echo(f"Production  {_standing(found.serving)}{_since(found.serving_since)}")
+    click.echo(f"Staging     {_standing(found.staging)}")
+
+
+def _next_command(found: "Status") -> str:
+    if found.broken:
+        return "lockgate doctor"
+    if found.staging:
+        version = found.staging.version
+        waits = found.approval_required and not found.staging_approved
+        return f'lockgate {"approve" if waits else "promote"} {version} --reason "..."'
+    if found.serving:
+        return "lockgate predict --input FILE --output FILE"
+    return "lockgate verdict (why no version is in Staging)" if found.versions else "dvc repro"
 
 
 @command("list", example="lockgate list")
@@ -43,7 +86,7 @@ def list_versions(as_json: bool, timeout: float) -> None:
 
     lines = operations_status.lines(backend(timeout))
     if as_json:
-        _print_json([asdict(line) for line in lines])
+        print_json([asdict(line) for line in lines])
         return
     heads = ["version", "stage", "verdict", "RMSPE", "digest", "created (UTC)"]
     rows = [
@@ -51,9 +94,9 @@ def list_versions(as_json: bool, timeout: float) -> None:
             str(line.version),
             line.stage,
             line.outcome or "-",
-            _number(line.rmspe),
+            number(line.rmspe),
             (line.bundle_digest or "-")[:12],
-            _when(line.created_at),
+            when(line.created_at),
         ]
         for line in lines
     ]
@@ -69,16 +112,16 @@ def show(version: int, as_json: bool, timeout: float) -> None:
 
     found = operations_status.portrait(backend(timeout), version)
     if as_json:
-        _print_json(asdict(found))
+        print_json(asdict(found))
         return
-    click.echo(f"version {version}, {_whereabouts(found)}, registered {_when(found.row.created_at)} UTC")
+    click.echo(f"version {version}, {_whereabouts(found)}, registered {when(found.row.created_at)} UTC")
     if found.record:
         click.echo(f"bundle {found.record.bundle_digest}\n")
         _show_candidates(found.record.lineage)
     if found.verdict:
         _show_verdict(found.verdict)
     table(["when (UTC)", "decision", "who", "on verdict", "why"], [_decision(said) for said in found.decisions])
-    table(["when (UTC)", "from", "to", "command", "who", "why"], [_move(row) for row in found.moves])
+    table(["when (UTC)", "from", "to", "command", "who", "why"], [move_cells(row) for row in found.moves])
 
 
 @command("verdict", example="lockgate verdict 3 --json")
@@ -100,14 +143,14 @@ def verdict(version: int | None, as_json: bool, timeout: float) -> None:
             hint=f"validate one with: lockgate validate {version or ''}".rstrip(),
         )
     if as_json:
-        _print_json(validate.as_json(found))
+        print_json(validate.as_json(found))
     else:
         _show_verdict(found)
     session().ids["version"] = found.version
     require_passed(found)
 
 
-def require_passed(found: Any) -> None:
+def require_passed(found: "StoredVerdict") -> None:
     """Raises GateRefused for a verdict that is refused or inconclusive."""
     if found.outcome != "passed":
         raise GateRefused(
@@ -116,101 +159,56 @@ def require_passed(found: Any) -> None:
         )
 
 
-@command("history", example="lockgate history --at 2026-01-31T12:00")
-@click.option("--at", metavar="TIME", help="What was live at this moment (ISO 8601, UTC unless it says otherwise).")
-@as_json
-def history(at: str | None, as_json: bool, timeout: float) -> None:
-    """All moves, verdicts, decisions and policies, with who and why; with --at, who was in Production then."""
-    from lockgate.operations import event_log
-
-    where = backend(timeout)
-    if at:
-        _show_live(where.model, event_log.live(where, _moment(at)), as_json)
-        return
-    events = event_log.events(where)
-    if as_json:
-        _print_json([{"kind": event.kind} | dict(event.details) for event in events])
-    else:
-        table(["when (UTC)", "version", "what", "who", "why"], [_told(event) for event in events])
-
-
-def _show_live(model: str, row: Any, as_json: bool) -> None:
-    if as_json:
-        _print_json([asdict(row)] if row else [])
-    elif row is None:
-        click.echo(f"no version of {model} was in Production then")
-    else:
-        table(["since (UTC)", "version", "command", "who", "why"], [[_when(row.at), str(row.version), *_move(row)[3:]]])
-
-
-def _told(event: Any) -> list[str]:
-    """One event as a row of the table."""
-    what = f"to {_stage(event.details['to_stage'])} ({event.what})" if event.kind == "move" else event.what
-    return [_when(event.at), str(event.version or ""), what, event.who, event.why]
-
-
-def _moment(at: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(at)
-    except ValueError:
-        raise WrongUsage(f"--at is no time: {at}", hint="write it as 2026-01-31T12:00") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _whereabouts(found: Any) -> str:
+def _whereabouts(found: "Portrait") -> str:
     """The stage and the run; of a deleted version, when and by whom it was deleted."""
     if found.row.stage != Stage.DELETED:
         return f"{found.row.stage}, run {found.row.run_id}"
     end = found.moves[-1]
-    return f"deleted {_when(end.at)} UTC by {end.actor} ({end.command}: {end.reason})"
+    return f"deleted {when(end.at)} UTC by {end.actor} ({end.command}: {end.reason})"
 
 
 def _show_candidates(lineage: Mapping[str, Any]) -> None:
     scores = [
-        [row["member"], row["fold"], *(_number(row[name]) for name in SCORES)] for row in lineage.get("candidates", [])
+        [row["member"], row["fold"], *(number(row[name]) for name in SCORES)] for row in lineage.get("candidates", [])
     ]
     table(["candidate", "fold", *SCORES], scores)
     table(["lineage", ""], [[name, str(value)] for name, value in lineage.get("lineage", {}).items()])
 
 
-def _show_verdict(found: Any) -> None:
-    click.echo(f"verdict {found.id} on version {found.version}: {found.outcome.upper()}, {_when(found.decided_at)} UTC")
+def _show_verdict(found: "StoredVerdict") -> None:
+    click.echo(f"verdict {found.id} on version {found.version}: {found.outcome.upper()}, {when(found.decided_at)} UTC")
     table(
         ["check", "outcome", "measured"],
-        [[check["name"], check["outcome"], check["says"]] for check in found.checks],
+        [[str(check[key]) for key in ("name", "outcome", "says")] for check in found.checks],
     )
 
 
-def _move(row: Any) -> list[str]:
-    return [_when(row.at), _stage(row.from_stage), _stage(row.to_stage), row.command, row.actor, row.reason]
+def move_cells(row: "LedgerRow") -> list[str]:
+    return [when(row.at), stage_name(row.from_stage), stage_name(row.to_stage), row.command, row.actor, row.reason]
 
 
-def _stage(name: Any) -> str:
+def stage_name(name: str | None) -> str:
     """A stage as a person reads it; MLflow's own name for a deleted version is no word."""
     return "Deleted" if name == Stage.DELETED else str(name or "")
 
 
-def _decision(said: Any) -> list[str]:
-    return [_when(said.at), said.decision, said.decided_by, str(said.verdict_id or "-"), said.reason]
+def _decision(given: "Approval") -> list[str]:
+    return [when(given.at), given.decision, given.decided_by, str(given.verdict_id or "-"), given.reason]
 
 
-def _standing(line: Any) -> str:
+def _standing(line: "Line | None") -> str:
     if line is None:
         return "-"
-    return f"version {line.version}, verdict {line.outcome or '-'}, RMSPE {_number(line.rmspe)}"
+    return f"version {line.version}, verdict {line.outcome or '-'}, RMSPE {number(line.rmspe)}"
 
 
 def _since(moment: datetime | None) -> str:
-    return f", since {_when(moment)} UTC" if moment else ""
+    return f", since {when(moment)} UTC" if moment else ""
 
 
-def _when(moment: datetime) -> str:
+def when(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
     return "-" if value is None else f"{value:.5g}"
-
-
-def _print_json(value: Any) -> None:
-    click.echo(json.dumps(value, indent=2, default=str))

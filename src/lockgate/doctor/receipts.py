@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import yaml
-
 from lockgate.bundle import manifest
 from lockgate.database import diagnostics
 from lockgate.doctor import rules
@@ -16,6 +14,7 @@ from lockgate.doctor.report import Finding
 from lockgate.errors import IntegrityBroken
 from lockgate.operations import register
 from lockgate.operations.stage_files import Build, Receipt
+from lockgate.system import strict_yaml
 
 
 @dataclass(frozen=True)
@@ -74,9 +73,9 @@ def _register_again(site: Site, left: Left) -> str:
 def _left(folder: Path) -> Left | None:
     """The last three words of the register stage's command; None without a pipeline."""
     try:
-        stages = yaml.safe_load((folder / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+        stages = strict_yaml.parse((folder / "dvc.yaml").read_bytes())["stages"]
         prepared, build, receipt = shlex.split(stages["register"]["cmd"])[-3:]
-    except (OSError, KeyError, TypeError, ValueError, yaml.YAMLError):
+    except (OSError, KeyError, TypeError, ValueError):
         return None
     return Left(Build(folder / prepared, folder / build), folder / receipt)
 

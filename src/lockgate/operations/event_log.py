@@ -1,8 +1,9 @@
-"""Everything that happened to a model, in one line of time: moves, verdicts, decisions of people, changes of policy."""
+"""The event log of a model: moves, verdicts, decisions of people and changes of the policy, in order."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from itertools import accumulate
 
 from lockgate.database import approvals, ledger, policies, verdicts
 from lockgate.database.ledger import LedgerRow
@@ -26,8 +27,13 @@ class Event:
 
 
 def events(backend: Workspace) -> list[Event]:
-    """All that is on record of the model, oldest first."""
-    return sorted(_events(backend), key=lambda event: event.at)
+    """All that is on record of the model, oldest first; moves in the order of the ledger, whatever clocks said."""
+    moves = [
+        Event("move", row.at, row.version, row.command, row.actor, row.reason, asdict(row)) for row in _rows(backend)
+    ]
+    latest = accumulate((move.at for move in moves), max)
+    placed = [*zip(latest, moves, strict=True), *((event.at, event) for event in _decisions(backend))]
+    return [event for _, event in sorted(placed, key=lambda pair: pair[0])]
 
 
 def live(backend: Workspace, at: datetime) -> LedgerRow | None:
@@ -36,10 +42,13 @@ def live(backend: Workspace, at: datetime) -> LedgerRow | None:
     return next((row for row in last.values() if row.to_stage == Stage.PRODUCTION), None)
 
 
-def _events(backend: Workspace) -> Iterator[Event]:
+def _rows(backend: Workspace) -> list[LedgerRow]:
+    return list(ledger.read(backend.database, backend.model))
+
+
+def _decisions(backend: Workspace) -> Iterator[Event]:
+    """Verdicts, what people decided, and changes of the policy."""
     where = (backend.database, backend.model)
-    for row in ledger.read(*where):
-        yield Event("move", row.at, row.version, row.command, row.actor, row.reason, asdict(row))
     for verdict in verdicts.of_model(*where):
         yield Event(
             "verdict", verdict.decided_at, verdict.version, f"verdict {verdict.outcome}", verdict.actor,

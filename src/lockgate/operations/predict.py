@@ -1,9 +1,12 @@
 """`lockgate predict`: a file of raw rows in, the same rows with forecasts out."""
 
+import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
@@ -19,10 +22,12 @@ from lockgate.operations.load_version import Opened
 from lockgate.operations.workspace import Workspace
 from lockgate.system.output_file import OutFile
 
+STREAM = Path("-")
+
 
 @dataclass(frozen=True)
 class Order:
-    """Which file to read, which to write, and how sure its bounds are to be."""
+    """Which file to read, which to write (`-`: standard input, standard output), and the confidence of the bounds."""
 
     source: Path
     target: Path
@@ -47,12 +52,17 @@ def predict(backend: Workspace, order: Order, chosen: Stage | int) -> Done:
     a confidence out of range, StateConflict without such a version.
     """
     target = OutFile(order.target, order.force)
-    target.check((".csv", ".parquet"), order.source)
-    rows = ingest.read_forecast_rows(order.source)
+    if order.target != STREAM:
+        target.check((".csv", ".csv.gz", ".parquet"), order.source)
+    rows = _read(order.source)
     with load_version.opened(backend, _chosen(backend.state(), chosen)) as version:
         found = version.forecaster.interval(rows, order.confidence)
         said = (*_on_bounds(version, found), *remarks(version, version.forecaster.check(rows)))
-    _write(rows.assign(**vars(found), model_version=version.version), target)
+    forecasts = rows.assign(**vars(found), model_version=version.version)
+    if order.target == STREAM:
+        forecasts.to_csv(sys.stdout, index=False)
+    else:
+        _write(forecasts, target)
     return Done(len(rows), version.version, said)
 
 
@@ -103,9 +113,20 @@ def _chosen(roster: ModelState, chosen: Stage | int) -> Registered:
     return found
 
 
+def _read(source: Path) -> pd.DataFrame:
+    if source != STREAM:
+        return ingest.read_forecast_rows(source)
+    with TemporaryDirectory(prefix="lockgate-") as folder:
+        received = Path(folder, "standard input")
+        with received.open("wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
+        return ingest.read_forecast_rows(received)
+
+
 def _write(rows: pd.DataFrame, target: OutFile) -> None:
     with target.replacing() as partial:
-        if target.path.suffix == ".csv":
-            rows.to_csv(partial, index=False)
-        else:
+        if target.path.suffix == ".parquet":
             rows.to_parquet(partial, index=False)
+        else:
+            compression = {"method": "gzip", "mtime": 1} if target.path.suffix == ".gz" else None
+            rows.to_csv(partial, index=False, compression=compression)

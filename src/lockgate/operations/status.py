@@ -1,9 +1,10 @@
 """What a person looks at: who is in which stage, what was judged, what is broken. Read from Postgres alone."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from lockgate.database import approvals, guard, ledger, verdicts
+from lockgate.database import approvals, guard, ledger, policies, verdicts
 from lockgate.database import versions as database_versions
 from lockgate.database.approvals import Approval
 from lockgate.database.ledger import LedgerRow
@@ -38,6 +39,8 @@ class Status:
     versions: int
     deleted: int
     broken: tuple[str, ...]
+    approval_required: bool
+    staging_approved: bool
 
 
 @dataclass(frozen=True)
@@ -65,16 +68,21 @@ def status(backend: Workspace) -> Status:
         versions = lines(backend)
         known = facts(backend)
         deleted = len(database_versions.deleted(backend.database, backend.model))
+        policies_so_far = policies.changes(backend.database, backend.model)
+        decisions = approvals.of_model(backend.database, backend.model)
+    staging = _first(versions, Stage.STAGING)
     serving = _first(versions, Stage.PRODUCTION)
     since = next((entry.at for entry in reversed(known.roster.ledger) if entry.to_stage is Stage.PRODUCTION), None)
     return Status(
         model=backend.model,
         serving=serving,
         serving_since=since if serving else None,
-        staging=_first(versions, Stage.STAGING),
+        staging=staging,
         versions=len(versions),
         deleted=deleted,
         broken=tuple(invariants.broken(known)),
+        approval_required=bool(policies_so_far and policies_so_far[-1].limits.get("approval_required")),
+        staging_approved=bool(staging) and _newest_decision(decisions, staging) == "approved",
     )
 
 
@@ -114,3 +122,8 @@ def _line(row: VersionRow, verdict: StoredVerdict | None) -> Line:
 
 def _first(versions: list[Line], stage: Stage) -> Line | None:
     return next((line for line in versions if line.stage == stage), None)
+
+
+def _newest_decision(decisions: Sequence[Approval], line: Line | None) -> str | None:
+    of_version = [given.decision for given in decisions if line and given.version == line.version]
+    return of_version[-1] if of_version else None

@@ -5,10 +5,10 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from lockgate.errors import BadConfiguration
+from lockgate.system import strict_yaml
 
 PARAMS_FILE = Path("params.yaml")
 
@@ -200,10 +200,18 @@ def load_params(path: Path) -> Params:
     Raises BadConfiguration for a file that is missing, is not YAML, or holds an unknown key or a value out of range.
     """
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raw = strict_yaml.parse(path.read_bytes())
+    except strict_yaml.Malformed as error:
         raise BadConfiguration(
-            "the params cannot be read", where=f"{path}: {_first_line(error)}", hint="restore params.yaml from git"
+            f"the params cannot be read: {error}",
+            where=str(path),
+            hint="correct this line; see: git diff params.yaml",
+        ) from error
+    except OSError as error:
+        raise BadConfiguration(
+            f"the params cannot be read: {error.strerror}",
+            where=str(path),
+            hint="go to the project's folder, or restore params.yaml from git",
         ) from error
     if not isinstance(raw, dict):
         raise BadConfiguration("the params file is not a mapping", where=str(path), hint="restore params.yaml from git")
@@ -211,10 +219,6 @@ def load_params(path: Path) -> Params:
         return Params.model_validate(raw).in_force()
     except ValidationError as error:
         raise _as_configuration_error(path, error) from error
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0]
 
 
 def _as_configuration_error(path: Path, error: ValidationError) -> BadConfiguration:

@@ -18,7 +18,7 @@ class OutFile:
 
     def check(self, suffixes: tuple[str, ...], source: Path | None = None) -> None:
         """Raise WrongUsage unless the file may be written: its name fits, its folder is there, it is not `source`."""
-        if self.path.suffix not in suffixes:
+        if not self.path.name.endswith(suffixes):
             names = " nor ".join(suffixes)
             either = "neither " if len(suffixes) > 1 else "not "
             raise WrongUsage(

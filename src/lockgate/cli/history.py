@@ -1,0 +1,62 @@
+"""`history`: what happened to a model, in order, and what was live at a moment."""
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from lockgate.cli.common_options import as_json, backend, command, print_json, table
+from lockgate.cli.status import move_cells, stage_name, when
+from lockgate.errors import WrongUsage
+
+if TYPE_CHECKING:
+    from lockgate.database.ledger import LedgerRow
+    from lockgate.operations.event_log import Event
+
+
+@command("history", example="lockgate history --since 2026-01-31 --limit 20")
+@click.option("--at", metavar="TIME", help="What was live at this moment (ISO 8601, UTC unless it says otherwise).")
+@click.option("--since", metavar="TIME", help="Only what happened from this moment on.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the newest N.")
+@as_json
+def history(at: str | None, since: str | None, limit: int | None, as_json: bool, timeout: float) -> None:
+    """All moves, verdicts, decisions and policies, the newest last; with --at, what was in Production then."""
+    from lockgate.operations import event_log
+
+    where = backend(timeout)
+    if at:
+        _show_live(where.model, event_log.live(where, _moment("--at", at)), as_json)
+        return
+    first = _moment("--since", since) if since else None
+    events = [event for event in event_log.events(where) if first is None or event.at >= first][-(limit or 0) :]
+    if as_json:
+        print_json([{"kind": event.kind} | dict(event.details) for event in events])
+    else:
+        table(["when (UTC)", "version", "what", "who", "why"], [_cells(event) for event in events], paged=True)
+
+
+def _show_live(model: str, row: "LedgerRow | None", as_json: bool) -> None:
+    if as_json:
+        print_json([asdict(row)] if row else [])
+    elif row is None:
+        click.echo(f"no version of {model} was in Production then")
+    else:
+        table(
+            ["since (UTC)", "version", "command", "who", "why"],
+            [[when(row.at), str(row.version), *move_cells(row)[3:]]],
+        )
+
+
+def _cells(event: "Event") -> list[str]:
+    """One event as a row of the table."""
+    what = f"to {stage_name(str(event.details['to_stage']))} ({event.what})" if event.kind == "move" else event.what
+    return [when(event.at), str(event.version or ""), what, event.who, event.why]
+
+
+def _moment(option: str, text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise WrongUsage(f"{option} is not a time: {text}", hint="write a time as 2026-01-31T12:00") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

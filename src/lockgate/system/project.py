@@ -1,0 +1,11 @@
+"""The project's folder: the nearest one, from the working directory upward, that holds params.yaml and dvc.yaml."""
+
+from pathlib import Path
+
+MARKS = ("params.yaml", "dvc.yaml")
+
+
+def find(folder: Path) -> Path | None:
+    """The project that a folder belongs to; None outside of any."""
+    folder = folder.absolute()
+    return next((each for each in (folder, *folder.parents) if all((each / mark).is_file() for mark in MARKS)), None)

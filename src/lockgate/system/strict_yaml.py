@@ -1,0 +1,81 @@
+"""A strict YAML reader: no duplicate keys, no tags, bounded size, depth and aliases; errors with line and column."""
+
+from collections.abc import Hashable
+from typing import Any
+
+import yaml
+from yaml.nodes import MappingNode, Node
+
+LARGEST = 1 << 20  # bytes
+DEEPEST = 40
+MOST_ALIASES = 100
+
+
+class Malformed(ValueError):
+    """Text that this reader refuses; the message names line and column."""
+
+
+class _StrictLoader(yaml.SafeLoader):  # type: ignore[misc]
+    """PyYAML's safe loader, without what makes one text mean several things or grow without bounds."""
+
+    depth = 0
+    aliases = 0
+    anchored = 0  # how many of the nodes around this one have an anchor
+
+    def compose_node(self, parent: Node | None, index: Any) -> Node | None:
+        event = self.peek_event()
+        self._refuse(event)
+        has_anchor = getattr(event, "anchor", None) is not None
+        self.depth += 1
+        self.anchored += has_anchor
+        try:
+            node: Node | None = super().compose_node(parent, index)
+            return node
+        finally:
+            self.depth -= 1
+            self.anchored -= has_anchor
+
+    def _refuse(self, event: Any) -> None:
+        """Aliases may not be nested: a few lines of nested ones stand for more values than any memory holds."""
+        if isinstance(event, yaml.AliasEvent):
+            self.aliases += 1
+            if self.anchored or self.aliases > MOST_ALIASES:
+                raise _malformed("an alias within an anchor, or too many aliases", event.start_mark)
+        elif event.tag is not None:
+            raise _malformed(f"a tag ({event.tag}) is not allowed", event.start_mark)
+        if self.depth >= DEEPEST:
+            raise _malformed(f"more than {DEEPEST} levels", event.start_mark)
+
+    def construct_mapping(self, node: MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        found: set[Hashable] = set()
+        for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable):
+                raise _malformed("a key is a list or a mapping", key_node.start_mark)
+            if key in found:
+                raise _malformed(f"duplicate key {key}", key_node.start_mark)
+            found.add(key)
+        mapping: dict[Hashable, Any] = super().construct_mapping(node, deep)
+        return mapping
+
+
+def parse(content: bytes) -> Any:
+    """The value of a YAML document in UTF-8. Raises Malformed."""
+    if len(content) > LARGEST:
+        raise Malformed(f"{len(content):,} bytes, at most {LARGEST:,} are read")
+    try:
+        return yaml.load(content.decode("utf-8"), _StrictLoader)  # noqa: S506 - a stricter SafeLoader
+    except UnicodeDecodeError as error:
+        raise Malformed(f"byte {error.start} is not UTF-8") from error
+    except yaml.MarkedYAMLError as error:
+        raise _malformed(error.problem or "not YAML", error.problem_mark) from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        if isinstance(error, Malformed):
+            raise
+        raise Malformed(str(error).splitlines()[0]) from error
+
+
+def _malformed(problem: str, mark: Any) -> Malformed:
+    return Malformed(f"line {mark.line + 1}, column {mark.column + 1}: {problem}" if mark else problem)
