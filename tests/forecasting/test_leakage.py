@@ -11,7 +11,7 @@ from lockgate.bundle import store
 from lockgate.data import dataset
 from lockgate.data.data_card_writer import card_of
 from lockgate.data.ingest import CsvSource
-from lockgate.evaluation import leakage, perturbation, sandboxed
+from lockgate.evaluation import leakage, sandboxed
 from lockgate.features import training_rows
 from lockgate.features.history import profiles
 from lockgate.features.known_inputs import traits
@@ -24,7 +24,7 @@ HORIZON = 42
 
 def found(forecaster=None, rows=None):
     forecaster = small_chain.forecaster() if forecaster is None else forecaster
-    return leakage.hindsight(forecaster, small_chain.parts().rows if rows is None else rows)
+    return leakage.check(forecaster, small_chain.parts().rows if rows is None else rows)
 
 
 def answer(seen):
@@ -44,18 +44,18 @@ def peeking_profiles(history, origins, store_traits):
 
 def test_an_honest_forecaster_passes_and_many_of_its_features_do_know_the_past():
     seen = found()
-    assert (seen.leaks.names, seen.otherwise, seen.until) == ((), (), str(small_chain.forecaster().origin))
-    assert seen.leaks.of_the_past >= 10
+    assert (seen.leaking_features, seen.history_mismatch, seen.cutoff) == ((), (), str(small_chain.forecaster().origin))
+    assert seen.features_using_history >= 10
     outcome, says = answer(seen)
     assert outcome is Outcome.PASSED
     assert says == (
-        f"of {len(perturbation.NAMES)} features, {seen.leaks.of_the_past} move with sales up to an origin and none with"
-        f" later ones; the past that it remembers is that of the rows until {seen.until}"
+        f"of {len(leakage.NAMES)} features, {seen.features_using_history} move with sales up to an origin and none with"
+        f" later ones; the past that it remembers is that of the rows until {seen.cutoff}"
     )
 
 
 def test_a_feature_whose_code_looks_past_the_origin_is_refused_by_name(monkeypatch):
-    monkeypatch.setattr(perturbation, "profiles", peeking_profiles)
+    monkeypatch.setattr(leakage, "profiles", peeking_profiles)
     outcome, says = answer(found())
     assert (outcome, says) == (Outcome.REFUSED, "noise in place of the sales after its origin moves level_364")
 
@@ -69,7 +69,7 @@ def test_a_bundle_whose_past_reaches_past_its_origin_is_doubted_by_name():
     assert outcome is Outcome.INCONCLUSIVE
     assert "ridge, mean_364, spread_364" in says
     one_array = replace(honest.profile, level=later.level)
-    assert found(replace(honest, profile=one_array)).otherwise == ("level_364",)
+    assert found(replace(honest, profile=one_array)).history_mismatch == ("level_364",)
 
 
 def test_a_past_of_other_rows_is_doubted_too():
@@ -78,7 +78,7 @@ def test_a_past_of_other_rows_is_doubted_too():
     last = (rows["Date"] == rows["Date"].max()) & (rows["Store"] == 1)
     assert (rows.loc[last, "Sales"] > 0).all()
     rows.loc[last, "Sales"] = (rows.loc[last, "Sales"] * 1.1).astype(rows["Sales"].dtype)
-    assert "level_364" in found(rows=rows).otherwise
+    assert "level_364" in found(rows=rows).history_mismatch
 
 
 @pytest.mark.parametrize("days", [0, 42])
@@ -96,7 +96,7 @@ def test_rows_that_end_before_the_origin_cannot_tell():
 
 
 def test_a_probe_that_sees_nothing_move_has_proven_nothing(monkeypatch):
-    monkeypatch.setattr(perturbation, "_with_noise", lambda history, *_: history)
+    monkeypatch.setattr(leakage, "_with_noise", lambda history, *_: history)
     assert answer(found())[0] is Outcome.INCONCLUSIVE
 
 
@@ -105,10 +105,10 @@ def test_no_row_to_learn_from_knows_a_sale_after_its_origin_either():
     history, stores = whole_history()
     origins = training_rows.origins(history, history.last, HORIZON, 182)
     first = origins[0]
-    noisy = perturbation._with_noise(history, first + 1, history.last, np.random.default_rng(1))
+    noisy = leakage._with_noise(history, first + 1, history.last, np.random.default_rng(1))
     was, now = (training_rows.survey(each, origins, stores, HORIZON)[first] for each in (history, noisy))
-    rows = perturbation.cells(history.between(first + 1, first + HORIZON))
-    assert np.array_equal(*(perturbation.seen(profile, stores, rows) for profile in (was, now)), equal_nan=True)
+    rows = leakage.cells(history.between(first + 1, first + HORIZON))
+    assert np.array_equal(*(leakage.feature_values(profile, stores, rows) for profile in (was, now)), equal_nan=True)
 
 
 def test_each_feature_of_a_row_rests_on_sales_at_least_as_old_as_its_days_ahead():
@@ -117,11 +117,11 @@ def test_each_feature_of_a_row_rests_on_sales_at_least_as_old_as_its_days_ahead(
     origin = history.last - HORIZON
     for ahead in (1, 2, 7, 28, HORIZON):
         day, seen = origin + ahead, []
-        row = perturbation.cells(history.between(day, day))
+        row = leakage.cells(history.between(day, day))
         for first in (day - ahead + 1, day - ahead):
-            noisy = perturbation._with_noise(history, first, history.last, np.random.default_rng(ahead))
-            seen.append(perturbation.seen(profiles(noisy, [origin], stores)[0], stores, row))
-        truth = perturbation.seen(profiles(history, [origin], stores)[0], stores, row)
+            noisy = leakage._with_noise(history, first, history.last, np.random.default_rng(ahead))
+            seen.append(leakage.feature_values(profiles(noisy, [origin], stores)[0], stores, row))
+        truth = leakage.feature_values(profiles(history, [origin], stores)[0], stores, row)
         assert np.array_equal(seen[0], truth, equal_nan=True)
         assert not np.array_equal(seen[1], truth, equal_nan=True)
 

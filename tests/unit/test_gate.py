@@ -6,9 +6,8 @@ from datetime import date
 import pytest
 
 from lockgate.evaluation.bootstrap import Difference
-from lockgate.evaluation.leakage import Hindsight
+from lockgate.evaluation.leakage import LeakageReport
 from lockgate.evaluation.paired_test import Contest, Slice
-from lockgate.evaluation.perturbation import Leaks
 from lockgate.gate import checks as gate_checks
 from lockgate.gate.checks import Check, Evidence, NoEvidence, Numbers, Outcome, Rival
 from lockgate.problem.params import GateParams
@@ -40,7 +39,7 @@ GOOD = Evidence(
     batch_gap=0.0,
     numbers=Numbers(not_finite=0, negative=0, different=39_000),
     tree_clean=None,
-    hindsight=Hindsight(Leaks((), tried=36, of_the_past=18), otherwise=(), until="2015-05-08"),
+    hindsight=LeakageReport((), 36, 18, (), "2015-05-08"),
     needs_sales=True,
 )
 NAN, INF = float("nan"), float("inf")
@@ -71,7 +70,7 @@ def says(name, policy=POLICY, **changes):
 
 
 def leaking(*names):
-    return replace(GOOD.hindsight, leaks=replace(GOOD.hindsight.leaks, names=names))
+    return replace(GOOD.hindsight, leaking_features=names)
 
 
 def test_good_evidence_passes_every_check():
@@ -139,9 +138,9 @@ def test_the_limit_is_strict_and_no_number_never_passes(rmspe, expected):
         ({"numbers": Numbers(not_finite=0, negative=0, different=1)}, Outcome.REFUSED),
         ({"numbers": Numbers(not_finite=0, negative=0, different=2)}, Outcome.PASSED),
         ({"hindsight": leaking("ridge")}, Outcome.REFUSED),
-        ({"hindsight": replace(leaking("ridge"), otherwise=("ridge",))}, Outcome.REFUSED),
-        ({"hindsight": replace(GOOD.hindsight, leaks=Leaks((), tried=36, of_the_past=0))}, Outcome.INCONCLUSIVE),
-        ({"hindsight": replace(GOOD.hindsight, otherwise=("level_364",))}, Outcome.INCONCLUSIVE),
+        ({"hindsight": replace(leaking("ridge"), history_mismatch=("ridge",))}, Outcome.REFUSED),
+        ({"hindsight": replace(GOOD.hindsight, features_using_history=0)}, Outcome.INCONCLUSIVE),
+        ({"hindsight": replace(GOOD.hindsight, history_mismatch=("level_364",))}, Outcome.INCONCLUSIVE),
         ({"hindsight": None}, Outcome.INCONCLUSIVE),
         ({"hindsight": None, "needs_sales": False}, Outcome.PASSED),
     ],
@@ -231,7 +230,7 @@ def test_a_leak_is_refused_by_name_and_a_past_that_does_not_fit_is_doubted_by_na
         Outcome.REFUSED,
         "noise in place of the sales after its origin moves a, b, c, d, e and 2 more",
     )
-    assert says("no leaking feature", hindsight=replace(GOOD.hindsight, otherwise=("ridge", "level_364"))) == (
+    assert says("no leaking feature", hindsight=replace(GOOD.hindsight, history_mismatch=("ridge", "level_364"))) == (
         Outcome.INCONCLUSIVE,
         "the prepared rows until 2015-05-08 give ridge, level_364 otherwise than it remembers: it has learned from"
         " other rows, or from later ones",

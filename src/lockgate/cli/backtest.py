@@ -14,7 +14,7 @@ from lockgate.cli.common_options import command, params, table
 from lockgate.errors import GateRefused
 
 if TYPE_CHECKING:
-    from lockgate.evaluation.perturbation import Finding
+    from lockgate.evaluation.leakage import FeatureLeakage
     from lockgate.training.backtest import Mark
 
 PREPARED = Path("data/prepared")
@@ -51,14 +51,14 @@ def backtest(origins: int, days_apart: int, as_json: bool, plot: Path | None) ->
 def probe(as_json: bool) -> None:
     """Put noise in place of sales and see which features move (exit 4 if one knows a sale after its origin)."""
     from lockgate.data import dataset
-    from lockgate.evaluation import perturbation as probing
+    from lockgate.evaluation import leakage
     from lockgate.features.known_inputs import traits
     from lockgate.features.panel import panel
 
     rows, store_traits = dataset.read(PREPARED, "rows"), traits(dataset.read(PREPARED, "stores"))
     settings = params()
     history = panel(rows, store_traits.store_ids)
-    findings = probing.probe(history, store_traits, settings.split.holdout_days, settings.seed)
+    findings = leakage.by_feature(history, store_traits, settings.split.holdout_days, settings.seed)
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
@@ -70,7 +70,7 @@ def probe(as_json: bool) -> None:
         )
 
 
-def _finding(found: "Finding") -> list[str]:
+def _finding(found: "FeatureLeakage") -> list[str]:
     return [found.feature, "none" if found.youngest is None else str(found.youngest), "YES" if found.leaks else "no"]
 
 

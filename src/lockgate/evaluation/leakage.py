@@ -1,60 +1,97 @@
-"""Whether a forecaster knows more than its origin could: of its features by the probe, of its past by making it anew.
+"""Leakage check: no feature depends on sales after its cutoff, and the stored history matches the data up to it.
 
-The features are code of this package, so the probe asks that code. The past (ridge, habits, level) is in the bundle,
-and a bundle may hold anything; so it is held against the past that the probed code makes of the rows up to the origin.
+Features are code: the check replaces sales with noise, day by day, computes the features again and compares.
+The history (ridge, group means, level) is data in the bundle: the check computes it again from the rows.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.random import Generator
+from numpy.typing import NDArray
 
-from lockgate.evaluation import perturbation
-from lockgate.evaluation.perturbation import NAMES, Leaks
-from lockgate.features import calendar
-from lockgate.features.history import profiles
-from lockgate.features.known_inputs import Known
+from lockgate.features import calendar, matrix
+from lockgate.features.history import Profile, profiles
+from lockgate.features.known_inputs import Known, Traits, cells
+from lockgate.features.matrix import FEATURES
 from lockgate.features.panel import Panel, panel
 from lockgate.features.store_ridge import FIRST_STEP_DAYS, STEP_DAYS
 from lockgate.features.training_rows import origins
 from lockgate.forecaster.ensemble import Forecaster
 
-SAME = 1e-4  # of log sales: far above the last digits of another processor, far below what one day of sales moves
+Floats = NDArray[np.float64]
+
+TOLERANCE = 1e-4  # of log sales: far above rounding on another processor, far below the effect of one day of sales
 COMPARED_DAYS = 42
 SEED = 20
+STORES = 40  # a sample of this many stores finds what all stores would
+DAYS_BACK = 7  # each feature of past sales uses one of the last seven days, whatever its weekday
+OFFSETS = ("offset ridge", "offset habit")  # where the boosters start
+NAMES = (*FEATURES, *OFFSETS)
 
 
 @dataclass(frozen=True)
-class Hindsight:
-    """What was found; `otherwise` names the features that the rows up to its origin do not give."""
+class FeatureLeakage:
+    """On which sales one feature (or offset) depends."""
 
-    leaks: Leaks
-    otherwise: tuple[str, ...]
-    until: str  # the origin, as a date
+    feature: str
+    youngest: int | None  # days from the cutoff back to the youngest sale that changes it; None: no sale does
+    leaks: bool  # sales after the cutoff change it
+
+
+@dataclass(frozen=True)
+class LeakageReport:
+    """The result for a forecaster."""
+
+    leaking_features: tuple[str, ...]  # they change with sales after the cutoff
+    tested_features: int
+    features_using_history: int  # they change with sales up to the cutoff; 0: the check saw nothing
+    history_mismatch: tuple[str, ...]  # the bundle's history gives other values than the rows up to the cutoff
+    cutoff: str  # a date
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> "Hindsight":
+    def of(cls, values: Mapping[str, Any]) -> "LeakageReport":
         """From plain values, as `dataclasses.asdict` and JSON have them."""
-        leaks = Leaks(**values["leaks"] | {"names": tuple(values["leaks"]["names"])})
-        return cls(leaks, tuple(values["otherwise"]), values["until"])
+        lists = {name: tuple(values[name]) for name in ("leaking_features", "history_mismatch")}
+        return cls(**dict(values) | lists)
 
 
-def hindsight(forecaster: Forecaster, rows: pd.DataFrame) -> Hindsight | None:
-    """Probe a forecaster's features, and make its past anew from `rows` (which may go on after its origin).
+def check(forecaster: Forecaster, rows: pd.DataFrame) -> LeakageReport | None:
+    """Check a forecaster's features and stored history with `rows`, which may go on after its cutoff.
 
-    None if the rows do not reach to its origin, or hardly go back before it: then there is nothing to hold it against.
+    None if the rows do not reach its cutoff or hardly go back before it.
     """
     history = _history(forecaster, rows)
     if history is None:
         return None
-    found = perturbation.leaks(history, forecaster.traits, forecaster.horizon_days, SEED)
-    return Hindsight(found, _otherwise(forecaster, history), str(forecaster.origin))
+    perturbed = _Perturbation.of(history, forecaster.traits, forecaster.horizon_days, SEED)
+    later = perturbed.changed(perturbed.cutoff + 1, perturbed.history.last)
+    earlier = perturbed.changed(perturbed.history.first, perturbed.cutoff)
+    return LeakageReport(
+        tuple(name for name, changes in zip(NAMES, later, strict=True) if changes),
+        len(NAMES),
+        int(earlier.sum()),
+        _history_mismatch(forecaster, history),
+        str(forecaster.origin),
+    )
+
+
+def by_feature(history: Panel, store_traits: Traits, horizon: int, seed: int) -> tuple[FeatureLeakage, ...]:
+    """The result for each feature on the last `horizon` days of a history; the cutoff is the day before them."""
+    perturbed = _Perturbation.of(history, store_traits, horizon, seed)
+    leaks = perturbed.changed(perturbed.cutoff + 1, perturbed.history.last)
+    by_day = [perturbed.changed(perturbed.cutoff - back, perturbed.cutoff - back) for back in range(DAYS_BACK)]
+    return tuple(
+        FeatureLeakage(name, next((back for back, changes in enumerate(by_day) if changes[at]), None), bool(leaks[at]))
+        for at, name in enumerate(NAMES)
+    )
 
 
 def _history(forecaster: Forecaster, rows: pd.DataFrame) -> Panel | None:
-    """The rows of the stores that the forecaster knows, up to its origin."""
+    """The rows of the forecaster's stores up to its cutoff."""
     ids, origin = forecaster.traits.store_ids, forecaster.profile.origin
     day = calendar.day_numbers(rows["Date"].to_numpy())
     known = rows[np.isin(rows["Store"].to_numpy(), ids) & (day <= origin)]
@@ -64,17 +101,19 @@ def _history(forecaster: Forecaster, rows: pd.DataFrame) -> Panel | None:
     return history if history.last == origin and origin - history.first > 2 * forecaster.horizon_days else None
 
 
-def _otherwise(forecaster: Forecaster, history: Panel) -> tuple[str, ...]:
-    """Features of the days after the origin in which the bundle's past and that of the history differ."""
-    made = profiles(history, _origins(history, forecaster.horizon_days), forecaster.traits)[-1]
+def _history_mismatch(forecaster: Forecaster, history: Panel) -> tuple[str, ...]:
+    """Features of the days after the cutoff that the stored history and the recomputed one give different values."""
+    recomputed = profiles(history, _origins(history, forecaster.horizon_days), forecaster.traits)[-1]
     rows = _days_ahead(forecaster)
-    carried, expected = (perturbation.seen(profile, forecaster.traits, rows) for profile in (forecaster.profile, made))
-    differs = ~np.isclose(carried, expected, rtol=0.0, atol=SAME, equal_nan=True)
+    stored, expected = (
+        feature_values(profile, forecaster.traits, rows) for profile in (forecaster.profile, recomputed)
+    )
+    differs = ~np.isclose(stored, expected, rtol=0.0, atol=TOLERANCE, equal_nan=True)
     return tuple(name for at, name in enumerate(NAMES) if differs[:, at].any())
 
 
 def _origins(history: Panel, horizon: int) -> list[int]:
-    """The last day, behind those that a training asks for too, where these change what the ridge tries on the past."""
+    """The last day, after the cutoffs of a training where those change the folds of the ridge."""
     earlier = [] if horizon % STEP_DAYS == 0 else origins(history, history.last, horizon, FIRST_STEP_DAYS)
     return [*earlier, history.last]
 
@@ -85,3 +124,61 @@ def _days_ahead(forecaster: Forecaster) -> Known:
     store, ahead, plan = (grid.ravel() for grid in np.meshgrid(*map(np.arange, (stores, days, 2)), indexing="ij"))
     flag = plan.astype(np.int8)
     return Known(store, forecaster.profile.origin + 1 + ahead, flag, flag, flag)
+
+
+@dataclass(frozen=True)
+class _Perturbation:
+    """A history, a cutoff in it, and the features of the days after the cutoff."""
+
+    history: Panel
+    cutoff: int
+    store_traits: Traits
+    features: Floats
+    rng: Generator
+
+    @classmethod
+    def of(cls, history: Panel, store_traits: Traits, horizon: int, seed: int) -> "_Perturbation":
+        some, traits_of_some = _sample(history, store_traits)
+        cutoff = some.last - horizon
+        features = _features(some, cutoff, traits_of_some)
+        return cls(some, cutoff, traits_of_some, features, np.random.default_rng(seed))
+
+    def changed(self, first: int, last: int) -> NDArray[np.bool_]:
+        """Which features change when noise replaces the sales of the days first..last."""
+        noisy = _features(_with_noise(self.history, first, last, self.rng), self.cutoff, self.store_traits)
+        return ~np.array(
+            [np.array_equal(noisy[:, at], self.features[:, at], equal_nan=True) for at in range(len(NAMES))]
+        )
+
+
+def _features(history: Panel, cutoff: int, store_traits: Traits) -> Floats:
+    """Features and offsets of all store days after the cutoff, as (rows, NAMES).
+
+    A later cutoff is computed along, as in a training: the two share work and must not share sales.
+    """
+    profile = profiles(history, [cutoff, history.last], store_traits)[0]
+    window = history.between(cutoff + 1, history.last)
+    return feature_values(profile, store_traits, cells(window))
+
+
+def feature_values(profile: Profile, store_traits: Traits, rows: Known) -> Floats:
+    """Features and offsets of some rows after a profile's cutoff, as (rows, NAMES)."""
+    view = matrix.lens(profile, store_traits, int(rows.day.max()) - profile.origin)
+    found = matrix.matrix(view, rows)
+    return np.column_stack([found.values.astype(np.float64), found.ridge, found.habit])
+
+
+def _with_noise(history: Panel, first: int, last: int, rng: Generator) -> Panel:
+    """The same history with noise as the sales of the days first..last, open or not."""
+    log_sales = history.log_sales.copy()
+    days = slice(first - history.first, last + 1 - history.first)
+    log_sales[:, days] = rng.normal(20.0, 5.0, size=log_sales[:, days].shape)
+    return replace(history, log_sales=log_sales)
+
+
+def _sample(history: Panel, store_traits: Traits) -> tuple[Panel, Traits]:
+    count = len(store_traits.store_ids)
+    some = np.unique(np.linspace(0, count - 1, min(STORES, count)).astype(np.int64))
+    grids = {field.name: getattr(history, field.name)[some] for field in fields(Panel) if field.name != "first"}
+    columns = {field.name: getattr(store_traits, field.name)[some] for field in fields(Traits)}
+    return Panel(first=history.first, **grids), Traits(**columns)

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from lockgate.bundle import store
 from lockgate.data import dataset
 from lockgate.errors import BundleUnreadable, IntegrityBroken
-from lockgate.evaluation.leakage import Hindsight, hindsight
+from lockgate.evaluation import leakage
+from lockgate.evaluation.leakage import LeakageReport
 from lockgate.forecaster.ensemble import RIDGE, Forecaster
 from lockgate.forecaster.interface import Answering
 from lockgate.system import sandbox
@@ -59,7 +60,7 @@ class Forecasts:
     covered: NDArray[np.bool_]
     origin: date | None
     ridge: Floats | None
-    hindsight: Hindsight | None = None
+    hindsight: LeakageReport | None = None
     needs_sales: bool = True
 
 
@@ -116,7 +117,7 @@ def _read(folder: Path, request: Request, rows: int) -> Forecasts | Failure:
     if ridge is not None and ridge.shape != (rows,):
         return Failure(f"its ridge gave {ridge.shape} forecasts for {rows} rows")
     origin = date.fromisoformat(answer.origin) if answer.origin else None
-    hindsight = Hindsight.of(answer.hindsight) if answer.hindsight else None
+    hindsight = LeakageReport.of(answer.hindsight) if answer.hindsight else None
     return Forecasts(together, alone, covered, origin, ridge, hindsight, answer.needs_sales)
 
 
@@ -167,10 +168,10 @@ def _forecasts(request: Request, rows: pd.DataFrame) -> Forecasts:
     )
 
 
-def _hindsight(forecaster: Answering, folder: str | None) -> Hindsight | None:
+def _hindsight(forecaster: Answering, folder: str | None) -> LeakageReport | None:
     if folder is None or not isinstance(forecaster, Forecaster):
         return None
-    return hindsight(forecaster, dataset.read(Path(folder), "rows"))
+    return leakage.check(forecaster, dataset.read(Path(folder), "rows"))
 
 
 def _ridge(forecaster: Answering, rows: pd.DataFrame, covered: NDArray[np.bool_]) -> Floats | None:

@@ -11,7 +11,7 @@ from lockgate import digests
 from lockgate.problem.params import GateParams
 
 if TYPE_CHECKING:  # numpy and pandas are not needed for a policy's digest
-    from lockgate.evaluation.leakage import Hindsight
+    from lockgate.evaluation.leakage import LeakageReport
     from lockgate.evaluation.paired_test import Contest
 
 MAX_BATCH_GAP = 1e-9
@@ -67,7 +67,7 @@ class Evidence:
     batch_gap: float
     numbers: Numbers
     tree_clean: bool | None
-    hindsight: "Hindsight | None"
+    hindsight: "LeakageReport | None"
     needs_sales: bool
 
 
@@ -245,19 +245,19 @@ def _no_leaks(evidence: Evidence, _: GateParams) -> Answer:
     found = evidence.hindsight
     if found is None:
         return Outcome.INCONCLUSIVE, "the prepared rows do not lead up to the day until which it was trained"
-    leaks = found.leaks
-    if leaks.names:
-        return Outcome.REFUSED, f"noise in place of the sales after its origin moves {_few(leaks.names)}"
-    if not leaks.of_the_past:
-        return Outcome.INCONCLUSIVE, f"noise in place of all sales moves none of {leaks.tried} features"
-    if found.otherwise:
+    if found.leaking_features:
+        return Outcome.REFUSED, f"noise in place of the sales after its origin moves {_few(found.leaking_features)}"
+    if not found.features_using_history:
+        return Outcome.INCONCLUSIVE, f"noise in place of all sales moves none of {found.tested_features} features"
+    if found.history_mismatch:
         return Outcome.INCONCLUSIVE, (
-            f"the prepared rows until {found.until} give {_few(found.otherwise)} otherwise than it remembers:"
+            f"the prepared rows until {found.cutoff} give {_few(found.history_mismatch)} otherwise than it remembers:"
             " it has learned from other rows, or from later ones"
         )
     return Outcome.PASSED, (
-        f"of {leaks.tried} features, {leaks.of_the_past} move with sales up to an origin and none with later ones;"
-        f" the past that it remembers is that of the rows until {found.until}"
+        f"of {found.tested_features} features, {found.features_using_history} move with sales up to an origin"
+        " and none with later ones;"
+        f" the past that it remembers is that of the rows until {found.cutoff}"
     )
 
 

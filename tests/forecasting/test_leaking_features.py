@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from lockgate.data import dataset, ingest, split
 from lockgate.data.data_card_writer import card_of
 from lockgate.errors import GateRefused
-from lockgate.evaluation import perturbation
+from lockgate.evaluation import leakage
 from lockgate.features import matrix
 from lockgate.features.known_inputs import traits
 from lockgate.features.panel import panel
@@ -32,12 +32,12 @@ def history(stores):
 
 
 def findings(history, stores):
-    return {found.feature: found for found in perturbation.probe(history, stores, HORIZON, seed=5)}
+    return {found.feature: found for found in leakage.by_feature(history, stores, HORIZON, seed=5)}
 
 
 def test_no_feature_knows_a_sale_after_its_origin_and_each_past_one_is_as_old_as_the_horizon(history, stores):
     found = findings(history, stores)
-    assert tuple(found) == perturbation.NAMES
+    assert tuple(found) == leakage.NAMES
     assert [name for name, finding in found.items() if finding.leaks] == []
     assert {name for name, finding in found.items() if finding.youngest is None} >= PLANS
     youngest = {name: found[name].youngest for name in ("ridge", "level_364", "mean_364", "offset ridge")}
@@ -53,11 +53,9 @@ def test_a_feature_that_peeks_is_found(history, stores, monkeypatch):
         view.profile.level[:] = np.nanmean(looked_at[-1].log_sales[:, -5:], axis=1)
         return view
 
-    looked_at, original = [], perturbation._columns
+    looked_at, original = [], leakage._features
     monkeypatch.setattr(matrix, "lens", peeking)
-    monkeypatch.setattr(
-        perturbation, "_columns", lambda panel, *rest: (looked_at.append(panel), original(panel, *rest))[1]
-    )
+    monkeypatch.setattr(leakage, "_features", lambda panel, *rest: (looked_at.append(panel), original(panel, *rest))[1])
     found = findings(history, stores)
     assert [name for name, finding in found.items() if finding.leaks] == ["level_364"]
 
@@ -80,12 +78,12 @@ def command(folder, monkeypatch, *words):
 def test_the_command_lists_every_feature(tmp_path, monkeypatch):
     ended = command(tmp_path, monkeypatch, "--json")
     assert ended.exit_code == 0
-    assert [finding["feature"] for finding in json.loads(ended.stdout)] == list(perturbation.NAMES)
+    assert [finding["feature"] for finding in json.loads(ended.stdout)] == list(leakage.NAMES)
 
 
 def test_the_command_refuses_a_leak_by_name(tmp_path, monkeypatch):
-    leak = (perturbation.Finding("tomorrow", 0, True),)
-    monkeypatch.setattr(perturbation, "probe", lambda *_: leak)
+    leak = (leakage.FeatureLeakage("tomorrow", 0, True),)
+    monkeypatch.setattr(leakage, "by_feature", lambda *_: leak)
     ended = command(tmp_path, monkeypatch)
     assert isinstance(ended.exception, GateRefused)
     assert "tomorrow" in str(ended.exception)
