@@ -46,6 +46,10 @@ class Unavailable(LockgateError):
     exit_code = 6
 
 
+class DatabaseInterrupted(Unavailable):
+    """The database ended a session or a transaction before its commit: nothing was changed, a repetition may pass."""
+
+
 class IntegrityBroken(LockgateError):
     """The bytes are not those that were registered; nothing of them was loaded."""
 

@@ -16,6 +16,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
 from lockgate.database.connection import Database, migrations
+from lockgate.database.model_lock import model_lock
 from lockgate.errors import BadConfiguration, LockgateError, StateConflict, Unavailable
 from lockgate.stack import embedded_postgres
 
@@ -158,7 +159,7 @@ def transfer(database: Database) -> None:
 
 
 def hold_the_lock(database: Database) -> None:
-    with database.lock("m", wait=1):
+    with model_lock(database, "m", wait=1):
         pass
 
 
@@ -322,7 +323,7 @@ def test_time_limits_of_any_length_are_found_in_force(database_url: str, seconds
 def test_the_lock_is_held_by_an_open_transaction_which_no_pooler_gives_to_others(
     database: Database, psql: Psql
 ) -> None:
-    with database.lock("m", wait=1) as holder:
+    with model_lock(database, "m", wait=1) as holder:
         state = psql(f"SELECT state FROM pg_stat_activity WHERE pid = {holder}")
         kept = psql(f"SELECT count(*) FROM pg_locks WHERE pid = {holder} AND locktype = 'advisory' AND granted")
     assert (state.strip(), kept.strip()) == ("idle in transaction", "1")
@@ -332,8 +333,8 @@ def test_the_lock_is_held_by_an_open_transaction_which_no_pooler_gives_to_others
 
 
 def test_the_waiter_learns_who_holds_the_lock_and_for_how_long(database: Database, database_url: str) -> None:
-    with database.lock("m", wait=1):
-        with pytest.raises(StateConflict) as refusal, Database(database_url).lock("m", wait=0.2):
+    with model_lock(database, "m", wait=1):
+        with pytest.raises(StateConflict) as refusal, model_lock(Database(database_url), "m", wait=0.2):
             raise AssertionError("two holders")
         assert f"m is locked by lockgate pid {os.getpid()} on {socket.gethostname()}"[:60] in str(refusal.value)
         assert ", for 0 s" in str(refusal.value)
@@ -343,25 +344,25 @@ def test_a_lock_that_somebody_holds_by_hand_is_told_as_well(database_url: str) -
     """From psql, outside of any transaction: Postgres knows no beginning of it."""
     with create_engine(database_url, isolation_level="AUTOCOMMIT").connect() as by_hand:
         by_hand.execute(text("SELECT pg_advisory_lock(hashtextextended('lockgate.model:m', 0))"))
-        waiting = Database(database_url).lock("m", wait=0.2)
+        waiting = model_lock(Database(database_url), "m", wait=0.2)
         with pytest.raises(StateConflict, match=r"m is locked by a session of lockgate, for \d+ s"), waiting:
             pass
 
 
 def test_locks_of_two_models_do_not_meet(database: Database, database_url: str) -> None:
-    with database.lock("m", wait=1), Database(database_url).lock("n", wait=1):
+    with model_lock(database, "m", wait=1), model_lock(Database(database_url), "n", wait=1):
         pass
 
 
 def test_a_lock_is_free_again_after_its_block_and_after_a_failure_in_it(database: Database) -> None:
-    with pytest.raises(ZeroDivisionError), database.lock("m", wait=1):
+    with pytest.raises(ZeroDivisionError), model_lock(database, "m", wait=1):
         _ = 1 / 0
-    with database.lock("m", wait=0.2):
+    with model_lock(database, "m", wait=0.2):
         pass
 
 
 def test_a_lock_may_be_held_longer_than_any_time_limit(database_url: str) -> None:
-    with Database(database_url, timeout=0.5).lock("m", wait=0.5):
+    with model_lock(Database(database_url, timeout=0.5), "m", wait=0.5):
         time.sleep(2)
 
 
@@ -371,7 +372,7 @@ def test_the_lock_lets_one_in_at_a_time(database_url: str) -> None:
 
     def enter(_: int) -> None:
         nonlocal inside, most
-        with Database(database_url).lock("m", wait=10):
+        with model_lock(Database(database_url), "m", wait=10):
             with guard:
                 inside += 1
                 most = max(most, inside)

@@ -11,6 +11,7 @@ from sqlalchemy import text
 from lockgate.database import guard, intents, ledger, verdicts, versions
 from lockgate.database.connection import Database
 from lockgate.database.intents import Intent
+from lockgate.database.model_lock import model_lock
 from lockgate.database.verdicts import Digests, Verdict
 from lockgate.database.versions import Registration
 from lockgate.errors import LockgateError, StateConflict
@@ -219,7 +220,7 @@ def test_an_old_or_withdrawn_intent_is_not_taken(database: Database) -> None:
 
 def test_an_intent_counts_as_long_as_its_command_holds_the_model(database: Database) -> None:
     put_versions(database, 1)
-    with database.lock("m", wait=1) as holder:
+    with model_lock(database, "m", wait=1) as holder:
         intents.open_intent(database, Intent("m", 1, "None", "Staging", "ann", "slow server", "validate"), holder)
         make_older(database, "9 minutes")
         move(database, (1, "Staging"))
@@ -228,10 +229,10 @@ def test_an_intent_counts_as_long_as_its_command_holds_the_model(database: Datab
 
 def test_an_intent_of_a_command_that_is_gone_lends_its_name_to_nobody(database: Database) -> None:
     put_versions(database, 1)
-    with database.lock("m", wait=1) as holder:
+    with model_lock(database, "m", wait=1) as holder:
         intents.open_intent(database, Intent("m", 1, "None", "Staging", "ann", "died", "validate"), holder)
     make_older(database, "11 seconds")
-    with database.lock("m", wait=1), database.lock("n", wait=1):  # another command holds the model by now
+    with model_lock(database, "m", wait=1), model_lock(database, "n", wait=1):  # another command holds the model by now
         move(database, (1, "Staging"))
     assert told(database)[0][3:5] == ("out of band", "lockgate")
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from sqlalchemy import Connection, text
 
-from lockgate.database.connection import Database
+from lockgate.database.connection import Database, with_retries
 from lockgate.errors import StateConflict
 
 
@@ -65,6 +65,7 @@ SHOW_IN_MLFLOW = """
 SELECT_APPROVALS = f"SELECT {COLUMNS} FROM lockgate.approvals WHERE model = :model ORDER BY id"  # noqa: S608
 
 
+@with_retries
 def record(database: Database, statement: Statement) -> Approval:
     """Keep a decision and show it on the version's page. The same said again changes nothing.
 
@@ -84,6 +85,7 @@ def record(database: Database, statement: Statement) -> Approval:
         return Approval(*row)
 
 
+@with_retries
 def of_model(database: Database, model: str) -> list[Approval]:
     """Every decision on the model's versions, oldest first."""
     with database.transaction() as connection:

@@ -1,27 +1,31 @@
-"""The connection to Postgres: time limits, failures in our words, migrations of schema lockgate, a lock per model."""
+"""The connection to Postgres: time limits, transactions, and the repetition of interrupted transactions."""
 
 import os
 import re
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial, wraps
 from importlib import resources
 from time import monotonic, sleep
-from typing import NamedTuple
+from typing import Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine, TextClause, bindparam, create_engine, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.pool import NullPool
 
-from lockgate.database.error_messages import PAST_THE_POOLER, is_crowded, translated
-from lockgate.errors import BadConfiguration, StateConflict
+from lockgate.database.error_messages import PAST_THE_POOLER, is_absent, is_temporary, translated
+from lockgate.errors import BadConfiguration, DatabaseInterrupted, StateConflict, Unavailable
 from lockgate.system.service_urls import masked
 
-GRACE_SECONDS = 1.0  # the server's own time limit speaks first; then the line is cut
-TRY_AGAIN_SECONDS = 0.2  # while the server has no room for one more connection
+GRACE_SECONDS = 1.0  # after the server's own time limit, the connection is cut
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0  # seconds between two tries of an interrupted transaction
+TRY_AGAIN_SECONDS = 0.2  # between two tries to connect
 KEPT_CONNECTIONS = 8
+T = TypeVar("T")
+P = ParamSpec("P")
 MIGRATION_NAME = re.compile(r"(\d{4})_(\w+)\.sql")
 
 
@@ -34,48 +38,69 @@ class Migration(NamedTuple):
 
 
 class Database:
-    """A Postgres that is not waited for longer than `timeout` seconds, and whose failures are LockgateErrors.
+    """A Postgres whose answers are awaited for `timeout` seconds at most, and whose failures are LockgateErrors.
 
     `keep_connections` is for servers: a few connections stay open for later transactions.
     """
 
     def __init__(self, url: str, timeout: float = 10.0, *, keep_connections: bool = False) -> None:
         self.address = masked(url)
-        self._timeout = timeout
+        self.timeout = timeout
         self._engine = _engine(url, timeout, keep_connections)
         self._checked = False
-        self._moments = threading.local()
+        self._answered = False
+        self._thread = _OfThread()
+
+    def repeat(self, work: Callable[[], T]) -> T:
+        """The result of the work, repeated after an interruption (ended session, deadlock, restart) within the timeout.
+
+        The work must be one transaction. In a block of `one_moment`, the connection of that block is gone as well: the
+        interruption is passed on to whoever repeats the block.
+        """
+        if self._thread.connection is not None or self._thread.until is not None:
+            return work()
+        self._thread.until = monotonic() + self.timeout
+        try:
+            return self._repeated(work, self._thread.until)
+        finally:
+            self._thread.until = None
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """A connection in a transaction: committed at the end of the block, rolled back by an exception.
 
-        Raises StateConflict if schema lockgate is absent, older or newer than this code, and BadConfiguration behind a
-        pooler that drops our time limits.
+        Raises StateConflict if schema lockgate is absent, older or newer than this code, BadConfiguration behind a
+        pooler that drops our time limits, and DatabaseInterrupted if nothing was committed.
         """
-        if (moment := getattr(self._moments, "connection", None)) is not None:
+        if (moment := self._thread.connection) is not None:
             with moment.begin_nested() as nested:
                 yield moment
-                nested.rollback()  # also what a reader has set for itself
+                nested.rollback()  # also the settings that the reader changed
             return
-        with self._connected() as connection:
-            self._check_once(connection)
-            yield connection
+        number: str | None = None
+        try:
+            with self._connected() as connection:
+                self._check_once(connection)
+                yield connection
+                number = connection.scalar(text("SELECT pg_current_xact_id_if_assigned()::text"))
+        except DatabaseInterrupted:
+            if number is None or not self._was_committed(number):
+                raise
 
     @contextmanager
     def one_moment(self) -> Iterator[None]:
         """Within the block, all transactions of this thread see the database as of one moment, and write nothing."""
-        if getattr(self._moments, "connection", None) is not None:
+        if self._thread.connection is not None:
             yield
             return
         with self._connected() as connection:
             connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
             self._check_once(connection)
-            self._moments.connection = connection
+            self._thread.connection = connection
             try:
                 yield
             finally:
-                self._moments.connection = None
+                self._thread.connection = None
 
     @contextmanager
     def transfer(self, seconds: float) -> Iterator[Connection]:
@@ -100,19 +125,48 @@ class Database:
                 _run(connection, migration)
         return [migration.name for migration in pending]
 
-    @contextmanager
-    def lock(self, model: str, wait: float) -> Iterator[int]:
-        """One command at a time for a model; gives the process id of the database session that holds it.
+    def connect(self) -> Connection:
+        """A connection; a server that has no room for it, or restarts, is asked again until the time is up."""
+        until = self._thread.until or monotonic() + self.timeout
+        while True:
+            try:
+                connection = self._engine.connect()
+            except OperationalError as error:
+                passes = is_temporary(error) or (self._answered and is_absent(error))
+                if not passes or monotonic() + TRY_AGAIN_SECONDS > until:
+                    raise
+                sleep(TRY_AGAIN_SECONDS)
+            else:
+                self._answered = True
+                return connection
 
-        Raises StateConflict, naming who has it, after `wait` seconds. The lock belongs to an open transaction, so that
-        it also holds behind a pooler that shares sessions.
-        """
-        with translated(self.address, self._timeout), self._connect() as connection, connection.begin():
-            if not _locked(connection, model, wait):
-                raise StateConflict(
-                    f"{model} is locked by {self._holder(model)}", where=self.address, hint="wait for it to end"
-                )
-            yield int(connection.scalar(text("SELECT pg_backend_pid()")) or 0)
+    def _repeated(self, work: Callable[[], T], until: float) -> T:
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                return work()
+            except DatabaseInterrupted:
+                if monotonic() + pause > until:
+                    raise
+                sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _was_committed(self, number: str) -> bool:
+        """Whether the transaction of this number was committed before the connection broke: Postgres keeps record."""
+        try:
+            status = self._repeated(partial(self._outcome, number), self._thread.until or monotonic() + self.timeout)
+        except DatabaseInterrupted as error:
+            raise Unavailable(
+                "the database does not answer whether the last change was made", where=self.address, hint="try again"
+            ) from error
+        return status == "committed"
+
+    def _outcome(self, number: str) -> str | None:
+        with self._connected() as connection:
+            status: str | None = connection.scalar(text("SELECT pg_xact_status(CAST(:n AS xid8))"), {"n": number})
+        if status == "in progress":
+            raise DatabaseInterrupted("a transaction has not ended", where=self.address, hint="try again")
+        return status
 
     def _check_once(self, connection: Connection) -> None:
         if not self._checked:
@@ -123,49 +177,39 @@ class Database:
     def _check_time_limit(self, connection: Connection) -> None:
         """Without the server's own limit, a statement that we have given up goes on and may still be committed."""
         in_force = connection.scalar(text("SELECT extract(epoch FROM current_setting('statement_timeout')::interval)"))
-        if in_force * 1000 != _milliseconds(self._timeout):
+        if in_force * 1000 != milliseconds(self.timeout):
             raise BadConfiguration(
                 "a pooler stands before Postgres and drops time limits", where=self.address, hint=PAST_THE_POOLER
             )
 
     @contextmanager
     def _connected(self, seconds: float | None = None) -> Iterator[Connection]:
+        until = self._thread.until
+        limit = self.timeout if until is None else max(0.0, until - monotonic())
         with (
-            translated(self.address, self._timeout),
-            self._connect() as connection,
-            _cut_off_after((seconds or self._timeout) + GRACE_SECONDS, connection),
+            translated(self.address, self.timeout),
+            self.connect() as connection,
+            cut_off_after((seconds or limit) + GRACE_SECONDS, connection),
             connection.begin(),
         ):
             yield connection
 
-    def _connect(self) -> Connection:
-        """A connection; a server that has no room for it is asked again until the time is up."""
-        until = monotonic() + self._timeout
-        while True:
-            try:
-                return self._engine.connect()
-            except OperationalError as error:
-                if not is_crowded(error) or monotonic() + TRY_AGAIN_SECONDS > until:
-                    raise
-                sleep(TRY_AGAIN_SECONDS)
 
-    def _holder(self, model: str) -> str:
-        with self._connected() as connection:
-            row = connection.execute(text(HOLDER_OF_LOCK), {"model": model}).one_or_none()
-        return f"{row.name}, for {row.seconds:.0f} s" if row else "a command that has just ended"
+class _OfThread(threading.local):
+    """The state of one thread: its connection in a block of `one_moment`, and the end of its time for repetitions."""
+
+    connection: Connection | None = None
+    until: float | None = None
 
 
-LOCK_KEY = "hashtextextended('lockgate.model:' || :model, 0)"
+def with_retries(function: Callable[Concatenate[Database, P], T]) -> Callable[Concatenate[Database, P], T]:
+    """Repeat a function of one transaction when the database interrupted it, within the database's timeout."""
 
-HOLDER_OF_LOCK = f"""
-    SELECT coalesce(nullif(activity.application_name, ''), 'a session of ' || activity.usename, 'somebody') AS name,
-           extract(epoch FROM clock_timestamp()
-                   - coalesce(activity.xact_start, activity.backend_start, clock_timestamp())) AS seconds
-    FROM pg_locks AS held
-    JOIN pg_stat_activity AS activity USING (pid)
-    WHERE held.locktype = 'advisory' AND held.granted AND held.objsubid = 1
-      AND (held.classid::bigint << 32 | held.objid::bigint) = {LOCK_KEY}
-"""  # noqa: S608 - no value is put into the text
+    @wraps(function)
+    def repeated(database: Database, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return database.repeat(lambda: function(database, *args, **kwargs))
+
+    return repeated
 
 
 def with_json(statement: str, *names: str) -> TextClause:
@@ -183,7 +227,7 @@ def migrations() -> list[Migration]:
 def _engine(url: str, timeout: float, keep_connections: bool) -> Engine:
     arguments = {
         "connect_timeout": max(2, int(timeout)),
-        "options": f"-c statement_timeout={_milliseconds(timeout)}",
+        "options": f"-c statement_timeout={milliseconds(timeout)}",
         "application_name": f"lockgate pid {os.getpid()} on {socket.gethostname()}"[:63],
     }
     try:
@@ -196,13 +240,13 @@ def _engine(url: str, timeout: float, keep_connections: bool) -> Engine:
         raise BadConfiguration("the database URL cannot be read", where=masked(url)) from error
 
 
-def _milliseconds(seconds: float) -> int:
+def milliseconds(seconds: float) -> int:
     return max(1, int(seconds * 1000))
 
 
 @contextmanager
-def _cut_off_after(seconds: float, connection: Connection) -> Iterator[None]:
-    """Hang up on a server that has fallen silent: its own time limits would never speak."""
+def cut_off_after(seconds: float, connection: Connection) -> Iterator[None]:
+    """Close the connection to a server that does not answer: its own time limits would never end the wait."""
     line = socket.socket(fileno=os.dup(connection.connection.fileno()))
     timer = threading.Timer(seconds, line.shutdown, [socket.SHUT_RDWR])
     timer.daemon = True
@@ -251,17 +295,3 @@ def _run(connection: Connection, migration: Migration) -> None:
     connection.execution_options(no_parameters=True).exec_driver_sql(migration.sql)
     statement = text("INSERT INTO lockgate.migrations VALUES (:number, :name, now())")
     connection.execute(statement, {"number": migration.number, "name": migration.name})
-
-
-def _locked(connection: Connection, model: str, wait: float) -> bool:
-    milliseconds = _milliseconds(wait)
-    with _cut_off_after(wait + 2 * GRACE_SECONDS, connection):
-        connection.execute(text(f"SET LOCAL lock_timeout = {milliseconds}"))
-        connection.execute(text(f"SET LOCAL statement_timeout = {milliseconds + 1000}"))
-        try:
-            connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK_KEY})"), {"model": model})
-        except DBAPIError as error:
-            if getattr(error.orig, "pgcode", None) == "55P03":  # lock_not_available
-                return False
-            raise
-    return True

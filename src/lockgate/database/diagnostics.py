@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from sqlalchemy import text
 
-from lockgate.database.connection import Database
+from lockgate.database.connection import Database, with_retries
 from lockgate.database.storage_use import Belongings
 
 SELECT_REMEMBERED = """
@@ -80,18 +80,21 @@ class DeadIntent(NamedTuple):
     created_at: datetime
 
 
+@with_retries
 def remembered(database: Database, model: str) -> list[RememberedRow]:
     """Every version on record, oldest first."""
     with database.transaction() as connection:
         return [RememberedRow(*row) for row in connection.execute(text(SELECT_REMEMBERED), {"model": model})]
 
 
+@with_retries
 def dead_intents(database: Database, model: str) -> list[DeadIntent]:
     """What commands that died were about to do, more than ten minutes ago."""
     with database.transaction() as connection:
         return [DeadIntent(*row) for row in connection.execute(text(SELECT_DEAD_INTENTS), {"model": model})]
 
 
+@with_retries
 def dead_runs(database: Database, model: str, bundle_tag: str, digest: str | None = None) -> list[Belongings]:
     """What registrations that did not come to their end have left, of one bundle or of all.
 
@@ -102,6 +105,7 @@ def dead_runs(database: Database, model: str, bundle_tag: str, digest: str | Non
         return [Belongings(*row) for row in connection.execute(text(SELECT_DEAD_RUNS), values)]
 
 
+@with_retries
 def clock(database: Database) -> datetime:
     """What time it is in the database."""
     with database.transaction() as connection:
@@ -109,6 +113,7 @@ def clock(database: Database) -> datetime:
     return now
 
 
+@with_retries
 def mirror_aliases(database: Database, model: str) -> None:
     """Let the aliases `production` and `staging` of a model point where its stages say."""
     with database.transaction() as connection:

@@ -1,4 +1,4 @@
-"""What Postgres says when it fails, in our words: a text for each thing that somebody can act on, no secret in any."""
+"""The errors of Postgres as refusals: a message and a hint for each error that a reader can act on, without secrets."""
 
 import re
 from collections.abc import Iterator
@@ -8,21 +8,21 @@ from typing import NamedTuple
 import psycopg2
 from sqlalchemy.exc import DBAPIError
 
-from lockgate.errors import BadConfiguration, LockgateError, StateConflict, Unavailable
+from lockgate.errors import BadConfiguration, DatabaseInterrupted, LockgateError, StateConflict, Unavailable
 
 PAST_THE_POOLER = "let LOCKGATE_DATABASE_URL name Postgres itself"
 
 
 class Meaning(NamedTuple):
-    """What an error code or text of Postgres means to whoever runs the command."""
+    """The refusal for an SQLSTATE code or for a pattern in the text of an error."""
 
-    says: str
+    sign: str
     message: str
     hint: str
     error: type[LockgateError] = Unavailable
 
 
-# By SQLSTATE, for a statement that was refused.
+# By SQLSTATE, for a refused statement.
 BY_CODE = [
     Meaning("25006", "the database is read-only", "point LOCKGATE_DATABASE_URL at the primary server"),
     Meaning("53100", "the database's disk is full", "free space on its server"),
@@ -32,19 +32,21 @@ BY_CODE = [
         "the database did not answer within {timeout:g} s",
         "try again, or give it more: --timeout or LOCKGATE_TIMEOUT",
     ),
-    Meaning("57P01", "the database was shut down", "start it: lockgate up"),
-    Meaning("57P02", "the database crashed and restarts", "try again"),
-    Meaning("57P03", "the database is starting or shutting down", "try again"),
-    Meaning("42501", "the database user lacks a privilege: {said}", "grant it, or use the owner of schema lockgate"),
-    Meaning("40P01", "the database broke a deadlock; nothing was changed", "try again"),
-    Meaning("40001", "another transaction was faster; nothing was changed", "try again"),
+    Meaning("57P01", "the database ended the session or was shut down", "start it: lockgate up", DatabaseInterrupted),
+    Meaning("57P02", "the database crashed and restarts", "try again", DatabaseInterrupted),
+    Meaning("57P03", "the database is starting or shutting down", "try again", DatabaseInterrupted),
+    Meaning("42501", "the database user lacks a privilege: {text}", "grant it, or use the owner of schema lockgate"),
+    Meaning("40P01", "the database broke a deadlock; nothing was changed", "try again", DatabaseInterrupted),
+    Meaning("40001", "another transaction was faster; nothing was changed", "try again", DatabaseInterrupted),
     Meaning("3F000", "the database has no schema lockgate", "make it with: lockgate up", StateConflict),
-    Meaning("42P01", "a table is missing: {said}", "make it with: lockgate up", StateConflict),
+    Meaning("42P01", "a table is missing: {text}", "make it with: lockgate up", StateConflict),
 ]
 
+RESTARTING = "is starting up|is shutting down|not yet accepting connections|is in recovery mode"
+ABSENT = "Connection refused|No such file or directory"
 NO_ROOM = "too many clients|too many connections|connection slots are reserved|no more connections allowed"
 
-# By pattern, for a connection that was refused: libpq gives no code there.
+# By pattern, for a refused connection: libpq gives no code there.
 BY_PATTERN = [
     Meaning(
         "password authentication failed", "the database refuses the user or the password", "check LOCKGATE_DATABASE_URL"
@@ -52,7 +54,7 @@ BY_PATTERN = [
     Meaning("no password supplied", "the database asks for a password", "put it into LOCKGATE_DATABASE_URL"),
     Meaning("authentication failed", "the database refuses the user", "check LOCKGATE_DATABASE_URL"),
     Meaning(
-        r"no pg_hba\.conf entry", "the database does not let this user in from here: {said}", "ask its administrator"
+        r"no pg_hba\.conf entry", "the database does not let this user in from here: {text}", "ask its administrator"
     ),
     Meaning("permission denied for database", "the user may not connect to this database", "grant CONNECT on it"),
     Meaning('role ".*" does not exist', "the database has no such user", "check LOCKGATE_DATABASE_URL"),
@@ -69,62 +71,85 @@ BY_PATTERN = [
         BadConfiguration,
     ),
     Meaning("timeout expired", "the database did not answer within {timeout:g} s", "check that its server is up"),
-    Meaning("is starting up", "the database is starting", "try again"),
-    Meaning("is shutting down", "the database is shutting down", "start it: lockgate up"),
-    Meaning("SSL", "the connection's encryption does not fit: {said}", "check sslmode in LOCKGATE_DATABASE_URL"),
+    Meaning(RESTARTING, "the database is starting or shutting down", "try again", DatabaseInterrupted),
+    Meaning(
+        "SSL connection has been closed|SSL SYSCALL error",
+        "the database broke the connection off",
+        "try again; lockgate up starts it",
+        DatabaseInterrupted,
+    ),
+    Meaning("SSL", "the connection's encryption does not fit: {text}", "check sslmode in LOCKGATE_DATABASE_URL"),
     Meaning("could not translate host name", "the database's host name is unknown", "check LOCKGATE_DATABASE_URL"),
     Meaning(
         "unsupported (options )?startup parameter",
-        "a pooler stands before Postgres and refuses time limits: {said}",
+        "a pooler stands before Postgres and refuses time limits: {text}",
         PAST_THE_POOLER,
         BadConfiguration,
     ),
-    Meaning("Connection refused", "no database listens there", "start it: lockgate up"),
-    Meaning("No such file or directory", "no database listens there", "start it: lockgate up"),
+    Meaning(ABSENT, "no database listens there", "start it: lockgate up"),
     Meaning(
         "Permission denied", "the database's socket belongs to another user", "run as the user who ran lockgate up"
     ),
-    Meaning("closed the connection", "the database broke the connection off", "try again; lockgate up starts it"),
-    Meaning("connection", "the database broke the connection off: {said}", "try again; lockgate up starts it"),
+    Meaning(
+        "closed the connection",
+        "the database broke the connection off",
+        "try again; lockgate up starts it",
+        DatabaseInterrupted,
+    ),
+    Meaning(
+        "connection",
+        "the database broke the connection off: {text}",
+        "try again; lockgate up starts it",
+        DatabaseInterrupted,
+    ),
 ]
 
 
-REFUSED_BY_US = "23001"  # restrict_violation: the guard and the append-only tables, in their own words and with a hint
+REFUSED_BY_LOCKGATE = "23001"  # restrict_violation: the guard and the append-only tables, with their own hint
 
 
 @contextmanager
 def translated(address: str, timeout: float) -> Iterator[None]:
-    """Turns SQLAlchemy's errors into ours; `address` is shown as it is, so it must be masked."""
+    """Raise a LockgateError in place of an error of SQLAlchemy or psycopg2; `address` must be masked."""
     try:
         yield
     except DBAPIError as error:
-        raise _in_our_words(error.orig, address, timeout) from error
-    except psycopg2.Error as error:  # of COPY, which goes past SQLAlchemy
-        raise _in_our_words(error, address, timeout) from error
+        raise _refusal(error.orig, address, timeout) from error
+    except psycopg2.Error as error:  # raised by COPY, which does not use SQLAlchemy
+        raise _refusal(error, address, timeout) from error
 
 
-def is_crowded(error: DBAPIError) -> bool:
-    """Whether a connection was refused only because there are too many: that passes."""
-    return getattr(error.orig, "pgcode", None) is None and re.search(NO_ROOM, str(error.orig)) is not None
+def is_temporary(error: DBAPIError) -> bool:
+    """Whether a connection was refused because there are too many, or because the server starts or stops."""
+    return _refused_with(error, f"{NO_ROOM}|{RESTARTING}")
 
 
-def _in_our_words(original: BaseException | None, address: str, timeout: float) -> LockgateError:
-    code, said = getattr(original, "pgcode", None), str(original).strip()
-    said_first = said.splitlines()[0] if said else type(original).__name__
-    if code == REFUSED_BY_US:
-        return StateConflict(said_first, where=address, hint=_hint(original))
+def is_absent(error: DBAPIError) -> bool:
+    """Whether a connection was refused because no server listens."""
+    return _refused_with(error, ABSENT)
+
+
+def _refused_with(error: DBAPIError, pattern: str) -> bool:
+    return getattr(error.orig, "pgcode", None) is None and re.search(pattern, str(error.orig)) is not None
+
+
+def _refusal(original: BaseException | None, address: str, timeout: float) -> LockgateError:
+    code, text = getattr(original, "pgcode", None), str(original).strip()
+    first_line = text.splitlines()[0] if text else type(original).__name__
+    if code == REFUSED_BY_LOCKGATE:
+        return StateConflict(first_line, where=address, hint=_hint(original))
     for meaning in BY_CODE:
-        if code == meaning.says:
-            return _worded(meaning, address, timeout, said_first)
+        if code == meaning.sign:
+            return _formatted(meaning, address, timeout, first_line)
     for meaning in BY_PATTERN if code is None else []:
-        if re.search(meaning.says, said):
-            return _worded(meaning, address, timeout, said_first)
-    return LockgateError(f"the database refuses a statement: {said_first}", where=address)
+        if re.search(meaning.sign, text):
+            return _formatted(meaning, address, timeout, first_line)
+    return LockgateError(f"the database refuses a statement: {first_line}", where=address)
 
 
 def _hint(original: BaseException | None) -> str:
     return getattr(getattr(original, "diag", None), "message_hint", None) or ""
 
 
-def _worded(meaning: Meaning, address: str, timeout: float, said: str) -> LockgateError:
-    return meaning.error(meaning.message.format(timeout=timeout, said=said), where=address, hint=meaning.hint)
+def _formatted(meaning: Meaning, address: str, timeout: float, text: str) -> LockgateError:
+    return meaning.error(meaning.message.format(timeout=timeout, text=text), where=address, hint=meaning.hint)

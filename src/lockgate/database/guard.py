@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
-from lockgate.database.connection import Database
+from lockgate.database.connection import Database, with_retries
 from lockgate.errors import StateConflict
 from lockgate.lifecycle.moves import LEGAL_MOVES
 
@@ -143,6 +143,7 @@ class Guard:
     last_at: datetime | None
 
 
+@with_retries
 def status(database: Database) -> Guard:
     """Look at every piece of the guard. Not installed means: none of it is there."""
     with database.transaction() as connection:
@@ -154,6 +155,7 @@ def status(database: Database) -> Guard:
     return Guard(installed, tuple(fault for fault in faults if fault), *(last or (None, None, None)))
 
 
+@with_retries
 def install(database: Database, actor: str) -> bool:
     """Put on what is missing or changed, in one transaction; whether anything had to be done.
 
@@ -178,6 +180,7 @@ def install(database: Database, actor: str) -> bool:
     return True
 
 
+@with_retries
 def remove(database: Database, actor: str) -> bool:
     """Take the guard off; whether it was on. What happens is still recorded."""
     with database.transaction() as connection:
@@ -190,6 +193,7 @@ def remove(database: Database, actor: str) -> bool:
     return True
 
 
+@with_retries
 def violations(database: Database) -> list[str]:
     """What in the registry the guard would not have allowed; it cannot be installed before that is resolved."""
     with database.transaction() as connection:

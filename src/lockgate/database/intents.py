@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from sqlalchemy import text
 
-from lockgate.database.connection import Database
+from lockgate.database.connection import Database, with_retries
 
 INSERT_INTENT = """
     INSERT INTO lockgate.intents (model, version, from_stage, to_stage, actor, reason, command, holder)
@@ -83,6 +83,7 @@ class Objection:
     hint: str
 
 
+@with_retries
 def open_intent(database: Database, intent: Intent, holder: int | None = None) -> int:
     """Say who is about to move what; the trigger consumes it with the move. Gives its number.
 
@@ -93,24 +94,28 @@ def open_intent(database: Database, intent: Intent, holder: int | None = None) -
         return int(connection.execute(text(INSERT_INTENT), asdict(intent) | {"holder": holder}).scalar_one())
 
 
+@with_retries
 def withdraw_intent(database: Database, intent_id: int) -> None:
     """The move did not happen: no later one by somebody else may be taken for it. A consumed intent stays."""
     with database.transaction() as connection:
         connection.execute(text(WITHDRAW_INTENT), {"id": intent_id})
 
 
+@with_retries
 def is_consumed(database: Database, intent_id: int) -> bool:
     """Whether the move was made for this intent, and for no other's."""
     with database.transaction() as connection:
         return bool(connection.scalar(text(IS_CONSUMED), {"id": intent_id}))
 
 
+@with_retries
 def tell(database: Database, intent_id: int) -> None:
     """Whoever asked for the move is about to hear that it was made."""
     with database.transaction() as connection:
         connection.execute(text(TELL), {"id": intent_id})
 
 
+@with_retries
 def untold(database: Database, model: str, words: Words, version: int | None = None) -> Untold | None:
     """The newest move of a version (without one: of Production), if these very words asked for it in a command that
     died before it could tell.
@@ -121,6 +126,7 @@ def untold(database: Database, model: str, words: Words, version: int | None = N
     return None if row is None else Untold(*row)
 
 
+@with_retries
 def objection_to_rise(database: Database, intent: Intent) -> Objection | None:
     """What the guard would say now to this move up; None if nothing stands in its way. Nothing is written."""
     with database.transaction() as connection:

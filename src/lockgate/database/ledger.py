@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from sqlalchemy import text
 
 from lockgate import digests
-from lockgate.database.connection import Database
+from lockgate.database.connection import Database, with_retries
 from lockgate.errors import BadData
 
 NOTHING_BEFORE = "0" * 64
@@ -66,12 +66,14 @@ SELECT_UNEARNED = """
 """
 
 
+@with_retries
 def read(database: Database, model: str | None, at: datetime | None = None) -> list[LedgerRow]:
     """What happened to the model (to all for None), oldest first; up to a moment with its time zone, if given."""
     with database.transaction() as connection:
         return [LedgerRow(*row) for row in connection.execute(text(SELECT_LEDGER), {"model": model, "at": at})]
 
 
+@with_retries
 def unearned(database: Database, model: str) -> list[str]:
     """The moves to Production that no passed verdict, or no approval where one was asked for, stands behind."""
     with database.transaction() as connection:

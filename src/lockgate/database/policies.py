@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import text
 
-from lockgate.database.connection import Database, with_json
+from lockgate.database.connection import Database, with_json, with_retries
 from lockgate.gate import checks
 from lockgate.problem.params import GateParams
 
@@ -41,6 +41,7 @@ class PolicyChange:
     at: datetime
 
 
+@with_retries
 def put_in_force(database: Database, model: str, policy: GateParams, actor: str) -> str:
     """Judge the model by this policy from now on; nothing is written if it is in force already. Gives its digest."""
     digest = checks.policy_digest(policy)
@@ -58,12 +59,14 @@ def put_in_force(database: Database, model: str, policy: GateParams, actor: str)
     return digest
 
 
+@with_retries
 def trusted_keys(database: Database, model: str) -> list[str]:
     """The keys that the policy in force trusts; none if it asks for no signature, or if there is no policy yet."""
     with database.transaction() as connection:
         return list(connection.execute(text(SELECT_TRUSTED_KEYS), {"model": model}).scalars())
 
 
+@with_retries
 def changes(database: Database, model: str) -> list[PolicyChange]:
     """Every policy that was brought into force, oldest first."""
     with database.transaction() as connection:

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from sqlalchemy import text
 
-from lockgate.database.connection import Database
+from lockgate.database.connection import Database, with_retries
 from lockgate.errors import StateConflict
 from lockgate.lifecycle.moves import Stage
 from lockgate.lifecycle.retention import Holding
@@ -112,6 +112,7 @@ class Belongings:
     model_shown: bool | None
 
 
+@with_retries
 def of_model(database: Database, model: str, version: int | None = None) -> list[Holding]:
     """Every version (or the named one) that takes up room, oldest first; ages and expiry by the database's clock."""
     values = {"model": model, "version": version}
@@ -122,6 +123,7 @@ def of_model(database: Database, model: str, version: int | None = None) -> list
     ]
 
 
+@with_retries
 def belongings(database: Database, model: str, version: int) -> Belongings:
     """What belongs to a version that was registered by us, as far as it is still there."""
     with database.transaction() as connection:
@@ -129,6 +131,7 @@ def belongings(database: Database, model: str, version: int) -> Belongings:
     return Belongings(*row)
 
 
+@with_retries
 def erase(database: Database, belonging: Belongings) -> None:
     """Take the rows of a run and a logged model that are marked deleted out of MLflow's tables, for good.
 

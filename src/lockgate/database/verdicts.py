@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Row, text
 
-from lockgate.database.connection import Database, with_json
+from lockgate.database.connection import Database, with_json, with_retries
 from lockgate.errors import StateConflict
 
 Json = Mapping[str, object]
@@ -93,6 +93,7 @@ SELECT_SHOWN_VERDICT = """
 """
 
 
+@with_retries
 def record_verdict(database: Database, verdict: Verdict) -> StoredVerdict:
     """Keep a verdict for good. Raises StateConflict if its version is not recorded with the same bundle."""
     values = asdict(verdict) | asdict(verdict.digests)
@@ -118,6 +119,7 @@ def latest_verdict(database: Database, model: str, version: int | None) -> Store
     return _one_verdict(database, LATEST_VERDICT, {"model": model, "version": version})
 
 
+@with_retries
 def latest_verdicts(database: Database, model: str) -> dict[int, StoredVerdict]:
     """The newest verdict on each version of the model."""
     with database.transaction() as connection:
@@ -125,18 +127,21 @@ def latest_verdicts(database: Database, model: str) -> dict[int, StoredVerdict]:
     return {verdict.version: verdict for verdict in verdicts}
 
 
+@with_retries
 def of_model(database: Database, model: str) -> list[StoredVerdict]:
     """Every verdict on the model's versions, oldest first."""
     with database.transaction() as connection:
         return [_verdict(row) for row in connection.execute(text(VERDICTS_OF_MODEL), {"model": model})]
 
 
+@with_retries
 def holdout_uses(database: Database, model: str, digests: Digests) -> int:
     """How many other bundles of the model were scored on the same holdout; one without forecasts has not used it."""
     with database.transaction() as connection:
         return int(connection.execute(text(HOLDOUT_USES), {"model": model} | asdict(digests)).scalar_one())
 
 
+@with_retries
 def shown_verdict(database: Database, model: str, version: int) -> int | None:
     """The number of the verdict that the version's page in MLflow shows."""
     with database.transaction() as connection:
@@ -146,6 +151,7 @@ def shown_verdict(database: Database, model: str, version: int) -> int | None:
     return int(shown) if shown and shown.isdecimal() else None
 
 
+@with_retries
 def _one_verdict(database: Database, query: str, values: Mapping[str, object]) -> StoredVerdict | None:
     with database.transaction() as connection:
         row = connection.execute(text(query), values).one_or_none()

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from sqlalchemy import text
 
-from lockgate.database.connection import Database, with_json
+from lockgate.database.connection import Database, with_json, with_retries
 from lockgate.errors import StateConflict
 
 Json = Mapping[str, object]
@@ -89,6 +89,7 @@ SELECT_ALIASES = """
 """
 
 
+@with_retries
 def record_version(database: Database, registration: Registration) -> Version:
     """Bind a version to its bundle. Saying the same again changes nothing and returns what was recorded first.
 
@@ -116,24 +117,28 @@ def recorded_version(database: Database, model: str, version: int) -> Version | 
     return _one_version(database, {"model": model, "version": version, "bundle_digest": None})
 
 
+@with_retries
 def stages(database: Database, model: str) -> list[VersionRow]:
     """Every version of the model that is not deleted, oldest first, straight from MLflow's table."""
     with database.transaction() as connection:
         return [VersionRow(*row) for row in connection.execute(text(SELECT_STAGES), {"model": model})]
 
 
+@with_retries
 def deleted(database: Database, model: str) -> list[VersionRow]:
     """Every version of the model that MLflow has deleted, oldest first."""
     with database.transaction() as connection:
         return [VersionRow(*row) for row in connection.execute(text(SELECT_DELETED), {"model": model})]
 
 
+@with_retries
 def aliases(database: Database, model: str) -> dict[str, int]:
     """MLflow's aliases of the model, and the version that each points to."""
     with database.transaction() as connection:
         return {row.alias: row.version for row in connection.execute(text(SELECT_ALIASES), {"model": model})}
 
 
+@with_retries
 def _one_version(database: Database, values: Mapping[str, object]) -> Version | None:
     with database.transaction() as connection:
         row = connection.execute(text(SELECT_VERSION), values).one_or_none()

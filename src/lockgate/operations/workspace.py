@@ -13,6 +13,9 @@ from lockgate.database import intents, ledger
 from lockgate.database import versions as database_versions
 from lockgate.database.connection import Database
 from lockgate.database.intents import Intent
+from lockgate.database.ledger import LedgerRow
+from lockgate.database.model_lock import model_lock
+from lockgate.database.versions import VersionRow
 from lockgate.errors import LockgateError
 from lockgate.lifecycle import moves
 from lockgate.lifecycle.moves import Entry, ModelState, Move, Registered, Stage
@@ -53,11 +56,13 @@ class Workspace:
 
     def state(self, at: datetime | None = None) -> ModelState:
         """All versions with their stages now, and the ledger up to `at` (all of it without), as of one moment."""
-        with self.database.one_moment():
-            rows = database_versions.stages(self.database, self.model)
-            past = [_entry(row) for row in ledger.read(self.database, self.model, at)]
+        rows, past = self.database.repeat(lambda: self._read(at))
         versions = [Registered(row.version, Stage(row.stage), row.bundle_digest) for row in rows]
-        return ModelState(self.model, versions, past)
+        return ModelState(self.model, versions, [_entry(row) for row in past])
+
+    def _read(self, at: datetime | None) -> tuple[list[VersionRow], list[LedgerRow]]:
+        with self.database.one_moment():
+            return database_versions.stages(self.database, self.model), ledger.read(self.database, self.model, at)
 
     def intent(self, move: Move, reason: str) -> Intent:
         """The intent of this user to make the move, with the reason."""
@@ -69,7 +74,7 @@ class Workspace:
 
         Raises StateConflict, naming the session that has the lock, when the time limit is over.
         """
-        with self.database.lock(self.model, wait=self.timeout) as holder:
+        with model_lock(self.database, self.model, wait=self.timeout) as holder:
             yield ModelLock(self, holder)
 
 
@@ -112,5 +117,5 @@ def _actor() -> str:
         return f"uid {os.getuid()}"
 
 
-def _entry(row: ledger.LedgerRow) -> Entry:
+def _entry(row: LedgerRow) -> Entry:
     return Entry(row.version, Stage(row.from_stage), Stage(row.to_stage), row.command, row.actor, row.at)
