@@ -13,9 +13,9 @@ import pandas as pd
 
 from lockgate.bundle import manifest, store
 from lockgate.data import dataset
-from lockgate.features.known_inputs import traits
+from lockgate.features.known_inputs import store_attributes
 from lockgate.features.panel import panel
-from lockgate.features.training_rows import block, survey
+from lockgate.features.training_rows import rows_after, states_at
 from lockgate.problem.params import PARAMS_FILE, Params, load_params
 from lockgate.training import backtest
 from lockgate.training import train as training_train
@@ -39,14 +39,14 @@ def main() -> None:
 
 
 def features(rows: pd.DataFrame, stores: pd.DataFrame, params: Params) -> Part:
-    """Make the rows that the boosters are taught last: ridges and habits of all origins, features of each row."""
-    horizon, store_traits = params.split.holdout_days, traits(stores)
-    history = panel(rows, store_traits.store_ids)
-    origins = training_train.taught_from(history, history.last, params)
+    """Make the training rows of the last fit: the history state of each cutoff, and the features of each row."""
+    horizon, attributes = params.split.holdout_days, store_attributes(stores)
+    history = panel(rows, attributes.store_ids)
+    origins = training_train.training_cutoffs(history, history.last, params)
 
     def make() -> int:
-        seen = survey(history, {*origins, history.last}, store_traits, horizon)
-        return sum(len(block(history, seen[origin], store_traits, horizon).log_sales) for origin in origins)
+        seen = states_at(history, {*origins, history.last}, attributes, horizon)
+        return sum(len(rows_after(history, seen[origin], attributes, horizon).log_sales) for origin in origins)
 
     make()
     made, part = timed(make)

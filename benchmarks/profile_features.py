@@ -11,9 +11,9 @@ from pathlib import Path
 from time import process_time
 
 from lockgate.data import dataset
-from lockgate.features.known_inputs import traits
+from lockgate.features.known_inputs import store_attributes
 from lockgate.features.panel import panel
-from lockgate.features.training_rows import block, survey
+from lockgate.features.training_rows import rows_after, states_at
 from lockgate.problem.params import PARAMS_FILE, load_params
 from lockgate.training import train
 
@@ -24,14 +24,14 @@ SHOWN_FUNCTIONS = 25
 def main() -> None:
     """Make the features of all training rows once, and print the functions of the features package by CPU time."""
     params, rows, stores = load_params(PARAMS_FILE), dataset.read(DATA, "rows"), dataset.read(DATA, "stores")
-    store_traits, horizon = traits(stores), params.split.holdout_days
-    history = panel(rows, store_traits.store_ids)
-    cutoffs = train.taught_from(history, history.last, params)
-    profiler = cProfile.Profile(process_time)
+    attributes, horizon = store_attributes(stores), params.split.holdout_days
+    history = panel(rows, attributes.store_ids)
+    cutoffs = train.training_cutoffs(history, history.last, params)
+    profiler = cProfile.HistoryState(process_time)
     with profiler:
-        states = survey(history, cutoffs, store_traits, horizon)
+        states = states_at(history, cutoffs, attributes, horizon)
         for cutoff in cutoffs:
-            block(history, states[cutoff], store_traits, horizon)
+            rows_after(history, states[cutoff], attributes, horizon)
     pstats.Stats(profiler).sort_stats("cumulative").print_stats("lockgate/features", SHOWN_FUNCTIONS)
 
 

@@ -20,7 +20,7 @@ STORES = 12
 def params() -> Params:
     """The project's own params, with few and small trees."""
     whole = load_params(Path(__file__).parents[1] / "params.yaml")
-    quick = {"max_rounds": 20, "patience": 8, "folds_days_back": [0, 42]}
+    quick = {"max_rounds": 20, "patience": 8, "fold_ends_days_ago": [0, 42]}
     small = {"lightgbm": {"leaves": 7}, "xgboost": {"depth": 3}, "catboost": {"depth": 3}}
     members = {name: getattr(whole.members, name).model_copy(update=change) for name, change in small.items()}
     update = {"training": whole.training.model_copy(update=quick), "members": whole.members.model_copy(update=members)}

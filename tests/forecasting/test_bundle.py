@@ -183,3 +183,15 @@ def test_a_place_that_takes_no_files_is_said(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageFailed, match="cannot be written"):
         store.save(small_chain.forecaster(), tmp_path / "file" / "bundle")
+
+
+def test_an_offset_that_was_recorded_under_its_earlier_name_is_read(folder):
+    """Bundles of earlier versions hold the offset "habit"."""
+    boosters = {name: replace(own, offset="group_mean") for name, own in small_chain.forecaster().boosters.items()}
+    store.save(replace(small_chain.forecaster(), boosters=boosters), folder)
+    path = folder / "forecaster.json"
+    path.write_text(path.read_text().replace('"group_mean"', '"habit"'))
+    files = {file.name: file.read_bytes() for file in folder.iterdir() if file.name != "manifest.json"}
+    (folder / "manifest.json").write_bytes(manifest.written(files))
+    loaded = store.load(folder, manifest.digest(folder))
+    assert {member.offset for member in loaded.boosters.values()} == {"group_mean"}

@@ -33,13 +33,15 @@ def a_past(*sold):
     ],
 )
 def test_a_store_has_no_past_a_little_one_an_old_one_or_enough(sold, is_none, is_little, is_stale):
-    seen = cold_start.experience(a_past(sold))
+    seen = cold_start.history_length(a_past(sold))
     assert (seen.none.tolist(), seen.little.tolist(), seen.stale.tolist()) == ([is_none], [is_little], [is_stale])
 
 
 def stores(*letters):
     table = small_chain.chain().stores.head(len(letters))
-    return known_inputs.traits(table.assign(StoreType=[a for a, _ in letters], Assortment=[b for _, b in letters]))
+    return known_inputs.store_attributes(
+        table.assign(StoreType=[a for a, _ in letters], Assortment=[b for _, b in letters])
+    )
 
 
 @pytest.mark.parametrize(
@@ -71,7 +73,7 @@ def test_where_nobody_sold_nothing_changes():
 
 def test_a_chain_in_which_every_store_sells_has_no_strangers():
     table = small_chain.parts().rows
-    seen = cold_start.experience(panel.panel(table, np.unique(table["Store"])))
+    seen = cold_start.history_length(panel.panel(table, np.unique(table["Store"])))
     assert not seen.none.any()
     assert seen.sold.tolist() == table[table["Sales"] > 0].groupby("Store").size().tolist()
     last = pd.Series(table["Date"].max() - table[table["Sales"] > 0].groupby("Store")["Date"].max()).dt.days

@@ -18,7 +18,7 @@ from lockgate.bundle import external_conversion, manifest, mlmodel, store
 from lockgate.bundle.external_metadata import Stated, settle
 from lockgate.errors import BadData, GateRefused, IntegrityBroken
 from lockgate.features import calendar, known_inputs, panel, static_columns
-from lockgate.features.known_inputs import Known
+from lockgate.features.known_inputs import KnownInputs
 from lockgate.forecaster.external import Meaning, NativeFile, Window
 
 DOCS = Path(__file__).parents[2] / "docs" / "register.md"
@@ -26,7 +26,7 @@ USUAL = foreign_models.USUAL
 ORIGIN = int(np.datetime64(small_chain.parts().cutoff).astype(int))
 WINDOW = Window(ORIGIN, ORIGIN + 42, ORIGIN + 84)
 MEANING = Meaning(USUAL, "log")
-TRAITS = known_inputs.traits(small_chain.chain().stores)
+TRAITS = known_inputs.store_attributes(small_chain.chain().stores)
 
 
 def learned(names=USUAL):
@@ -66,7 +66,7 @@ def by_itself(booster, rows):
 
 def test_every_column_is_what_pandas_makes_of_the_same_rows():
     rows, stores = small_chain.chain().rows, small_chain.chain().stores
-    made = Known(
+    made = KnownInputs(
         np.searchsorted(TRAITS.store_ids, rows["Store"]),
         calendar.day_numbers(rows["Date"].to_numpy()),
         rows["Promo"].to_numpy(),

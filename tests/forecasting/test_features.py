@@ -16,79 +16,79 @@ RNG = np.random.default_rng(11)
 
 
 @pytest.fixture(scope="module")
-def traits():
-    return known_inputs.traits(small_chain.chain().stores)
+def attributes():
+    return known_inputs.store_attributes(small_chain.chain().stores)
 
 
 @pytest.fixture(scope="module")
-def history(traits):
-    return panel.panel(small_chain.parts().rows, traits.store_ids)
+def history(attributes):
+    return panel.panel(small_chain.parts().rows, attributes.store_ids)
 
 
-def matrix(history, origin, traits):
-    rows = known_inputs.cells(history.between(origin + 1, origin + HORIZON))
-    profile = features_history.profiles(history, [origin], traits)[0]
-    return features_matrix.matrix(features_matrix.lens(profile, traits, HORIZON), rows)
+def matrix(history, origin, attributes):
+    rows = known_inputs.panel_rows(history.between(origin + 1, origin + HORIZON))
+    state = features_history.history_states(history, [origin], attributes)[0]
+    return features_matrix.matrix(features_matrix.forecast_window(state, attributes, HORIZON), rows)
 
 
-def test_leak_probe_no_feature_moves_when_all_sales_after_the_origin_are_noise(history, traits):
+def test_leak_probe_no_feature_moves_when_all_sales_after_the_origin_are_noise(history, attributes):
     origin = history.last - HORIZON
     future = slice(origin + 1 - history.first, None)
     noisy = history.log_sales.copy()
     noisy[:, future] = RNG.normal(20, 5, size=noisy[:, future].shape)
-    before, after = matrix(history, origin, traits), matrix(replace(history, log_sales=noisy), origin, traits)
+    before, after = matrix(history, origin, attributes), matrix(replace(history, log_sales=noisy), origin, attributes)
     assert np.array_equal(before.values, after.values, equal_nan=True)
     assert np.array_equal(before.ridge, after.ridge)
-    assert np.array_equal(before.habit, after.habit)
+    assert np.array_equal(before.group_mean, after.group_mean)
 
 
-def test_leak_probe_a_profile_is_blind_to_plans_after_its_origin_too(history, traits):
+def test_leak_probe_a_profile_is_blind_to_plans_after_its_origin_too(history, attributes):
     origin = history.last - HORIZON
     future = slice(origin + 1 - history.first, None)
     changed = {name: getattr(history, name).copy() for name in ("promo", "school", "holiday")}
     for grid in changed.values():
         grid[:, future] = 1
-    before = features_history.profiles(history, [origin], traits)[0]
-    after = features_history.profiles(replace(history, **changed), [origin], traits)[0]
+    before = features_history.history_states(history, [origin], attributes)[0]
+    after = features_history.history_states(replace(history, **changed), [origin], attributes)[0]
     assert np.array_equal(before.ridge.coefficients, after.ridge.coefficients)
     assert np.array_equal(before.ridge.effects, after.ridge.effects)
-    assert np.array_equal(before.habits, after.habits, equal_nan=True)
+    assert np.array_equal(before.group_statistics, after.group_statistics, equal_nan=True)
     assert np.array_equal(before.observed, after.observed)
 
 
-def test_the_past_does_reach_the_features(history, traits):
+def test_the_past_does_reach_the_features(history, attributes):
     """The probe's own control: noise on the last day before the origin is seen."""
     origin = history.last - HORIZON
     noisy = history.log_sales.copy()
     noisy[:, origin - history.first] = 5.0
-    changed = matrix(replace(history, log_sales=noisy), origin, traits)
-    assert not np.array_equal(matrix(history, origin, traits).values, changed.values, equal_nan=True)
+    changed = matrix(replace(history, log_sales=noisy), origin, attributes)
+    assert not np.array_equal(matrix(history, origin, attributes).values, changed.values, equal_nan=True)
 
 
-def test_an_origin_gets_the_same_profile_alone_and_among_others(history, traits):
-    """Training blocks share the ridge's work; the forecast's profile stands alone. Both must say the same."""
+def test_an_origin_gets_the_same_profile_alone_and_among_others(history, attributes):
+    """Training blocks share the ridge's work; the forecast's state stands alone. Both must say the same."""
     origins = [history.last - 84, history.last - 42, history.last]
-    together = features_history.profiles(history, origins, traits)[-1]
-    alone = features_history.profiles(history, origins[-1:], traits)[0]
-    assert np.array_equal(together.habits, alone.habits, equal_nan=True)
-    x = np.ones((len(traits.store_ids), together.ridge.coefficients.shape[1]))
+    together = features_history.history_states(history, origins, attributes)[-1]
+    alone = features_history.history_states(history, origins[-1:], attributes)[0]
+    assert np.array_equal(together.group_statistics, alone.group_statistics, equal_nan=True)
+    x = np.ones((len(attributes.store_ids), together.ridge.coefficients.shape[1]))
     stores, effects = np.arange(len(x)), np.ones((len(x), 1))
     expected = alone.ridge.predict(x, stores, effects)
     assert together.ridge.predict(x, stores, effects) == pytest.approx(expected, rel=1e-6)
 
 
-def test_the_past_decides_how_far_stores_may_have_years_of_their_own(history, traits):
+def test_the_past_decides_how_far_stores_may_have_years_of_their_own(history, attributes):
     """Stores whose years differ and stores whose years are alike are held to the chain's more or less."""
     days = np.arange(history.first, history.last + 1)
     year = 2 * np.pi * days / 365.25
-    turned = np.arange(len(traits.store_ids)) * 2 * np.pi / len(traits.store_ids)
+    turned = np.arange(len(attributes.store_ids)) * 2 * np.pi / len(attributes.store_ids)
     noise = RNG.normal(0, 0.02, size=history.log_sales.shape)
     alike = 8 + 0.2 * np.sin(year) + noise
     own = 8 + 0.2 * np.sin(year[None, :] + turned[:, None]) + noise
 
     def own_years(log_sales):
         """How far stores' coefficients of the year's first waves spread, as a share of what they do in truth."""
-        fitted = store_ridge.fit(replace(history, log_sales=log_sales), [history.last], traits)[0]
+        fitted = store_ridge.fit(replace(history, log_sales=log_sales), [history.last], attributes)[0]
         first_wave = int(np.flatnonzero(store_ridge.OF_YEAR)[0])
         return fitted.coefficients[:, first_wave].std() / (0.2 * np.sqrt(0.5))
 
@@ -96,13 +96,13 @@ def test_the_past_decides_how_far_stores_may_have_years_of_their_own(history, tr
     assert own_years(alike) < 0.05
 
 
-def test_every_named_feature_is_a_column_of_plain_numbers(history, traits):
-    found = matrix(history, history.last - HORIZON, traits)
-    assert found.values.shape == (len(traits.store_ids) * HORIZON, len(features_matrix.FEATURES))
+def test_every_named_feature_is_a_column_of_plain_numbers(history, attributes):
+    found = matrix(history, history.last - HORIZON, attributes)
+    assert found.values.shape == (len(attributes.store_ids) * HORIZON, len(features_matrix.FEATURES))
     assert found.values.dtype == np.float32
     assert not np.isinf(found.values).any()
     assert np.isfinite(found.ridge).all()
-    assert np.isfinite(found.habit).all()
+    assert np.isfinite(found.group_mean).all()
 
 
 def test_customers_are_no_feature():
@@ -115,7 +115,7 @@ def test_habits_are_means_spreads_and_medians_of_the_same_weekday_and_promo(hist
     recent = rows[(rows["Date"] > rows["Date"].max() - pd.Timedelta(days=364)) & (rows["Sales"] > 0)]
     monday_promo = recent[(recent["Store"] == 5) & (recent["Date"].dt.day_of_week == 0) & (recent["Promo"] == 1)]
     logs = np.log(monday_promo["Sales"])
-    found = dict(zip(features_history.HABITS, features_history.habits(history)[4, 0, 1], strict=True))
+    found = dict(zip(features_history.STATISTICS, features_history.group_statistics(history)[4, 0, 1], strict=True))
     expected = (logs.mean(), logs.std(ddof=0), logs.median())
     names = ("mean_364", "spread_364", "median_364")
     assert [found[name] for name in names] == pytest.approx(expected, rel=1e-6)
@@ -140,8 +140,8 @@ def test_a_store_keeps_the_holidays_that_its_history_shows():
 def test_promo2_is_active_in_its_months_once_it_has_begun():
     store = {"StoreType": "a", "Assortment": "a", "CompetitionDistance": 10.0, "CompetitionOpenSinceMonth": np.nan}
     store |= {"CompetitionOpenSinceYear": np.nan, "Promo2": 1, "Promo2SinceWeek": 10.0, "Promo2SinceYear": 2014.0}
-    table = known_inputs.traits(pd.DataFrame([{"Store": 1, "PromoInterval": "Mar,Jun,Sept,Dec", **store}]))
+    table = known_inputs.store_attributes(pd.DataFrame([{"Store": 1, "PromoInterval": "Mar,Jun,Sept,Dec", **store}]))
     dates = np.array(["2013-09-10", "2014-09-10", "2014-10-10"], dtype="datetime64[D]")
     none = np.zeros(3, dtype=np.int8)
-    rows = known_inputs.Known(np.zeros(3, dtype=np.int64), dates.astype(np.int64), none, none, none)
+    rows = known_inputs.KnownInputs(np.zeros(3, dtype=np.int64), dates.astype(np.int64), none, none, none)
     assert known_inputs.promo2_active(table, rows, np.array([9, 9, 10])).tolist() == [False, True, False]

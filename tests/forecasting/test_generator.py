@@ -17,8 +17,8 @@ from lockgate.features import calendar
 from lockgate.problem import metrics
 from lockgate.problem.params import GeneratorParams
 from lockgate.synthetic import demand, generator
-from lockgate.synthetic.calendar_plans import Occasions, occasions
-from lockgate.synthetic.noise import Shocks
+from lockgate.synthetic.calendar_plans import CalendarPlans, draw_plans
+from lockgate.synthetic.noise import NoiseModel
 
 SMALL = GeneratorParams(seed=1, stores=12, days=500, noise=0.072)
 DEFAULT = GeneratorParams(seed=7, stores=60, days=900, noise=0.072)
@@ -80,11 +80,11 @@ def test_the_floor_stated_is_that_of_a_forecast_made_by_hand() -> None:
     rows = CHAIN.raw[(CHAIN.raw["Date"] > last - pd.Timedelta(days=42)) & (CHAIN.raw["Sales"] > 0)]
     ahead = 42 - (last - rows["Date"]).dt.days.to_numpy()
     left = 0.5**ahead * CHAIN.day_shocks[-43]
-    own = CHAIN.shocks.draw_own((1, 1_000_000), np.random.default_rng(1))[0]
+    own = CHAIN.noise_model.draw_own((1, 1_000_000), np.random.default_rng(1))[0]
     day = np.random.default_rng(2).normal(0, 1, own.size)
     errors = []
     for at in np.unique(ahead):
-        spread = CHAIN.shocks.of_day * np.sqrt(1 - 0.25**at)
+        spread = CHAIN.noise_model.of_day * np.sqrt(1 - 0.25**at)
         inverse = np.exp(-(own + spread * day))
         factor = inverse.mean() / (inverse**2).mean()
         kept = ahead == at
@@ -95,7 +95,7 @@ def test_the_floor_stated_is_that_of_a_forecast_made_by_hand() -> None:
 
 def test_the_floor_measured_is_the_floor_that_the_shocks_make_expect() -> None:
     measured = [generator.generate(DEFAULT.model_copy(update={"seed": seed})).noise_floor(365) for seed in range(6)]
-    assert np.mean(measured) == pytest.approx(CHAIN.shocks.expected_floor(np.arange(1, 366)), rel=0.02)
+    assert np.mean(measured) == pytest.approx(CHAIN.noise_model.expected_floor(np.arange(1, 366)), rel=0.02)
 
 
 @pytest.mark.parametrize("other", [0.97, 0.985, 1.015, 1.03])
@@ -107,10 +107,10 @@ def test_no_other_factor_comes_below_the_floor(other: float) -> None:
 
 
 def test_the_shock_of_the_last_known_day_is_worth_knowing_for_the_next_days_and_for_no_later_one() -> None:
-    factor = Shocks(0.072).best_factor(np.array([1, 2, 42]), 0.05)
-    without = Shocks(0.072).best_factor(np.array([1, 2, 42]), 0.0)
+    factor = NoiseModel(0.072).best_factor(np.array([1, 2, 42]), 0.05)
+    without = NoiseModel(0.072).best_factor(np.array([1, 2, 42]), 0.0)
     np.testing.assert_allclose(np.log(factor / without), [0.025, 0.0125, 0.0], atol=1e-9)
-    early, late = (Shocks(0.072).expected_floor(np.array([ahead])) for ahead in (1, 42))
+    early, late = (NoiseModel(0.072).expected_floor(np.array([ahead])) for ahead in (1, 42))
     assert early == pytest.approx(np.sqrt(1 - 0.3 / 4) * late, rel=0.01)  # of three tenths, a quarter is known
 
 
@@ -126,22 +126,22 @@ def test_the_noise_has_heavier_tails_than_a_normal_one() -> None:
 def test_days_have_shocks_that_the_whole_chain_shares() -> None:
     dates = CHAIN.raw["Date"][noise().index]
     by_day = noise().groupby(dates).mean()[dates.value_counts() > 30]
-    assert 0.85 < by_day.std() / CHAIN.shocks.of_day < 1.2
+    assert 0.85 < by_day.std() / CHAIN.noise_model.of_day < 1.2
     assert np.corrcoef(by_day, CHAIN.day_shocks[(by_day.index - CHAIN.raw["Date"].min()).days])[0, 1] > 0.95
 
 
 def test_half_of_a_days_shock_is_left_the_day_after() -> None:
-    drawn = CHAIN.shocks.draw_days(100_000, np.random.default_rng(3))
+    drawn = CHAIN.noise_model.draw_days(100_000, np.random.default_rng(3))
     assert np.corrcoef(drawn[1:], drawn[:-1])[0, 1] == pytest.approx(0.5, abs=0.01)
-    assert drawn.std() == pytest.approx(CHAIN.shocks.of_day, rel=0.01)
+    assert drawn.std() == pytest.approx(CHAIN.noise_model.of_day, rel=0.01)
 
 
-def drawn_demand(stores: int = 60) -> tuple[Occasions, pd.DataFrame, dict[str, demand.Floats]]:
-    """A calendar and a store table with the ingredients of their demand."""
+def drawn_demand(stores: int = 60) -> tuple[CalendarPlans, pd.DataFrame, dict[str, demand.Floats]]:
+    """A calendar and a store table with the components of their demand."""
     days = int(generator.LAST_DAY.astype(np.int64)) + np.arange(1 - 900, 1)
     rngs = np.random.default_rng(5).spawn(3)
-    table, known = generator._stores(stores, rngs[0]), occasions(days, stores, rngs[1])
-    return known, table, demand.ingredients(known, table, rngs[2])
+    table, known = generator._stores(stores, rngs[0]), draw_plans(days, stores, rngs[1])
+    return known, table, demand.components(known, table, rngs[2])
 
 
 def test_log_sales_are_the_sum_of_the_ingredients() -> None:
@@ -150,13 +150,13 @@ def test_log_sales_are_the_sum_of_the_ingredients() -> None:
     np.testing.assert_allclose(sum(parts.values()), whole)
 
 
-@pytest.mark.parametrize("name", list(demand.INGREDIENTS))
+@pytest.mark.parametrize("name", list(demand.COMPONENTS))
 def test_an_ingredient_left_out_takes_its_own_part_away_and_nothing_else(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = generator.generate(SMALL)
     nothing = {name: lambda at, rng: np.zeros((len(at.stores), 1))}
-    monkeypatch.setattr(demand, "INGREDIENTS", demand.INGREDIENTS | nothing)
+    monkeypatch.setattr(demand, "COMPONENTS", demand.COMPONENTS | nothing)
     without = generator.generate(SMALL)
     days = (whole.raw["Date"] - whole.raw["Date"].min()).dt.days.to_numpy()
     is_open = whole.certain > 0
@@ -173,8 +173,8 @@ def ingredient(name: str, params: GeneratorParams) -> demand.Floats:
     """One ingredient of a generated chain, (stores, days)."""
     for_stores, for_calendar, for_demand, _ = np.random.default_rng(params.seed).spawn(4)
     days = int(generator.LAST_DAY.astype(np.int64)) + np.arange(1 - params.days, 1)
-    table, known = generator._stores(params.stores, for_stores), occasions(days, params.stores, for_calendar)
-    return np.broadcast_to(demand.ingredients(known, table, for_demand)[name], (params.stores, params.days))
+    table, known = generator._stores(params.stores, for_stores), draw_plans(days, params.stores, for_calendar)
+    return np.broadcast_to(demand.components(known, table, for_demand)[name], (params.stores, params.days))
 
 
 def test_each_store_has_a_season_of_its_own_on_top_of_the_chains() -> None:
@@ -215,8 +215,8 @@ def test_carnival_is_kept_by_some_and_on_its_own_days_only() -> None:
 def test_the_rush_before_christmas_ends_with_christmas_eve_in_leap_years_too() -> None:
     days = calendar.day_numbers(np.arange("2011-11-01", "2014-01-01", dtype="datetime64[D]"))
     rngs = np.random.default_rng(5).spawn(3)
-    table, known = generator._stores(20, rngs[0]), occasions(days, 20, rngs[1])
-    rush = demand.ingredients(known, table, rngs[2])["christmas"].mean(axis=0)
+    table, known = generator._stores(20, rngs[0]), draw_plans(days, 20, rngs[1])
+    rush = demand.components(known, table, rngs[2])["christmas"].mean(axis=0)
     by_day = pd.Series(rush, pd.to_datetime(days.astype("datetime64[D]")))
     for year in (2011, 2012, 2013):
         assert (by_day[f"{year}-11-25" : f"{year}-12-24"].diff().dropna() > 0).all()  # type: ignore[misc]

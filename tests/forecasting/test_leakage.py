@@ -13,8 +13,8 @@ from lockgate.data.data_card_writer import card_of
 from lockgate.data.ingest import CsvSource
 from lockgate.evaluation import leakage, sandboxed
 from lockgate.features import training_rows
-from lockgate.features.history import profiles
-from lockgate.features.known_inputs import traits
+from lockgate.features.history import history_states
+from lockgate.features.known_inputs import store_attributes
 from lockgate.features.panel import panel
 from lockgate.gate import checks
 from lockgate.gate.checks import Outcome
@@ -32,14 +32,14 @@ def answer(seen):
 
 
 def whole_history():
-    stores = traits(small_chain.chain().stores)
+    stores = store_attributes(small_chain.chain().stores)
     return panel(small_chain.chain().rows, stores.store_ids), stores
 
 
-def peeking_profiles(history, origins, store_traits):
+def peeking_profiles(history, origins, attributes):
     """Honest, but for the level: as if a rolling mean were taken before the rows were cut at the origin."""
     later = np.nanmean(history.log_sales[:, -28:], axis=1).astype(np.float32)
-    return [replace(profile, level=later) for profile in profiles(history, origins, store_traits)]
+    return [replace(state, level=later) for state in history_states(history, origins, attributes)]
 
 
 def test_an_honest_forecaster_passes_and_many_of_its_features_do_know_the_past():
@@ -55,7 +55,7 @@ def test_an_honest_forecaster_passes_and_many_of_its_features_do_know_the_past()
 
 
 def test_a_feature_whose_code_looks_past_the_origin_is_refused_by_name(monkeypatch):
-    monkeypatch.setattr(leakage, "profiles", peeking_profiles)
+    monkeypatch.setattr(leakage, "history_states", peeking_profiles)
     outcome, says = answer(found())
     assert (outcome, says) == (Outcome.REFUSED, "noise in place of the sales after its origin moves level_364")
 
@@ -64,12 +64,12 @@ def test_a_bundle_whose_past_reaches_past_its_origin_is_doubted_by_name():
     """Its code is honest, and says so; its arrays were made of the holdout too."""
     honest = small_chain.forecaster()
     history, stores = whole_history()
-    later = profiles(history, [history.last], stores)[0]
-    outcome, says = answer(found(replace(honest, profile=replace(later, origin=honest.profile.origin))))
+    later = history_states(history, [history.last], stores)[0]
+    outcome, says = answer(found(replace(honest, state=replace(later, origin=honest.state.origin))))
     assert outcome is Outcome.INCONCLUSIVE
     assert "ridge, mean_364, spread_364" in says
-    one_array = replace(honest.profile, level=later.level)
-    assert found(replace(honest, profile=one_array)).history_mismatch == ("level_364",)
+    one_array = replace(honest.state, level=later.level)
+    assert found(replace(honest, state=one_array)).history_mismatch == ("level_364",)
 
 
 def test_a_past_of_other_rows_is_doubted_too():
@@ -103,12 +103,12 @@ def test_a_probe_that_sees_nothing_move_has_proven_nothing(monkeypatch):
 def test_no_row_to_learn_from_knows_a_sale_after_its_origin_either():
     """The boosters are taught on blocks of many origins that share their work; here of all of them after the first."""
     history, stores = whole_history()
-    origins = training_rows.origins(history, history.last, HORIZON, 182)
+    origins = training_rows.cutoffs(history, history.last, HORIZON, 182)
     first = origins[0]
     noisy = leakage._with_noise(history, first + 1, history.last, np.random.default_rng(1))
-    was, now = (training_rows.survey(each, origins, stores, HORIZON)[first] for each in (history, noisy))
+    was, now = (training_rows.states_at(each, origins, stores, HORIZON)[first] for each in (history, noisy))
     rows = leakage.cells(history.between(first + 1, first + HORIZON))
-    assert np.array_equal(*(leakage.feature_values(profile, stores, rows) for profile in (was, now)), equal_nan=True)
+    assert np.array_equal(*(leakage.feature_values(state, stores, rows) for state in (was, now)), equal_nan=True)
 
 
 def test_each_feature_of_a_row_rests_on_sales_at_least_as_old_as_its_days_ahead():
@@ -120,8 +120,8 @@ def test_each_feature_of_a_row_rests_on_sales_at_least_as_old_as_its_days_ahead(
         row = leakage.cells(history.between(day, day))
         for first in (day - ahead + 1, day - ahead):
             noisy = leakage._with_noise(history, first, history.last, np.random.default_rng(ahead))
-            seen.append(leakage.feature_values(profiles(noisy, [origin], stores)[0], stores, row))
-        truth = leakage.feature_values(profiles(history, [origin], stores)[0], stores, row)
+            seen.append(leakage.feature_values(history_states(noisy, [origin], stores)[0], stores, row))
+        truth = leakage.feature_values(history_states(history, [origin], stores)[0], stores, row)
         assert np.array_equal(seen[0], truth, equal_nan=True)
         assert not np.array_equal(seen[1], truth, equal_nan=True)
 

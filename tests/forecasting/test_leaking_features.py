@@ -13,7 +13,7 @@ from lockgate.data.data_card_writer import card_of
 from lockgate.errors import GateRefused
 from lockgate.evaluation import leakage
 from lockgate.features import matrix
-from lockgate.features.known_inputs import traits
+from lockgate.features.known_inputs import store_attributes
 from lockgate.features.panel import panel
 from lockgate.system.exit_codes import Session
 
@@ -23,7 +23,7 @@ PLANS = {"promo", "school", "weekday", "month", "from_holiday", "kind", "distanc
 
 @pytest.fixture(scope="module")
 def stores():
-    return traits(small_chain.chain().stores)
+    return store_attributes(small_chain.chain().stores)
 
 
 @pytest.fixture(scope="module")
@@ -46,15 +46,15 @@ def test_no_feature_knows_a_sale_after_its_origin_and_each_past_one_is_as_old_as
 
 def test_a_feature_that_peeks_is_found(history, stores, monkeypatch):
     """As if a rolling mean took in the row's own day."""
-    honest = matrix.lens
+    honest = matrix.forecast_window
 
-    def peeking(profile, store_traits, days):
-        view = honest(profile, store_traits, days)
-        view.profile.level[:] = np.nanmean(looked_at[-1].log_sales[:, -5:], axis=1)
+    def peeking(state, attributes, days):
+        view = honest(state, attributes, days)
+        view.state.level[:] = np.nanmean(looked_at[-1].log_sales[:, -5:], axis=1)
         return view
 
     looked_at, original = [], leakage._features
-    monkeypatch.setattr(matrix, "lens", peeking)
+    monkeypatch.setattr(matrix, "forecast_window", peeking)
     monkeypatch.setattr(leakage, "_features", lambda panel, *rest: (looked_at.append(panel), original(panel, *rest))[1])
     found = findings(history, stores)
     assert [name for name, finding in found.items() if finding.leaks] == ["level_364"]

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from lockgate.features import calendar, panel, shared_effects, store_ridge
-from lockgate.features.known_inputs import LONG_AGO, NEVER, Traits, cells
+from lockgate.features.known_inputs import LONG_AGO, NEVER, StoreAttributes, panel_rows
 from lockgate.features.panel import Panel
 
 RNG = np.random.default_rng(4)
 STORES = 20
 SOME = np.arange(STORES) < STORES // 2
 FIRST, ORIGIN, LAST = (int(np.datetime64(day).astype(np.int64)) for day in ("2013-01-01", "2015-02-10", "2015-06-05"))
-TRAITS = Traits(
+TRAITS = StoreAttributes(
     store_ids=np.arange(STORES, dtype=np.int32),
     kind=np.zeros(STORES, dtype=np.int8),
     assortment=np.zeros(STORES, dtype=np.int8),
@@ -32,7 +32,7 @@ def expected(log_sales, day, origin=ORIGIN):
     past = history.between(FIRST, origin)
     (fitted,) = store_ridge.fit(past, [origin], TRAITS)
     table = calendar.day_table(day, day)
-    rows = cells(history.between(day, day))
+    rows = panel_rows(history.between(day, day))
     x = store_ridge.regressors(rows, table, store_ridge.day_regressors(table), (TRAITS, panel.observance(past)))
     return fitted.predict(x, rows.store, np.repeat(shared_effects.effects(table), STORES, axis=0))
 

@@ -6,7 +6,7 @@ import small_chain
 
 from lockgate.bundle import store as bundle_store
 from lockgate.errors import BadData
-from lockgate.features.known_inputs import traits
+from lockgate.features.known_inputs import store_attributes
 from lockgate.features.matrix import FEATURES
 from lockgate.features.panel import panel
 from lockgate.training import report as training_report
@@ -37,9 +37,11 @@ def test_another_seed_gives_another_digest_and_progress_is_told_in_rising_steps(
     assert steps[-1][0] == "done"
 
 
-def test_a_booster_learns_calm_days_or_the_days_as_they_were_and_the_others_do_not_notice():
+def test_removing_the_daily_residual_changes_the_booster_that_asks_for_it_and_no_other():
     params = small_chain.params()
-    restless = params.members.catboost.model_copy(update={"calm": not params.members.catboost.calm})
+    restless = params.members.catboost.model_copy(
+        update={"remove_daily_residual": not params.members.catboost.remove_daily_residual}
+    )
     other = params.model_copy(update={"members": params.members.model_copy(update={"catboost": restless})})
     again, _ = train.train(small_chain.parts().rows, small_chain.chain().stores, other, lambda *_: None)
     was, now = small_chain.forecaster().boosters, again.boosters
@@ -88,25 +90,25 @@ def test_a_booster_learns_no_fewer_rounds_than_the_floor():
 def test_a_fold_without_enough_history_is_left_out():
     """336 days back is nearly the same season a year earlier; a short history does without it."""
     params = small_chain.params()
-    some = params.model_copy(update={"training": params.training.model_copy(update={"folds_days_back": [336, 0]})})
-    stores = traits(small_chain.chain().stores)
+    some = params.model_copy(update={"training": params.training.model_copy(update={"fold_ends_days_ago": [336, 0]})})
+    stores = store_attributes(small_chain.chain().stores)
     history = panel(small_chain.parts().rows, stores.store_ids)
     assert train.fold_ends(history, some) == [history.last]
 
 
 def test_what_the_boosters_use_most_is_worth_something_on_days_that_they_have_not_seen(report):
     used = {name: sum(shares[name] for shares in report.importances.values()) for name in FEATURES}
-    assert set(report.rises) == set(FEATURES)
-    assert max(report.rises.values()) > 0
-    assert sum(report.rises[name] for name in sorted(used, key=used.get)[-10:]) > 0
+    assert set(report.permutation_importances) == set(FEATURES)
+    assert max(report.permutation_importances.values()) > 0
+    assert sum(report.permutation_importances[name] for name in sorted(used, key=used.get)[-10:]) > 0
 
 
 def test_a_booster_is_shown_no_block_that_reaches_beyond_what_may_be_known():
     """The last day of each block, from its origin, is at most the last day known, in every grid."""
-    params, stores = small_chain.params(), traits(small_chain.chain().stores)
+    params, stores = small_chain.params(), store_attributes(small_chain.chain().stores)
     history = panel(small_chain.parts().rows, stores.store_ids)
     known = history.last - params.split.holdout_days
-    found = train.taught_from(history, known, params)
+    found = train.training_cutoffs(history, known, params)
     assert [known - origin for origin in found[:-3:-1]] == [42, 63]
     assert found == sorted(set(found))
     assert found[0] - history.first + 1 >= params.training.min_history_days

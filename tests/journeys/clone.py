@@ -141,7 +141,7 @@ def make_small(clone: Clone) -> None:
         threads=1,
         source="generated",
         generator={"seed": 7, "stores": 12, "days": 500, "noise": 0.04},
-        training__folds_days_back=[0],
+        training__fold_ends_days_ago=[0],
         training__max_rounds=30,
         gate__min_scored_rows=100,
         gate__max_rmspe_over_serving=0.05,

@@ -25,11 +25,11 @@ from lockgate.system import sandbox
 
 PEEKING = """
 
-_honest = profiles
+_honest = history_states
 
 
-def profiles(history, origins, traits):
-    return [replace(each, level=level(history)) for each in _honest(history, origins, traits)]
+def history_states(history, origins, attributes):
+    return [replace(each, level=level(history)) for each in _honest(history, origins, attributes)]
 """
 YES = Order("reviewed", dry_run=False, confirm=lambda move: None)
 
@@ -98,12 +98,12 @@ def unnumbered(made):
     """Save a bundle that forecasts its probe, and no finite number for some row of the holdout."""
     honest, rows = forecaster_of(made), dataset.read(made.prepared, "holdout").drop(columns="Sales")
     weights = dict.fromkeys(honest.members, 0.0) | {"lightgbm": 1.0}
-    lightgbm = {"lightgbm": replace(honest.boosters["lightgbm"], offset="habit")}
-    for place in np.ndindex(honest.profile.habits.shape[:3]):
-        habits = honest.profile.habits.copy()
-        habits[place] = np.inf
-        profile = replace(honest.profile, habits=habits)
-        other = replace(honest, profile=profile, weights=weights, boosters=honest.boosters | lightgbm)
+    lightgbm = {"lightgbm": replace(honest.boosters["lightgbm"], offset="group_mean")}
+    for place in np.ndindex(honest.state.group_statistics.shape[:3]):
+        group_statistics = honest.state.group_statistics.copy()
+        group_statistics[place] = np.inf
+        state = replace(honest.state, group_statistics=group_statistics)
+        other = replace(honest, state=state, weights=weights, boosters=honest.boosters | lightgbm)
         if not np.isfinite(other.predict(rows)).all():
             digest = store.save(other, made.bundle)
             try:
@@ -150,8 +150,8 @@ def test_a_bundle_that_remembers_the_holdout_is_doubted_by_name_whatever_it_says
     build = made(1)
     honest = forecaster_of(build)
     tables = [dataset.read(build.prepared, part) for part in ("rows", "holdout")]
-    later = history.level(panel(pd.concat(tables), honest.traits.store_ids))
-    store.save(replace(honest, profile=replace(honest.profile, level=later)), build.bundle)
+    later = history.level(panel(pd.concat(tables), honest.attributes.store_ids))
+    store.save(replace(honest, state=replace(honest.state, level=later)), build.bundle)
     verdict = validate.validate(backend, register.register(backend, build, params), build, params.gate)
     assert stages(backend) == ["None"]
     outcome, says = leak_said(verdict)

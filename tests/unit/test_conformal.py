@@ -7,7 +7,7 @@ import pytest
 
 from lockgate.errors import WrongUsage
 from lockgate.models import conformal
-from lockgate.models.conformal import Calibration, Interval, Misses
+from lockgate.models.conformal import Calibration, Interval, Residuals
 from lockgate.problem import confidence
 
 STORES, DAYS = 40, 42
@@ -24,7 +24,7 @@ def folds(count, shape="normal", seed=0, window_shift=0.0):
     spread = np.linspace(0.06, 0.18, STORES)
     store = np.repeat(np.arange(STORES), DAYS)
     return [
-        Misses(store, spread[store] * SHAPES[shape](rng, len(store)) + rng.normal(0, window_shift), 400)
+        Residuals(store, spread[store] * SHAPES[shape](rng, len(store)) + rng.normal(0, window_shift), 400)
         for _ in range(count)
     ]
 
@@ -59,7 +59,7 @@ def test_a_calm_store_and_a_wild_one_are_covered_nearly_alike():
     calibration = conformal.calibrate(folds(4), STORES)
     later = folds(40, seed=1)
     for own in (0, STORES - 1):
-        rows = [Misses(fold.store[fold.store == own], fold.log_ratio[fold.store == own], 400) for fold in later]
+        rows = [Residuals(fold.store[fold.store == own], fold.log_ratio[fold.store == own], 400) for fold in later]
         assert held(calibration, rows, 0.8) == pytest.approx(0.8, abs=0.1)
 
 
@@ -73,7 +73,7 @@ def test_bounds_widen_with_the_confidence_and_enclose_the_forecast():
 
 def test_a_store_with_few_rows_is_taken_to_be_like_the_chain():
     fold = folds(1)[0]
-    wild = Misses(np.append(fold.store, STORES), np.append(fold.log_ratio, 5.0), 400)
+    wild = Residuals(np.append(fold.store, STORES), np.append(fold.log_ratio, 5.0), 400)
     found = conformal.spreads([wild], STORES + 2)
     chain = np.abs(wild.log_ratio).mean()
     assert found[STORES + 1] == pytest.approx(chain)  # without any row
@@ -88,7 +88,7 @@ def test_a_store_with_many_rows_keeps_its_own_spread():
 def test_folds_that_knew_as_much_count_the_same_however_many_rows_they_have():
     """A long calm fold and a short wild one: between the medians of both, not at that of the longer one."""
     store = np.zeros(9_000, dtype=np.int64)
-    calm, wild = Misses(store, np.full(9_000, -0.1), 400), Misses(store[:1_000], np.full(1_000, 0.1), 400)
+    calm, wild = Residuals(store, np.full(9_000, -0.1), 400), Residuals(store[:1_000], np.full(1_000, 0.1), 400)
     low, high = conformal.calibrate([calm, wild], 1).factors(0.5)
     assert low[0] < 0.91 and high[0] > 1.1
 
@@ -111,12 +111,12 @@ def test_one_fold_is_enough_for_bounds_and_too_few_to_check_them():
 def test_inner_coverage_asks_of_each_fold_what_the_others_say():
     alike = folds(4)
     assert conformal.inner_coverage(alike, STORES, 0.95) == pytest.approx(0.95, abs=0.02)
-    stranger = Misses(alike[0].store, alike[0].log_ratio + 3.0, 400)
+    stranger = Residuals(alike[0].store, alike[0].log_ratio + 3.0, 400)
     assert conformal.inner_coverage([alike[0], stranger], STORES, 0.5) < 0.6
 
 
 def test_errors_that_are_all_zero_give_bounds_at_the_forecast():
-    nothing = [Misses(fold.store, np.zeros_like(fold.log_ratio), 400) for fold in folds(2)]
+    nothing = [Residuals(fold.store, np.zeros_like(fold.log_ratio), 400) for fold in folds(2)]
     lower, upper = conformal.calibrate(nothing, STORES).factors(0.95)
     assert lower.tolist() == upper.tolist() == [1.0] * STORES
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lockgate.features.local_level import DAYS, DAYS_OF_DOUBT, HALF_LIFE_DAYS, LARGEST_MISS, local_level
+from lockgate.features.local_level import DAYS, HALF_LIFE_DAYS, LARGEST_RESIDUAL, PRIOR_DAYS, local_level
 
 STORES = 1000
 WEIGHTS = 0.5 ** (np.arange(DAYS - 1, -1, -1) / HALF_LIFE_DAYS)
@@ -15,10 +15,10 @@ def missed(days=DAYS):
 
 
 def test_a_store_that_has_sold_a_tenth_more_is_believed_but_for_two_days_of_doubt():
-    misses = missed()
-    misses[3] = 0.1
-    found = local_level(misses)
-    assert found[3] == pytest.approx(0.1 * WEIGHTS.sum() / (WEIGHTS.sum() + DAYS_OF_DOUBT), rel=0.01)
+    residuals = missed()
+    residuals[3] = 0.1
+    found = local_level(residuals)
+    assert found[3] == pytest.approx(0.1 * WEIGHTS.sum() / (WEIGHTS.sum() + PRIOR_DAYS), rel=0.01)
     assert np.abs(np.delete(found, 3)).max() < 0.001
 
 
@@ -29,9 +29,9 @@ def test_a_day_counts_half_as_much_fourteen_days_later():
 
 
 def test_what_the_whole_chain_sold_more_on_some_days_is_no_stores_level():
-    misses = missed()
-    misses[:, -10:] = 0.1
-    assert np.abs(local_level(misses)).max() < 0.001
+    residuals = missed()
+    residuals[:, -10:] = 0.1
+    assert np.abs(local_level(residuals)).max() < 0.001
 
 
 def test_the_only_store_of_a_chain_has_a_level_all_the_same():
@@ -40,15 +40,15 @@ def test_the_only_store_of_a_chain_has_a_level_all_the_same():
 
 def test_one_odd_day_tells_no_more_than_the_largest_miss():
     odd, large = missed(), missed()
-    odd[3, -5], large[3, -5] = -4.0, -LARGEST_MISS
+    odd[3, -5], large[3, -5] = -4.0, -LARGEST_RESIDUAL
     assert local_level(odd)[3] == pytest.approx(local_level(large)[3], rel=0.01)
 
 
 def test_a_store_that_has_not_sold_of_late_stays_where_its_ridge_has_it():
-    misses = missed(DAYS + 60)
-    misses[3, :60], misses[3, 60:] = 0.1, np.nan
-    misses[4, :60] = 0.1
-    assert local_level(misses)[3] == local_level(misses)[4] == 0.0
+    residuals = missed(DAYS + 60)
+    residuals[3, :60], residuals[3, 60:] = 0.1, np.nan
+    residuals[4, :60] = 0.1
+    assert local_level(residuals)[3] == local_level(residuals)[4] == 0.0
 
 
 def test_a_history_of_a_few_days_is_enough_and_none_is_no_level():

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from lockgate.errors import BadConfiguration
+from lockgate.operations.refit import nested_params
 from lockgate.problem.params import load_params
 
 GOOD = (Path(__file__).parents[2] / "params.yaml").read_text()
@@ -79,7 +80,7 @@ def test_a_missing_key_is_named(tmp_path):
 
 def test_the_fast_profile_learns_less_and_at_a_higher_rate_and_nothing_else_changes(tmp_path):
     full = load_params(write(tmp_path))
-    fast = load_params(write(tmp_path, profile="fast", fast__learning_rate_times=1.5))
+    fast = load_params(write(tmp_path, profile="fast", fast__learning_rate_factor=1.5))
     assert fast.training.max_rounds == full.fast.max_rounds < full.training.max_rounds
     assert fast.members.lightgbm.learning_rate == pytest.approx(1.5 * full.members.lightgbm.learning_rate)
     assert fast.members.catboost.depth == full.members.catboost.depth
@@ -90,5 +91,13 @@ def test_the_fast_profile_learns_less_and_at_a_higher_rate_and_nothing_else_chan
 def test_a_rate_that_the_fast_profile_drives_out_of_range_is_named(tmp_path):
     with pytest.raises(BadConfiguration, match=r"lightgbm\.learning_rate is 4"):
         load_params(
-            write(tmp_path, profile="fast", members__lightgbm__learning_rate=0.5, fast__learning_rate_times=8.0)
+            write(tmp_path, profile="fast", members__lightgbm__learning_rate=0.5, fast__learning_rate_factor=8.0)
         )
+
+
+def test_params_that_a_run_recorded_under_earlier_names_are_read_under_the_names_of_today():
+    recorded = {"training.grids": "[0, 21]", "members.xgboost.calm": "False", "members.xgboost.offset": "habit"}
+    assert nested_params(recorded) == {
+        "training": {"cutoff_shifts": [0, 21]},
+        "members": {"xgboost": {"remove_daily_residual": False, "offset": "group_mean"}},
+    }

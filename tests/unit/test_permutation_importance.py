@@ -3,7 +3,7 @@
 import numpy as np
 
 from lockgate.features.matrix import FEATURES, Matrix
-from lockgate.features.training_rows import Block
+from lockgate.features.training_rows import TrainingRows
 from lockgate.forecaster.ensemble import Member
 from lockgate.training import permutation_importance
 
@@ -23,11 +23,13 @@ def window():
     values = RNG.integers(0, 2, size=(ROWS, len(FEATURES))).astype(np.float32)
     offset = np.full(ROWS, 8.0)
     rows, sold = np.arange(ROWS), 8.0 + 0.3 * values[:, PROMO]
-    return Block(Matrix(values, offset, offset), sold, rows, rows, surprise=np.zeros(ROWS), history_days=rows)
+    return TrainingRows(
+        Matrix(values, offset, offset), sold, rows, rows, daily_residual=np.zeros(ROWS), history_days=rows
+    )
 
 
 def rises(weights):
-    return permutation_importance.rises({"a": Member(KnowsPromo(), "ridge", "log")}, weights, window(), seed=1)
+    return permutation_importance.importances({"a": Member(KnowsPromo(), "ridge", "log")}, weights, window(), seed=1)
 
 
 def test_only_the_feature_that_is_used_is_worth_something():
@@ -44,5 +46,7 @@ def test_a_member_without_weight_makes_no_feature_worth_anything():
 def test_the_window_is_not_changed():
     block = window()
     before = block.matrix.values.copy()
-    permutation_importance.rises({"a": Member(KnowsPromo(), "ridge", "log")}, {"a": 1.0, "ridge": 0.0}, block, seed=1)
+    permutation_importance.importances(
+        {"a": Member(KnowsPromo(), "ridge", "log")}, {"a": 1.0, "ridge": 0.0}, block, seed=1
+    )
     assert np.array_equal(block.matrix.values, before)

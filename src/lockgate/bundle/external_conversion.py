@@ -11,7 +11,7 @@ import catboost
 import numpy as np
 
 from lockgate.errors import GateRefused, IntegrityBroken
-from lockgate.features.known_inputs import Known, Traits
+from lockgate.features.known_inputs import KnownInputs, StoreAttributes
 from lockgate.forecaster.external import Floats, ForeignForecaster, Meaning, NativeFile, Window
 from lockgate.models.booster import Booster
 from lockgate.models.catboost import CatboostBooster
@@ -21,7 +21,7 @@ from lockgate.models.xgboost import XgboostBooster
 SAME_NUMBERS = 1e-9
 
 
-def adopt(native: NativeFile, meaning: Meaning, traits: Traits, window: Window) -> ForeignForecaster:
+def adopt(native: NativeFile, meaning: Meaning, attributes: StoreAttributes, window: Window) -> ForeignForecaster:
     """The forecaster.
 
     Raises IntegrityBroken if its library cannot read the file; GateRefused if the booster takes other columns than
@@ -32,8 +32,8 @@ def adopt(native: NativeFile, meaning: Meaning, traits: Traits, window: Window) 
     except Exception as error:
         raise IntegrityBroken(f"{native.library} cannot read the model: {_first_line(error)}") from error
     _check_inputs(booster, meaning)
-    _check_outputs(booster, ForeignForecaster(native, meaning, traits, window))
-    return ForeignForecaster(native, meaning, traits, window)
+    _check_outputs(booster, ForeignForecaster(native, meaning, attributes, window))
+    return ForeignForecaster(native, meaning, attributes, window)
 
 
 def _check_inputs(booster: Booster, meaning: Meaning) -> None:
@@ -78,11 +78,11 @@ def _check_no_link(native: NativeFile, values: Floats, raw: Floats) -> None:
         )
 
 
-def _a_row_of_each_store(forecaster: ForeignForecaster) -> Known:
-    count = len(forecaster.traits.store_ids)
+def _a_row_of_each_store(forecaster: ForeignForecaster) -> KnownInputs:
+    count = len(forecaster.attributes.store_ids)
     plain = np.zeros(count, dtype=np.int8)
     day = forecaster.window.origin + 1 + np.arange(count) % forecaster.served_days
-    return Known(np.arange(count), day, (np.arange(count) % 2).astype(np.int8), plain, plain)
+    return KnownInputs(np.arange(count), day, (np.arange(count) % 2).astype(np.int8), plain, plain)
 
 
 def _inputs_of_lightgbm(booster: Any) -> tuple[list[str], bool]:

@@ -1,4 +1,4 @@
-"""The other kind of bundle: one booster from elsewhere in its library's own file, store traits as arrays, and JSON."""
+"""The bundle of an external model: the booster in its library's own file, store attributes as arrays, and JSON."""
 
 import io
 import json
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lockgate.features.known_inputs import Traits
+from lockgate.features.known_inputs import StoreAttributes
 from lockgate.forecaster.external import ForeignForecaster, Meaning, NativeFile, Window
 
 DESCRIPTION = "foreign.json"
@@ -28,8 +28,8 @@ def contents(forecaster: ForeignForecaster, probe: Probe) -> dict[str, bytes]:
         "probe": probe,
     }
     buffer = io.BytesIO()
-    traits = {field.name: getattr(forecaster.traits, field.name) for field in fields(Traits)}
-    np.savez(buffer, allow_pickle=False, **traits)  # numpy dates each entry 1980-01-01
+    attributes = {field.name: getattr(forecaster.attributes, field.name) for field in fields(StoreAttributes)}
+    np.savez(buffer, allow_pickle=False, **attributes)  # numpy dates each entry 1980-01-01
     text = json.dumps(description, indent=1, sort_keys=True, allow_nan=False) + "\n"
     return {DESCRIPTION: text.encode(), ARRAYS: buffer.getvalue(), BOOSTER: forecaster.native.content}
 
@@ -38,8 +38,8 @@ def restore(contents: Mapping[str, bytes]) -> tuple[ForeignForecaster, dict[str,
     """The forecaster of a bundle's files, and its probe."""
     description = json.loads(contents[DESCRIPTION])
     with np.load(io.BytesIO(contents[ARRAYS]), allow_pickle=False) as archive:
-        traits = Traits(**{field.name: archive[field.name] for field in fields(Traits)})
+        attributes = StoreAttributes(**{field.name: archive[field.name] for field in fields(StoreAttributes)})
     native = NativeFile(description["library"], contents[BOOSTER])
     meaning = Meaning(tuple(description["columns"]), description["target"])
-    forecaster = ForeignForecaster(native, meaning, traits, Window(**description["window"]))
+    forecaster = ForeignForecaster(native, meaning, attributes, Window(**description["window"]))
     return forecaster, description["probe"]

@@ -22,9 +22,9 @@ from lockgate import digests
 from lockgate.bundle import external_format, manifest
 from lockgate.bundle.manifest import MANIFEST, REBUILD
 from lockgate.errors import BundleUnreadable, IntegrityBroken, LockgateError, StorageFailed
-from lockgate.features.cold_start import Experience
-from lockgate.features.history import Profile
-from lockgate.features.known_inputs import Traits
+from lockgate.features.cold_start import HistoryLength
+from lockgate.features.history import HistoryState
+from lockgate.features.known_inputs import StoreAttributes
 from lockgate.features.matrix import FEATURES
 from lockgate.features.panel import HOLIDAY_LETTERS
 from lockgate.features.store_ridge import Ridge
@@ -33,6 +33,7 @@ from lockgate.forecaster.external import ForeignForecaster
 from lockgate.forecaster.interface import Answering
 from lockgate.models.conformal import Calibration
 from lockgate.models.formats import RESTORE
+from lockgate.problem.params import current_name
 
 DESCRIPTION = "forecaster.json"
 ARRAYS = "arrays.npz"
@@ -115,7 +116,7 @@ def _contents(forecaster: Forecaster) -> dict[str, bytes]:
         "members": {
             name: {"offset": member.offset, "target": member.target} for name, member in forecaster.boosters.items()
         },
-        "origin": forecaster.profile.origin,
+        "origin": forecaster.state.origin,
         "probe": _probe(forecaster),
         "weights": dict(forecaster.weights),
     }
@@ -124,16 +125,16 @@ def _contents(forecaster: Forecaster) -> dict[str, bytes]:
 
 
 def _arrays(forecaster: Forecaster) -> dict[str, NDArray[Any]]:
-    profile, store_traits = forecaster.profile, forecaster.traits
+    state, attributes = forecaster.state, forecaster.attributes
     return {
-        **{field.name: getattr(store_traits, field.name) for field in fields(Traits)},
-        "ridge": profile.ridge.coefficients,
-        "chain": profile.ridge.effects,
-        "observed": profile.observed,
-        "habits": profile.habits,
-        "level": profile.level,
-        "sold_days": profile.experience.sold,
-        "idle_days": profile.experience.idle,
+        **{field.name: getattr(attributes, field.name) for field in fields(StoreAttributes)},
+        "ridge": state.ridge.coefficients,
+        "chain": state.ridge.effects,
+        "observed": state.observed,
+        "habits": state.group_statistics,
+        "level": state.level,
+        "sold_days": state.history_length.sold,
+        "idle_days": state.history_length.idle,
         "spread": forecaster.calibration.spread,
         "quantiles": forecaster.calibration.quantiles,
     }
@@ -151,22 +152,25 @@ def _restore(contents: Mapping[str, bytes]) -> tuple[Forecaster, dict[str, Any]]
         raise IntegrityBroken("the bundle was made with other features than this code has", hint=REBUILD)
     with np.load(io.BytesIO(contents[ARRAYS]), allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
-    profile = Profile(
+    state = HistoryState(
         description["origin"],
         Ridge(arrays["ridge"], arrays["chain"]),
         arrays["observed"],
         arrays["habits"],
         arrays["level"],
-        Experience(arrays["sold_days"], arrays["idle_days"]),
+        HistoryLength(arrays["sold_days"], arrays["idle_days"]),
     )
     boosters = {
-        name: Member(RESTORE[name](contents[BOOSTER_FILES[name]]), **meaning)
+        name: Member(
+            RESTORE[name](contents[BOOSTER_FILES[name]]),
+            **(meaning | {"offset": current_name(meaning["offset"])}),
+        )
         for name, meaning in sorted(description["members"].items(), key=lambda item: list(BOOSTER_FILES).index(item[0]))
     }
-    store_traits = Traits(**{field.name: arrays[field.name] for field in fields(Traits)})
+    attributes = StoreAttributes(**{field.name: arrays[field.name] for field in fields(StoreAttributes)})
     calibration = Calibration(arrays["spread"], arrays["quantiles"])
     forecaster = Forecaster(
-        description["horizon_days"], store_traits, profile, boosters, description["weights"], calibration
+        description["horizon_days"], attributes, state, boosters, description["weights"], calibration
     )
     return forecaster, description["probe"]
 
@@ -174,7 +178,7 @@ def _restore(contents: Mapping[str, bytes]) -> tuple[Forecaster, dict[str, Any]]
 def _probe(forecaster: Forecaster | ForeignForecaster) -> dict[str, Any]:
     """Some raw rows of different stores, days and plans, with their forecasts."""
     count = np.arange(PROBE_ROWS)
-    ids = forecaster.traits.store_ids
+    ids = forecaster.attributes.store_ids
     first = np.datetime64(forecaster.origin).astype(np.int64) + 1
     day = first + count * 5 % forecaster.served_days
     rows = {

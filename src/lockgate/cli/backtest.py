@@ -15,7 +15,7 @@ from lockgate.errors import GateRefused
 
 if TYPE_CHECKING:
     from lockgate.evaluation.leakage import FeatureLeakage
-    from lockgate.training.backtest import Mark
+    from lockgate.training.backtest import WindowScore
 
 PREPARED = Path("data/prepared")
 
@@ -52,13 +52,13 @@ def probe(as_json: bool) -> None:
     """Put noise in place of sales and see which features move (exit 4 if one knows a sale after its origin)."""
     from lockgate.data import dataset
     from lockgate.evaluation import leakage
-    from lockgate.features.known_inputs import traits
+    from lockgate.features.known_inputs import store_attributes
     from lockgate.features.panel import panel
 
-    rows, store_traits = dataset.read(PREPARED, "rows"), traits(dataset.read(PREPARED, "stores"))
+    rows, attributes = dataset.read(PREPARED, "rows"), store_attributes(dataset.read(PREPARED, "stores"))
     settings = params()
-    history = panel(rows, store_traits.store_ids)
-    findings = leakage.by_feature(history, store_traits, settings.split.holdout_days, settings.seed)
+    history = panel(rows, attributes.store_ids)
+    findings = leakage.by_feature(history, attributes, settings.split.holdout_days, settings.seed)
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
@@ -66,7 +66,7 @@ def probe(as_json: bool) -> None:
         table(heads, [_finding(finding) for finding in findings])
     if leaks := [finding.feature for finding in findings if finding.leaks]:
         raise GateRefused(
-            f"features know sales after their origin: {', '.join(leaks)}", hint="make them from the profile alone"
+            f"features know sales after their origin: {', '.join(leaks)}", hint="make them from the state alone"
         )
 
 
@@ -74,7 +74,7 @@ def _finding(found: "FeatureLeakage") -> list[str]:
     return [found.feature, "none" if found.youngest is None else str(found.youngest), "YES" if found.leaks else "no"]
 
 
-def _print(marks: "tuple[Mark, ...]", means: dict[str, dict[str, float]]) -> None:
+def _print(marks: "tuple[WindowScore, ...]", means: dict[str, dict[str, float]]) -> None:
     heads = ["known until", "forecast", "RMSPE", "95 %", "MAE", "bias", "in its 80 %", "in its 95 %"]
     rows = [
         [mark.origin, mark.forecast, f"{mark.rmspe:.4f}", f"{mark.low:.4f} .. {mark.high:.4f}", f"{mark.mae:.0f}",

@@ -171,8 +171,8 @@ def _answer(backend: Workspace, version: int, rows: pd.DataFrame) -> Answer:
 
 
 def _store_types(forecaster: Answering) -> dict[int, str]:
-    traits = forecaster.traits
-    return {int(store): chr(ord("a") + kind) for store, kind in zip(traits.store_ids, traits.kind, strict=True)}
+    attributes = forecaster.attributes
+    return {int(store): chr(ord("a") + kind) for store, kind in zip(attributes.store_ids, attributes.kind, strict=True)}
 
 
 def _pairs(rows: pd.DataFrame, first: Answer, second: Answer) -> pd.DataFrame:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lockgate.data.readers import Sheet, Texts, shown
+from lockgate.data.readers import RawTable, TextColumn, shown
 from lockgate.errors import BadData
 
 WHOLE = re.compile(r"-?[0-9]+(\.0+)?")  # pandas writes 1.0 where a column once held an empty cell
@@ -33,7 +33,7 @@ class CellFault(ValueError):
 
 
 @dataclass(frozen=True)
-class Kind:
+class ColumnType:
     """What the cells of a column may hold."""
 
     dtype: str  # of the column
@@ -41,7 +41,7 @@ class Kind:
     open_ended: bool = False  # a cut cell can still look whole
 
 
-def whole(low: int, high: int, dtype: str = "int32") -> Kind:
+def whole(low: int, high: int, dtype: str = "int32") -> ColumnType:
     """Whole numbers low..high."""
 
     def value(text: str) -> int:
@@ -49,10 +49,10 @@ def whole(low: int, high: int, dtype: str = "int32") -> Kind:
             raise CellFault(_no_number(text, "a whole number"), _number_hint(text))
         return int(_in_range(int(text.partition(".")[0]), low, high))
 
-    return Kind(dtype, value, open_ended=high > 9)
+    return ColumnType(dtype, value, open_ended=high > 9)
 
 
-def decimal(low: float, high: float) -> Kind:
+def decimal(low: float, high: float) -> ColumnType:
     """Finite decimal numbers low..high."""
 
     def value(text: str) -> float:
@@ -60,15 +60,15 @@ def decimal(low: float, high: float) -> Kind:
             raise CellFault(_no_number(text, "a finite number"), _number_hint(text))
         return float(_in_range(float(text), low, high))
 
-    return Kind("float64", value, open_ended=True)
+    return ColumnType("float64", value, open_ended=True)
 
 
-def optional(kind: Kind) -> Kind:
+def optional(column_type: ColumnType) -> ColumnType:
     """The same, or an empty cell, which becomes NaN."""
-    return Kind("float64", lambda text: kind.value(text) if text else math.nan, kind.open_ended)
+    return ColumnType("float64", lambda text: column_type.value(text) if text else math.nan, column_type.open_ended)
 
 
-def letter(allowed: tuple[str, ...]) -> Kind:
+def letter(allowed: tuple[str, ...]) -> ColumnType:
     """One of a few texts."""
 
     def value(text: str) -> str:
@@ -76,10 +76,10 @@ def letter(allowed: tuple[str, ...]) -> Kind:
             raise CellFault(_empty_or(text, f"not one of {', '.join(allowed)}"), f"allowed: {', '.join(allowed)}")
         return text
 
-    return Kind("str", value)
+    return ColumnType("str", value)
 
 
-def iso_date(first: datetime.date, last: datetime.date, past_last: str = "") -> Kind:
+def iso_date(first: datetime.date, last: datetime.date, past_last: str = "") -> ColumnType:
     """Dates YYYY-MM-DD first..last; `past_last` says what is wrong with a later one."""
 
     def value(text: str) -> np.datetime64:
@@ -94,44 +94,44 @@ def iso_date(first: datetime.date, last: datetime.date, past_last: str = "") -> 
             raise CellFault(why, "correct the date, or remove the row")
         return np.datetime64(day, "s")
 
-    return Kind("datetime64[s]", value)
+    return ColumnType("datetime64[s]", value)
 
 
-def checked(kind: Callable[[str], object]) -> Kind:
+def checked(column_type: Callable[[str], object]) -> ColumnType:
     """Text that a function accepts; it raises CellFault for any other."""
 
     def value(text: str) -> str:
-        kind(text)
+        column_type(text)
         return text
 
-    return Kind("str", value, open_ended=True)
+    return ColumnType("str", value, open_ended=True)
 
 
-def typed(sheet: Sheet, kinds: Mapping[str, Kind]) -> pd.DataFrame:
-    """The columns named by `kinds`, in that order, as values, in file order.
+def typed(raw_table: RawTable, column_types: Mapping[str, ColumnType]) -> pd.DataFrame:
+    """The columns named by `column_types`, in that order, as values, in file order.
 
     Raises BadData for the first bad cell of the file, with its line, its text, how many more there are, and a hint.
     """
     columns, faults = {}, []
-    for name, kind in kinds.items():
-        texts = sheet.texts(name)
-        values, bad = _values(texts, kind)
+    for name, column_type in column_types.items():
+        texts = raw_table.texts(name)
+        values, bad = _values(texts, column_type)
         if bad:
             faults.append(_first_fault(name, texts, bad))
         else:
-            columns[name] = _spread(values, kind, texts.codes)
+            columns[name] = _spread(values, column_type, texts.codes)
     if faults:
         row, what, hint = min(faults)
-        raise BadData(what, where=sheet.place(row), hint=hint)
+        raise BadData(what, where=raw_table.place(row), hint=hint)
     return pd.DataFrame(columns)
 
 
-def _values(texts: Texts, kind: Kind) -> tuple[list[Any], dict[int, CellFault]]:
+def _values(texts: TextColumn, column_type: ColumnType) -> tuple[list[Any], dict[int, CellFault]]:
     values: list[Any] = []
     bad = {}
     for code, text in enumerate(texts.distinct()):
         try:
-            values.append(kind.value(text))
+            values.append(column_type.value(text))
         except CellFault as fault:
             bad[code] = fault
             if len(bad) == MOST_FAULTS:
@@ -139,7 +139,7 @@ def _values(texts: Texts, kind: Kind) -> tuple[list[Any], dict[int, CellFault]]:
     return values, bad
 
 
-def _first_fault(name: str, texts: Texts, bad: dict[int, CellFault]) -> tuple[int, str, str]:
+def _first_fault(name: str, texts: TextColumn, bad: dict[int, CellFault]) -> tuple[int, str, str]:
     rows = np.flatnonzero(np.isin(texts.codes, list(bad)))
     code = int(texts.codes[rows[0]])
     least = "at least " if len(bad) == MOST_FAULTS else ""
@@ -147,10 +147,10 @@ def _first_fault(name: str, texts: Texts, bad: dict[int, CellFault]) -> tuple[in
     return int(rows[0]), f"{name} is {shown(texts.text(code))}: {bad[code].why}{more}", bad[code].hint
 
 
-def _spread(values: list[Any], kind: Kind, codes: NDArray[np.int32]) -> Any:
-    if kind.dtype == "str":
+def _spread(values: list[Any], column_type: ColumnType, codes: NDArray[np.int32]) -> Any:
+    if column_type.dtype == "str":
         return pd.array(values, dtype="str").take(codes)
-    return np.array(values, dtype=kind.dtype)[codes]
+    return np.array(values, dtype=column_type.dtype)[codes]
 
 
 def _in_range(number: float, low: float, high: float) -> float:

@@ -13,8 +13,8 @@ import pandas as pd
 
 from lockgate import digests
 from lockgate.data import readers, row_rules, text_file
-from lockgate.data.column_types import CellFault, Kind, checked, decimal, iso_date, letter, optional, typed, whole
-from lockgate.data.readers import Sheet
+from lockgate.data.column_types import CellFault, ColumnType, checked, decimal, iso_date, letter, optional, typed, whole
+from lockgate.data.readers import RawTable
 from lockgate.errors import BadData
 from lockgate.problem.params import Source
 
@@ -72,7 +72,7 @@ def promo_months(interval: str) -> tuple[int, ...]:
     return tuple(MONTHS.index(name) + 1 for name in names)
 
 
-def past_kinds(today: datetime.date) -> dict[str, Kind]:
+def training_types(today: datetime.date) -> dict[str, ColumnType]:
     """What the columns of train.csv may hold."""
     return {
         "Store": STORE,
@@ -87,7 +87,7 @@ def past_kinds(today: datetime.date) -> dict[str, Kind]:
     }
 
 
-STORE_KINDS = {
+STORE_TYPES = {
     "Store": STORE,
     "StoreType": letter(("a", "b", "c", "d")),
     "Assortment": letter(("a", "b", "c")),
@@ -99,7 +99,7 @@ STORE_KINDS = {
     "Promo2SinceYear": optional(whole(1990, 2100)),
     "PromoInterval": checked(promo_months),
 }
-FUTURE_KINDS = {
+FORECAST_TYPES = {
     "Store": STORE,
     "Date": iso_date(FIRST_DAY, LAST_DAY),
     "Open": optional(FLAG),  # empty in 11 rows of Kaggle's test.csv
@@ -107,7 +107,7 @@ FUTURE_KINDS = {
     "StateHoliday": STATE_HOLIDAY,
     "SchoolHoliday": FLAG,
 }
-OPTIONAL_FUTURE_KINDS = {"Id": whole(0, 2**62, "int64"), "DayOfWeek": WEEKDAY}
+OPTIONAL_FORECAST_TYPES = {"Id": whole(0, 2**62, "int64"), "DayOfWeek": WEEKDAY}
 
 
 def raw_files(folder: Path, source: Source) -> tuple[Path, Path] | None:
@@ -134,11 +134,11 @@ def read_tables(train: Path, store: Path, today: datetime.date | None = None) ->
 
     Raises BadData with the line, the value and a hint.
     """
-    store_sheet, train_sheet = readers.read_csv(store), readers.read_csv(train)
-    stores = _stores(store_sheet)
-    raw = _cells(train_sheet, past_kinds(today or datetime.date.today()))
-    row_rules.refuse_in_past(raw, stores, train_sheet.place)
-    notes = _ignored(train_sheet, past_kinds(LAST_DAY)) + _ignored(store_sheet, STORE_KINDS)
+    store_table, train_table = readers.read_csv(store), readers.read_csv(train)
+    stores = _stores(store_table)
+    raw = _cells(train_table, training_types(today or datetime.date.today()))
+    row_rules.refuse_in_past(raw, stores, train_table.place)
+    notes = _ignored(train_table, training_types(LAST_DAY)) + _ignored(store_table, STORE_TYPES)
     return Tables(as_rows(raw), stores, notes)
 
 
@@ -155,11 +155,15 @@ def read_forecast_rows(path: Path) -> pd.DataFrame:
     came (text from CSV). Raises BadData like `read_tables`.
     """
     is_parquet = text_file.magic(path) == text_file.PARQUET
-    sheet = readers.read_parquet(path) if is_parquet else readers.read_csv(path)
-    kinds = FUTURE_KINDS | {name: kind for name, kind in OPTIONAL_FUTURE_KINDS.items() if name in sheet.names}
-    frame = _cells(sheet, kinds)
-    row_rules.refuse_wrong_weekday(frame, sheet.place)
-    return pd.DataFrame({name: frame[name] if name in kinds else sheet.untouched(name) for name in sheet.names})
+    raw_table = readers.read_parquet(path) if is_parquet else readers.read_csv(path)
+    column_types = FORECAST_TYPES | {
+        name: column_type for name, column_type in OPTIONAL_FORECAST_TYPES.items() if name in raw_table.names
+    }
+    frame = _cells(raw_table, column_types)
+    row_rules.refuse_wrong_weekday(frame, raw_table.place)
+    return pd.DataFrame(
+        {name: frame[name] if name in column_types else raw_table.untouched(name) for name in raw_table.names}
+    )
 
 
 def as_rows(raw: pd.DataFrame) -> pd.DataFrame:
@@ -167,32 +171,32 @@ def as_rows(raw: pd.DataFrame) -> pd.DataFrame:
     return raw[list(ROW_COLUMNS)].sort_values(["Store", "Date"], ignore_index=True)
 
 
-def _stores(sheet: Sheet) -> pd.DataFrame:
-    stores = _cells(sheet, STORE_KINDS)
-    row_rules.refuse_in_stores(stores, sheet.place)
+def _stores(raw_table: RawTable) -> pd.DataFrame:
+    stores = _cells(raw_table, STORE_TYPES)
+    row_rules.refuse_in_stores(stores, raw_table.place)
     return stores.sort_values("Store", ignore_index=True)
 
 
-def _cells(sheet: Sheet, kinds: Mapping[str, Kind]) -> pd.DataFrame:
-    if missing := [name for name in kinds if name not in sheet.names]:
-        what = f"missing column {', '.join(missing)}; found {', '.join(map(readers.shown, sheet.names[:20]))}"
+def _cells(raw_table: RawTable, column_types: Mapping[str, ColumnType]) -> pd.DataFrame:
+    if missing := [name for name in column_types if name not in raw_table.names]:
+        what = f"missing column {', '.join(missing)}; found {', '.join(map(readers.shown, raw_table.names[:20]))}"
         raise BadData(
-            what, where=f"{sheet.path}, header", hint="names are spelled as Kaggle does, upper and lower case"
+            what, where=f"{raw_table.path}, header", hint="names are spelled as Kaggle does, upper and lower case"
         )
-    frame = typed(sheet, kinds)
-    last = kinds.get(sheet.names[-1])
-    if sheet.open_end and last and last.open_ended:
+    frame = typed(raw_table, column_types)
+    last = column_types.get(raw_table.names[-1])
+    if raw_table.open_end and last and last.open_ended:
         raise BadData(
-            f"the last line has no end, so its {sheet.names[-1]} may have been cut",
-            where=sheet.place(len(frame) - 1),
+            f"the last line has no end, so its {raw_table.names[-1]} may have been cut",
+            where=raw_table.place(len(frame) - 1),
             hint="restore the file, or end its last line if it is whole",
         )
     return frame
 
 
-def _ignored(sheet: Sheet, kinds: Mapping[str, Kind]) -> tuple[str, ...]:
-    extra = [name for name in sheet.names if name not in kinds]
-    return (f"ignored column {', '.join(extra)} ({sheet.path.name})",) if extra else ()
+def _ignored(raw_table: RawTable, column_types: Mapping[str, ColumnType]) -> tuple[str, ...]:
+    extra = [name for name in raw_table.names if name not in column_types]
+    return (f"ignored column {', '.join(extra)} ({raw_table.path.name})",) if extra else ()
 
 
 def _one_form(folder: Path, name: str) -> Path | None:

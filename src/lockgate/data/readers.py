@@ -32,7 +32,7 @@ TEXT = pa.dictionary(pa.int32(), pa.string())
 
 
 @dataclass(frozen=True)
-class Texts:
+class TextColumn:
     """A column as its distinct values and, for each row, which of them it holds (in order of first appearance)."""
 
     values: pa.Array
@@ -49,7 +49,7 @@ class Texts:
 
 
 @dataclass(frozen=True)
-class Sheet:
+class RawTable:
     """The cells of one file, in file order, all columns kept."""
 
     path: Path
@@ -66,7 +66,7 @@ class Sheet:
         """Where a row (from 0) stands, for people."""
         return f"{self.path}, {self.unit} {row + (2 if self.unit == 'line' else 1)}"
 
-    def texts(self, name: str) -> Texts:
+    def texts(self, name: str) -> TextColumn:
         """A column's cells as text; nothing (null, NaN) is the empty text."""
         column = self.table.column(name)
         try:
@@ -74,7 +74,7 @@ class Sheet:
         except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
             what = f"column {name} is of type {column.type}"
             raise BadData(what, where=str(self.path), hint="give text, numbers or dates") from error
-        return Texts(encoded.dictionary, encoded.indices.to_numpy())
+        return TextColumn(encoded.dictionary, encoded.indices.to_numpy())
 
     def untouched(self, name: str) -> "pd.Series[Any]":
         """A column as it came: text from a CSV, the file's own type from parquet."""
@@ -87,7 +87,7 @@ def shown(text: str) -> str:
     return repr(text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + "…")
 
 
-def read_csv(path: Path) -> Sheet:
+def read_csv(path: Path) -> RawTable:
     """Read a comma-separated file with a header; plain or gzip.
 
     Raises BadData, with the line, for anything that is not a full rectangle of cells under distinct names.
@@ -101,10 +101,10 @@ def read_csv(path: Path) -> Sheet:
         raise BadData("no data rows: there is only a header", where=str(path), hint="restore the file")
     names = _distinct_names(_header_names(header.decode()), path)
     table = _parsed(body, names, path)
-    return Sheet(path, table, "line", open_end=not body.endswith((b"\n", b'"')))
+    return RawTable(path, table, "line", open_end=not body.endswith((b"\n", b'"')))
 
 
-def read_parquet(path: Path) -> Sheet:
+def read_parquet(path: Path) -> RawTable:
     """Read a parquet file. Raises BadData if it is broken, empty or larger than this can take."""
     try:
         with pa.parquet.ParquetFile(path) as file:
@@ -119,7 +119,7 @@ def read_parquet(path: Path) -> Sheet:
         ) from error
     if not table.num_rows:
         raise BadData("no data rows", where=str(path), hint="write it again")
-    return Sheet(path, table, "row")
+    return RawTable(path, table, "row")
 
 
 def _refuse_too_large(metadata: Any, path: Path) -> None:

@@ -14,12 +14,12 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from lockgate.features import calendar, matrix
-from lockgate.features.history import Profile, profiles
-from lockgate.features.known_inputs import Known, Traits, cells
+from lockgate.features.history import HistoryState, history_states
+from lockgate.features.known_inputs import KnownInputs, StoreAttributes, panel_rows
 from lockgate.features.matrix import FEATURES
 from lockgate.features.panel import Panel, panel
 from lockgate.features.store_ridge import FIRST_STEP_DAYS, STEP_DAYS
-from lockgate.features.training_rows import origins
+from lockgate.features.training_rows import cutoffs
 from lockgate.forecaster.ensemble import Forecaster
 
 Floats = NDArray[np.float64]
@@ -29,7 +29,7 @@ COMPARED_DAYS = 42
 SEED = 20
 STORES = 40  # a sample of this many stores finds what all stores would
 DAYS_BACK = 7  # each feature of past sales uses one of the last seven days, whatever its weekday
-OFFSETS = ("offset ridge", "offset habit")  # where the boosters start
+OFFSETS = ("offset ridge", "offset group_mean")  # where the boosters start
 NAMES = (*FEATURES, *OFFSETS)
 
 
@@ -67,7 +67,7 @@ def check(forecaster: Forecaster, rows: pd.DataFrame) -> LeakageReport | None:
     history = _history(forecaster, rows)
     if history is None:
         return None
-    perturbed = _Perturbation.of(history, forecaster.traits, forecaster.horizon_days, SEED)
+    perturbed = _Perturbation.of(history, forecaster.attributes, forecaster.horizon_days, SEED)
     later = perturbed.changed(perturbed.cutoff + 1, perturbed.history.last)
     earlier = perturbed.changed(perturbed.history.first, perturbed.cutoff)
     return LeakageReport(
@@ -79,9 +79,9 @@ def check(forecaster: Forecaster, rows: pd.DataFrame) -> LeakageReport | None:
     )
 
 
-def by_feature(history: Panel, store_traits: Traits, horizon: int, seed: int) -> tuple[FeatureLeakage, ...]:
+def by_feature(history: Panel, attributes: StoreAttributes, horizon: int, seed: int) -> tuple[FeatureLeakage, ...]:
     """The result for each feature on the last `horizon` days of a history; the cutoff is the day before them."""
-    perturbed = _Perturbation.of(history, store_traits, horizon, seed)
+    perturbed = _Perturbation.of(history, attributes, horizon, seed)
     leaks = perturbed.changed(perturbed.cutoff + 1, perturbed.history.last)
     by_day = [perturbed.changed(perturbed.cutoff - back, perturbed.cutoff - back) for back in range(DAYS_BACK)]
     return tuple(
@@ -92,7 +92,7 @@ def by_feature(history: Panel, store_traits: Traits, horizon: int, seed: int) ->
 
 def _history(forecaster: Forecaster, rows: pd.DataFrame) -> Panel | None:
     """The rows of the forecaster's stores up to its cutoff."""
-    ids, origin = forecaster.traits.store_ids, forecaster.profile.origin
+    ids, origin = forecaster.attributes.store_ids, forecaster.state.origin
     day = calendar.day_numbers(rows["Date"].to_numpy())
     known = rows[np.isin(rows["Store"].to_numpy(), ids) & (day <= origin)]
     if known.empty or day.max() < origin:
@@ -103,10 +103,10 @@ def _history(forecaster: Forecaster, rows: pd.DataFrame) -> Panel | None:
 
 def _history_mismatch(forecaster: Forecaster, history: Panel) -> tuple[str, ...]:
     """Features of the days after the cutoff that the stored history and the recomputed one give different values."""
-    recomputed = profiles(history, _origins(history, forecaster.horizon_days), forecaster.traits)[-1]
+    recomputed = history_states(history, _origins(history, forecaster.horizon_days), forecaster.attributes)[-1]
     rows = _days_ahead(forecaster)
     stored, expected = (
-        feature_values(profile, forecaster.traits, rows) for profile in (forecaster.profile, recomputed)
+        feature_values(state, forecaster.attributes, rows) for state in (forecaster.state, recomputed)
     )
     differs = ~np.isclose(stored, expected, rtol=0.0, atol=TOLERANCE, equal_nan=True)
     return tuple(name for at, name in enumerate(NAMES) if differs[:, at].any())
@@ -114,16 +114,16 @@ def _history_mismatch(forecaster: Forecaster, history: Panel) -> tuple[str, ...]
 
 def _origins(history: Panel, horizon: int) -> list[int]:
     """The last day, after the cutoffs of a training where those change the folds of the ridge."""
-    earlier = [] if horizon % STEP_DAYS == 0 else origins(history, history.last, horizon, FIRST_STEP_DAYS)
+    earlier = [] if horizon % STEP_DAYS == 0 else cutoffs(history, history.last, horizon, FIRST_STEP_DAYS)
     return [*earlier, history.last]
 
 
-def _days_ahead(forecaster: Forecaster) -> Known:
+def _days_ahead(forecaster: Forecaster) -> KnownInputs:
     """Every store on each of the next days, with and without promotion, school holidays and a public holiday."""
-    stores, days = len(forecaster.traits.store_ids), min(forecaster.horizon_days, COMPARED_DAYS)
+    stores, days = len(forecaster.attributes.store_ids), min(forecaster.horizon_days, COMPARED_DAYS)
     store, ahead, plan = (grid.ravel() for grid in np.meshgrid(*map(np.arange, (stores, days, 2)), indexing="ij"))
     flag = plan.astype(np.int8)
-    return Known(store, forecaster.profile.origin + 1 + ahead, flag, flag, flag)
+    return KnownInputs(store, forecaster.state.origin + 1 + ahead, flag, flag, flag)
 
 
 @dataclass(frozen=True)
@@ -132,40 +132,40 @@ class _Perturbation:
 
     history: Panel
     cutoff: int
-    store_traits: Traits
+    attributes: StoreAttributes
     features: Floats
     rng: Generator
 
     @classmethod
-    def of(cls, history: Panel, store_traits: Traits, horizon: int, seed: int) -> "_Perturbation":
-        some, traits_of_some = _sample(history, store_traits)
+    def of(cls, history: Panel, attributes: StoreAttributes, horizon: int, seed: int) -> "_Perturbation":
+        some, traits_of_some = _sample(history, attributes)
         cutoff = some.last - horizon
         features = _features(some, cutoff, traits_of_some)
         return cls(some, cutoff, traits_of_some, features, np.random.default_rng(seed))
 
     def changed(self, first: int, last: int) -> NDArray[np.bool_]:
         """Which features change when noise replaces the sales of the days first..last."""
-        noisy = _features(_with_noise(self.history, first, last, self.rng), self.cutoff, self.store_traits)
+        noisy = _features(_with_noise(self.history, first, last, self.rng), self.cutoff, self.attributes)
         return ~np.array(
             [np.array_equal(noisy[:, at], self.features[:, at], equal_nan=True) for at in range(len(NAMES))]
         )
 
 
-def _features(history: Panel, cutoff: int, store_traits: Traits) -> Floats:
+def _features(history: Panel, cutoff: int, attributes: StoreAttributes) -> Floats:
     """Features and offsets of all store days after the cutoff, as (rows, NAMES).
 
     A later cutoff is computed along, as in a training: the two share work and must not share sales.
     """
-    profile = profiles(history, [cutoff, history.last], store_traits)[0]
+    state = history_states(history, [cutoff, history.last], attributes)[0]
     window = history.between(cutoff + 1, history.last)
-    return feature_values(profile, store_traits, cells(window))
+    return feature_values(state, attributes, panel_rows(window))
 
 
-def feature_values(profile: Profile, store_traits: Traits, rows: Known) -> Floats:
-    """Features and offsets of some rows after a profile's cutoff, as (rows, NAMES)."""
-    view = matrix.lens(profile, store_traits, int(rows.day.max()) - profile.origin)
+def feature_values(state: HistoryState, attributes: StoreAttributes, rows: KnownInputs) -> Floats:
+    """Features and offsets of some rows after a state's cutoff, as (rows, NAMES)."""
+    view = matrix.forecast_window(state, attributes, int(rows.day.max()) - state.origin)
     found = matrix.matrix(view, rows)
-    return np.column_stack([found.values.astype(np.float64), found.ridge, found.habit])
+    return np.column_stack([found.values.astype(np.float64), found.ridge, found.group_mean])
 
 
 def _with_noise(history: Panel, first: int, last: int, rng: Generator) -> Panel:
@@ -176,9 +176,9 @@ def _with_noise(history: Panel, first: int, last: int, rng: Generator) -> Panel:
     return replace(history, log_sales=log_sales)
 
 
-def _sample(history: Panel, store_traits: Traits) -> tuple[Panel, Traits]:
-    count = len(store_traits.store_ids)
+def _sample(history: Panel, attributes: StoreAttributes) -> tuple[Panel, StoreAttributes]:
+    count = len(attributes.store_ids)
     some = np.unique(np.linspace(0, count - 1, min(STORES, count)).astype(np.int64))
-    grids = {field.name: getattr(history, field.name)[some] for field in fields(Panel) if field.name != "first"}
-    columns = {field.name: getattr(store_traits, field.name)[some] for field in fields(Traits)}
-    return Panel(first=history.first, **grids), Traits(**columns)
+    cutoff_shifts = {field.name: getattr(history, field.name)[some] for field in fields(Panel) if field.name != "first"}
+    columns = {field.name: getattr(attributes, field.name)[some] for field in fields(StoreAttributes)}
+    return Panel(first=history.first, **cutoff_shifts), StoreAttributes(**columns)

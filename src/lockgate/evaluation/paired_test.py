@@ -55,14 +55,14 @@ def labels(history: pd.DataFrame, stores: pd.DataFrame, rows: pd.DataFrame) -> p
     """Which slices each row belongs to, a column for each way to slice; missing where nobody knows, like a new store's
     size. A store is large if its median past sales are above those of the median store.
     """
-    traits = stores.set_index("Store")
+    attributes = stores.set_index("Store")
     usual = history[history["Sales"] > 0].groupby("Store")["Sales"].median()
     size = (usual > usual.median()).map({True: "large stores", False: "small stores"})
     week = (rows["Date"] - rows["Date"].min()).dt.days // bootstrap.WEEK + 1
     return pd.DataFrame(
         {
-            "store type": "store type " + rows["Store"].map(traits["StoreType"]),
-            "assortment": "assortment " + rows["Store"].map(traits["Assortment"]),
+            "store type": "store type " + rows["Store"].map(attributes["StoreType"]),
+            "assortment": "assortment " + rows["Store"].map(attributes["Assortment"]),
             "promo": rows["Promo"].map({0: "no promo", 1: "promo"}),
             "week": "week " + week.astype(str),
             "size": rows["Store"].map(size),

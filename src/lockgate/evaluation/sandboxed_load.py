@@ -102,7 +102,7 @@ def _make(folder: Path, given: Json) -> Json:
     adopted = external_conversion.adopt(
         NativeFile(given["library"], (folder / "booster").read_bytes()),
         Meaning(tuple(given["columns"]), given["target"]),
-        known_inputs.traits(dataset.read(Path(given["prepared"]), "stores")),
+        known_inputs.store_attributes(dataset.read(Path(given["prepared"]), "stores")),
         Window(**given["window"]),
     )
     return _told(folder / "bundle", store.save(adopted, folder / "bundle"))

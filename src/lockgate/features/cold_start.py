@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lockgate.features.known_inputs import Traits
+from lockgate.features.known_inputs import StoreAttributes
 from lockgate.features.panel import Panel
 
 Floats = NDArray[np.float64]
@@ -16,7 +16,7 @@ SILENT_DAYS = 28  # without a sale: longer than any holiday, so the store was cl
 
 
 @dataclass(frozen=True)
-class Experience:
+class HistoryLength:
     """What there is to learn from, one entry a store, up to an origin."""
 
     sold: NDArray[np.int32]  # days with sales
@@ -38,21 +38,21 @@ class Experience:
         return (self.sold > 0) & (self.idle > SILENT_DAYS)
 
 
-def experience(past: Panel) -> Experience:
+def history_length(past: Panel) -> HistoryLength:
     """Count what each store has sold on, and since when it has not."""
     sold = ~np.isnan(past.log_sales)
     width = sold.shape[1]
     idle = np.where(sold.any(axis=1), sold[:, ::-1].argmax(axis=1), width)
-    return Experience(sold.sum(axis=1).astype(np.int32), idle.astype(np.int32))
+    return HistoryLength(sold.sum(axis=1).astype(np.int32), idle.astype(np.int32))
 
 
-def with_peers(coefficients: Floats, unknown: Flags, store_traits: Traits) -> Floats:
+def with_peers(coefficients: Floats, unknown: Flags, attributes: StoreAttributes) -> Floats:
     """Coefficients (stores, regressors) in which each unknown store has the mean of its peers.
 
     Peers are the known stores of its type and assortment; without any, those of its type; else all known stores.
     """
     found = coefficients.copy()
-    kind, assortment = store_traits.kind, store_traits.assortment
+    kind, assortment = attributes.kind, attributes.assortment
     for store in np.flatnonzero(unknown):
         same_kind = ~unknown & (kind == kind[store])
         circles = (same_kind & (assortment == assortment[store]), same_kind, ~unknown)

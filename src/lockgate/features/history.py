@@ -1,6 +1,6 @@
 """What a forecaster remembers of the past at an origin: the ridge, each store's calendar, and how it used to sell.
 
-A profile is made from the days up to its origin only, by the same code for the training blocks and for the forecast.
+A state is made from the days up to its origin only, by the same code for the training blocks and for the forecast.
 """
 
 from collections.abc import Sequence
@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lockgate.features import calendar, panel, store_ridge
-from lockgate.features.cold_start import Experience, experience, with_peers
-from lockgate.features.known_inputs import Traits
+from lockgate.features.cold_start import HistoryLength, history_length, with_peers
+from lockgate.features.known_inputs import StoreAttributes
 from lockgate.features.panel import Panel
 from lockgate.features.store_ridge import Ridge
 from lockgate.system.single_thread import on_one_thread
@@ -19,48 +19,50 @@ from lockgate.system.single_thread import on_one_thread
 Floats = NDArray[np.float64]
 
 WINDOWS = (364, 728)
-HABITS = tuple(f"{name}_{days}" for days in WINDOWS for name in ("mean", "spread", "median"))
+STATISTICS = tuple(f"{name}_{days}" for days in WINDOWS for name in ("mean", "spread", "median"))
 LEVEL_WINDOW = 364
 LEVEL = f"level_{LEVEL_WINDOW}"
 
 
 @dataclass(frozen=True)
-class Profile:
+class HistoryState:
     """The past as of `origin`, the last day that anything in here was learned from."""
 
     origin: int
     ridge: Ridge
     observed: NDArray[np.bool_]  # (stores, calendar.HOLIDAYS)
-    habits: NDArray[np.float32]  # (stores, 7 weekdays, 2 promo, HABITS) of log sales, NaN where never seen
+    group_statistics: NDArray[
+        np.float32
+    ]  # (stores, 7 weekdays, 2 promo, STATISTICS) of log sales, NaN where never seen
     level: NDArray[np.float32]  # (stores,): mean log sales of all open days of the last LEVEL_WINDOW
-    experience: Experience
+    history_length: HistoryLength
 
 
 @on_one_thread
-def profiles(history: Panel, origins: Sequence[int], traits: Traits) -> list[Profile]:
-    """One profile for each origin (rising day numbers); the ridges share the work."""
+def history_states(history: Panel, origins: Sequence[int], attributes: StoreAttributes) -> list[HistoryState]:
+    """One state for each origin (rising day numbers); the ridges share the work."""
     pasts = [history.between(history.first, origin) for origin in origins]
-    ridges = store_ridge.fit(history, origins, traits)
-    return [_profile(past, fitted, traits) for past, fitted in zip(pasts, ridges, strict=True)]
+    ridges = store_ridge.fit(history, origins, attributes)
+    return [_state(past, fitted, attributes) for past, fitted in zip(pasts, ridges, strict=True)]
 
 
-def _profile(past: Panel, fitted: Ridge, traits: Traits) -> Profile:
-    seen = experience(past)
-    fitted = replace(fitted, coefficients=with_peers(fitted.coefficients, seen.none, traits))
-    return Profile(past.last, fitted, panel.observance(past), habits(past), level(past), seen)
+def _state(past: Panel, fitted: Ridge, attributes: StoreAttributes) -> HistoryState:
+    seen = history_length(past)
+    fitted = replace(fitted, coefficients=with_peers(fitted.coefficients, seen.none, attributes))
+    return HistoryState(past.last, fitted, panel.observance(past), group_statistics(past), level(past), seen)
 
 
-def habits(past: Panel) -> NDArray[np.float32]:
+def group_statistics(past: Panel) -> NDArray[np.float32]:
     """Means, spreads and medians of log sales by store, weekday and promo over the windows that end with the past."""
     stores = past.log_sales.shape[0]
     weekday = calendar.weekdays(np.arange(past.first, past.last + 1))
-    table = np.empty((stores, 7, 2, len(HABITS)), dtype=np.float32)
+    table = np.empty((stores, 7, 2, len(STATISTICS)), dtype=np.float32)
     for day in range(7):
         columns = np.flatnonzero(weekday == day)
         sales = past.log_sales[:, columns]
         age = past.last - past.first - columns
         for promo in range(2):
-            table[:, day, promo] = _habits_of(np.where(past.promo[:, columns] == promo, sales, np.nan), age)
+            table[:, day, promo] = _statistics(np.where(past.promo[:, columns] == promo, sales, np.nan), age)
     return table
 
 
@@ -69,7 +71,7 @@ def level(past: Panel) -> NDArray[np.float32]:
     return _mean(past.log_sales[:, -LEVEL_WINDOW:]).astype(np.float32)
 
 
-def _habits_of(sales: Floats, age: NDArray[np.int64]) -> NDArray[np.float32]:
+def _statistics(sales: Floats, age: NDArray[np.int64]) -> NDArray[np.float32]:
     windows = (sales[:, age < days] for days in WINDOWS)
     columns = [of(window) for window in windows for of in (_mean, _spread, _median)]
     return np.column_stack(columns).astype(np.float32)

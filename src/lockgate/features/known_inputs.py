@@ -1,4 +1,4 @@
-"""What is known before a day comes: of stores their traits, of rows their place, day and plans. Never a sale."""
+"""What is known before a day comes: of stores their attributes, of rows their place, day and plans. Never a sale."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ NEVER = 100_000
 
 
 @dataclass(frozen=True)
-class Traits:
+class StoreAttributes:
     """The store table as arrays, one entry a store, sorted by store id."""
 
     store_ids: NDArray[np.int32]
@@ -28,10 +28,10 @@ class Traits:
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownInputs:
     """Rows as far as they are known in advance; one entry a row."""
 
-    store: NDArray[np.int64]  # place in Traits.store_ids
+    store: NDArray[np.int64]  # place in StoreAttributes.store_ids
     day: NDArray[np.int64]  # days since 1970-01-01
     promo: NDArray[np.int8]
     school: NDArray[np.int8]
@@ -40,16 +40,18 @@ class Known:
     def __len__(self) -> int:
         return len(self.day)
 
-    def take(self, which: NDArray[np.int64] | NDArray[np.bool_]) -> "Known":
+    def take(self, which: NDArray[np.int64] | NDArray[np.bool_]) -> "KnownInputs":
         """Some of the rows, by place or by flag."""
-        return Known(self.store[which], self.day[which], self.promo[which], self.school[which], self.holiday[which])
+        return KnownInputs(
+            self.store[which], self.day[which], self.promo[which], self.school[which], self.holiday[which]
+        )
 
 
-def traits(stores: pd.DataFrame) -> Traits:
+def store_attributes(stores: pd.DataFrame) -> StoreAttributes:
     """Encode a store table (columns as in Kaggle's store.csv)."""
     table = stores.sort_values("Store")
     with_promo2 = table["Promo2"].to_numpy() == 1
-    return Traits(
+    return StoreAttributes(
         store_ids=table["Store"].to_numpy(dtype=np.int32),
         kind=_letter_codes(table["StoreType"]),
         assortment=_letter_codes(table["Assortment"]),
@@ -60,10 +62,10 @@ def traits(stores: pd.DataFrame) -> Traits:
     )
 
 
-def cells(history: Panel) -> Known:
+def panel_rows(history: Panel) -> KnownInputs:
     """Every store x day of a panel as rows, stores outermost."""
     stores, width = history.promo.shape
-    return Known(
+    return KnownInputs(
         store=np.repeat(np.arange(stores), width),
         day=np.tile(np.arange(history.first, history.first + width), stores),
         promo=history.promo.ravel(),
@@ -72,10 +74,10 @@ def cells(history: Panel) -> Known:
     )
 
 
-def promo2_active(traits: Traits, rows: Known, month: NDArray[np.int64]) -> NDArray[np.bool_]:
+def promo2_active(attributes: StoreAttributes, rows: KnownInputs, month: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Whether a Promo2 round of the row's store started in the row's month."""
-    starts = traits.promo2_months[rows.store, month - 1] == 1
-    return np.asarray(starts & (rows.day >= traits.promo2_since[rows.store]))
+    starts = attributes.promo2_months[rows.store, month - 1] == 1
+    return np.asarray(starts & (rows.day >= attributes.promo2_since[rows.store]))
 
 
 def _letter_codes(letters: "pd.Series[str]") -> NDArray[np.int8]:

@@ -13,8 +13,8 @@ Floats = NDArray[np.float64]
 
 HALF_LIFE_DAYS = 14.0  # a day that long ago counts half
 DAYS = 84  # nothing older counts
-DAYS_OF_DOUBT = 2.0  # a level is believed like the mean of its days and so many without any
-LARGEST_MISS = 0.2  # of log sales; a day that missed by more tells no more
+PRIOR_DAYS = 2.0  # a level is believed like the mean of its days and so many without any
+LARGEST_RESIDUAL = 0.2  # of log sales; a day that missed by more tells no more
 
 
 def local_level(missed: Floats) -> Floats:
@@ -25,7 +25,7 @@ def local_level(missed: Floats) -> Floats:
     late = missed[:, -DAYS:]
     sold = ~np.isnan(late)
     own = np.zeros(late.shape)
-    own[sold] = late[sold] - shared_effects.surprises(np.nonzero(sold)[1], late[sold])
+    own[sold] = late[sold] - shared_effects.daily_residuals(np.nonzero(sold)[1], late[sold])
     weights = sold * 0.5 ** (np.arange(late.shape[1] - 1, -1, -1) / HALF_LIFE_DAYS)
-    total = (weights * np.clip(own, -LARGEST_MISS, LARGEST_MISS)).sum(axis=1)
-    return np.asarray(total / (weights.sum(axis=1) + DAYS_OF_DOUBT))
+    total = (weights * np.clip(own, -LARGEST_RESIDUAL, LARGEST_RESIDUAL)).sum(axis=1)
+    return np.asarray(total / (weights.sum(axis=1) + PRIOR_DAYS))

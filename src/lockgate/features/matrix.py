@@ -1,6 +1,7 @@
-"""The columns that the boosters see, from (profile, traits, rows): the same code for training and for the forecast.
+"""The feature matrix of the boosters, made from history state, store attributes and rows.
 
-A row's features depend on the row and on the past up to the profile's origin, never on the rows beside it.
+Training and forecasting share this code. A row's features depend on the row and on the history up to the cutoff, never
+on other rows.
 """
 
 from dataclasses import dataclass
@@ -10,64 +11,71 @@ from numpy.typing import NDArray
 
 from lockgate.features import calendar, shared_effects, store_ridge
 from lockgate.features.calendar import DayTable
-from lockgate.features.history import HABITS, LEVEL, Profile
-from lockgate.features.known_inputs import LONG_AGO, Known, Traits, promo2_active
+from lockgate.features.history import LEVEL, STATISTICS, HistoryState
+from lockgate.features.known_inputs import LONG_AGO, KnownInputs, StoreAttributes, promo2_active
 from lockgate.problem.params import Offset
 
 Floats = NDArray[np.float64]
 Column = NDArray[np.float64] | NDArray[np.int64] | NDArray[np.float32] | NDArray[np.int8] | NDArray[np.bool_]
 
-NEAR_DAYS = 14  # holidays further away than this look alike
+NEAR_DAYS = 14  # distances to holidays are capped at this
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """Features of some rows, and the log sales from which each kind of booster starts."""
+    """Features of rows, and the offsets (log sales) that boosters start from."""
 
     values: NDArray[np.float32]  # (rows, len(FEATURES))
     ridge: Floats  # log sales by the ridge
-    habit: Floats  # mean log sales of the same store, weekday and promo over 364 days; the ridge's where never seen
+    group_mean: (
+        Floats  # mean log sales of the same store, weekday and promo over 364 days; the ridge's where never seen
+    )
 
     def offset(self, name: Offset) -> Floats:
-        """The log sales that a booster starts from."""
-        return self.ridge if name == "ridge" else self.habit
+        """The offset of this name."""
+        return self.ridge if name == "ridge" else self.group_mean
 
 
 @dataclass(frozen=True)
-class Lens:
-    """A profile with the calendar of the days to be looked at."""
+class ForecastWindow:
+    """A history state with the calendar of the days after its cutoff."""
 
-    profile: Profile
-    traits: Traits
+    state: HistoryState
+    attributes: StoreAttributes
     table: DayTable
     shared: Floats  # ridge.day_regressors of the table
     effects: Floats  # chain.effects of the table
 
 
-def lens(profile: Profile, traits: Traits, days: int) -> Lens:
-    """Look at the `days` days after the profile's origin."""
-    table = calendar.day_table(profile.origin + 1, profile.origin + days)
-    return Lens(profile, traits, table, store_ridge.day_regressors(table), shared_effects.effects(table))
+def forecast_window(state: HistoryState, attributes: StoreAttributes, days: int) -> ForecastWindow:
+    """The `days` days after a state's cutoff."""
+    table = calendar.day_table(state.origin + 1, state.origin + days)
+    return ForecastWindow(state, attributes, table, store_ridge.day_regressors(table), shared_effects.effects(table))
 
 
-def matrix(view: Lens, rows: Known) -> Matrix:
-    """Features of rows whose days the lens covers."""
-    profile = view.profile
-    at = rows.day - view.table.first
-    weekday = view.table.weekday[at]
-    x = store_ridge.regressors(rows, view.table, view.shared, (view.traits, profile.observed))
-    expected = profile.ridge.predict(x, rows.store, view.effects[at])
-    habits = profile.habits[rows.store, weekday, rows.promo]
-    columns = _plans(view, rows) | _days(view, rows) | _stores(view, rows) | _past(view, rows, expected, habits)
-    usual = habits[:, HABITS.index("mean_364")].astype(np.float64)
+def matrix(window: ForecastWindow, rows: KnownInputs) -> Matrix:
+    """Features of rows whose days lie in the forecast window."""
+    state = window.state
+    at = rows.day - window.table.first
+    weekday = window.table.weekday[at]
+    x = store_ridge.regressors(rows, window.table, window.shared, (window.attributes, state.observed))
+    expected = state.ridge.predict(x, rows.store, window.effects[at])
+    group_statistics = state.group_statistics[rows.store, weekday, rows.promo]
+    columns = (
+        _plans(window, rows)
+        | _days(window, rows)
+        | _stores(window, rows)
+        | _past(window, rows, expected, group_statistics)
+    )
+    usual = group_statistics[:, STATISTICS.index("mean_364")].astype(np.float64)
     return Matrix(
         values=np.column_stack([columns[name] for name in FEATURES]).astype(np.float32),
         ridge=expected,
-        habit=np.where(np.isnan(usual), expected, usual),
+        group_mean=np.where(np.isnan(usual), expected, usual),
     )
 
 
-def _plans(view: Lens, rows: Known) -> dict[str, Column]:
+def _plans(window: ForecastWindow, rows: KnownInputs) -> dict[str, Column]:
     return {
         "promo": rows.promo,
         "school": rows.school,
@@ -75,9 +83,9 @@ def _plans(view: Lens, rows: Known) -> dict[str, Column]:
     }
 
 
-def _days(view: Lens, rows: Known) -> dict[str, Column]:
-    table, at = view.table, rows.day - view.table.first
-    keeps = view.profile.observed[rows.store]
+def _days(window: ForecastWindow, rows: KnownInputs) -> dict[str, Column]:
+    table, at = window.table, rows.day - window.table.first
+    keeps = window.state.observed[rows.store]
     return {
         "weekday": table.weekday[at],
         "month": table.month[at],
@@ -90,26 +98,28 @@ def _days(view: Lens, rows: Known) -> dict[str, Column]:
     }
 
 
-def _stores(view: Lens, rows: Known) -> dict[str, Column]:
-    traits, store = view.traits, rows.store
-    month = view.table.month[rows.day - view.table.first]
-    since = traits.competition_since[store]
+def _stores(window: ForecastWindow, rows: KnownInputs) -> dict[str, Column]:
+    attributes, store = window.attributes, rows.store
+    month = window.table.month[rows.day - window.table.first]
+    since = attributes.competition_since[store]
     return {
-        "kind": traits.kind[store],
-        "assortment": traits.assortment[store],
-        "distance": traits.distance[store],
+        "kind": attributes.kind[store],
+        "assortment": attributes.assortment[store],
+        "distance": attributes.distance[store],
         "competition_days": np.where(since == LONG_AGO, np.nan, np.clip(rows.day - since, -100, 1500)),
-        "promo2": promo2_active(traits, rows, month),
-        "promo2_days": np.clip(rows.day - traits.promo2_since[store], -100, 1500),
+        "promo2": promo2_active(attributes, rows, month),
+        "promo2_days": np.clip(rows.day - attributes.promo2_since[store], -100, 1500),
     }
 
 
-def _past(view: Lens, rows: Known, expected: Floats, habits: NDArray[np.float32]) -> dict[str, Column]:
-    """How the store used to sell, relative to what the ridge expects of the row (but for spreads)."""
+def _past(
+    window: ForecastWindow, rows: KnownInputs, expected: Floats, group_statistics: NDArray[np.float32]
+) -> dict[str, Column]:
+    """Group statistics and level, relative to the ridge's forecast of the row (spreads are absolute)."""
     found: dict[str, Column] = {"ridge": expected}
-    for place, name in enumerate(HABITS):
-        found[name] = habits[:, place] if name.startswith("spread") else habits[:, place] - expected
-    found[LEVEL] = view.profile.level[rows.store] - expected
+    for place, name in enumerate(STATISTICS):
+        found[name] = group_statistics[:, place] if name.startswith("spread") else group_statistics[:, place] - expected
+    found[LEVEL] = window.state.level[rows.store] - expected
     return found
 
 
@@ -132,6 +142,6 @@ FEATURES = (
     "promo2",
     "promo2_days",
     "ridge",
-    *HABITS,
+    *STATISTICS,
     LEVEL,
 )

@@ -21,7 +21,7 @@ NATIONWIDE = [name for name, kept in zip(calendar.HOLIDAYS, calendar.NATIONWIDE,
 AFTER_ANOTHER = ("boxing_day",)  # its eve is a holiday itself
 AFTER_SUNDAY = ("easter_monday", "whit_monday")  # the last day to buy is the Saturday
 CARNIVAL = (-52, -51, -50, -48, -47, -46)  # days from Easter: from the Thursday to Ash Wednesday
-ROWS_OF_DOUBT = 4  # a day's surprise is believed like the mean of its rows and so many without any
+PRIOR_ROWS = 4  # a day's daily_residual is believed like the mean of its rows and so many without any
 RANKS = 5  # working days at either end of a month
 # Groups of effects, in order: how many, and how strongly they are held to zero, in days of evidence.
 GROUPS = {
@@ -86,10 +86,10 @@ def fit(regressors: Floats, penalty: Floats, means: DayMeans) -> tuple[float, Fl
     return means.level + level - float(centre @ slopes), np.asarray(slopes)
 
 
-def surprises(day: NDArray[np.int64], missed: Floats) -> Floats:
-    """The chain's surprise on each row's day: the mean of what the ridge missed, nearer to 0 if its rows are few."""
+def daily_residuals(day: NDArray[np.int64], missed: Floats) -> Floats:
+    """Chain-wide residual of each row's day: the mean residual of the day's rows, shrunk towards 0 by PRIOR_ROWS."""
     _, place, rows = np.unique(day, return_inverse=True, return_counts=True)
-    return np.asarray((np.bincount(place, metrics.capped(missed)) / (rows + ROWS_OF_DOUBT))[place])
+    return np.asarray((np.bincount(place, metrics.capped(missed)) / (rows + PRIOR_ROWS))[place])
 
 
 def _around_holidays(table: DayTable) -> list[NDArray[np.bool_]]:

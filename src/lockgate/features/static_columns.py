@@ -9,52 +9,52 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lockgate.features import calendar
-from lockgate.features.known_inputs import LONG_AGO, NEVER, Known, Traits, promo2_active
+from lockgate.features.known_inputs import LONG_AGO, NEVER, KnownInputs, StoreAttributes, promo2_active
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Values = NDArray[np.float64] | NDArray[np.int64] | NDArray[np.int32] | NDArray[np.int8] | NDArray[np.bool_]
 
 
-def matrix(names: Sequence[str], rows: Known, traits: Traits) -> Floats:
+def matrix(names: Sequence[str], rows: KnownInputs, attributes: StoreAttributes) -> Floats:
     """These columns of rows of open stores, (rows, len(names)); a row's values never depend on the rows beside it."""
-    columns = [np.asarray(COLUMNS[name](rows, traits), dtype=np.float64) for name in names]
+    columns = [np.asarray(COLUMNS[name](rows, attributes), dtype=np.float64) for name in names]
     return np.column_stack(columns)
 
 
-def _dates(rows: Known) -> NDArray[np.datetime64]:
+def _dates(rows: KnownInputs) -> NDArray[np.datetime64]:
     return rows.day.astype("datetime64[D]")
 
 
-def _year(rows: Known, _: Traits) -> Ints:
+def _year(rows: KnownInputs, _: StoreAttributes) -> Ints:
     return _year_of(rows.day)
 
 
-def _month(rows: Known, _: Traits) -> Ints:
+def _month(rows: KnownInputs, _: StoreAttributes) -> Ints:
     return _dates(rows).astype("datetime64[M]").astype(np.int64) % 12 + 1
 
 
-def _day(rows: Known, _: Traits) -> Ints:
+def _day(rows: KnownInputs, _: StoreAttributes) -> Ints:
     return rows.day - _dates(rows).astype("datetime64[M]").astype("datetime64[D]").astype(np.int64) + 1
 
 
-def _day_of_year(rows: Known, _: Traits) -> Ints:
+def _day_of_year(rows: KnownInputs, _: StoreAttributes) -> Ints:
     return rows.day - _new_year(_year_of(rows.day)) + 1
 
 
-def _week_of_year(rows: Known, _: Traits) -> Ints:
+def _week_of_year(rows: KnownInputs, _: StoreAttributes) -> Ints:
     """The ISO week: the one that holds the row's Thursday, counted in that Thursday's year."""
     thursday = rows.day - calendar.weekdays(rows.day) + 3
     return (thursday - _new_year(_year_of(thursday))) // 7 + 1
 
 
-def _competition_days(rows: Known, traits: Traits) -> Floats:
-    since = traits.competition_since[rows.store]
+def _competition_days(rows: KnownInputs, attributes: StoreAttributes) -> Floats:
+    since = attributes.competition_since[rows.store]
     return np.where(since == LONG_AGO, np.nan, rows.day - since)
 
 
-def _promo2_round(rows: Known, traits: Traits) -> NDArray[np.bool_]:
-    return promo2_active(traits, rows, _month(rows, traits))
+def _promo2_round(rows: KnownInputs, attributes: StoreAttributes) -> NDArray[np.bool_]:
+    return promo2_active(attributes, rows, _month(rows, attributes))
 
 
 def _year_of(days: Ints) -> Ints:
@@ -65,8 +65,8 @@ def _new_year(years: Ints) -> Ints:
     return (years - 1970).astype("datetime64[Y]").astype("datetime64[D]").astype(np.int64)
 
 
-COLUMNS: dict[str, Callable[[Known, Traits], Values]] = {
-    "Store": lambda rows, traits: traits.store_ids[rows.store],
+COLUMNS: dict[str, Callable[[KnownInputs, StoreAttributes], Values]] = {
+    "Store": lambda rows, attributes: attributes.store_ids[rows.store],
     "DayOfWeek": lambda rows, _: calendar.weekdays(rows.day) + 1,
     "Year": _year,
     "Month": _month,
@@ -77,10 +77,10 @@ COLUMNS: dict[str, Callable[[Known, Traits], Values]] = {
     "Promo": lambda rows, _: rows.promo,
     "StateHoliday": lambda rows, _: rows.holiday,
     "SchoolHoliday": lambda rows, _: rows.school,
-    "StoreType": lambda rows, traits: traits.kind[rows.store],
-    "Assortment": lambda rows, traits: traits.assortment[rows.store],
-    "CompetitionDistance": lambda rows, traits: traits.distance[rows.store],
+    "StoreType": lambda rows, attributes: attributes.kind[rows.store],
+    "Assortment": lambda rows, attributes: attributes.assortment[rows.store],
+    "CompetitionDistance": lambda rows, attributes: attributes.distance[rows.store],
     "CompetitionDays": _competition_days,
-    "Promo2": lambda rows, traits: traits.promo2_since[rows.store] != NEVER,
+    "Promo2": lambda rows, attributes: attributes.promo2_since[rows.store] != NEVER,
     "Promo2Round": _promo2_round,
 }

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lockgate.features import calendar, panel, shared_effects
 from lockgate.features import local_level as features_local_level
 from lockgate.features.calendar import DayTable
-from lockgate.features.known_inputs import Known, Traits, cells, promo2_active
+from lockgate.features.known_inputs import KnownInputs, StoreAttributes, panel_rows, promo2_active
 from lockgate.features.local_level import local_level
 from lockgate.features.panel import Panel
 from lockgate.problem import metrics
@@ -27,7 +27,7 @@ YEAR_WAVES = 4
 MONTH_WAVES = 5
 # How strongly the stores' years are held to the chain's. Chains differ in this more than in all else: what would have
 # forecast the past of this one best is taken; the first, where there is no past to tell.
-YEAR_PULLS = (100.0, 30.0, 10.0)
+YEAR_PENALTIES = (100.0, 30.0, 10.0)
 STEP_DAYS = 42  # what is tried on the past is tried on so many days at a time
 FIRST_STEP_DAYS = 182
 # Groups of regressors, in order: how many, how strongly a store's coefficients are held to the chain's, and the chain's
@@ -45,7 +45,7 @@ GROUPS = {
     "level": (1, 0.02, 0.0),
     "trend": (1, 30.0, 400.0),
     "weekday": (6, 0.5, 0.001),
-    "year": (2 * YEAR_WAVES, YEAR_PULLS[0], 20.0),
+    "year": (2 * YEAR_WAVES, YEAR_PENALTIES[0], 20.0),
     "month": (2 * MONTH_WAVES, 100.0, 0.1),
     "season": (6, 2.0, 0.001),
     "eves": (2, 0.1, 0.001),
@@ -82,7 +82,7 @@ class Days:
     effects: Floats  # (days, chain.EFFECTS)
     log_sales: Floats  # (stores, days), NaN where nothing was sold
 
-    def missed(self, ridge: Ridge) -> Floats:
+    def residuals(self, ridge: Ridge) -> Floats:
         """Log sales beyond what a ridge expects, (stores, days)."""
         return self.log_sales - (self.x @ ridge.coefficients[:, :, None])[:, :, 0] - self.effects @ ridge.effects
 
@@ -133,9 +133,9 @@ def day_regressors(table: DayTable) -> Floats:
     return np.column_stack(columns).astype(np.float64)
 
 
-def regressors(rows: Known, table: DayTable, shared: Floats, context: tuple[Traits, Flags]) -> Floats:
+def regressors(rows: KnownInputs, table: DayTable, shared: Floats, context: tuple[StoreAttributes, Flags]) -> Floats:
     """(rows, regressors): the shared part of each row's day, and what its own plans and its store's calendar add."""
-    store_traits, observed = context
+    attributes, observed = context
     at = rows.day - table.first
     keeps = observed[rows.store]
     until = observed_distance(table.until[at], keeps)
@@ -152,22 +152,22 @@ def regressors(rows: Known, table: DayTable, shared: Floats, context: tuple[Trai
         until == 2,
         since == 1,
         since == 2,
-        promo2_active(store_traits, rows, table.month[at]),
+        promo2_active(attributes, rows, table.month[at]),
         *(np.isin(table.easter[at], days) for days in CARNIVAL),
     ]
     return np.concatenate([shared[at], np.column_stack(own).astype(np.float64)], axis=1)
 
 
-def fit(history: Panel, origins: Sequence[int], store_traits: Traits) -> list[Ridge]:
+def fit(history: Panel, origins: Sequence[int], attributes: StoreAttributes) -> list[Ridge]:
     """One ridge for each origin (rising day numbers, multiples of STEP_DAYS apart), from the days up to it only."""
     fitted: dict[int, Ridge] = {}
     sums, late, plans, start = None, None, [], history.first
     candidates: list[Ridge] = []
-    losses = np.zeros(len(YEAR_PULLS))
+    losses = np.zeros(len(YEAR_PENALTIES))
     for origin in _walk(history.first, origins):
         past = history.between(history.first, origin)
-        days = _days(history.between(start, origin), (store_traits, panel.observance(past)))
-        losses += [_loss(days.missed(candidate)) for candidate in candidates] or 0.0
+        days = _days(history.between(start, origin), (attributes, panel.observance(past)))
+        losses += [_loss(days.residuals(candidate)) for candidate in candidates] or 0.0
         added = _normal_equations(days)
         sums = added if sums is None else sums.later(0.5 ** ((origin - start + 1) / HALF_LIFE_DAYS), added)
         plans.append(days.x[:, :, -OF_ROW:].astype(np.float32))
@@ -184,10 +184,10 @@ def _walk(first: int, origins: Sequence[int]) -> list[int]:
     return sorted({*steps, *origins})
 
 
-def _days(block: Panel, context: tuple[Traits, Flags]) -> Days:
+def _days(block: Panel, context: tuple[StoreAttributes, Flags]) -> Days:
     stores, width = block.log_sales.shape
     table = calendar.day_table(block.first, block.last)
-    x = regressors(cells(block), table, day_regressors(table), context).reshape(stores, width, -1)
+    x = regressors(panel_rows(block), table, day_regressors(table), context).reshape(stores, width, -1)
     return Days(x, shared_effects.effects(table), block.log_sales)
 
 
@@ -209,19 +209,19 @@ def _normal_equations(days: Days) -> Sums:
 def _at_local_level(ridge: Ridge, late: Days) -> Ridge:
     """The ridge with each store's level put where its last days were."""
     coefficients = ridge.coefficients.copy()
-    coefficients[:, 0] += local_level(late.missed(ridge))  # the first regressor is 1
+    coefficients[:, 0] += local_level(late.residuals(ridge))  # the first regressor is 1
     return replace(ridge, coefficients=coefficients)
 
 
 def _ridges(sums: Sums, past: Panel, plans: NDArray[np.float32]) -> list[Ridge]:
     """The stores' coefficients, drawn towards the chain's, once the effects that only the chain has are taken off.
 
-    One for each of YEAR_PULLS.
+    One for each of YEAR_PENALTIES.
     """
     coefficients, effects = _chain(sums, past, plans)
     moment = sums.moment - sums.cross @ effects
     found = []
-    for pull in YEAR_PULLS:
+    for pull in YEAR_PENALTIES:
         pulls = np.where(OF_YEAR, pull, TOWARDS_CHAIN)
         right = moment + pulls * coefficients
         found.append(Ridge(np.linalg.solve(sums.gram + np.diag(pulls), right[:, :, None])[:, :, 0], effects))

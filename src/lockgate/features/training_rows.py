@@ -1,6 +1,6 @@
-"""The rows to learn from, as the rows to be forecast will stand: blocks of one horizon, each seen from the day before.
+"""Training rows for direct forecasting: for each cutoff, the next `horizon` days, with features as of the cutoff.
 
-So no feature of a training row is younger than the same feature of the forecast.
+So each feature of a training row is as old, relative to its row, as the same feature of a forecast.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,80 +11,83 @@ from numpy.typing import NDArray
 
 from lockgate.features import matrix as features_matrix
 from lockgate.features import shared_effects
-from lockgate.features.history import Profile, profiles
-from lockgate.features.known_inputs import Traits, cells
+from lockgate.features.history import HistoryState, history_states
+from lockgate.features.known_inputs import StoreAttributes, panel_rows
 from lockgate.features.matrix import Matrix
 from lockgate.features.panel import Panel
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-# A ridge that has seen fewer days has not met the seasons yet: what it misses says nothing about the chain's next year.
-SEASONED_DAYS = 300
+# A ridge fitted on fewer days has not seen every season: its residuals say nothing about the next year.
+MIN_DAYS_FOR_RESIDUAL = 300
 
 
 @dataclass(frozen=True)
-class Block:
-    """Rows with sales, seen from their origins."""
+class TrainingRows:
+    """Rows with sales and their features as of the cutoff."""
 
     matrix: Matrix
     log_sales: Floats
     day: Ints
-    store: Ints  # place in Traits.store_ids
-    surprise: Floats  # log sales of the whole chain on the row's day beyond what the ridge of its origin expected
-    history_days: Ints  # that its origin looks back on
+    store: Ints  # place in StoreAttributes.store_ids
+    daily_residual: Floats  # chain-wide residual of the row's day, by the ridge of the row's cutoff
+    history_days: Ints  # days of history up to the row's cutoff
 
 
-def origins(history: Panel, last: int, horizon: int, min_history_days: int) -> list[int]:
-    """Origins of the blocks, a horizon apart, of which the last one ends on `last`; the oldest first."""
+def cutoffs(history: Panel, last: int, horizon: int, min_history_days: int) -> list[int]:
+    """Cutoffs a horizon apart; the window after the last one ends on `last`. The oldest first."""
     oldest = history.first + min_history_days - 1
     return list(range(last - horizon, oldest - 1, -horizon))[::-1]
 
 
-def survey(history: Panel, wanted: Iterable[int], store_traits: Traits, horizon: int) -> dict[int, Profile]:
-    """The profile of each wanted origin. Origins a horizon apart share the work."""
+def states_at(
+    history: Panel, wanted: Iterable[int], attributes: StoreAttributes, horizon: int
+) -> dict[int, HistoryState]:
+    """The history state at each cutoff. Cutoffs a horizon apart share the work."""
     phases: dict[int, list[int]] = {}
     for origin in sorted(set(wanted)):
         phases.setdefault(origin % horizon, []).append(origin)
-    found = (profile for grid in phases.values() for profile in profiles(history, grid, store_traits))
-    return {profile.origin: profile for profile in found}
+    found = (state for grid in phases.values() for state in history_states(history, grid, attributes))
+    return {state.origin: state for state in found}
 
 
-def block(history: Panel, profile: Profile, store_traits: Traits, horizon: int) -> Block:
-    """The rows with sales of the `horizon` days after a profile's origin."""
-    window = history.between(profile.origin + 1, profile.origin + horizon)
+def rows_after(history: Panel, state: HistoryState, attributes: StoreAttributes, horizon: int) -> TrainingRows:
+    """The rows with sales of the `horizon` days after a state's cutoff."""
+    window = history.between(state.origin + 1, state.origin + horizon)
     log_sales = window.log_sales.ravel()
     sold = ~np.isnan(log_sales)
-    rows = cells(window).take(sold)
-    found = features_matrix.matrix(features_matrix.lens(profile, store_traits, horizon), rows)
-    return Block(
+    rows = panel_rows(window).take(sold)
+    found = features_matrix.matrix(features_matrix.forecast_window(state, attributes, horizon), rows)
+    return TrainingRows(
         found,
         log_sales[sold],
         rows.day,
         rows.store,
-        surprise=shared_effects.surprises(rows.day, log_sales[sold] - found.ridge),
-        history_days=np.full(len(rows.day), profile.origin - history.first + 1),
+        daily_residual=shared_effects.daily_residuals(rows.day, log_sales[sold] - found.ridge),
+        history_days=np.full(len(rows.day), state.origin - history.first + 1),
     )
 
 
-def join(parts: Sequence[Block]) -> Block:
-    """All rows of some blocks."""
+def join(parts: Sequence[TrainingRows]) -> TrainingRows:
+    """All rows of several cutoffs."""
     matrix = Matrix(
         values=np.concatenate([part.matrix.values for part in parts]),
         ridge=np.concatenate([part.matrix.ridge for part in parts]),
-        habit=np.concatenate([part.matrix.habit for part in parts]),
+        group_mean=np.concatenate([part.matrix.group_mean for part in parts]),
     )
-    names = ("log_sales", "day", "store", "surprise", "history_days")
-    return Block(matrix, *(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+    names = ("log_sales", "day", "store", "daily_residual", "history_days")
+    return TrainingRows(matrix, *(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
-def lesson(block: Block, *, calm: bool) -> Block:
-    """The rows as a booster is taught them: calm, without each day's surprise, or the days as they were.
+def training_target(rows: TrainingRows, *, remove_daily_residual: bool) -> TrainingRows:
+    """Training targets, optionally minus the chain-wide residual of the day.
 
-    No origin knows a day's surprise, and it is half of what the ridge misses. Boosters that are shown it learn what
-    happened to the chain in the blocks they saw and forecast it again; on some windows that makes them worse than the
-    ridge they start from. What they are for is how stores differ; one that is shown it all the same makes the blend's
-    members differ. But none is shown what surprised a ridge that had hardly seen a year.
+    The residual of a future day is unknown at the cutoff, and it is half of the ridge's error. A booster that learns it
+    forecasts past events of the chain again, which on some windows makes the booster worse than the ridge. A booster
+    without it learns how stores differ. One member keeps the residual so that the members differ. Rows whose cutoff has
+    less than MIN_DAYS_FOR_RESIDUAL days of history never keep it.
     """
-    hidden = block.surprise if calm else np.where(block.history_days < SEASONED_DAYS, block.surprise, 0.0)
-    return replace(block, log_sales=block.log_sales - hidden)
+    short_history = rows.history_days < MIN_DAYS_FOR_RESIDUAL
+    removed = rows.daily_residual if remove_daily_residual else np.where(short_history, rows.daily_residual, 0.0)
+    return replace(rows, log_sales=rows.log_sales - removed)

@@ -1,4 +1,4 @@
-"""The fitted thing: raw rows in, sales out. It carries store table, profile of the past, members and weights."""
+"""The fitted ensemble: raw rows in, sales out. It holds store attributes, history state, members and weights."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lockgate.features import matrix as features_matrix
-from lockgate.features.history import Profile
-from lockgate.features.known_inputs import Known, Traits
-from lockgate.features.matrix import Lens, Matrix
+from lockgate.features.history import HistoryState
+from lockgate.features.known_inputs import KnownInputs, StoreAttributes
+from lockgate.features.matrix import ForecastWindow, Matrix
 from lockgate.forecaster import input_rows
 from lockgate.forecaster.input_rows import Limits, RowProblem
 from lockgate.models import blend
@@ -63,8 +63,8 @@ class Forecaster:
     """
 
     horizon_days: int
-    traits: Traits
-    profile: Profile
+    attributes: StoreAttributes
+    state: HistoryState
     boosters: Mapping[str, Member]
     weights: Mapping[str, float]  # of the boosters and of the ridge; they sum to 1
     calibration: Calibration
@@ -72,7 +72,7 @@ class Forecaster:
     @property
     def origin(self) -> date:
         """The last day that was learned from."""
-        return date(1970, 1, 1) + timedelta(days=self.profile.origin)
+        return date(1970, 1, 1) + timedelta(days=self.state.origin)
 
     @property
     def served_days(self) -> int:
@@ -87,8 +87,8 @@ class Forecaster:
     def check(self, rows: pd.DataFrame) -> Checked:
         """Read the rows without forecasting; BadData for what `predict` would refuse."""
         read = input_rows.read(rows, self._limits)
-        beyond = read.known.day > self.profile.origin + self.horizon_days
-        seen, stores = self.profile.experience, read.known.store[read.open]
+        beyond = read.known.day > self.state.origin + self.horizon_days
+        seen, stores = self.state.history_length, read.known.store[read.open]
         pasts = (int(which[stores].sum()) for which in (seen.none, seen.little, seen.stale))
         return Checked(len(rows), int(read.open_missing.sum()), int(beyond.sum()), *pasts)
 
@@ -124,8 +124,8 @@ class Forecaster:
             found[some] = self._open_days(read.known.take(some))
         return found
 
-    def _open_days(self, rows: Known) -> Floats:
-        matrix = features_matrix.matrix(self._lens, rows)
+    def _open_days(self, rows: KnownInputs) -> Floats:
+        matrix = features_matrix.matrix(self._window, rows)
         threads = 1 if len(rows) < SMALL_BATCH else min(cpu_count() or 1, 4)
         return np.column_stack(
             [
@@ -135,10 +135,10 @@ class Forecaster:
         )
 
     @cached_property
-    def _lens(self) -> Lens:
-        return features_matrix.lens(self.profile, self.traits, self.served_days)
+    def _window(self) -> ForecastWindow:
+        return features_matrix.forecast_window(self.state, self.attributes, self.served_days)
 
     @cached_property
     def _limits(self) -> Limits:
-        origin = self.profile.origin
-        return Limits(self.traits.store_ids, origin, origin + self.served_days)
+        origin = self.state.origin
+        return Limits(self.attributes.store_ids, origin, origin + self.served_days)

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lockgate.features import static_columns
-from lockgate.features.known_inputs import Known, Traits
+from lockgate.features.known_inputs import KnownInputs, StoreAttributes
 from lockgate.forecaster import input_rows
 from lockgate.forecaster.ensemble import CHUNK, SMALL_BATCH, Checked
 from lockgate.forecaster.input_rows import Limits, RowProblem
@@ -68,7 +68,7 @@ class ForeignForecaster:
 
     native: NativeFile
     meaning: Meaning
-    traits: Traits
+    attributes: StoreAttributes
     window: Window
 
     @property
@@ -117,14 +117,14 @@ class ForeignForecaster:
         unknown = np.full(len(rows), np.nan)
         return Interval(self.predict(rows), unknown, unknown)
 
-    def values(self, rows: Known) -> Floats:
+    def values(self, rows: KnownInputs) -> Floats:
         """What the booster sees of some rows."""
-        return static_columns.matrix(self.meaning.columns, rows, self.traits)
+        return static_columns.matrix(self.meaning.columns, rows, self.attributes)
 
-    def _open_days(self, rows: Known) -> Floats:
+    def _open_days(self, rows: KnownInputs) -> Floats:
         threads = 1 if len(rows) < SMALL_BATCH else min(cpu_count() or 1, 4)
         return self.meaning.sales(self.native.booster.raw(self.values(rows), threads))
 
     @cached_property
     def _limits(self) -> Limits:
-        return Limits(self.traits.store_ids, self.window.origin, self.window.served)
+        return Limits(self.attributes.store_ids, self.window.origin, self.window.served)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lockgate.errors import BadData
 from lockgate.features import calendar
-from lockgate.features.known_inputs import Known
+from lockgate.features.known_inputs import KnownInputs
 from lockgate.features.panel import HOLIDAY_LETTERS
 from lockgate.forecaster import input_values
 from lockgate.forecaster.input_values import DATE_FORM, NO_DAY
@@ -61,7 +61,7 @@ class Failure:
 class Asked:
     """Checked rows."""
 
-    known: Known
+    known: KnownInputs
     open: NDArray[np.bool_]
     open_missing: NDArray[np.bool_]  # taken as open
 
@@ -107,7 +107,7 @@ def _read(rows: pd.DataFrame, limits: Limits) -> tuple[Asked, list[Failure]]:
         Failure("StateHoliday", holiday < 0, f"StateHoliday is one of {', '.join(HOLIDAY_LETTERS)}"),
         Failure("SchoolHoliday", ~_is_flag(school), "SchoolHoliday is 0 or 1"),
     ]
-    known = Known(place, day, (promo == 1).astype(np.int8), (school == 1).astype(np.int8), holiday)
+    known = KnownInputs(place, day, (promo == 1).astype(np.int8), (school == 1).astype(np.int8), holiday)
     return Asked(known, open_missing | (opened == 1), open_missing), failures
 
 

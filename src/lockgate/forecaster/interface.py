@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lockgate.features.known_inputs import Traits
+from lockgate.features.known_inputs import StoreAttributes
 from lockgate.forecaster.ensemble import Checked
 from lockgate.forecaster.input_rows import RowProblem
 from lockgate.models.conformal import Interval
@@ -17,7 +17,7 @@ class Answering(Protocol):
     """Raw rows in, sales out, for known stores and a limited span of days after `origin`."""
 
     @property
-    def traits(self) -> Traits:
+    def attributes(self) -> StoreAttributes:
         """What is known of the stores."""
 
     @property

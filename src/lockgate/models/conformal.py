@@ -17,15 +17,15 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 PROBABILITIES = 1 / (1 + np.exp(-np.linspace(-8, 8, 401)))  # closer together towards both tails, where it matters
-ROWS_OF_DOUBT = 60  # a store's spread is believed like that of its rows and so many of the chain's
+PRIOR_ROWS = 60  # a store's spread is believed like that of its rows and so many of the chain's
 LARGEST_SHARE = 4.0  # no row counts for more than so many times the chain's spread
 
 
 @dataclass(frozen=True)
-class Misses:
+class Residuals:
     """What was missed on one fold, row by row: log sales minus log forecast, with the row's store."""
 
-    store: Ints  # place in Traits.store_ids
+    store: Ints  # place in StoreAttributes.store_ids
     log_ratio: Floats
     known_days: int  # of history before the fold's window
 
@@ -35,7 +35,7 @@ class Calibration:
     """What the folds say of errors to come."""
 
     spread: Floats  # mean absolute miss in log sales, one entry a store
-    quantiles: Floats  # of misses in units of their store's spread, at PROBABILITIES
+    quantiles: Floats  # of residuals in units of their store's spread, at PROBABILITIES
 
     def factors(self, confidence: float) -> tuple[Floats, Floats]:
         """What each store's forecasts are multiplied by for the lower and the upper bound: (stores,) both.
@@ -57,8 +57,8 @@ class Interval:
     upper: Floats
 
 
-def calibrate(folds: Sequence[Misses], stores: int) -> Calibration:
-    """Learn spreads and quantiles from the misses on at least one fold.
+def calibrate(folds: Sequence[Residuals], stores: int) -> Calibration:
+    """Learn spreads and quantiles from the residuals on at least one fold.
 
     A fold's scores use the spreads of the other folds, since a store's spread will not have seen the errors that it is
     to bound either. A fold counts by the square of the days that were known before it, however many rows it has: who
@@ -69,17 +69,17 @@ def calibrate(folds: Sequence[Misses], stores: int) -> Calibration:
     return Calibration(spreads(folds, stores), _quantiles(scores, counts))
 
 
-def spreads(folds: Sequence[Misses], stores: int) -> Floats:
+def spreads(folds: Sequence[Residuals], stores: int) -> Floats:
     """Mean absolute miss of each store, capped row by row and drawn towards the chain's the fewer rows it has."""
     store = np.concatenate([fold.store for fold in folds])
     missed = np.abs(np.concatenate([fold.log_ratio for fold in folds]))
     chain = max(float(np.mean(missed)), 1e-9)
     total = np.bincount(store, np.minimum(missed, LARGEST_SHARE * chain), minlength=stores)
     rows = np.bincount(store, minlength=stores)
-    return np.asarray((total + ROWS_OF_DOUBT * chain) / (rows + ROWS_OF_DOUBT))
+    return np.asarray((total + PRIOR_ROWS * chain) / (rows + PRIOR_ROWS))
 
 
-def inner_coverage(folds: Sequence[Misses], stores: int, confidence: float) -> float:
+def inner_coverage(folds: Sequence[Residuals], stores: int, confidence: float) -> float:
     """The share of sales within their bounds, each fold's by what the others say; NaN if there is one fold only."""
     found = [
         _covered(fold, calibrate(others, stores), confidence) for fold in folds if (others := _others(folds, fold))
@@ -94,11 +94,11 @@ def coverage(sold: Floats, interval: Interval) -> float:
     return float(np.mean((interval.lower <= sold) & (sold <= interval.upper)))
 
 
-def _others(folds: Sequence[Misses], own: Misses) -> list[Misses]:
+def _others(folds: Sequence[Residuals], own: Residuals) -> list[Residuals]:
     return [fold for fold in folds if fold is not own]
 
 
-def _scores(fold: Misses, spread: Floats) -> Floats:
+def _scores(fold: Residuals, spread: Floats) -> Floats:
     return np.asarray(fold.log_ratio / spread[fold.store])
 
 
@@ -111,6 +111,6 @@ def _quantiles(scores: Sequence[Floats], counts: Floats) -> Floats:
     return np.interp(PROBABILITIES, reached, values[order])
 
 
-def _covered(fold: Misses, known: Calibration, confidence: float) -> float:
+def _covered(fold: Residuals, known: Calibration, confidence: float) -> float:
     low, high = (np.log(factor)[fold.store] for factor in known.factors(confidence))
     return float(np.mean((low <= fold.log_ratio) & (fold.log_ratio <= high)))

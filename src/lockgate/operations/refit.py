@@ -26,7 +26,7 @@ from lockgate.lifecycle.moves import Registered
 from lockgate.operations import load_version, promote, register
 from lockgate.operations.stage_files import Build, Receipt
 from lockgate.operations.workspace import Workspace
-from lockgate.problem.params import Params
+from lockgate.problem.params import Params, current_name
 from lockgate.training import refit as refits
 from lockgate.training.refit import Recipe
 from lockgate.training.train import BOOSTERS, Progress
@@ -142,7 +142,7 @@ def _recipe(backend: Workspace, version: int, params: Params) -> Recipe:
     if known is None:
         raise _no_recipe(version)
     run = backend.registry().read_run(known.run_id, CARD)
-    nested = _nested(run.params)
+    nested = nested_params(run.params)
     rounds = {name: int(run.metrics[f"rounds_{name}"]) for name in BOOSTERS if f"rounds_{name}" in run.metrics}
     if len(rounds) < len(BOOSTERS) or not nested.keys() >= set(OF_RECIPE):
         raise _no_recipe(version)
@@ -163,15 +163,15 @@ def _no_recipe(version: int) -> StateConflict:
     )
 
 
-def _nested(flat: Mapping[str, str]) -> dict[str, Any]:
-    """Params as a run has them, texts under dotted names, as they were before."""
+def nested_params(flat: Mapping[str, str]) -> dict[str, Any]:
+    """Nested params from the dotted names and texts of a run, under the names that they have today."""
     nested: dict[str, Any] = {}
     for name, text in flat.items():
         *sections, key = name.split(".")
         place = nested
         for section in sections:
             place = place.setdefault(section, {})
-        place[key] = _value(text)
+        place[current_name(key)] = _value(current_name(text))
     return nested
 
 

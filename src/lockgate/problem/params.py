@@ -1,4 +1,4 @@
-"""params.yaml: everything that changes results, checked before anything runs."""
+"""params.yaml: every setting that changes results, checked before a stage runs."""
 
 import difflib
 import re
@@ -17,10 +17,19 @@ Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 Penalty = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 Depth = Annotated[int, Field(ge=1, le=16)]
 Rounds = Annotated[int, Field(ge=1, le=20_000)]
-DaysBack = Annotated[list[Annotated[int, Field(ge=0, le=2000)]], Field(min_length=1, max_length=12)]
-Offset = Literal["ridge", "habit"]
+DaysAgo = Annotated[list[Annotated[int, Field(ge=0, le=2000)]], Field(min_length=1, max_length=12)]
+Offset = Literal["ridge", "group_mean"]
 Target = Literal["log", "ratio"]
 Source = Literal["files", "generated"]
+
+# Earlier names of keys and values, which runs and bundles of earlier versions have recorded.
+RENAMED = {
+    "calm": "remove_daily_residual",
+    "folds_days_back": "fold_ends_days_ago",
+    "grids": "cutoff_shifts",
+    "habit": "group_mean",
+    "learning_rate_times": "learning_rate_factor",
+}
 
 # An Ed25519 key as `openssl pkey -pubout` prints it between its two lines: a fixed beginning, then 32 bytes.
 PUBLIC_KEY = re.compile(r"MCowBQYDK2VwAyEA[A-Za-z0-9+/]{43}=")
@@ -57,14 +66,15 @@ class SplitParams(Section):
 
 
 class LightgbmParams(Section):
-    """LightGBM: where it starts, what it minimises, how big and how different its trees are.
+    """Settings of LightGBM: offset, target, and the size and randomness of its trees.
 
-    `calm`: it learns all days without their surprises, not only those of the first origins (forecast/blocks.lesson).
+    `remove_daily_residual`: subtract the chain-wide residual of the day from the training target
+    (features/training_rows.training_target).
     """
 
     offset: Offset
     target: Target
-    calm: bool
+    remove_daily_residual: bool
     learning_rate: Share
     leaves: Annotated[int, Field(ge=2, le=1024)]
     min_rows_in_leaf: Annotated[int, Field(ge=1)]
@@ -74,11 +84,11 @@ class LightgbmParams(Section):
 
 
 class XgboostParams(Section):
-    """XGBoost: the same for trees of a given depth."""
+    """Settings of XGBoost: as LightGBM's, with trees of a given depth."""
 
     offset: Offset
     target: Target
-    calm: bool
+    remove_daily_residual: bool
     learning_rate: Share
     depth: Depth
     min_rows_in_leaf: Annotated[int, Field(ge=1)]
@@ -88,11 +98,11 @@ class XgboostParams(Section):
 
 
 class CatboostParams(Section):
-    """CatBoost: the same for symmetric trees."""
+    """Settings of CatBoost: as LightGBM's, with symmetric trees."""
 
     offset: Offset
     target: Target
-    calm: bool
+    remove_daily_residual: bool
     learning_rate: Share
     depth: Depth
     row_share: Share
@@ -100,17 +110,17 @@ class CatboostParams(Section):
 
 
 class MembersParams(Section):
-    """The boosters of the blend; the ridge is a member too and has nothing to set."""
+    """Settings of the boosters; the ridge, also a member, has no settings."""
 
     lightgbm: LightgbmParams
     xgboost: XgboostParams
     catboost: CatboostParams
 
-    def paced(self, times: float) -> "MembersParams":
-        """The same boosters, so many times as quick to learn."""
+    def with_learning_rates(self, factor: float) -> "MembersParams":
+        """The same settings with each learning rate multiplied by a factor."""
         return MembersParams.model_validate(
             {
-                name: given | {"learning_rate": given["learning_rate"] * times}
+                name: given | {"learning_rate": given["learning_rate"] * factor}
                 for name, given in self.model_dump().items()
             }
         )
@@ -122,12 +132,12 @@ BoosterParams = LightgbmParams | XgboostParams | CatboostParams
 class TrainingParams(Section):
     """How rounds and weights are chosen on inner time folds, each a window of `holdout_days` before the holdout.
 
-    `patience`: rounds without progress after which a booster stops, and also the fewest that it learns.
-    `grids`: the training rows are blocks of `holdout_days`, laid out once for each of these shifts into the past.
+    `patience`: rounds without progress before a booster stops; also the minimum number of rounds.
+    `cutoff_shifts`: training cutoffs lie `holdout_days` apart; each entry adds them again this many days earlier.
     """
 
-    folds_days_back: DaysBack
-    grids: DaysBack
+    fold_ends_days_ago: DaysAgo
+    cutoff_shifts: DaysAgo
     max_rounds: Rounds
     patience: Rounds
     weight_shrinkage: Penalty
@@ -135,20 +145,20 @@ class TrainingParams(Section):
 
 
 class FastParams(Section):
-    """What `profile: fast` puts in place of the same keys of the training.
+    """Keys of `training` that `profile: fast` replaces.
 
-    `learning_rate_times`: the boosters' learning rates are multiplied by this, since there are fewer rounds.
+    `learning_rate_factor`: multiplies each booster's learning rate, because there are fewer rounds.
     """
 
-    folds_days_back: DaysBack
-    grids: DaysBack
+    fold_ends_days_ago: DaysAgo
+    cutoff_shifts: DaysAgo
     max_rounds: Rounds
     patience: Rounds
-    learning_rate_times: Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
+    learning_rate_factor: Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
 
 
 class GateParams(Section):
-    """What a candidate must show to reach Staging. Any change is a new policy, with a digest of its own."""
+    """Conditions for Staging. Any change makes a new policy with its own digest."""
 
     max_rmspe: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
     max_rmspe_over_serving: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -185,17 +195,22 @@ class Params(Section):
         return f"{self.problem}-ensemble"
 
     def in_force(self) -> "Params":
-        """These params with what their profile puts in place of the training's."""
+        """These params with the changes of their profile applied."""
         if self.profile == "full":
             return self
-        training = self.training.model_copy(update=self.fast.model_dump(exclude={"learning_rate_times"}))
+        training = self.training.model_copy(update=self.fast.model_dump(exclude={"learning_rate_factor"}))
         return self.model_copy(
-            update={"training": training, "members": self.members.paced(self.fast.learning_rate_times)}
+            update={"training": training, "members": self.members.with_learning_rates(self.fast.learning_rate_factor)}
         )
 
 
+def current_name(recorded: str) -> str:
+    """The name that a recorded key or value has today."""
+    return RENAMED.get(recorded, recorded)
+
+
 def load_params(path: Path) -> Params:
-    """Read and check params.yaml; the training is the one that its profile asks for.
+    """Read and check params.yaml; the changes of the profile are applied.
 
     Raises BadConfiguration for a file that is missing, is not YAML, or holds an unknown key or a value out of range.
     """

@@ -32,7 +32,7 @@ REFURBISHED_SHARE = 0.12
 
 
 @dataclass(frozen=True)
-class Occasions:
+class CalendarPlans:
     """What is known of each store's days before they come."""
 
     days: Ints  # (days,) numbers since 1970-01-01
@@ -44,7 +44,7 @@ class Occasions:
     refurbished: Flags  # closed for weeks, or absent
 
 
-def occasions(days: Ints, stores: int, rng: Generator) -> Occasions:
+def draw_plans(days: Ints, stores: int, rng: Generator) -> CalendarPlans:
     """Draw a calendar for a chain of so many stores."""
     region = rng.choice(len(REGIONS), size=stores, p=[share for share, *_ in REGIONS])
     holiday = _holiday_letters(days)[region]
@@ -54,7 +54,7 @@ def occasions(days: Ints, stores: int, rng: Generator) -> Occasions:
     rest = (calendar.weekdays(days) == 6) | (holiday != "0")
     present = ~absent
     present[rng.integers(stores), 0] = False  # as the real store 988 lacks the first day
-    return Occasions(
+    return CalendarPlans(
         days=days,
         promo=_promo(days, rng),
         holiday=holiday,

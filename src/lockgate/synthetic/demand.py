@@ -1,4 +1,4 @@
-"""What the generated stores sell: log sales as a sum of ingredients that differ by store, functions of the calendar.
+"""What the generated stores sell: log sales as a sum of components that differ by store, functions of the calendar.
 
 They are what the real chain shows: weekday profiles, a season of each store's own, promotions that vary by store and
 weekday and wear off, a rush before holidays and Christmas, carnival, pay day, competitors, reopenings.
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lockgate.data.ingest import promo_months
 from lockgate.features import calendar
-from lockgate.synthetic.calendar_plans import Flags, Occasions
+from lockgate.synthetic.calendar_plans import CalendarPlans, Flags
 
 Floats = NDArray[np.float64]
 
@@ -30,9 +30,9 @@ YEAR = 365.25
 
 @dataclass(frozen=True)
 class Setting:
-    """What the ingredients are functions of."""
+    """What the components are functions of."""
 
-    known: Occasions
+    known: CalendarPlans
     stores: pd.DataFrame
     table: calendar.DayTable
 
@@ -41,15 +41,15 @@ class Setting:
         return rng.normal(mean, spread, size=(len(self.stores), 1))
 
 
-def log_sales(known: Occasions, stores: pd.DataFrame, rng: Generator) -> Floats:
+def log_sales(known: CalendarPlans, stores: pd.DataFrame, rng: Generator) -> Floats:
     """The log of the sales that each store would make on each day if it were open, without noise; (stores, days)."""
-    return np.asarray(sum(ingredients(known, stores, rng).values()), dtype=np.float64)
+    return np.asarray(sum(components(known, stores, rng).values()), dtype=np.float64)
 
 
-def ingredients(known: Occasions, stores: pd.DataFrame, rng: Generator) -> dict[str, Floats]:
+def components(known: CalendarPlans, stores: pd.DataFrame, rng: Generator) -> dict[str, Floats]:
     """What log sales are the sum of, by name, each (stores, days) or (stores, 1), drawn apart from the others."""
     setting = Setting(known, stores, calendar.day_table(int(known.days[0]), int(known.days[-1])))
-    parts = zip(INGREDIENTS.items(), rng.spawn(len(INGREDIENTS)), strict=True)
+    parts = zip(COMPONENTS.items(), rng.spawn(len(COMPONENTS)), strict=True)
     return {name: make(setting, own) for (name, make), own in parts}
 
 
@@ -159,7 +159,7 @@ def _competition(stores: pd.DataFrame, days: NDArray[np.int64]) -> Flags:
     return np.asarray(month >= opened[:, None])
 
 
-INGREDIENTS: dict[str, Callable[[Setting, Generator], Floats]] = {
+COMPONENTS: dict[str, Callable[[Setting, Generator], Floats]] = {
     "level": _level,
     "trend": _trend,
     "weekdays": _weekdays,

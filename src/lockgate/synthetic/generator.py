@@ -17,9 +17,9 @@ from lockgate.data.ingest import Tables, as_rows
 from lockgate.features import calendar
 from lockgate.problem import metrics
 from lockgate.problem.params import GeneratorParams
-from lockgate.synthetic.calendar_plans import Occasions, occasions
+from lockgate.synthetic.calendar_plans import CalendarPlans, draw_plans
 from lockgate.synthetic.demand import log_sales
-from lockgate.synthetic.noise import Shocks
+from lockgate.synthetic.noise import NoiseModel
 
 Floats = NDArray[np.float64]
 
@@ -36,7 +36,7 @@ class Chain:
     stores: pd.DataFrame
     certain: Floats  # (len(raw),) sales as the calendar says; 0 where closed
     day_shocks: Floats  # one for each day from the first to the last
-    shocks: Shocks
+    noise_model: NoiseModel
 
     @property
     def rows(self) -> pd.DataFrame:
@@ -52,7 +52,7 @@ class Chain:
         """Of the last so many days, by row of `raw`: with the least RMSPE to be expected of anybody."""
         ahead = days - (self.raw["Date"].max() - self.raw["Date"]).dt.days.to_numpy(dtype=np.int64)
         kept = ahead > 0
-        factor = self.shocks.best_factor(ahead[kept], float(self.day_shocks[-days - 1]))
+        factor = self.noise_model.best_factor(ahead[kept], float(self.day_shocks[-days - 1]))
         return pd.Series(self.certain[kept] * factor, index=self.raw.index[kept])
 
     def noise_floor(self, holdout_days: int) -> float:
@@ -66,9 +66,9 @@ def generate(params: GeneratorParams) -> Chain:
     for_stores, for_calendar, for_demand, for_noise = np.random.default_rng(params.seed).spawn(4)
     days = int(LAST_DAY.astype(np.int64)) + np.arange(1 - params.days, 1)
     stores = _stores(params.stores, for_stores)
-    known = occasions(days, params.stores, for_calendar)
+    known = draw_plans(days, params.stores, for_calendar)
     signal = log_sales(known, stores, for_demand)
-    shocks = Shocks(params.noise)
+    shocks = NoiseModel(params.noise)
     day_shocks, own = shocks.draw_days(params.days, for_noise), shocks.draw_own(signal.shape, for_noise)
     sales = np.where(known.is_open, np.rint(np.exp(signal + day_shocks + own)), 0).astype(np.int32)
     sales[_saleless(known, for_noise)] = 0
@@ -86,13 +86,13 @@ def tables_and_source(params: GeneratorParams, holdout_days: int) -> tuple[Table
     return chain.tables(), source
 
 
-def _saleless(known: Occasions, rng: Generator) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _saleless(known: CalendarPlans, rng: Generator) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     store, day = np.nonzero(known.is_open & known.present)
     chosen = rng.choice(len(store), size=max(1, round(SALELESS_SHARE * len(store))), replace=False)
     return store[chosen], day[chosen]
 
 
-def _raw(known: Occasions, sales: NDArray[np.int32], store_ids: NDArray[np.int32], rng: Generator) -> pd.DataFrame:
+def _raw(known: CalendarPlans, sales: NDArray[np.int32], store_ids: NDArray[np.int32], rng: Generator) -> pd.DataFrame:
     store, day = np.nonzero(known.present)
     sold = sales[known.present]
     basket = rng.normal(9.0, 1.0, size=len(store_ids))[store] * np.exp(rng.normal(0, 0.04, size=len(sold)))

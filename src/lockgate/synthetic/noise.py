@@ -19,7 +19,7 @@ TAIL_SHARE, TAIL_WIDTH = 0.05, 3.0  # this share of a store's own shocks is so m
 
 
 @dataclass(frozen=True)
-class Shocks:
+class NoiseModel:
     """Two kinds of shocks that together spread log sales by `spread`."""
 
     spread: float

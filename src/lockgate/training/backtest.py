@@ -37,7 +37,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Mark:
+class WindowScore:
     """How one way to forecast did on the window after one origin; `low` and `high` bound its RMSPE with 95 %."""
 
     origin: str  # the last day that was known
@@ -54,13 +54,13 @@ class Mark:
 
 def backtest(
     rows: pd.DataFrame, stores: pd.DataFrame, params: Params, plan: Plan, progress: Progress
-) -> tuple[Mark, ...]:
+) -> tuple[WindowScore, ...]:
     """Marks of the blend, its members and the naive baseline at each origin, the latest origin first.
 
     `rows` are those to train on (the holdout is not among them). BadData if the history is too short for a training at
     the earliest origin.
     """
-    marks: list[Mark] = []
+    marks: list[WindowScore] = []
     for place, last in enumerate(_known_until(rows, params, plan)):
         known, window = _parts(rows, last, params.split.holdout_days)
         name = str(last.date())
@@ -72,7 +72,7 @@ def backtest(
     return tuple(marks)
 
 
-def means(marks: tuple[Mark, ...]) -> dict[str, dict[str, float]]:
+def means(marks: tuple[WindowScore, ...]) -> dict[str, dict[str, float]]:
     """By way to forecast: the mean and the worst RMSPE over the origins, and the means of the other numbers."""
     found: dict[str, dict[str, float]] = {}
     for forecast in dict.fromkeys(mark.forecast for mark in marks):
@@ -120,18 +120,18 @@ def _forecasts(forecaster: Forecaster, known: pd.DataFrame, window: pd.DataFrame
     }
 
 
-def _covered(blend: Mark, forecaster: Forecaster, window: pd.DataFrame) -> Mark:
+def _covered(blend: WindowScore, forecaster: Forecaster, window: pd.DataFrame) -> WindowScore:
     asked, sold = window.drop(columns="Sales"), window["Sales"].to_numpy(dtype=np.float64)
     at_80, at_95 = (coverage(sold, forecaster.interval(asked, confidence)) for confidence in (0.80, 0.95))
     return replace(blend, coverage_80=at_80, coverage_95=at_95)
 
 
-def _marks(origin: str, window: pd.DataFrame, forecasts: dict[str, Floats], seed: int) -> list[Mark]:
+def _marks(origin: str, window: pd.DataFrame, forecasts: dict[str, Floats], seed: int) -> list[WindowScore]:
     sold = window["Sales"].to_numpy(dtype=np.float64)
     store, day = window["Store"].to_numpy(dtype=np.int64), calendar.day_numbers(window["Date"].to_numpy())
     marks = []
     for name, forecast in forecasts.items():
         low, high = bootstrap.rmspe_interval(bootstrap.sums(forecast / sold - 1.0, store, day), seed)
         scores = (score(sold, forecast) for score in (metrics.mae, metrics.bias))
-        marks.append(Mark(origin, name, len(sold), metrics.rmspe(sold, forecast), low, high, *scores))
+        marks.append(WindowScore(origin, name, len(sold), metrics.rmspe(sold, forecast), low, high, *scores))
     return marks

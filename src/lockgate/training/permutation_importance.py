@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lockgate.features.matrix import FEATURES, Matrix
-from lockgate.features.training_rows import Block
+from lockgate.features.training_rows import TrainingRows
 from lockgate.forecaster.ensemble import Member
 from lockgate.models import blend
 from lockgate.problem import metrics
@@ -20,14 +20,16 @@ Floats = NDArray[np.float64]
 ROWS = 8_000  # so many rows, drawn from the window, tell enough
 
 
-def rises(members: Mapping[str, Member], weights: Mapping[str, float], window: Block, seed: int) -> dict[str, float]:
+def importances(
+    members: Mapping[str, Member], weights: Mapping[str, float], window: TrainingRows, seed: int
+) -> dict[str, float]:
     """By feature, the rise of the blend's capped RMSPE on a window when the feature's values change places among rows.
 
     The ridge, and the log sales from which the boosters start, stay as they are. About 0, or below: it buys nothing.
     """
     rng = np.random.default_rng(seed)
     some = np.sort(rng.permutation(len(window.log_sales))[:ROWS])
-    matrix = Matrix(window.matrix.values[some], window.matrix.ridge[some], window.matrix.habit[some])
+    matrix = Matrix(window.matrix.values[some], window.matrix.ridge[some], window.matrix.group_mean[some])
     sold, order = np.exp(window.log_sales[some]), rng.permutation(len(some))
     shares = np.array(list(weights.values()))
 

@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 
 from lockgate.errors import BadData
-from lockgate.features.known_inputs import traits
+from lockgate.features.known_inputs import store_attributes
 from lockgate.features.panel import panel
-from lockgate.features.training_rows import block, survey
+from lockgate.features.training_rows import rows_after, states_at
 from lockgate.forecaster.ensemble import Forecaster
 from lockgate.problem.params import Params
-from lockgate.training.train import BOOSTERS, Progress, Session, Steps, learn, taught_from
+from lockgate.training.train import BOOSTERS, Progress, Session, Steps, learn, training_cutoffs
 
 
 @dataclass(frozen=True)
@@ -30,20 +30,20 @@ def refit(
 
     Refit on the rows that it came from, it is the one given. BadData if the stores are not those that it knows.
     """
-    store_traits, horizon = traits(stores), given.horizon_days
-    if not np.array_equal(store_traits.store_ids, given.traits.store_ids):
+    attributes, horizon = store_attributes(stores), given.horizon_days
+    if not np.array_equal(attributes.store_ids, given.attributes.store_ids):
         raise BadData(
-            f"the store table has {len(stores)} stores, and not those {len(given.traits.store_ids)} that are known",
+            f"the store table has {len(stores)} stores, and not those {len(given.attributes.store_ids)} that are known",
             hint="stores that come or go need a training: dvc repro",
         )
-    history = panel(rows, store_traits.store_ids)
+    history = panel(rows, attributes.store_ids)
     steps = Steps(progress, 1 + len(BOOSTERS))
     steps.next("features")
-    origins = taught_from(history, history.last, recipe.params)
-    seen = survey(history, {*origins, history.last}, store_traits, horizon)
-    blocks = {origin: block(history, seen[origin], store_traits, horizon) for origin in origins}
+    origins = training_cutoffs(history, history.last, recipe.params)
+    seen = states_at(history, {*origins, history.last}, attributes, horizon)
+    blocks = {origin: rows_after(history, seen[origin], attributes, horizon) for origin in origins}
     session = Session(history, recipe.params, steps, blocks)
     fits = learn(recipe.rounds, session.taught(history.last), session)
     steps.next("done")
     members = {name: replace(member, booster=fits[name].booster) for name, member in given.boosters.items()}
-    return replace(given, traits=store_traits, profile=seen[history.last], boosters=members)
+    return replace(given, attributes=attributes, state=seen[history.last], boosters=members)

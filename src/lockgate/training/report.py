@@ -70,8 +70,8 @@ def importances(report: Report) -> pd.DataFrame:
 
 
 def features(report: Report) -> pd.DataFrame:
-    """Permutation importance of each feature (permutation_importance.rises); the most useful first."""
-    rows = sorted(report.rises.items(), key=lambda item: (-item[1], item[0]))
+    """Permutation importance of each feature (permutation_importance.importances); the most useful first."""
+    rows = sorted(report.permutation_importances.items(), key=lambda item: (-item[1], item[0]))
     return pd.DataFrame(rows, columns=["feature", "rise_of_capped_rmspe"])
 
 

@@ -13,14 +13,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lockgate.errors import BadData
-from lockgate.features.known_inputs import traits
+from lockgate.features.known_inputs import store_attributes
 from lockgate.features.matrix import FEATURES
 from lockgate.features.panel import Panel, panel
-from lockgate.features.training_rows import Block, block, join, lesson, origins, survey
+from lockgate.features.training_rows import TrainingRows, cutoffs, join, rows_after, states_at, training_target
 from lockgate.forecaster.ensemble import RIDGE, Forecaster, Member
 from lockgate.models import blend, catboost, conformal, lightgbm, xgboost
 from lockgate.models.booster import Budget, Fit, Task
-from lockgate.models.conformal import Misses
+from lockgate.models.conformal import Residuals
 from lockgate.problem import metrics
 from lockgate.problem.params import BoosterParams, Params
 from lockgate.training import permutation_importance
@@ -70,7 +70,7 @@ class Report:
     rounds: Mapping[str, int]
     weights: Mapping[str, float]
     importances: Mapping[str, Mapping[str, float]]  # member, feature: share
-    rises: Mapping[str, float]  # feature: see permutation.rises, on the first fold
+    permutation_importances: Mapping[str, float]  # feature: permutation importance on the first fold
     training_rows: int
     cpu_seconds: float
 
@@ -81,7 +81,7 @@ class Fold:
 
     name: str  # first day of the window
     known_days: int
-    window: Block
+    window: TrainingRows
     fits: Mapping[str, Fit]
 
 
@@ -104,11 +104,11 @@ class Session:
     history: Panel
     params: Params
     steps: Steps
-    blocks: Mapping[int, Block]  # by origin
+    blocks: Mapping[int, TrainingRows]  # by origin
 
-    def taught(self, last: int) -> Block:
-        """What a booster is shown of the days up to `last`: the blocks of all grids."""
-        return join([self.blocks[origin] for origin in taught_from(self.history, last, self.params)])
+    def taught(self, last: int) -> TrainingRows:
+        """What a booster is shown of the days up to `last`: the blocks of all cutoff_shifts."""
+        return join([self.blocks[origin] for origin in training_cutoffs(self.history, last, self.params)])
 
 
 def train(rows: pd.DataFrame, stores: pd.DataFrame, params: Params, progress: Progress) -> tuple[Forecaster, Report]:
@@ -118,42 +118,44 @@ def train(rows: pd.DataFrame, stores: pd.DataFrame, params: Params, progress: Pr
     count give the same forecaster.
     """
     started, horizon = process_time(), params.split.holdout_days
-    store_traits = traits(stores)
-    history = panel(rows, store_traits.store_ids)
+    attributes = store_attributes(stores)
+    history = panel(rows, attributes.store_ids)
     ends = fold_ends(history, params)
     steps = Steps(progress, 1 + (len(ends) + 1) * len(BOOSTERS))
     steps.next("features")
     wanted = {
-        origin for last in (history.last, *ends) for origin in (*taught_from(history, last, params), last - horizon)
+        origin
+        for last in (history.last, *ends)
+        for origin in (*training_cutoffs(history, last, params), last - horizon)
     }
-    seen = survey(history, {*wanted, history.last}, store_traits, horizon)
+    seen = states_at(history, {*wanted, history.last}, attributes, horizon)
     session = Session(
         history,
         params,
         steps,
-        {origin: block(history, seen[origin], store_traits, horizon) for origin in sorted(wanted)},
+        {origin: rows_after(history, seen[origin], attributes, horizon) for origin in sorted(wanted)},
     )
     folds = [_fold(end, session) for end in ends]
     fewest = params.training.patience
     rounds = {name: best_round([fold.fits[name].curve for fold in folds], fewest) for name in BOOSTERS}
     forecasts = [_forecasts(fold, params) for fold in folds]
     weights = _weights(folds, forecasts, params)
-    misses = _misses(folds, forecasts, weights)
+    residuals = _misses(folds, forecasts, weights)
     taught = session.taught(history.last)
     fits = learn(rounds, taught, session)
     steps.next("done")
     members = {name: _member(name, fit, params) for name, fit in fits.items()}
-    stores = len(store_traits.store_ids)
-    calibration = conformal.calibrate(misses, stores)
-    forecaster = Forecaster(horizon, store_traits, seen[history.last], members, weights, calibration)
+    stores = len(attributes.store_ids)
+    calibration = conformal.calibrate(residuals, stores)
+    forecaster = Forecaster(horizon, attributes, seen[history.last], members, weights, calibration)
     report = Report(
         scores=_scores(folds, forecasts, weights),
-        coverage={share: conformal.inner_coverage(misses, stores, share) for share in REPORTED_CONFIDENCES},
+        coverage={share: conformal.inner_coverage(residuals, stores, share) for share in REPORTED_CONFIDENCES},
         curves=tuple(Curve(name, fold.name, fit.curve) for fold in folds for name, fit in fold.fits.items()),
         rounds=rounds,
         weights=weights,
         importances={name: _named(fit) for name, fit in fits.items()},
-        rises=_rises(folds[0], weights, params),
+        permutation_importances=_permutation_importances(folds[0], weights, params),
         training_rows=len(taught.log_sales),
         cpu_seconds=process_time() - started,
     )
@@ -163,7 +165,7 @@ def train(rows: pd.DataFrame, stores: pd.DataFrame, params: Params, progress: Pr
 def fold_ends(history: Panel, params: Params) -> list[int]:
     """Last day of each inner fold that leaves enough history to learn from, in the order of the params."""
     shortest = _shortest_before_window(params) + params.split.holdout_days
-    ends = [history.last - back for back in params.training.folds_days_back]
+    ends = [history.last - back for back in params.training.fold_ends_days_ago]
     possible = [end for end in ends if end - history.first + 1 >= shortest]
     if not possible:
         raise BadData(
@@ -176,18 +178,18 @@ def fold_ends(history: Panel, params: Params) -> list[int]:
 
 def shortest_history(params: Params) -> int:
     """Days of history that a training needs at least: an inner fold's window, and what it takes to learn before it."""
-    return _shortest_before_window(params) + params.split.holdout_days + min(params.training.folds_days_back)
+    return _shortest_before_window(params) + params.split.holdout_days + min(params.training.fold_ends_days_ago)
 
 
 def _shortest_before_window(params: Params) -> int:
     return params.training.min_history_days + LEAST_TRAINING_BLOCKS * params.split.holdout_days
 
 
-def taught_from(history: Panel, last: int, params: Params) -> list[int]:
+def training_cutoffs(history: Panel, last: int, params: Params) -> list[int]:
     """Origins of the blocks that a booster learns when `last` is the last day it may know; the oldest first."""
     horizon, oldest = params.split.holdout_days, params.training.min_history_days
     return sorted(
-        origin for shift in params.training.grids for origin in origins(history, last - shift, horizon, oldest)
+        origin for shift in params.training.cutoff_shifts for origin in cutoffs(history, last - shift, horizon, oldest)
     )
 
 
@@ -205,7 +207,7 @@ def best_round(curves: Sequence[Sequence[float]], fewest: int) -> int:
     return start + int(np.argmin(np.median(padded, axis=0)[start:])) + 1
 
 
-def learn(rounds: Mapping[str, int], taught: Block, session: Session) -> dict[str, Fit]:
+def learn(rounds: Mapping[str, int], taught: TrainingRows, session: Session) -> dict[str, Fit]:
     """Each booster, after so many rounds over these rows."""
     return {name: _fit(name, rounds[name], taught, None, session) for name in BOOSTERS}
 
@@ -219,17 +221,17 @@ def _fold(end: int, session: Session) -> Fold:
     return Fold(str(np.datetime64(known + 1, "D")), known - session.history.first + 1, window, fits)
 
 
-def _fit(name: str, rounds: int, taught: Block, window: Block | None, session: Session) -> Fit:
+def _fit(name: str, rounds: int, taught: TrainingRows, window: TrainingRows | None, session: Session) -> Fit:
     session.steps.next(f"{name}, {len(taught.log_sales)} rows")
     params = session.params
     settings = getattr(params.members, name)
     budget = Budget(rounds, params.training.patience, params.seed, params.threads)
     score = None if window is None else _task(settings, window)
-    rows = lesson(taught, calm=settings.calm)
+    rows = training_target(taught, remove_daily_residual=settings.remove_daily_residual)
     return BOOSTERS[name](settings, _task(settings, rows), score, budget)
 
 
-def _task(settings: BoosterParams, rows: Block) -> Task:
+def _task(settings: BoosterParams, rows: TrainingRows) -> Task:
     return Task(rows.matrix.values, rows.log_sales, rows.matrix.offset(settings.offset), settings.target)
 
 
@@ -256,10 +258,10 @@ def _blend(forecasts: Floats, weights: Mapping[str, float]) -> Floats:
     return blend.blend(forecasts, np.array(list(weights.values())))
 
 
-def _misses(folds: Sequence[Fold], forecasts: Sequence[Floats], weights: Mapping[str, float]) -> list[Misses]:
+def _misses(folds: Sequence[Fold], forecasts: Sequence[Floats], weights: Mapping[str, float]) -> list[Residuals]:
     """What the blend missed on each fold."""
     return [
-        Misses(fold.window.store, fold.window.log_sales - np.log(_blend(given, weights)), fold.known_days)
+        Residuals(fold.window.store, fold.window.log_sales - np.log(_blend(given, weights)), fold.known_days)
         for fold, given in zip(folds, forecasts, strict=True)
     ]
 
@@ -278,9 +280,9 @@ def _scores(folds: Sequence[Fold], forecasts: Sequence[Floats], weights: Mapping
     )
 
 
-def _rises(fold: Fold, weights: Mapping[str, float], params: Params) -> dict[str, float]:
+def _permutation_importances(fold: Fold, weights: Mapping[str, float], params: Params) -> dict[str, float]:
     members = {name: _member(name, fit, params) for name, fit in fold.fits.items()}
-    return permutation_importance.rises(members, weights, fold.window, params.seed)
+    return permutation_importance.importances(members, weights, fold.window, params.seed)
 
 
 def _named(fit: Fit) -> dict[str, float]:
