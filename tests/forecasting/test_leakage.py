@@ -107,7 +107,7 @@ def test_no_row_to_learn_from_knows_a_sale_after_its_origin_either():
     first = origins[0]
     noisy = leakage._with_noise(history, first + 1, history.last, np.random.default_rng(1))
     was, now = (training_rows.states_at(each, origins, stores, HORIZON)[first] for each in (history, noisy))
-    rows = leakage.cells(history.between(first + 1, first + HORIZON))
+    rows = leakage.panel_rows(history.between(first + 1, first + HORIZON))
     assert np.array_equal(*(leakage.feature_values(state, stores, rows) for state in (was, now)), equal_nan=True)
 
 
@@ -117,7 +117,7 @@ def test_each_feature_of_a_row_rests_on_sales_at_least_as_old_as_its_days_ahead(
     origin = history.last - HORIZON
     for ahead in (1, 2, 7, 28, HORIZON):
         day, seen = origin + ahead, []
-        row = leakage.cells(history.between(day, day))
+        row = leakage.panel_rows(history.between(day, day))
         for first in (day - ahead + 1, day - ahead):
             noisy = leakage._with_noise(history, first, history.last, np.random.default_rng(ahead))
             seen.append(leakage.feature_values(history_states(noisy, [origin], stores)[0], stores, row))

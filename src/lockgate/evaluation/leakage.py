@@ -105,9 +105,7 @@ def _history_mismatch(forecaster: Forecaster, history: Panel) -> tuple[str, ...]
     """Features of the days after the cutoff that the stored history and the recomputed one give different values."""
     recomputed = history_states(history, _origins(history, forecaster.horizon_days), forecaster.attributes)[-1]
     rows = _days_ahead(forecaster)
-    stored, expected = (
-        feature_values(state, forecaster.attributes, rows) for state in (forecaster.state, recomputed)
-    )
+    stored, expected = (feature_values(state, forecaster.attributes, rows) for state in (forecaster.state, recomputed))
     differs = ~np.isclose(stored, expected, rtol=0.0, atol=TOLERANCE, equal_nan=True)
     return tuple(name for at, name in enumerate(NAMES) if differs[:, at].any())
 
