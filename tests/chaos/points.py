@@ -44,7 +44,7 @@ CLEAR = (
 )
 STEPS = {
     "register": REGISTER,
-    "bring": ("lockgate.evaluation.sandboxed_load:open_bundle", *REGISTER),
+    "bring": ("lockgate.evaluation.sandboxed:open_bundle", *REGISTER),
     "validate": VALIDATE,
     "repro": (*REGISTER, *VALIDATE),
     "promote": ("lockgate.database.intents:objection_to_rise", *MOVING),

@@ -132,8 +132,8 @@ def test_the_child_that_opens_a_candidate_looks_for_leaks_where_it_is_asked_to(t
     whole = small_chain.chain().tables()
     dataset.write(folder, {"rows": small_chain.parts().rows}, card_of(CsvSource(()), whole, small_chain.parts()))
     request = sandboxed.Request(str(tmp_path / "bundle"), digest, (), str(folder))
-    held = sandboxed.hold(request, small_chain.asked(), sandboxed.LIMITS)
-    assert held.needs_sales
-    assert held.hindsight == found()
-    without = sandboxed.hold(replace(request, prepared=None), small_chain.asked(), sandboxed.LIMITS)
-    assert without.hindsight is None
+    held = sandboxed.forecast(request, small_chain.asked())
+    assert held.uses_target_history
+    assert held.leakage == found()
+    without = sandboxed.forecast(replace(request, prepared=None), small_chain.asked())
+    assert without.leakage is None

@@ -9,9 +9,10 @@ import pytest
 import small_chain
 
 from lockgate.bundle import store
-from lockgate.errors import IntegrityBroken
+from lockgate.errors import GateRefused, IntegrityBroken
 from lockgate.evaluation import sandboxed
-from lockgate.evaluation.sandboxed import Failure, Request
+from lockgate.evaluation.sandboxed import Failure, Request, SandboxFailed
+from lockgate.system.sandbox import Limits
 
 MIB = 1 << 20
 
@@ -22,8 +23,10 @@ def folder(tmp_path):
     return tmp_path / "a bundle"
 
 
-def held(folder, digest, rows=None, limits=sandboxed.LIMITS):
-    return sandboxed.hold(Request(str(folder), digest, (0, 7)), small_chain.asked() if rows is None else rows, limits)
+def held(folder, digest, rows=None, limits=sandboxed.FORECAST_LIMITS):
+    return sandboxed.forecast(
+        Request(str(folder), digest, (0, 7)), small_chain.asked() if rows is None else rows, limits
+    )
 
 
 def test_the_child_gives_the_forecasts_that_this_process_gives(folder):
@@ -44,19 +47,19 @@ def test_the_child_gives_the_forecasts_that_this_process_gives(folder):
     ],
 )
 def test_a_bundle_that_kills_its_process_or_cannot_be_read_is_a_failure_with_its_reason(folder, broken, says):
-    found = held(folder, broken(folder), limits=replace(sandboxed.LIMITS, memory_bytes=600 * MIB))
+    found = held(folder, broken(folder), limits=replace(sandboxed.FORECAST_LIMITS, memory_bytes=600 * MIB))
     assert isinstance(found, Failure)
-    assert found.says.startswith(says)
+    assert found.reason.startswith(says)
 
 
 def test_a_bundle_that_never_ends_is_ended_by_its_cpu_time(folder):
-    found = held(folder, broken_bundles.endless(folder), limits=replace(sandboxed.LIMITS, cpu_seconds=1))
+    found = held(folder, broken_bundles.endless(folder), limits=replace(sandboxed.FORECAST_LIMITS, cpu_seconds=1))
     assert found == Failure("it was not done within 300 s, or 1 s of CPU time")
 
 
 def test_a_child_that_is_silent_is_ended_by_the_clock(folder):
     digest = store.save(small_chain.forecaster(), folder)
-    found = held(folder, digest, limits=replace(sandboxed.LIMITS, wall_seconds=0.2))
+    found = held(folder, digest, limits=replace(sandboxed.FORECAST_LIMITS, wall_seconds=0.2))
     assert found == Failure("it was not done within 0.2 s, or 600 s of CPU time")
 
 
@@ -74,3 +77,44 @@ def test_a_changed_byte_is_no_failure_but_a_broken_integrity(folder):
     os.truncate(folder / "lightgbm.txt", 1000)
     with pytest.raises(IntegrityBroken, match=r"lightgbm\.txt sha256 mismatch"):
         held(folder, digest)
+
+
+@pytest.fixture
+def digest(tmp_path):
+    return store.save(small_chain.forecaster(), tmp_path / "bundle")
+
+
+def test_a_whole_bundle_tells_what_it_is(tmp_path, digest):
+    facts = sandboxed.open_bundle(tmp_path, digest)
+    assert (facts.digest, facts.horizon_days) == (digest, 42)
+    assert facts.trained_until == small_chain.parts().cutoff.isoformat()
+    assert facts.members == ("lightgbm", "xgboost", "catboost", "ridge")
+    assert {len(values) for values in facts.example.values()} == {sandboxed.EXAMPLE_ROWS}
+
+
+def test_a_refusal_in_the_child_is_the_refusal_of_the_command(tmp_path, digest):
+    with pytest.raises(IntegrityBroken, match="the manifest's digest is") as refusal:
+        sandboxed.open_bundle(tmp_path, "0" * 64)
+    assert (refusal.value.exit_code, refusal.value.hint) == (7, "train and register it again")
+
+
+TIGHT = {"wall_seconds": 0.2, "cpu_seconds": 60, "memory_bytes": 4 << 30, "file_bytes": 2 << 30}
+
+
+@pytest.mark.parametrize("tight", [{}, {"wall_seconds": 60, "memory_bytes": 1 << 20}], ids=["too slow", "too big"])
+def test_a_model_that_goes_beyond_its_limits_is_refused(tmp_path, digest, tight):
+    with pytest.raises(SandboxFailed, match=r"was not done within|more memory|exit code"):
+        sandboxed.run("open", {"bundle": str(tmp_path / "bundle"), "digest": digest}, tmp_path, Limits(**TIGHT | tight))
+
+
+def test_a_child_that_dies_is_a_refusal_of_the_command_and_a_failure_of_the_version(tmp_path, folder):
+    digest = broken_bundles.truncated(folder)
+    folder.rename(tmp_path / "bundle")
+    with pytest.raises(GateRefused, match="the model cannot be opened: its process was ended by SIG"):
+        sandboxed.open_bundle(tmp_path, digest)
+    failure = sandboxed.failure_to_open(tmp_path / "bundle", digest)
+    assert failure is not None and failure.reason.startswith("its process was ended by SIG")
+
+
+def test_a_whole_bundle_can_be_opened(tmp_path, digest):
+    assert sandboxed.failure_to_open(tmp_path / "bundle", digest) is None

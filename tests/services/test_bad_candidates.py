@@ -69,7 +69,7 @@ def test_a_candidate_that_kills_its_process_is_inconclusive_each_time_and_on_rec
 
 def test_a_candidate_that_is_too_slow_today_is_looked_into_again(backend, made, params, monkeypatch):
     receipt = register.register(backend, made(1), params)
-    monkeypatch.setattr(score_candidate, "LIMITS", replace(sandboxed.LIMITS, wall_seconds=0.1))
+    monkeypatch.setattr(score_candidate, "FORECAST_LIMITS", replace(sandboxed.FORECAST_LIMITS, wall_seconds=0.1))
     slow = validate.validate(backend, receipt, made(1), params.gate)
     assert reasons(slow) == [("inconclusive", "it was not done within 0.1 s, or 600 s of CPU time")]
     monkeypatch.undo()

@@ -1,12 +1,13 @@
-"""The first time that a registered bundle is opened: in a child process, on rows that do not tell what was sold.
+"""Opens a model for the first time in a child process, which may crash, hang or run out of memory without harm.
 
-`hold` is the parent's side. The child is `python -m lockgate.evaluation.sandboxed`; rows go in as parquet,
-forecasts come back as plain arrays, all by way of a private folder.
+The child is `python -m lockgate.evaluation.sandboxed` in a private folder. task.json holds the task's name, its input
+and the limits; rows go in as parquet. result.json holds the output, a failure, or a refusal by class name; arrays come
+back in arrays.npz.
 """
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -16,178 +17,241 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lockgate.bundle import store
+from lockgate import errors
+from lockgate.bundle import external_conversion, store
 from lockgate.data import dataset
-from lockgate.errors import BundleUnreadable, IntegrityBroken
+from lockgate.errors import BundleUnreadable, GateRefused, LockgateError
 from lockgate.evaluation import leakage
 from lockgate.evaluation.leakage import LeakageReport
+from lockgate.features import known_inputs
 from lockgate.forecaster.ensemble import RIDGE, Forecaster
-from lockgate.forecaster.interface import Answering
+from lockgate.forecaster.external import Meaning, NativeFile, Window
 from lockgate.system import sandbox
 from lockgate.system.sandbox import Limits
 
 Floats = NDArray[np.float64]
 Json = dict[str, Any]
+Output = tuple[Json, dict[str, NDArray[Any]]]
 
 # 47,000 rows by a small blend take 0.3 s of CPU time and map 1.4 GiB. Far from that, a busy machine changes nothing.
-LIMITS = Limits(wall_seconds=300, cpu_seconds=600, memory_bytes=4 << 30, file_bytes=1 << 30)
+FORECAST_LIMITS = Limits(wall_seconds=300, cpu_seconds=600, memory_bytes=4 << 30, file_bytes=1 << 30)
+OPEN_LIMITS = Limits(wall_seconds=120, cpu_seconds=120, memory_bytes=4 << 30, file_bytes=2 << 30)
+TASK, RESULT, ROWS, ARRAYS = "task.json", "result.json", "rows.parquet", "arrays.npz"
 LONGEST_REASON = 300
-ROWS, REQUEST, ANSWER, FORECASTS = "rows.parquet", "request.json", "answer.json", "forecasts.npz"
+EXAMPLE_ROWS = 5
+
+
+@dataclass(frozen=True)
+class BundleFacts:
+    """What an opened bundle holds."""
+
+    digest: str
+    members: tuple[str, ...]
+    trained_until: str
+    horizon_days: int
+    example: Mapping[str, list[Any]]  # a few raw rows that it can forecast, by column
 
 
 @dataclass(frozen=True)
 class Request:
-    """Which bundle to open, which rows to forecast alone as well, and the prepared tables to look for leaks with."""
+    """The bundle to open, rows to forecast alone too, prepared tables for the leakage check (None: no check)."""
 
     bundle: str
     digest: str
     alone: Sequence[int] = ()
-    prepared: str | None = None  # None: nobody looks
+    prepared: str | None = None
 
 
 @dataclass(frozen=True)
 class Forecasts:
-    """What a bundle forecasts of all rows in one batch, and of some alone.
+    """Forecasts of all rows in one batch, and of some rows alone.
 
-    `covered` marks the rows that it takes: their days may be too late for it, or some that it has learned from. The
-    others are NaN. `ridge` is what its ridge alone says of them, None if there is none in it. `hindsight` is what was
-    found of leaks; None if nobody looked, or there is nothing to hold it against. `needs_sales` is False of one that is
-    given no sales of the past at all.
+    `covered` marks the rows that the bundle takes; others are NaN: their days may be too late, or before its cutoff.
+    `ridge` holds the forecasts of its ridge alone, None without one. `leakage` is None if there was no check.
+    `uses_target_history` is False for a model that never sees past sales.
     """
 
     together: Floats
     alone: Floats
     covered: NDArray[np.bool_]
-    origin: date | None
+    origin: date
     ridge: Floats | None
-    hindsight: LeakageReport | None = None
-    needs_sales: bool = True
+    leakage: LeakageReport | None
+    uses_target_history: bool
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why there are no forecasts to judge, as the end of a sentence about the version."""
+    """Why there are no forecasts, as the end of a sentence about the version."""
 
-    says: str
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What the child says beside its arrays; `broken` is a failed integrity check."""
-
-    origin: str | None = None
-    hindsight: Json | None = None
-    needs_sales: bool = True
-    failure: str | None = None
-    broken: tuple[str, str, str] | None = None
+    reason: str
 
 
-def hold(request: Request, rows: pd.DataFrame, limits: Limits) -> Forecasts | Failure:
-    """Have a child open the bundle and forecast the rows; however the child ends, this process goes on.
+class SandboxFailed(LockgateError):
+    """The child came to no result; the message is the reason."""
 
-    Raises IntegrityBroken if the bundle is not the one with that digest, or forecasts other numbers than on the day
-    on which it was made.
+
+def forecast(request: Request, rows: pd.DataFrame, limits: Limits = FORECAST_LIMITS) -> Forecasts | Failure:
+    """Open the bundle in a child and forecast the rows.
+
+    Raises IntegrityBroken if the bundle is not the one with that digest, or no longer gives the forecasts of its probe.
     """
-    with tempfile.TemporaryDirectory(prefix="lockgate-trial-") as name:
-        folder = Path(name)
-        rows.to_parquet(folder / ROWS, index=False)
-        (folder / REQUEST).write_text(json.dumps([asdict(request), asdict(limits)]), encoding="utf-8")
-        ended = sandbox.run(__name__, folder, limits)
-        return Failure(ended) if ended else _read(folder, request, len(rows))
-
-
-def opens(folder: Path, digest: str) -> Failure | None:
-    """Have a child open the bundle, and no more than that; None if it lives. Raises as `hold` does."""
-    found = hold(Request(str(folder), digest), pd.DataFrame(), LIMITS)
-    return found if isinstance(found, Failure) else None
-
-
-def _read(folder: Path, request: Request, rows: int) -> Forecasts | Failure:
-    answer = Answer(**json.loads((folder / ANSWER).read_text(encoding="utf-8")))
-    if answer.broken:
-        message, where, hint = answer.broken
-        raise IntegrityBroken(message, where=where, hint=hint)
-    if answer.failure:
-        return Failure(answer.failure)
-    with np.load(folder / FORECASTS, allow_pickle=False) as arrays:
-        together, alone, covered = (arrays[name] for name in ("together", "alone", "covered"))
-        ridge = arrays.get("ridge")
-    if not covered.shape == together.shape == (rows,) or alone.shape != (len(request.alone),):
-        return Failure(f"it gave {together.shape} forecasts for {rows} rows")
-    if ridge is not None and ridge.shape != (rows,):
-        return Failure(f"its ridge gave {ridge.shape} forecasts for {rows} rows")
-    origin = date.fromisoformat(answer.origin) if answer.origin else None
-    hindsight = LeakageReport.of(answer.hindsight) if answer.hindsight else None
-    return Forecasts(together, alone, covered, origin, ridge, hindsight, answer.needs_sales)
-
-
-def main(folder: Path) -> None:
-    """The child: forecast what is asked for, or say why not."""
-    asked, limits = json.loads((folder / REQUEST).read_text(encoding="utf-8"))
-    rows = pd.read_parquet(folder / ROWS)
-    sandbox.enter(Limits(**limits))
-    answer = _answer(Request(**asked), rows, folder / FORECASTS)
-    (folder / ANSWER).write_text(json.dumps(asdict(answer)), encoding="utf-8")
-
-
-def _answer(request: Request, rows: pd.DataFrame, target: Path) -> Answer:
-    try:
-        found = _forecasts(request, rows)
-        ridge = {} if found.ridge is None else {"ridge": found.ridge}
-        np.savez(target, together=found.together, alone=found.alone, covered=found.covered, allow_pickle=False, **ridge)
-        origin = found.origin.isoformat() if found.origin else None
-        return Answer(origin, asdict(found.hindsight) if found.hindsight else None, found.needs_sales)
-    except MemoryError:
-        return Answer(failure="it needs more memory than it may have")
-    except BundleUnreadable as error:
-        return Answer(failure=_readable(str(error.message)))
-    except IntegrityBroken as error:
-        return Answer(broken=(error.message, error.where, error.hint))
-    except Exception as error:  # noqa: BLE001 - whatever a candidate does is said of it, and ends no pipeline
-        return Answer(failure=_readable(f"it raised {type(error).__name__}: {error}"))
-
-
-def _forecasts(request: Request, rows: pd.DataFrame) -> Forecasts:
-    forecaster = store.load(Path(request.bundle), request.digest)
-    covered = np.ones(len(rows), dtype=np.bool_)
-    if rows.empty:
-        return Forecasts(np.empty(0), np.empty(0), covered, forecaster.origin, None)
-    covered[[problem.row for problem in forecaster.problems(rows)]] = False
-    together = np.full(len(rows), np.nan)
-    if covered.any():
-        together[covered] = forecaster.predict(rows[covered])
-    alone = [forecaster.predict(rows.iloc[[place]])[0] if covered[place] else np.nan for place in request.alone]
+    with tempfile.TemporaryDirectory(prefix="lockgate-sandbox-") as name:
+        rows.to_parquet(Path(name, ROWS), index=False)
+        try:
+            found, arrays = run("forecast", asdict(request), Path(name), limits)
+        except (SandboxFailed, BundleUnreadable) as failed:
+            return Failure(_one_line(failed.message))
+    if wrong := _wrong_shape(arrays, len(rows), len(request.alone)):
+        return Failure(wrong)
+    report = found.pop("leakage")
     return Forecasts(
-        together,
-        np.array(alone, dtype=np.float64),
-        covered,
-        forecaster.origin,
-        _ridge(forecaster, rows, covered),
-        _hindsight(forecaster, request.prepared),
-        needs_sales=isinstance(forecaster, Forecaster),
+        arrays["together"],
+        arrays["alone"],
+        arrays["covered"],
+        ridge=arrays.get("ridge"),
+        origin=date.fromisoformat(found["origin"]),
+        leakage=LeakageReport.of(report) if report else None,
+        uses_target_history=found["uses_target_history"],
     )
 
 
-def _hindsight(forecaster: Answering, folder: str | None) -> LeakageReport | None:
-    if folder is None or not isinstance(forecaster, Forecaster):
-        return None
-    return leakage.check(forecaster, dataset.read(Path(folder), "rows"))
+def failure_to_open(bundle: Path, digest: str) -> Failure | None:
+    """Open a bundle in a child; None if it can be opened. Raises IntegrityBroken as `forecast` does."""
+    with tempfile.TemporaryDirectory(prefix="lockgate-sandbox-") as name:
+        try:
+            run("open", {"bundle": str(bundle), "digest": digest}, Path(name))
+        except (SandboxFailed, BundleUnreadable) as failed:
+            return Failure(_one_line(failed.message))
+    return None
 
 
-def _ridge(forecaster: Answering, rows: pd.DataFrame, covered: NDArray[np.bool_]) -> Floats | None:
-    if not isinstance(forecaster, Forecaster):
-        return None
-    found = np.full(len(rows), np.nan)
+def open_bundle(folder: Path, digest: str) -> BundleFacts:
+    """Open `folder`/bundle in a child with `folder` as its private folder.
+
+    Raises what `store.load` raises, and GateRefused if the child comes to no result.
+    """
+    return _facts("open", {"bundle": str(folder / "bundle"), "digest": digest}, folder)
+
+
+def make_bundle(folder: Path, described: Json) -> BundleFacts:
+    """Make `folder`/bundle of the native file `folder`/booster, described by library, columns, target and window.
+
+    Raises what `external_conversion.adopt` raises, and what `open_bundle` does.
+    """
+    return _facts("make", described, folder)
+
+
+def _facts(task: str, given: Json, folder: Path) -> BundleFacts:
+    try:
+        found, _ = run(task, given, folder)
+    except SandboxFailed as failed:
+        raise GateRefused(
+            f"the model cannot be opened: {failed.message}", hint="is its file whole? save it again, or a smaller one"
+        ) from None
+    return BundleFacts(**found | {"members": tuple(found["members"])})
+
+
+def run(task: str, given: Json, folder: Path, limits: Limits = OPEN_LIMITS) -> Output:
+    """Do a task of TASKS in a child with this private folder; its output.
+
+    Raises the LockgateError that the task raised, and SandboxFailed for anything else that ended it.
+    """
+    (folder / TASK).write_text(json.dumps([task, given, asdict(limits)]), encoding="utf-8")
+    if ended := sandbox.run(__name__, folder, limits):
+        raise SandboxFailed(ended)
+    result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+    if refusal := result.get("refusal"):
+        raise getattr(errors, refusal.pop("kind"))(refusal.pop("message"), **refusal)
+    if failure := result.get("failure"):
+        raise SandboxFailed(failure)
+    with np.load(folder / ARRAYS, allow_pickle=False) as arrays:
+        return result["found"], dict(arrays)
+
+
+def main(folder: Path) -> None:
+    """The child: enter the limits, do the task, write the result."""
+    task, given, limits = json.loads((folder / TASK).read_text(encoding="utf-8"))
+    sandbox.enter(Limits(**limits))
+    try:
+        found, arrays = TASKS[task](folder, given)
+        np.savez(folder / ARRAYS, allow_pickle=False, **arrays)
+        result: Json = {"found": found}
+    except MemoryError:
+        result = {"failure": "it needs more memory than it may have"}
+    except LockgateError as refusal:
+        told = {name: getattr(refusal, name) for name in ("message", "where", "hint")}
+        result = {"refusal": {"kind": type(refusal).__name__, **told}}
+    except Exception as error:  # noqa: BLE001 - a model may raise anything; the parent reports it
+        result = {"failure": f"it raised {type(error).__name__}: {error}"}
+    (folder / RESULT).write_text(json.dumps(result), encoding="utf-8")
+
+
+def _open(_: Path, given: Json) -> Output:
+    folder = Path(given["bundle"])
+    opened = store.load(folder, given["digest"])
+    example = {name: values[:EXAMPLE_ROWS] for name, values in store.probe_rows(folder).items()}
+    facts = BundleFacts(given["digest"], opened.members, opened.origin.isoformat(), opened.horizon_days, example)
+    return asdict(facts), {}
+
+
+def _make(folder: Path, given: Json) -> Output:
+    adopted = external_conversion.adopt(
+        NativeFile(given["library"], (folder / "booster").read_bytes()),
+        Meaning(tuple(given["columns"]), given["target"]),
+        known_inputs.store_attributes(dataset.read(Path(given["prepared"]), "stores")),
+        Window(**given["window"]),
+    )
+    bundle = folder / "bundle"
+    return _open(folder, {"bundle": str(bundle), "digest": store.save(adopted, bundle)})
+
+
+def _forecast(folder: Path, given: Json) -> Output:
+    request, rows = Request(**given), pd.read_parquet(folder / ROWS)
+    forecaster = store.load(Path(request.bundle), request.digest)
+    covered = np.ones(len(rows), dtype=np.bool_)
+    covered[[problem.row for problem in forecaster.problems(rows)]] = False
+    alone = [forecaster.predict(rows.iloc[[place]])[0] if covered[place] else np.nan for place in request.alone]
+    arrays = {
+        "together": _where(covered, lambda: forecaster.predict(rows[covered])),
+        "alone": np.array(alone, dtype=np.float64),
+        "covered": covered,
+    }
+    found: Json = {"origin": forecaster.origin.isoformat(), "leakage": None, "uses_target_history": False}
+    if isinstance(forecaster, Forecaster):
+        ridge = forecaster.members.index(RIDGE)
+        arrays["ridge"] = _where(covered, lambda: forecaster.predict_members(rows[covered])[:, ridge])
+        found |= {"uses_target_history": True, "leakage": _leakage(forecaster, request.prepared)}
+    return found, arrays
+
+
+def _where(covered: NDArray[np.bool_], forecasts: Callable[[], Floats]) -> Floats:
+    found = np.full(len(covered), np.nan)
     if covered.any():
-        found[covered] = forecaster.predict_members(rows[covered])[:, forecaster.members.index(RIDGE)]
+        found[covered] = forecasts()
     return found
 
 
-def _readable(reason: str) -> str:
-    """One line that a page and a terminal can show, whatever a library has put into its message."""
+def _leakage(forecaster: Forecaster, prepared: str | None) -> Json | None:
+    report = leakage.check(forecaster, dataset.read(Path(prepared), "rows")) if prepared else None
+    return asdict(report) if report else None
+
+
+def _wrong_shape(arrays: Mapping[str, NDArray[Any]], rows: int, alone: int) -> str | None:
+    wanted = {"together": rows, "covered": rows, "ridge": rows, "alone": alone}
+    for name, found in arrays.items():
+        if found.shape != (wanted[name],):
+            return f"it gave {found.shape} forecasts for {wanted[name]} rows ({name})"
+    return None
+
+
+def _one_line(reason: str) -> str:
+    """One line that a page and a terminal can show, whatever a library put into its message."""
     line = "".join(sign if sign.isprintable() else " " for sign in reason.partition("\n")[0])
     return line if len(line) <= LONGEST_REASON else f"{line[:LONGEST_REASON]}..."
 
+
+TASKS: dict[str, Callable[[Path, Json], Output]] = {"open": _open, "make": _make, "forecast": _forecast}
 
 if __name__ == "__main__":
     main(Path.cwd())

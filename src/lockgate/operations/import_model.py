@@ -17,8 +17,8 @@ from lockgate.bundle.external_metadata import Stated
 from lockgate.bundle.mlmodel import ForeignModel, HeldBundle
 from lockgate.data.data_card import read_card
 from lockgate.errors import GateRefused, WrongUsage
-from lockgate.evaluation import sandboxed_load
-from lockgate.evaluation.sandboxed_load import Facts
+from lockgate.evaluation import sandboxed
+from lockgate.evaluation.sandboxed import BundleFacts
 from lockgate.operations import register
 from lockgate.operations.lineage import UNKNOWN, Lineage
 from lockgate.operations.stage_files import Receipt
@@ -45,7 +45,7 @@ class Brought:
     """A bundle from elsewhere, opened once: a source of a registration, like a build of the pipeline."""
 
     bundle: Path
-    facts: Facts
+    facts: BundleFacts
     origin: dict[str, str]  # where it came from and who said what of it
 
     def contents(self, digest: str) -> "Contents":
@@ -104,17 +104,19 @@ def _require_model(path: Path) -> None:
         raise WrongUsage(f"{path} holds neither a bundle nor an MLflow model", hint=hint)
 
 
-def _taken(held: HeldBundle, said: Stated, folder: Path) -> tuple[Facts, dict[str, str]]:
+def _taken(held: HeldBundle, said: Stated, folder: Path) -> tuple[BundleFacts, dict[str, str]]:
     """Copy a bundle and open it; it says itself what it was trained on, so nobody else need say it."""
     if not said.silent:
         raise WrongUsage(
             "a bundle says itself until when and on what it was trained", hint="leave --trained-until and --target out"
         )
     safe_files.copy(held.folder, folder / "bundle")
-    return sandboxed_load.open_bundle(folder, held.digest), {"kind": "bundle", "trained_until_stated_by": "the bundle"}
+    return sandboxed.open_bundle(folder, held.digest), {"kind": "bundle", "trained_until_stated_by": "the bundle"}
 
 
-def _made(model: ForeignModel, said: Stated, prepared: Path, folder: Path, actor: str) -> tuple[Facts, dict[str, str]]:
+def _made(
+    model: ForeignModel, said: Stated, prepared: Path, folder: Path, actor: str
+) -> tuple[BundleFacts, dict[str, str]]:
     """Make a bundle of a native model, and say where each thing about it comes from."""
     _require_known_columns(model)
     statement = external_metadata.settle(said, model.metadata, actor)
@@ -135,7 +137,7 @@ def _made(model: ForeignModel, said: Stated, prepared: Path, folder: Path, actor
         "trained_until_stated_by": statement.trained_until_by,
         "source_run_id": model.run_id or UNKNOWN,
     }
-    return sandboxed_load.make_bundle(folder, described), origin
+    return sandboxed.make_bundle(folder, described), origin
 
 
 def _require_known_columns(model: ForeignModel) -> None:

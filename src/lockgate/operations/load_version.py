@@ -70,10 +70,10 @@ def opened(workspace: Workspace, registered: Registered) -> Iterator[Opened]:
     Raises IntegrityBroken if the bytes are not those that were registered; BundleUnreadable if the child did not live.
     """
     with fetched(workspace, registered) as version:
-        failure = None if _seen_alive(workspace, version) else sandboxed.opens(version.bundle, version.digest)
+        failure = None if _seen_alive(workspace, version) else sandboxed.failure_to_open(version.bundle, version.digest)
         if failure:
             raise BundleUnreadable(
-                f"version {version.version} of {workspace.model} cannot be opened: {failure.says}",
+                f"version {version.version} of {workspace.model} cannot be opened: {failure.reason}",
                 hint="train another one: dvc repro",
             )
         yield Opened(version.version, version.digest, store.load(version.bundle, version.digest))

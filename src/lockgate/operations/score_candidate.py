@@ -13,7 +13,7 @@ from lockgate.data.data_card import Part
 from lockgate.errors import ArtifactMissing
 from lockgate.evaluation import paired_test, sandboxed
 from lockgate.evaluation.paired_test import Contest
-from lockgate.evaluation.sandboxed import LIMITS, Failure, Floats, Forecasts, Request
+from lockgate.evaluation.sandboxed import FORECAST_LIMITS, Failure, Floats, Forecasts, Request
 from lockgate.gate.checks import Evidence, NoEvidence, Numbers, Rival
 from lockgate.lifecycle.moves import Registered
 from lockgate.models import seasonal_naive
@@ -69,11 +69,11 @@ def examine(
         with load_version.fetched(backend, candidate) as fetched:
             alone, folder = load_version.alone_places(tables.holdout), str(made.prepared.resolve())
             request = Request(str(fetched.bundle), fetched.digest, alone, folder)
-            found = sandboxed.hold(request, tables.asked, LIMITS)
+            found = sandboxed.forecast(request, tables.asked, FORECAST_LIMITS)
     except ArtifactMissing as missing:
         return Findings(NoEvidence(str(missing)), {})
     if isinstance(found, Failure):
-        return Findings(NoEvidence(found.says), {})
+        return Findings(NoEvidence(found.reason), {})
     shown = np.isfinite(found.together)
     if shown.any():
         rows = tables.holdout[["Date", "Sales"]].assign(prediction=found.together)
@@ -118,8 +118,8 @@ def _findings(tables: Tables, found: Forecasts, rival: Rival | None, known: Circ
         has_signature=known.fetched.has_signature,
         batch_gap=load_version.batch_gap(found, load_version.alone_places(holdout)),
         numbers=_numbers(forecast, forecast[scored(sales)]),
-        hindsight=found.hindsight,
-        needs_sales=found.needs_sales,
+        hindsight=found.leakage,
+        needs_sales=found.uses_target_history,
         tree_clean=known.fetched.tree_clean,
     )
     return Findings(evidence, metrics)
@@ -139,7 +139,7 @@ def _numbers(forecast: Floats, on_scored_rows: Floats) -> Numbers:
 def _rival(backend: Workspace, serving: Registered, tables: Tables, forecast: Floats) -> Rival:
     """The serving version on the holdout rows that it can forecast: it may not know the newest days or a new store."""
     with load_version.fetched(backend, serving) as fetched:
-        theirs = sandboxed.hold(Request(str(fetched.bundle), fetched.digest), tables.asked, LIMITS)
+        theirs = sandboxed.forecast(Request(str(fetched.bundle), fetched.digest), tables.asked, FORECAST_LIMITS)
     rows = tables.holdout
     if isinstance(theirs, Failure):
         return Rival(serving.version, fetched.digest, paired_test.contest(rows, forecast, np.full(len(rows), NOTHING)))
