@@ -87,8 +87,12 @@ class Failure:
     reason: str
 
 
-class SandboxFailed(LockgateError):
-    """The child came to no result; the message is the reason."""
+class SandboxFailed(Exception):
+    """The child came to no result, for this reason."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.message = reason
 
 
 def forecast(request: Request, rows: pd.DataFrame, limits: Limits = FORECAST_LIMITS) -> Forecasts | Failure:
