@@ -5,6 +5,7 @@ Each part is {"wall": s, "cpu": s} and what it was done to: "rows", "origins" or
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
@@ -16,9 +17,11 @@ from lockgate.data import dataset
 from lockgate.features.known_inputs import store_attributes
 from lockgate.features.panel import panel
 from lockgate.features.training_rows import rows_after, states_at
+from lockgate.models.members import MEMBERS
 from lockgate.problem.params import PARAMS_FILE, Params, load_params
 from lockgate.training import backtest
-from lockgate.training import train as training_train
+from lockgate.training.fitting import training_cutoffs
+from lockgate.training.train import train
 
 DATA, BUNDLE = Path("data/prepared"), Path("build/bundle")
 PREDICTIONS = 20
@@ -42,7 +45,7 @@ def features(rows: pd.DataFrame, stores: pd.DataFrame, params: Params) -> Part:
     """Make the training rows of the last fit: the history state of each cutoff, and the features of each row."""
     horizon, attributes = params.split.holdout_days, store_attributes(stores)
     history = panel(rows, attributes.store_ids)
-    origins = training_train.training_cutoffs(history, history.last, params)
+    origins = training_cutoffs(history, history.last, params)
 
     def make() -> int:
         seen = states_at(history, {*origins, history.last}, attributes, horizon)
@@ -56,13 +59,13 @@ def features(rows: pd.DataFrame, stores: pd.DataFrame, params: Params) -> Part:
 def fits(rows: pd.DataFrame, stores: pd.DataFrame, params: Params) -> dict[str, dict[str, Part]]:
     """Train once more; by library, the last fit on all rows, and the fits on the inner folds; the whole training."""
     spent: dict[str, dict[str, Part]] = {"last": {}, "folds": {}}
-    libraries = dict(training_train.BOOSTERS)
+    members = dict(MEMBERS)
     try:
-        for name, fit in libraries.items():
-            training_train.BOOSTERS[name] = _counted(fit, name, spent)
-        _, whole = timed(lambda: training_train.train(rows, stores, params, lambda *_: None))
+        for name, member in members.items():
+            MEMBERS[name] = replace(member, fit=_counted(member.fit, name, spent))
+        _, whole = timed(lambda: train(rows, stores, params, lambda *_: None))
     finally:
-        training_train.BOOSTERS.update(libraries)
+        MEMBERS.update(members)
     return spent | {"training": {"whole": whole}}
 
 

@@ -15,7 +15,7 @@ from lockgate.features.known_inputs import store_attributes
 from lockgate.features.panel import panel
 from lockgate.features.training_rows import rows_after, states_at
 from lockgate.problem.params import PARAMS_FILE, load_params
-from lockgate.training import train
+from lockgate.training.fitting import training_cutoffs
 
 DATA = Path("data/prepared")
 SHOWN_FUNCTIONS = 25
@@ -26,7 +26,7 @@ def main() -> None:
     params, rows, stores = load_params(PARAMS_FILE), dataset.read(DATA, "rows"), dataset.read(DATA, "stores")
     attributes, horizon = store_attributes(stores), params.split.holdout_days
     history = panel(rows, attributes.store_ids)
-    cutoffs = train.training_cutoffs(history, history.last, params)
+    cutoffs = training_cutoffs(history, history.last, params)
     profiler = cProfile.HistoryState(process_time)
     with profiler:
         states = states_at(history, cutoffs, attributes, horizon)

@@ -16,18 +16,18 @@ from lockgate.data import dataset
 from lockgate.problem.params import load_params
 from lockgate.system import exit_codes
 from lockgate.system.progress import watch
-from lockgate.training import report as training_report
-from lockgate.training import train
+from lockgate.training import report_files
+from lockgate.training.train import train
 
 
 def main(data: Path, build: Path) -> None:
     params = load_params(Path("params.yaml"))
     rows, stores = dataset.read(data, "rows"), dataset.read(data, "stores")
     with watch("train") as progress:
-        forecaster, report = train.train(rows, stores, params, progress)
+        forecaster, report = train(rows, stores, params, progress)
     digest = store.save(forecaster, build / "bundle")
-    training_report.write(report, build)
-    sys.stdout.write(f"{training_report.summary(report)}\nbundle {digest[:12]}, trained until {forecaster.origin}\n")
+    report_files.write(report, build)
+    sys.stdout.write(f"{report_files.summary(report)}\nbundle {digest[:12]}, trained until {forecaster.origin}\n")
 
 
 if __name__ == "__main__":

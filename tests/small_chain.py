@@ -10,7 +10,7 @@ from lockgate.forecaster.ensemble import Forecaster
 from lockgate.problem.params import GeneratorParams, Params, load_params
 from lockgate.synthetic import generator
 from lockgate.training import train as training_train
-from lockgate.training.train import Report
+from lockgate.training.report import Report
 
 DAYS = 500
 STORES = 12

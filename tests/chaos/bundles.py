@@ -13,7 +13,7 @@ from lockgate.data.data_card_writer import card_of
 from lockgate.forecaster.ensemble import RIDGE, Forecaster
 from lockgate.operations.stage_files import Build
 from lockgate.problem.params import Params
-from lockgate.training import report as training_report
+from lockgate.training import report_files
 
 A_LITTLE = 1e-4  # of weight, moved to the ridge: other bytes, hardly other forecasts
 FAR_TOO_HIGH = 3.0
@@ -27,7 +27,7 @@ def make(folder: Path, count: int) -> list[Build]:
     made = [Build(folder / "prepared", folder / f"build-{number}") for number in range(1, count + 1)]
     for number, build in enumerate(made, start=1):
         store.save(_variant(forecaster, number), build.bundle)
-        training_report.write(report, build.build)
+        report_files.write(report, build.build)
     return made
 
 

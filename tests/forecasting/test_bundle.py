@@ -151,7 +151,8 @@ def test_a_manifest_that_is_none_is_refused_even_under_its_own_digest(folder, di
 
 def test_no_library_is_given_a_byte_of_a_damaged_bundle(folder, digest, monkeypatch):
     touched = []
-    monkeypatch.setattr(store, "RESTORE", dict.fromkeys(store.RESTORE, touched.append))
+    members = {name: replace(member, restore=touched.append) for name, member in store.MEMBERS.items()}
+    monkeypatch.setattr(store, "MEMBERS", members)
     os.truncate(folder / "xgboost.ubj", 50)
     refused(folder, digest, "xgboost.ubj")
     assert touched == []

@@ -9,9 +9,10 @@ from lockgate.errors import BadData
 from lockgate.features.known_inputs import store_attributes
 from lockgate.features.matrix import FEATURES
 from lockgate.features.panel import panel
-from lockgate.training import report as training_report
-from lockgate.training import train
-from lockgate.training.train import ALL_FOLDS, BLEND, best_round
+from lockgate.training import folds, report_files, train
+from lockgate.training.fitting import training_cutoffs
+from lockgate.training.report import ALL_FOLDS, BLEND
+from lockgate.training.selection import best_round
 
 MEMBERS = ("lightgbm", "xgboost", "catboost", "ridge")
 
@@ -53,8 +54,8 @@ def test_the_origin_is_the_last_day_of_the_rows():
 
 
 def test_each_fold_is_scored_for_each_member_and_the_blend(report):
-    folds = [score.fold for score in report.scores if score.member == BLEND]
-    assert folds == ["2015-05-09", "2015-03-28", ALL_FOLDS]
+    fold_names = [score.fold for score in report.scores if score.member == BLEND]
+    assert fold_names == ["2015-05-09", "2015-03-28", ALL_FOLDS]
     assert {score.member for score in report.scores} == {*MEMBERS, BLEND}
     assert all(0 < score.rmspe < 1 and score.mae > 0 for score in report.scores)
 
@@ -93,7 +94,7 @@ def test_a_fold_without_enough_history_is_left_out():
     some = params.model_copy(update={"training": params.training.model_copy(update={"fold_ends_days_ago": [336, 0]})})
     stores = store_attributes(small_chain.chain().stores)
     history = panel(small_chain.parts().rows, stores.store_ids)
-    assert train.fold_ends(history, some) == [history.last]
+    assert folds.fold_ends(history, some) == [history.last]
 
 
 def test_what_the_boosters_use_most_is_worth_something_on_days_that_they_have_not_seen(report):
@@ -108,7 +109,7 @@ def test_a_booster_is_shown_no_block_that_reaches_beyond_what_may_be_known():
     params, stores = small_chain.params(), store_attributes(small_chain.chain().stores)
     history = panel(small_chain.parts().rows, stores.store_ids)
     known = history.last - params.split.holdout_days
-    found = train.training_cutoffs(history, known, params)
+    found = training_cutoffs(history, known, params)
     assert [known - origin for origin in found[:-3:-1]] == [42, 63]
     assert found == sorted(set(found))
     assert found[0] - history.first + 1 >= params.training.min_history_days
@@ -133,7 +134,7 @@ def test_a_new_store_is_forecast_like_the_chain_and_a_young_one_near_its_own_lev
 
 
 def test_the_files_of_a_training_hold_flat_numbers_and_long_tables(report, tmp_path):
-    training_report.write(report, tmp_path)
+    report_files.write(report, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "curves.csv",
         "features.csv",
@@ -145,7 +146,7 @@ def test_the_files_of_a_training_hold_flat_numbers_and_long_tables(report, tmp_p
     assert curves.columns.tolist() == ["step", "member", "fold", "capped_rmspe"]
     assert len(curves) == sum(len(curve.capped_rmspe) for curve in report.curves)
     assert sorted(pd.read_csv(tmp_path / "features.csv")["feature"]) == sorted(FEATURES)
-    numbers = training_report.metrics(report)
+    numbers = report_files.metrics(report)
     assert all(isinstance(value, int | float) for value in numbers.values())
     assert 0.5 < numbers["inner_coverage_80"] < numbers["inner_coverage_95"] <= 1
     assert numbers["inner_rmspe_blend"] == report.scores[-1].rmspe

@@ -32,13 +32,12 @@ from lockgate.forecaster.ensemble import Forecaster, Member
 from lockgate.forecaster.external import ForeignForecaster
 from lockgate.forecaster.interface import Answering
 from lockgate.models.conformal import Calibration
-from lockgate.models.formats import RESTORE
+from lockgate.models.members import MEMBERS
 from lockgate.problem.params import current_name
 
 DESCRIPTION = "forecaster.json"
 ARRAYS = "arrays.npz"
-BOOSTER_FILES = {"lightgbm": "lightgbm.txt", "xgboost": "xgboost.ubj", "catboost": "catboost.cbm"}
-NAMES = {DESCRIPTION, ARRAYS, *BOOSTER_FILES.values()}
+NAMES = {DESCRIPTION, ARRAYS, *(member.file for member in MEMBERS.values())}
 PROBE_ROWS = 48
 PROBE_TOLERANCE = 1e-6  # relative; more than that is another forecaster
 
@@ -109,7 +108,7 @@ def _clear(folder: Path) -> None:
 
 
 def _contents(forecaster: Forecaster) -> dict[str, bytes]:
-    boosters = {BOOSTER_FILES[name]: member.booster.dump() for name, member in forecaster.boosters.items()}
+    boosters = {MEMBERS[name].file: member.booster.dump() for name, member in forecaster.boosters.items()}
     description = {
         "features": list(FEATURES),
         "horizon_days": forecaster.horizon_days,
@@ -162,10 +161,10 @@ def _restore(contents: Mapping[str, bytes]) -> tuple[Forecaster, dict[str, Any]]
     )
     boosters = {
         name: Member(
-            RESTORE[name](contents[BOOSTER_FILES[name]]),
+            MEMBERS[name].restore(contents[MEMBERS[name].file]),
             **(meaning | {"offset": current_name(meaning["offset"])}),
         )
-        for name, meaning in sorted(description["members"].items(), key=lambda item: list(BOOSTER_FILES).index(item[0]))
+        for name, meaning in sorted(description["members"].items(), key=lambda item: list(MEMBERS).index(item[0]))
     }
     attributes = StoreAttributes(**{field.name: arrays[field.name] for field in fields(StoreAttributes)})
     calibration = Calibration(arrays["spread"], arrays["quantiles"])

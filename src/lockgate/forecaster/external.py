@@ -16,7 +16,7 @@ from lockgate.forecaster.ensemble import CHUNK, SMALL_BATCH, Checked
 from lockgate.forecaster.input_rows import Limits, RowProblem
 from lockgate.models.booster import Booster
 from lockgate.models.conformal import Interval
-from lockgate.models.formats import RESTORE
+from lockgate.models.members import MEMBERS
 from lockgate.problem.confidence import checked
 from lockgate.problem.target import Target
 
@@ -33,7 +33,7 @@ class NativeFile:
     @cached_property
     def booster(self) -> Booster:
         """The booster. Opening a file that nobody has vouched for may end the process."""
-        return RESTORE[self.library](self.content)
+        return MEMBERS[self.library].restore(self.content)
 
 
 @dataclass(frozen=True)

@@ -23,13 +23,14 @@ from lockgate.errors import StateConflict
 from lockgate.forecaster.ensemble import Forecaster
 from lockgate.gate.checks import Outcome
 from lockgate.lifecycle.moves import Registered
+from lockgate.models.members import MEMBERS
 from lockgate.operations import load_version, promote, register
 from lockgate.operations.stage_files import Build, Receipt
 from lockgate.operations.workspace import Workspace
 from lockgate.problem.params import Params, current_name
 from lockgate.training import refit as refits
+from lockgate.training.fitting import Progress
 from lockgate.training.refit import Recipe
-from lockgate.training.train import BOOSTERS, Progress
 
 if TYPE_CHECKING:
     from lockgate.registry.run_log import Contents, RunRecord
@@ -143,8 +144,8 @@ def _recipe(backend: Workspace, version: int, params: Params) -> Recipe:
         raise _no_recipe(version)
     run = backend.registry().read_run(known.run_id, CARD)
     nested = nested_params(run.params)
-    rounds = {name: int(run.metrics[f"rounds_{name}"]) for name in BOOSTERS if f"rounds_{name}" in run.metrics}
-    if len(rounds) < len(BOOSTERS) or not nested.keys() >= set(OF_RECIPE):
+    rounds = {name: int(run.metrics[f"rounds_{name}"]) for name in MEMBERS if f"rounds_{name}" in run.metrics}
+    if len(rounds) < len(MEMBERS) or not nested.keys() >= set(OF_RECIPE):
         raise _no_recipe(version)
     recorded = {name: nested[name] for name in OF_RECIPE}
     try:

@@ -19,11 +19,12 @@ from lockgate.models.conformal import coverage
 from lockgate.problem import metrics
 from lockgate.problem.params import Params
 from lockgate.training import train
+from lockgate.training.folds import shortest_history
+from lockgate.training.report import BLEND
 
 Floats = NDArray[np.float64]
 Progress = Callable[[str, int, int], None]
 
-BLEND = train.BLEND
 NAIVE = "seasonal naive"
 COVERAGES = ("coverage_80", "coverage_95")
 
@@ -92,7 +93,7 @@ def _known_until(rows: pd.DataFrame, params: Params, plan: Plan) -> list[pd.Time
     last, first = rows["Date"].max(), rows["Date"].min()
     newest = last - pd.Timedelta(days=params.split.holdout_days)
     found = [newest - pd.Timedelta(days=plan.days_apart * place) for place in range(plan.origins)]
-    needed = train.shortest_history(params)
+    needed = shortest_history(params)
     if (found[-1] - first).days + 1 < needed:
         reach = (newest - first).days + 1 - needed
         raise BadData(

@@ -11,8 +11,9 @@ from lockgate.features.known_inputs import store_attributes
 from lockgate.features.panel import panel
 from lockgate.features.training_rows import rows_after, states_at
 from lockgate.forecaster.ensemble import Forecaster
+from lockgate.models.members import MEMBERS
 from lockgate.problem.params import Params
-from lockgate.training.train import BOOSTERS, Progress, Session, Steps, learn, training_cutoffs
+from lockgate.training.fitting import Progress, Session, Steps, fit_all, training_cutoffs
 
 
 @dataclass(frozen=True)
@@ -37,13 +38,13 @@ def refit(
             hint="stores that come or go need a training: dvc repro",
         )
     history = panel(rows, attributes.store_ids)
-    steps = Steps(progress, 1 + len(BOOSTERS))
+    steps = Steps(progress, 1 + len(MEMBERS))
     steps.next("features")
     origins = training_cutoffs(history, history.last, recipe.params)
     seen = states_at(history, {*origins, history.last}, attributes, horizon)
-    blocks = {origin: rows_after(history, seen[origin], attributes, horizon) for origin in origins}
-    session = Session(history, recipe.params, steps, blocks)
-    fits = learn(recipe.rounds, session.taught(history.last), session)
+    windows = {origin: rows_after(history, seen[origin], attributes, horizon) for origin in origins}
+    session = Session(history, recipe.params, steps, windows)
+    fits = fit_all(recipe.rounds, session.training_rows(history.last), session)
     steps.next("done")
     members = {name: replace(member, booster=fits[name].booster) for name, member in given.boosters.items()}
     return replace(given, attributes=attributes, state=seen[history.last], boosters=members)

@@ -1,83 +1,106 @@
-"""The files that a training leaves beside its bundle: for `dvc metrics show`, `dvc plots show` and the registry."""
+"""The report of a training: scores, learning curves, coverage, importances."""
 
-import json
-import math
-from dataclasses import asdict
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-import pandas as pd
+import numpy as np
 
-from lockgate.errors import StorageFailed
-from lockgate.training.train import ALL_FOLDS, BLEND, Report
+from lockgate.features.matrix import FEATURES
+from lockgate.models import conformal
+from lockgate.models.booster import Fit
+from lockgate.problem import metrics
+from lockgate.problem.params import Params
+from lockgate.training import permutation_importance
+from lockgate.training.folds import Fold
+from lockgate.training.selection import Choice
 
-
-def write(report: Report, build: Path) -> None:
-    """Write metrics.json (flat numbers), curves.csv, importances.csv, features.csv and scores.csv.
-
-    The same training writes the same files. Raises StorageFailed if the disk does not take them.
-    """
-    try:
-        build.mkdir(parents=True, exist_ok=True)
-        (build / "metrics.json").write_text(json.dumps(metrics(report), indent=1) + "\n", encoding="utf-8")
-        curves(report).to_csv(build / "curves.csv", index=False)
-        importances(report).to_csv(build / "importances.csv", index=False)
-        features(report).to_csv(build / "features.csv", index=False)
-        pd.DataFrame([asdict(score) for score in report.scores]).to_csv(build / "scores.csv", index=False)
-    except OSError as error:
-        raise StorageFailed(
-            f"cannot write: {error.strerror}", where=str(build), hint="make room on the disk"
-        ) from error
+BLEND = "blend"
+ALL_FOLDS = "all"
+REPORTED_CONFIDENCES = (0.8, 0.95)
 
 
-def metrics(report: Report) -> dict[str, float]:
-    """Scores on all inner folds together, coverage of each fold by the others, weights and rounds, as flat names."""
-    total = [score for score in report.scores if score.fold == ALL_FOLDS]
-    return {
-        **{
-            f"inner_{name}_{score.member}": getattr(score, name) for score in total for name in ("rmspe", "mae", "bias")
+@dataclass(frozen=True)
+class Score:
+    """Errors of a member or of the blend on a fold (fold "all": on all folds together)."""
+
+    member: str
+    fold: str  # the first day of the fold's window
+    rmspe: float
+    mae: float
+    bias: float
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Capped RMSPE (metrics.capped_rmspe) of a booster on a fold after each round."""
+
+    member: str
+    fold: str
+    capped_rmspe: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a forecaster was trained."""
+
+    scores: tuple[Score, ...]
+    coverage: Mapping[float, float]  # by confidence: share of a fold's sales within bounds of the other folds, or NaN
+    curves: tuple[Curve, ...]
+    rounds: Mapping[str, int]
+    weights: Mapping[str, float]
+    importances: Mapping[str, Mapping[str, float]]  # member, feature: share of the gain
+    permutation_importances: Mapping[str, float]  # by feature, on the first fold
+    training_rows: int
+    cpu_seconds: float
+
+
+@dataclass(frozen=True)
+class FinalFit:
+    """The fits on all training rows, and what they cost."""
+
+    fits: Mapping[str, Fit]
+    training_rows: int
+    stores: int
+    cpu_seconds: float
+
+
+def report_of(folds: Sequence[Fold], choice: Choice, final: FinalFit, params: Params) -> Report:
+    """The report of a training with these folds, this choice and this final fit."""
+    return Report(
+        scores=_scores(folds, choice),
+        coverage={
+            confidence: conformal.inner_coverage(choice.residuals, final.stores, confidence)
+            for confidence in REPORTED_CONFIDENCES
         },
-        **{
-            f"inner_coverage_{100 * share:.0f}": found
-            for share, found in report.coverage.items()
-            if not math.isnan(found)
-        },
-        **{f"weight_{member}": weight for member, weight in report.weights.items()},
-        **{f"rounds_{member}": rounds for member, rounds in report.rounds.items()},
-        "training_rows": report.training_rows,
-    }
-
-
-def curves(report: Report) -> pd.DataFrame:
-    """Capped RMSPE by step (from 1), member and fold."""
-    return pd.DataFrame(
-        [
-            (step, curve.member, curve.fold, score)
-            for curve in report.curves
-            for step, score in enumerate(curve.capped_rmspe, start=1)
-        ],
-        columns=["step", "member", "fold", "capped_rmspe"],
+        curves=tuple(Curve(name, fold.name, fit.curve) for fold in folds for name, fit in fold.fits.items()),
+        rounds=choice.rounds,
+        weights=choice.weights,
+        importances={name: _by_feature(fit) for name, fit in final.fits.items()},
+        permutation_importances=permutation_importance.importances(
+            folds[0].members, choice.weights, folds[0].window, params.seed
+        ),
+        training_rows=final.training_rows,
+        cpu_seconds=final.cpu_seconds,
     )
 
 
-def importances(report: Report) -> pd.DataFrame:
-    """What each feature bought each member, as shares; the most useful first."""
-    rows = [
-        (feature, member, share) for member, bought in report.importances.items() for feature, share in bought.items()
+def _scores(folds: Sequence[Fold], choice: Choice) -> tuple[Score, ...]:
+    """Each member and the blend on each fold, and on all folds together."""
+    parts = [
+        (
+            fold.name,
+            np.exp(fold.window.log_sales),
+            np.column_stack([fold.forecasts, choice.blended(fold.forecasts)]),
+        )
+        for fold in folds
     ]
-    return pd.DataFrame(rows, columns=["feature", "member", "share"]).sort_values(
-        ["member", "share", "feature"], ascending=[True, False, True]
+    everything = (ALL_FOLDS, np.concatenate([part[1] for part in parts]), np.concatenate([part[2] for part in parts]))
+    return tuple(
+        Score(member, name, *(score(sold, found[:, place]) for score in (metrics.rmspe, metrics.mae, metrics.bias)))
+        for name, sold, found in (*parts, everything)
+        for place, member in enumerate((*choice.weights, BLEND))
     )
 
 
-def features(report: Report) -> pd.DataFrame:
-    """Permutation importance of each feature (permutation_importance.importances); the most useful first."""
-    rows = sorted(report.permutation_importances.items(), key=lambda item: (-item[1], item[0]))
-    return pd.DataFrame(rows, columns=["feature", "rise_of_capped_rmspe"])
-
-
-def summary(report: Report) -> str:
-    """One line for the terminal."""
-    blend = next(score for score in report.scores if score.fold == ALL_FOLDS and score.member == BLEND)
-    weights = ", ".join(f"{member} {weight:.2f}" for member, weight in report.weights.items())
-    scores = f"inner folds: RMSPE {blend.rmspe:.4f}, bias {blend.bias:+.3f}"
-    return f"{scores}; blend of {weights}; {report.cpu_seconds:.0f} CPU-seconds"
+def _by_feature(fit: Fit) -> dict[str, float]:
+    return dict(zip(FEATURES, fit.booster.importances().tolist(), strict=True))

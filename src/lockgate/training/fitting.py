@@ -1,0 +1,79 @@
+"""Fits the boosters: which rows each one learns, with which settings, for how many rounds."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from lockgate.features.panel import Panel
+from lockgate.features.training_rows import TrainingRows, cutoffs, join, training_target
+from lockgate.forecaster.ensemble import Member
+from lockgate.models.booster import Budget, Fit, Task
+from lockgate.models.members import MEMBERS
+from lockgate.problem.params import BoosterParams, Params
+
+Progress = Callable[[str, int, int], None]  # name of the next step, steps done, steps in all
+
+
+class Steps:
+    """Counts the steps of a training and reports each one."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress, self._total, self._done = progress, total, 0
+
+    def next(self, name: str) -> None:
+        """Report the next step."""
+        self._progress(name, self._done, self._total)
+        self._done += 1
+
+
+@dataclass(frozen=True)
+class Session:
+    """Data, params and progress that all fits of one training share."""
+
+    history: Panel
+    params: Params
+    steps: Steps
+    windows: Mapping[int, TrainingRows]  # by cutoff: the rows of the horizon after it
+
+    def training_rows(self, last: int) -> TrainingRows:
+        """All training rows up to the day `last`."""
+        return join([self.windows[cutoff] for cutoff in training_cutoffs(self.history, last, self.params)])
+
+
+def training_cutoffs(history: Panel, last: int, params: Params) -> list[int]:
+    """Cutoffs of the training rows when `last` is the last day that may be used; the oldest first."""
+    horizon, oldest = params.split.holdout_days, params.training.min_history_days
+    return sorted(
+        cutoff for shift in params.training.cutoff_shifts for cutoff in cutoffs(history, last - shift, horizon, oldest)
+    )
+
+
+def fit_all(rounds: Mapping[str, int], rows: TrainingRows, session: Session) -> dict[str, Fit]:
+    """Each booster, fitted on these rows for its number of rounds."""
+    return {name: fit_one(name, rounds[name], rows, None, session) for name in MEMBERS}
+
+
+def fit_one(name: str, rounds: int, rows: TrainingRows, window: TrainingRows | None, session: Session) -> Fit:
+    """One booster; with a window to score on, it may stop early."""
+    session.steps.next(f"{name}, {len(rows.log_sales)} rows")
+    params = session.params
+    settings = settings_of(name, params)
+    budget = Budget(rounds, params.training.patience, params.seed, params.threads)
+    score = None if window is None else _task(settings, window)
+    target = training_target(rows, remove_daily_residual=settings.remove_daily_residual)
+    return MEMBERS[name].fit(settings, _task(settings, target), score, budget)
+
+
+def member(name: str, fit: Fit, params: Params) -> Member:
+    """A fitted booster as a member of the forecaster."""
+    settings = settings_of(name, params)
+    return Member(fit.booster, settings.offset, settings.target)
+
+
+def settings_of(name: str, params: Params) -> BoosterParams:
+    """The settings of a booster."""
+    settings: BoosterParams = getattr(params.members, name)
+    return settings
+
+
+def _task(settings: BoosterParams, rows: TrainingRows) -> Task:
+    return Task(rows.matrix.values, rows.log_sales, rows.matrix.offset(settings.offset), settings.target)

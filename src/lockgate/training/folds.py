@@ -1,0 +1,80 @@
+"""Inner time folds: each booster learns the days before a window of `holdout_days` and is scored on the window."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lockgate.errors import BadData
+from lockgate.features.panel import Panel
+from lockgate.features.training_rows import TrainingRows
+from lockgate.forecaster.ensemble import Member
+from lockgate.models.booster import Fit
+from lockgate.models.members import MEMBERS
+from lockgate.problem.params import Params
+from lockgate.training.fitting import Session, fit_one, member
+
+Floats = NDArray[np.float64]
+
+MIN_TRAINING_WINDOWS = 2
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One inner fold: its window, the boosters fitted on the days before the window, and their forecasts of it."""
+
+    name: str  # first day of the window
+    history_days: int  # before the window
+    window: TrainingRows
+    fits: Mapping[str, Fit]
+    members: Mapping[str, Member]
+    forecasts: Floats  # sales, (rows of the window, boosters and the ridge)
+
+
+def fold_ends(history: Panel, params: Params) -> list[int]:
+    """Last day of each inner fold that leaves enough history to learn from, in the order of the params.
+
+    Raises BadData if no fold does.
+    """
+    shortest = _shortest_before_window(params) + params.split.holdout_days
+    ends = [history.last - days for days in params.training.fold_ends_days_ago]
+    possible = [end for end in ends if end - history.first + 1 >= shortest]
+    if not possible:
+        raise BadData(
+            f"{history.last - history.first + 1} days of history are too few",
+            where="training needs an inner fold",
+            hint=f"{shortest_history(params)} are enough; or lower training.min_history_days",
+        )
+    return possible
+
+
+def shortest_history(params: Params) -> int:
+    """Days of history that a training needs: the window of one inner fold and the days to learn before it."""
+    return _shortest_before_window(params) + params.split.holdout_days + min(params.training.fold_ends_days_ago)
+
+
+def run_fold(end: int, session: Session) -> Fold:
+    """Fit each booster on the days up to a horizon before `end`, and forecast the window that ends there."""
+    cutoff = end - session.params.split.holdout_days
+    rows, window = session.training_rows(cutoff), session.windows[cutoff]
+    limit = session.params.training.max_rounds
+    fits = {name: fit_one(name, limit, rows, window, session) for name in MEMBERS}
+    members = {name: member(name, fit, session.params) for name, fit in fits.items()}
+    return Fold(
+        name=str(np.datetime64(cutoff + 1, "D")),
+        history_days=cutoff - session.history.first + 1,
+        window=window,
+        fits=fits,
+        members=members,
+        forecasts=_forecasts(members, window, session.params.threads),
+    )
+
+
+def _forecasts(members: Mapping[str, Member], window: TrainingRows, threads: int) -> Floats:
+    matrix = window.matrix
+    return np.column_stack([*(each.forecast(matrix, threads) for each in members.values()), np.exp(matrix.ridge)])
+
+
+def _shortest_before_window(params: Params) -> int:
+    return params.training.min_history_days + MIN_TRAINING_WINDOWS * params.split.holdout_days

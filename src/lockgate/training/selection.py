@@ -1,0 +1,64 @@
+"""Chooses rounds and weights on the inner folds, and collects the residuals of the blend there."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lockgate.forecaster.ensemble import RIDGE
+from lockgate.models import blend
+from lockgate.models.conformal import Residuals
+from lockgate.models.members import MEMBERS
+from lockgate.problem.params import Params
+from lockgate.training.folds import Fold
+
+Floats = NDArray[np.float64]
+
+BOOSTER_SHARE = 3.0  # of a booster, where the ridge's is 1: weights are shrunk towards these shares
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Rounds of each booster, weights of all members, and the residuals of the blend on each fold."""
+
+    rounds: Mapping[str, int]
+    weights: Mapping[str, float]
+    residuals: tuple[Residuals, ...]
+
+    def blended(self, forecasts: Floats) -> Floats:
+        """The blend of the members' forecasts, (rows, members) to (rows,)."""
+        return blend.blend(forecasts, np.array(list(self.weights.values())))
+
+
+def choose(folds: Sequence[Fold], params: Params) -> Choice:
+    """The choice that the folds give."""
+    fewest = params.training.patience
+    rounds = {name: best_round([fold.fits[name].curve for fold in folds], fewest) for name in MEMBERS}
+    choice = Choice(rounds, _weights(folds, params), ())
+    residuals = tuple(
+        Residuals(fold.window.store, fold.window.log_sales - np.log(choice.blended(fold.forecasts)), fold.history_days)
+        for fold in folds
+    )
+    return Choice(rounds, choice.weights, residuals)
+
+
+def best_round(curves: Sequence[Sequence[float]], fewest: int) -> int:
+    """The number of rounds, at least `fewest`, with the lowest median score over the folds.
+
+    Scores are relative to each fold's best. The median, because the days around Christmas and New Year need few rounds
+    in every year; a minimum, because a few rounds too many cost little and a booster that has learned nothing costs
+    much. A fold that stopped early keeps its last score.
+    """
+    longest = max(len(curve) for curve in curves)
+    relative = [np.asarray(curve) / min(curve) for curve in curves]
+    padded = [np.pad(curve, (0, longest - len(curve)), mode="edge") for curve in relative]
+    start = min(fewest, longest) - 1
+    return start + int(np.argmin(np.median(padded, axis=0)[start:])) + 1
+
+
+def _weights(folds: Sequence[Fold], params: Params) -> dict[str, float]:
+    ratios = [fold.forecasts / np.exp(fold.window.log_sales)[:, None] for fold in folds]
+    shares = np.array([*(BOOSTER_SHARE for _ in MEMBERS), 1.0])
+    weights = blend.fit_weights(ratios, params.training.weight_shrinkage, shares / shares.sum())
+    return dict(zip((*MEMBERS, RIDGE), weights.tolist(), strict=True))
