@@ -196,7 +196,7 @@ def test_without_digests_on_record_the_model_file_must_be_this_lockgates_own(ver
 
 
 def test_files_are_fetched_into_a_folder_that_nobody_else_can_enter(version):
-    with load_version.fetched(version.backend, version.row) as found:
+    with load_version.fetched(version.backend, load_version.recorded(version.backend, version.row.version)) as found:
         private = Path(found.bundle).parents[1]
         assert private.stat().st_mode & 0o077 == 0
     assert not private.exists()

@@ -154,7 +154,7 @@ def _why_not_forecast(records: tuple[Record, Record], given: Given | None) -> st
 
 
 def _answer(backend: Workspace, version: int, rows: pd.DataFrame) -> Answer:
-    with load_version.opened(backend, backend.state().find(version)) as opened:
+    with load_version.opened(backend, load_version.recorded(backend, backend.state().find(version).version)) as opened:
         forecaster = opened.forecaster
         why_not: dict[int, str] = {}
         for problem in forecaster.problems(rows):

@@ -24,6 +24,7 @@ GRACE_SECONDS = 1.0  # after the server's own time limit, the connection is cut
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0  # seconds between two tries of an interrupted transaction
 TRY_AGAIN_SECONDS = 0.2  # between two tries to connect
 KEPT_CONNECTIONS = 8
+MLFLOW_CREATED = "SELECT creation_time FROM public.experiments WHERE experiment_id = 0"
 T = TypeVar("T")
 P = ParamSpec("P")
 MIGRATION_NAME = re.compile(r"(\d{4})_(\w+)\.sql")
@@ -48,6 +49,7 @@ class Database:
         self.timeout = timeout
         self._engine = _engine(url, timeout, keep_connections)
         self._checked = False
+        self._mlflow_created: int | None = None
         self._answered = False
         self._thread = _OfThread()
 
@@ -101,6 +103,13 @@ class Database:
                 yield
             finally:
                 self._thread.connection = None
+
+    def mlflow_created(self) -> int | None:
+        """When MLflow made its first experiment in this database, in milliseconds: the mark of its server."""
+        if not self._checked:
+            with self.transaction():
+                pass
+        return self._mlflow_created
 
     @contextmanager
     def transfer(self, seconds: float) -> Iterator[Connection]:
@@ -172,6 +181,7 @@ class Database:
         if not self._checked:
             self._check_time_limit(connection)
             _check_schema(connection, self.address)
+            self._mlflow_created = connection.scalar(text(MLFLOW_CREATED))
             self._checked = True
 
     def _check_time_limit(self, connection: Connection) -> None:

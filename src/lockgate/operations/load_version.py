@@ -1,4 +1,4 @@
-"""Registered versions, opened and scored: their own bytes, verified, on the rows of the holdout."""
+"""Load a registered version: read its record, download and verify its files, open its bundle."""
 
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -11,6 +11,8 @@ import pandas as pd
 
 from lockgate.bundle import mlflow_layout, signing, store
 from lockgate.database import policies, verdicts, versions
+from lockgate.database.verdicts import StoredVerdict
+from lockgate.database.versions import Version
 from lockgate.errors import BundleUnreadable, IntegrityBroken
 from lockgate.evaluation import sandboxed
 from lockgate.evaluation.sandboxed import Forecasts
@@ -22,8 +24,17 @@ ROWS_TRIED_ALONE = 25
 
 
 @dataclass(frozen=True)
+class Recorded:
+    """What Postgres records of a registered version; `opened_before` if its newest verdict rests on its forecasts."""
+
+    version: Version
+    trusted_keys: Sequence[str]
+    opened_before: bool
+
+
+@dataclass(frozen=True)
 class Fetched:
-    """A registered version's own files in a private folder, looked at and not opened."""
+    """A registered version's files in a private folder, checked but not opened."""
 
     version: int
     digest: str
@@ -41,36 +52,51 @@ class Opened:
     forecaster: Answering
 
 
-@contextmanager
-def fetched(workspace: Workspace, registered: Registered) -> Iterator[Fetched]:
-    """Download a version into a private folder and look at all of it; the bundle proves itself when it is opened.
-
-    Raises IntegrityBroken if the files are not those that were registered, or if nobody recorded what they should be;
-    ArtifactMissing is the case that there are none. Where keys are pinned, by the policy in force or by params.yaml
-    here, it must be signed by one of them: an old params.yaml does not loosen the policy, and a new one counts at once.
-    """
-    record = versions.recorded_version(workspace.database, workspace.model, registered.version)
+def recorded(workspace: Workspace, version: int) -> Recorded:
+    """The record of a version, read over one connection. Raises IntegrityBroken if its digest is not on record."""
+    record, keys, verdict = workspace.database.repeat(lambda: _read_record(workspace, version))
     if record is None:
         raise IntegrityBroken(
-            f"version {registered.version} of {workspace.model} has no digest on record",
+            f"version {version} of {workspace.model} has no digest on record",
             hint="it did not enter through lockgate; download its files and bring them in: lockgate register PATH",
         )
-    with tempfile.TemporaryDirectory(prefix="lockgate-") as folder:
-        workspace.registry().download(registered.version, Path(folder))
-        found = mlflow_layout.examined(Path(folder), record.bundle_digest, record.files)
-        for trusted in (workspace.trusted_keys, policies.trusted_keys(workspace.database, workspace.model)):
-            signing.require(found.bundle, record.bundle_digest, trusted)
-        yield Fetched(registered.version, record.bundle_digest, found.bundle, found.has_signature, record.tree_clean)
+    return Recorded(record, keys, verdict is not None and bool(verdict.metrics))
+
+
+def _read_record(workspace: Workspace, version: int) -> tuple[Version | None, list[str], StoredVerdict | None]:
+    database, model = workspace.database, workspace.model
+    with database.one_moment():
+        return (
+            versions.recorded_version(database, model, version),
+            policies.trusted_keys(database, model),
+            verdicts.latest_verdict(database, model, version),
+        )
 
 
 @contextmanager
-def opened(workspace: Workspace, registered: Registered) -> Iterator[Opened]:
-    """Fetch a version and open its bundle; one that no trial has seen alive is opened by a child before.
+def fetched(workspace: Workspace, record: Recorded) -> Iterator[Fetched]:
+    """Download a version into a private folder and check its files; the bundle's digest is proven when it is opened.
 
-    Raises IntegrityBroken if the bytes are not those that were registered; BundleUnreadable if the child did not live.
+    Raises IntegrityBroken if the files are not those that were registered; ArtifactMissing if the store has none. With
+    trusted keys, the bundle must be signed by one of the keys of the policy in force and by one of params.yaml's.
     """
-    with fetched(workspace, registered) as version:
-        failure = None if _seen_alive(workspace, version) else sandboxed.failure_to_open(version.bundle, version.digest)
+    version, digest = record.version.version, record.version.bundle_digest
+    with tempfile.TemporaryDirectory(prefix="lockgate-") as folder:
+        workspace.registry().download(version, Path(folder))
+        found = mlflow_layout.examined(Path(folder), digest, record.version.files)
+        for trusted in (workspace.trusted_keys, record.trusted_keys):
+            signing.require(found.bundle, digest, trusted)
+        yield Fetched(version, digest, found.bundle, found.has_signature, record.version.tree_clean)
+
+
+@contextmanager
+def opened(workspace: Workspace, record: Recorded) -> Iterator[Opened]:
+    """Fetch a version and open its bundle, after a child process has opened it where no earlier verdict rests on it.
+
+    Raises IntegrityBroken if the bytes are not those that were registered; BundleUnreadable if the child process died.
+    """
+    with fetched(workspace, record) as version:
+        failure = None if record.opened_before else sandboxed.failure_to_open(version.bundle, version.digest)
         if failure:
             raise BundleUnreadable(
                 f"version {version.version} of {workspace.model} cannot be opened: {failure.reason}",
@@ -79,15 +105,9 @@ def opened(workspace: Workspace, registered: Registered) -> Iterator[Opened]:
         yield Opened(version.version, version.digest, store.load(version.bundle, version.digest))
 
 
-def _seen_alive(workspace: Workspace, version: Fetched) -> bool:
-    """Whether the newest verdict on the version rests on forecasts that it gave."""
-    verdict = verdicts.latest_verdict(workspace.database, workspace.model, version.version)
-    return verdict is not None and bool(verdict.metrics)
-
-
 def verify(workspace: Workspace, registered: Registered) -> None:
-    """Open a version and let it go again: IntegrityBroken unless it is whole and forecasts its own probe."""
-    with opened(workspace, registered):
+    """Open a version and close it again: IntegrityBroken unless it is whole and repeats its stored forecasts."""
+    with opened(workspace, recorded(workspace, registered.version)):
         pass
 
 

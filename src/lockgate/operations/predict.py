@@ -18,7 +18,7 @@ from lockgate.forecaster.ensemble import Checked
 from lockgate.lifecycle.moves import ModelState, Registered, Stage
 from lockgate.models.conformal import Interval
 from lockgate.operations import load_version
-from lockgate.operations.load_version import Opened
+from lockgate.operations.load_version import Opened, Recorded
 from lockgate.operations.workspace import Workspace
 from lockgate.system.output_file import OutFile
 
@@ -55,7 +55,7 @@ def predict(backend: Workspace, order: Order, chosen: Stage | int) -> Done:
     if order.target != STREAM:
         target.check((".csv", ".csv.gz", ".parquet"), order.source)
     rows = _read(order.source)
-    with load_version.opened(backend, _chosen(backend.state(), chosen)) as version:
+    with load_version.opened(backend, _record(backend, chosen)) as version:
         found = version.forecaster.interval(rows, order.confidence)
         said = (*_on_bounds(version, found), *remarks(version, version.forecaster.check(rows)))
     forecasts = rows.assign(**vars(found), model_version=version.version)
@@ -100,6 +100,16 @@ def _on_pasts(asked: Checked, origin: date) -> Iterator[str]:
             f"{asked.stale_past} rows are of stores without a sale in the {SILENT_DAYS} days up to {origin};"
             " they are forecast as they sold before"
         )
+
+
+def _record(backend: Workspace, chosen: Stage | int) -> Recorded:
+    """The record of the chosen version; state and record are read over one connection, as of one moment."""
+
+    def read() -> Recorded:
+        with backend.database.one_moment():
+            return load_version.recorded(backend, _chosen(backend.state(), chosen).version)
+
+    return backend.database.repeat(read)
 
 
 def _chosen(roster: ModelState, chosen: Stage | int) -> Registered:

@@ -96,7 +96,7 @@ def refit(backend: Workspace, order: Order, params: Params, progress: Progress) 
     recipe = _recipe(backend, candidate.version, params)
     rows = pd.concat([dataset.read(order.prepared, "rows"), dataset.read(order.prepared, "holdout")])
     rows = rows.sort_values(["Store", "Date"], ignore_index=True)
-    with load_version.opened(backend, candidate) as opened:
+    with load_version.opened(backend, load_version.recorded(backend, candidate.version)) as opened:
         given = opened.forecaster
         if not isinstance(given, Forecaster):
             raise _no_recipe(candidate.version)

@@ -66,7 +66,7 @@ def examine(
     made.holdout_plot.unlink(missing_ok=True)
     tables = Tables.read(made.prepared)
     try:
-        with load_version.fetched(backend, candidate) as fetched:
+        with load_version.fetched(backend, load_version.recorded(backend, candidate.version)) as fetched:
             alone, folder = load_version.alone_places(tables.holdout), str(made.prepared.resolve())
             request = Request(str(fetched.bundle), fetched.digest, alone, folder)
             found = sandboxed.forecast(request, tables.asked, FORECAST_LIMITS)
@@ -138,7 +138,7 @@ def _numbers(forecast: Floats, on_scored_rows: Floats) -> Numbers:
 
 def _rival(backend: Workspace, serving: Registered, tables: Tables, forecast: Floats) -> Rival:
     """The serving version on the holdout rows that it can forecast: it may not know the newest days or a new store."""
-    with load_version.fetched(backend, serving) as fetched:
+    with load_version.fetched(backend, load_version.recorded(backend, serving.version)) as fetched:
         theirs = sandboxed.forecast(Request(str(fetched.bundle), fetched.digest), tables.asked, FORECAST_LIMITS)
     rows = tables.holdout
     if isinstance(theirs, Failure):

@@ -49,10 +49,15 @@ class Workspace:
         return cls(model, addresses, database, _actor(), seconds, tuple(trusted_keys))
 
     def registry(self) -> "Registry":
-        """The MLflow client. Importing mlflow takes seconds: commands that read Postgres alone do not call this."""
+        """The client of the MLflow server, after a check that the server is the one of this database.
+
+        Importing mlflow takes seconds: commands that read Postgres alone do not call this.
+        """
         from lockgate.registry.client import Registry
 
-        return Registry(self.addresses, self.model, self.timeout)
+        registry = Registry(self.addresses, self.model, self.timeout)
+        registry.recognise(self.database.mlflow_created())
+        return registry
 
     def state(self, at: datetime | None = None) -> ModelState:
         """All versions with their stages now, and the ledger up to `at` (all of it without), as of one moment."""

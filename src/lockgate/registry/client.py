@@ -19,7 +19,8 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from lockgate.bundle import mlflow_layout, signing
 from lockgate.bundle.mlflow_layout import BUNDLE_TAG
 from lockgate.errors import Unavailable
-from lockgate.registry.environment import PARENT_RUN, forget_foreign_settings
+from lockgate.registry import server_identity
+from lockgate.registry.environment import PARENT_RUN, forget_foreign_settings, reach_loopback_directly
 from lockgate.registry.error_messages import quiet, translated
 from lockgate.registry.files import content, listed, stored
 from lockgate.registry.run_log import Contents, RunRead, RunRecord, log_model, log_record
@@ -36,6 +37,7 @@ class Registry:
         self.model = model
         self._timeout = timeout
         forget_foreign_settings()
+        reach_loopback_directly()
         # Two tries fit into the time that the caller has, whatever the server asks for; a redirect would take the
         # password along.
         os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "1"
@@ -47,10 +49,19 @@ class Registry:
         # `mlflow run` hands its run down to every stage; their parameters would collide in it.
         self._parent = os.environ.pop(PARENT_RUN, None)
         logging.getLogger("mlflow").setLevel(logging.WARNING)
-        server = _logged_in(addresses.tracking_uri)
+        server = self._server = _logged_in(addresses.tracking_uri)
         mlflow.set_tracking_uri(server)
         mlflow.set_registry_uri(server)
         self._client = mlflow.MlflowClient(server, server)
+
+    def recognise(self, created: int | None) -> None:
+        """Check that the server is MLflow, and that its first experiment was created when Postgres says.
+
+        Raises Unavailable or BadConfiguration otherwise.
+        """
+        credentials = self._client._tracking_client.store.get_host_creds()
+        with timeouts.within(2 * self._timeout + 1, self._no_end()), translated():
+            server_identity.check(credentials, self._server, created)
 
     def find_or_create(self, contents: Contents, record: RunRecord) -> tuple[int, str]:
         """The version that holds this bundle and its run, registered now if nobody has before.

@@ -5,9 +5,10 @@ workspace, endless retries) would change what a command does without a word.
 """
 
 import os
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 
 PREFIX = "MLFLOW_"
+PROXY_VARIABLES = {"http_proxy", "https_proxy", "all_proxy"}
 PARENT_RUN = "MLFLOW_RUN_ID"  # set by `mlflow run`
 OBEYED = {
     PARENT_RUN,
@@ -25,6 +26,21 @@ OBEYED = {
     "MLFLOW_S3_IGNORE_TLS",
     "MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE",
 }
+
+
+LOOPBACK = "localhost,127.0.0.0/8,127.0.0.1,::1"
+
+
+def reach_loopback_directly(environment: MutableMapping[str, str] = os.environ) -> None:
+    """Add the loopback addresses to the hosts that HTTP clients reach without a proxy, in this process and below it."""
+    excluded = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
+    if LOOPBACK not in excluded and excluded.strip() != "*":
+        environment["no_proxy"] = environment["NO_PROXY"] = f"{excluded},{LOOPBACK}".lstrip(",")
+
+
+def proxy_variable(environment: Mapping[str, str] = os.environ) -> str:
+    """The name of the variable that sends requests through a proxy, empty without one."""
+    return next((name for name in environment if name.lower() in PROXY_VARIABLES and environment[name]), "")
 
 
 def forget_foreign_settings(environment: MutableMapping[str, str] = os.environ) -> None:

@@ -1,4 +1,4 @@
-"""What MLflow says when it fails or refuses, in our words."""
+"""The errors of MLflow as refusals: the guard's, the server's, the client's, and those of the way between them."""
 
 import re
 import warnings
@@ -6,10 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import requests
-from mlflow.exceptions import MlflowException
+from mlflow.exceptions import MlflowException, RestException
 from mlflow.protos.databricks_pb2 import ErrorCode
 
-from lockgate.errors import IntegrityBroken, LockgateError, StateConflict, Unavailable
+from lockgate.errors import (
+    BadConfiguration,
+    IntegrityBroken,
+    LockgateError,
+    StateConflict,
+    Unavailable,
+)
+from lockgate.registry.environment import proxy_variable
 
 NOT_LET_IN = {"PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"}
 SAID_NO = {"INVALID_PARAMETER_VALUE", "INVALID_STATE", "BAD_REQUEST", "RESOURCE_CONFLICT", "RESOURCE_DOES_NOT_EXIST"}
@@ -18,20 +25,20 @@ HTTP_CODES = {
     409: "RESOURCE_CONFLICT",
 }  # fmt: skip
 
-# What the guard in the database said, as MLflow hands it on: the driver's class, the sentence, the hint, the rest.
-GUARD_SAID = re.compile(r"\(psycopg2\.errors\.RestrictViolation\) (?P<says>.+)\nHINT: +(?P<hint>.+)")
+# A refusal of the guard in the database, in an answer of MLflow: the driver's class, the sentence, the hint, the rest.
+GUARD_SAID = re.compile(r"\(psycopg2\.errors\.RestrictViolation\) (?P<text>.+)\nHINT: +(?P<hint>.+)")
 
-# What an artifact store in the database said of a file that was changed in it (lockgate.database.artifacts).
-BYTES_DIFFER = re.compile(r"(?P<says>sha256 differs: [^;]+); (?P<hint>[^\"\n]+)")
+# A refusal of the artifact store in the database, of a changed file (lockgate.database.artifacts).
+BYTES_DIFFER = re.compile(r"(?P<text>sha256 differs: [^;]+); (?P<hint>[^\"\n]+)")
 
 # Postgres is read-only, full, going down...: MLflow answers that with 400 or 500, by the kind of its exception.
 DATABASE_FAILS = re.compile(
     r"\(psycopg2\.(?:OperationalError|errors\.(?:ReadOnlySqlTransaction|DiskFull|OutOfMemory|AdminShutdown|CrashShutdown"
-    r"|CannotConnectNow|TooManyConnections|QueryCanceled|DeadlockDetected))\) (?P<says>.+)"
+    r"|CannotConnectNow|TooManyConnections|QueryCanceled|DeadlockDetected|SerializationFailure))\) (?P<text>.+)"
 )
-NO_ANSWER = "API request to"  # how MLflow's client begins when no answer came that it could read
-ANOTHER_HOST = "certificate is not valid for"  # how Python says it, of a name and of an IP address
-LONGEST_SAYING = 300
+NO_ANSWER = "API request to"  # the first words of MLflow's client without a readable answer
+ANOTHER_HOST = "certificate is not valid for"  # Python's words, for a name and for an IP address
+LONGEST_TEXT = 300
 
 
 @contextmanager
@@ -41,32 +48,49 @@ def translated() -> Iterator[None]:
         yield
     except MlflowException as error:
         code = error.error_code if isinstance(error.error_code, str) else ErrorCode.Name(error.error_code)
-        raise _in_our_words(str(error), code) from error
+        if code == "INVALID_PARAMETER_VALUE" and not isinstance(error, RestException) and code not in str(error):
+            raise _refused_by_client(str(error)) from error
+        raise _refusal(str(error), code) from error
     except requests.HTTPError as error:  # of files, which MLflow's client sends and fetches by itself
         answer = "" if error.response is None else error.response.text
         code = HTTP_CODES.get(error.response.status_code, "") if error.response is not None else ""
-        raise _in_our_words(f"{error}: {answer}", code) from error
+        raise _refusal(f"{error}: {answer}", code) from error
     except requests.RequestException as error:
-        raise _in_our_words(f"{NO_ANSWER} {error}", "") from error
+        raise _refusal(f"{NO_ANSWER} {error}", "") from error
 
 
-def _in_our_words(said: str, code: str) -> LockgateError:
-    if (refused := GUARD_SAID.search(said)) is not None:
-        return StateConflict(refused["says"], hint=refused["hint"])
-    if (broken := BYTES_DIFFER.search(said)) is not None:
-        return IntegrityBroken(f"an artifact is not what was logged: {broken['says']}", hint=broken["hint"])
+def _refused_by_client(text: str) -> BadConfiguration:
+    return BadConfiguration(
+        f"MLflow's client refuses before it asks the server: {text.splitlines()[0][:LONGEST_TEXT]}",
+        hint="correct MLFLOW_TRACKING_URI, or unset the variables in: env | grep MLFLOW_",
+    )
+
+
+def _refusal(text: str, code: str) -> LockgateError:
+    if (refused := GUARD_SAID.search(text)) is not None:
+        return StateConflict(refused["text"], hint=refused["hint"])
+    if (broken := BYTES_DIFFER.search(text)) is not None:
+        return IntegrityBroken(f"an artifact is not what was logged: {broken['text']}", hint=broken["hint"])
     if code in NOT_LET_IN:
         return Unavailable(
-            "the MLflow server does not let us in: not authorised", hint="check MLFLOW_TRACKING_USERNAME"
+            "the MLflow server does not let us in: not authorised",
+            hint="check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
         )
-    if (failed := DATABASE_FAILS.search(said)) is not None:  # at times in the second line, after what SQLAlchemy says
-        says = failed["says"][:LONGEST_SAYING]
+    if (failed := DATABASE_FAILS.search(text)) is not None:  # at times in the second line, after what SQLAlchemy says
+        says = failed["text"][:LONGEST_TEXT]
         return Unavailable(f"the database behind MLflow fails: {says}", hint="see its server's log")
-    first = said.splitlines()[0][:LONGEST_SAYING]
+    first = text.splitlines()[0][:LONGEST_TEXT]
     if code in SAID_NO:
         return StateConflict(f"MLflow refuses: {first}", hint="see: lockgate status")
-    if NO_ANSWER in first and "SSLError" in said:
-        return _unsafe(said.splitlines()[0][-LONGEST_SAYING:])
+    if NO_ANSWER in first and "ProxyError" in text:
+        name = proxy_variable() or "HTTPS_PROXY"
+        return Unavailable(
+            f"the proxy of {name} does not let requests through to the MLflow server",
+            where=first,
+            hint=f"add the server's host to NO_PROXY, or correct {name}",
+        )
+    if NO_ANSWER in first and "SSLError" in text:
+        return _unsafe(text.splitlines()[0][-LONGEST_TEXT:])
     if NO_ANSWER in first:
         return Unavailable("the MLflow server does not answer", where=first, hint="start it with: lockgate up")
     return Unavailable("the MLflow server fails", where=first, hint="see its log: .lockgate/logs/mlflow.log")
@@ -88,7 +112,7 @@ def _unsafe(says: str) -> Unavailable:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Hush what MLflow warns of inside itself (its pandas calls, integer columns): nobody here can act on it."""
+    """Silence MLflow's warnings of its own code (pandas calls, integer columns)."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

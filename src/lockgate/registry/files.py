@@ -31,8 +31,8 @@ def stored(version: int) -> Iterator[None]:
         yield
     except ArtifactMissing as missing:
         raise _nothing_of(version) from missing
-    except (requests.HTTPError, MlflowException) as error:  # a failed download holds the server's answer in its text
-        says = f"{getattr(error, 'error_code', '')} {error}"
+    except (requests.HTTPError, MlflowException) as error:  # the text has the server's code, a client's error has none
+        says = str(error)
         if "RESOURCE_DOES_NOT_EXIST" in says or "404 Client Error" in says:
             raise _nothing_of(version) from error
         if "INVALID_PARAMETER_VALUE" in says:
