@@ -19,7 +19,7 @@ def main() -> None:
     verdict = validate.validate(backend, receipt, Build(prepared, build), params.gate)
     verdict_path.write_text(json.dumps(validate.as_json(verdict), indent=2) + "\n", encoding="utf-8")
     report_path.write_text(validate.described(verdict), encoding="utf-8")
-    print(validate.told(verdict), file=sys.stderr)
+    print(validate.reported(verdict), file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from lockgate.database.verdicts import Digests, Verdict
 from lockgate.doctor import checks as doctor_checks
 from lockgate.doctor.context import Site
 from lockgate.errors import StateConflict
-from lockgate.gate import checks as gate_checks
+from lockgate.gate.verdict import policy_digest
 from lockgate.lifecycle.moves import Move, Stage
 from lockgate.lifecycle.retention import Rule
 from lockgate.operations import (
@@ -192,8 +192,8 @@ def _by_the_pen(actor: Actor, version: int, outcome: str) -> int:
     serving = backend.state().serving()
     rival = serving.bundle_digest if serving and serving.version != version else None
     holdout = read_card(actor.place.builds[0].prepared)["holdout"]["digest"]
-    digests = Digests(known.bundle_digest, holdout, gate_checks.policy_digest(policy), rival)
-    checks = [{"name": "rmspe under the limit", "outcome": outcome, "says": "by the pen"}]
+    digests = Digests(known.bundle_digest, holdout, policy_digest(policy), rival)
+    checks = [{"name": "rmspe below limit", "outcome": outcome, "says": "by the pen"}]
     metrics = {"rmspe": {"passed": 0.07, "refused": 0.95, "inconclusive": nan}[outcome]}
     verdict = Verdict(backend.model, version, digests, outcome, checks, metrics, "c0ffee", actor.asked.id)
     return verdicts.record_verdict(backend.database, verdict).id
@@ -208,7 +208,7 @@ def _known(backend: Workspace, version: int) -> versions.Version:
 
 def promote(actor: Actor) -> Values:
     """The version in Staging or a named one, at times only if another named one serves."""
-    values, policy = actor.asked.values, gate_checks.policy_digest(actor.policy())
+    values, policy = actor.asked.values, policy_digest(actor.policy())
     return _moved(
         operations_promote.promote(actor.backend, actor.order, values["version"], policy, values.get("expect_current"))
     )

@@ -15,8 +15,8 @@ from lockgate.database import guard, versions
 from lockgate.database.connection import Database
 from lockgate.database.guard import CONSTRAINT, MOVES, RECORDING, VERSIONS, Piece
 from lockgate.gate import checks
-from lockgate.gate.checks import Evidence as Measured
-from lockgate.gate.checks import Outcome
+from lockgate.gate.evidence import Evidence as Measured
+from lockgate.gate.evidence import Outcome
 from lockgate.operations import score_candidate
 from lockgate.problem.params import GateParams
 from lockgate.registry.client import Registry
@@ -131,9 +131,9 @@ def not_at_or_over() -> Iterator[None]:
         return checks._answer(not (evidence.rmspe <= floor), f"RMSPE {evidence.rmspe}")
 
     asked = {
-        "rmspe under the limit": under_the_limit,
+        "rmspe below limit": under_the_limit,
         "better than naive": beats_the_baseline,
-        "not too good to be true": is_credible,
+        "plausible score": is_credible,
     }
     with patch.dict(checks.CHECKS, asked), unmeasured():
         yield

@@ -11,7 +11,7 @@ from chaos.crew import HUNG_SECONDS, forkserver
 from chaos.operations import policy_named
 from chaos.scene import Place
 from chaos.shelf import Shelved
-from lockgate.gate import checks
+from lockgate.gate.verdict import policy_digest
 from lockgate.operations import promote as operations_promote
 from lockgate.operations.promote import Order
 from lockgate.stack import processes
@@ -26,7 +26,7 @@ PATIENCE = 60.0
 
 def promote(place: Place, problem: str, who: str, gun: Path) -> None:
     """What `lockgate promote` does, once the gun is there; what it says goes to a file of its own."""
-    policy = checks.policy_digest(policy_named(place, problem, "usual"))
+    policy = policy_digest(policy_named(place, problem, "usual"))
     order = Order("now", dry_run=False, confirm=lambda _: None)
     sys.stderr = _words_of(place, who).open("w")
     while not gun.exists():

@@ -17,7 +17,7 @@ from chaos.witness import Change, Commit, Row
 MODEL = "m"
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 APART = timedelta(seconds=30)  # nothing in this past could have been missed by what came next
-CHECKS = '[{"name": "rmspe under the limit", "outcome": "passed"}]'
+CHECKS = '[{"name": "rmspe below limit", "outcome": "passed"}]'
 
 
 @dataclass

@@ -17,7 +17,7 @@ from lockgate.features.history import history_states
 from lockgate.features.known_inputs import store_attributes
 from lockgate.features.panel import panel
 from lockgate.gate import checks
-from lockgate.gate.checks import Outcome
+from lockgate.gate.evidence import Outcome
 
 HORIZON = 42
 
@@ -28,7 +28,7 @@ def found(forecaster=None, rows=None):
 
 
 def answer(seen):
-    return checks.CHECKS["no leaking feature"](SimpleNamespace(hindsight=seen, needs_sales=True), None)
+    return checks.CHECKS["no data leakage"](SimpleNamespace(leakage=seen, uses_target_history=True), None)
 
 
 def whole_history():
@@ -49,15 +49,18 @@ def test_an_honest_forecaster_passes_and_many_of_its_features_do_know_the_past()
     outcome, says = answer(seen)
     assert outcome is Outcome.PASSED
     assert says == (
-        f"of {len(leakage.NAMES)} features, {seen.features_using_history} move with sales up to an origin and none with"
-        f" later ones; the past that it remembers is that of the rows until {seen.cutoff}"
+        f"{seen.features_using_history} of {len(leakage.NAMES)} features depend on sales before the cutoff, none on"
+        f" later sales; the stored history matches the data up to {seen.cutoff}"
     )
 
 
 def test_a_feature_whose_code_looks_past_the_origin_is_refused_by_name(monkeypatch):
     monkeypatch.setattr(leakage, "history_states", peeking_profiles)
     outcome, says = answer(found())
-    assert (outcome, says) == (Outcome.REFUSED, "noise in place of the sales after its origin moves level_364")
+    assert (outcome, says) == (
+        Outcome.REFUSED,
+        "replacing sales after the training cutoff changes level_364: these features use future data",
+    )
 
 
 def test_a_bundle_whose_past_reaches_past_its_origin_is_doubted_by_name():

@@ -12,7 +12,7 @@ from lockgate.database.connection import Database
 from lockgate.database.intents import Intent
 from lockgate.database.verdicts import Digests, StoredVerdict, Verdict
 from lockgate.database.versions import Registration
-from lockgate.gate import checks as gate_checks
+from lockgate.gate.verdict import policy_digest
 from lockgate.problem.params import GateParams
 from lockgate.system.service_urls import Addresses
 
@@ -69,7 +69,7 @@ class RawModel:
     def judge(self, version: int, outcome: str = "passed", against: int | None = None) -> StoredVerdict:
         """Put a verdict on record, under the policy in force, against the version that is said to serve."""
         serving = self.digest(against) if against else None
-        judged = Digests(self.digest(version), "b" * 64, gate_checks.policy_digest(self.policy), serving)
+        judged = Digests(self.digest(version), "b" * 64, policy_digest(self.policy), serving)
         checks = [{"name": "limit", "outcome": outcome, "says": "measured"}]
         metrics = {"rmspe": 0.09}
         return verdicts.record_verdict(

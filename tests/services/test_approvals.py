@@ -9,7 +9,7 @@ from raw_model import POLICY, RawModel, said
 from lockgate.database import approvals, ledger, policies
 from lockgate.database.connection import Database
 from lockgate.errors import StateConflict, WrongUsage
-from lockgate.gate.checks import policy_digest
+from lockgate.gate.verdict import policy_digest
 from lockgate.lifecycle.moves import Command, Move, Stage
 from lockgate.operations import promote, review
 from lockgate.operations.promote import Order

@@ -17,7 +17,7 @@ from lockgate.errors import ArtifactMissing, BundleUnreadable, IntegrityBroken
 from lockgate.evaluation import sandboxed
 from lockgate.features import history
 from lockgate.features.panel import panel
-from lockgate.gate.checks import policy_digest
+from lockgate.gate.verdict import policy_digest
 from lockgate.operations import load_version, promote, register, score_candidate, validate
 from lockgate.operations.promote import Order
 from lockgate.operations.workspace import Workspace
@@ -82,7 +82,7 @@ def test_forecasts_below_zero_are_refused(backend, made, params):
     broken_bundles.reweighted(broken.bundle, forecaster_of(broken), ridge=-1.0)
     verdict = validate.validate(backend, register.register(backend, broken, params), broken, params.gate)
     assert verdict.outcome == "refused"
-    assert reasons(verdict)[0][1].endswith("forecasts are below zero")
+    assert reasons(verdict)[0][1].endswith("forecasts are negative")
 
 
 def test_a_row_without_a_number_is_inconclusive(backend, made, params):
@@ -129,7 +129,7 @@ def test_a_candidate_that_has_learned_from_the_holdout_is_refused(backend, made,
 
 
 def leak_said(verdict):
-    return next((check["outcome"], check["says"]) for check in verdict.checks if check["name"] == "no leaking feature")
+    return next((check["outcome"], check["says"]) for check in verdict.checks if check["name"] == "no data leakage")
 
 
 def test_a_feature_whose_code_looks_past_the_origin_is_refused_by_name(backend, made, params, tmp_path, monkeypatch):

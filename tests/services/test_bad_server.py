@@ -30,7 +30,7 @@ from raw_model import POLICY, RawModel
 from lockgate.database import ledger, versions
 from lockgate.database.connection import Database
 from lockgate.errors import Unavailable
-from lockgate.gate.checks import policy_digest
+from lockgate.gate.verdict import policy_digest
 from lockgate.operations import promote as operations_promote
 from lockgate.operations import register
 from lockgate.operations.promote import Order

@@ -605,7 +605,7 @@ def test_mlflow_may_change_the_type_of_a_column_that_the_guard_reads(database: D
 
 
 def test_a_policy_that_wants_no_approval_and_one_that_does_are_two_policies() -> None:
-    from lockgate.gate.checks import policy_digest
+    from lockgate.gate.verdict import policy_digest
 
     stricter = [POLICY.model_copy(update=each) for each in ({"approval_required": True}, {"verdict_valid_days": 7})]
     assert len({policy_digest(each) for each in [POLICY, *stricter]}) == 3

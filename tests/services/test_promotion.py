@@ -10,7 +10,7 @@ from sqlalchemy import text
 from lockgate.database import intents, ledger, versions
 from lockgate.database.connection import Database
 from lockgate.errors import IntegrityBroken, StateConflict, Unavailable, WrongUsage
-from lockgate.gate.checks import policy_digest
+from lockgate.gate.verdict import policy_digest
 from lockgate.operations import promote, status
 from lockgate.operations.promote import Order
 from lockgate.registry.error_messages import quiet

@@ -11,7 +11,7 @@ from lockgate.data.data_card_writer import card_of
 from lockgate.data.ingest import CsvSource, Tables
 from lockgate.database import versions
 from lockgate.errors import StateConflict, WrongUsage
-from lockgate.gate.checks import policy_digest
+from lockgate.gate.verdict import policy_digest
 from lockgate.operations import promote, register, validate
 from lockgate.operations import refit as operations_refit
 from lockgate.operations.promote import Order as Promotion

@@ -9,7 +9,7 @@ import pytest
 
 from lockgate.bundle import manifest
 from lockgate.errors import BadConfiguration, IntegrityBroken, StateConflict
-from lockgate.gate.checks import policy_digest
+from lockgate.gate.verdict import policy_digest
 from lockgate.operations import load_version, predict, promote, register, validate
 from lockgate.operations.promote import Order
 

@@ -9,7 +9,7 @@ import pytest
 from lockgate.bundle import manifest, store
 from lockgate.database import ledger, verdicts, versions
 from lockgate.errors import IntegrityBroken, StateConflict
-from lockgate.gate.checks import policy_digest
+from lockgate.gate.verdict import policy_digest
 from lockgate.lifecycle.moves import Stage
 from lockgate.operations import promote, register, score_candidate, validate
 from lockgate.operations.promote import Order
@@ -32,7 +32,7 @@ def test_a_passed_version_goes_to_staging_with_the_verdict_in_the_ledger(backend
 def test_a_refused_version_stays_where_it_is(backend, judged):
     verdict = judged(max_rmspe=0.001)
     assert (verdict.outcome, stages(backend)) == ("refused", ["None"])
-    assert [check["name"] for check in verdict.checks if check["outcome"] != "passed"] == ["rmspe under the limit"]
+    assert [check["name"] for check in verdict.checks if check["outcome"] != "passed"] == ["rmspe below limit"]
 
 
 def test_too_few_rows_are_inconclusive_and_move_nothing(backend, judged):
@@ -105,7 +105,7 @@ def test_the_candidate_is_held_against_the_version_in_production_on_the_same_row
     assert low < measured["rmspe"] - measured["rmspe_serving"] < min(high, limit)
     assert verdict.outcome == ("passed" if high <= limit else "inconclusive")
     assert f"(95 %: {low:+.5f} to {high:+.5f}) on {verdict_rows(verdict)} rows" in says["no worse than serving"]
-    assert "too small to tell: store type a" in says["no slice worse than serving"]
+    assert "too small to compare: store type a" in says["no slice worse than serving"]
     assert verdict.digests.serving_digest == versions.recorded_version(backend.database, backend.model, 1).bundle_digest
 
 
@@ -120,7 +120,7 @@ def test_a_candidate_that_forecasts_a_tenth_too_much_is_refused_beside_the_one_t
     store.save(replace(forecaster, weights=weights), worse.bundle)
     verdict = validate.validate(backend, register.register(backend, worse, params), worse, params.gate)
     refused = {check["name"] for check in verdict.checks if check["outcome"] == "refused"}
-    assert {"no worse than serving", "no slice worse than serving", "no worse than its ridge"} <= refused
+    assert {"no worse than serving", "no slice worse than serving", "no worse than linear member"} <= refused
 
 
 def test_the_verdict_tells_how_many_other_versions_the_holdout_has_judged(backend, judged):
@@ -128,8 +128,11 @@ def test_the_verdict_tells_how_many_other_versions_the_holdout_has_judged(backen
     first, again, second = judged(), judged(max_rmspe=0.001), judged(seed=2)
     assert [verdict.metrics["holdout_uses"] for verdict in (first, again, second)] == [0, 0, 1]
     worn = judged(seed=2, max_holdout_uses=1)
-    says = {check["name"]: (check["outcome"], check["says"]) for check in worn.checks}["holdout not worn out"]
-    assert says == ("inconclusive", "this holdout has judged 1 other versions, it may judge 1")
+    says = {check["name"]: (check["outcome"], check["says"]) for check in worn.checks}["holdout not overused"]
+    assert says == (
+        "inconclusive",
+        "this holdout has judged 1 other versions; fewer than 1 are allowed (gate.max_holdout_uses)",
+    )
 
 
 def verdict_rows(verdict):

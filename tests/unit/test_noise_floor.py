@@ -40,9 +40,17 @@ def test_without_a_floor_or_a_forecast_there_is_nothing_to_say():
     assert isnan(with_floor({"rmspe": nan}, 0.06)["over_floor"])
 
 
-def test_the_report_tells_it_after_the_checks():
-    assert described(verdict(with_floor({"rmspe": 0.0888}, 0.0633))) == (
-        "Verdict 5 on version 1: **PASSED**\n\n- **passed** enough rows: 2178 rows scored\n\n"
-        "RMSPE is 0.02550 above 0.06330, the noise floor of the generated chain\n"
-    )
+def test_the_report_shows_it_beside_the_score():
+    assert described(verdict(with_floor({"rmspe": 0.0888}, 0.0633))).splitlines() == [
+        "Verdict 5 on version 1: **PASSED**",
+        "",
+        "| check | outcome | measured |",
+        "| --- | --- | --- |",
+        "| enough rows | **passed** | 2178 rows scored |",
+        "",
+        "| forecast | RMSPE |",
+        "| --- | --- |",
+        "| candidate | 0.08880 |",
+        "| noise floor of the generated chain | 0.06330 |",
+    ]
     assert "floor" not in described(verdict({"rmspe": 0.0888}))

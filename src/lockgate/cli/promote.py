@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lockgate.cli.common_options import VERSION, backend, command, confirm, dry_run, params, reason, session, yes
-from lockgate.gate import checks
+from lockgate.gate.verdict import policy_digest
 from lockgate.lifecycle.moves import Command, Move
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def promote(
     """Move VERSION (by default the one in Staging) to Production and archive the prior one."""
     from lockgate.operations import promote as operations_promote
 
-    policy = checks.policy_digest(params().gate)
+    policy = policy_digest(params().gate)
     move = operations_promote.promote(backend(timeout), _order(reason, yes, dry_run), version, policy, expect_current)
     if move is None:
         session().ids["version"] = version or 0

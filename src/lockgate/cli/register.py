@@ -93,7 +93,9 @@ def validate(version: int | None, prepared: Path, as_json: bool, timeout: float)
     _require_prepared(prepared)
     found = operations_validate.validate_registered(backend(timeout), version, prepared, params().gate)
     session().ids["version"] = found.version
-    click.echo(json.dumps(operations_validate.as_json(found), indent=2) if as_json else operations_validate.told(found))
+    click.echo(
+        json.dumps(operations_validate.as_json(found), indent=2) if as_json else operations_validate.reported(found)
+    )
     require_passed(found)
 
 

@@ -155,7 +155,7 @@ def require_passed(found: "StoredVerdict") -> None:
     if found.outcome != "passed":
         raise GateRefused(
             f"the verdict on version {found.version} is {found.outcome}",
-            hint="train a better one; the limits stand under gate in params.yaml",
+            hint=f"why, and what usually helps: lockgate verdict {found.version}; the limits: gate in params.yaml",
         )
 
 
@@ -176,11 +176,14 @@ def _show_candidates(lineage: Mapping[str, Any]) -> None:
 
 
 def _show_verdict(found: "StoredVerdict") -> None:
+    from lockgate.gate import verdict as texts
+
     click.echo(f"verdict {found.id} on version {found.version}: {found.outcome.upper()}, {when(found.decided_at)} UTC")
-    table(
-        ["check", "outcome", "measured"],
-        [[str(check[key]) for key in ("name", "outcome", "says")] for check in found.checks],
-    )
+    failed_first = sorted(found.checks, key=lambda check: check["outcome"] == "passed")
+    rows = [[str(check[key]) for key in ("name", "outcome", "says")] for check in failed_first]
+    table(["check", "outcome", "measured"], rows)
+    table(["forecast", "RMSPE"], [[name, f"{score:.5f}"] for name, score in texts.scores(found.metrics)])
+    table(["not passed", "what usually helps"], texts.advice(found.checks))
 
 
 def move_cells(row: "LedgerRow") -> list[str]:

@@ -6,7 +6,8 @@ from datetime import datetime
 from sqlalchemy import text
 
 from lockgate.database.connection import Database, with_json, with_retries
-from lockgate.gate import checks
+from lockgate.gate.checks import CHECKS
+from lockgate.gate.verdict import policy_digest
 from lockgate.problem.params import GateParams
 
 INSERT_POLICY = """
@@ -44,11 +45,11 @@ class PolicyChange:
 @with_retries
 def put_in_force(database: Database, model: str, policy: GateParams, actor: str) -> str:
     """Judge the model by this policy from now on; nothing is written if it is in force already. Gives its digest."""
-    digest = checks.policy_digest(policy)
+    digest = policy_digest(policy)
     terms = {
         "digest": digest,
         "limits": policy.model_dump(),
-        "checks": list(checks.CHECKS),
+        "checks": list(CHECKS),
         "approval_required": policy.approval_required,
         "two_persons": policy.two_persons,
         "verdict_valid_days": policy.verdict_valid_days,

@@ -85,6 +85,15 @@ def contest(rows: pd.DataFrame, ours: Floats, theirs: Floats, slicing: pd.DataFr
     )
 
 
+def rmspe_interval(rows: pd.DataFrame, forecast: Floats) -> tuple[float, float]:
+    """The bootstrap 95 % interval of the RMSPE on rows with Store, Date and Sales; NaN if no row can be scored."""
+    counts = scored(rows["Sales"])
+    errors = _Errors.of(rows[counts], forecast[counts], forecast[counts])
+    if not (len(errors.day) and np.isfinite(errors.ours).all()):
+        return float("nan"), float("nan")
+    return bootstrap.rmspe_interval(bootstrap.sums(errors.ours, errors.store, errors.day), SEED)
+
+
 @dataclass(frozen=True)
 class _Errors:
     """Percentage errors of both on the same rows."""

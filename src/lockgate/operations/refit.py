@@ -21,7 +21,7 @@ from lockgate.data.data_card import read_card
 from lockgate.database import verdicts, versions
 from lockgate.errors import StateConflict
 from lockgate.forecaster.ensemble import Forecaster
-from lockgate.gate.checks import Outcome
+from lockgate.gate.evidence import Outcome
 from lockgate.lifecycle.moves import Registered
 from lockgate.models.members import MEMBERS
 from lockgate.operations import load_version, promote, register

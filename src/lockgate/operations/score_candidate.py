@@ -14,7 +14,7 @@ from lockgate.errors import ArtifactMissing
 from lockgate.evaluation import paired_test, sandboxed
 from lockgate.evaluation.paired_test import Contest
 from lockgate.evaluation.sandboxed import FORECAST_LIMITS, Failure, Floats, Forecasts, Request
-from lockgate.gate.checks import Evidence, NoEvidence, Numbers, Rival
+from lockgate.gate.evidence import Evidence, ForecastSanity, NoEvidence, ServingComparison
 from lockgate.lifecycle.moves import Registered
 from lockgate.models import seasonal_naive
 from lockgate.operations import load_version
@@ -78,8 +78,8 @@ def examine(
     if shown.any():
         rows = tables.holdout[["Date", "Sales"]].assign(prediction=found.together)
         plots.holdout(rows[shown], made.holdout_plot)
-    rival = _rival(backend, serving, tables, found.together) if serving else None
-    return _findings(tables, found, rival, Circumstances(fetched, earlier))
+    compared = _compared(backend, serving, tables, found.together) if serving else None
+    return _findings(tables, found, compared, Circumstances(fetched, earlier))
 
 
 @dataclass(frozen=True)
@@ -90,36 +90,40 @@ class Circumstances:
     holdout_uses: int
 
 
-def _findings(tables: Tables, found: Forecasts, rival: Rival | None, known: Circumstances) -> Findings:
+def _findings(tables: Tables, found: Forecasts, serving: ServingComparison | None, known: Circumstances) -> Findings:
     holdout, forecast = tables.holdout, found.together
     sales = holdout["Sales"].to_numpy()
+    low, high = paired_test.rmspe_interval(holdout, forecast)
     naive = seasonal_naive.seasonal_naive(tables.rows, holdout).to_numpy()
-    ridge = None if found.ridge is None else paired_test.contest(holdout, forecast, found.ridge)
+    linear = None if found.ridge is None else paired_test.contest(holdout, forecast, found.ridge)
     metrics = {
         "rmspe": rmspe(sales, forecast),
+        "rmspe_low": low,
+        "rmspe_high": high,
         "mae": mae(sales, forecast),
         "bias": bias(sales, forecast),
         "rmspe_naive": rmspe(sales, naive),
         "holdout_uses": float(known.holdout_uses),
     }
-    if ridge:
-        metrics["rmspe_ridge"] = ridge.theirs
-    if rival and rival.contest.rows:
-        metrics |= _against_serving(rival.contest)
+    if linear:
+        metrics["rmspe_ridge"] = linear.theirs
+    if serving and serving.contest.rows:
+        metrics |= _against_serving(serving.contest)
     evidence = Evidence(
         rmspe=metrics["rmspe"],
+        interval=(metrics["rmspe_low"], metrics["rmspe_high"]),
         baseline_rmspe=metrics["rmspe_naive"],
         scored_rows=int(scored(sales).sum()),
-        rival=rival,
-        ridge=ridge,
+        serving=serving,
+        linear=linear,
         holdout_uses=known.holdout_uses,
         holdout_from=holdout["Date"].min().date(),
         trained_until=found.origin,
         has_signature=known.fetched.has_signature,
         batch_gap=load_version.batch_gap(found, load_version.alone_places(holdout)),
-        numbers=_numbers(forecast, forecast[scored(sales)]),
-        hindsight=found.leakage,
-        needs_sales=found.uses_target_history,
+        sanity=_sanity(forecast, forecast[scored(sales)]),
+        leakage=found.leakage,
+        uses_target_history=found.uses_target_history,
         tree_clean=known.fetched.tree_clean,
     )
     return Findings(evidence, metrics)
@@ -130,19 +134,21 @@ def _against_serving(found: Contest) -> dict[str, float]:
     return {"rmspe_serving": found.theirs, "over_serving_low": low, "over_serving_high": high}
 
 
-def _numbers(forecast: Floats, on_scored_rows: Floats) -> Numbers:
-    return Numbers(
+def _sanity(forecast: Floats, on_scored_rows: Floats) -> ForecastSanity:
+    return ForecastSanity(
         int((~np.isfinite(forecast)).sum()), int((forecast < 0).sum()), len(np.unique(on_scored_rows.round(6)))
     )
 
 
-def _rival(backend: Workspace, serving: Registered, tables: Tables, forecast: Floats) -> Rival:
+def _compared(backend: Workspace, serving: Registered, tables: Tables, forecast: Floats) -> ServingComparison:
     """The serving version on the holdout rows that it can forecast: it may not know the newest days or a new store."""
     with load_version.fetched(backend, load_version.recorded(backend, serving.version)) as fetched:
         theirs = sandboxed.forecast(Request(str(fetched.bundle), fetched.digest), tables.asked, FORECAST_LIMITS)
     rows = tables.holdout
     if isinstance(theirs, Failure):
-        return Rival(serving.version, fetched.digest, paired_test.contest(rows, forecast, np.full(len(rows), NOTHING)))
+        return ServingComparison(
+            serving.version, fetched.digest, paired_test.contest(rows, forecast, np.full(len(rows), NOTHING))
+        )
     both, slicing = theirs.covered, paired_test.labels(tables.rows, tables.stores, rows)
     found = paired_test.contest(rows[both], forecast[both], theirs.together[both], slicing[both])
-    return Rival(serving.version, fetched.digest, found)
+    return ServingComparison(serving.version, fetched.digest, found)

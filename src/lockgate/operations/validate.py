@@ -11,8 +11,9 @@ from lockgate.data.data_card import noise_floor, read_card
 from lockgate.database import policies, verdicts, versions
 from lockgate.database.verdicts import Digests, StoredVerdict, Verdict
 from lockgate.errors import StateConflict
-from lockgate.gate import checks
-from lockgate.gate.checks import Judgement, Outcome
+from lockgate.gate import verdict
+from lockgate.gate.evidence import Outcome
+from lockgate.gate.verdict import Judgement
 from lockgate.lifecycle import moves
 from lockgate.lifecycle.moves import ModelState, Registered
 from lockgate.operations import lineage
@@ -39,7 +40,7 @@ class Case:
     def digests(self) -> Digests:
         """The same as digests."""
         serving_digest = self.rival.bundle_digest if self.rival else None
-        policy_digest = checks.policy_digest(self.policy)
+        policy_digest = verdict.policy_digest(self.policy)
         return Digests(self.receipt.bundle_digest, self.holdout_digest, policy_digest, serving_digest)
 
     @property
@@ -51,20 +52,20 @@ class Case:
 def validate(backend: Workspace, receipt: Receipt, made: Build, policy: GateParams) -> StoredVerdict:
     """Judge the version on the receipt and move it to Staging if it passed and has not been further.
 
-    The policy is in force from here on. The verdict on the same bundle, holdout, policy and serving version is found
-    again in Postgres, without scoring, until it expires; an inconclusive one is looked into each time.
+    The policy is in force from here on. The verdict on the same bundle, holdout, policy and serving version is reused
+    from Postgres, without scoring, until it expires; an inconclusive one is judged anew each time.
     """
     roster = backend.state()
     roster.find(receipt.version)
     policies.put_in_force(backend.database, backend.model, policy, backend.actor)
     holdout_digest = read_card(made.prepared)["holdout"]["digest"]
     case = Case(receipt, holdout_digest, policy, roster.serving())
-    verdict = _found_again(backend, case) or _judge(backend, case, roster, made)
-    if verdicts.shown_verdict(backend.database, backend.model, receipt.version) != verdict.id:
-        _show_in_mlflow(backend, verdict, receipt, made)
-    if verdict.outcome == Outcome.PASSED:
-        _move_to_staging(backend, verdict)
-    return verdict
+    found = _found_again(backend, case) or _judge(backend, case, roster, made)
+    if verdicts.shown_verdict(backend.database, backend.model, receipt.version) != found.id:
+        _show_in_mlflow(backend, found, receipt, made)
+    if found.outcome == Outcome.PASSED:
+        _move_to_staging(backend, found)
+    return found
 
 
 def validate_registered(backend: Workspace, version: int | None, prepared: Path, policy: GateParams) -> StoredVerdict:
@@ -85,9 +86,9 @@ def validate_registered(backend: Workspace, version: int | None, prepared: Path,
 
 
 def _found_again(backend: Workspace, case: Case) -> StoredVerdict | None:
-    """The earlier verdict on the same case. If another one came in between, it is said again: the newest counts.
+    """Reuse an unexpired verdict on the same inputs; record it again after a newer one, since the newest decides.
 
-    Of a version that serves by now, what it was compared with before it did still stands.
+    For a version in Production, the comparison that brought it there stays valid.
     """
     latest = verdicts.latest_verdict(backend.database, backend.model, case.receipt.version)
     digests = case.digests
@@ -106,10 +107,10 @@ def _judge(backend: Workspace, case: Case, roster: ModelState, made: Build) -> S
 
     earlier = verdicts.holdout_uses(backend.database, backend.model, case.digests)
     found = score_candidate.examine(backend, roster.find(case.receipt.version), case.rival, made, earlier)
-    judgement = checks.judge(found.evidence, case.policy)
+    judgement = verdict.judge(found.evidence, case.policy)
     metrics = with_floor(found.metrics, noise_floor(read_card(made.prepared)))
-    verdict = _as_verdict(backend, case, judgement, metrics)
-    return _still_in_doubt(backend, verdict) or verdicts.record_verdict(backend.database, verdict)
+    judged = _as_verdict(backend, case, judgement, metrics)
+    return _still_in_doubt(backend, judged) or verdicts.record_verdict(backend.database, judged)
 
 
 def with_floor(metrics: Mapping[str, float], floor: float | None) -> Mapping[str, float]:
@@ -119,12 +120,12 @@ def with_floor(metrics: Mapping[str, float], floor: float | None) -> Mapping[str
     return {**metrics, "noise_floor": floor, "over_floor": metrics["rmspe"] - floor}
 
 
-def _still_in_doubt(backend: Workspace, verdict: Verdict) -> StoredVerdict | None:
+def _still_in_doubt(backend: Workspace, found: Verdict) -> StoredVerdict | None:
     """The newest verdict on the version, if this one says no more: the same doubt twice is on record once."""
-    latest = verdicts.latest_verdict(backend.database, backend.model, verdict.version)
-    if latest is None or verdict.outcome != Outcome.INCONCLUSIVE:
+    latest = verdicts.latest_verdict(backend.database, backend.model, found.version)
+    if latest is None or found.outcome != Outcome.INCONCLUSIVE:
         return None
-    same = (latest.digests, latest.outcome, latest.checks) == (verdict.digests, verdict.outcome, verdict.checks)
+    same = (latest.digests, latest.outcome, latest.checks) == (found.digests, found.outcome, found.checks)
     return latest if same else None
 
 
@@ -141,50 +142,37 @@ def _as_verdict(backend: Workspace, case: Case, judgement: Judgement, metrics: M
     )
 
 
-def _show_in_mlflow(backend: Workspace, verdict: StoredVerdict, receipt: Receipt, made: Build) -> None:
-    """The verdict on the run and on the version's page; the version's tag comes last and says that it was shown."""
+def _show_in_mlflow(backend: Workspace, found: StoredVerdict, receipt: Receipt, made: Build) -> None:
+    """The found on the run and on the version's page; the version's tag comes last and says that it was shown."""
     registry = backend.registry()
-    finite = {f"holdout.{name}": value for name, value in verdict.metrics.items() if isfinite(value)}
+    finite = {f"holdout.{name}": value for name, value in found.metrics.items() if isfinite(value)}
     pictures = [path for path in [made.holdout_plot] if path.is_file()]
-    registry.log_verdict(receipt.run_id, finite, as_json(verdict), pictures)
-    registry.tag_version(
-        receipt.version, {"verdict": verdict.outcome, "verdict_id": str(verdict.id)}, described(verdict)
-    )
+    registry.log_verdict(receipt.run_id, finite, as_json(found), pictures)
+    registry.tag_version(receipt.version, {"verdict": found.outcome, "verdict_id": str(found.id)}, described(found))
 
 
-def as_json(verdict: StoredVerdict) -> dict[str, Any]:
-    """The verdict as JSON has it, with null for a metric that is no number; `decided_at` is the database's time."""
-    metrics = {name: value if isfinite(value) else None for name, value in verdict.metrics.items()}
-    return asdict(verdict) | {"decided_at": verdict.decided_at.isoformat(), "metrics": metrics}
+def as_json(found: StoredVerdict) -> dict[str, Any]:
+    """The verdict as JSON, with null for a metric that is no number; `decided_at` is the database's time."""
+    metrics = {name: value if isfinite(value) else None for name, value in found.metrics.items()}
+    return asdict(found) | {"decided_at": found.decided_at.isoformat(), "metrics": metrics}
 
 
-def described(verdict: StoredVerdict) -> str:
-    """The verdict as a Markdown text for reviewers."""
-    lines = [f"- **{check['outcome']}** {check['name']}: {check['says']}" for check in verdict.checks]
-    heading = f"Verdict {verdict.id} on version {verdict.version}: **{verdict.outcome.upper()}**"
-    return "\n".join([heading, "", *lines, *_floor_line(verdict.metrics), ""])
+def described(found: StoredVerdict) -> str:
+    """The verdict as Markdown, for the version's page and report.md."""
+    heading = f"Verdict {found.id} on version {found.version}: **{found.outcome.upper()}**"
+    return verdict.as_markdown(heading, found.checks, found.metrics)
 
 
-def _floor_line(metrics: Mapping[str, float]) -> list[str]:
-    if "over_floor" not in metrics:
-        return []
-    floor, over = metrics["noise_floor"], metrics["over_floor"]
-    return [
-        "",
-        f"RMSPE is {over:.5f} above {floor:.5f}, the noise floor of the generated chain",
-    ]
-
-
-def told(verdict: StoredVerdict) -> str:
+def reported(found: StoredVerdict) -> str:
     """The verdict for a terminal: the outcome first and loud, then each check."""
-    lines = [f"  {check['outcome']:<13}{check['name']}: {check['says']}" for check in verdict.checks]
-    return "\n".join([f"{verdict.outcome.upper()}: version {verdict.version} of {verdict.model}", *lines])
+    heading = f"{found.outcome.upper()}: version {found.version} of {found.model}"
+    return verdict.as_text(heading, found.checks, found.metrics)
 
 
-def _move_to_staging(backend: Workspace, verdict: StoredVerdict) -> None:
-    if moves.staging(backend.state(), verdict.version) is None:
+def _move_to_staging(backend: Workspace, found: StoredVerdict) -> None:
+    if moves.staging(backend.state(), found.version) is None:
         return
     with backend.lock() as lock:
-        move = moves.staging(backend.state(), verdict.version)
+        move = moves.staging(backend.state(), found.version)
         if move is not None:
-            lock.carry_out(move, f"verdict {verdict.id} passed")
+            lock.carry_out(move, f"verdict {found.id} passed")

@@ -1,0 +1,79 @@
+"""Evidence: what was measured of a candidate on the holdout, and the outcome of a check."""
+
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # numpy and pandas are not needed for a policy's digest
+    from lockgate.evaluation.leakage import LeakageReport
+    from lockgate.evaluation.paired_test import Contest
+
+
+class Outcome(StrEnum):
+    """The outcome of a check or of a verdict. Only `passed` moves a version up."""
+
+    PASSED = "passed"
+    REFUSED = "refused"
+    INCONCLUSIVE = "inconclusive"
+
+
+@dataclass(frozen=True)
+class ServingComparison:
+    """The version in Production, and the paired test of the candidate against it on the rows that both can forecast."""
+
+    version: int
+    digest: str
+    contest: "Contest"
+
+
+@dataclass(frozen=True)
+class ForecastSanity:
+    """How many forecasts are not finite, how many are negative, and how many different values there are."""
+
+    not_finite: int
+    negative: int
+    different: int
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was measured of a candidate on the holdout. RMSPE is a share (0.10 = 10 %), NaN where there is none.
+
+    `interval` is the bootstrap 95 % interval of the RMSPE. None: `serving` without another version in Production,
+    `linear` for a candidate without a linear member, `trained_until` and `tree_clean` where they are unknown,
+    `leakage` without prepared rows for the leakage check. `holdout_uses` counts the other versions that this holdout
+    has judged; `uses_target_history` is False for a candidate whose features use no sales.
+    """
+
+    rmspe: float
+    interval: tuple[float, float]
+    baseline_rmspe: float
+    scored_rows: int
+    serving: ServingComparison | None
+    linear: "Contest | None"
+    holdout_uses: int
+    holdout_from: date
+    trained_until: date | None
+    has_signature: bool
+    batch_gap: float
+    sanity: ForecastSanity
+    tree_clean: bool | None
+    leakage: "LeakageReport | None"
+    uses_target_history: bool
+
+
+@dataclass(frozen=True)
+class NoEvidence:
+    """Why there are no forecasts to judge: the candidate crashed, hung, took too much memory, failed, or is gone."""
+
+    message: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check of the gate with its outcome, and a message that says what was measured and what is allowed."""
+
+    name: str
+    outcome: Outcome
+    message: str

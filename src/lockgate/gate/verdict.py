@@ -1,0 +1,112 @@
+"""The verdict: all checks of a candidate, the outcome that follows, and the texts that a reviewer reads."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+from lockgate import digests
+from lockgate.gate.checks import CHECKS, VALID
+from lockgate.gate.evidence import Check, Evidence, NoEvidence, Outcome
+from lockgate.problem.params import GateParams
+
+# What usually helps, for a check that did not pass.
+ADVICE = {
+    VALID: "see the training log and plots of the run; a constant or missing forecast is mostly a broken feature",
+    "rmspe below limit": (
+        "compare other windows first: lockgate backtest --origins 8; then more history, other members or features;"
+        " a higher gate.max_rmspe is a new policy, for people to decide"
+    ),
+    "no worse than serving": (
+        "a longer holdout (split.holdout_days) decides closer calls; lockgate compare shows where the two differ"
+    ),
+    "no slice worse than serving": "lockgate compare shows this slice; look at its rows in the plots of the run",
+    "better than naive": "look for missing or wrong inputs: a trained model should beat last year's sales",
+    "no worse than linear member": "the boosters overfit: fewer rounds, a lower learning rate, or more history",
+    "plausible score": "look for leakage: a column that holds the target, or training rows in the holdout",
+    "enough rows": "a longer holdout: split.holdout_days in params.yaml",
+    "no data leakage": "lockgate probe names the features; train again on the prepared rows: dvc repro --force train",
+    "holdout unseen": "train on rows before the holdout only, or prepare a later holdout",
+    "holdout not overused": "wait for a later holdout, or raise gate.max_holdout_uses knowing that it helps to choose",
+    "signature present": "register the model with its signature",
+    "row and batch agree": "a feature depends on the other rows of a request: compute it from the row and its store",
+    "code committed": "commit the code, then: dvc repro",
+}
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """All checks of one candidate, and the outcome that follows from them."""
+
+    outcome: Outcome
+    checks: tuple[Check, ...]
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """The checks as plain values, in their order; the key `says` holds the message."""
+        return [{"name": check.name, "outcome": check.outcome, "says": check.message} for check in self.checks]
+
+
+def judge(evidence: Evidence | NoEvidence, policy: GateParams) -> Judgement:
+    """Run every check. A refusal outweighs a doubt, a doubt outweighs a pass; no evidence, or no checks, is a doubt."""
+    if isinstance(evidence, NoEvidence):
+        return Judgement(Outcome.INCONCLUSIVE, (Check(VALID, Outcome.INCONCLUSIVE, evidence.message),))
+    checks = tuple(Check(name, *check(evidence, policy)) for name, check in CHECKS.items())
+    return Judgement(outcome_of(checks), checks)
+
+
+def outcome_of(checks: Sequence[Check]) -> Outcome:
+    """The outcome that follows from the checks."""
+    outcomes = {check.outcome for check in checks}
+    if Outcome.REFUSED in outcomes:
+        return Outcome.REFUSED
+    return Outcome.PASSED if outcomes == {Outcome.PASSED} else Outcome.INCONCLUSIVE
+
+
+def policy_digest(policy: GateParams) -> str:
+    """SHA-256 of the limits and of the names of the checks: change either, and earlier verdicts no longer count."""
+    return digests.of_json({"limits": policy.model_dump(), "checks": list(CHECKS)})
+
+
+def scores(metrics: Mapping[str, float]) -> list[tuple[str, float]]:
+    """The RMSPE of the candidate and of everything that it was compared with, by name."""
+    names = {
+        "rmspe": "candidate",
+        "rmspe_serving": "version in Production",
+        "rmspe_ridge": "linear member alone",
+        "rmspe_naive": "seasonal naive forecast",
+        "noise_floor": "noise floor of the generated chain",
+    }
+    return [(name, metrics[key]) for key, name in names.items() if key in metrics and isfinite(metrics[key])]
+
+
+def advice(checks: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """What usually helps, for each check that did not pass."""
+    return [(check["name"], ADVICE[check["name"]]) for check in checks
+            if check["outcome"] != Outcome.PASSED and check["name"] in ADVICE]  # fmt: skip
+
+
+def as_text(heading: str, checks: Sequence[Mapping[str, Any]], metrics: Mapping[str, float]) -> str:
+    """The verdict for a terminal: the outcome, the checks that did not pass first, the scores, and what helps."""
+    ordered = sorted(checks, key=lambda check: check["outcome"] == Outcome.PASSED)
+    lines = [f"  {check['outcome']:<13}{check['name']}: {check['says']}" for check in ordered]
+    compared = ", ".join(f"{name} {score:.5f}" for name, score in scores(metrics))
+    helps = [f"  what helps   {name}: {text}" for name, text in advice(checks)]
+    return "\n".join([heading, *lines, *([f"  RMSPE        {compared}"] if compared else []), *helps])
+
+
+def as_markdown(heading: str, checks: Sequence[Mapping[str, Any]], metrics: Mapping[str, float]) -> str:
+    """The verdict for a page: one line, then tables of the checks, of the scores, and of what helps."""
+    ordered = sorted(checks, key=lambda check: check["outcome"] == Outcome.PASSED)
+    parts = [heading, "", *_table(("check", "outcome", "measured"), [
+        (check["name"], f"**{check['outcome']}**", check["says"]) for check in ordered
+    ])]  # fmt: skip
+    if compared := scores(metrics):
+        parts += ["", *_table(("forecast", "RMSPE"), [(name, f"{score:.5f}") for name, score in compared])]
+    if helps := advice(checks):
+        parts += ["", *_table(("not passed", "what usually helps"), helps)]
+    return "\n".join([*parts, ""])
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    cells = [heads, ["---"] * len(heads), *rows]
+    return [f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in cells]
