@@ -16,7 +16,7 @@ from chaos import raw
 from chaos.journal import Asked, Outcome
 from chaos.raw import Told
 from chaos.scene import FOREIGN, WORK_SECONDS, Place
-from lockgate.bundle.external_metadata import Stated
+from lockgate.bundle.external_metadata import DeclaredMetadata
 from lockgate.data.data_card import read_card
 from lockgate.database import verdicts, versions
 from lockgate.database.verdicts import Digests, Verdict
@@ -151,7 +151,7 @@ def register(actor: Actor) -> Values:
 def bring(actor: Actor) -> Values:
     """A bundle, or somebody else's MLflow model, from a folder outside of the project."""
     values, prepared = actor.asked.values, actor.place.builds[0].prepared
-    arrived = import_model.bring(actor.backend, _brought(actor, values), Stated(None, None), prepared)
+    arrived = import_model.bring(actor.backend, _brought(actor, values), DeclaredMetadata(None, None), prepared)
     return {"version": arrived.receipt.version, "digest": arrived.receipt.bundle_digest}
 
 

@@ -14,8 +14,8 @@ import small_chain
 
 from lockgate.bundle import store
 from lockgate.errors import BadData, WrongUsage
-from lockgate.forecaster.ensemble import Checked
 from lockgate.forecaster.input_values import DATE_FORM
+from lockgate.forecaster.interface import RowCounts
 
 RNG = np.random.default_rng(4)
 
@@ -97,7 +97,7 @@ def test_forecasts_of_open_days_are_finite_and_above_zero(forecaster, rows):
 
 def test_no_rows_are_no_forecasts(forecaster, rows):
     assert forecaster.predict(rows.iloc[:0]).shape == (0,)
-    assert forecaster.check(rows.iloc[:0]) == Checked(0, 0, 0)
+    assert forecaster.check(rows.iloc[:0]) == RowCounts(0, 0, 0)
 
 
 def test_open_that_is_missing_is_taken_as_open_and_counted(forecaster):
@@ -195,7 +195,7 @@ def test_the_first_horizon_was_judged_and_the_second_is_served(forecaster):
     origin = forecaster.origin
     dates = [origin + datetime.timedelta(days=days) for days in (1, 42, 43, 84)]
     rows = pd.concat([one_row(Date=str(date)) for date in dates])
-    assert forecaster.check(rows) == Checked(rows=4, open_missing=0, beyond_horizon=2)
+    assert forecaster.check(rows) == RowCounts(rows=4, open_missing=0, beyond_horizon=2)
     assert (forecaster.predict(rows) > 0).all()
 
 

@@ -13,7 +13,7 @@ import small_chain
 from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
 
 from lockgate.bundle import store
-from lockgate.forecaster import ensemble
+from lockgate.forecaster import interface
 
 SAME = 1e-9
 THIS_CPU_CAN = [name for name in __cpu_dispatch__ if __cpu_features__.get(name)]
@@ -81,8 +81,8 @@ def one_off(values, rng):
 def test_the_number_of_threads_does_not_change_a_forecast(threads, monkeypatch):
     here, rows = small_chain.forecaster(), small_chain.asked()
     usual = here.predict(rows)
-    monkeypatch.setattr(ensemble, "SMALL_BATCH", 0)
-    monkeypatch.setattr(ensemble, "cpu_count", lambda: threads)
+    monkeypatch.setattr(interface, "SMALL_BATCH", 0)
+    monkeypatch.setattr(interface, "cpu_count", lambda: threads)
     assert np.array_equal(here.predict(rows), usual)
 
 

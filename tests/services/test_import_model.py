@@ -17,7 +17,7 @@ import pytest
 import yaml
 from raw_model import RawModel
 
-from lockgate.bundle.external_metadata import Stated
+from lockgate.bundle.external_metadata import DeclaredMetadata
 from lockgate.data import dataset
 from lockgate.database import versions
 from lockgate.errors import GateRefused, IntegrityBroken, StateConflict, WrongUsage
@@ -26,7 +26,7 @@ from lockgate.operations.lineage import UNKNOWN
 from lockgate.operations.promote import Order
 from lockgate.system.service_urls import DATABASE_VARIABLE, TRACKING_VARIABLE
 
-NOTHING = Stated()
+NOTHING = DeclaredMetadata()
 UNTIL = date(2015, 6, 19)  # the day before the holdout of the small chain
 EASY = {"max_rmspe": 0.2}
 
@@ -101,7 +101,7 @@ def test_the_guard_keeps_a_model_in_none_and_one_that_knows_nothing_is_refused_b
     values, sales = sold(tables, ("Day",))
     booster = foreign_models.lightgbm_booster(values, sales, rounds=1)
     folder = foreign_models.save(booster, tmp_path / "mean", values)
-    import_model.bring(backend, folder, Stated(UNTIL), tables)
+    import_model.bring(backend, folder, DeclaredMetadata(UNTIL), tables)
     with pytest.raises(StateConflict, match=r"version 1 .* stays in None"):
         backend.registry().move(1, "Staging")
     verdict = validate.validate_registered(backend, None, tables, params.gate)
@@ -112,7 +112,7 @@ def test_the_guard_keeps_a_model_in_none_and_one_that_knows_nothing_is_refused_b
 
 def test_a_model_that_has_seen_the_holdout_is_refused_however_well_it_does(backend, train, tables, params):
     folder, _ = train(metadata={"target": "log"})
-    import_model.bring(backend, folder, Stated(date(2015, 7, 1)), tables)
+    import_model.bring(backend, folder, DeclaredMetadata(date(2015, 7, 1)), tables)
     verdict = validate.validate_registered(backend, 1, tables, params.gate.model_copy(update=EASY))
     outcomes = {check["name"]: check["outcome"] for check in verdict.checks}
     assert (verdict.outcome, stages(backend)) == ("refused", ["None"])
@@ -124,7 +124,7 @@ def test_a_model_trained_until_long_before_the_holdout_is_judged_on_all_of_it_un
     backend, train, tables, params
 ):
     folder, _ = train(metadata={"target": "log"})
-    import_model.bring(backend, folder, Stated(date(2014, 12, 31)), tables)
+    import_model.bring(backend, folder, DeclaredMetadata(date(2014, 12, 31)), tables)
     verdict = validate.validate_registered(backend, 1, tables, params.gate.model_copy(update=EASY))
     assert (verdict.outcome, stages(backend)) == ("passed", ["Staging"])
     says = {check["name"]: check["says"] for check in verdict.checks}["no data leakage"]
@@ -146,12 +146,12 @@ def test_a_damaged_model_ends_its_own_process_and_not_ours(backend, train, table
 @pytest.mark.parametrize(
     ("said", "metadata", "match"),
     [
-        (NOTHING, {}, "nobody says until when"),
-        (Stated(UNTIL), {"trained_until": "2015-06-01"}, "--trained-until 2015-06-19 contradicts"),
-        (Stated(UNTIL, "sales"), {"target": "log"}, "--target sales contradicts"),
-        (Stated(UNTIL), {"target": "customers"}, "name the target 'customers'"),
+        (NOTHING, {}, "is not declared"),
+        (DeclaredMetadata(UNTIL), {"trained_until": "2015-06-01"}, "--trained-until 2015-06-19 contradicts"),
+        (DeclaredMetadata(UNTIL, "sales"), {"target": "log"}, "--target sales contradicts"),
+        (DeclaredMetadata(UNTIL), {"target": "customers"}, "name the target 'customers'"),
         (NOTHING, {"trained_until": "last week"}, "say trained_until 'last week'"),
-        (Stated(date(1066, 10, 14)), {}, "trained until 1066"),
+        (DeclaredMetadata(date(1066, 10, 14)), {}, "trained until 1066"),
     ],
 )
 def test_what_nobody_states_or_two_state_differently_is_asked_for(backend, train, tables, said, metadata, match):
@@ -165,7 +165,7 @@ def test_columns_that_nobody_can_compute_before_the_day_are_refused_by_name(back
     values = values.assign(Customers=sales, **{"Sales last week": sales})
     folder = foreign_models.save(foreign_models.lightgbm_booster(values, sales, 1), tmp_path / "leak", values)
     with pytest.raises(GateRefused, match="nobody can compute before the day: Customers, Sales last week"):
-        import_model.bring(backend, folder, Stated(UNTIL), tables)
+        import_model.bring(backend, folder, DeclaredMetadata(UNTIL), tables)
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_a_path_that_is_no_model_is_refused_with_a_hint(backend, made, tables, t
 
 def test_a_bundle_needs_no_statement_and_takes_none(backend, made, tables):
     with pytest.raises(WrongUsage, match="a bundle says itself"):
-        import_model.bring(backend, made(1).bundle, Stated(UNTIL), tables)
+        import_model.bring(backend, made(1).bundle, DeclaredMetadata(UNTIL), tables)
 
 
 def test_a_changed_bundle_is_refused_and_registers_nothing(backend, made, tables):

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from lockgate.bundle import mlmodel
-from lockgate.bundle.mlmodel import ForeignModel, HeldBundle
+from lockgate.bundle.mlmodel import BundleInModel, ExternalModel
 from lockgate.errors import GateRefused, IntegrityBroken
 from lockgate.system import safe_files
 
@@ -74,7 +74,7 @@ def refused(folder, described, match):
 
 
 def test_a_native_model_is_its_bytes_its_columns_and_what_its_metadata_say(folder, described):
-    assert read(folder, described) == ForeignModel(
+    assert read(folder, described) == ExternalModel(
         "lightgbm", TEXT, ("Store", "Promo"), {"trained_until": "2015-06-19"}, ""
     )
 
@@ -85,7 +85,7 @@ def test_a_model_that_lockgate_logged_gives_its_bundle_and_digest(folder, descri
     (folder / "artifacts" / "bundle" / "manifest.json").write_text("{}")
     (folder / "mlflow_model.py").write_text("raise SystemExit('it was run')")
     described["flavors"] = {"python_function": lockgates_own()}
-    assert read(folder, described) == HeldBundle(folder / "artifacts/bundle", "d" * 64)
+    assert read(folder, described) == BundleInModel(folder / "artifacts/bundle", "d" * 64)
 
 
 def lockgates_own(**changes):

@@ -12,7 +12,7 @@ import numpy as np
 
 from lockgate.errors import GateRefused, IntegrityBroken
 from lockgate.features.known_inputs import KnownInputs, StoreAttributes
-from lockgate.forecaster.external import Floats, ForeignForecaster, Meaning, NativeFile, Window
+from lockgate.forecaster.external import ExternalForecaster, Floats, Meaning, NativeFile, Window
 from lockgate.models.booster import Booster
 from lockgate.models.catboost import CatboostBooster
 from lockgate.models.lightgbm import LightgbmBooster
@@ -21,7 +21,7 @@ from lockgate.models.xgboost import XgboostBooster
 SAME_NUMBERS = 1e-9
 
 
-def adopt(native: NativeFile, meaning: Meaning, attributes: StoreAttributes, window: Window) -> ForeignForecaster:
+def adopt(native: NativeFile, meaning: Meaning, attributes: StoreAttributes, window: Window) -> ExternalForecaster:
     """The forecaster.
 
     Raises IntegrityBroken if its library cannot read the file; GateRefused if the booster takes other columns than
@@ -32,8 +32,8 @@ def adopt(native: NativeFile, meaning: Meaning, attributes: StoreAttributes, win
     except Exception as error:
         raise IntegrityBroken(f"{native.library} cannot read the model: {_first_line(error)}") from error
     _check_inputs(booster, meaning)
-    _check_outputs(booster, ForeignForecaster(native, meaning, attributes, window))
-    return ForeignForecaster(native, meaning, attributes, window)
+    _check_outputs(booster, ExternalForecaster(native, meaning, attributes, window))
+    return ExternalForecaster(native, meaning, attributes, window)
 
 
 def _check_inputs(booster: Booster, meaning: Meaning) -> None:
@@ -51,7 +51,7 @@ def _check_inputs(booster: Booster, meaning: Meaning) -> None:
         )
 
 
-def _check_outputs(booster: Booster, forecaster: ForeignForecaster) -> None:
+def _check_outputs(booster: Booster, forecaster: ExternalForecaster) -> None:
     """One forecast a row for every store, each of them a number, and the same as the library itself gives."""
     rows = _a_row_of_each_store(forecaster)
     values = forecaster.values(rows)
@@ -78,7 +78,7 @@ def _check_no_link(native: NativeFile, values: Floats, raw: Floats) -> None:
         )
 
 
-def _a_row_of_each_store(forecaster: ForeignForecaster) -> KnownInputs:
+def _a_row_of_each_store(forecaster: ExternalForecaster) -> KnownInputs:
     count = len(forecaster.attributes.store_ids)
     plain = np.zeros(count, dtype=np.int8)
     day = forecaster.window.origin + 1 + np.arange(count) % forecaster.served_days

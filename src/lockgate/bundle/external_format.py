@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lockgate.features.known_inputs import StoreAttributes
-from lockgate.forecaster.external import ForeignForecaster, Meaning, NativeFile, Window
+from lockgate.forecaster.external import ExternalForecaster, Meaning, NativeFile, Window
 
 DESCRIPTION = "foreign.json"
 ARRAYS = "traits.npz"
@@ -19,7 +19,7 @@ NAMES = {DESCRIPTION, ARRAYS, BOOSTER}
 Probe = Mapping[str, Any]
 
 
-def contents(forecaster: ForeignForecaster, probe: Probe) -> dict[str, bytes]:
+def contents(forecaster: ExternalForecaster, probe: Probe) -> dict[str, bytes]:
     """The files of a bundle, by name. The same forecaster gives the same bytes."""
     description = {
         "library": forecaster.native.library,
@@ -34,12 +34,12 @@ def contents(forecaster: ForeignForecaster, probe: Probe) -> dict[str, bytes]:
     return {DESCRIPTION: text.encode(), ARRAYS: buffer.getvalue(), BOOSTER: forecaster.native.content}
 
 
-def restore(contents: Mapping[str, bytes]) -> tuple[ForeignForecaster, dict[str, Any]]:
+def restore(contents: Mapping[str, bytes]) -> tuple[ExternalForecaster, dict[str, Any]]:
     """The forecaster of a bundle's files, and its probe."""
     description = json.loads(contents[DESCRIPTION])
     with np.load(io.BytesIO(contents[ARRAYS]), allow_pickle=False) as archive:
         attributes = StoreAttributes(**{field.name: archive[field.name] for field in fields(StoreAttributes)})
     native = NativeFile(description["library"], contents[BOOSTER])
     meaning = Meaning(tuple(description["columns"]), description["target"])
-    forecaster = ForeignForecaster(native, meaning, attributes, Window(**description["window"]))
+    forecaster = ExternalForecaster(native, meaning, attributes, Window(**description["window"]))
     return forecaster, description["probe"]

@@ -1,6 +1,6 @@
-"""What nobody can measure of a model from elsewhere, and somebody must state: until when it learned, and of what.
+"""Metadata that an imported model must declare: the last day of its training data, and the scale of its output.
 
-The one who brings it says so, or its own metadata; never both in contradiction. Imports nothing heavy.
+The command line declares it, or the model's own metadata; the two may not contradict. Imports nothing heavy.
 """
 
 from collections.abc import Mapping
@@ -17,21 +17,21 @@ METADATA = "the model's metadata"
 
 
 @dataclass(frozen=True)
-class Stated:
-    """What somebody says of a model; None where they say nothing."""
+class DeclaredMetadata:
+    """Metadata from one source; None for what it does not declare."""
 
     trained_until: date | None = None
     target: Target | None = None
 
     @property
-    def silent(self) -> bool:
-        """Whether nothing is said at all."""
-        return self == Stated()
+    def is_empty(self) -> bool:
+        """Whether nothing is declared."""
+        return self == DeclaredMetadata()
 
 
 @dataclass(frozen=True)
-class Statement:
-    """The last day that a model has learned from and what its output is, each with who says so."""
+class ModelMetadata:
+    """The last day of the training data and the scale of the output, each with its source."""
 
     trained_until: date
     trained_until_by: str
@@ -39,39 +39,39 @@ class Statement:
     target_by: str
 
 
-def settle(said: Stated, metadata: Mapping[str, Any], who: str) -> Statement:
-    """What holds of what a person says and what the metadata (`trained_until`, `target`) say; sales by default.
+def resolve(declared: DeclaredMetadata, metadata: Mapping[str, Any], who: str) -> ModelMetadata:
+    """Combine what the user `who` declares with the model's metadata (`trained_until`, `target`); sales by default.
 
-    Raises WrongUsage where the two disagree, where a value cannot be, and where nobody says until when.
+    Raises WrongUsage where the two contradict, for an impossible value, and where `trained_until` is missing.
     """
     written = _written(metadata)
     for name in ("trained_until", "target"):
-        mine, theirs = getattr(said, name), getattr(written, name)
+        mine, theirs = getattr(declared, name), getattr(written, name)
         if None not in (mine, theirs) and mine != theirs:
             raise WrongUsage(
                 f"--{name.replace('_', '-')} {mine} contradicts {METADATA}: {theirs}", hint="find out which is right"
             )
-    until = said.trained_until or written.trained_until
+    until = declared.trained_until or written.trained_until
     if until is None:
         raise WrongUsage(
-            "nobody says until when the model was trained",
-            hint='say --trained-until YYYY-MM-DD, or save it with metadata={"trained_until": "YYYY-MM-DD"}',
+            "the last day of the model's training data is not declared",
+            hint='add --trained-until YYYY-MM-DD, or save it with metadata={"trained_until": "YYYY-MM-DD"}',
         )
     if not EARLIEST <= until <= LATEST:
-        raise WrongUsage(f"trained until {until}", hint=f"name a day from {EARLIEST} to {LATEST}")
-    return Statement(
+        raise WrongUsage(f"the model was trained until {until}", hint=f"declare a day from {EARLIEST} to {LATEST}")
+    return ModelMetadata(
         until,
-        who if said.trained_until else METADATA,
-        said.target or written.target or TARGETS[0],
-        who if said.target else METADATA if written.target else "by default",
+        who if declared.trained_until else METADATA,
+        declared.target or written.target or TARGETS[0],
+        who if declared.target else METADATA if written.target else "by default",
     )
 
 
-def _written(metadata: Mapping[str, Any]) -> Stated:
+def _written(metadata: Mapping[str, Any]) -> DeclaredMetadata:
     until, target = metadata.get("trained_until"), metadata.get("target")
     if target is not None and target not in TARGETS:
         raise WrongUsage(f"{METADATA} name the target {str(target)[:40]!a}", hint=f"one of {', '.join(TARGETS)}")
     try:
-        return Stated(None if until is None else date.fromisoformat(str(until)), target)
+        return DeclaredMetadata(None if until is None else date.fromisoformat(str(until)), target)
     except ValueError:
         raise WrongUsage(f"{METADATA} say trained_until {str(until)[:40]!a}", hint="write it as YYYY-MM-DD") from None

@@ -72,7 +72,7 @@ NATIVE = {
 
 
 @dataclass(frozen=True)
-class HeldBundle:
+class BundleInModel:
     """A Lockgate bundle inside an MLflow model, as a registry gives it out."""
 
     folder: Path
@@ -80,7 +80,7 @@ class HeldBundle:
 
 
 @dataclass(frozen=True)
-class ForeignModel:
+class ExternalModel:
     """A native model from elsewhere, with what its MLmodel says of it."""
 
     library: str
@@ -90,7 +90,7 @@ class ForeignModel:
     run_id: str
 
 
-def read(folder: Path) -> HeldBundle | ForeignModel:
+def read(folder: Path) -> BundleInModel | ExternalModel:
     """What the folder holds.
 
     Raises IntegrityBroken for whatever could run code or is not on the list (other flavors, pickles, loaders, code,
@@ -106,7 +106,7 @@ def read(folder: Path) -> HeldBundle | ForeignModel:
     content = safe_files.read(folder / file)
     _check_content(library, file, content)
     metadata = model.get("metadata") or {}
-    return ForeignModel(library, content, _columns(model, folder), metadata, str(model.get("run_id") or ""))
+    return ExternalModel(library, content, _columns(model, folder), metadata, str(model.get("run_id") or ""))
 
 
 def _parsed(path: Path) -> dict[str, Any]:
@@ -164,7 +164,7 @@ def _check_content(library: str, file: str, content: bytes) -> None:
         raise IntegrityBroken(f"{file} is cut off", hint="save or download it again")
 
 
-def _held_bundle(folder: Path, names: list[str], function: Mapping[str, Any]) -> HeldBundle:
+def _held_bundle(folder: Path, names: list[str], function: Mapping[str, Any]) -> BundleInModel:
     """The bundle in a model that Lockgate has logged; the file with which MLflow loads it is left alone."""
     try:
         path, digest = function["artifacts"]["bundle"]["path"], function["config"]["bundle_digest"]
@@ -175,7 +175,7 @@ def _held_bundle(folder: Path, names: list[str], function: Mapping[str, Any]) ->
         raise IntegrityBroken(f"the model wants to be loaded by {loader!a}", where=str(folder), hint=HINT)
     inside = {name for name in names if name.startswith(f"{BUNDLE}/")}
     _refuse_others(names, {MLMODEL, "mlflow_model.py"} | BESIDE | inside, folder)
-    return HeldBundle(folder / BUNDLE, digest)
+    return BundleInModel(folder / BUNDLE, digest)
 
 
 def _refuse_others(names: list[str], allowed: set[str], folder: Path) -> None:

@@ -29,8 +29,8 @@ from lockgate.features.matrix import FEATURES
 from lockgate.features.panel import HOLIDAY_LETTERS
 from lockgate.features.store_ridge import Ridge
 from lockgate.forecaster.ensemble import Forecaster, Member
-from lockgate.forecaster.external import ForeignForecaster
-from lockgate.forecaster.interface import Answering
+from lockgate.forecaster.external import ExternalForecaster
+from lockgate.forecaster.interface import ForecasterProtocol
 from lockgate.models.conformal import Calibration
 from lockgate.models.members import MEMBERS
 from lockgate.problem.params import current_name
@@ -42,9 +42,9 @@ PROBE_ROWS = 48
 PROBE_TOLERANCE = 1e-6  # relative; more than that is another forecaster
 
 
-def save(forecaster: Forecaster | ForeignForecaster, folder: Path) -> str:
+def save(forecaster: Forecaster | ExternalForecaster, folder: Path) -> str:
     """Write a bundle in place of whatever `folder` was; its digest. The same forecaster gives the same bytes."""
-    if isinstance(forecaster, ForeignForecaster):
+    if isinstance(forecaster, ExternalForecaster):
         contents = external_format.contents(forecaster, _probe(forecaster))
     else:
         contents = _contents(forecaster)
@@ -62,7 +62,7 @@ def save(forecaster: Forecaster | ForeignForecaster, folder: Path) -> str:
     return digests.of_bytes(listed)
 
 
-def load(folder: Path, expected_digest: str) -> Answering:
+def load(folder: Path, expected_digest: str) -> ForecasterProtocol:
     """Open the bundle that has this digest, of either kind.
 
     Raises IntegrityBroken, before any library sees a byte, if the manifest is another one or if a file is missing,
@@ -94,7 +94,7 @@ def _names(folder: Path) -> Set[str]:
     return external_format.NAMES if (folder / external_format.DESCRIPTION).exists() else NAMES
 
 
-def _of_either_kind(contents: Mapping[str, bytes]) -> tuple[Answering, dict[str, Any]]:
+def _of_either_kind(contents: Mapping[str, bytes]) -> tuple[ForecasterProtocol, dict[str, Any]]:
     if external_format.DESCRIPTION in contents:
         return external_format.restore(contents)
     return _restore(contents)
@@ -174,7 +174,7 @@ def _restore(contents: Mapping[str, bytes]) -> tuple[Forecaster, dict[str, Any]]
     return forecaster, description["probe"]
 
 
-def _probe(forecaster: Forecaster | ForeignForecaster) -> dict[str, Any]:
+def _probe(forecaster: Forecaster | ExternalForecaster) -> dict[str, Any]:
     """Some raw rows of different stores, days and plans, with their forecasts."""
     count = np.arange(PROBE_ROWS)
     ids = forecaster.attributes.store_ids
@@ -190,7 +190,7 @@ def _probe(forecaster: Forecaster | ForeignForecaster) -> dict[str, Any]:
     return {"rows": rows, "forecasts": forecaster.predict(pd.DataFrame(rows)).tolist()}
 
 
-def _check_probe(forecaster: Answering, probe: Mapping[str, Any]) -> None:
+def _check_probe(forecaster: ForecasterProtocol, probe: Mapping[str, Any]) -> None:
     found, then = forecaster.predict(pd.DataFrame(probe["rows"])), np.asarray(probe["forecasts"])
     gap = float(np.max(np.abs(found - then) / np.maximum(np.abs(then), 1.0)))
     if not gap <= PROBE_TOLERANCE:

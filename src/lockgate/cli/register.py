@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from lockgate.bundle.external_metadata import TARGETS, Stated
+from lockgate.bundle.external_metadata import TARGETS, DeclaredMetadata
 from lockgate.cli.common_options import LINE, VERSION, as_json, backend, command, params, session, tell
 from lockgate.cli.status import require_passed
 from lockgate.errors import WrongUsage
@@ -42,7 +42,7 @@ def register(
     from lockgate.operations import import_model
 
     _require_problem(problem)
-    said = Stated(trained_until and trained_until.date(), target)
+    said = DeclaredMetadata(trained_until and trained_until.date(), target)
     arrived = import_model.bring(backend(timeout), path, said, prepared)
     version = session().ids["version"] = arrived.receipt.version
     if as_json:

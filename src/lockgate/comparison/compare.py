@@ -16,7 +16,7 @@ from lockgate.comparison.record_diff import Contrast, Measured, Shift, contrast,
 from lockgate.comparison.records import Record, Side, record
 from lockgate.data import dataset, ingest
 from lockgate.errors import BadData
-from lockgate.forecaster.interface import Answering
+from lockgate.forecaster.interface import ForecasterProtocol
 from lockgate.operations import load_version
 from lockgate.operations.workspace import Workspace
 
@@ -170,7 +170,7 @@ def _answer(backend: Workspace, version: int, rows: pd.DataFrame) -> Answer:
         return Answer(forecast, left_out, forecaster.origin, _store_types(forecaster), beyond)
 
 
-def _store_types(forecaster: Answering) -> dict[int, str]:
+def _store_types(forecaster: ForecasterProtocol) -> dict[int, str]:
     attributes = forecaster.attributes
     return {int(store): chr(ord("a") + kind) for store, kind in zip(attributes.store_ids, attributes.kind, strict=True)}
 

@@ -1,10 +1,9 @@
 """The fitted ensemble: raw rows in, sales out. It holds store attributes, history state, members and weights."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property
-from os import cpu_count
 
 import numpy as np
 import pandas as pd
@@ -16,6 +15,7 @@ from lockgate.features.known_inputs import KnownInputs, StoreAttributes
 from lockgate.features.matrix import ForecastWindow, Matrix
 from lockgate.forecaster import input_rows
 from lockgate.forecaster.input_rows import Limits, RowProblem
+from lockgate.forecaster.interface import RowCounts, count_rows, predict_open_rows, threads_for
 from lockgate.models import blend
 from lockgate.models.booster import Booster, Offset, Target, log_forecast
 from lockgate.models.conformal import Calibration, Interval
@@ -24,13 +24,11 @@ Floats = NDArray[np.float64]
 
 RIDGE = "ridge"
 SERVED_HORIZONS = 2  # a version goes on serving after its holdout has passed
-SMALL_BATCH = 2_000  # fewer rows are faster on one thread
-CHUNK = 65_536  # rows at a time, so that memory stays bounded
 
 
 @dataclass(frozen=True)
 class Member:
-    """A booster with what its outputs mean."""
+    """A booster and the meaning of its output."""
 
     booster: Booster
     offset: Offset
@@ -40,19 +38,6 @@ class Member:
         """Sales of an open day, by this member alone."""
         offset = matrix.offset(self.offset)
         return np.exp(log_forecast(self.booster.raw(matrix.values, threads), offset, self.target))
-
-
-@dataclass(frozen=True)
-class Checked:
-    """What a caller may want to say about rows that can be forecast."""
-
-    rows: int
-    open_missing: int  # taken as open
-    beyond_horizon: int  # after the days that the gate judged
-    # open rows of stores with no sale, few sales, no recent sale to learn from; 0 where nobody knows
-    no_past: int = 0
-    little_past: int = 0
-    stale_past: int = 0
 
 
 @dataclass(frozen=True)
@@ -76,7 +61,7 @@ class Forecaster:
 
     @property
     def served_days(self) -> int:
-        """The days after `origin` that it answers for."""
+        """The days after `origin` that it forecasts."""
         return SERVED_HORIZONS * self.horizon_days
 
     @property
@@ -84,13 +69,13 @@ class Forecaster:
         """Names of all members, the order of the blend."""
         return (*self.boosters, RIDGE)
 
-    def check(self, rows: pd.DataFrame) -> Checked:
-        """Read the rows without forecasting; BadData for what `predict` would refuse."""
+    def check(self, rows: pd.DataFrame) -> RowCounts:
+        """Check the rows and count them; BadData for what `predict` would refuse."""
         read = input_rows.read(rows, self._limits)
-        beyond = read.known.day > self.state.origin + self.horizon_days
-        seen, stores = self.state.history_length, read.known.store[read.open]
-        pasts = (int(which[stores].sum()) for which in (seen.none, seen.little, seen.stale))
-        return Checked(len(rows), int(read.open_missing.sum()), int(beyond.sum()), *pasts)
+        length, stores = self.state.history_length, read.known.store[read.open]
+        none, little, stale = (int(which[stores].sum()) for which in (length.none, length.little, length.stale))
+        counts = count_rows(read, self.state.origin + self.horizon_days)
+        return replace(counts, no_past=none, little_past=little, stale_past=stale)
 
     def problems(self, rows: pd.DataFrame) -> list[RowProblem]:
         """Each value that cannot be forecast, by row; BadData if a column is missing."""
@@ -117,16 +102,11 @@ class Forecaster:
     def predict_members(self, rows: pd.DataFrame) -> Floats:
         """Sales by each member alone, (rows, members), in the order of `members`."""
         read = input_rows.read(rows, self._limits)
-        found = np.zeros((len(rows), len(self.members)))
-        places = np.flatnonzero(read.open)
-        for start in range(0, len(places), CHUNK):
-            some = places[start : start + CHUNK]
-            found[some] = self._open_days(read.known.take(some))
-        return found
+        return predict_open_rows(read, self._open_days, (len(rows), len(self.members)))
 
     def _open_days(self, rows: KnownInputs) -> Floats:
         matrix = features_matrix.matrix(self._window, rows)
-        threads = 1 if len(rows) < SMALL_BATCH else min(cpu_count() or 1, 4)
+        threads = threads_for(rows)
         return np.column_stack(
             [
                 *(member.forecast(matrix, threads) for member in self.boosters.values()),

@@ -1,9 +1,8 @@
-"""A forecaster around one booster that was trained elsewhere, on columns that we can compute from raw rows."""
+"""A forecaster around one booster that was trained elsewhere, on columns that are computed from raw rows."""
 
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
-from os import cpu_count
 
 import numpy as np
 import pandas as pd
@@ -12,8 +11,8 @@ from numpy.typing import NDArray
 from lockgate.features import static_columns
 from lockgate.features.known_inputs import KnownInputs, StoreAttributes
 from lockgate.forecaster import input_rows
-from lockgate.forecaster.ensemble import CHUNK, SMALL_BATCH, Checked
 from lockgate.forecaster.input_rows import Limits, RowProblem
+from lockgate.forecaster.interface import RowCounts, count_rows, predict_open_rows, threads_for
 from lockgate.models.booster import Booster
 from lockgate.models.conformal import Interval
 from lockgate.models.members import MEMBERS
@@ -25,20 +24,20 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class NativeFile:
-    """A booster as its own library has written it, byte by byte as it came."""
+    """A booster's file, unchanged, in the format of its own library."""
 
     library: str
     content: bytes
 
     @cached_property
     def booster(self) -> Booster:
-        """The booster. Opening a file that nobody has vouched for may end the process."""
+        """The booster. Opening an unverified file may end the process."""
         return MEMBERS[self.library].restore(self.content)
 
 
 @dataclass(frozen=True)
 class Meaning:
-    """What goes into a booster and what comes out of it: columns in their order, and sales or their log."""
+    """A booster's input columns in their order, and its output: sales or their log."""
 
     columns: tuple[str, ...]
     target: Target
@@ -60,10 +59,10 @@ class Window:
 
 
 @dataclass(frozen=True)
-class ForeignForecaster:
-    """Forecasts what its booster says, unchanged; it may serve days that the booster neither learned nor was judged on.
+class ExternalForecaster:
+    """Forecasts the booster's output, unchanged; it serves days that the gate did not judge, too.
 
-    Nothing keeps its forecasts from being below zero or no number: the gate looks at that.
+    Its forecasts may be negative or not finite: the gate checks them.
     """
 
     native: NativeFile
@@ -83,19 +82,17 @@ class ForeignForecaster:
 
     @property
     def served_days(self) -> int:
-        """The days after `origin` that it answers for."""
+        """The days after `origin` that it forecasts."""
         return self.window.served - self.window.origin
 
     @property
     def origin(self) -> date:
-        """The last day that it is said to have learned from."""
+        """The declared last day of its training data."""
         return date(1970, 1, 1) + timedelta(days=self.window.origin)
 
-    def check(self, rows: pd.DataFrame) -> Checked:
-        """Read the rows without forecasting; BadData for what `predict` would refuse."""
-        read = input_rows.read(rows, self._limits)
-        beyond = read.known.day > self.window.judged
-        return Checked(len(rows), int(read.open_missing.sum()), int(beyond.sum()))
+    def check(self, rows: pd.DataFrame) -> RowCounts:
+        """Check the rows and count them; BadData for what `predict` would refuse."""
+        return count_rows(input_rows.read(rows, self._limits), self.window.judged)
 
     def problems(self, rows: pd.DataFrame) -> list[RowProblem]:
         """Each value that cannot be forecast, by row; BadData if a column is missing."""
@@ -103,27 +100,20 @@ class ForeignForecaster:
 
     def predict(self, rows: pd.DataFrame) -> Floats:
         """Sales of raw rows, (rows,), in their order; exactly 0.0 where Open is 0; BadData for rows out of bounds."""
-        read = input_rows.read(rows, self._limits)
-        found = np.zeros(len(rows))
-        places = np.flatnonzero(read.open)
-        for start in range(0, len(places), CHUNK):
-            some = places[start : start + CHUNK]
-            found[some] = self._open_days(read.known.take(some))
-        return found
+        return predict_open_rows(input_rows.read(rows, self._limits), self._open_days, (len(rows),))
 
     def interval(self, rows: pd.DataFrame, confidence: float) -> Interval:
-        """Forecasts with bounds that are NaN: nobody has seen it miss. Raises as `predict`, and for the confidence."""
+        """Forecasts with bounds NaN, since its residuals are unknown. Raises as `predict`, and for the confidence."""
         checked(confidence)
         unknown = np.full(len(rows), np.nan)
         return Interval(self.predict(rows), unknown, unknown)
 
     def values(self, rows: KnownInputs) -> Floats:
-        """What the booster sees of some rows."""
+        """The booster's input for some rows."""
         return static_columns.matrix(self.meaning.columns, rows, self.attributes)
 
     def _open_days(self, rows: KnownInputs) -> Floats:
-        threads = 1 if len(rows) < SMALL_BATCH else min(cpu_count() or 1, 4)
-        return self.meaning.sales(self.native.booster.raw(self.values(rows), threads))
+        return self.meaning.sales(self.native.booster.raw(self.values(rows), threads_for(rows)))
 
     @cached_property
     def _limits(self) -> Limits:

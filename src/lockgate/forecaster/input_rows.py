@@ -22,7 +22,7 @@ NEW_STORE = "a new one needs a line in store.csv and a training"
 
 @dataclass(frozen=True)
 class Limits:
-    """What can be asked of a forecaster: its stores (sorted), and the days after `origin` up to `last_day`."""
+    """The rows that a forecaster takes: its stores (sorted), and the days after `origin` up to `last_day`."""
 
     store_ids: NDArray[np.int32]
     origin: int
@@ -49,8 +49,8 @@ class RowProblem:
 
 
 @dataclass(frozen=True)
-class Failure:
-    """A rule that some rows break."""
+class BrokenRule:
+    """A rule for a column, the rows that break it, and what is allowed."""
 
     column: str
     bad: NDArray[np.bool_]
@@ -58,29 +58,29 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """Checked rows."""
+class CheckedRows:
+    """Rows that can be forecast, as arrays."""
 
     known: KnownInputs
     open: NDArray[np.bool_]
     open_missing: NDArray[np.bool_]  # taken as open
 
 
-def read(rows: pd.DataFrame, limits: Limits) -> Asked:
+def read(rows: pd.DataFrame, limits: Limits) -> CheckedRows:
     """Check raw rows and turn them into arrays, in their order; `rows` is not changed.
 
     Columns Store, Date (ISO text, date or datetime), Promo, StateHoliday, SchoolHoliday, and Open (a missing value or
     column means open); a DayOfWeek, if there is one, must agree with the date; other columns are ignored. Raises
     BadData that names the first bad rows.
     """
-    asked, failures = _read(rows, limits)
+    checked, failures = _read(rows, limits)
     first = list(islice(_describe(rows, failures), SHOWN))
     if first:
         bad = int(np.logical_or.reduce([failure.bad for failure in failures]).sum())
         shown = "; ".join(map(str, first))
         where, hint = first[0].column, first[0].allowed
         raise BadData(f"{bad} of {len(rows)} rows cannot be forecast: {shown}", where=where, hint=hint)
-    return asked
+    return checked
 
 
 def problems(rows: pd.DataFrame, limits: Limits) -> list[RowProblem]:
@@ -88,7 +88,7 @@ def problems(rows: pd.DataFrame, limits: Limits) -> list[RowProblem]:
     return sorted(_describe(rows, _read(rows, limits)[1]), key=lambda problem: problem.row)
 
 
-def _read(rows: pd.DataFrame, limits: Limits) -> tuple[Asked, list[Failure]]:
+def _read(rows: pd.DataFrame, limits: Limits) -> tuple[CheckedRows, list[BrokenRule]]:
     _check_columns(rows)
     ids = limits.store_ids
     store_is_known, place = _places(input_values.numbers(rows["Store"]), ids)
@@ -98,17 +98,17 @@ def _read(rows: pd.DataFrame, limits: Limits) -> tuple[Asked, list[Failure]]:
     weekday, weekday_missing = _optional(rows, "DayOfWeek")
     other_weekday = (weekday != calendar.weekdays(day) + 1) & ~weekday_missing & (day != NO_DAY)
     failures = [
-        Failure("Store", ~store_is_known, f"known stores: {len(ids)} from {ids[0]} to {ids[-1]}; {NEW_STORE}"),
-        Failure("Date", day == NO_DAY, f"{limits.dates}; {DATE_FORM}"),
-        Failure("Date", ((day <= limits.origin) | (day > limits.last_day)) & (day != NO_DAY), limits.dates),
-        Failure("DayOfWeek", other_weekday, "DayOfWeek fits the date; Monday is 1"),
-        Failure("Open", ~(_is_flag(opened) | open_missing), "Open is 0, 1 or missing (taken as open)"),
-        Failure("Promo", ~_is_flag(promo), "Promo is 0 or 1"),
-        Failure("StateHoliday", holiday < 0, f"StateHoliday is one of {', '.join(HOLIDAY_LETTERS)}"),
-        Failure("SchoolHoliday", ~_is_flag(school), "SchoolHoliday is 0 or 1"),
+        BrokenRule("Store", ~store_is_known, f"known stores: {len(ids)} from {ids[0]} to {ids[-1]}; {NEW_STORE}"),
+        BrokenRule("Date", day == NO_DAY, f"{limits.dates}; {DATE_FORM}"),
+        BrokenRule("Date", ((day <= limits.origin) | (day > limits.last_day)) & (day != NO_DAY), limits.dates),
+        BrokenRule("DayOfWeek", other_weekday, "DayOfWeek fits the date; Monday is 1"),
+        BrokenRule("Open", ~(_is_flag(opened) | open_missing), "Open is 0, 1 or missing (taken as open)"),
+        BrokenRule("Promo", ~_is_flag(promo), "Promo is 0 or 1"),
+        BrokenRule("StateHoliday", holiday < 0, f"StateHoliday is one of {', '.join(HOLIDAY_LETTERS)}"),
+        BrokenRule("SchoolHoliday", ~_is_flag(school), "SchoolHoliday is 0 or 1"),
     ]
     known = KnownInputs(place, day, (promo == 1).astype(np.int8), (school == 1).astype(np.int8), holiday)
-    return Asked(known, open_missing | (opened == 1), open_missing), failures
+    return CheckedRows(known, open_missing | (opened == 1), open_missing), failures
 
 
 def _check_columns(rows: pd.DataFrame) -> None:
@@ -121,7 +121,7 @@ def _check_columns(rows: pd.DataFrame) -> None:
         raise BadData(f"column {twice} appears twice", hint="name each column once")
 
 
-def _describe(rows: pd.DataFrame, failures: list[Failure]) -> Iterator[RowProblem]:
+def _describe(rows: pd.DataFrame, failures: list[BrokenRule]) -> Iterator[RowProblem]:
     for failure in failures:
         for row in np.flatnonzero(failure.bad):
             value = _shown(rows[failure.column].iloc[row])
@@ -134,7 +134,7 @@ def _shown(value: object) -> str:
 
 
 def _optional(rows: pd.DataFrame, column: str) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Numbers of a column that may be absent, and where it says nothing."""
+    """Numbers of a column that may be absent, and where it has no value."""
     if column not in rows:
         return np.full(len(rows), np.nan), np.ones(len(rows), dtype=np.bool_)
     return input_values.numbers(rows[column]), np.asarray(rows[column].isna())

@@ -1,28 +1,69 @@
-"""What every forecaster answers, whatever is inside: our own ensemble, or a model that was trained elsewhere."""
+"""What every forecaster offers, our own ensemble or a model that was trained elsewhere, and what all of them share."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date
+from os import cpu_count
 from typing import Protocol
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lockgate.features.known_inputs import StoreAttributes
-from lockgate.forecaster.ensemble import Checked
-from lockgate.forecaster.input_rows import RowProblem
+from lockgate.features.known_inputs import KnownInputs, StoreAttributes
+from lockgate.forecaster.input_rows import CheckedRows, RowProblem
 from lockgate.models.conformal import Interval
 
+SMALL_BATCH = 2_000  # fewer rows are faster on one thread
+CHUNK = 65_536  # rows at a time, so that memory stays bounded
 
-class Answering(Protocol):
+
+@dataclass(frozen=True)
+class RowCounts:
+    """Counts of rows that can be forecast, for remarks to the user."""
+
+    rows: int
+    open_missing: int  # taken as open
+    beyond_horizon: int  # after the days that the gate judged
+    # open rows of stores without a sale, with few sales, without a recent sale to learn from; 0 where it is unknown
+    no_past: int = 0
+    little_past: int = 0
+    stale_past: int = 0
+
+
+def predict_open_rows(
+    rows: CheckedRows, forecast: Callable[[KnownInputs], NDArray[np.float64]], shape: tuple[int, ...]
+) -> NDArray[np.float64]:
+    """The forecasts of the open rows, computed in chunks, in an array of this shape; 0.0 for the closed ones."""
+    found = np.zeros(shape)
+    places = np.flatnonzero(rows.open)
+    for start in range(0, len(places), CHUNK):
+        chunk = places[start : start + CHUNK]
+        found[chunk] = forecast(rows.known.take(chunk))
+    return found
+
+
+def count_rows(rows: CheckedRows, judged_until: int) -> RowCounts:
+    """Counts of checked rows; `judged_until` is the last day that the gate judged."""
+    beyond = rows.known.day > judged_until
+    return RowCounts(len(rows.open), int(rows.open_missing.sum()), int(beyond.sum()))
+
+
+def threads_for(rows: KnownInputs) -> int:
+    """How many threads a booster gets for these rows."""
+    return 1 if len(rows) < SMALL_BATCH else min(cpu_count() or 1, 4)
+
+
+class ForecasterProtocol(Protocol):
     """Raw rows in, sales out, for known stores and a limited span of days after `origin`."""
 
     @property
     def attributes(self) -> StoreAttributes:
-        """What is known of the stores."""
+        """The attributes of its stores."""
 
     @property
     def members(self) -> tuple[str, ...]:
-        """Names of what it is made of."""
+        """Names of its members."""
 
     @property
     def horizon_days(self) -> int:
@@ -30,14 +71,14 @@ class Answering(Protocol):
 
     @property
     def served_days(self) -> int:
-        """The days after `origin` that it answers for, the judged ones and some after them."""
+        """The days after `origin` that it forecasts: the judged ones and some after them."""
 
     @property
     def origin(self) -> date:
         """The last day that was learned from."""
 
-    def check(self, rows: pd.DataFrame) -> Checked:
-        """Read the rows without forecasting; BadData for what `predict` would refuse."""
+    def check(self, rows: pd.DataFrame) -> RowCounts:
+        """Check the rows and count them; BadData for what `predict` would refuse."""
 
     def problems(self, rows: pd.DataFrame) -> list[RowProblem]:
         """Each value that cannot be forecast, by row; BadData if a column is missing."""
@@ -49,7 +90,7 @@ class Answering(Protocol):
         """
 
     def interval(self, rows: pd.DataFrame, confidence: float) -> Interval:
-        """Forecasts as by `predict`, with their bounds; NaN for bounds that it does not know.
+        """Forecasts as by `predict`, with their bounds; NaN for unknown bounds.
 
         Raises BadData as `predict` does, WrongUsage for a confidence out of range.
         """

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from lockgate import digests
 from lockgate.bundle import external_metadata, manifest, mlmodel
-from lockgate.bundle.external_metadata import Stated
-from lockgate.bundle.mlmodel import ForeignModel, HeldBundle
+from lockgate.bundle.external_metadata import DeclaredMetadata
+from lockgate.bundle.mlmodel import BundleInModel, ExternalModel
 from lockgate.data.data_card import read_card
 from lockgate.errors import GateRefused, WrongUsage
 from lockgate.evaluation import sandboxed
@@ -63,7 +63,7 @@ class Brought:
         return run_record.brought_record(params, _unknown() | known | self.origin)
 
 
-def bring(backend: Workspace, path: Path, said: Stated, prepared: Path) -> Arrived:
+def bring(backend: Workspace, path: Path, said: DeclaredMetadata, prepared: Path) -> Arrived:
     """Register what PATH holds; the same content again is the same version.
 
     A bundle is taken as it is; of a native model one is made, for the stores and the holdout of the prepared tables.
@@ -76,12 +76,12 @@ def bring(backend: Workspace, path: Path, said: Stated, prepared: Path) -> Arriv
 
 
 @contextmanager
-def _opened(path: Path, said: Stated, prepared: Path, actor: str) -> Iterator[Brought]:
+def _opened(path: Path, said: DeclaredMetadata, prepared: Path, actor: str) -> Iterator[Brought]:
     _require_model(path)
     with tempfile.TemporaryDirectory(prefix="lockgate-") as private:
         folder = Path(private)
-        held = mlmodel.read(path) if _is_mlflow_model(path) else HeldBundle(path, manifest.digest(path))
-        if isinstance(held, ForeignModel):
+        held = mlmodel.read(path) if _is_mlflow_model(path) else BundleInModel(path, manifest.digest(path))
+        if isinstance(held, ExternalModel):
             facts, origin = _made(held, said, prepared, folder, actor)
         else:
             facts, origin = _taken(held, said, folder)
@@ -104,9 +104,9 @@ def _require_model(path: Path) -> None:
         raise WrongUsage(f"{path} holds neither a bundle nor an MLflow model", hint=hint)
 
 
-def _taken(held: HeldBundle, said: Stated, folder: Path) -> tuple[BundleFacts, dict[str, str]]:
+def _taken(held: BundleInModel, said: DeclaredMetadata, folder: Path) -> tuple[BundleFacts, dict[str, str]]:
     """Copy a bundle and open it; it says itself what it was trained on, so nobody else need say it."""
-    if not said.silent:
+    if not said.is_empty:
         raise WrongUsage(
             "a bundle says itself until when and on what it was trained", hint="leave --trained-until and --target out"
         )
@@ -115,11 +115,11 @@ def _taken(held: HeldBundle, said: Stated, folder: Path) -> tuple[BundleFacts, d
 
 
 def _made(
-    model: ForeignModel, said: Stated, prepared: Path, folder: Path, actor: str
+    model: ExternalModel, said: DeclaredMetadata, prepared: Path, folder: Path, actor: str
 ) -> tuple[BundleFacts, dict[str, str]]:
     """Make a bundle of a native model, and say where each thing about it comes from."""
     _require_known_columns(model)
-    statement = external_metadata.settle(said, model.metadata, actor)
+    statement = external_metadata.resolve(said, model.metadata, actor)
     (folder / "booster").write_bytes(model.content)
     described = {
         "library": model.library,
@@ -140,7 +140,7 @@ def _made(
     return sandboxed.make_bundle(folder, described), origin
 
 
-def _require_known_columns(model: ForeignModel) -> None:
+def _require_known_columns(model: ExternalModel) -> None:
     from lockgate.features.static_columns import COLUMNS
 
     strange = [ascii(name)[1:-1] for name in model.columns if name not in COLUMNS]

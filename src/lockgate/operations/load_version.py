@@ -16,7 +16,7 @@ from lockgate.database.versions import Version
 from lockgate.errors import BundleUnreadable, IntegrityBroken
 from lockgate.evaluation import sandboxed
 from lockgate.evaluation.sandboxed import Forecasts
-from lockgate.forecaster.interface import Answering
+from lockgate.forecaster.interface import ForecasterProtocol
 from lockgate.lifecycle.moves import Registered
 from lockgate.operations.workspace import Workspace
 
@@ -49,7 +49,7 @@ class Opened:
 
     version: int
     digest: str
-    forecaster: Answering
+    forecaster: ForecasterProtocol
 
 
 def recorded(workspace: Workspace, version: int) -> Recorded:

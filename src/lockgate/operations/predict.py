@@ -14,7 +14,7 @@ import pandas as pd
 from lockgate.data import ingest
 from lockgate.errors import StateConflict
 from lockgate.features.cold_start import FEW_DAYS, SILENT_DAYS
-from lockgate.forecaster.ensemble import Checked
+from lockgate.forecaster.interface import RowCounts
 from lockgate.lifecycle.moves import ModelState, Registered, Stage
 from lockgate.models.conformal import Interval
 from lockgate.operations import load_version
@@ -71,7 +71,7 @@ def _on_bounds(version: Opened, found: Interval) -> Iterator[str]:
         yield f"version {version.version} was trained elsewhere and knows no bounds: lower and upper are empty"
 
 
-def remarks(version: Opened, asked: Checked) -> Iterator[str]:
+def remarks(version: Opened, asked: RowCounts) -> Iterator[str]:
     """What the reader of a version's forecasts should know of the rows that were checked."""
     if asked.open_missing:
         yield f"{asked.open_missing} rows do not say whether the store is open; they are taken as open"
@@ -84,7 +84,7 @@ def remarks(version: Opened, asked: Checked) -> Iterator[str]:
     yield from _on_pasts(asked, version.forecaster.origin)
 
 
-def _on_pasts(asked: Checked, origin: date) -> Iterator[str]:
+def _on_pasts(asked: RowCounts, origin: date) -> Iterator[str]:
     if asked.no_past:
         yield (
             f"{asked.no_past} rows are of stores that never sold up to {origin};"
