@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from lockgate.bundle import mlmodel
+from lockgate.bundle.mlflow_layout import LARGEST_AROUND
 from lockgate.bundle.mlmodel import BundleInModel, ExternalModel
 from lockgate.errors import GateRefused, IntegrityBroken
 from lockgate.system import safe_files
@@ -204,7 +205,7 @@ def test_an_mlmodel_that_is_none_is_refused(folder, text):
 
 
 def test_an_mlmodel_that_is_too_large_is_refused(folder):
-    refused(folder, "#" * (mlmodel.LARGEST_MLMODEL + 1), "is larger than it may be")
+    refused(folder, "#" * (LARGEST_AROUND + 1), "is larger than it may be")
 
 
 @pytest.mark.parametrize(

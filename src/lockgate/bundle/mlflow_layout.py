@@ -1,7 +1,7 @@
-"""What MLflow stores of a version: the one folder layout that is opened. Nothing that is found there is ever run.
+"""The folder layout of a registered version in MLflow: which files and MLmodel keys it may have. None of them is run.
 
-The bundle in it proves itself by its manifest. The files around it are what MLflow reads when it serves the version;
-they must be the ones that were registered, as plain files, and MLmodel must say nothing but what Lockgate lets it say.
+The bundle in the folder is verified by its manifest. The files beside it are read by MLflow when it serves the version:
+they must be plain files with the registered digests, and MLmodel may hold only the keys and values of the list here.
 """
 
 import json
@@ -20,15 +20,14 @@ from lockgate.system import safe_files, strict_yaml
 BUNDLE_TAG = "lockgate.bundle_digest"  # on a version, and on its run
 MLMODEL = "MLmodel"
 MODEL_FILE = Path(__file__).parents[1] / "registry" / "mlflow_model.py"
-AROUND = {
-    MLMODEL,
-    MODEL_FILE.name,
+BESIDE_BUNDLE = {
     "conda.yaml",
     "python_env.yaml",
     "requirements.txt",
     "input_example.json",
     "serving_input_example.json",
 }
+AROUND = {MLMODEL, MODEL_FILE.name} | BESIDE_BUNDLE
 BUNDLE = "artifacts/bundle"
 FOLDERS = {"artifacts", BUNDLE}
 WRITTEN_BY_DOWNLOAD = "registered_model_meta"  # MLflow's client puts it beside what it fetched
@@ -52,14 +51,14 @@ LOADER = "mlflow.pyfunc.loaders.code_model"
 
 @dataclass(frozen=True)
 class Artifact:
-    """A registered version's files in a private folder, all of them looked at, none of them opened."""
+    """A registered version's files in a private folder, checked and not opened."""
 
     bundle: Path
     has_signature: bool
 
 
 def check_names(sizes: Mapping[str, int | None]) -> None:
-    """Hold the store's listing of files, by path, against the layout: before a byte is fetched.
+    """Check the store's listing of files, by path, before anything is fetched.
 
     Raises ArtifactMissing if nothing is there, IntegrityBroken for a file too many, one too few, or one too large.
     """
@@ -78,10 +77,10 @@ def check_names(sizes: Mapping[str, int | None]) -> None:
 
 
 def examined(folder: Path, bundle_digest: str, registered: Mapping[str, str]) -> Artifact:
-    """Look at a fetched folder: layout, plain files, MLmodel, and the digests with which its files were registered.
+    """Check a fetched folder: layout, plain files, MLmodel, and the registered digests of its files.
 
-    Where nobody took these, the file that MLflow would run must be this Lockgate's own. Raises IntegrityBroken; the
-    bundle's own files are proven when it is opened.
+    Without registered digests, the file that MLflow would run must equal this Lockgate's own. Raises
+    IntegrityBroken. The bundle's own files are verified when it is opened.
     """
     check_names(dict(_plain_files(folder)))
     has_signature = _read_mlmodel(folder / MLMODEL, bundle_digest)
@@ -93,7 +92,7 @@ def examined(folder: Path, bundle_digest: str, registered: Mapping[str, str]) ->
 
 
 def around(folder: Path) -> dict[str, str]:
-    """The digest of each file around the bundle."""
+    """The digest of each file beside the bundle."""
     return {name: digests.of_bytes(safe_files.read(folder / name, LARGEST_AROUND)) for name in sorted(AROUND)}
 
 
@@ -116,7 +115,7 @@ def _plain_files(folder: Path) -> Iterator[tuple[str, int]]:
 
 
 def _read_mlmodel(path: Path, bundle_digest: str) -> bool:
-    """Whether the model states input and output columns. IntegrityBroken if MLmodel says anything unheard of."""
+    """Whether the signature has input and output columns. IntegrityBroken for a key or value that is not listed."""
     try:
         model = strict_yaml.parse(safe_files.read(path, LARGEST_AROUND))
         flavors, signature = model["flavors"], model.get("signature") or {}

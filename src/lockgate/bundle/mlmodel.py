@@ -1,4 +1,4 @@
-"""An MLflow model folder from elsewhere, read without MLflow: what it holds, by an allow-list. Nothing of it is run."""
+"""Reads an MLflow model folder from elsewhere, without MLflow and by an allow-list of files and keys. None is run."""
 
 import json
 from collections.abc import Mapping
@@ -6,45 +6,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lockgate.bundle.mlflow_layout import (
+    BESIDE_BUNDLE,
+    BUNDLE,
+    LARGEST_AROUND,
+    MLMODEL,
+    MODEL_FILE,
+    TOP_KEYS,
+    WRITTEN_BY_DOWNLOAD,
+)
 from lockgate.errors import GateRefused, IntegrityBroken
 from lockgate.system import safe_files, strict_yaml
 
-MLMODEL = "MLmodel"
-LARGEST_MLMODEL = 1 << 18
-BUNDLE = "artifacts/bundle"
 HINT = "bring a native LightGBM, XGBoost or CatBoost model, or a Lockgate bundle: docs/register.md"
 
-BESIDE = {
-    "conda.yaml",
-    "input_example.json",
-    "python_env.yaml",
-    "registered_model_meta",
-    "requirements.txt",
-    "serving_input_example.json",
-}
-KEYS = {
-    "artifact_path",
-    "flavors",
-    "is_signature_from_type_hint",
-    "metadata",
-    "mlflow_version",
-    "model_id",
-    "model_size_bytes",
-    "model_uuid",
-    "prompts",
-    "run_id",
-    "saved_input_example_info",
-    "signature",
-    "type_hint_from_example",
-    "utc_time_created",
-}
+BESIDE = BESIDE_BUNDLE | {WRITTEN_BY_DOWNLOAD}
+KEYS = TOP_KEYS | {"metadata"}
 LIGHTGBM_END = b"\nend of trees\n"
 NUMBERS = {"boolean", "integer", "long", "float", "double"}
 
 
 @dataclass(frozen=True)
 class Native:
-    """How one library saves its own files, and how MLflow writes that down."""
+    """How a library saves its files, and how MLmodel describes them."""
 
     files: Mapping[str, bytes]  # names that MLflow gives them, and how such a file begins
     classes: set[str]
@@ -73,7 +57,7 @@ NATIVE = {
 
 @dataclass(frozen=True)
 class BundleInModel:
-    """A Lockgate bundle inside an MLflow model, as a registry gives it out."""
+    """A Lockgate bundle inside an MLflow model, as downloaded from a registry."""
 
     folder: Path
     digest: str
@@ -81,7 +65,7 @@ class BundleInModel:
 
 @dataclass(frozen=True)
 class ExternalModel:
-    """A native model from elsewhere, with what its MLmodel says of it."""
+    """A native model from elsewhere, with its columns and metadata from MLmodel."""
 
     library: str
     content: bytes
@@ -111,7 +95,7 @@ def read(folder: Path) -> BundleInModel | ExternalModel:
 
 def _parsed(path: Path) -> dict[str, Any]:
     try:
-        model = strict_yaml.parse(safe_files.read(path, LARGEST_MLMODEL))
+        model = strict_yaml.parse(safe_files.read(path, LARGEST_AROUND))
     except strict_yaml.Malformed as error:
         raise IntegrityBroken("MLmodel cannot be read", where=str(path), hint=HINT) from error
     if not isinstance(model, dict) or not isinstance(model.get("metadata") or {}, dict):
@@ -174,7 +158,7 @@ def _held_bundle(folder: Path, names: list[str], function: Mapping[str, Any]) ->
         loader = function.get("loader_module")
         raise IntegrityBroken(f"the model wants to be loaded by {loader!a}", where=str(folder), hint=HINT)
     inside = {name for name in names if name.startswith(f"{BUNDLE}/")}
-    _refuse_others(names, {MLMODEL, "mlflow_model.py"} | BESIDE | inside, folder)
+    _refuse_others(names, {MLMODEL, MODEL_FILE.name} | BESIDE | inside, folder)
     return BundleInModel(folder / BUNDLE, digest)
 
 

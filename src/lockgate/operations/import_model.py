@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from lockgate import digests
 from lockgate.bundle import external_metadata, manifest, mlmodel
 from lockgate.bundle.external_metadata import DeclaredMetadata
+from lockgate.bundle.mlflow_layout import MLMODEL
 from lockgate.bundle.mlmodel import BundleInModel, ExternalModel
 from lockgate.data.data_card import read_card
 from lockgate.errors import GateRefused, WrongUsage
@@ -90,7 +91,7 @@ def _opened(path: Path, said: DeclaredMetadata, prepared: Path, actor: str) -> I
 
 
 def _is_mlflow_model(path: Path) -> bool:
-    return (path / mlmodel.MLMODEL).exists()
+    return (path / MLMODEL).exists()
 
 
 def _require_model(path: Path) -> None:
