@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from lockgate.data import dataset, ingest, split
-from lockgate.data.data_card_writer import card_of
+from lockgate.data.data_card import card_of
 from lockgate.problem.params import load_params
 from lockgate.synthetic import generator
 from lockgate.system import exit_codes

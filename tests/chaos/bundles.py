@@ -8,8 +8,7 @@ import small_chain
 
 from lockgate.bundle import store
 from lockgate.data import dataset
-from lockgate.data.data_card import GeneratedSource
-from lockgate.data.data_card_writer import card_of
+from lockgate.data.data_card import GeneratedSource, card_of
 from lockgate.forecaster.ensemble import RIDGE, Forecaster
 from lockgate.operations.stage_files import Build
 from lockgate.problem.params import Params

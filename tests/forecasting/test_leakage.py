@@ -9,7 +9,7 @@ import small_chain
 
 from lockgate.bundle import store
 from lockgate.data import dataset
-from lockgate.data.data_card_writer import card_of
+from lockgate.data.data_card import card_of
 from lockgate.data.ingest import CsvSource
 from lockgate.evaluation import leakage, sandboxed
 from lockgate.features import training_rows

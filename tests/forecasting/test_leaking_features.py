@@ -9,7 +9,7 @@ import small_chain
 from click.testing import CliRunner
 
 from lockgate.data import dataset, ingest, split
-from lockgate.data.data_card_writer import card_of
+from lockgate.data.data_card import card_of
 from lockgate.errors import GateRefused
 from lockgate.evaluation import leakage
 from lockgate.features import matrix

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lockgate.data import data_card_writer, ingest, split
+from lockgate.data import data_card, ingest, split
 
 FOLDER = Path(os.environ.get("LOCKGATE_REAL_DATA", "")) / "rossmann"
 pytestmark = [
@@ -36,7 +36,7 @@ def test_the_nulls_of_the_store_table_are_kept(chain: ingest.Tables) -> None:
 
 
 def test_the_known_gaps_are_on_the_card(chain: ingest.Tables) -> None:
-    card = data_card_writer.card_of(ingest.source_of(FOLDER / "store.csv"), chain, split.split(chain.rows, 42))
+    card = data_card.card_of(ingest.source_of(FOLDER / "store.csv"), chain, split.split(chain.rows, 42))
     assert card["gaps"] == {
         "missing_rows": 180 * 184 + 1,
         "stores": 181,

@@ -7,7 +7,7 @@ import pytest
 
 from lockgate.bundle import manifest, store
 from lockgate.data import dataset, split
-from lockgate.data.data_card_writer import card_of
+from lockgate.data.data_card import card_of
 from lockgate.data.ingest import CsvSource, Tables
 from lockgate.database import versions
 from lockgate.errors import StateConflict, WrongUsage

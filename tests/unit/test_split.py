@@ -2,13 +2,15 @@
 
 import datetime
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from lockgate import digests
-from lockgate.data import data_card_writer, dataset, split
+from lockgate.data import data_card, dataset, split
 from lockgate.data.data_card import GeneratedSource
 from lockgate.data.ingest import CsvSource, SourceFile, Tables
 from lockgate.errors import BadConfiguration, IntegrityBroken, StorageFailed
@@ -28,7 +30,7 @@ def rows(*days: tuple[int, str]) -> pd.DataFrame:
 
 def written(folder: Path) -> dict[str, object]:
     parts = split.split(CHAIN.rows, 42)
-    card = data_card_writer.card_of(SOURCE, CHAIN, parts)
+    card = data_card.card_of(SOURCE, CHAIN, parts)
     dataset.write(folder, {"rows": parts.rows, "holdout": parts.holdout, "stores": CHAIN.stores}, card)
     return card
 
@@ -53,7 +55,7 @@ def test_a_holdout_longer_than_the_data_allow_is_a_matter_of_configuration() -> 
 
 
 def test_gaps_are_counted_at_the_start_inside_and_at_the_end() -> None:
-    found = data_card_writer.gaps(
+    found = data_card.gaps(
         rows((1, "2015-01-01"), (1, "2015-01-05"), (2, "2015-01-02"), (2, "2015-01-05"), (3, "2015-01-01"))
     )
     assert found == {
@@ -70,18 +72,18 @@ def test_gaps_are_counted_at_the_start_inside_and_at_the_end() -> None:
 
 
 def test_gaps_of_the_same_days_are_told_together() -> None:
-    found = data_card_writer.gaps(rows((1, "2015-01-01"), (1, "2015-01-04"), (2, "2015-01-01"), (2, "2015-01-04")))
+    found = data_card.gaps(rows((1, "2015-01-01"), (1, "2015-01-04"), (2, "2015-01-01"), (2, "2015-01-04")))
     assert found["listed"] == [{"first_day": "2015-01-02", "last_day": "2015-01-03", "stores": 2}]
 
 
 def test_a_chain_without_gaps_says_so() -> None:
-    found = data_card_writer.gaps(rows((1, "2015-01-01"), (1, "2015-01-02")))
+    found = data_card.gaps(rows((1, "2015-01-01"), (1, "2015-01-02")))
     assert found == {"missing_rows": 0, "stores": 0, "longest_days": 0, "listed": []}
 
 
 def test_the_card_tells_counts_ranges_and_digests() -> None:
     parts = split.split(CHAIN.rows, 42)
-    card = data_card_writer.card_of(SOURCE, CHAIN, parts)
+    card = data_card.card_of(SOURCE, CHAIN, parts)
     assert card["source"] == {"files": ({"name": "train.csv", "bytes": 12, "sha256": "ab"},), "kind": "csv"}
     assert card["cutoff"] == "2015-06-19"
     assert card["holdout_days"] == 42
@@ -97,18 +99,18 @@ def test_the_card_tells_counts_ranges_and_digests() -> None:
 
 def test_stores_without_rows_are_counted() -> None:
     thinned = Tables(CHAIN.rows[CHAIN.rows["Store"] > 2].reset_index(drop=True), CHAIN.stores)
-    assert data_card_writer.card_of(SOURCE, thinned, split.split(thinned.rows, 42))["stores"]["without_rows"] == 2
+    assert data_card.card_of(SOURCE, thinned, split.split(thinned.rows, 42))["stores"]["without_rows"] == 2
 
 
 def test_a_column_of_nothing_but_nulls_has_no_range() -> None:
     empty = Tables(CHAIN.rows, CHAIN.stores.assign(CompetitionDistance=float("nan")))
-    card = data_card_writer.card_of(SOURCE, empty, split.split(empty.rows, 42))
+    card = data_card.card_of(SOURCE, empty, split.split(empty.rows, 42))
     assert card["stores"]["columns"]["CompetitionDistance"] == {"missing": 8}
 
 
 def test_the_card_of_a_generated_chain_names_its_noise_floor() -> None:
     source = GeneratedSource(stores=8, days=400, noise=0.05, seed=3, noise_floor_rmspe=0.0512)
-    card = data_card_writer.card_of(source, CHAIN, split.split(CHAIN.rows, 42))
+    card = data_card.card_of(source, CHAIN, split.split(CHAIN.rows, 42))
     assert card["source"] == {
         "stores": 8, "days": 400, "noise": 0.05, "seed": 3, "noise_floor_rmspe": 0.0512, "kind": "generator"
     }  # fmt: skip
@@ -163,3 +165,9 @@ def test_a_folder_that_takes_nothing_is_a_matter_of_storage(tmp_path: Path) -> N
     (tmp_path / "prepared").write_text("a file where the folder should be")
     with pytest.raises(StorageFailed):
         written(tmp_path / "prepared")
+
+
+def test_reading_the_card_loads_neither_pandas_nor_numpy():
+    code = "import sys, lockgate.data.data_card; print(sorted({'numpy', 'pandas'} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout == "[]\n"

@@ -1,12 +1,13 @@
-"""The German calendar, computed from the date alone, so that a row needs no neighbours to know what day it is.
+"""The German calendar: weekdays, months, and distances to public holidays, computed from the date alone.
 
-Days are whole numbers since 1970-01-01. Public holidays are those of any federal state; which of them a store keeps is
-learned from its history (see `panel.observance`).
+Days are whole numbers since 1970-01-01. HOLIDAYS are those of any federal state; which of them a store observes is
+learned from its history (`panel.observance`). Why not a library's table: docs/decisions/the-german-calendar.md.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
+from dateutil.easter import easter
 from numpy.typing import ArrayLike, NDArray
 
 Ints = NDArray[np.int64]
@@ -36,7 +37,7 @@ NATIONWIDE = np.array([*(entry[1] for entry in FIXED), *(entry[1] for entry in M
 
 @dataclass(frozen=True)
 class DayTable:
-    """What a span of days knows of itself; every array has one entry or row for each day from `first` on."""
+    """The calendar of consecutive days; every array has one entry or row for each day from `first` on."""
 
     first: int
     weekday: Ints  # Monday is 0
@@ -56,14 +57,9 @@ def day_numbers(dates: ArrayLike) -> Ints:
 
 
 def easter_sundays(years: Ints) -> Ints:
-    """Easter Sunday's day number in each (Gregorian) year. Source: Meeus, Jones and Butcher."""
-    century, within = years // 100, years % 100
-    golden = years % 19
-    epact = (19 * golden + century - century // 4 - (century - (century + 8) // 25 + 1) // 3 + 15) % 30
-    offset = (32 + 2 * (century % 4) + 2 * (within // 4) - epact - within % 4) % 7
-    shift = (golden + 11 * epact + 22 * offset) // 451
-    code = epact + offset - 7 * shift + 114
-    return _day(years, code // 31, code % 31 + 1)
+    """Day number of Easter Sunday in each (Gregorian) year."""
+    distinct, place = np.unique(years, return_inverse=True)
+    return day_numbers([easter(int(year)) for year in distinct])[place]
 
 
 def holiday_days(years: Ints) -> Ints:
@@ -102,7 +98,7 @@ def day_table(first: int, last: int) -> DayTable:
 def working_day_ranks(first: int, last: int) -> tuple[Ints, Ints]:
     """Which working day of its month each day first..last is, from the month's start and from its end: 1, 2, and so on.
 
-    0 on weekends and nationwide holidays. Wages are paid, and spent, by working days.
+    0 on weekends and nationwide holidays. Wages are paid and spent by working days.
     """
     months = np.array([first, last]).astype("datetime64[D]").astype("datetime64[M]") + np.array([0, 1])
     start, stop = months.astype("datetime64[D]").astype(np.int64).tolist()

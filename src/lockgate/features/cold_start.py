@@ -1,4 +1,4 @@
-"""How much past each store has at an origin; one that never sold is expected to sell as its peers do."""
+"""Length of each store's history; a store without any gets the mean coefficients of its peers."""
 
 from dataclasses import dataclass
 
@@ -11,16 +11,16 @@ from lockgate.features.panel import Panel
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-FEW_DAYS = 84  # of sales: with fewer, little of a store's forecast is its own
-SILENT_DAYS = 28  # without a sale: longer than any holiday, so the store was closed or its rows are missing
+FEW_DAYS = 84  # with fewer days of sales, a store's forecast is mostly the chain's
+SILENT_DAYS = 28  # days without a sale: the store was closed or its rows are missing
 
 
 @dataclass(frozen=True)
 class HistoryLength:
-    """What there is to learn from, one entry a store, up to an origin."""
+    """History of each store up to a cutoff, one entry a store."""
 
     sold: NDArray[np.int32]  # days with sales
-    idle: NDArray[np.int32]  # days without any after the last of these; the whole past where there is none
+    idle: NDArray[np.int32]  # days since the last sale; all days of the history if there is no sale
 
     @property
     def none(self) -> Flags:
@@ -29,17 +29,17 @@ class HistoryLength:
 
     @property
     def little(self) -> Flags:
-        """Stores that have sold on few days."""
+        """Stores with few days of sales."""
         return (self.sold > 0) & (self.sold < FEW_DAYS)
 
     @property
     def stale(self) -> Flags:
-        """Stores that have sold, but not of late."""
+        """Stores with sales, the last one more than SILENT_DAYS ago."""
         return (self.sold > 0) & (self.idle > SILENT_DAYS)
 
 
 def history_length(past: Panel) -> HistoryLength:
-    """Count what each store has sold on, and since when it has not."""
+    """Days with sales and days since the last sale, by store."""
     sold = ~np.isnan(past.log_sales)
     width = sold.shape[1]
     idle = np.where(sold.any(axis=1), sold[:, ::-1].argmax(axis=1), width)
@@ -47,7 +47,7 @@ def history_length(past: Panel) -> HistoryLength:
 
 
 def with_peers(coefficients: Floats, unknown: Flags, attributes: StoreAttributes) -> Floats:
-    """Coefficients (stores, regressors) in which each unknown store has the mean of its peers.
+    """Coefficients (stores, regressors) in which each unknown store has the mean coefficients of its peers.
 
     Peers are the known stores of its type and assortment; without any, those of its type; else all known stores.
     """

@@ -1,6 +1,6 @@
-"""What a forecaster remembers of the past at an origin: the ridge, each store's calendar, and how it used to sell.
+"""The history state at a cutoff: the ridge, the holidays of each store, group statistics, and the level.
 
-A state is made from the days up to its origin only, by the same code for the training blocks and for the forecast.
+A state uses only days up to its cutoff. Training rows and forecasts use the same code.
 """
 
 from collections.abc import Sequence
@@ -26,21 +26,21 @@ LEVEL = f"level_{LEVEL_WINDOW}"
 
 @dataclass(frozen=True)
 class HistoryState:
-    """The past as of `origin`, the last day that anything in here was learned from."""
+    """Everything learned from the history up to the day `origin` (the cutoff)."""
 
     origin: int
     ridge: Ridge
     observed: NDArray[np.bool_]  # (stores, calendar.HOLIDAYS)
     group_statistics: NDArray[
         np.float32
-    ]  # (stores, 7 weekdays, 2 promo, STATISTICS) of log sales, NaN where never seen
+    ]  # (stores, 7 weekdays, 2 promo, STATISTICS) of log sales, NaN without such a day
     level: NDArray[np.float32]  # (stores,): mean log sales of all open days of the last LEVEL_WINDOW
     history_length: HistoryLength
 
 
 @on_one_thread
 def history_states(history: Panel, origins: Sequence[int], attributes: StoreAttributes) -> list[HistoryState]:
-    """One state for each origin (rising day numbers); the ridges share the work."""
+    """The state at each cutoff (rising day numbers); the ridges share the work."""
     pasts = [history.between(history.first, origin) for origin in origins]
     ridges = store_ridge.fit(history, origins, attributes)
     return [_state(past, fitted, attributes) for past, fitted in zip(pasts, ridges, strict=True)]
@@ -53,7 +53,7 @@ def _state(past: Panel, fitted: Ridge, attributes: StoreAttributes) -> HistorySt
 
 
 def group_statistics(past: Panel) -> NDArray[np.float32]:
-    """Means, spreads and medians of log sales by store, weekday and promo over the windows that end with the past."""
+    """Mean, standard deviation and median of log sales by store, weekday and promo over the last WINDOWS of days."""
     stores = past.log_sales.shape[0]
     weekday = calendar.weekdays(np.arange(past.first, past.last + 1))
     table = np.empty((stores, 7, 2, len(STATISTICS)), dtype=np.float32)
@@ -67,7 +67,7 @@ def group_statistics(past: Panel) -> NDArray[np.float32]:
 
 
 def level(past: Panel) -> NDArray[np.float32]:
-    """Mean log sales of each store over the window that ends with the past."""
+    """Mean log sales of each store over the last LEVEL_WINDOW days."""
     return _mean(past.log_sales[:, -LEVEL_WINDOW:]).astype(np.float32)
 
 

@@ -1,4 +1,4 @@
-"""What is known before a day comes: of stores their attributes, of rows their place, day and plans. Never a sale."""
+"""Inputs known in advance: store attributes, and each row's store, date and plans. Contains no target."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from lockgate.data import ingest
 from lockgate.features import calendar
 from lockgate.features.panel import Panel
 
-LONG_AGO = -100_000  # a day number for "always so"
+LONG_AGO = -100_000  # day number for "since ever"
 NEVER = 100_000
 
 
@@ -29,13 +29,13 @@ class StoreAttributes:
 
 @dataclass(frozen=True)
 class KnownInputs:
-    """Rows as far as they are known in advance; one entry a row."""
+    """The known inputs of rows; one entry a row."""
 
-    store: NDArray[np.int64]  # place in StoreAttributes.store_ids
+    store: NDArray[np.int64]  # index in StoreAttributes.store_ids
     day: NDArray[np.int64]  # days since 1970-01-01
     promo: NDArray[np.int8]
     school: NDArray[np.int8]
-    holiday: NDArray[np.int8]  # place in panel.HOLIDAY_LETTERS
+    holiday: NDArray[np.int8]  # index in panel.HOLIDAY_LETTERS
 
     def __len__(self) -> int:
         return len(self.day)

@@ -1,7 +1,7 @@
-"""A store's local level: what it has sold of late beyond its ridge. It lasts: it is still there six weeks later.
+"""A store's local level: the mean ridge residual of its last weeks.
 
-A store's sales wander (a competitor, road works, another manager). Years are needed to learn a calendar, and only the
-last weeks tell where a store stands; so the ridge learns the calendar, and its level is put right afterwards.
+A store's sales drift (a competitor, road works, another manager), and the drift is still there six weeks later. The
+ridge learns the calendar from years of data; the local level then corrects its intercept.
 """
 
 import numpy as np
@@ -11,16 +11,16 @@ from lockgate.features import shared_effects
 
 Floats = NDArray[np.float64]
 
-HALF_LIFE_DAYS = 14.0  # a day that long ago counts half
-DAYS = 84  # nothing older counts
-PRIOR_DAYS = 2.0  # a level is believed like the mean of its days and so many without any
-LARGEST_RESIDUAL = 0.2  # of log sales; a day that missed by more tells no more
+HALF_LIFE_DAYS = 14.0  # half-life of a day's weight
+DAYS = 84  # older days are not used
+PRIOR_DAYS = 2.0  # prior weight: as if this many days with residual 0 had been seen
+LARGEST_RESIDUAL = 0.2  # of log sales; larger residuals are clipped
 
 
 def local_level(missed: Floats) -> Floats:
-    """Log sales of each store beyond what its ridge expected, from (stores, days) with NaN where nothing was sold.
+    """The local level of each store from ridge residuals (stores, days), NaN where nothing was sold.
 
-    What the whole chain did on a day is taken off before; 0 for a store that has not sold of late.
+    The chain-wide residual of each day is subtracted first. 0 for a store without recent sales.
     """
     late = missed[:, -DAYS:]
     sold = ~np.isnan(late)

@@ -1,4 +1,4 @@
-"""The history as a grid of stores x days, so that everything after it is array work; and the holidays a store keeps."""
+"""The history as arrays of stores x days, and which holidays each store observes."""
 
 from dataclasses import dataclass, replace
 
@@ -22,7 +22,7 @@ class Panel:
     log_sales: Floats
     promo: NDArray[np.int8]
     school: NDArray[np.int8]
-    holiday: NDArray[np.int8]  # place in HOLIDAY_LETTERS
+    holiday: NDArray[np.int8]  # index in HOLIDAY_LETTERS
     present: Flags  # there is a row
 
     @property
@@ -45,7 +45,7 @@ class Panel:
 
 
 def panel(rows: pd.DataFrame, store_ids: NDArray[np.int32]) -> Panel:
-    """Lay out rows (as in tables.Tables.rows) over `store_ids`, sorted, and all days from their first to their last."""
+    """Lay out rows (as in ingest.Tables.rows) over `store_ids`, sorted, and all days from their first to their last."""
     days = calendar.day_numbers(rows["Date"].to_numpy())
     first, width = int(days.min()), int(days.max() - days.min()) + 1
     cells = np.searchsorted(store_ids, rows["Store"].to_numpy()) * width + (days - first)
@@ -70,7 +70,7 @@ def panel(rows: pd.DataFrame, store_ids: NDArray[np.int32]) -> Panel:
 
 
 def holiday_codes(letters: NDArray[np.object_]) -> NDArray[np.int8]:
-    """Place of each StateHoliday in HOLIDAY_LETTERS; -1 for one that is none of them."""
+    """Index of each StateHoliday in HOLIDAY_LETTERS; -1 for any other text."""
     codes = np.full(len(letters), -1, dtype=np.int8)
     for code, letter in enumerate(HOLIDAY_LETTERS):
         codes[letters == letter] = code
@@ -78,9 +78,10 @@ def holiday_codes(letters: NDArray[np.object_]) -> NDArray[np.int8]:
 
 
 def observance(history: Panel) -> Flags:
-    """Which holidays each store keeps, (stores, calendar.HOLIDAYS): seen once is kept, never seen on its day is not.
+    """Which holidays each store observes, (stores, calendar.HOLIDAYS).
 
-    A holiday whose day is not in the store's history counts as kept if it is nationwide.
+    A store observes a holiday if one of its rows on that day has a StateHoliday. Without a row on that day, a store
+    observes the holiday if it is nationwide.
     """
     years = (
         np.unique(

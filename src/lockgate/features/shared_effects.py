@@ -1,8 +1,8 @@
-"""What the whole chain does on a day: fitted on the chain's mean of each day, not on each row.
+"""Calendar effects that all stores share, fitted on the chain's daily means, not on single rows.
 
-All stores feel the same day alike (weather, a match on television): a thousand rows of one day are little more than one
-observation of its calendar. So effects of the calendar that all stores share are held to zero as if each day were one
-row, and may then be many; the stores' own coefficients are drawn towards these (see ridge).
+A day affects all stores alike (weather, a match on television), so the thousand rows of a day are little more than one
+observation of its calendar. Each day counts as one row against the penalty, which allows many effects. The
+coefficients of the stores are shrunk towards those of the chain (store_ridge).
 """
 
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ from lockgate.problem import metrics
 
 Floats = NDArray[np.float64]
 
-HALF_LIFE_DAYS = 1000.0  # a day that long ago counts half
+HALF_LIFE_DAYS = 1000.0  # half-life of a day's weight
 NATIONWIDE = [name for name, kept in zip(calendar.HOLIDAYS, calendar.NATIONWIDE, strict=True) if kept]
-AFTER_ANOTHER = ("boxing_day",)  # its eve is a holiday itself
-AFTER_SUNDAY = ("easter_monday", "whit_monday")  # the last day to buy is the Saturday
+AFTER_ANOTHER = ("boxing_day",)  # the day before is a holiday
+AFTER_SUNDAY = ("easter_monday", "whit_monday")  # the last shopping day is the Saturday
 CARNIVAL = (-52, -51, -50, -48, -47, -46)  # days from Easter: from the Thursday to Ash Wednesday
-PRIOR_ROWS = 4  # a day's daily_residual is believed like the mean of its rows and so many without any
+PRIOR_ROWS = 4  # prior weight: as if this many rows with residual 0 had been seen
 RANKS = 5  # working days at either end of a month
-# Groups of effects, in order: how many, and how strongly they are held to zero, in days of evidence.
+# Groups of effects, in order: number of effects, and penalty towards zero in days of evidence.
 GROUPS = {
     "around holidays": (5 * (len(NATIONWIDE) - len(AFTER_ANOTHER)), 0.3),
     "carnival": (len(CARNIVAL), 0.6),
@@ -37,15 +37,15 @@ PENALTY = np.concatenate([np.full(count, penalty) for count, penalty in GROUPS.v
 
 @dataclass(frozen=True)
 class DayMeans:
-    """The chain's days: mean log sales over the stores that sold, each store relative to its own mean, and how many."""
+    """Daily means of the chain: mean log sales of the stores with sales, relative to each store's mean."""
 
     level: float  # mean over the stores of their own means
-    log_sales: Floats  # (days,); 0 where nobody sold
+    log_sales: Floats  # (days,); 0 without sales
     sellers: NDArray[np.int64]  # (days,)
 
 
 def effects(table: DayTable) -> Floats:
-    """What a day may mean to the whole chain beyond the regressors of a store, (days, EFFECTS)."""
+    """Calendar indicators shared by all stores, beyond a store's regressors, (days, EFFECTS)."""
     from_start, from_end = calendar.working_day_ranks(table.first, table.first + len(table.weekday) - 1)
     angle = 2 * np.pi * table.day_of_year / 365.25
     saturday = table.weekday == 5
@@ -62,7 +62,7 @@ def effects(table: DayTable) -> Floats:
 
 
 def day_means(log_sales: Floats) -> DayMeans:
-    """Means by day of (stores, days) with NaN where nothing was sold; stores that never sold do not count."""
+    """Means by day of (stores, days) with NaN where nothing was sold; stores without sales are left out."""
     sold = ~np.isnan(log_sales)
     filled = np.where(sold, log_sales, 0.0)
     own = filled.sum(axis=1) / np.maximum(sold.sum(axis=1), 1)
@@ -72,9 +72,9 @@ def day_means(log_sales: Floats) -> DayMeans:
 
 
 def fit(regressors: Floats, penalty: Floats, means: DayMeans) -> tuple[float, Floats]:
-    """Intercept and coefficients of the chain's days, (days, regressors), up to the last of them.
+    """Intercept and coefficients of a weighted ridge regression of the daily means on (days, regressors).
 
-    A day counts by its share of the sellers of the busiest day, and half as much each HALF_LIFE_DAYS further back.
+    A day's weight is its number of sellers / the highest number, halved every HALF_LIFE_DAYS of age.
     """
     age = np.arange(len(means.sellers) - 1, -1, -1)
     weight = 0.5 ** (age / HALF_LIFE_DAYS) * means.sellers / max(int(means.sellers.max()), 1)

@@ -1,6 +1,6 @@
-"""The columns that a model trained elsewhere may take: what a raw row and its store say before the day. Never a sale.
+"""Columns that an imported model may use: computed from a raw row and its store attributes. No column contains sales.
 
-docs/register.md describes them for whoever trains such a model; the names are Kaggle's where Kaggle has one.
+docs/register.md documents the columns; names are Kaggle's where Kaggle has one.
 """
 
 from collections.abc import Callable, Sequence
@@ -73,7 +73,7 @@ COLUMNS: dict[str, Callable[[KnownInputs, StoreAttributes], Values]] = {
     "Day": _day,
     "DayOfYear": _day_of_year,
     "WeekOfYear": _week_of_year,
-    "Open": lambda rows, _: np.ones(len(rows)),  # a closed store sells nothing, and no model is asked
+    "Open": lambda rows, _: np.ones(len(rows)),  # closed rows are never passed to a model
     "Promo": lambda rows, _: rows.promo,
     "StateHoliday": lambda rows, _: rows.holiday,
     "SchoolHoliday": lambda rows, _: rows.school,

@@ -1,8 +1,8 @@
-"""A ridge regression of log sales on the calendar, one for each store, drawn towards that of the whole chain.
+"""A ridge regression of log sales on the calendar for each store, shrunk towards the coefficients of the chain.
 
-It is a member of the blend, a feature, and the offset from which the boosters start. All stores are solved at once from
-their normal equations, which add up over blocks of days: an origin costs no more than the days since the one before.
-The calendar is learned from years; the level at which it is applied is the local one (see locallevel).
+The ridge is a member of the blend, a feature, and the offset that boosters start from. All stores are solved at once
+from their normal equations, which add up over days: each further cutoff costs only the days since the previous one.
+The intercept is corrected by the local level (local_level.py).
 """
 
 from collections.abc import Sequence
@@ -22,19 +22,18 @@ from lockgate.problem import metrics
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-HALF_LIFE_DAYS = 365.0  # a day that long ago counts half
+HALF_LIFE_DAYS = 365.0  # half-life of a day's weight
 YEAR_WAVES = 4
 MONTH_WAVES = 5
-# How strongly the stores' years are held to the chain's. Chains differ in this more than in all else: what would have
-# forecast the past of this one best is taken; the first, where there is no past to tell.
+# Candidate penalties that shrink store seasonality to the chain's; the one with the lowest rolling-origin error is
+# used, the first one without enough history. Chains differ in this more than in any other setting.
 YEAR_PENALTIES = (100.0, 30.0, 10.0)
-STEP_DAYS = 42  # what is tried on the past is tried on so many days at a time
+STEP_DAYS = 42  # days between the rolling origins
 FIRST_STEP_DAYS = 182
-# Groups of regressors, in order: how many, how strongly a store's coefficients are held to the chain's, and the chain's
-# to zero, in days of evidence (of each store; of the chain). Level and weekdays are the store's own; of the seasons two
-# years show too little. Without the chain's pull, a first Christmas after half a year of history would be extrapolated
-# wildly.
-OWN_GROUPS = {  # in which stores differ on the same day, or in what the same day does to them
+# Groups of regressors, in order: number, penalty of a store's coefficients towards the chain's, and of the chain's
+# towards zero, in days of evidence (of the store; of the chain). Level and weekdays are mostly the store's own. Two
+# years of data show too little of the seasons: without shrinkage, a first Christmas would be extrapolated wildly.
+OWN_GROUPS = {  # regressors or effects that differ between stores on the same day
     "school": (2, 2.0, 0.001),
     "open on a holiday": (1, 0.05, 0.001),
     "around a holiday": (4, 2.0, 0.001),
@@ -55,10 +54,10 @@ GROUPS = {
 TOWARDS_CHAIN = np.concatenate([np.full(count, pull) for count, pull, _ in GROUPS.values()])
 TOWARDS_ZERO = np.concatenate([np.full(count, pull) for count, _, pull in GROUPS.values()])
 OF_YEAR = np.concatenate([np.full(count, name == "year") for name, (count, _, _) in GROUPS.items()])
-OWN = sum(count for count, _, _ in OWN_GROUPS.values())  # the regressors of these groups stand last
-OF_ROW = OWN + GROUPS["promo"][0]  # regressors that a row's own plans decide, or its store's calendar
+OWN = sum(count for count, _, _ in OWN_GROUPS.values())  # the regressors of these groups come last
+OF_ROW = OWN + GROUPS["promo"][0]  # regressors that depend on a row's plans or its store's holidays
 CARNIVAL = ((-52,), (-51, -50), (-48,), (-47,))  # days from Easter: Thursday, the two after it, Monday, Tuesday
-FAR = 99  # days to a holiday that is not near
+FAR = 99  # days to a holiday, at most
 
 
 @dataclass(frozen=True)
@@ -69,25 +68,25 @@ class Ridge:
     effects: Floats
 
     def predict(self, regressors: Floats, store: NDArray[np.int64], effects: Floats) -> Floats:
-        """Log sales of rows, one after the other: a row's sum never depends on the rows beside it."""
+        """Log sales of rows; each row is summed by itself, so the other rows of a batch do not change it."""
         own = (regressors * self.coefficients[store]).sum(axis=1)
         return np.asarray(own + (effects * self.effects).sum(axis=1))
 
 
 @dataclass(frozen=True)
 class Days:
-    """What was sold on some days, and what may explain it."""
+    """Log sales of some days with their regressors."""
 
     x: Floats  # (stores, days, regressors)
     effects: Floats  # (days, chain.EFFECTS)
     log_sales: Floats  # (stores, days), NaN where nothing was sold
 
     def residuals(self, ridge: Ridge) -> Floats:
-        """Log sales beyond what a ridge expects, (stores, days)."""
+        """Log sales minus the forecast of a ridge, (stores, days)."""
         return self.log_sales - (self.x @ ridge.coefficients[:, :, None])[:, :, 0] - self.effects @ ridge.effects
 
     def later(self, days: "Days") -> "Days":
-        """These days and those after them, as far back as a local level reaches."""
+        """These days followed by later ones, cut to the days that a local level uses."""
         return Days(
             np.concatenate([self.x, days.x], axis=1)[:, -features_local_level.DAYS :],
             np.concatenate([self.effects, days.effects])[-features_local_level.DAYS :],
@@ -97,24 +96,24 @@ class Days:
 
 @dataclass(frozen=True)
 class Sums:
-    """Normal equations of each store, which add up over blocks of days."""
+    """Normal equations of each store; they add up over days."""
 
     gram: Floats  # (stores, p, p)
     moment: Floats  # (stores, p)
     cross: Floats  # (stores, p, chain.EFFECTS)
 
     def later(self, fade: float, block: "Sums") -> "Sums":
-        """These sums as they count some days later, and a block's."""
+        """These sums, faded, plus the sums of later days."""
         return Sums(self.gram * fade + block.gram, self.moment * fade + block.moment, self.cross * fade + block.cross)
 
 
 def observed_distance(distances: NDArray[np.int16], observed: Flags) -> NDArray[np.int64]:
-    """Days to the nearest holiday that the row's store keeps, from (rows, holidays) each; FAR if none is near."""
+    """Days to the nearest holiday that the row's store observes, at most FAR; from arrays (rows, holidays)."""
     return np.asarray(np.where(observed, np.minimum(distances, FAR), FAR).min(axis=1), dtype=np.int64)
 
 
 def day_regressors(table: DayTable) -> Floats:
-    """The part of the regressors that all stores share, (days, regressors)."""
+    """Regressors that are equal for all stores, (days, regressors)."""
     year_angle = 2 * np.pi * table.day_of_year / 365.25
     month_angle = 2 * np.pi * (table.day_of_month - 0.5) / table.days_in_month
     christmas = table.until[:, calendar.HOLIDAYS.index("christmas")].astype(np.int64)
@@ -134,7 +133,7 @@ def day_regressors(table: DayTable) -> Floats:
 
 
 def regressors(rows: KnownInputs, table: DayTable, shared: Floats, context: tuple[StoreAttributes, Flags]) -> Floats:
-    """(rows, regressors): the shared part of each row's day, and what its own plans and its store's calendar add."""
+    """(rows, regressors): the shared regressors of each row's day, then those of its plans and its store's holidays."""
     attributes, observed = context
     at = rows.day - table.first
     keeps = observed[rows.store]
@@ -159,7 +158,7 @@ def regressors(rows: KnownInputs, table: DayTable, shared: Floats, context: tupl
 
 
 def fit(history: Panel, origins: Sequence[int], attributes: StoreAttributes) -> list[Ridge]:
-    """One ridge for each origin (rising day numbers, multiples of STEP_DAYS apart), from the days up to it only."""
+    """The ridge at each cutoff (rising day numbers, multiples of STEP_DAYS apart), from the days up to it only."""
     fitted: dict[int, Ridge] = {}
     sums, late, plans, start = None, None, [], history.first
     candidates: list[Ridge] = []
@@ -179,7 +178,7 @@ def fit(history: Panel, origins: Sequence[int], attributes: StoreAttributes) -> 
 
 
 def _walk(first: int, origins: Sequence[int]) -> list[int]:
-    """The origins, those between them and those before the first of them, as far as there is a history."""
+    """The cutoffs, and the rolling origins between and before them, as far as the history goes."""
     steps = range(origins[-1], min(first + FIRST_STEP_DAYS - 2, origins[0] - 1), -STEP_DAYS)
     return sorted({*steps, *origins})
 
@@ -192,13 +191,13 @@ def _days(block: Panel, context: tuple[StoreAttributes, Flags]) -> Days:
 
 
 def _loss(missed: Floats) -> float:
-    """Mean squared error of days after a ridge's origin, no row's counting for too much."""
+    """Mean squared (clipped) residual of the days after a ridge's cutoff."""
     errors = metrics.capped(missed[~np.isnan(missed)])
     return float(np.mean(errors**2)) if errors.size else 0.0
 
 
 def _normal_equations(days: Days) -> Sums:
-    """Weighted sums of a block; the weight of a day halves each HALF_LIFE_DAYS."""
+    """Weighted sums of some days; the weight of a day halves every HALF_LIFE_DAYS."""
     age = np.arange(days.log_sales.shape[1] - 1, -1, -1)
     weights = 0.5 ** (age / HALF_LIFE_DAYS) * ~np.isnan(days.log_sales)
     weighted = (days.x * weights[:, :, None]).transpose(0, 2, 1)
@@ -207,14 +206,14 @@ def _normal_equations(days: Days) -> Sums:
 
 
 def _at_local_level(ridge: Ridge, late: Days) -> Ridge:
-    """The ridge with each store's level put where its last days were."""
+    """The ridge with each store's intercept corrected by its local level."""
     coefficients = ridge.coefficients.copy()
     coefficients[:, 0] += local_level(late.residuals(ridge))  # the first regressor is 1
     return replace(ridge, coefficients=coefficients)
 
 
 def _ridges(sums: Sums, past: Panel, plans: NDArray[np.float32]) -> list[Ridge]:
-    """The stores' coefficients, drawn towards the chain's, once the effects that only the chain has are taken off.
+    """The stores' ridges, shrunk towards the chain's coefficients after the shared effects are subtracted.
 
     One for each of YEAR_PENALTIES.
     """
@@ -229,9 +228,9 @@ def _ridges(sums: Sums, past: Panel, plans: NDArray[np.float32]) -> list[Ridge]:
 
 
 def _chain(sums: Sums, past: Panel, plans: NDArray[np.float32]) -> tuple[Floats, Floats]:
-    """The chain's coefficients of a store's regressors, and its effects of the day.
+    """The chain's coefficients of the regressors, and the shared effects.
 
-    Where stores differ on the same day (school holidays), rows tell; what all of them share, the means of days tell.
+    Regressors that differ between stores (school holidays) are fitted on rows, shared ones on daily means.
     """
     own = _slopes_within_stores(sums)[-OWN:]
     means = shared_effects.day_means(past.log_sales - plans[:, :, -OWN:] @ own)
@@ -245,7 +244,7 @@ def _chain(sums: Sums, past: Panel, plans: NDArray[np.float32]) -> tuple[Floats,
 
 
 def _slopes_within_stores(sums: Sums) -> Floats:
-    """The chain's slopes from how the rows of each store differ from the store's mean."""
+    """The chain's coefficients from the deviations of rows from their store's mean."""
     days = np.maximum(sums.gram[:, 0, 0], 1e-9)
     means = sums.gram[:, 0, :] / days[:, None]
     level = sums.moment[:, 0] / days

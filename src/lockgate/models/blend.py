@@ -1,4 +1,4 @@
-"""How much each member counts in the blend: weights that are never negative, sum to 1, and lean to given shares."""
+"""Weights of the members in the blend: non-negative, summing to 1, shrunk towards given shares."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -11,11 +11,11 @@ from lockgate.system.single_thread import on_one_thread
 
 Floats = NDArray[np.float64]
 
-RIDGE = 1e-9  # keeps the equations solvable where two members forecast the same
+RIDGE = 1e-9  # keeps the equations solvable if two members give equal forecasts
 
 
 def blend(forecasts: Floats, weights: Floats) -> Floats:
-    """Weighted mean over the members, (rows, members) to (rows,); a row's sum never depends on the rows beside it."""
+    """Weighted mean over the members, (rows, members) to (rows,); other rows of a batch do not change a row's sum."""
     return np.asarray((forecasts * weights).sum(axis=1))
 
 
@@ -23,10 +23,9 @@ def blend(forecasts: Floats, weights: Floats) -> Floats:
 def fit_weights(folds: Sequence[Floats], shrinkage: float, shares: Floats) -> Floats:
     """Weights with the least squared percentage error, plus `shrinkage` times their squared distance from `shares`.
 
-    Each fold holds forecast / actual, (rows, members). Folds count the same however hard they are: each one's squared
-    error, capped row by row (metrics.capped), is taken relative to the mean of its members'. The second term keeps
-    members that differ by chance only near their shares: 0 trusts the rows, a large shrinkage trusts none. Exact: with
-    few members every subset that may be non-zero is solved.
+    Each fold holds forecast / actual, (rows, members). All folds have equal weight: a fold's squared error, clipped row
+    by row (metrics.capped), is divided by the mean of its members' squared errors. With a larger shrinkage, members
+    that differ only by chance stay nearer to their shares. The solution is exact: every subset of members is solved.
     """
     gram = np.mean([_relative_gram(ratios) for ratios in folds], axis=0)
     members = len(gram)

@@ -1,4 +1,4 @@
-"""What a booster is asked to learn: the part of log sales that its offset does not explain."""
+"""What all boosters share: interface, training task (log sales relative to an offset), and limits of a fit."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -24,10 +24,10 @@ class Booster(Protocol):
         """Output for each row; the number of threads does not change it."""
 
     def dump(self) -> bytes:
-        """The library's own file, without a trace of time or place."""
+        """The library's own file; equal trainings give equal bytes."""
 
     def importances(self) -> Floats:
-        """What each feature bought, as shares that sum to 1 (or all 0)."""
+        """Gain of each feature, as shares that sum to 1 (or all 0)."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,13 @@ class Task:
 
     @property
     def labels(self) -> Floats:
-        """What the output should be."""
+        """The target of the booster."""
         rest = self.log_sales - self.offset
         return rest if self.target == "log" else np.exp(rest)
 
     @property
     def weights(self) -> Floats:
-        """How much each row counts, 1 on average."""
+        """Weight of each row, 1 on average."""
         if self.target == "log":
             return np.ones(len(self.log_sales))
         weights = np.exp(2 * np.clip(self.offset - self.log_sales, -1.0, 1.0))
@@ -64,7 +64,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Budget:
-    """How long a booster may learn: rounds at most, and rounds without progress on the rows to score, if any."""
+    """Limits of a fit: maximum rounds, rounds without progress on the scored rows before it stops, seed and threads."""
 
     rounds: int
     patience: int

@@ -37,10 +37,10 @@ class CatboostBooster:
 
 
 def fit(params: CatboostParams, train: Task, score: Task | None, budget: Budget) -> Fit:
-    """Learn `train`; with rows to score, stop when they have not improved for `budget.patience` rounds.
+    """Fit on `train`; with rows to score, stop after `budget.patience` rounds without a better score.
 
-    The library watches its own squared error, since a metric in Python would cost more than the trees; the curve is
-    capped RMSPE all the same.
+    The library stops by its own squared error, because a metric in Python would take longer than the trees; the curve
+    holds capped RMSPE.
     """
     model = catboost.CatBoost(_settings(params, budget))
     data = catboost.Pool(train.values, train.labels, weight=train.weights)

@@ -1,8 +1,7 @@
-"""How sure a forecast is: split-conformal intervals, as wide as each store is hard to forecast.
+"""Split-conformal prediction intervals, scaled by the spread of each store's residuals.
 
-What the blend missed on the inner folds, days that it had not learned, is taken relative to the spread of its store.
-The quantiles of these scores, low and high apart, are what a forecast is multiplied by. Nothing is assumed of the
-shape of the errors.
+The residuals of the blend on the inner folds, which it did not learn, are divided by the spread of their store. The
+lower and upper quantiles of these scores give the factors from a forecast to its bounds. No distribution is assumed.
 """
 
 from collections.abc import Sequence
@@ -16,32 +15,32 @@ from lockgate.problem.confidence import checked
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-PROBABILITIES = 1 / (1 + np.exp(-np.linspace(-8, 8, 401)))  # closer together towards both tails, where it matters
-PRIOR_ROWS = 60  # a store's spread is believed like that of its rows and so many of the chain's
-LARGEST_SHARE = 4.0  # no row counts for more than so many times the chain's spread
+PROBABILITIES = 1 / (1 + np.exp(-np.linspace(-8, 8, 401)))  # denser towards both tails
+PRIOR_ROWS = 60  # prior weight: as if a store had this many more rows with the chain's spread
+LARGEST_SHARE = 4.0  # residuals are clipped to this multiple of the chain's spread
 
 
 @dataclass(frozen=True)
 class Residuals:
-    """What was missed on one fold, row by row: log sales minus log forecast, with the row's store."""
+    """Residuals of one fold: log sales minus log forecast of each row, with the row's store."""
 
-    store: Ints  # place in StoreAttributes.store_ids
+    store: Ints  # index in StoreAttributes.store_ids
     log_ratio: Floats
     known_days: int  # of history before the fold's window
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What the folds say of errors to come."""
+    """Spreads and quantiles from the folds: the base of all intervals."""
 
-    spread: Floats  # mean absolute miss in log sales, one entry a store
+    spread: Floats  # mean absolute residual in log sales, one entry a store
     quantiles: Floats  # of residuals in units of their store's spread, at PROBABILITIES
 
     def factors(self, confidence: float) -> tuple[Floats, Floats]:
-        """What each store's forecasts are multiplied by for the lower and the upper bound: (stores,) both.
+        """Factors from a forecast to its lower and its upper bound: (stores,) each.
 
-        Equal tails; the first are never above 1 and the second never below, so that bounds enclose the forecast.
-        Raises WrongUsage for a confidence that is no share, or too close to 1.
+        Equal tails; lower factors are at most 1 and upper factors at least 1, so the bounds enclose the forecast.
+        Raises WrongUsage for a confidence that is not above 0 or is above confidence.MOST.
         """
         tail = (1 - checked(confidence)) / 2
         low, high = np.interp([tail, 1 - tail], PROBABILITIES, self.quantiles)
@@ -50,7 +49,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Interval:
-    """Forecasts of some rows with their bounds, (rows,) each; NaN where the forecaster knows no bounds."""
+    """Forecasts of rows with their bounds, (rows,) each; NaN if the forecaster has no bounds."""
 
     prediction: Floats
     lower: Floats
@@ -60,9 +59,9 @@ class Interval:
 def calibrate(folds: Sequence[Residuals], stores: int) -> Calibration:
     """Learn spreads and quantiles from the residuals on at least one fold.
 
-    A fold's scores use the spreads of the other folds, since a store's spread will not have seen the errors that it is
-    to bound either. A fold counts by the square of the days that were known before it, however many rows it has: who
-    knows half as much forecasts unlike the one whose errors are to be bounded.
+    A fold's scores use the spreads of the other folds, because a spread has not seen the errors that it will bound. A
+    fold's weight is the square of the days of history before it, whatever its number of rows: with half the history, a
+    forecaster makes other errors than the final one.
     """
     counts = np.array([fold.known_days for fold in folds], dtype=np.float64) ** 2
     scores = [_scores(fold, spreads(_others(folds, fold) or folds, stores)) for fold in folds]
@@ -70,7 +69,7 @@ def calibrate(folds: Sequence[Residuals], stores: int) -> Calibration:
 
 
 def spreads(folds: Sequence[Residuals], stores: int) -> Floats:
-    """Mean absolute miss of each store, capped row by row and drawn towards the chain's the fewer rows it has."""
+    """Mean absolute residual of each store, clipped row by row, shrunk towards the chain's if it has few rows."""
     store = np.concatenate([fold.store for fold in folds])
     missed = np.abs(np.concatenate([fold.log_ratio for fold in folds]))
     chain = max(float(np.mean(missed)), 1e-9)
@@ -80,7 +79,7 @@ def spreads(folds: Sequence[Residuals], stores: int) -> Floats:
 
 
 def inner_coverage(folds: Sequence[Residuals], stores: int, confidence: float) -> float:
-    """The share of sales within their bounds, each fold's by what the others say; NaN if there is one fold only."""
+    """The share of sales within bounds from the other folds; NaN with one fold only."""
     found = [
         _covered(fold, calibrate(others, stores), confidence) for fold in folds if (others := _others(folds, fold))
     ]
@@ -88,7 +87,7 @@ def inner_coverage(folds: Sequence[Residuals], stores: int, confidence: float) -
 
 
 def coverage(sold: Floats, interval: Interval) -> float:
-    """The share of sales within their bounds; NaN if there is no row, or no bounds."""
+    """The share of sales within their bounds; NaN without rows or bounds."""
     if not len(sold) or np.isnan(interval.lower).any():
         return float("nan")
     return float(np.mean((interval.lower <= sold) & (sold <= interval.upper)))
@@ -103,7 +102,7 @@ def _scores(fold: Residuals, spread: Floats) -> Floats:
 
 
 def _quantiles(scores: Sequence[Floats], counts: Floats) -> Floats:
-    """Of the scores of all folds together, each fold with its share of the counts."""
+    """Quantiles of the scores of all folds together, weighted by fold."""
     values, shares = np.concatenate(scores), counts / counts.sum()
     weights = np.concatenate([np.full(len(part), own / len(part)) for part, own in zip(scores, shares, strict=True)])
     order = np.argsort(values, kind="stable")

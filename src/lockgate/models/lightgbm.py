@@ -27,7 +27,7 @@ class LightgbmBooster:
 
 
 def fit(params: LightgbmParams, train: Task, score: Task | None, budget: Budget) -> Fit:
-    """Learn `train`; with rows to score, stop when they have not improved for `budget.patience` rounds."""
+    """Fit on `train`; with rows to score, stop after `budget.patience` rounds without a better score."""
     data = lightgbm.Dataset(train.values, train.labels, weight=train.weights, free_raw_data=True)
     curve: list[float] = []
     watched: dict[str, Any] = {}
@@ -57,7 +57,7 @@ def _settings(params: LightgbmParams, budget: Budget) -> dict[str, Any]:
         "num_threads": budget.threads,
         "deterministic": True,
         "force_row_wise": True,
-        "enable_bundle": False,  # features that never meet in the rows learned may meet in those that are watched
+        "enable_bundle": False,  # features that exclude each other in the training rows may not in the scored rows
         "verbose": -1,
     }
 

@@ -1,4 +1,4 @@
-"""The forecast that needs no model: what the store usually sells on such a day. Every candidate must beat it."""
+"""The seasonal naive baseline: the median of the store's similar days. Every candidate must beat it."""
 
 import pandas as pd
 
@@ -8,15 +8,15 @@ SEASON_DAYS = 364
 def seasonal_naive(history: pd.DataFrame, rows: pd.DataFrame) -> "pd.Series[float]":
     """Median sales of the same store, weekday and promo over the last 364 days of history, indexed like `rows`.
 
-    A combination never seen takes the store's median, a store never seen the chain's; a closed row is 0.
+    Without such days, the store's median is used, without the store the chain's. A closed row is 0.
     """
     recent = history[history["Date"] > history["Date"].max() - pd.Timedelta(days=SEASON_DAYS)]
     sold = _with_weekday(recent[(recent["Open"] == 1) & (recent["Sales"] > 0)])
     keys = ["Store", "weekday", "Promo"]
     usual = sold.groupby(keys)["Sales"].median().rename("usual")
     store = sold.groupby("Store")["Sales"].median().rename("store")
-    asked = _with_weekday(rows).join(usual, on=keys).join(store, on="Store")
-    forecast = asked["usual"].fillna(asked["store"]).fillna(float(sold["Sales"].median()))
+    keyed = _with_weekday(rows).join(usual, on=keys).join(store, on="Store")
+    forecast = keyed["usual"].fillna(keyed["store"]).fillna(float(sold["Sales"].median()))
     return forecast.where(rows["Open"] != 0, 0.0).astype("float64")
 
 

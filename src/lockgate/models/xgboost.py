@@ -18,8 +18,9 @@ PARALLEL_THREADS = min(cpu_count() or 1, 4)
 class XgboostBooster:
     """A fitted xgboost.Booster, safe to call from many threads.
 
-    The number of threads is a setting of the booster, not of a call, and is not saved with it: changing it on a booster
-    in use makes other threads' calls fail. So there is one booster a setting, configured once, before the first call.
+    The number of threads is a setting of the booster, not of a call, and is not saved. Changing it on a booster in use
+    makes calls of other threads fail. So there is one booster for each number of threads, configured before its first
+    use.
     """
 
     content: bytes  # UBJSON
@@ -41,7 +42,7 @@ class XgboostBooster:
 
 
 def fit(params: XgboostParams, train: Task, score: Task | None, budget: Budget) -> Fit:
-    """Learn `train`; with rows to score, stop when they have not improved for `budget.patience` rounds."""
+    """Fit on `train`; with rows to score, stop after `budget.patience` rounds without a better score."""
     data = xgboost.QuantileDMatrix(
         train.values, train.labels, weight=train.weights, max_bin=MAX_BIN, nthread=budget.threads
     )
@@ -59,7 +60,7 @@ def restore(content: bytes) -> XgboostBooster:
 
 
 def _configured(content: bytes, threads: int) -> xgboost.Booster:
-    """A booster for calls with this number of threads; its first call, which completes the configuration, is made."""
+    """A booster for calls with this number of threads; a first call completes its configuration."""
     model = xgboost.Booster({"nthread": threads}, model_file=bytearray(content))
     model.inplace_predict(np.zeros((1, model.num_features()), dtype=np.float32), validate_features=False)
     return model

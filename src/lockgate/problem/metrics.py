@@ -1,4 +1,4 @@
-"""How far forecasts are from what was sold. Each score is over the rows with sales above zero; NaN if there is none."""
+"""Forecast errors: RMSPE, MAE, bias. Computed over the rows with sales above zero; NaN without such rows."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,17 +15,17 @@ def rmspe(actual: ArrayLike, forecast: ArrayLike) -> float:
 
 
 def capped_rmspe(actual: ArrayLike, forecast: ArrayLike) -> float:
-    """RMSPE in which no row's error counts for more than CAP. To choose by, never to judge by.
+    """RMSPE with each row's percentage error clipped to CAP. Used to choose rounds and weights, not by the gate.
 
-    A handful of rows (a store that sold for an hour before Christmas) can be most of a window's RMSPE; a choice of
-    rounds or weights that follows them follows chance.
+    A few rows (a store that closed an hour after opening) can cause most of a window's RMSPE; without the cap they
+    would decide the choice by chance.
     """
     sold, predicted = _scored(actual, forecast)
     return float(np.sqrt(np.mean(capped(predicted / sold - 1.0) ** 2))) if sold.size else float("nan")
 
 
 def capped(errors: Floats) -> Floats:
-    """Percentage errors (as shares) with CAP as the largest."""
+    """Percentage errors (as shares), clipped to -CAP .. CAP."""
     return np.clip(errors, -CAP, CAP)
 
 
@@ -36,13 +36,13 @@ def mae(actual: ArrayLike, forecast: ArrayLike) -> float:
 
 
 def bias(actual: ArrayLike, forecast: ArrayLike) -> float:
-    """Sum of forecasts over sum of sales, minus one: 0.02 means 2 % too much in all."""
+    """Sum of forecasts / sum of sales - 1: 0.02 means 2 % too high in total."""
     sold, predicted = _scored(actual, forecast)
     return float(np.sum(predicted) / np.sum(sold) - 1.0) if sold.size else float("nan")
 
 
 def scored(actual: ArrayLike) -> NDArray[np.bool_]:
-    """Which rows count: those with sales above zero."""
+    """Whether each row is scored: its sales are above zero."""
     return np.asarray(actual, dtype=np.float64) > 0
 
 

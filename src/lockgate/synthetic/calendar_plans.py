@@ -1,6 +1,6 @@
-"""The generated chain's calendar: which days are promoted, holidays, school holidays, closed, or not on record at all.
+"""Calendar and plans of the generated chain: promotions, holidays, school holidays, closed days and missing rows.
 
-Arrays are stores x days (or regions x days). All of it is known in advance, as in the real chain.
+Arrays are stores x days (or regions x days). All of them are known in advance, as in the real chain.
 """
 
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ REFURBISHED_SHARE = 0.12
 
 @dataclass(frozen=True)
 class CalendarPlans:
-    """What is known of each store's days before they come."""
+    """Known inputs of each store and day."""
 
     days: Ints  # (days,) numbers since 1970-01-01
     promo: Flags  # (days,) the same in the whole chain
@@ -45,7 +45,7 @@ class CalendarPlans:
 
 
 def draw_plans(days: Ints, stores: int, rng: Generator) -> CalendarPlans:
-    """Draw a calendar for a chain of so many stores."""
+    """Draw calendar and plans for this number of stores."""
     region = rng.choice(len(REGIONS), size=stores, p=[share for share, *_ in REGIONS])
     holiday = _holiday_letters(days)[region]
     absent = _absences(days, stores, rng)

@@ -1,7 +1,7 @@
-"""What the generated stores sell: log sales as a sum of components that differ by store, functions of the calendar.
+"""Demand of the generated chain: log sales as a sum of components that depend on store and calendar.
 
-They are what the real chain shows: weekday profiles, a season of each store's own, promotions that vary by store and
-weekday and wear off, a rush before holidays and Christmas, carnival, pay day, competitors, reopenings.
+The components are patterns of the real chain: weekday profiles, a season of each store's own, promotions that vary by
+store and weekday and wear off, a rush before holidays and Christmas, carnival, pay day, competitors, reopenings.
 """
 
 from collections.abc import Callable
@@ -24,13 +24,13 @@ TYPE_LEVEL = {"a": 0.0, "b": 0.35, "c": 0.02, "d": 0.04}
 ASSORTMENT_LEVEL = {"a": 0.0, "b": 0.10, "c": 0.08}
 WINTER_PROMO = {"a": 0.08, "b": 0.0, "c": -0.08, "d": -0.05}
 CARNIVAL_SHARE = 0.4  # of the stores
-CARNIVAL = ((-52, 0.3), (-48, -1.0), (-47, -0.5))  # days from Easter Sunday, and what they mean
+CARNIVAL = ((-52, 0.3), (-48, -1.0), (-47, -0.5))  # days from Easter Sunday, and their share of the effect
 YEAR = 365.25
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What the components are functions of."""
+    """Inputs of the components."""
 
     known: CalendarPlans
     stores: pd.DataFrame
@@ -42,12 +42,12 @@ class Setting:
 
 
 def log_sales(known: CalendarPlans, stores: pd.DataFrame, rng: Generator) -> Floats:
-    """The log of the sales that each store would make on each day if it were open, without noise; (stores, days)."""
+    """Log sales of each store on each day if it is open, without noise; (stores, days)."""
     return np.asarray(sum(components(known, stores, rng).values()), dtype=np.float64)
 
 
 def components(known: CalendarPlans, stores: pd.DataFrame, rng: Generator) -> dict[str, Floats]:
-    """What log sales are the sum of, by name, each (stores, days) or (stores, 1), drawn apart from the others."""
+    """The components of log sales by name, each (stores, days) or (stores, 1), each with a random stream of its own."""
     setting = Setting(known, stores, calendar.day_table(int(known.days[0]), int(known.days[-1])))
     parts = zip(COMPONENTS.items(), rng.spawn(len(COMPONENTS)), strict=True)
     return {name: make(setting, own) for (name, make), own in parts}
@@ -59,7 +59,7 @@ def _level(at: Setting, rng: Generator) -> Floats:
 
 
 def _trend(at: Setting, rng: Generator) -> Floats:
-    """A growth that lasts: 3 % a year in the mean of the stores."""
+    """Linear growth: 3 % a year on average."""
     return np.asarray(at.each(rng, 0.03, 0.07) * (at.known.days - at.known.days[-1]) / YEAR)
 
 
@@ -69,7 +69,7 @@ def _weekdays(at: Setting, rng: Generator) -> Floats:
 
 
 def _season(at: Setting, rng: Generator) -> Floats:
-    """A wave of the year and one of the half year, in part common to the chain, in part the store's own."""
+    """A yearly and a half-yearly wave, partly common to the chain, partly the store's own."""
     angle = 2 * np.pi * at.table.day_of_year / YEAR
     waves = np.stack([np.cos(angle), np.sin(angle), np.cos(2 * angle), np.sin(2 * angle)])
     weights = np.array([-0.04, 0.01, 0.01, 0.02]) + rng.normal(0, 0.06, size=(len(at.stores), 4))
@@ -77,13 +77,13 @@ def _season(at: Setting, rng: Generator) -> Floats:
 
 
 def _christmas(at: Setting, rng: Generator) -> Floats:
-    """Rises from nothing in late November to Christmas Eve."""
+    """Rises from 0 in late November to Christmas Eve."""
     until = at.table.until[:, calendar.HOLIDAYS.index("christmas")]
     return at.each(rng, 0.40, 0.10) * np.where(until > 0, np.clip((31 - until) / 30, 0, 1), 0.0)
 
 
 def _promotions(at: Setting, rng: Generator) -> Floats:
-    """Strongest on Mondays, on each weekday another strength in each store; wears off, and is missed afterwards."""
+    """Strongest on Mondays; differs by weekday and store, weaker in a second week, negative in the week after."""
     by_weekday = PROMO_BY_WEEKDAY + np.where(PROMO_BY_WEEKDAY > 0, rng.normal(0, 0.12, size=(len(at.stores), 7)), 0.0)
     return np.asarray(at.each(rng, 0.30, 0.08) * by_weekday[:, at.table.weekday] * promo_pull(at.known.promo))
 
@@ -116,7 +116,7 @@ def _pay_day(at: Setting, rng: Generator) -> Floats:
 
 
 def _holidays_near(at: Setting, rng: Generator) -> Floats:
-    """Part of what a holiday does not sell is sold the day before, two days before and the day after it."""
+    """Sales move from a holiday to the two days before and the day after it."""
     closed = at.known.holiday != "0"
     rush = np.zeros(closed.shape)
     for shift, share in ((1, 1.0), (2, 0.4)):
@@ -126,14 +126,14 @@ def _holidays_near(at: Setting, rng: Generator) -> Floats:
 
 
 def _carnival(at: Setting, rng: Generator) -> Floats:
-    """People buy on the Thursday before, and not on the Monday and the Tuesday, where it is kept."""
+    """Where carnival is observed: more sales on the Thursday before, fewer on Monday and Tuesday."""
     keeps = rng.random((len(at.stores), 1)) < CARNIVAL_SHARE
     strength = keeps * at.each(rng, 0.18, 0.05)
     return np.asarray(strength * sum(share * (at.table.easter == day) for day, share in CARNIVAL))
 
 
 def _reopening(at: Setting, rng: Generator) -> Floats:
-    """A lift on the day after a refurbishment, falling by half in two weeks."""
+    """Higher sales after a refurbishment, halving every two weeks."""
     closed = at.known.refurbished
     day = np.arange(closed.shape[1])
     last_closed = np.maximum.accumulate(np.where(closed, day, -10_000), axis=1)

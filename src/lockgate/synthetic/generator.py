@@ -1,7 +1,7 @@
-"""A Rossmann-like chain, drawn from a seed, where no real data is at hand. How well it can be forecast is known.
+"""Generates a Rossmann-like chain of stores from a seed, with a known noise floor.
 
-Sales are exp(what the calendar says + shocks): demand.py has the first, shocks.py the second. So the perfect forecast
-is known: it knows what the calendar means to each store, and the shock of the last day before it; nobody can know more.
+Sales are exp(demand + noise): see demand.py and noise.py. The best possible forecast is known: it uses the demand of
+each store and the daily shock of the last day before the window.
 """
 
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class Chain:
 
     raw: pd.DataFrame  # as train.csv holds it, sorted by Store and Date
     stores: pd.DataFrame
-    certain: Floats  # (len(raw),) sales as the calendar says; 0 where closed
+    certain: Floats  # (len(raw),) sales without noise; 0 where closed
     day_shocks: Floats  # one for each day from the first to the last
     noise_model: NoiseModel
 
@@ -49,14 +49,14 @@ class Chain:
         return Tables(self.rows, self.stores)
 
     def perfect_forecast(self, days: int) -> "pd.Series[float]":
-        """Of the last so many days, by row of `raw`: with the least RMSPE to be expected of anybody."""
+        """The forecast with the lowest expected RMSPE for the last `days` days, by row of `raw`."""
         ahead = days - (self.raw["Date"].max() - self.raw["Date"]).dt.days.to_numpy(dtype=np.int64)
         kept = ahead > 0
         factor = self.noise_model.best_factor(ahead[kept], float(self.day_shocks[-days - 1]))
         return pd.Series(self.certain[kept] * factor, index=self.raw.index[kept])
 
     def noise_floor(self, holdout_days: int) -> float:
-        """RMSPE of the perfect forecast on the last days: no other is expected to come below it."""
+        """RMSPE of the best possible forecast on the last days; no forecast can be expected to have less."""
         perfect = self.perfect_forecast(holdout_days)
         return metrics.rmspe(self.raw["Sales"][perfect.index].to_numpy(), perfect.to_numpy())
 

@@ -1,6 +1,6 @@
-"""What the training would have been worth earlier: trained at several origins, scored on the days that followed each.
+"""Backtest: train at several cutoffs and score each forecaster on the days after its cutoff.
 
-Everything is chosen anew at each origin from what was known there; the holdout is never among the rows.
+Rounds and weights are chosen anew at each cutoff, from the days up to it. The holdout is never used.
 """
 
 from collections.abc import Callable
@@ -31,7 +31,7 @@ COVERAGES = ("coverage_80", "coverage_95")
 
 @dataclass(frozen=True)
 class Plan:
-    """Which origins: so many, so many days apart, the window of the latest ends with the rows."""
+    """Backtest cutoffs: how many, and days between them; the last window ends with the data."""
 
     origins: int
     days_apart: int
@@ -39,9 +39,9 @@ class Plan:
 
 @dataclass(frozen=True)
 class WindowScore:
-    """How one way to forecast did on the window after one origin; `low` and `high` bound its RMSPE with 95 %."""
+    """Errors of one forecast on the window after one cutoff; `low` and `high` are the 95 % interval of its RMSPE."""
 
-    origin: str  # the last day that was known
+    origin: str  # the cutoff: the last day used in training
     forecast: str  # a member, the blend, or a baseline
     rows: int
     rmspe: float
@@ -56,10 +56,10 @@ class WindowScore:
 def backtest(
     rows: pd.DataFrame, stores: pd.DataFrame, params: Params, plan: Plan, progress: Progress
 ) -> tuple[WindowScore, ...]:
-    """Marks of the blend, its members and the naive baseline at each origin, the latest origin first.
+    """Scores of the blend, its members and the naive baseline at each cutoff, the latest cutoff first.
 
     `rows` are those to train on (the holdout is not among them). BadData if the history is too short for a training at
-    the earliest origin.
+    the earliest cutoff.
     """
     marks: list[WindowScore] = []
     for place, last in enumerate(_known_until(rows, params, plan)):
@@ -74,7 +74,7 @@ def backtest(
 
 
 def means(marks: tuple[WindowScore, ...]) -> dict[str, dict[str, float]]:
-    """By way to forecast: the mean and the worst RMSPE over the origins, and the means of the other numbers."""
+    """By forecast: the mean and the worst RMSPE over the cutoffs, and the means of the other numbers."""
     found: dict[str, dict[str, float]] = {}
     for forecast in dict.fromkeys(mark.forecast for mark in marks):
         own = [mark for mark in marks if mark.forecast == forecast]
@@ -105,25 +105,25 @@ def _known_until(rows: pd.DataFrame, params: Params, plan: Plan) -> list[pd.Time
 
 
 def _parts(rows: pd.DataFrame, last: pd.Timestamp, days: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """What was known on `last`, and the rows with sales of the window after it."""
+    """The rows up to `last`, and the rows with sales of the window after it."""
     after = (rows["Date"] > last) & (rows["Date"] <= last + pd.Timedelta(days=days))
     window = rows[after & (rows["Open"] == 1) & (rows["Sales"] > 0)]
     return rows[rows["Date"] <= last].reset_index(drop=True), window.reset_index(drop=True)
 
 
 def _forecasts(forecaster: Forecaster, known: pd.DataFrame, window: pd.DataFrame) -> dict[str, Floats]:
-    asked = window.drop(columns="Sales")
-    members = forecaster.predict_members(asked)
+    inputs = window.drop(columns="Sales")
+    members = forecaster.predict_members(inputs)
     return {
-        BLEND: forecaster.predict(asked),
+        BLEND: forecaster.predict(inputs),
         **{name: members[:, place] for place, name in enumerate(forecaster.members)},
         NAIVE: seasonal_naive.seasonal_naive(known, window).to_numpy(),
     }
 
 
 def _covered(blend: WindowScore, forecaster: Forecaster, window: pd.DataFrame) -> WindowScore:
-    asked, sold = window.drop(columns="Sales"), window["Sales"].to_numpy(dtype=np.float64)
-    at_80, at_95 = (coverage(sold, forecaster.interval(asked, confidence)) for confidence in (0.80, 0.95))
+    inputs, sold = window.drop(columns="Sales"), window["Sales"].to_numpy(dtype=np.float64)
+    at_80, at_95 = (coverage(sold, forecaster.interval(inputs, confidence)) for confidence in (0.80, 0.95))
     return replace(blend, coverage_80=at_80, coverage_95=at_95)
 
 

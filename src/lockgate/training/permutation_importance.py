@@ -1,6 +1,6 @@
-"""What each feature is worth to the blend: how much worse it forecasts when that feature is dealt out at random.
+"""Permutation importance: how much the blend's error grows if the values of a feature are permuted among the rows.
 
-Gains count what a booster used to learn; this counts what helps on days that it has not seen.
+Gain counts how a booster uses a feature in training; permutation importance is measured on days it has not learned.
 """
 
 from collections.abc import Mapping
@@ -17,15 +17,15 @@ from lockgate.problem import metrics
 
 Floats = NDArray[np.float64]
 
-ROWS = 8_000  # so many rows, drawn from the window, tell enough
+ROWS = 8_000  # rows drawn from the window
 
 
 def importances(
     members: Mapping[str, Member], weights: Mapping[str, float], window: TrainingRows, seed: int
 ) -> dict[str, float]:
-    """By feature, the rise of the blend's capped RMSPE on a window when the feature's values change places among rows.
+    """By feature, the increase of the blend's capped RMSPE on a window if the feature's values are permuted.
 
-    The ridge, and the log sales from which the boosters start, stay as they are. About 0, or below: it buys nothing.
+    Ridge and offsets are not permuted. A value of about 0 or below: the feature does not help.
     """
     rng = np.random.default_rng(seed)
     some = np.sort(rng.permutation(len(window.log_sales))[:ROWS])
@@ -39,10 +39,10 @@ def importances(
         return metrics.capped_rmspe(sold, blend.blend(np.column_stack(parts), shares))
 
     whole = score(matrix.values)
-    return {name: score(_dealt(matrix.values, place, order)) - whole for place, name in enumerate(FEATURES)}
+    return {name: score(_permuted(matrix.values, place, order)) - whole for place, name in enumerate(FEATURES)}
 
 
-def _dealt(values: NDArray[np.float32], place: int, order: NDArray[np.int64]) -> NDArray[np.float32]:
-    dealt = values.copy()
-    dealt[:, place] = values[order, place]
-    return dealt
+def _permuted(values: NDArray[np.float32], place: int, order: NDArray[np.int64]) -> NDArray[np.float32]:
+    permuted = values.copy()
+    permuted[:, place] = values[order, place]
+    return permuted

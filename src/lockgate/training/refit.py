@@ -1,4 +1,4 @@
-"""A forecaster learns the same things again from more rows: nothing about it is chosen anew."""
+"""Fits a forecaster again on more rows, with the rounds, weights and calibration of an earlier training."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from lockgate.training.fitting import Progress, Session, Steps, fit_all, trainin
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a training had chosen, beside the weights that its forecaster carries."""
+    """Params and rounds of an earlier training; its weights are in its forecaster."""
 
     params: Params
     rounds: Mapping[str, int]  # of each booster
@@ -27,9 +27,9 @@ class Recipe:
 def refit(
     given: Forecaster, recipe: Recipe, rows: pd.DataFrame, stores: pd.DataFrame, progress: Progress
 ) -> Forecaster:  # fmt: skip
-    """The forecaster that the recipe makes of these rows, with the weights and the calibration of the one given.
+    """The forecaster that the recipe fits on these rows, with the weights and the calibration of the given one.
 
-    Refit on the rows that it came from, it is the one given. BadData if the stores are not those that it knows.
+    Refitting on the rows of the first training gives an equal forecaster. BadData if the stores differ.
     """
     attributes, horizon = store_attributes(stores), given.horizon_days
     if not np.array_equal(attributes.store_ids, given.attributes.store_ids):

@@ -1,4 +1,4 @@
-"""The files that a training leaves beside its bundle: for `dvc metrics show`, `dvc plots show` and the registry."""
+"""Writes the report of a training as files beside the bundle, for DVC and the registry."""
 
 import json
 import math
@@ -60,7 +60,7 @@ def curves(report: Report) -> pd.DataFrame:
 
 
 def importances(report: Report) -> pd.DataFrame:
-    """What each feature bought each member, as shares; the most useful first."""
+    """Gain of each feature in each member, as shares; the highest first."""
     rows = [
         (feature, member, share) for member, bought in report.importances.items() for feature, share in bought.items()
     ]
