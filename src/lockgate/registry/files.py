@@ -1,4 +1,4 @@
-"""What the store has of a version or a run: listed, fetched, never opened here."""
+"""The artifacts of a version or a run: list them, fetch them, never open them."""
 
 import tempfile
 from collections.abc import Iterator
@@ -11,6 +11,8 @@ from mlflow.exceptions import MlflowException
 
 from lockgate.bundle import mlflow_layout
 from lockgate.errors import ArtifactMissing, IntegrityBroken, Unavailable
+
+CLIENT_REFUSES_PATH = "Invalid path"  # MLflow's client, of a path in the store's answer that leaves the folder
 
 
 def listed(uri: str, below: str = "") -> Iterator[tuple[str, int | None]]:
@@ -26,7 +28,7 @@ def listed(uri: str, below: str = "") -> Iterator[tuple[str, int | None]]:
 
 @contextmanager
 def stored(version: int) -> Iterator[None]:
-    """What MLflow says of files that are gone or lead elsewhere, which is not that the server is down."""
+    """Raise ArtifactMissing for files that are gone, IntegrityBroken for paths that leave the version's folder."""
     try:
         yield
     except ArtifactMissing as missing:
@@ -35,7 +37,7 @@ def stored(version: int) -> Iterator[None]:
         says = str(error)
         if "RESOURCE_DOES_NOT_EXIST" in says or "404 Client Error" in says:
             raise _nothing_of(version) from error
-        if "INVALID_PARAMETER_VALUE" in says:
+        if "INVALID_PARAMETER_VALUE" in says or CLIENT_REFUSES_PATH in says:
             raise IntegrityBroken(
                 f"the store has a file of version {version} that leads elsewhere", hint=mlflow_layout.REGISTER_AGAIN
             ) from error
