@@ -1,6 +1,6 @@
-"""Whether a booster from elsewhere is what its signature says, and fit to forecast; if so, a forecaster is made of it.
+"""Makes a forecaster of an external booster, after a check of its inputs and outputs against its signature.
 
-Opens the booster's file: call it where a crash does no harm.
+Opens the booster's file: call it in a child process, where a crash does no harm.
 """
 
 from collections.abc import Callable
@@ -60,7 +60,10 @@ def _check_outputs(booster: Booster, forecaster: ExternalForecaster) -> None:
         raise GateRefused(f"the model gives {raw.shape[1:]} outputs a row, not one", hint="bring a regressor of sales")
     bad = int((~np.isfinite(forecaster.meaning.sales(raw))).sum())
     if bad:
-        raise GateRefused(f"the model gives no number for {bad} of {len(rows)} stores", hint="is its target stated?")
+        raise GateRefused(
+            f"the model gives no number for {bad} of {len(rows)} stores",
+            hint="declare the scale of its output: --target sales, log or log1p",
+        )
     if isinstance(booster, CatboostBooster):
         _check_no_link(forecaster.native, values, raw)
 

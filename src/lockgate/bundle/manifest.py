@@ -21,17 +21,17 @@ REBUILD = "train and register it again"
 
 
 def digest(folder: Path) -> str:
-    """The digest of the bundle in a folder, as its manifest claims it; `bundle.load` is what proves it."""
+    """The digest of the bundle in a folder, as its manifest claims; `store.load` verifies it."""
     return digests.of_bytes(safe_files.read(folder / MANIFEST, LARGEST_MANIFEST, REBUILD))
 
 
 def names(folder: Path) -> set[str]:
-    """The files that the manifest in a folder lists: what a bundle of any kind must hold, once its digest is proven."""
+    """The names of the files that the manifest in a folder lists."""
     return set(_listed(safe_files.read(folder / MANIFEST, LARGEST_MANIFEST, REBUILD), folder))
 
 
 def verified(folder: Path, expected_digest: str, names: Set[str]) -> dict[str, bytes]:
-    """The bytes of each of the named files, proven to be those that were saved under this digest.
+    """The bytes of each named file, verified against this digest.
 
     Raises IntegrityBroken for another manifest, and for a file that is missing, extra, linked, hidden or changed.
     """

@@ -1,7 +1,7 @@
-"""Who vouches for a bundle: an Ed25519 signature over the bytes of its manifest, held against keys that are pinned.
+"""Signs bundles and verifies signatures: Ed25519 over the bytes of the manifest, checked with trusted keys.
 
-The manifest holds the digest of every file of the bundle, so its bytes are all that has to be signed. The signature
-is a file of its own beside it: the digest of a bundle is the same, signed or not.
+The manifest holds the digest of every file of the bundle, so only its bytes are signed. The signature is a file beside
+the manifest: a bundle has the same digest with and without a signature.
 """
 
 import base64
@@ -16,7 +16,7 @@ from lockgate.bundle.manifest import MANIFEST, SIGNATURE
 from lockgate.errors import BadConfiguration, IntegrityBroken
 from lockgate.system import project, safe_files
 
-KEY_VARIABLE = "LOCKGATE_SIGNING_KEY"  # the path of the private key that a registration signs with
+KEY_VARIABLE = "LOCKGATE_SIGNING_KEY"  # path of the private key with which a registration signs
 TRUSTED_VARIABLE = "LOCKGATE_TRUSTED_KEYS"  # for `mlflow models serve`, which knows no params.yaml: keys, by commas
 LARGEST_KEY = 1 << 14
 SIGNATURE_BYTES = 64

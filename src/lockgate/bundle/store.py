@@ -1,9 +1,9 @@
 """A forecaster on disk: each library's own file, arrays, JSON, and a manifest with the SHA-256 of each. No pickle.
 
-Of two kinds, told apart by their files: our own ensemble, and a booster from elsewhere (`foreignbundle`).
+There are two kinds, distinguished by their files: our own ensemble, and an external booster (`external_format`).
 
-Only bytes that the manifest proves reach a library: a damaged LightGBM file would end the process, a flipped bit would
-change forecasts in silence.
+Only verified bytes reach a library: a damaged LightGBM file would end the process, and a flipped bit would change
+forecasts without an error.
 """
 
 import io
@@ -39,11 +39,11 @@ DESCRIPTION = "forecaster.json"
 ARRAYS = "arrays.npz"
 NAMES = {DESCRIPTION, ARRAYS, *(member.file for member in MEMBERS.values())}
 PROBE_ROWS = 48
-PROBE_TOLERANCE = 1e-6  # relative; more than that is another forecaster
+PROBE_TOLERANCE = 1e-6  # relative; a larger difference is another forecaster
 
 
 def save(forecaster: Forecaster | ExternalForecaster, folder: Path) -> str:
-    """Write a bundle in place of whatever `folder` was; its digest. The same forecaster gives the same bytes."""
+    """Write a bundle in place of `folder` and return its digest. The same forecaster gives the same bytes."""
     if isinstance(forecaster, ExternalForecaster):
         contents = external_format.contents(forecaster, _probe(forecaster))
     else:
@@ -83,14 +83,14 @@ def load(folder: Path, expected_digest: str) -> ForecasterProtocol:
 
 
 def probe_rows(folder: Path) -> dict[str, list[Any]]:
-    """The raw rows of the probe of a bundle that has been opened before, by column."""
+    """The raw rows of the probe of a verified bundle, by column."""
     name = external_format.DESCRIPTION if _names(folder) == external_format.NAMES else DESCRIPTION
     rows: dict[str, list[Any]] = json.loads((folder / name).read_text(encoding="utf-8"))["probe"]["rows"]
     return rows
 
 
 def _names(folder: Path) -> Set[str]:
-    """The files of the kind that the bundle seems to be; that it has just these is what the manifest proves."""
+    """The file names of the kind of bundle in the folder; the manifest proves that no other is there."""
     return external_format.NAMES if (folder / external_format.DESCRIPTION).exists() else NAMES
 
 
@@ -175,7 +175,7 @@ def _restore(contents: Mapping[str, bytes]) -> tuple[Forecaster, dict[str, Any]]
 
 
 def _probe(forecaster: Forecaster | ExternalForecaster) -> dict[str, Any]:
-    """Some raw rows of different stores, days and plans, with their forecasts."""
+    """Raw rows of different stores, days and plans, with their forecasts."""
     count = np.arange(PROBE_ROWS)
     ids = forecaster.attributes.store_ids
     first = np.datetime64(forecaster.origin).astype(np.int64) + 1
