@@ -34,7 +34,11 @@ def a_past(*sold):
 )
 def test_a_store_has_no_past_a_little_one_an_old_one_or_enough(sold, is_none, is_little, is_stale):
     seen = cold_start.history_length(a_past(sold))
-    assert (seen.none.tolist(), seen.little.tolist(), seen.stale.tolist()) == ([is_none], [is_little], [is_stale])
+    assert (seen.never_sold.tolist(), seen.few_sales.tolist(), seen.no_recent_sale.tolist()) == (
+        [is_none],
+        [is_little],
+        [is_stale],
+    )
 
 
 def stores(*letters):
@@ -74,7 +78,7 @@ def test_where_nobody_sold_nothing_changes():
 def test_a_chain_in_which_every_store_sells_has_no_strangers():
     table = small_chain.parts().rows
     seen = cold_start.history_length(panel.panel(table, np.unique(table["Store"])))
-    assert not seen.none.any()
-    assert seen.sold.tolist() == table[table["Sales"] > 0].groupby("Store").size().tolist()
+    assert not seen.never_sold.any()
+    assert seen.sale_days.tolist() == table[table["Sales"] > 0].groupby("Store").size().tolist()
     last = pd.Series(table["Date"].max() - table[table["Sales"] > 0].groupby("Store")["Date"].max()).dt.days
-    assert seen.idle.tolist() == last.tolist()
+    assert seen.days_since_sale.tolist() == last.tolist()

@@ -132,8 +132,8 @@ def _arrays(forecaster: Forecaster) -> dict[str, NDArray[Any]]:
         "observed": state.observed,
         "habits": state.group_statistics,
         "level": state.level,
-        "sold_days": state.history_length.sold,
-        "idle_days": state.history_length.idle,
+        "sold_days": state.history_length.sale_days,
+        "idle_days": state.history_length.days_since_sale,
         "spread": forecaster.calibration.spread,
         "quantiles": forecaster.calibration.quantiles,
     }

@@ -1,6 +1,6 @@
-"""What a cell may hold: each kind turns a text into a value, or says why not.
+"""Column types: each one converts the text of a cell to a value, or refuses it with a reason and a hint.
 
-A column is judged by its distinct texts, each once, so the same strict rule finds the fault and makes the values.
+Each distinct text of a column is converted once, so one strict rule both finds faults and makes the values.
 """
 
 import datetime
@@ -20,11 +20,11 @@ from lockgate.errors import BadData
 WHOLE = re.compile(r"-?[0-9]+(\.0+)?")  # pandas writes 1.0 where a column once held an empty cell
 DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-MOST_FAULTS = 1000  # distinct bad texts of a column that are counted
+MOST_FAULTS = 1000  # distinct bad texts of a column that are counted at most
 
 
 class CellFault(ValueError):
-    """Why a text is not a value, and what to write instead."""
+    """The text of a cell is not a value of its column type; `why` is the reason, `hint` what to write instead."""
 
     def __init__(self, why: str, hint: str) -> None:
         super().__init__(why)
@@ -34,11 +34,11 @@ class CellFault(ValueError):
 
 @dataclass(frozen=True)
 class ColumnType:
-    """What the cells of a column may hold."""
+    """The values that a column may hold."""
 
-    dtype: str  # of the column
+    dtype: str  # pandas dtype of the column
     value: Callable[[str], Any]  # text -> value; raises CellFault
-    open_ended: bool = False  # a cut cell can still look whole
+    open_ended: bool = False  # a truncated cell can be a valid value, as 12 for 123
 
 
 def whole(low: int, high: int, dtype: str = "int32") -> ColumnType:
@@ -64,12 +64,12 @@ def decimal(low: float, high: float) -> ColumnType:
 
 
 def optional(column_type: ColumnType) -> ColumnType:
-    """The same, or an empty cell, which becomes NaN."""
+    """The same type; an empty cell becomes NaN."""
     return ColumnType("float64", lambda text: column_type.value(text) if text else math.nan, column_type.open_ended)
 
 
 def letter(allowed: tuple[str, ...]) -> ColumnType:
-    """One of a few texts."""
+    """One of the allowed texts."""
 
     def value(text: str) -> str:
         if text not in allowed:
@@ -80,7 +80,7 @@ def letter(allowed: tuple[str, ...]) -> ColumnType:
 
 
 def iso_date(first: datetime.date, last: datetime.date, past_last: str = "") -> ColumnType:
-    """Dates YYYY-MM-DD first..last; `past_last` says what is wrong with a later one."""
+    """Dates YYYY-MM-DD first..last; `past_last` is the reason for refusing a later date."""
 
     def value(text: str) -> np.datetime64:
         if not ISO_DATE.fullmatch(text):
@@ -98,7 +98,7 @@ def iso_date(first: datetime.date, last: datetime.date, past_last: str = "") -> 
 
 
 def checked(column_type: Callable[[str], object]) -> ColumnType:
-    """Text that a function accepts; it raises CellFault for any other."""
+    """Text that a function accepts; the function raises CellFault for any other text."""
 
     def value(text: str) -> str:
         column_type(text)
@@ -108,9 +108,9 @@ def checked(column_type: Callable[[str], object]) -> ColumnType:
 
 
 def typed(raw_table: RawTable, column_types: Mapping[str, ColumnType]) -> pd.DataFrame:
-    """The columns named by `column_types`, in that order, as values, in file order.
+    """The columns of `column_types`, in that order, as values; rows in file order.
 
-    Raises BadData for the first bad cell of the file, with its line, its text, how many more there are, and a hint.
+    Raises BadData for the first bad cell of the file, with its line and text, how many more there are, and a hint.
     """
     columns, faults = {}, []
     for name, column_type in column_types.items():

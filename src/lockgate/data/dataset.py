@@ -1,7 +1,7 @@
-"""The folder that `prepare` fills and every later stage reads: rows, holdout and stores as parquet, and the data card.
+"""The prepared dataset, a folder: rows, holdout and stores as parquet, and the data card.
 
-The same content gives the same bytes; what is read is compared with the card's digest, since DVC delivers a corrupted
-cache file without complaint.
+Equal content gives equal bytes. Each table that is read is compared with its digest in the card, because DVC does not
+notice a damaged file in its cache.
 """
 
 import json
@@ -18,9 +18,9 @@ from lockgate.errors import IntegrityBroken, StorageFailed
 
 
 def write(folder: Path, parts: dict[Part, pd.DataFrame], card: Card) -> None:
-    """Write each part as parquet, and the card; each file whole or not at all.
+    """Write each part as parquet, and the card; each file is replaced atomically.
 
-    Raises StorageFailed if the disk does not take it.
+    Raises StorageFailed if writing fails.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -34,7 +34,7 @@ def write(folder: Path, parts: dict[Part, pd.DataFrame], card: Card) -> None:
 
 
 def read(folder: Path, part: Part) -> pd.DataFrame:
-    """One of the tables, typed as it was written. Raises IntegrityBroken unless its content has the card's digest."""
+    """One of the tables, with its types. Raises IntegrityBroken if its content has not the digest in the card."""
     path = folder / f"{part}.parquet"
     try:
         frame = _in_seconds(pd.read_parquet(path))

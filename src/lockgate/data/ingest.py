@@ -1,7 +1,7 @@
-"""The tables that everything starts from: Kaggle's train.csv, store.csv and test.csv, by an explicit schema.
+"""Reads Kaggle's train.csv, store.csv and test.csv by an explicit schema.
 
-What comes out is in one form, whatever the order of rows and columns: `rows` (one per store and day), `stores` (one per
-store) and, to be forecast, rows without sales.
+The tables have one form, whatever the order of rows and columns in the files: `rows` (one for each store and day),
+`stores` (one for each store), and rows without sales to forecast.
 """
 
 import datetime
@@ -18,9 +18,9 @@ from lockgate.data.readers import RawTable
 from lockgate.errors import BadData
 from lockgate.problem.params import Source
 
-FIRST_DAY = datetime.date(1990, 1, 1)  # an earlier date is a slip of the pen
+FIRST_DAY = datetime.date(1990, 1, 1)  # an earlier date is a typing error
 LAST_DAY = datetime.date(2100, 12, 31)
-MOST_SOLD = 10_000_000  # on one day in one store; Kaggle's most is 41,551
+MOST_SOLD = 10_000_000  # on one day in one store; the maximum of Kaggle's data is 41,551
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 PUT_FILES = (
@@ -37,7 +37,7 @@ ROW_COLUMNS = ("Store", "Date", "Sales", "Open", "Promo", "StateHoliday", "Schoo
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file that rows came from; its name without the folder."""
+    """An input file: name without folder, size and SHA-256."""
 
     name: str
     bytes: int
@@ -46,7 +46,7 @@ class SourceFile:
 
 @dataclass(frozen=True)
 class CsvSource:
-    """Rows that were read from CSV files."""
+    """The CSV files that rows were read from."""
 
     files: tuple[SourceFile, ...]
     kind: str = "csv"
@@ -54,7 +54,7 @@ class CsvSource:
 
 @dataclass(frozen=True)
 class Tables:
-    """A chain's past: `rows` sorted by Store and Date, `stores` by Store. `notes` are for the reader's eyes."""
+    """Rows sorted by Store and Date, stores sorted by Store, and notes to print as warnings."""
 
     rows: pd.DataFrame
     stores: pd.DataFrame
@@ -73,7 +73,7 @@ def promo_months(interval: str) -> tuple[int, ...]:
 
 
 def training_types(today: datetime.date) -> dict[str, ColumnType]:
-    """What the columns of train.csv may hold."""
+    """Column types of train.csv."""
     return {
         "Store": STORE,
         "DayOfWeek": WEEKDAY,
@@ -113,8 +113,8 @@ OPTIONAL_FORECAST_TYPES = {"Id": whole(0, 2**62, "int64"), "DayOfWeek": WEEKDAY}
 def raw_files(folder: Path, source: Source) -> tuple[Path, Path] | None:
     """train and store, each .csv or .csv.gz, in a folder; None where the source is the generator.
 
-    Raises BadData where a file is missing, is there in two forms, or must be meant for one of them under another name;
-    and where files are there although the source is the generator: neither is taken for the other in silence.
+    Raises BadData if a file is missing, exists in both forms or has a similar name, and if files exist although the
+    source is the generator: files and generator never replace each other in silence.
     """
     train, store = (_one_form(folder, name) for name in ("train.csv", "store.csv"))
     if source == "generated":
@@ -123,14 +123,14 @@ def raw_files(folder: Path, source: Source) -> tuple[Path, Path] | None:
     if train and store:
         return train, store
     if not train and not store:
-        _refuse_near_misses(folder)
+        _refuse_similar_names(folder)
         raise BadData("there is no train.csv and no store.csv", where=str(folder), hint=PUT_FILES)
     missing, there = ("store.csv", "train.csv") if train else ("train.csv", "store.csv")
     raise BadData(f"{missing} is missing beside {there}", where=str(folder), hint="put both files there")
 
 
 def read_tables(train: Path, store: Path, today: datetime.date | None = None) -> Tables:
-    """Read and check Kaggle's two files; `today` (default: by this machine's clock) is the last day they may hold.
+    """Read and check Kaggle's two files; `today` (default: by this machine's clock) is the last valid date.
 
     Raises BadData with the line, the value and a hint.
     """
@@ -143,16 +143,16 @@ def read_tables(train: Path, store: Path, today: datetime.date | None = None) ->
 
 
 def source_of(*paths: Path) -> CsvSource:
-    """Name, size and SHA-256 of the files as they are."""
+    """Name, size and SHA-256 of the files."""
     return CsvSource(tuple(SourceFile(path.name, path.stat().st_size, digests.of_file(path)) for path in paths))
 
 
 def read_forecast_rows(path: Path) -> pd.DataFrame:
-    """Rows to be forecast in the form of Kaggle's test.csv, CSV (plain, gzip) or parquet; all columns, in file order.
+    """Rows to forecast in the form of Kaggle's test.csv, from CSV (plain, gzip) or parquet; all columns, in file order.
 
-    Typed: Store int32, Date datetime64[s], Open float64 (NaN where nothing is said: taken as open), Promo and
-    SchoolHoliday int8, StateHoliday str, and if they are there Id int64, DayOfWeek int8. Other columns stay as they
-    came (text from CSV). Raises BadData like `read_tables`.
+    Typed: Store int32, Date datetime64[s], Open float64 (NaN in empty cells: taken as open), Promo and
+    SchoolHoliday int8, StateHoliday str, and, if present, Id int64 and DayOfWeek int8. Other columns keep
+    their type (text from CSV). Raises BadData like `read_tables`.
     """
     is_parquet = text_file.magic(path) == text_file.PARQUET
     raw_table = readers.read_parquet(path) if is_parquet else readers.read_csv(path)
@@ -167,7 +167,7 @@ def read_forecast_rows(path: Path) -> pd.DataFrame:
 
 
 def as_rows(raw: pd.DataFrame) -> pd.DataFrame:
-    """The rows of train.csv in their one form. `Customers` ends here: it is not known in advance."""
+    """The rows of train.csv in their final form. `Customers` is dropped: it is not known in advance."""
     return raw[list(ROW_COLUMNS)].sort_values(["Store", "Date"], ignore_index=True)
 
 
@@ -206,15 +206,15 @@ def _one_form(folder: Path, name: str) -> Path | None:
     return there[0] if there else None
 
 
-def _refuse_near_misses(folder: Path) -> None:
-    """Files that must be meant, such as Kaggle's zip or Train.CSV, under a name that is not read."""
-    if meant := _meant(folder):
+def _refuse_similar_names(folder: Path) -> None:
+    """Refuse files under similar names that are not read, such as Kaggle's zip or Train.CSV."""
+    if similar := _similar_names(folder):
         hint = "unpack and rename: train.csv and store.csv, plain or .gz"
-        raise BadData(f"{', '.join(meant)} is not read", where=str(folder), hint=hint)
+        raise BadData(f"{', '.join(similar)} is not read", where=str(folder), hint=hint)
 
 
 def _refuse_unused(folder: Path, names: list[str]) -> None:
-    if names := names or _meant(folder):
+    if names := names or _similar_names(folder):
         raise BadData(
             f"{', '.join(names)} would not be used: params.yaml says source: generated",
             where=str(folder),
@@ -222,6 +222,6 @@ def _refuse_unused(folder: Path, names: list[str]) -> None:
         )
 
 
-def _meant(folder: Path) -> list[str]:
+def _similar_names(folder: Path) -> list[str]:
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     return [name for name in names if name.lower().startswith(("train", "store")) or name.lower().endswith(".zip")]

@@ -1,8 +1,8 @@
-"""A table as text: what a CSV or parquet file says, before anything of it is believed.
+"""Reads a CSV or parquet file as a table of text; column_types.py converts the text to values.
 
-Arrow's reader is fast and lenient: it takes an unclosed quote at the end of a file, glues `"3"4` to 34 and lets a
-quoted cell swallow lines. So rows are counted against lines, stray quotes are looked for, and if anything is odd a slow
-pass names the line.
+Arrow's reader is fast and lenient: it accepts an unclosed quote at the end of a file, reads `"3"4` as 34 and lets a
+quoted cell contain line ends. So the number of rows is compared with the number of lines, and quotes inside cells are
+searched; if something is wrong, a slow second pass finds the line.
 """
 
 import csv
@@ -33,18 +33,18 @@ TEXT = pa.dictionary(pa.int32(), pa.string())
 
 @dataclass(frozen=True)
 class TextColumn:
-    """A column as its distinct values and, for each row, which of them it holds (in order of first appearance)."""
+    """A dictionary-encoded column: distinct values in order of first appearance, and a code for each row."""
 
     values: pa.Array
     codes: NDArray[np.int32]
 
     def distinct(self) -> Iterator[str]:
-        """The values as text, made in batches: a hostile column has many."""
+        """The values as text, made in batches because a column may have millions."""
         for start in range(0, len(self.values), BATCH):
             yield from map(_as_text, self.values.slice(start, BATCH).to_pylist())
 
     def text(self, code: int) -> str:
-        """The text of one of the values."""
+        """The text of the value with this code."""
         return _as_text(self.values[code].as_py())
 
 
@@ -55,7 +55,7 @@ class RawTable:
     path: Path
     table: pa.Table
     unit: str  # "line" of a CSV (its header is line 1) or "row" of a parquet file (from 1)
-    open_end: bool = False  # the last cell may have been cut: no quote and no line end after it
+    open_end: bool = False  # no quote and no line end after the last cell: it may be truncated
 
     @property
     def names(self) -> list[str]:
@@ -63,11 +63,11 @@ class RawTable:
         return list(self.table.column_names)
 
     def place(self, row: int) -> str:
-        """Where a row (from 0) stands, for people."""
+        """File and line (or row) of a row counted from 0, for messages."""
         return f"{self.path}, {self.unit} {row + (2 if self.unit == 'line' else 1)}"
 
     def texts(self, name: str) -> TextColumn:
-        """A column's cells as text; nothing (null, NaN) is the empty text."""
+        """A column's cells as text; null and NaN are the empty text."""
         column = self.table.column(name)
         try:
             encoded = _one_chunk(column if column.type == TEXT else _encoded(column))
@@ -77,20 +77,20 @@ class RawTable:
         return TextColumn(encoded.dictionary, encoded.indices.to_numpy())
 
     def untouched(self, name: str) -> "pd.Series[Any]":
-        """A column as it came: text from a CSV, the file's own type from parquet."""
+        """A column with its type in the file: text from a CSV, any type from parquet."""
         column = self.table.column(name)
         return (column.cast(pa.string()) if column.type == TEXT else column).to_pandas()
 
 
 def shown(text: str) -> str:
-    """A cell's text for a message: quoted, control characters escaped, not longer than a line can bear."""
+    """A cell's text for a message: quoted, control characters escaped, shortened to SHOWN_CHARACTERS."""
     return repr(text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + "…")
 
 
 def read_csv(path: Path) -> RawTable:
     """Read a comma-separated file with a header; plain or gzip.
 
-    Raises BadData, with the line, for anything that is not a full rectangle of cells under distinct names.
+    Raises BadData, with the line, if a row has too few or too many cells or a column name is repeated.
     """
     content = text_file.read(path)
     if not content.strip():
@@ -105,14 +105,14 @@ def read_csv(path: Path) -> RawTable:
 
 
 def read_parquet(path: Path) -> RawTable:
-    """Read a parquet file. Raises BadData if it is broken, empty or larger than this can take."""
+    """Read a parquet file. Raises BadData if it is broken, empty or larger than MAX_ROWS or text_file.MAX_BYTES."""
     try:
         with pa.parquet.ParquetFile(path) as file:
             _refuse_too_large(file.metadata, path)
             names = [name for name in file.schema_arrow.names if not name.startswith("__index_level_")]
             _distinct_names(names, path)
             table = file.read(columns=names)
-            table.validate(full=True)  # text that is not UTF-8 would only be found on use
+            table.validate(full=True)  # otherwise text that is not UTF-8 fails later
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise BadData(
             f"not a readable parquet file: {_first_line(error)}", where=str(path), hint="write it again"
@@ -178,7 +178,7 @@ def _parsed(body: bytes, names: list[str], path: Path) -> pa.Table:
 
 
 def _has_stray_quotes(body: bytes) -> bool:
-    """Whether a quote stands inside a cell, or the last line leaves one open."""
+    """Whether a quote is inside a cell, or a quote is not closed."""
     if b'"' not in body:
         return False
     letters = np.frombuffer(b"\n" + body + b"\n", dtype=np.uint8)
@@ -191,7 +191,7 @@ EDGES = np.frombuffer(b',\n"', dtype=np.uint8)
 
 
 def _refuse_first_odd_line(body: bytes, names: list[str], path: Path) -> None:
-    """The slow pass: raise BadData for the first line that is not one full row by itself."""
+    """The slow second pass: raise BadData for the first line that is not one complete row."""
     lines = body.split(b"\n")
     for number, line in enumerate(lines[:-1] if lines[-1] == b"" else lines, start=2):
         if fault := _fault(line.decode(), len(names)):

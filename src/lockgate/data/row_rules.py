@@ -1,4 +1,4 @@
-"""Rows that contradict themselves, each other or the store table: a rule refuses the first of them and counts them."""
+"""Rules between cells and rows: each rule refuses the first row that breaks it and counts the others."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,11 +12,11 @@ from lockgate.errors import BadData
 SHOWN_PAIRS = 5
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
-Place = Callable[[int], str]  # where a row of a frame (from 0) stands, for people
+Place = Callable[[int], str]  # file and line of a row (from 0), for messages
 
 
 def refuse_in_past(raw: pd.DataFrame, stores: pd.DataFrame, place: Place) -> None:
-    """Refuse (BadData) rows of train.csv that contradict themselves, each other or the store table."""
+    """Raise BadData for rows of train.csv with a wrong weekday, sales while closed, a repeated key or no store row."""
     refuse_wrong_weekday(raw, place)
     for name in ("Sales", "Customers"):
         _refuse_sold_while_closed(raw, name, place)
@@ -26,14 +26,14 @@ def refuse_in_past(raw: pd.DataFrame, stores: pd.DataFrame, place: Place) -> Non
 
 
 def refuse_in_stores(stores: pd.DataFrame, place: Place) -> None:
-    """Refuse (BadData) rows of store.csv that contradict themselves or each other."""
+    """Raise BadData for rows of store.csv that break a rule: duplicates, Promo2 without interval."""
     _refuse_duplicates(stores, ["Store"], place)
     undated = (stores["Promo2"] == 1) & (stores["PromoInterval"] == "")
     _refuse_first(undated, place, lambda row: "Promo2 is 1 but PromoInterval is empty")
 
 
 def refuse_wrong_weekday(frame: pd.DataFrame, place: Place) -> None:
-    """Refuse (BadData) a DayOfWeek, where there is one, that is not the Date's."""
+    """Raise BadData for a DayOfWeek, if the column exists, that differs from the weekday of Date."""
     if "DayOfWeek" not in frame:
         return
     true = frame["Date"].dt.day_of_week + 1
@@ -58,7 +58,7 @@ def _refuse_first(wrong: "pd.Series[bool]", place: Place, describe: Callable[[in
 
 
 def _refuse_duplicates(frame: pd.DataFrame, key: list[str], place: Place) -> None:
-    """Refuse rows with an equal key and name the first few pairs; equal twins too, since counts of rows would lie."""
+    """Refuse rows with an equal key and name the first pairs; fully equal rows too: row counts would be wrong."""
     again = np.flatnonzero(frame.duplicated(key))
     if not len(again):
         return

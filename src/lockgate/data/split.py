@@ -1,4 +1,4 @@
-"""The last days are kept from training: the split by date."""
+"""Splits rows by date: the last days are the holdout."""
 
 import datetime
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from lockgate.errors import BadConfiguration
 
 @dataclass(frozen=True)
 class Split:
-    """A chain's rows in two parts, both sorted by Store and Date: up to the cutoff, for training, and after it."""
+    """Rows up to the cutoff, for training, and after it, both sorted by Store and Date."""
 
     rows: pd.DataFrame
     holdout: pd.DataFrame
@@ -18,9 +18,9 @@ class Split:
 
 
 def split(rows: pd.DataFrame, holdout_days: int) -> Split:
-    """Keep the last `holdout_days` days of the chain for the holdout.
+    """Split off the last `holdout_days` days as the holdout.
 
-    Raises BadConfiguration unless twice as many days remain to train on: one stretch to learn from, one to tune on.
+    Raises BadConfiguration unless twice as many days remain for training: one part to learn, one to choose rounds.
     """
     first, last = rows["Date"].min(), rows["Date"].max()
     days = (last - first).days + 1

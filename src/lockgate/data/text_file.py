@@ -1,6 +1,6 @@
-"""The text of a file, whatever it calls itself: plain or gzip, any line ends, with or without a byte order mark.
+"""Reads a text file as UTF-8: plain or gzip, any line ends, with or without a byte order mark.
 
-What is not UTF-8 text is refused with the byte where it stops being so; nothing is read past MAX_BYTES.
+Other encodings are refused with the first invalid byte; at most MAX_BYTES are read.
 """
 
 import codecs
@@ -19,8 +19,8 @@ GIT_LFS = b"version https://git-lfs.github.com/"
 UTF8_MARK = codecs.BOM_UTF8
 UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
-# (first bytes, what it is, what to do)
-DISGUISES = (
+# (first bytes, file type, hint)
+OTHER_FILE_TYPES = (
     (GIT_LFS, "a git-lfs pointer, not the file", "fetch the file itself: git lfs pull"),
     (b"PK\x03\x04", "a zip archive", "unpack it first"),
     (PARQUET, "a parquet file", "give a CSV here"),
@@ -43,17 +43,17 @@ def magic(path: Path, count: int = 4) -> bytes:
 def read(path: Path) -> bytes:
     """The UTF-8 text of a file with '\\n' line ends and no byte order mark.
 
-    Raises BadData for what is no such text (with the byte offset, counted after decompression) or exceeds MAX_BYTES.
+    Raises BadData for any other encoding (with the byte offset after decompression) and for files over MAX_BYTES.
     """
     content = _content(path)
-    _refuse_disguises(content, path)
+    _refuse_other_file_types(content, path)
     _refuse_other_encodings(content, path)
     text = content.removeprefix(UTF8_MARK)
     return text.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in text else text
 
 
 def line_of(content: bytes, offset: int) -> int:
-    """The line, from 1, that holds the byte at an offset."""
+    """The line number, from 1, of the byte at an offset."""
     return content.count(b"\n", 0, offset) + 1
 
 
@@ -98,9 +98,9 @@ def _opened(path: Path) -> BinaryIO:
         ) from error
 
 
-def _refuse_disguises(content: bytes, path: Path) -> None:
+def _refuse_other_file_types(content: bytes, path: Path) -> None:
     start = content[:512].removeprefix(UTF8_MARK).lstrip()
-    for first_bytes, what, hint in DISGUISES:
+    for first_bytes, what, hint in OTHER_FILE_TYPES:
         if start.startswith(first_bytes):
             raise BadData(f"not a CSV: it is {what}", where=str(path), hint=hint)
 

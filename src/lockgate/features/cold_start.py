@@ -12,30 +12,30 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 FEW_DAYS = 84  # with fewer days of sales, a store's forecast is mostly the chain's
-SILENT_DAYS = 28  # days without a sale: the store was closed or its rows are missing
+DAYS_WITHOUT_SALE = 28  # days without a sale: the store was closed or its rows are missing
 
 
 @dataclass(frozen=True)
 class HistoryLength:
     """History of each store up to a cutoff, one entry a store."""
 
-    sold: NDArray[np.int32]  # days with sales
-    idle: NDArray[np.int32]  # days since the last sale; all days of the history if there is no sale
+    sale_days: NDArray[np.int32]  # days with sales
+    days_since_sale: NDArray[np.int32]  # days since the last sale; all days of the history if there is no sale
 
     @property
-    def none(self) -> Flags:
+    def never_sold(self) -> Flags:
         """Stores that never sold."""
-        return np.asarray(self.sold == 0)
+        return np.asarray(self.sale_days == 0)
 
     @property
-    def little(self) -> Flags:
+    def few_sales(self) -> Flags:
         """Stores with few days of sales."""
-        return (self.sold > 0) & (self.sold < FEW_DAYS)
+        return (self.sale_days > 0) & (self.sale_days < FEW_DAYS)
 
     @property
-    def stale(self) -> Flags:
-        """Stores with sales, the last one more than SILENT_DAYS ago."""
-        return (self.sold > 0) & (self.idle > SILENT_DAYS)
+    def no_recent_sale(self) -> Flags:
+        """Stores with sales, the last one more than DAYS_WITHOUT_SALE ago."""
+        return (self.sale_days > 0) & (self.days_since_sale > DAYS_WITHOUT_SALE)
 
 
 def history_length(past: Panel) -> HistoryLength:

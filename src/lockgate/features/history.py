@@ -47,9 +47,9 @@ def history_states(history: Panel, origins: Sequence[int], attributes: StoreAttr
 
 
 def _state(past: Panel, fitted: Ridge, attributes: StoreAttributes) -> HistoryState:
-    seen = history_length(past)
-    fitted = replace(fitted, coefficients=with_peers(fitted.coefficients, seen.none, attributes))
-    return HistoryState(past.last, fitted, panel.observance(past), group_statistics(past), level(past), seen)
+    length = history_length(past)
+    fitted = replace(fitted, coefficients=with_peers(fitted.coefficients, length.never_sold, attributes))
+    return HistoryState(past.last, fitted, panel.observance(past), group_statistics(past), level(past), length)
 
 
 def group_statistics(past: Panel) -> NDArray[np.float32]:

@@ -73,7 +73,9 @@ class Forecaster:
         """Check the rows and count them; BadData for what `predict` would refuse."""
         read = input_rows.read(rows, self._limits)
         length, stores = self.state.history_length, read.known.store[read.open]
-        none, little, stale = (int(which[stores].sum()) for which in (length.none, length.little, length.stale))
+        none, little, stale = (
+            int(which[stores].sum()) for which in (length.never_sold, length.few_sales, length.no_recent_sale)
+        )
         counts = count_rows(read, self.state.origin + self.horizon_days)
         return replace(counts, no_past=none, little_past=little, stale_past=stale)
 

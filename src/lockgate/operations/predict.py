@@ -13,7 +13,7 @@ import pandas as pd
 
 from lockgate.data import ingest
 from lockgate.errors import StateConflict
-from lockgate.features.cold_start import FEW_DAYS, SILENT_DAYS
+from lockgate.features.cold_start import DAYS_WITHOUT_SALE, FEW_DAYS
 from lockgate.forecaster.interface import RowCounts
 from lockgate.lifecycle.moves import ModelState, Registered, Stage
 from lockgate.models.conformal import Interval
@@ -97,7 +97,7 @@ def _on_pasts(asked: RowCounts, origin: date) -> Iterator[str]:
         )
     if asked.stale_past:
         yield (
-            f"{asked.stale_past} rows are of stores without a sale in the {SILENT_DAYS} days up to {origin};"
+            f"{asked.stale_past} rows are of stores without a sale in the {DAYS_WITHOUT_SALE} days up to {origin};"
             " they are forecast as they sold before"
         )
 
