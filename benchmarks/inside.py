@@ -45,11 +45,11 @@ def features(rows: pd.DataFrame, stores: pd.DataFrame, params: Params) -> Part:
     """Make the training rows of the last fit: the history state of each cutoff, and the features of each row."""
     horizon, attributes = params.split.holdout_days, store_attributes(stores)
     history = panel(rows, attributes.store_ids)
-    origins = training_cutoffs(history, history.last, params)
+    cutoffs = training_cutoffs(history, history.last, params)
 
     def make() -> int:
-        seen = states_at(history, {*origins, history.last}, attributes, horizon)
-        return sum(len(rows_after(history, seen[origin], attributes, horizon).log_sales) for origin in origins)
+        states = states_at(history, {*cutoffs, history.last}, attributes, horizon)
+        return sum(len(rows_after(history, states[cutoff], attributes, horizon).log_sales) for cutoff in cutoffs)
 
     make()
     made, part = timed(make)

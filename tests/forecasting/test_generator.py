@@ -144,14 +144,14 @@ def drawn_demand(stores: int = 60) -> tuple[CalendarPlans, pd.DataFrame, dict[st
     return known, table, demand.components(known, table, rngs[2])
 
 
-def test_log_sales_are_the_sum_of_the_ingredients() -> None:
+def test_log_sales_are_the_sum_of_the_components() -> None:
     known, table, parts = drawn_demand()
     whole = demand.log_sales(known, table, np.random.default_rng(5).spawn(3)[2])
     np.testing.assert_allclose(sum(parts.values()), whole)
 
 
 @pytest.mark.parametrize("name", list(demand.COMPONENTS))
-def test_an_ingredient_left_out_takes_its_own_part_away_and_nothing_else(
+def test_an_component_left_out_takes_its_own_part_away_and_nothing_else(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = generator.generate(SMALL)
@@ -163,14 +163,14 @@ def test_an_ingredient_left_out_takes_its_own_part_away_and_nothing_else(
     taken = np.log(whole.certain[is_open] / without.certain[is_open])
     assert np.abs(taken).max() > 0.01
     monkeypatch.undo()
-    part = ingredient(name, SMALL)[whole.raw["Store"].to_numpy() - 1, days]
+    part = component(name, SMALL)[whole.raw["Store"].to_numpy() - 1, days]
     np.testing.assert_allclose(taken, part[is_open], atol=1e-9)
     changed = whole.raw.columns[[not whole.raw[column].equals(without.raw[column]) for column in whole.raw]]
     assert set(changed) == {"Sales", "Customers"}
 
 
-def ingredient(name: str, params: GeneratorParams) -> demand.Floats:
-    """One ingredient of a generated chain, (stores, days)."""
+def component(name: str, params: GeneratorParams) -> demand.Floats:
+    """One component of a generated chain, (stores, days)."""
     for_stores, for_calendar, for_demand, _ = np.random.default_rng(params.seed).spawn(4)
     days = int(generator.LAST_DAY.astype(np.int64)) + np.arange(1 - params.days, 1)
     table, known = generator._stores(params.stores, for_stores), draw_plans(days, params.stores, for_calendar)

@@ -52,8 +52,8 @@ def read_card(folder: Path) -> Card:
 
 def noise_floor(card: Card) -> float | None:
     """RMSPE of the best possible forecast of the holdout; None for real data, where it is unknown."""
-    found = card.get("source", {}).get("noise_floor_rmspe")
-    return None if found is None else float(found)
+    floor = card.get("source", {}).get("noise_floor_rmspe")
+    return None if floor is None else float(floor)
 
 
 def card_of(source: "CsvSource | GeneratedSource", tables: "Tables", parts: "Split") -> Card:

@@ -51,12 +51,12 @@ def with_peers(coefficients: Floats, unknown: Flags, attributes: StoreAttributes
 
     Peers are the known stores of its type and assortment; without any, those of its type; else all known stores.
     """
-    found = coefficients.copy()
+    filled = coefficients.copy()
     kind, assortment = attributes.kind, attributes.assortment
     for store in np.flatnonzero(unknown):
         same_kind = ~unknown & (kind == kind[store])
         circles = (same_kind & (assortment == assortment[store]), same_kind, ~unknown)
         peers = next((circle for circle in circles if circle.any()), None)
         if peers is not None:
-            found[store] = coefficients[peers].mean(axis=0)
-    return found
+            filled[store] = coefficients[peers].mean(axis=0)
+    return filled

@@ -79,9 +79,9 @@ def _statistics(sales: Floats, age: NDArray[np.int64]) -> NDArray[np.float32]:
 
 def _mean(values: Floats) -> Floats:
     """Row means that skip NaN; NaN for a row without values."""
-    seen = ~np.isnan(values)
-    count = seen.sum(axis=1)
-    return np.where(count > 0, np.where(seen, values, 0.0).sum(axis=1) / np.maximum(count, 1), np.nan)
+    present = ~np.isnan(values)
+    count = present.sum(axis=1)
+    return np.where(count > 0, np.where(present, values, 0.0).sum(axis=1) / np.maximum(count, 1), np.nan)
 
 
 def _spread(values: Floats) -> Floats:
@@ -92,7 +92,7 @@ def _median(values: Floats) -> Floats:
     """Row medians that skip NaN; NaN for a row without values."""
     ordered = np.sort(values, axis=1)  # NaN last
     count = (~np.isnan(values)).sum(axis=1)
-    found = np.full(len(values), np.nan)
-    seen, rows = count > 0, np.flatnonzero(count > 0)
-    found[seen] = (ordered[rows, (count[seen] - 1) // 2] + ordered[rows, count[seen] // 2]) / 2
-    return found
+    medians = np.full(len(values), np.nan)
+    has_values, rows = count > 0, np.flatnonzero(count > 0)
+    medians[has_values] = (ordered[rows, (count[has_values] - 1) // 2] + ordered[rows, count[has_values] // 2]) / 2
+    return medians

@@ -17,12 +17,12 @@ PRIOR_DAYS = 2.0  # prior weight: as if this many days with residual 0 had been 
 LARGEST_RESIDUAL = 0.2  # of log sales; larger residuals are clipped
 
 
-def local_level(missed: Floats) -> Floats:
+def local_level(residuals: Floats) -> Floats:
     """The local level of each store from ridge residuals (stores, days), NaN where nothing was sold.
 
     The chain-wide residual of each day is subtracted first. 0 for a store without recent sales.
     """
-    late = missed[:, -DAYS:]
+    late = residuals[:, -DAYS:]
     sold = ~np.isnan(late)
     own = np.zeros(late.shape)
     own[sold] = late[sold] - shared_effects.daily_residuals(np.nonzero(sold)[1], late[sold])

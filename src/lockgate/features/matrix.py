@@ -116,11 +116,13 @@ def _past(
     window: ForecastWindow, rows: KnownInputs, expected: Floats, group_statistics: NDArray[np.float32]
 ) -> dict[str, Column]:
     """Group statistics and level, relative to the ridge's forecast of the row (spreads are absolute)."""
-    found: dict[str, Column] = {"ridge": expected}
+    columns: dict[str, Column] = {"ridge": expected}
     for place, name in enumerate(STATISTICS):
-        found[name] = group_statistics[:, place] if name.startswith("spread") else group_statistics[:, place] - expected
-    found[LEVEL] = window.state.level[rows.store] - expected
-    return found
+        columns[name] = (
+            group_statistics[:, place] if name.startswith("spread") else group_statistics[:, place] - expected
+        )
+    columns[LEVEL] = window.state.level[rows.store] - expected
+    return columns
 
 
 FEATURES = (

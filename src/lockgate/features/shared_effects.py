@@ -86,10 +86,10 @@ def fit(regressors: Floats, penalty: Floats, means: DayMeans) -> tuple[float, Fl
     return means.level + level - float(centre @ slopes), np.asarray(slopes)
 
 
-def daily_residuals(day: NDArray[np.int64], missed: Floats) -> Floats:
+def daily_residuals(day: NDArray[np.int64], residuals: Floats) -> Floats:
     """Chain-wide residual of each row's day: the mean residual of the day's rows, shrunk towards 0 by PRIOR_ROWS."""
     _, place, rows = np.unique(day, return_inverse=True, return_counts=True)
-    return np.asarray((np.bincount(place, metrics.capped(missed)) / (rows + PRIOR_ROWS))[place])
+    return np.asarray((np.bincount(place, metrics.capped(residuals)) / (rows + PRIOR_ROWS))[place])
 
 
 def _around_holidays(table: DayTable) -> list[NDArray[np.bool_]]:

@@ -190,9 +190,9 @@ def _days(block: Panel, context: tuple[StoreAttributes, Flags]) -> Days:
     return Days(x, shared_effects.effects(table), block.log_sales)
 
 
-def _loss(missed: Floats) -> float:
+def _loss(residuals: Floats) -> float:
     """Mean squared (clipped) residual of the days after a ridge's cutoff."""
-    errors = metrics.capped(missed[~np.isnan(missed)])
+    errors = metrics.capped(residuals[~np.isnan(residuals)])
     return float(np.mean(errors**2)) if errors.size else 0.0
 
 
@@ -219,12 +219,12 @@ def _ridges(sums: Sums, past: Panel, plans: NDArray[np.float32]) -> list[Ridge]:
     """
     coefficients, effects = _chain(sums, past, plans)
     moment = sums.moment - sums.cross @ effects
-    found = []
+    ridges = []
     for pull in YEAR_PENALTIES:
         pulls = np.where(OF_YEAR, pull, TOWARDS_CHAIN)
         right = moment + pulls * coefficients
-        found.append(Ridge(np.linalg.solve(sums.gram + np.diag(pulls), right[:, :, None])[:, :, 0], effects))
-    return found
+        ridges.append(Ridge(np.linalg.solve(sums.gram + np.diag(pulls), right[:, :, None])[:, :, 0], effects))
+    return ridges
 
 
 def _chain(sums: Sums, past: Panel, plans: NDArray[np.float32]) -> tuple[Floats, Floats]:

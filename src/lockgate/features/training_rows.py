@@ -48,8 +48,8 @@ def states_at(
     phases: dict[int, list[int]] = {}
     for origin in sorted(set(wanted)):
         phases.setdefault(origin % horizon, []).append(origin)
-    found = (state for grid in phases.values() for state in history_states(history, grid, attributes))
-    return {state.origin: state for state in found}
+    states = (state for grid in phases.values() for state in history_states(history, grid, attributes))
+    return {state.origin: state for state in states}
 
 
 def rows_after(history: Panel, state: HistoryState, attributes: StoreAttributes, horizon: int) -> TrainingRows:
@@ -58,13 +58,13 @@ def rows_after(history: Panel, state: HistoryState, attributes: StoreAttributes,
     log_sales = window.log_sales.ravel()
     sold = ~np.isnan(log_sales)
     rows = panel_rows(window).take(sold)
-    found = features_matrix.matrix(features_matrix.forecast_window(state, attributes, horizon), rows)
+    features = features_matrix.matrix(features_matrix.forecast_window(state, attributes, horizon), rows)
     return TrainingRows(
-        found,
+        features,
         log_sales[sold],
         rows.day,
         rows.store,
-        daily_residual=shared_effects.daily_residuals(rows.day, log_sales[sold] - found.ridge),
+        daily_residual=shared_effects.daily_residuals(rows.day, log_sales[sold] - features.ridge),
         history_days=np.full(len(rows.day), state.origin - history.first + 1),
     )
 

@@ -71,19 +71,19 @@ def calibrate(folds: Sequence[Residuals], stores: int) -> Calibration:
 def spreads(folds: Sequence[Residuals], stores: int) -> Floats:
     """Mean absolute residual of each store, clipped row by row, shrunk towards the chain's if it has few rows."""
     store = np.concatenate([fold.store for fold in folds])
-    missed = np.abs(np.concatenate([fold.log_ratio for fold in folds]))
-    chain = max(float(np.mean(missed)), 1e-9)
-    total = np.bincount(store, np.minimum(missed, LARGEST_SHARE * chain), minlength=stores)
+    absolute = np.abs(np.concatenate([fold.log_ratio for fold in folds]))
+    chain = max(float(np.mean(absolute)), 1e-9)
+    total = np.bincount(store, np.minimum(absolute, LARGEST_SHARE * chain), minlength=stores)
     rows = np.bincount(store, minlength=stores)
     return np.asarray((total + PRIOR_ROWS * chain) / (rows + PRIOR_ROWS))
 
 
 def inner_coverage(folds: Sequence[Residuals], stores: int, confidence: float) -> float:
     """The share of sales within bounds from the other folds; NaN with one fold only."""
-    found = [
+    shares = [
         _covered(fold, calibrate(others, stores), confidence) for fold in folds if (others := _others(folds, fold))
     ]
-    return float(np.mean(found)) if found else float("nan")
+    return float(np.mean(shares)) if shares else float("nan")
 
 
 def coverage(sold: Floats, interval: Interval) -> float:

@@ -62,7 +62,7 @@ def backtest(
     the earliest cutoff.
     """
     marks: list[WindowScore] = []
-    for place, last in enumerate(_known_until(rows, params, plan)):
+    for place, last in enumerate(_cutoffs(rows, params, plan)):
         known, window = _parts(rows, last, params.split.holdout_days)
         name = str(last.date())
         progress(f"trained until {name}", place, plan.origins)
@@ -75,33 +75,33 @@ def backtest(
 
 def means(marks: tuple[WindowScore, ...]) -> dict[str, dict[str, float]]:
     """By forecast: the mean and the worst RMSPE over the cutoffs, and the means of the other numbers."""
-    found: dict[str, dict[str, float]] = {}
+    by_forecast: dict[str, dict[str, float]] = {}
     for forecast in dict.fromkeys(mark.forecast for mark in marks):
         own = [mark for mark in marks if mark.forecast == forecast]
-        found[forecast] = {
+        by_forecast[forecast] = {
             "rmspe": float(np.mean([mark.rmspe for mark in own])),
             "worst_rmspe": max(mark.rmspe for mark in own),
             "mae": float(np.mean([mark.mae for mark in own])),
             "bias": float(np.mean([mark.bias for mark in own])),
         }
         if forecast == BLEND:
-            found[forecast] |= {name: float(np.mean([getattr(mark, name) for mark in own])) for name in COVERAGES}
-    return found
+            by_forecast[forecast] |= {name: float(np.mean([getattr(mark, name) for mark in own])) for name in COVERAGES}
+    return by_forecast
 
 
-def _known_until(rows: pd.DataFrame, params: Params, plan: Plan) -> list[pd.Timestamp]:
+def _cutoffs(rows: pd.DataFrame, params: Params, plan: Plan) -> list[pd.Timestamp]:
     last, first = rows["Date"].max(), rows["Date"].min()
     newest = last - pd.Timedelta(days=params.split.holdout_days)
-    found = [newest - pd.Timedelta(days=plan.days_apart * place) for place in range(plan.origins)]
+    cutoffs = [newest - pd.Timedelta(days=plan.days_apart * place) for place in range(plan.origins)]
     needed = shortest_history(params)
-    if (found[-1] - first).days + 1 < needed:
+    if (cutoffs[-1] - first).days + 1 < needed:
         reach = (newest - first).days + 1 - needed
         raise BadData(
             f"the earliest of {plan.origins} origins leaves too short a history",
-            where=f"{first.date()} .. {found[-1].date()}",
+            where=f"{first.date()} .. {cutoffs[-1].date()}",
             hint=f"--origins: at most {max(reach // plan.days_apart + 1, 0)} that are {plan.days_apart} days apart",
         )
-    return found
+    return cutoffs
 
 
 def _parts(rows: pd.DataFrame, last: pd.Timestamp, days: int) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -40,11 +40,11 @@ def refit(
     history = panel(rows, attributes.store_ids)
     steps = Steps(progress, 1 + len(MEMBERS))
     steps.next("features")
-    origins = training_cutoffs(history, history.last, recipe.params)
-    seen = states_at(history, {*origins, history.last}, attributes, horizon)
-    windows = {origin: rows_after(history, seen[origin], attributes, horizon) for origin in origins}
+    cutoffs = training_cutoffs(history, history.last, recipe.params)
+    states = states_at(history, {*cutoffs, history.last}, attributes, horizon)
+    windows = {cutoff: rows_after(history, states[cutoff], attributes, horizon) for cutoff in cutoffs}
     session = Session(history, recipe.params, steps, windows)
     fits = fit_all(recipe.rounds, session.training_rows(history.last), session)
     steps.next("done")
     members = {name: replace(member, booster=fits[name].booster) for name, member in given.boosters.items()}
-    return replace(given, attributes=attributes, state=seen[history.last], boosters=members)
+    return replace(given, attributes=attributes, state=states[history.last], boosters=members)

@@ -96,8 +96,8 @@ def _scores(folds: Sequence[Fold], choice: Choice) -> tuple[Score, ...]:
     ]
     everything = (ALL_FOLDS, np.concatenate([part[1] for part in parts]), np.concatenate([part[2] for part in parts]))
     return tuple(
-        Score(member, name, *(score(sold, found[:, place]) for score in (metrics.rmspe, metrics.mae, metrics.bias)))
-        for name, sold, found in (*parts, everything)
+        Score(member, name, *(score(sold, forecasts[:, place]) for score in (metrics.rmspe, metrics.mae, metrics.bias)))
+        for name, sold, forecasts in (*parts, everything)
         for place, member in enumerate((*choice.weights, BLEND))
     )
 

@@ -37,9 +37,9 @@ def metrics(report: Report) -> dict[str, float]:
             f"inner_{name}_{score.member}": getattr(score, name) for score in total for name in ("rmspe", "mae", "bias")
         },
         **{
-            f"inner_coverage_{100 * share:.0f}": found
-            for share, found in report.coverage.items()
-            if not math.isnan(found)
+            f"inner_coverage_{100 * share:.0f}": covered
+            for share, covered in report.coverage.items()
+            if not math.isnan(covered)
         },
         **{f"weight_{member}": weight for member, weight in report.weights.items()},
         **{f"rounds_{member}": rounds for member, rounds in report.rounds.items()},
