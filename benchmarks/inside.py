@@ -1,4 +1,4 @@
-"""What can only be measured inside one process, printed as JSON; bench.py runs it where the pipeline has run.
+"""Measures features, fits, a backtest and forecasts in one process and prints JSON; run by bench.py after the pipeline.
 
 Each part is {"wall": s, "cpu": s} and what it was done to: "rows", "origins" or "fits".
 """
@@ -30,7 +30,7 @@ Part = dict[str, float]
 
 
 def main() -> None:
-    """Print what features, fits, a backtest and forecasts cost."""
+    """Print the wall and CPU time of features, fits, a backtest and forecasts."""
     params, rows, stores = load_params(PARAMS_FILE), dataset.read(DATA, "rows"), dataset.read(DATA, "stores")
     found = {
         "features": features(rows, stores, params),
@@ -70,13 +70,13 @@ def fits(rows: pd.DataFrame, stores: pd.DataFrame, params: Params) -> dict[str, 
 
 
 def tested(rows: pd.DataFrame, stores: pd.DataFrame, params: Params) -> Part:
-    """A backtest: a training at each origin, scored on the days after it."""
+    """A backtest: a training at each cutoff, scored on the days after it."""
     plan = backtest.Plan(ORIGINS, params.split.holdout_days)
     return timed(lambda: backtest.backtest(rows, stores, params, plan, lambda *_: None))[1] | {"origins": ORIGINS}
 
 
 def predictions() -> dict[str, Part]:
-    """Forecast the holdout again and again with the bundle in memory, without bounds and with them."""
+    """Forecast the holdout PREDICTIONS times with the bundle in memory, without and with bounds."""
     forecaster = store.load(BUNDLE, manifest.digest(BUNDLE))
     rows = dataset.read(DATA, "holdout")
     ways = {"predict": lambda: forecaster.predict(rows), "interval": lambda: forecaster.interval(rows, 0.95)}
@@ -89,7 +89,7 @@ def predictions() -> dict[str, Part]:
 
 
 def timed(work: Callable[[], Any]) -> tuple[Any, Part]:
-    """What the work gives, and what it costs: all threads of this process together."""
+    """The result of the work, and its wall and CPU time (all threads of this process)."""
     wall, cpu = perf_counter(), process_time()
     done = work()
     return done, {"wall": perf_counter() - wall, "cpu": process_time() - cpu}

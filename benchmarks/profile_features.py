@@ -27,7 +27,7 @@ def main() -> None:
     attributes, horizon = store_attributes(stores), params.split.holdout_days
     history = panel(rows, attributes.store_ids)
     cutoffs = training_cutoffs(history, history.last, params)
-    profiler = cProfile.HistoryState(process_time)
+    profiler = cProfile.Profile(process_time)
     with profiler:
         states = states_at(history, cutoffs, attributes, horizon)
         for cutoff in cutoffs:

@@ -1,8 +1,8 @@
-"""Stage train: data/prepared -> bundle/, metrics.json and tables of how it came to be, under build.
+"""Stage train: data/prepared -> build/bundle, metrics.json and tables of scores, curves and importances.
 
     python pipelines/train.py data/prepared build
 
-Knows no registry. The same rows, params and thread count give the same bundle.
+Uses no registry. The same rows, params and thread count give the same bundle.
 """
 
 import os

@@ -43,8 +43,8 @@ class ForecastWindow:
     state: HistoryState
     attributes: StoreAttributes
     table: DayTable
-    shared: Floats  # ridge.day_regressors of the table
-    effects: Floats  # chain.effects of the table
+    shared: Floats  # store_ridge.day_regressors of the table
+    effects: Floats  # shared_effects.effects of the table
 
 
 def forecast_window(state: HistoryState, attributes: StoreAttributes, days: int) -> ForecastWindow:

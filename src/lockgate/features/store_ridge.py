@@ -62,7 +62,7 @@ FAR = 99  # days to a holiday, at most
 
 @dataclass(frozen=True)
 class Ridge:
-    """Coefficients of log sales: (stores, regressors) of each store, (chain.EFFECTS,) of the chain's days."""
+    """Coefficients of log sales: (stores, regressors) of each store, (shared_effects.EFFECTS,) of the chain's days."""
 
     coefficients: Floats
     effects: Floats
@@ -78,7 +78,7 @@ class Days:
     """Log sales of some days with their regressors."""
 
     x: Floats  # (stores, days, regressors)
-    effects: Floats  # (days, chain.EFFECTS)
+    effects: Floats  # (days, shared_effects.EFFECTS)
     log_sales: Floats  # (stores, days), NaN where nothing was sold
 
     def residuals(self, ridge: Ridge) -> Floats:
@@ -100,7 +100,7 @@ class Sums:
 
     gram: Floats  # (stores, p, p)
     moment: Floats  # (stores, p)
-    cross: Floats  # (stores, p, chain.EFFECTS)
+    cross: Floats  # (stores, p, shared_effects.EFFECTS)
 
     def later(self, fade: float, block: "Sums") -> "Sums":
         """These sums, faded, plus the sums of later days."""
