@@ -316,7 +316,7 @@ def test_gc_asks_first_shows_what_it_would_do_and_tells_what_it_did(model: RawMo
     unasked = lockgate(model, tmp_path, *words)
     assert (unasked.returncode, unasked.stderr.splitlines()) == (
         2,
-        ["error: nobody is here to agree", "hint: say --yes to go on without being asked"],
+        ["error: confirmation needed, but this is not a terminal", "hint: say --yes to go on without being asked"],
     )
     assert model.told() == []
 

@@ -17,7 +17,7 @@ from raw_model import POLICY, RawModel, said
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 
-from lockgate.database import guard, intents, ledger, policies
+from lockgate.database import guard, intents, ledger, policies, versions
 from lockgate.database.connection import Database
 from lockgate.database.intents import Intent
 from lockgate.errors import LockgateError, StateConflict
@@ -615,3 +615,105 @@ def test_another_model_of_the_same_server_is_not_held_up(model: RawModel) -> Non
     other = replace(model, name=f"{model.name}-other")
     model.serving()
     assert other.serving() == 1
+
+
+# --- what a version in use needs ------------------------------------------------------------------------------------
+
+
+def run_of(model: RawModel, version: int) -> str:
+    return next(row.run_id or "" for row in versions.stages(model.database, model.name) if row.version == version)
+
+
+def past_productions(model: RawModel, count: int) -> list[int]:
+    """Versions that were in Production one after the other; the last one is there now."""
+    served: list[int] = []
+    for _ in range(count):
+        served.append(model.candidate(against=served[-1] if served else None))
+        assert model.transition(served[-1], "Production", archive=True).status_code == 200
+    return served
+
+
+@pytest.mark.parametrize("stage", ["Staging", "Production"])
+def test_the_run_of_a_version_in_use_is_not_deleted(model: RawModel, stage: str) -> None:
+    version = put(model, stage)
+    refused = model.ask("POST", "runs/delete", run_id=run_of(model, version))
+    assert said(refused)[:2] == (
+        400,
+        f"run {run_of(model, version)} may not be deleted or moved: version {version} of {model.name} is in {stage}",
+    )
+
+
+def test_other_runs_are_deleted_and_restored_as_ever(model: RawModel) -> None:
+    for version in (model.register(), model.add(), put(model, "Archived")):
+        run = run_of(model, version)
+        assert model.ask("POST", "runs/delete", run_id=run).status_code == 200
+        assert model.ask("POST", "runs/restore", run_id=run).status_code == 200
+        assert model.ask("POST", "runs/update", run_id=run, status="FINISHED").status_code == 200
+
+
+def test_the_last_three_rollback_targets_and_their_runs_stay_and_older_ones_may_go(model: RawModel) -> None:
+    oldest, *targets, _ = past_productions(model, 5)
+    for version in targets:
+        sentence = said(model.ask("DELETE", "model-versions/delete", name=model.name, version=str(version)))[1]
+        assert sentence == f"version {version} of {model.name} may not be deleted: it is a rollback target"
+        assert model.ask("POST", "runs/delete", run_id=run_of(model, version)).status_code == 400
+    gone = model.ask("DELETE", "model-versions/delete", name=model.name, version=str(oldest))
+    assert gone.status_code == 200
+    assert set(model.stages()) == {*targets, targets[-1] + 1}
+
+
+def test_a_quarantined_version_is_no_rollback_target_and_may_go(model: RawModel) -> None:
+    first, second = past_productions(model, 2)
+    model.announce(first, "Production", "rollback")
+    assert model.transition(first, "Production", archive=True).status_code == 200
+    gone = model.ask("DELETE", "model-versions/delete", name=model.name, version=str(second))
+    assert gone.status_code == 200
+
+
+def test_a_model_with_rollback_targets_is_neither_deleted_nor_renamed(model: RawModel) -> None:
+    past_productions(model, 2)
+    assert model.ask("DELETE", "registered-models/delete", name=model.name).status_code == 400
+    renamed = model.ask("POST", "registered-models/rename", name=model.name, new_name=f"{model.name}-other")
+    assert renamed.status_code == 400
+
+
+@pytest.mark.parametrize("alias", ["Production", "PRODUCTION", "Staging", "sTaging"])
+def test_an_alias_that_clients_read_as_a_stage_is_refused_whatever_its_capitals(model: RawModel, alias: str) -> None:
+    version = model.serving()
+    refused = model.ask("POST", "registered-models/alias", name=model.name, alias=alias, version=str(version))
+    assert said(refused)[1].startswith(f"the alias {alias} of {model.name} follows the stage {alias.capitalize()}")
+
+
+@pytest.mark.parametrize("value", ["0" * 64, ""])
+def test_the_tag_that_names_the_bundle_is_neither_changed_nor_taken_away(model: RawModel, value: str) -> None:
+    version, key = model.register(), "lockgate.bundle_digest"
+    assert model.tag(version, key, model.digest(version)).status_code == 200
+    assert said(model.tag(version, key, value))[1].startswith(f"the tag {key} of version {version}")
+    gone = model.ask("DELETE", "model-versions/delete-tag", name=model.name, version=str(version), key=key)
+    assert gone.status_code == 400
+    assert model.tag(version, "note", "anything").status_code == 200
+    assert model.ask("DELETE", "model-versions/delete", name=model.name, version=str(version)).status_code == 200
+
+
+def test_the_logged_model_of_a_version_in_use_is_not_deleted(home: Path, model: RawModel) -> None:
+    """Nor renamed or moved; by SQL, as the MLflow server does it."""
+    version = model.serving()
+    with as_mlflow(home) as connection:
+        connection.execute(text(
+            "INSERT INTO logged_models (model_id, experiment_id, name, artifact_location, creation_timestamp_ms,"
+            " last_updated_timestamp_ms, status, lifecycle_stage)"
+            " VALUES (:id, 0, 'model', 'mlflow-artifacts:/x', 0, 0, 2, 'active')"),
+            {"id": f"m-{model.name}"})  # fmt: skip
+    with model.database.transaction() as connection:
+        connection.execute(text("SET LOCAL session_replication_role = replica"))
+        for table, column in (("public.model_versions", "name"), ("lockgate.versions", "model")):
+            statement = f"UPDATE {table} SET source = :source WHERE {column} = :name AND version = :version"
+            values = {"source": f"models:/m-{model.name}", "name": model.name, "version": version}
+            connection.execute(text(statement), values)
+    for change in ("SET lifecycle_stage = 'deleted'", "SET artifact_location = 'mlflow-artifacts:/elsewhere'"):
+        sentence = refusal_of(home, f"UPDATE logged_models {change} WHERE model_id = 'm-{model.name}'")
+        assert sentence == (
+            f"logged model m-{model.name} may not be deleted or moved:"
+            f" version {version} of {model.name} is in Production"
+        )
+    refusal_of(home, f"DELETE FROM logged_models WHERE model_id = 'm-{model.name}'")

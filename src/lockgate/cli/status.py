@@ -1,6 +1,6 @@
 """`status`, `list`, `show`, `verdict`: the versions of a model as they stand, read from Postgres without mlflow."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,6 +64,14 @@ def _show_status(found: "Status") -> None:
     click.echo(f"{found.model}: {found.versions} version{'' if found.versions == 1 else 's'}{gone}")
     click.echo(f"Production  {_standing(found.serving)}{_since(found.serving_since)}")
     click.echo(f"Staging     {_standing(found.staging)}")
+    if found.serving:
+        click.echo(f"Rollback    {_targets(found.rollback_targets)}")
+
+
+def _targets(versions: Sequence[int]) -> str:
+    if not versions:
+        return "no earlier good version to go back to"
+    return f"{len(versions)} good version{'s' if len(versions) > 1 else ''} to go back to, first version {versions[0]}"
 
 
 def _next_command(found: "Status") -> str:

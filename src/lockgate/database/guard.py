@@ -48,7 +48,19 @@ MOVES = _trigger(
     "guard_moves", "lockgate.ledger", "CONSTRAINT TRIGGER",
     f"AFTER INSERT ON lockgate.ledger {DEFERRED} lockgate.guard_moves()",
 )  # fmt: skip
-GUARDING = [VERSIONS, TRUNCATION, ALIASES, MOVES]
+RUNS = _trigger(
+    "lockgate_guard_runs", "public.runs", "CONSTRAINT TRIGGER",
+    f"AFTER DELETE OR UPDATE ON public.runs {DEFERRED} lockgate.guard_runs()",
+)  # fmt: skip
+LOGGED_MODELS = _trigger(
+    "lockgate_guard_logged_models", "public.logged_models", "CONSTRAINT TRIGGER",
+    f"AFTER DELETE OR UPDATE ON public.logged_models {DEFERRED} lockgate.guard_logged_models()",
+)  # fmt: skip
+TAGS = _trigger(
+    "lockgate_guard_version_tags", "public.model_version_tags", "CONSTRAINT TRIGGER",
+    f"AFTER INSERT OR DELETE OR UPDATE ON public.model_version_tags {DEFERRED} lockgate.guard_version_tags()",
+)  # fmt: skip
+GUARDING = [VERSIONS, TRUNCATION, ALIASES, MOVES, RUNS, LOGGED_MODELS, TAGS]
 
 # These come with the migrations and stay when the guard goes; who owns MLflow's tables could have dropped them.
 RECORDING = [
@@ -101,9 +113,10 @@ FALSE_ALIASES = """
             SELECT max(held.version)
             FROM public.model_versions AS held
             WHERE (held.workspace, held.name, held.current_stage) = (alias.workspace, alias.name, initcap(alias.alias))
+              AND alias.alias = lower(alias.alias)
         ) AS holder
         FROM public.registered_model_aliases AS alias
-        WHERE alias.workspace = 'default' AND alias.alias IN ('production', 'staging')
+        WHERE alias.workspace = 'default' AND lower(alias.alias) IN ('production', 'staging')
           AND NOT lockgate.is_prompt(alias.name)
     ) AS pointing
     WHERE version IS DISTINCT FROM holder

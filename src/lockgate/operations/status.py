@@ -10,7 +10,7 @@ from lockgate.database.approvals import Approval
 from lockgate.database.ledger import LedgerRow
 from lockgate.database.verdicts import StoredVerdict
 from lockgate.database.versions import Version, VersionRow
-from lockgate.lifecycle import invariants
+from lockgate.lifecycle import invariants, moves
 from lockgate.lifecycle.invariants import Facts
 from lockgate.lifecycle.moves import Stage
 from lockgate.operations.workspace import Workspace
@@ -39,6 +39,7 @@ class Status:
     versions: int
     deleted: int
     broken: tuple[str, ...]
+    rollback_targets: tuple[int, ...]
     approval_required: bool
     staging_approved: bool
 
@@ -81,6 +82,7 @@ def status(backend: Workspace) -> Status:
         versions=len(versions),
         deleted=deleted,
         broken=tuple(invariants.broken(known)),
+        rollback_targets=tuple(moves.good_productions(known.roster)),
         approval_required=bool(policies_so_far and policies_so_far[-1].limits.get("approval_required")),
         staging_approved=bool(staging) and _newest_decision(decisions, staging) == "approved",
     )
