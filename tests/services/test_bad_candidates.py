@@ -141,7 +141,7 @@ def test_a_feature_whose_code_looks_past_the_origin_is_refused_by_name(backend, 
     monkeypatch.setattr(sandbox, "PACKAGE_FOLDER", tmp_path / "src")
     verdict = validate.validate(backend, receipt, made(1), params.gate)
     assert (verdict.outcome, stages(backend)) == ("refused", ["None"])
-    says = "noise in place of the sales after its origin moves level_364"
+    says = "replacing sales after the training cutoff changes level_364: these features use future data"
     assert leak_said(verdict) == ("refused", says)
 
 
@@ -156,7 +156,7 @@ def test_a_bundle_that_remembers_the_holdout_is_doubted_by_name_whatever_it_says
     assert stages(backend) == ["None"]
     outcome, says = leak_said(verdict)
     assert outcome == "inconclusive"
-    assert f"the prepared rows until {honest.origin} give level_364 otherwise" in says
+    assert f"level_364, recomputed from the prepared rows up to {honest.origin}, differ from the bundle" in says
 
 
 def test_a_candidate_whose_files_are_gone_is_inconclusive_until_they_are_back(backend, made, params, home):
