@@ -1,4 +1,4 @@
-"""Models trained elsewhere, on columns computed with pandas as docs/register.md describes them, and saved by MLflow."""
+"""Models trained elsewhere, as docs/how-to/register.md describes: columns computed with pandas, saved by MLflow."""
 
 import importlib
 import warnings

@@ -21,7 +21,7 @@ INTENT_SECONDS = 12.0  # a killed command's move may still be on its way so long
 CLI_SECONDS = 60.0  # a command line outlives the worker that started it
 EVER = ("lockgate.versions", "lockgate.verdicts", "lockgate.approvals", "lockgate.policies", "lockgate.policy_changes")
 
-# By docs/guard.md: which changes of stage there are at all, and by whom.
+# By docs/explanation/guard.md: which changes of stage there are at all, and by whom.
 WAYS = {
     (NONE, STAGING): {"validate", "out of band"},
     (NONE, ARCHIVED): {"reject", "out of band"},

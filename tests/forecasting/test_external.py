@@ -21,7 +21,7 @@ from lockgate.features import calendar, known_inputs, panel, static_columns
 from lockgate.features.known_inputs import KnownInputs
 from lockgate.forecaster.external import Meaning, NativeFile, Window
 
-DOCS = Path(__file__).parents[2] / "docs" / "register.md"
+DOCS = Path(__file__).parents[2] / "docs" / "how-to" / "register.md"
 USUAL = foreign_models.USUAL
 ORIGIN = int(np.datetime64(small_chain.parts().cutoff).astype(int))
 WINDOW = Window(ORIGIN, ORIGIN + 42, ORIGIN + 84)

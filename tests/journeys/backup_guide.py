@@ -1,14 +1,14 @@
-"""The commands of docs/backup.md, as shell scripts."""
+"""The commands of docs/how-to/backup.md, as shell scripts."""
 
 import re
 
 from clone import PROJECT
 
-GUIDE = (PROJECT / "docs" / "backup.md").read_text(encoding="utf-8")
+GUIDE = (PROJECT / "docs" / "how-to" / "backup.md").read_text(encoding="utf-8")
 
 
 def commands(heading: str) -> str:
-    """The indented lines of a section of docs/backup.md, as one shell script."""
+    """The indented lines of a section of docs/how-to/backup.md, as one shell script."""
     section = re.split(r"^## ", GUIDE, flags=re.MULTILINE)
     found = next(part for part in section if part.startswith(f"{heading}\n"))
     return "set -e\n" + "\n".join(re.findall(r"^ {4}(.*)$", found, re.MULTILINE))

@@ -18,7 +18,7 @@ NUMBERS = ["prediction", "lower", "upper"]
 
 @pytest.fixture(scope="module")
 def restored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
-    """A stack restored as docs/backup.md says, in which version 2 is in Production and version 3 in Staging."""
+    """A stack restored as docs/how-to/backup.md says, in which version 2 is in Production and version 3 in Staging."""
     clone = clone_of_project(tmp_path_factory.mktemp("restored") / "a clone", {})
     shutil.copy(STORED / "lockgate.dump", clone.folder)
     shutil.copy(STORED / "holdout.parquet", clone.folder)

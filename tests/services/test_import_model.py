@@ -171,7 +171,7 @@ def test_columns_that_nobody_can_compute_before_the_day_are_refused_by_name(back
 @pytest.mark.parametrize(
     ("name", "says", "hint"),
     [
-        ("nowhere", "there is no", "docs/register.md"),
+        ("nowhere", "there is no", "docs/how-to/register.md"),
         ("file", "is no folder", ""),
         ("build", "neither", "did you mean"),
     ],

@@ -1,4 +1,4 @@
-"""The lines of docs/mlflow-ways-in.md do what the page promises, on a registered version."""
+"""The lines of docs/how-to/mlflow-ways-in.md do what the page promises, on a registered version."""
 
 import warnings
 from pathlib import Path
@@ -10,7 +10,7 @@ import pytest
 
 from lockgate.operations import register
 
-PAGE = Path(__file__).parents[2] / "docs" / "mlflow-ways-in.md"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "mlflow-ways-in.md"
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What docs/backup.md says of moving artifacts from one place to the other is what one can do."""
+"""What docs/how-to/backup.md says of moving artifacts from one place to the other is what one can do."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ from lockgate.system import service_urls
 pytestmark = pytest.mark.long
 
 
-PAGE = Path(__file__).parents[2] / "docs" / "backup.md"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "backup.md"
 FILES = {"1/run/artifacts/card.json": b"{}", "1/models/m-1/artifacts/deep er/weights.bin": bytes(range(256)) * 9000}
 
 

@@ -146,6 +146,6 @@ def test_the_image_is_built_from_the_lock_file() -> None:
 
 
 def test_the_page_on_deploying_names_every_variable() -> None:
-    page = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "how-to" / "deploy.md").read_text(encoding="utf-8")
     variables = set(re.findall(r"\$\{(\w+):", TEXT))
     assert {name for name in variables if f"`{name}`" not in page} == set()

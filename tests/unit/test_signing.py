@@ -153,7 +153,7 @@ def test_the_keys_of_a_serving_process_come_from_its_environment():
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl here")
 def test_the_commands_in_the_docs_make_a_key_that_works(folder, tmp_path):
     """Each line of the docs' transcript, in a folder of its own; the printed key goes into params.yaml as it is."""
-    text = (PROJECT / "docs" / "integrity.md").read_text(encoding="utf-8")
+    text = (PROJECT / "docs" / "explanation" / "integrity.md").read_text(encoding="utf-8")
     commands = re.findall(r"^    (openssl .+)$", text, re.MULTILINE)
     for command in commands:
         done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=True)

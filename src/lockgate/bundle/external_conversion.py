@@ -47,7 +47,7 @@ def _check_inputs(booster: Booster, meaning: Meaning) -> None:
     if takes_categories:
         raise GateRefused(
             "the model takes categories, and only its training knows their codes",
-            hint="train it on numbers: docs/register.md",
+            hint="train it on numbers: docs/how-to/register.md",
         )
 
 

@@ -34,7 +34,7 @@ WRITTEN_BY_DOWNLOAD = "registered_model_meta"  # MLflow's client puts it beside 
 MOST_FILES = 64
 LARGEST_AROUND = 1 << 20
 LARGEST_IN_BUNDLE = 1 << 30
-REGISTER_AGAIN = "train and register another one: dvc repro; see docs/integrity.md"
+REGISTER_AGAIN = "train and register another one: dvc repro; see docs/explanation/integrity.md"
 
 # MLmodel, key by key. An unknown key is refused: MLflow runs code by some of them (loader_module, code, other flavors).
 TOP_KEYS = {

@@ -18,7 +18,7 @@ from lockgate.bundle.mlflow_layout import (
 from lockgate.errors import GateRefused, IntegrityBroken
 from lockgate.system import safe_files, strict_yaml
 
-HINT = "bring a native LightGBM, XGBoost or CatBoost model, or a Lockgate bundle: docs/register.md"
+HINT = "bring a native LightGBM, XGBoost or CatBoost model, or a Lockgate bundle: docs/how-to/register.md"
 
 BESIDE = BESIDE_BUNDLE | {WRITTEN_BY_DOWNLOAD}
 KEYS = TOP_KEYS | {"metadata"}

@@ -21,7 +21,7 @@ TRUSTED_VARIABLE = "LOCKGATE_TRUSTED_KEYS"  # for `mlflow models serve`, which k
 LARGEST_KEY = 1 << 14
 SIGNATURE_BYTES = 64
 MAKE_A_KEY = "make one with: openssl genpkey -algorithm ed25519 -out key.pem && chmod 600 key.pem"
-SEE = "see docs/integrity.md"
+SEE = "see docs/explanation/integrity.md"
 
 
 def signed(bundle: Path, environment: Mapping[str, str] = os.environ) -> bytes | None:

@@ -1,6 +1,6 @@
 """Columns that an imported model may use: computed from a raw row and its store attributes. No column contains sales.
 
-docs/register.md documents the columns; names are Kaggle's where Kaggle has one.
+docs/how-to/register.md documents the columns; names are Kaggle's where Kaggle has one.
 """
 
 from collections.abc import Callable, Sequence

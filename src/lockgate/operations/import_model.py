@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from lockgate.registry.run_log import Contents, RunRecord
 
 EPOCH = date(1970, 1, 1)
-WHAT_COMES_IN = "name a bundle's folder (manifest.json) or an MLflow model's (MLmodel): docs/register.md"
+WHAT_COMES_IN = "name a bundle's folder (manifest.json) or an MLflow model's (MLmodel): docs/how-to/register.md"
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def _require_known_columns(model: ExternalModel) -> None:
     if strange:
         raise GateRefused(
             f"the model takes columns that nobody can compute before the day: {', '.join(strange)}",
-            hint=f"it may take {', '.join(COLUMNS)}: docs/register.md",
+            hint=f"it may take {', '.join(COLUMNS)}: docs/how-to/register.md",
         )
     if len(set(model.columns)) < len(model.columns):
         raise GateRefused("the model's signature names a column twice", hint="name each column once")

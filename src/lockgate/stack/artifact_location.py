@@ -31,7 +31,7 @@ def refuse_to_lose(home: Path, place: Place, database_url: str) -> None:
             raise StateConflict(
                 f"the artifacts of this stack are in its {other}",
                 where=str(home),
-                hint=f"keep them there: lockgate up --artifacts {other}; or move them: docs/backup.md",
+                hint=f"keep them there: lockgate up --artifacts {other}; or move them: docs/how-to/backup.md",
             )
 
 

@@ -1,0 +1,49 @@
+"""The documents say only what is so: messages are in the code, links lead somewhere, every room has its line."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lockgate.gate.checks import CHECKS
+
+PROJECT = Path(__file__).parents[2]
+PAGES = sorted([*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md"), PROJECT / "data" / "raw" / "README.md"])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
+def test_every_link_leads_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8"))
+    assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []
+
+
+def test_every_message_that_is_explained_is_in_the_code() -> None:
+    code = "\n".join(path.read_text(encoding="utf-8") for path in sorted((PROJECT / "src").rglob("*.py")))
+    page = (PROJECT / "docs" / "reference" / "messages.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`.*?`) \| ", page, re.MULTILINE)
+    pieces = [piece for row in rows for message in re.findall(r"`(.*?)`", row) for piece in message.split("…")]
+    assert len(pieces) >= 10
+    assert [piece for piece in pieces if piece.strip() not in code] == []
+
+
+def test_every_check_of_the_gate_is_explained_in_its_order() -> None:
+    page = (PROJECT / "docs" / "reference" / "gate.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| ([a-z ]+) \| ", page, re.MULTILINE)[1:] == list(CHECKS)
+
+
+def test_every_key_of_the_policy_is_explained() -> None:
+    page = (PROJECT / "docs" / "reference" / "gate.md").read_text(encoding="utf-8")
+    keys = yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8"))["gate"]
+    explained = set(re.findall(r"`gate\.(\w+)`", page))
+    assert explained <= set(keys)
+    assert {"max_rmspe", "approval_required", "two_persons", "clean_tree_required"} <= explained
+
+
+def test_every_room_has_its_line_in_the_order_of_the_import_contract() -> None:
+    contract = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]
+    page = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rooms = re.findall(r"^\| `([a-z]+)` \| ", page, re.MULTILINE)
+    assert ["digests | errors", *rooms, "__main__"] == contract["layers"][::-1]
+    assert {path.name for path in (PROJECT / "src/lockgate").iterdir() if (path / "__init__.py").exists()} == set(rooms)
