@@ -1,3 +1,3 @@
-"""Lockgate: each new version of a table model rises to Production one gate at a time."""
+"""Lockgate: brings each new version of a forecasting model to Production one gate at a time."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""`python -m lockgate`, for where the project runs from src without being installed."""
+"""`python -m lockgate`: the command line, from the sources without an installation."""
 
 from lockgate.cli import main
 

@@ -1,4 +1,4 @@
-"""SHA-256 of files, of JSON values and of tables: what verdicts and versions are bound to."""
+"""SHA-256 digests of files, JSON values and tables."""
 
 import hashlib
 import json

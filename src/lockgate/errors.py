@@ -1,8 +1,8 @@
-"""What can go wrong: one class per thing that somebody can act on, each with its exit code."""
+"""The error classes: one for each kind of refusal, with its exit code."""
 
 
 class LockgateError(Exception):
-    """A refusal that its reader can act on: what is wrong, where, and what to do next."""
+    """A refusal: what is wrong (message), where, and what to do next (hint)."""
 
     exit_code = 1
 
@@ -17,60 +17,60 @@ class LockgateError(Exception):
 
 
 class WrongUsage(LockgateError):
-    """The command's words do not fit."""
+    """The command line is wrong."""
 
     exit_code = 2
 
 
 class BadData(LockgateError):
-    """A table that nothing honest can be made of."""
+    """Input data are invalid."""
 
     exit_code = 3
 
 
 class GateRefused(LockgateError):
-    """The gate says no: refused or inconclusive."""
+    """The verdict is refused or inconclusive."""
 
     exit_code = 4
 
 
 class StateConflict(LockgateError):
-    """The registry is not in the state that the command asks for; nothing was changed."""
+    """The registry is not in the state that the command needs; nothing was changed."""
 
     exit_code = 5
 
 
 class Unavailable(LockgateError):
-    """A server does not answer in time, or does not let us in."""
+    """A server does not answer in time, or refuses the login."""
 
     exit_code = 6
 
 
 class DatabaseInterrupted(Unavailable):
-    """The database ended a session or a transaction before its commit: nothing was changed, a repetition may pass."""
+    """The database ended a session or a transaction before its commit: nothing was changed, a second try may succeed."""
 
 
 class IntegrityBroken(LockgateError):
-    """The bytes are not those that were registered; nothing of them was loaded."""
+    """An integrity or security check failed; nothing was loaded."""
 
     exit_code = 7
 
 
 class ArtifactMissing(IntegrityBroken):
-    """The store has nothing of a version any more."""
+    """The artifact store no longer has this version's files."""
 
 
 class BundleUnreadable(IntegrityBroken):
-    """The bytes are those that were registered, and still this code cannot open them."""
+    """The files are the registered ones, but this code cannot open them."""
 
 
 class BadConfiguration(LockgateError):
-    """Params or environment are missing, misspelt or out of range."""
+    """Settings in params.yaml or the environment are missing, misspelt or out of range."""
 
     exit_code = 8
 
 
 class StorageFailed(LockgateError):
-    """The local disk is full, read-only or closed to us."""
+    """The local disk is full or read-only, or a permission is missing."""
 
     exit_code = 9

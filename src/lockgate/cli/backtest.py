@@ -1,4 +1,4 @@
-"""`backtest`, `probe`: what the training would have been worth earlier, and whether its features are honest.
+"""`backtest` scores the training at earlier cutoffs; `probe` checks its features for leakage.
 
 They ask no server and never see the holdout.
 """

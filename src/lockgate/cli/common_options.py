@@ -1,4 +1,4 @@
-"""The frame that all commands share: the group, the common options, where results and refusals go."""
+"""What all commands share: the command group, common options, confirmation, tables, the project's folder."""
 
 import json
 import os

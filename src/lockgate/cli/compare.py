@@ -1,4 +1,4 @@
-"""`compare`: two versions side by side."""
+"""`compare`: two versions side by side, in the terminal or as an HTML page."""
 
 import json
 from collections.abc import Mapping

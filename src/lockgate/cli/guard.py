@@ -1,4 +1,4 @@
-"""`guard` and `ledger`: what keeps every client to the rules, and what proves what happened."""
+"""`guard` installs and checks the rules in the database; `ledger` verifies and exports the audit log."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""`history`: what happened to a model, in order, and what was live at a moment."""
+"""`history`: the events of a model in order, and the version that was in Production at a moment."""
 
 from dataclasses import asdict
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""`gc` and `doctor`: what keeps a registry small and sound."""
+"""`gc` deletes versions that nothing needs; `doctor` checks the registry and repairs what is safe."""
 
 import json
 import shutil

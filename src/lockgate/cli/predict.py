@@ -1,4 +1,4 @@
-"""`predict`: the same rows with forecasts, from a version chosen by stage or number."""
+"""`predict`: forecasts for the rows of a file, by a version chosen by stage or number."""
 
 from pathlib import Path
 

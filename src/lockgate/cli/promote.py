@@ -1,4 +1,4 @@
-"""`promote`, `rollback`, `retire`: the moves that a person makes of Production."""
+"""`promote`, `rollback`, `retire`: the commands that change which version is in Production."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""`register`, `refit` and `validate`: versions that the pipeline does not make come in, and the gate judges one."""
+"""`register` imports a model, `refit` trains a version on more days, `validate` runs the gate on a version."""
 
 import json
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""`approve` and `reject`: the human decision."""
+"""`approve` and `reject`: the decision of a reviewer on a version."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""`up`, `down`, `env`: the services behind every other command."""
+"""`up` and `down` start and stop the local services; `env` prints their addresses as variables."""
 
 import shlex
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`status`, `list`, `show`, `verdict`: the versions of a model as they stand, read from Postgres without mlflow."""
+"""`status`, `list`, `show`, `verdict`: the current state of a model's versions, read from Postgres without mlflow."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict

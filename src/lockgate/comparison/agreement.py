@@ -1,4 +1,4 @@
-"""How two forecasts of the same rows differ: in all, by slice, and where most. Frames in, values out.
+"""Statistics of how the forecasts of two versions differ: overall, by slice, and the rows that differ most.
 
 A pair of forecasts is a row with Store, Date, Promo, StoreType, week, first, second and Sales (NaN where unknown).
 """

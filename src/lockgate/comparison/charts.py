@@ -1,4 +1,4 @@
-"""The plots of a comparison as SVG, whose colours follow the page's, light or dark."""
+"""The plots of a comparison page, as SVG that follows the light or dark colours of the page."""
 
 import io
 import re

@@ -1,4 +1,4 @@
-"""`lockgate compare`: what is on record of two versions, and what both say of the same rows."""
+"""Compares two versions: their records, and their forecasts of the same rows."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""A comparison as one self-contained HTML file, with plots."""
+"""Renders a comparison as one self-contained HTML file with plots."""
 
 from collections.abc import Iterator
 

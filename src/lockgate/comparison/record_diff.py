@@ -1,4 +1,4 @@
-"""What differs between two versions by the record: params, metrics, importances, lineage. Values in, values out."""
+"""Differences between the records of two versions: params, metrics, importances, lineage. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

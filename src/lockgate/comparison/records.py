@@ -1,4 +1,4 @@
-"""What is on record of a version: in schema lockgate, in its run in MLflow, and beside its bundle."""
+"""Reads the record of a version: from schema lockgate, from its MLflow run, and from the files beside its bundle."""
 
 import csv
 from collections.abc import Iterable, Mapping

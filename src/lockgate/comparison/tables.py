@@ -1,4 +1,4 @@
-"""A comparison as tables of words and numbers: the same for the terminal and for the page."""
+"""The tables of a comparison, for the terminal and for the page."""
 
 import re
 from collections.abc import Iterator, Sequence

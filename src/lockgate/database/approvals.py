@@ -1,4 +1,4 @@
-"""What people said of versions, bound to the bundle and to the verdict before them; shown in MLflow as tags."""
+"""Table approvals: decisions of people on versions, bound to bundle and verdict, and their tags in MLflow."""
 
 from dataclasses import asdict, dataclass
 from datetime import datetime

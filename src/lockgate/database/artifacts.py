@@ -1,4 +1,4 @@
-"""MLflow's artifacts in schema lockgate_artifacts: files of the same content share a blob, named by its SHA-256.
+"""The artifact store in Postgres: files of the same content share a blob, named by its SHA-256.
 
 Every function is one transaction of its own, and needs no more rights than MLflow's role has.
 """

@@ -1,4 +1,4 @@
-"""What `lockgate doctor` asks the database: records beside MLflow's rows, dead intents, dead runs, the clock.
+"""Queries of `lockgate doctor`: records beside MLflow's rows, stale intents, unfinished runs, the clock.
 
 Every function is one transaction of its own.
 """

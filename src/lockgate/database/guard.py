@@ -1,4 +1,4 @@
-"""The guard on MLflow's own tables: a constraint and triggers that refuse, for every client, what is not allowed.
+"""The guard: installs, checks and removes the constraint and triggers on MLflow's own tables.
 
 What they ask is in the migrations; here they are put on, taken off and looked at. Without them, stage changes and
 approvals are still recorded.

@@ -1,4 +1,4 @@
-"""Who is about to move what, and why: told to the database just before MLflow is asked, and what it would object to."""
+"""Table intents: who is about to make which move, and why; written before MLflow is called, read by the trigger."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass

@@ -1,4 +1,4 @@
-"""What happened to each model's stages: rows that the database writes, chained by hashes that anyone can compute."""
+"""Table ledger, the audit log: one row for each stage change, hash-chained; reading, verifying, exporting."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""The policy in force: which limits a model is judged by, since when, and who brought them in."""
+"""Tables policies and policy_changes: which limits are in force for a model, since when, and who set them."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""What each version of a model takes up in MLflow, what speaks for keeping it, and how its run is erased for good.
+"""Queries of `lockgate gc`: what each version occupies in MLflow, what needs it, and how its run is erased.
 
 Every function is one transaction of its own.
 """

@@ -1,4 +1,4 @@
-"""What the gate said of versions, kept for good. Every function is one transaction of its own."""
+"""Table verdicts: the gate's verdicts, bound to digests, never changed. One transaction for each function."""
 
 import math
 from collections.abc import Mapping, Sequence

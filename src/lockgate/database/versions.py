@@ -1,4 +1,4 @@
-"""What schema lockgate remembers of versions, and where MLflow's own tables have them now.
+"""Table versions: registered versions with digest and lineage, beside the rows of MLflow's registry.
 
 Every function is one transaction of its own.
 """

@@ -1,4 +1,4 @@
-"""The checker of the files behind versions: downloaded into a private folder and compared, never loaded."""
+"""Checks the files of versions: downloads them into a private folder and compares digests, loads nothing."""
 
 from collections.abc import Iterator
 

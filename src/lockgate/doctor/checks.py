@@ -1,4 +1,4 @@
-"""All checkers by name, one round over them, and the repairs of what it finds."""
+"""The list of all health checks; runs them once and makes the safe repairs."""
 
 from collections.abc import Callable, Iterator, Mapping
 

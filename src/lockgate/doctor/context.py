@@ -1,4 +1,4 @@
-"""The place that the doctor looks at; what several checkers need of it is fetched once, refusals included."""
+"""The context of a health check: project, services and registry, each fetched once for all checks."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace

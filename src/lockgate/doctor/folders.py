@@ -1,4 +1,4 @@
-"""The checker of folders that others may not read, or may not write: the stack's own, and DVC's caches."""
+"""Checks the permissions of private folders: `.lockgate` and DVC's caches."""
 
 import configparser
 import os

@@ -1,4 +1,4 @@
-"""The checker of the receipt that the register stage left, against records and registry."""
+"""Checks the receipt of the register stage against records and registry."""
 
 import shlex
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Checkers of what the database holds: invariants, records, dead intents, dead runs, what gc left, the clock."""
+"""Checks the database: invariants, records, stale intents, unfinished runs, leftovers of gc, the clock."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime

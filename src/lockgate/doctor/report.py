@@ -1,4 +1,4 @@
-"""What a checker finds, and how an examination ends. Pure."""
+"""Findings of the health checks, and the exit code that follows from them. Pure."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What is wrong with what was gathered: records against the registry, a receipt, clocks, modes, settings. Pure."""
+"""The rules of the health checks: values in, findings out. Pure."""
 
 import stat
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Checkers of the MLflow server: that it reads its registry, and that it runs with the safe settings."""
+"""Checks the MLflow server: it reads its registry, and runs with the safe settings."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""How sure a window's RMSPE is, or the difference of two forecasts of it: a bootstrap over stores and weeks at once.
+"""Bootstrap intervals of an RMSPE, or of the difference of two, over stores and weeks at once.
 
 Rows of a store are alike, and so are rows of a day and of the days around it. So not rows are drawn anew but stores,
 and, independently of them, weeks; a row counts as often as its store times as often as its week. Source: Owen, "The

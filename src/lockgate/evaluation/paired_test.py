@@ -1,4 +1,4 @@
-"""Two forecasts of the same rows against each other: over all rows, and on each slice of them."""
+"""Paired test of two forecasts on the same rows: overall and on each slice."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What must be true of a model at every moment. Each checker yields what it finds broken. Pure."""
+"""The invariants of a model's life cycle; each checker yields what is broken. Pure."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""A version's life: the stages, the one table of legal moves, and what each command decides. Pure."""
+"""Stages, the table of legal moves, and what each command decides. Pure."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Which versions `lockgate gc` keeps, and why; all others go. Pure: a table of reasons, of which one is enough."""
+"""Retention: which versions `lockgate gc` keeps, and for which reason; all others are deleted. Pure."""
 
 import re
 from collections.abc import Callable, Sequence

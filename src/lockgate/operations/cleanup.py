@@ -1,4 +1,4 @@
-"""What is left in MLflow of a registration that came to nothing, or of a version that goes: deleted for good."""
+"""Deletes what a failed registration, or a deleted version, left in MLflow."""
 
 from contextlib import suppress
 

@@ -1,4 +1,4 @@
-"""`lockgate register PATH`: a bundle, or an MLflow model, that was trained elsewhere becomes a version in None.
+"""`lockgate register PATH`: imports a bundle or an MLflow model that was trained elsewhere, as a version in None.
 
 Everything is read once, as plain files, into a private folder; what is opened there is opened in a child process first.
 """

@@ -1,4 +1,4 @@
-"""Where a bundle comes from: git commit and dirtiness, dvc.lock, data digests. Unknown is said, never guessed."""
+"""The lineage of a bundle: git commit, uncommitted changes, dvc.lock, data digests; `unknown` where it is unknown."""
 
 import shutil
 import subprocess

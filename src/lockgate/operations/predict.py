@@ -1,4 +1,4 @@
-"""`lockgate predict`: a file of raw rows in, the same rows with forecasts out."""
+"""`lockgate predict`: reads rows, writes the same rows with forecasts."""
 
 import shutil
 import sys

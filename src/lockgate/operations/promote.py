@@ -1,4 +1,4 @@
-"""The moves that a person makes of Production: promote, rollback, retire. `lifecycle` decides, the lock keeps order."""
+"""Promote, roll back, retire: makes the moves that `lifecycle` decides, under the lock of the model."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""`lockgate refit`: the recipe of a version that passed the gate, trained on the holdout too, is a version of its own.
+"""`lockgate refit`: trains the settings of a passed version on the holdout too, as a version of its own.
 
 No day is left that could judge it. So it enters like any other, in None, and the gate judges it on newer days.
 Why: docs/decisions/refit.md.

@@ -1,4 +1,4 @@
-"""A bundle becomes a version, once, wherever it comes from; it is found again by its digest in Postgres."""
+"""Registers a bundle as a version, once: a bundle that is registered already is found by its digest."""
 
 from dataclasses import dataclass
 from pathlib import Path

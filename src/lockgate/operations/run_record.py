@@ -1,4 +1,4 @@
-"""What MLflow's UI shows of a registered bundle: gathered from the files that the earlier stages left."""
+"""The record of a registered bundle for MLflow's UI, gathered from the files of the earlier stages."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What the gate judges by: a registered version and the serving one forecast the same rows of the holdout."""
+"""Scores a candidate for the gate: it and the version in Production forecast the same rows of the holdout."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

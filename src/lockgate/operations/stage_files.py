@@ -1,4 +1,4 @@
-"""What the pipeline's stages leave for each other: the folders that they fill, and the receipt of the registry."""
+"""The files that the pipeline's stages exchange: build folder, prepared folder, receipt."""
 
 import json
 from dataclasses import asdict, dataclass

@@ -1,4 +1,4 @@
-"""What a person looks at: who is in which stage, what was judged, what is broken. Read from Postgres alone."""
+"""The status of a model: stages, newest verdicts, broken invariants. Read from Postgres alone."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""One model's corner of an MLflow server: runs, versions, stages, files."""
+"""The client of the MLflow server for one model: runs, versions, stages, files."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""One HTML file that needs nothing else: no network, no script. Every text that is put into it is escaped here."""
+"""One self-contained HTML file: no network, no script; every inserted text is escaped here."""
 
 import re
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""The pictures that a reviewer sees in the run: learning curves, importances, forecasts of the holdout."""
+"""The plots of an MLflow run: learning curves, importances, forecasts of the holdout."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

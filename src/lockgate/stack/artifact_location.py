@@ -1,4 +1,4 @@
-"""Where a stack keeps MLflow's artifacts: in its folder or in its database, and never in both."""
+"""Where MLflow's artifacts are stored: in a folder or in the database, never in both."""
 
 from enum import StrEnum
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The Postgres of `lockgate up`: the wheel's binaries, data under .lockgate, reached by a private unix socket only.
+"""The embedded Postgres: binaries from a wheel, data under .lockgate, reached by a private unix socket only.
 
 The wheel's own Python class is not used: it breaks on a path with a space, and when run as root it opens every folder
 above the data to everyone.

@@ -1,4 +1,4 @@
-"""The `mlflow server` of `lockgate up`: detached, with safe settings, known by a mark in its environment."""
+"""The local MLflow server: started detached with safe settings, found again by a variable in its environment."""
 
 import os
 import signal

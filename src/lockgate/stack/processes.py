@@ -1,4 +1,4 @@
-"""Processes that outlive the command that started them: launching, finding, ending."""
+"""Starting, finding and ending processes that outlive the command that started them."""
 
 import signal
 import subprocess

@@ -1,4 +1,4 @@
-"""Postgres refuses to run as root: when root starts the stack, it runs under a system account of its own."""
+"""The system account that Postgres runs as when root starts the stack: Postgres refuses to run as root."""
 
 import os
 import pwd

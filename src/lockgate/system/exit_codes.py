@@ -1,4 +1,4 @@
-"""Refusals become messages and exit codes here, for the command line and for the stage scripts alike."""
+"""Turns refusals into messages and exit codes, for the command line and the stage scripts."""
 
 import errno
 import json

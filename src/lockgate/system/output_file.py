@@ -1,4 +1,4 @@
-"""A file that a command writes for its user: looked at before the work begins, written whole or not at all."""
+"""An output file: checked before the work begins, written whole or not at all."""
 
 import os
 from collections.abc import Iterator

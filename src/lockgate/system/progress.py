@@ -1,4 +1,4 @@
-"""How far a long command is: a bar with time left on a terminal, plain lines elsewhere; always on stderr."""
+"""Progress of a long command on stderr: a bar with time left on a terminal, plain lines elsewhere."""
 
 import sys
 import time

@@ -1,4 +1,4 @@
-"""A folder that somebody else has filled: only plain files are read from it, and no link is followed."""
+"""Reads files from a folder that another user has filled: plain files only, no links."""
 
 import os
 import stat

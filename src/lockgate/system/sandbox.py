@@ -1,4 +1,4 @@
-"""A child process that may crash, hang or eat memory without harm to its parent. Both sides of it are here.
+"""A sandbox: a child process with limits, which may crash, hang or run out of memory without harm.
 
 The child is a fresh interpreter that runs a module of ours: it reads a private folder, writes its answer there, and
 has nothing in its environment that would let it into a server. It is no sandbox for foreign code: none is run in it.

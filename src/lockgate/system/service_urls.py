@@ -1,4 +1,4 @@
-"""Where the services are: MLflow's tracking URI and the database URL, from the environment or else from `.lockgate`.
+"""Finds the URLs of MLflow and Postgres: in the environment, or in the `.lockgate` of the project.
 
 Imports nothing heavy, so that `lockgate --help` stays fast.
 """

@@ -1,4 +1,4 @@
-"""Linear algebra on one thread: the same bits whatever the number of cores, and for small matrices less CPU time."""
+"""Runs linear algebra on one thread, so that results do not depend on the number of cores."""
 
 from collections.abc import Callable
 from functools import wraps

@@ -1,4 +1,4 @@
-"""How long one call to a server may take, and a wall-clock limit on work that waits many times.
+"""Timeouts: the limit of one call to a server, and a wall-clock limit for work that waits many times.
 
 Each wait ends in its own time; all of them together need not.
 """
