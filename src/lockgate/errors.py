@@ -47,7 +47,7 @@ class Unavailable(LockgateError):
 
 
 class DatabaseInterrupted(Unavailable):
-    """The database ended a session or a transaction before its commit: nothing was changed, a second try may succeed."""
+    """The database ended a session or transaction before its commit; nothing was changed, a second try may succeed."""
 
 
 class IntegrityBroken(LockgateError):
