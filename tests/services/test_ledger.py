@@ -257,8 +257,19 @@ def test_an_export_by_the_command_line_proves_later_that_nothing_is_gone(
     Path("kept.jsonl").write_text(shell("ledger", "export")[1])
     assert shell("ledger", "verify", "--export", "kept.jsonl")[0] == 0
     tamper("DELETE FROM lockgate.ledger WHERE {} AND seq = 5")
-    assert shell("ledger", "verify")[0] == 0
     assert shell("ledger", "verify", "--export", "kept.jsonl")[0] == 7
+
+
+@pytest.mark.parametrize("first", [1, 3, 5])
+def test_a_ledger_that_was_cut_off_at_its_end_is_noticed_without_an_export(
+    two_lives: RawModel, shell: Callable[..., tuple[int, str]], tamper: Callable[[str], None], first: int
+) -> None:
+    tamper(f"DELETE FROM lockgate.ledger WHERE {{}} AND seq >= {first}")
+    assert ledger.missing_tail(two_lives.database, two_lives.name) == [
+        f"{two_lives.name}: the ledger ends with row {first - 1}, its head is row 5: rows were removed"
+    ]
+    assert shell("ledger", "verify")[0] == 7
+    assert shell("status")[0] == 5
 
 
 def test_guard_status_reject_and_retire_by_the_command_line(

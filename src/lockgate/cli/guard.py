@@ -63,7 +63,7 @@ def verify(exported: Path | None, timeout: float) -> None:
 
     where = backend(timeout)
     rows = ledger.read(where.database, where.model)
-    broken = list(ledger.breaks(rows))
+    broken = [*ledger.breaks(rows), *ledger.missing_tail(where.database, where.model)]
     if exported:
         with exported.open(encoding="utf-8") as lines:
             broken += ledger.departures(rows, ledger.from_json_lines(lines))

@@ -51,6 +51,14 @@ SELECT_LEDGER = f"""
     ORDER BY model, seq
 """  # noqa: S608 - our own names only
 
+SELECT_HEAD = """
+    SELECT last.seq AS last_seq, last.hash AS last_hash, head.seq AS head_seq, head.hash AS head_hash
+    FROM (SELECT CAST(:model AS text) AS model) AS asked
+    LEFT JOIN lockgate.ledger_heads AS head ON head.model = asked.model
+    LEFT JOIN LATERAL (
+        SELECT seq, hash FROM lockgate.ledger WHERE model = asked.model ORDER BY seq DESC LIMIT 1
+    ) AS last ON true
+"""
 
 # Who went to Production without what the policy of that day asked for. Nobody can, while the guard is on.
 SELECT_UNEARNED = """
@@ -71,6 +79,20 @@ def read(database: Database, model: str | None, at: datetime | None = None) -> l
     """What happened to the model (to all for None), oldest first; up to a moment with its time zone, if given."""
     with database.transaction() as connection:
         return [LedgerRow(*row) for row in connection.execute(text(SELECT_LEDGER), {"model": model, "at": at})]
+
+
+@with_retries
+def missing_tail(database: Database, model: str) -> list[str]:
+    """What is wrong with the end of the ledger: rows after the last one were removed, or the head itself is gone."""
+    with database.transaction() as connection:
+        row = connection.execute(text(SELECT_HEAD), {"model": model}).one()
+    if row.last_seq is None and row.head_seq is None:
+        return []
+    if row.head_seq is None:
+        return [f"{model}: the head of the ledger is missing"]
+    if (row.last_seq, row.last_hash) == (row.head_seq, row.head_hash):
+        return []
+    return [f"{model}: the ledger ends with row {row.last_seq or 0}, its head is row {row.head_seq}: rows were removed"]
 
 
 @with_retries

@@ -96,7 +96,7 @@ def facts(backend: Workspace) -> Facts:
         backend.state(),
         database_versions.aliases(backend.database, backend.model),
         on.faults if on.installed else ("it is not installed; install it with: lockgate guard install",),
-        list(ledger.breaks(rows)),
+        [*ledger.breaks(rows), *ledger.missing_tail(backend.database, backend.model)],
         ledger.unearned(backend.database, backend.model),
     )
 
