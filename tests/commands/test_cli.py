@@ -278,3 +278,11 @@ def test_tab_completion_is_clicks_own(tmp_path):
     assert "eval" in run("--help", folder=tmp_path).stdout
     script = run(folder=tmp_path, _LOCKGATE_COMPLETE="bash_source")
     assert "_lockgate_completion" in script.stdout
+
+
+def test_python_without_docstrings_is_a_configuration_error(tmp_path):
+    """LightGBM and XGBoost cannot be imported then, by whichever way in."""
+    ended = run("status", folder=copied_project(tmp_path), PYTHONOPTIMIZE="2")
+    assert (ended.returncode, ended.stdout) == (8, "")
+    assert ended.stderr.endswith("hint: unset PYTHONOPTIMIZE\n")
+    assert run("--help", folder=tmp_path, PYTHONOPTIMIZE="1").returncode == 0

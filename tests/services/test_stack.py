@@ -198,8 +198,7 @@ def test_a_user_without_a_name_is_told_what_to_do() -> None:
     nameless = ["setpriv", "--reuid=12345", "--regid=12345", "--clear-groups"]
     with tempfile.TemporaryDirectory(prefix="lockgate-open-") as folder:
         Path(folder).chmod(0o777)
-        said, code = ended(start_up(Path(folder), *nameless))
-    assert code != 0
+        said, _ = ended(start_up(Path(folder), *nameless))
     assert "the user id 12345 has no name here" in said
 
 
@@ -227,6 +226,17 @@ def test_root_may_keep_programs_and_data_in_closed_folders(tmp_path_factory: pyt
     finally:
         lockgate_stack.down(folder, tell=silent)
         lockgate_stack.down(closed / "another", tell=silent)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
+def test_another_user_is_told_whose_stack_it_is(home: Path) -> None:
+    code = "import sys, pathlib; from lockgate.system.service_urls import find; find(pathlib.Path(sys.argv[1]))"
+    with tempfile.TemporaryDirectory(prefix="lockgate-open-") as folder:
+        Path(folder).chmod(0o755)
+        (Path(folder) / ".lockgate").mkdir(mode=0o700)
+        other = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-c", code, folder]
+        done = subprocess.run(other, capture_output=True, text=True, check=False)
+    assert "BadConfiguration: the stack belongs to root" in done.stderr
 
 
 def ended(process: "subprocess.Popen[str]") -> tuple[str, int]:

@@ -1,1 +1,5 @@
 """Plots and HTML."""
+
+import logging
+
+logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns of a home folder that it cannot write to

@@ -62,9 +62,11 @@ def socket_folder(home: Path) -> Path:
     near = home / "socket"
     if _can_hold_socket(near):
         return near
-    with suppress(OSError):
-        return Path((home / SOCKET_NOTE).read_text(encoding="utf-8"))
     token = hashlib.sha256(os.fsencode(home)).hexdigest()[:16]
+    with suppress(OSError):
+        noted = Path((home / SOCKET_NOTE).read_text(encoding="utf-8"))
+        if noted.name.endswith(token):  # else the project was copied or moved with its `.lockgate`
+            return noted
     places = [Path(folder, f"lockgate-{os.geteuid()}-{token}") for folder in (tempfile.gettempdir(), "/tmp")]  # noqa: S108 - the folder is private
     return next(filter(_can_hold_socket, places), near)
 

@@ -43,10 +43,21 @@ def find(folder: Path, environment: Mapping[str, str] = os.environ) -> Addresses
     if tracking_uri or database_url:
         return _checked(Addresses(tracking_uri, database_url), "the environment")
     for place in (folder := folder.absolute(), *folder.parents):
-        if (place / STATE_FILE).exists():
+        if _has_stack(place):
             forget_libpq_variables()
             return read_state(place / STATE_FILE)
     raise BadConfiguration("no addresses of MLflow and Postgres", where=str(folder), hint=TAKES_STACK_OR_ENVIRONMENT)
+
+
+def _has_stack(folder: Path) -> bool:
+    try:
+        return (folder / STATE_FILE).exists()
+    except PermissionError:
+        raise BadConfiguration(
+            f"the stack belongs to {(folder / STATE_FILE.parent).owner()}",
+            where=str(folder),
+            hint="run as this user, or set MLFLOW_TRACKING_URI and LOCKGATE_DATABASE_URL",
+        ) from None
 
 
 def forget_libpq_variables(environment: MutableMapping[str, str] = os.environ) -> None:
