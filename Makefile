@@ -18,6 +18,7 @@ help:  ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(INSTALLED) .dvc/config.local  ## make the environment in .venv from requirements.lock
+	@[ -e .git ] || grep -q no_scm .dvc/config.local || { sed -i.old 's/^\[core\]$$/&\n    no_scm = true/' .dvc/config.local && rm .dvc/config.local.old; }
 
 $(INSTALLED): requirements.lock pyproject.toml
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Lockgate needs Python 3.11 or newer"; echo "hint: name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 8; } >&2
@@ -28,10 +29,9 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@touch $(INSTALLED)
 
 # DVC's own cache of states, /var/tmp/dvc, can be written to by everyone; .lockgate is private. DVC asks for git; an
-# unpacked archive has none.
+# unpacked archive has none (see install).
 .dvc/config.local:
 	@printf '[core]\n    site_cache_dir = "%s"\n' "$(CURDIR)/.lockgate/dvc" > $@
-	@[ -e .git ] || printf '    no_scm = true\n' >> $@
 
 demo: install  ## from nothing to a model in Production, with the addresses to look at
 	@sh docs/demo.sh

@@ -187,4 +187,4 @@ def test_code_that_was_not_committed_is_refused_where_the_policy_asks(backend, m
     receipt = register.register(backend, made(1), params)
     policy = params.gate.model_copy(update={"clean_tree_required": True})
     verdict = validate.validate(backend, receipt, made(1), policy)
-    assert reasons(verdict) == [("refused", "the code that made it was changed since the last commit")]
+    assert reasons(verdict) == [("refused", "the training code was changed since the last commit")]

@@ -128,7 +128,7 @@ def test_a_model_trained_until_long_before_the_holdout_is_judged_on_all_of_it_un
     verdict = validate.validate_registered(backend, 1, tables, params.gate.model_copy(update=EASY))
     assert (verdict.outcome, stages(backend)) == ("passed", ["Staging"])
     says = {check["name"]: check["says"] for check in verdict.checks}["no data leakage"]
-    assert says == "not needed: its columns are made of the row and its store, never of sales"
+    assert says == "not needed: the features use the row and its store, never sales"
     promote.promote(backend, Order("bought", False, lambda _: None), 1, verdict.digests.policy_digest, None)
     with pytest.raises(StateConflict, match="version 1 is in Production; only candidates"):
         validate.validate_registered(backend, 1, tables, params.gate)

@@ -66,7 +66,7 @@ BY_PATTERN = [
     ),
     Meaning(
         r"definition of service|service file|invalid \w+ value|invalid connection option|invalid integer value",
-        "a variable of libpq (PG...) cannot be used: {said}",
+        "a variable of libpq (PG...) cannot be used: {text}",
         "unset it, or correct it: env | grep ^PG",
         BadConfiguration,
     ),
