@@ -8,8 +8,12 @@ from pathlib import Path
 import pytest
 import trained_projects
 
+from lockgate.data.data_card import read_card
+from lockgate.database import policies, verdicts
 from lockgate.database.connection import Database
-from lockgate.database.verdicts import StoredVerdict
+from lockgate.database.verdicts import Digests, StoredVerdict, Verdict
+from lockgate.gate.verdict import policy_digest
+from lockgate.lifecycle import moves
 from lockgate.operations import register, validate
 from lockgate.operations.stage_files import Build
 from lockgate.operations.workspace import Workspace
@@ -73,3 +77,28 @@ def unreachable() -> Callable[[Workspace], Workspace]:
         return Workspace(backend.model, nobody, backend.database, backend.actor, 3.0)
 
     return without_server
+
+
+@pytest.fixture
+def passed(backend: Workspace, made: Callable[[int], Build], params: Params) -> Callable[..., StoredVerdict]:
+    """Registers the build of a seed and moves it to Staging on a passed verdict by hand, without scoring."""
+
+    def record(seed: int, **limits: float) -> StoredVerdict:
+        receipt, policy = register.register(backend, made(seed), params), params.gate.model_copy(update=limits)
+        policies.put_in_force(backend.database, backend.model, policy, backend.actor)
+        serving = backend.state().serving()
+        holdout = read_card(made(seed).prepared)["holdout"]["digest"]
+        against = serving.bundle_digest if serving else None
+        bound_to = Digests(receipt.bundle_digest, holdout, policy_digest(policy), against)
+        checks = [{"name": "rmspe below limit", "outcome": "passed", "says": "by hand"}]
+        given = Verdict(
+            backend.model, receipt.version, bound_to, "passed", checks, {"rmspe": 0.09}, "c0ffee", backend.actor
+        )
+        stored = verdicts.record_verdict(backend.database, given)
+        with backend.lock() as lock:
+            move = moves.staging(backend.state(), stored.version)
+            assert move is not None
+            lock.carry_out(move, f"verdict {stored.id} passed")
+        return stored
+
+    return record
