@@ -119,7 +119,7 @@ def test_http_takes_dates_as_usual_clients_write_them(promoted: Clone, endpoint:
 @pytest.mark.parametrize(
     ("column", "value", "hint"),
     [
-        ("Date", "2015-08-01T10:00:00Z", "YYYY-MM-DD"),
+        ("Date", "2015-08-01T10:00:00Z", "write the date as 2015-08-01"),
         ("Promo", 1.7, "Promo is 0 or 1"),
         ("Promo", None, "Promo is 0 or 1"),
         ("StateHoliday", "x" * 9999, "StateHoliday is one of 0, a, b, c"),
