@@ -286,3 +286,15 @@ def test_python_without_docstrings_is_a_configuration_error(tmp_path):
     assert (ended.returncode, ended.stdout) == (8, "")
     assert ended.stderr.endswith("hint: unset PYTHONOPTIMIZE\n")
     assert run("--help", folder=tmp_path, PYTHONOPTIMIZE="1").returncode == 0
+
+
+@pytest.mark.parametrize("option", ["--at", "--since"])
+@pytest.mark.parametrize("text", ["", "yesterday"])
+def test_a_moment_that_is_none_is_a_usage_error_before_any_server_is_asked(option, text, tmp_path):
+    ended = run("history", option, text, folder=copied_project(tmp_path))
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert f"{option} is not a time" in ended.stderr
+
+
+def test_every_name_that_the_command_room_offers_is_there():
+    exec("from lockgate.cli import *", {})

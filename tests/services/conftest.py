@@ -1,4 +1,4 @@
-"""Small bundles, trained once a session by the stage scripts themselves, and a model of its own for each test."""
+"""A small trained project for each seed, shared by all tests, and a model of its own for each test."""
 
 import itertools
 import shutil

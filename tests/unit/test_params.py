@@ -101,3 +101,19 @@ def test_params_that_a_run_recorded_under_earlier_names_are_read_under_the_names
         "training": {"cutoff_shifts": [0, 21]},
         "members": {"xgboost": {"remove_daily_residual": False, "offset": "group_mean"}},
     }
+
+
+@pytest.mark.parametrize(
+    ("seed", "shown"),
+    [
+        ("0x" + "f" * 5000, "a number with thousands of digits"),
+        ("[" + "1, " * 5000 + "]", "..."),
+        ("9" * 5000, "Exceeds"),
+    ],
+)
+def test_a_huge_value_is_refused_in_a_short_message(tmp_path, seed, shown):
+    (tmp_path / "params.yaml").write_text(GOOD.replace("\nseed: 7\n", f"\nseed: {seed}\n"))
+    with pytest.raises(BadConfiguration) as refused:
+        load_params(tmp_path / "params.yaml")
+    assert shown in str(refused.value)
+    assert len(str(refused.value)) < 400

@@ -1,5 +1,6 @@
 """A signature counts if a key that is trusted made it over this very manifest."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -156,7 +157,10 @@ def test_the_commands_in_the_docs_make_a_key_that_works(folder, tmp_path):
     text = (PROJECT / "docs" / "explanation" / "integrity.md").read_text(encoding="utf-8")
     commands = re.findall(r"^    (openssl .+)$", text, re.MULTILINE)
     for command in commands:
-        done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            ["sh", "-c", command], cwd=tmp_path, env=os.environ | {"HOME": str(tmp_path)}, capture_output=True,
+            text=True, check=True,
+        )  # fmt: skip
     public = "".join(done.stdout.split()[3:-3])
     sign(folder, tmp_path / "lockgate-key.pem")
     signing.require(folder, manifest.digest(folder), [public])

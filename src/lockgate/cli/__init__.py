@@ -1,5 +1,6 @@
 """The command line: each command parses, makes one call and prints."""
 
+# importing a file of commands adds its commands
 from lockgate.cli import (
     backtest,
     compare,
@@ -15,17 +16,4 @@ from lockgate.cli import (
 )
 from lockgate.cli.common_options import lockgate, main
 
-__all__ = [
-    "bringing",
-    "comparing",
-    "forecasts",
-    "guarding",
-    "lockgate",
-    "looking",
-    "main",
-    "moves",
-    "researching",
-    "reviewing",
-    "services",
-    "tending",
-]
+__all__ = ["lockgate", "main"]

@@ -16,45 +16,40 @@ from lockgate.errors import StateConflict, WrongUsage
 from lockgate.problem.params import PARAMS_FILE, Params, load_params
 from lockgate.system import project, timeouts
 from lockgate.system.exit_codes import Session, run
+from lockgate.system.readable_line import readable_line
 
 if TYPE_CHECKING:
     from lockgate.operations.workspace import Workspace
 
 GROUPS: dict[str, click.Group] = {}
-LONGEST_LINE = 2000
 OTHER_DASHES = re.compile("[\u2010-\u2015\u2212\ufe58\ufe63\uff0d]{1,2}-?([a-z][a-z-]+)")
 DEFAULTED = click.core.ParameterSource.DEFAULT
 Function = TypeVar("Function", bound=Callable[..., None])
 
 
 class Version(click.ParamType[int]):
-    """The number of a version. What cannot be one is no slip of the keyboard: no such version exists (exit 5)."""
+    """The number of a version. Any other text is refused like a version that does not exist (exit 5)."""
 
     name = "version"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The number; raises StateConflict for what no version has."""
+        """The number; raises StateConflict for text that is no version number."""
         if not re.fullmatch("[1-9][0-9]{0,8}", str(value)):
-            raise no_version(f"no version is called {ascii(value)[1:-1][:60]}")
+            raise no_version(f"no version is called {ascii(value)[1:-1][:60] or repr('')}")
         return int(value)
 
 
 class Line(click.ParamType[str]):
-    """One readable line: a reason, a name. Blanks at its ends are dropped; nothing else may be invisible."""
+    """One readable line: a reason, a name."""
 
     name = "text"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The line; a usage error for what cannot be read."""
-        text = str(value).strip()
-        if not text:
-            self.fail("it is empty; give one readable line", param, ctx)
-        if len(text) > LONGEST_LINE:
-            self.fail(f"it has {len(text):,} characters; at most {LONGEST_LINE} are kept", param, ctx)
-        if not text.isprintable():
-            sign = next(sign for sign in text if not sign.isprintable())
-            self.fail(f"it holds the invisible character {sign!a}; give one readable line", param, ctx)
-        return text
+        """The line without blanks at its ends; a usage error where `readable_line` refuses it."""
+        try:
+            return readable_line(str(value))
+        except WrongUsage as wrong:
+            self.fail(f"{wrong}; {wrong.hint}", param, ctx)
 
 
 VERSION = Version()
@@ -169,7 +164,7 @@ def backend(timeout: float) -> "Workspace":
 
 
 def no_version(message: str) -> StateConflict:
-    """The refusal of what stands where the number of a version should."""
+    """The refusal of a text that is no version number."""
     return StateConflict(message, hint="versions are numbered from 1; see them with: lockgate list")
 
 

@@ -24,11 +24,11 @@ def history(at: str | None, since: str | None, limit: int | None, as_json: bool,
     """All moves, verdicts, decisions and policies, the newest last; with --at, what was in Production then."""
     from lockgate.operations import event_log
 
+    moment, first = _moment("--at", at), _moment("--since", since)
     where = backend(timeout)
-    if at:
-        _show_live(where.model, event_log.live(where, _moment("--at", at)), as_json)
+    if moment:
+        _show_live(where.model, event_log.live(where, moment), as_json)
         return
-    first = _moment("--since", since) if since else None
     events = [event for event in event_log.events(where) if first is None or event.at >= first][-(limit or 0) :]
     if as_json:
         print_json([{"kind": event.kind} | dict(event.details) for event in events])
@@ -54,7 +54,9 @@ def _cells(event: "Event") -> list[str]:
     return [when(event.at), str(event.version or ""), what, event.who, event.why]
 
 
-def _moment(option: str, text: str) -> datetime:
+def _moment(option: str, text: str | None) -> datetime | None:
+    if text is None:
+        return None
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

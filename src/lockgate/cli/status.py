@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lockgate.cli.common_options import VERSION, as_json, backend, command, params, print_json, session, table
-from lockgate.errors import BadConfiguration, GateRefused, LockgateError, StateConflict
+from lockgate.errors import GateRefused, LockgateError, StateConflict
 from lockgate.lifecycle.moves import Stage
 from lockgate.system import project, timeouts
 
@@ -45,12 +45,11 @@ def overview() -> None:
         click.echo("no project here: params.yaml and dvc.yaml are in no folder from here upward")
         click.echo("next: go to the project's folder; all commands: lockgate --help")
         return
+    model = params().model_name  # a params.yaml that cannot be read is an error here as for every command
     try:
         found = operations_status.status(backend(timeouts.of_one_call()))
     except LockgateError as refusal:
-        if isinstance(refusal, BadConfiguration) and "address" not in refusal.message:
-            raise
-        click.echo(f"{params().model_name}: {refusal}")
+        click.echo(f"{model}: {refusal}")
         click.echo(f"next: {refusal.hint or 'lockgate doctor'}")
         return
     _show_status(found)

@@ -37,6 +37,11 @@ class HistoryLength:
         """Stores with sales, the last one more than DAYS_WITHOUT_SALE ago."""
         return (self.sale_days > 0) & (self.days_since_sale > DAYS_WITHOUT_SALE)
 
+    @property
+    def little(self) -> Flags:
+        """Stores with little or no sales history: never sold, few sales, or no recent sale."""
+        return self.never_sold | self.few_sales | self.no_recent_sale
+
 
 def history_length(past: Panel) -> HistoryLength:
     """Days with sales and days since the last sale, by store."""

@@ -72,12 +72,9 @@ class Forecaster:
     def check(self, rows: pd.DataFrame) -> RowCounts:
         """Check the rows and count them; BadData for what `predict` would refuse."""
         read = input_rows.read(rows, self._limits)
-        length, stores = self.state.history_length, read.known.store[read.open]
-        none, little, stale = (
-            int(which[stores].sum()) for which in (length.never_sold, length.few_sales, length.no_recent_sale)
-        )
+        little = self.state.history_length.little[read.known.store[read.open]]
         counts = count_rows(read, self.state.origin + self.horizon_days)
-        return replace(counts, no_past=none, little_past=little, stale_past=stale)
+        return replace(counts, little_history=int(little.sum()))
 
     def problems(self, rows: pd.DataFrame) -> list[RowProblem]:
         """Each value that cannot be forecast, by row; BadData if a column is missing."""

@@ -25,10 +25,7 @@ class RowCounts:
     rows: int
     open_missing: int  # taken as open
     beyond_horizon: int  # after the days that the gate judged
-    # open rows of stores without a sale, with few sales, without a recent sale to learn from; 0 where it is unknown
-    no_past: int = 0
-    little_past: int = 0
-    stale_past: int = 0
+    little_history: int = 0  # open rows of stores without a sale, with few or with no recent ones; 0 if unknown
 
 
 def predict_open_rows(

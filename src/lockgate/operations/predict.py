@@ -4,7 +4,6 @@ import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,7 +12,6 @@ import pandas as pd
 
 from lockgate.data import ingest
 from lockgate.errors import StateConflict
-from lockgate.features.cold_start import DAYS_WITHOUT_SALE, FEW_DAYS
 from lockgate.forecaster.interface import RowCounts
 from lockgate.lifecycle.moves import ModelState, Registered, Stage
 from lockgate.models.conformal import Interval
@@ -81,25 +79,8 @@ def remarks(version: Opened, asked: RowCounts) -> Iterator[str]:
             f"{asked.beyond_horizon} rows lie more than {days} days after {version.forecaster.origin}, the last day"
             f" that version {version.version} has learned from; the gate judged it on the first {days} days only"
         )
-    yield from _on_pasts(asked, version.forecaster.origin)
-
-
-def _on_pasts(asked: RowCounts, origin: date) -> Iterator[str]:
-    if asked.no_past:
-        yield (
-            f"{asked.no_past} rows are of stores that never sold up to {origin};"
-            " they are forecast as the mean of the stores of their type and assortment"
-        )
-    if asked.little_past:
-        yield (
-            f"{asked.little_past} rows are of stores with fewer than {FEW_DAYS} days of sales up to {origin};"
-            " what these do not show yet is taken from the whole chain"
-        )
-    if asked.stale_past:
-        yield (
-            f"{asked.stale_past} rows are of stores without a sale in the {DAYS_WITHOUT_SALE} days up to {origin};"
-            " they are forecast as they sold before"
-        )
+    if asked.little_history:
+        yield f"{asked.little_history} rows are of stores with little or no sales history"
 
 
 def _record(backend: Workspace, chosen: Stage | int) -> Recorded:

@@ -7,13 +7,12 @@ from time import perf_counter
 from lockgate.database import intents, verdicts
 from lockgate.database.intents import Words
 from lockgate.database.verdicts import StoredVerdict
-from lockgate.errors import StateConflict, WrongUsage
+from lockgate.errors import StateConflict
 from lockgate.lifecycle import moves
 from lockgate.lifecycle.moves import Command, ModelState, Move, PromotionVerdict, Stage
 from lockgate.operations import load_version
 from lockgate.operations.workspace import Workspace
-
-MAX_REASON = 2000
+from lockgate.system.readable_line import readable_line
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ def promote(
     Returns the move that was made (on a dry run: would be made), None if the named version is in Production already.
     Raises StateConflict if the version may not be promoted.
     """
-    check_reason(order.reason)
+    readable_line(order.reason)
 
     def decide(roster: ModelState) -> Move | None:
         standing = _standing(_verdict_on_candidate(backend, roster, version))
@@ -74,7 +73,7 @@ def rollback(backend: Workspace, order: Order, to: int | None) -> RollbackResult
     Raises StateConflict if there is nowhere to go back to, and IntegrityBroken if the bundle is not what was
     registered; then nothing was changed.
     """
-    check_reason(order.reason)
+    readable_line(order.reason)
     made = _made_before(backend, order, to, Command.ROLLBACK, Command.UNDO)
     if made is not None:
         return RollbackResult(made, None, None)
@@ -92,7 +91,7 @@ def retire(backend: Workspace, order: Order) -> Move:
 
     Returns the move that was made (on a dry run: would be made). Raises StateConflict if Production is empty.
     """
-    check_reason(order.reason)
+    readable_line(order.reason)
     made = _made_before(backend, order, None, Command.RETIRE)
     if made is not None:
         return made
@@ -166,11 +165,3 @@ def _standing(verdict: StoredVerdict | None) -> PromotionVerdict | None:
     if verdict is None:
         return None
     return PromotionVerdict(verdict.outcome, verdict.digests.policy_digest, verdict.digests.serving_digest)
-
-
-def check_reason(reason: str) -> None:
-    """Raises WrongUsage unless the reason is one readable line."""
-    if not reason.strip() or len(reason) > MAX_REASON or not reason.isprintable():
-        raise WrongUsage(
-            f"the reason has {len(reason)} characters", hint=f"say why in one line of 1 to {MAX_REASON} characters"
-        )

@@ -24,10 +24,11 @@ from lockgate.forecaster.ensemble import Forecaster
 from lockgate.gate.evidence import Outcome
 from lockgate.lifecycle.moves import Registered
 from lockgate.models.members import MEMBERS
-from lockgate.operations import load_version, promote, register
+from lockgate.operations import load_version, register
 from lockgate.operations.stage_files import Build, Receipt
 from lockgate.operations.workspace import Workspace
 from lockgate.problem.params import Params, current_name
+from lockgate.system.readable_line import readable_line
 from lockgate.training import refit as refits
 from lockgate.training.fitting import Progress
 from lockgate.training.refit import Recipe
@@ -91,7 +92,7 @@ def refit(backend: Workspace, order: Order, params: Params, progress: Progress) 
     Raises StateConflict unless the version passed the gate on this very holdout, was not taken out of Production by a
     rollback, and was made by the train stage; WrongUsage unless the reason is one readable line.
     """
-    promote.check_reason(order.reason)
+    readable_line(order.reason)
     candidate = _passed(backend, order)
     recipe = _recipe(backend, candidate.version, params)
     rows = pd.concat([dataset.read(order.prepared, "rows"), dataset.read(order.prepared, "holdout")])

@@ -11,6 +11,7 @@ from lockgate.errors import BadConfiguration
 from lockgate.system import strict_yaml
 
 PARAMS_FILE = Path("params.yaml")
+LONGEST_SHOWN = 80  # characters of a wrong value in a message
 
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
@@ -245,7 +246,16 @@ def _as_configuration_error(path: Path, error: ValidationError) -> BadConfigurat
         return BadConfiguration(f"missing key {key}", where=str(path), hint=f"add {key} to {path.name}")
     found = first["input"]
     says = first["ctx"]["error"] if first["type"] == "value_error" else first["msg"].lower()
-    return BadConfiguration(f"{key} is {found!r}", where=str(path), hint=f"{key}: {says}")
+    return BadConfiguration(f"{key} is {_shown(found)}", where=str(path), hint=f"{key}: {says}")
+
+
+def _shown(value: Any) -> str:
+    """A value for a message, cut where it is long; Python does not write out numbers with thousands of digits."""
+    try:
+        text = repr(value)
+    except ValueError:
+        return "a number with thousands of digits"
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 
 def _nearest_key(location: tuple[Any, ...]) -> str:

@@ -1,4 +1,4 @@
-"""A strict YAML reader: no duplicate keys, no tags, bounded size, depth and aliases; errors with line and column."""
+"""A strict YAML reader: no duplicate keys, no tags, bounded size, depth and aliases; errors with their place."""
 
 from collections.abc import Hashable
 from typing import Any
@@ -9,6 +9,7 @@ from yaml.nodes import MappingNode, Node
 LARGEST = 1 << 20  # bytes
 DEEPEST = 40
 MOST_ALIASES = 100
+MOST_VALUES = 10_000
 
 
 class Malformed(ValueError):
@@ -20,6 +21,7 @@ class _StrictLoader(yaml.SafeLoader):  # type: ignore[misc]
 
     depth = 0
     aliases = 0
+    values = 0
     anchored = 0  # how many of the nodes around this one have an anchor
 
     def compose_node(self, parent: Node | None, index: Any) -> Node | None:
@@ -45,13 +47,23 @@ class _StrictLoader(yaml.SafeLoader):  # type: ignore[misc]
             raise _malformed(f"a tag ({event.tag}) is not allowed", event.start_mark)
         if self.depth >= DEEPEST:
             raise _malformed(f"more than {DEEPEST} levels", event.start_mark)
+        self.values += 1
+        if self.values > MOST_VALUES:
+            raise _malformed(f"more than {MOST_VALUES:,} values", event.start_mark)
+
+    def construct_object(self, node: Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except Malformed:
+            raise
+        except ValueError as error:  # an impossible date, a number with thousands of digits
+            raise _malformed(str(error), node.start_mark) from error
 
     def construct_mapping(self, node: MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         found: set[Hashable] = set()
         for key_node, _ in node.value:
-            if key_node.tag == "tag:yaml.org,2002:merge":
-                continue
-            key = self.construct_object(key_node, deep=True)
+            is_merge = key_node.tag == "tag:yaml.org,2002:merge"
+            key = "<<" if is_merge else self.construct_object(key_node, deep=True)
             if not isinstance(key, Hashable):
                 raise _malformed("a key is a list or a mapping", key_node.start_mark)
             if key in found:
@@ -68,7 +80,9 @@ def parse(content: bytes) -> Any:
     try:
         return yaml.load(content.decode("utf-8"), _StrictLoader)  # noqa: S506 - a stricter SafeLoader
     except UnicodeDecodeError as error:
-        raise Malformed(f"byte {error.start} is not UTF-8") from error
+        line = content.count(b"\n", 0, error.start) + 1
+        column = error.start - content.rfind(b"\n", 0, error.start)
+        raise Malformed(f"line {line}, column {column}: not UTF-8") from error
     except yaml.MarkedYAMLError as error:
         raise _malformed(error.problem or "not YAML", error.problem_mark) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
