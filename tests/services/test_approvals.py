@@ -256,7 +256,7 @@ def test_retire_leaves_production_empty_and_says_who_and_why(make: Make) -> None
 )
 def test_a_decision_has_a_reason_in_one_line(make: Make, decide: Callable[..., object]) -> None:
     _, backend = make(POLICY)
-    with pytest.raises(WrongUsage, match="the reason has"):
+    with pytest.raises(WrongUsage, match=r"^the reason (is empty|has|holds)"):
         decide(backend, 1, " ")
 
 

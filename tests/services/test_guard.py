@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from lockgate.database import guard, intents, ledger, policies, versions
 from lockgate.database.connection import Database
 from lockgate.database.intents import Intent
+from lockgate.database.versions import Registration
 from lockgate.errors import LockgateError, StateConflict
 from lockgate.operations import status as operations_status
 from lockgate.operations.workspace import Workspace
@@ -717,3 +718,17 @@ def test_the_logged_model_of_a_version_in_use_is_not_deleted(home: Path, model: 
             f" version {version} of {model.name} is in Production"
         )
     refusal_of(home, f"DELETE FROM logged_models WHERE model_id = 'm-{model.name}'")
+
+
+def test_the_experiment_of_a_version_in_use_is_not_deleted(model: RawModel) -> None:
+    """MLflow deletes the runs of an experiment with it."""
+    experiment = model.ask("POST", "experiments/create", name=f"of {model.name}").json()["experiment_id"]
+    run = model.ask("POST", "runs/create", experiment_id=experiment).json()["run"]["info"]
+    source = f"{run['artifact_uri']}/model"
+    made = model.ask("POST", "model-versions/create", name=model.name, source=source, run_id=run["run_id"])
+    version = int(made.json()["model_version"]["version"])
+    record = Registration(model.name, version, model.digest(version), run["run_id"], {})
+    versions.record_version(model.database, record)
+    model.judge(version)
+    assert model.transition(version, "Staging").status_code == 200
+    assert model.ask("POST", "experiments/delete", experiment_id=experiment).status_code == 400

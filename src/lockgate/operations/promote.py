@@ -49,7 +49,7 @@ def promote(
     Returns the move that was made (on a dry run: would be made), None if the named version is in Production already.
     Raises StateConflict if the version may not be promoted.
     """
-    readable_line(order.reason)
+    readable_line(order.reason, "the reason")
 
     def decide(roster: ModelState) -> Move | None:
         standing = _standing(_verdict_on_candidate(backend, roster, version))
@@ -73,7 +73,7 @@ def rollback(backend: Workspace, order: Order, to: int | None) -> RollbackResult
     Raises StateConflict if there is nowhere to go back to, and IntegrityBroken if the bundle is not what was
     registered; then nothing was changed.
     """
-    readable_line(order.reason)
+    readable_line(order.reason, "the reason")
     made = _made_before(backend, order, to, Command.ROLLBACK, Command.UNDO)
     if made is not None:
         return RollbackResult(made, None, None)
@@ -91,7 +91,7 @@ def retire(backend: Workspace, order: Order) -> Move:
 
     Returns the move that was made (on a dry run: would be made). Raises StateConflict if Production is empty.
     """
-    readable_line(order.reason)
+    readable_line(order.reason, "the reason")
     made = _made_before(backend, order, None, Command.RETIRE)
     if made is not None:
         return made

@@ -92,7 +92,7 @@ def refit(backend: Workspace, order: Order, params: Params, progress: Progress) 
     Raises StateConflict unless the version passed the gate on this very holdout, was not taken out of Production by a
     rollback, and was made by the train stage; WrongUsage unless the reason is one readable line.
     """
-    readable_line(order.reason)
+    readable_line(order.reason, "the reason")
     candidate = _passed(backend, order)
     recipe = _recipe(backend, candidate.version, params)
     rows = pd.concat([dataset.read(order.prepared, "rows"), dataset.read(order.prepared, "holdout")])

@@ -16,7 +16,7 @@ def approve(backend: Workspace, version: int, reason: str, by: str | None) -> Ap
 
     Raises StateConflict if there is no passed verdict under the policy in force, or if the version is past Staging.
     """
-    readable_line(reason)
+    readable_line(reason, "the reason")
     backend.state().find(version)
     return approvals.record(backend.database, _statement(backend, version, Decision.APPROVED, reason, by))
 
@@ -29,7 +29,7 @@ def reject(
     Whoever asks is told under the lock. Killed before that, the same command tells it when it is said again. Raises
     StateConflict for the version in Production.
     """
-    readable_line(reason)
+    readable_line(reason, "the reason")
     with backend.lock() as lock:
         move, intent = _made_before(backend, version, reason) or (moves.rejection(backend.state(), version), None)
         approvals.record(backend.database, _statement(backend, version, Decision.REJECTED, reason, None))

@@ -9,7 +9,7 @@ from yaml.nodes import MappingNode, Node
 LARGEST = 1 << 20  # bytes
 DEEPEST = 40
 MOST_ALIASES = 100
-MOST_VALUES = 10_000
+MOST_VALUES = 5_000
 
 
 class Malformed(ValueError):
