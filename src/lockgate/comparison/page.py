@@ -1,17 +1,51 @@
-"""Renders a comparison as one self-contained HTML file with plots."""
+"""Renders a comparison as one self-contained HTML file with plots: no network, no script, every text escaped."""
 
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lockgate.comparison import charts, tables
 from lockgate.comparison.compare import Compared, Comparison
 from lockgate.comparison.tables import Sheet
-from lockgate.reports import html as reports_html
-from lockgate.reports.html import Html
 from lockgate.system.output_file import OutFile
 
 LARGEST_CHANGES = 20
+IDS = re.compile(r'(\bid="|\bhref="#|url\(#)')
+TEMPLATES = Environment(
+    loader=PackageLoader("lockgate.comparison"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A plot, and a caption that says in words what the plot shows."""
+
+    svg: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class ForecastSection:
+    """The section on the forecasts of both versions."""
+
+    summary: tuple[str, ...]
+    figures: tuple[Picture, ...]
+    sheets: tuple[Sheet, ...]
+
+
+@dataclass(frozen=True)
+class ImportancesSection:
+    """The section on the importances of both versions."""
+
+    figure: Picture
+    sheet: Sheet
 
 
 def write(compared: Compared, target: OutFile) -> None:
@@ -24,68 +58,56 @@ def html(compared: Compared) -> str:
     """The page."""
     comparison = compared.comparison
     first, second = tables.names(comparison)
-    return reports_html.page(f"{comparison.model}: {first} and {second}", _sections(comparison, compared.pairs))
+    return TEMPLATES.get_template("page.html.j2").render(
+        title=f"{comparison.model}: {first} and {second}",
+        versions=tables.sides(comparison),
+        notes=comparison.notes,
+        forecasts=_forecasts(comparison, compared.pairs),
+        metrics=tables.metrics(comparison),
+        more_metrics=tables.more_metrics(comparison),
+        importances=_importances(comparison),
+        contrasts=list(tables.contrasts(comparison)),
+    )
 
 
-def _sections(comparison: Comparison, pairs: pd.DataFrame | None) -> Iterator[Html]:
-    yield _table(tables.sides(comparison))
-    yield reports_html.bullets(comparison.notes)
-    if pairs is not None and comparison.trial and comparison.trial.agreement:
-        yield reports_html.section("How their forecasts differ", _forecasts(comparison, pairs))
-    yield reports_html.section("Metrics", _metrics(comparison))
-    if comparison.importances:
-        yield reports_html.section("Importances", _importances(comparison))
-    contrasts = [_contrast(sheet) for sheet in tables.contrasts(comparison)]
-    if contrasts:
-        yield reports_html.section("Params and lineage", contrasts)
+def _forecasts(comparison: Comparison, pairs: pd.DataFrame | None) -> ForecastSection | None:
+    if pairs is None or not (comparison.trial and comparison.trial.agreement):
+        return None
+    figures = tuple(_figures(pairs, *tables.names(comparison)))
+    return ForecastSection(tuple(tables.told(comparison)), figures, tuple(tables.trial(comparison)))
 
 
-def _forecasts(comparison: Comparison, pairs: pd.DataFrame) -> Iterator[Html]:
-    yield reports_html.bullets(list(tables.told(comparison)))
-    yield reports_html.beside(_figures(pairs, *tables.names(comparison)))
-    yield reports_html.beside(map(_table, tables.trial(comparison)))
-
-
-def _figures(pairs: pd.DataFrame, first: str, second: str) -> Iterator[Html]:
+def _figures(pairs: pd.DataFrame, first: str, second: str) -> Iterator[Picture]:
     """The plots that the rows are enough for."""
     if ((pairs["first"] != 0) | (pairs["second"] != 0)).any():
-        yield reports_html.figure(
+        yield _picture(
             "differences",
             charts.differences(pairs),
             f"How many rows differ by how much ({second} / {first} - 1); the outermost bars hold the rest.",
         )
-        yield reports_html.figure(
+        yield _picture(
             "scatter",
             charts.scatter(pairs, first, second),
             f"Each row's forecast by {first} (across) and by {second} (up); on the dotted line both agree.",
         )
     if pairs["Date"].nunique() > 1:
-        yield reports_html.figure(
+        yield _picture(
             "totals",
             charts.totals(pairs, first, second),
             f"The sum of all forecasts of a day: {first} solid, {second} dashed, sales dotted where known.",
         )
 
 
-def _metrics(comparison: Comparison) -> Iterator[Html]:
-    yield _table(tables.metrics(comparison))
-    more = tables.more_metrics(comparison)
-    if more.rows:
-        yield reports_html.folded(more.title, _table(more))
-
-
-def _importances(comparison: Comparison) -> Iterator[Html]:
-    first, second = tables.names(comparison)
-    shifts = comparison.importances or ()
-    says = f"The {charts.MOST_IMPORTANT} features that {first} (upper bar) and {second} (lower bar) lean on most."
-    drawn = reports_html.figure("importances", charts.importances(shifts, first, second), says)
+def _importances(comparison: Comparison) -> ImportancesSection | None:
     sheet = tables.importances(comparison, LARGEST_CHANGES)
-    yield reports_html.beside([drawn, *([_table(sheet)] if sheet else [])])
+    if not comparison.importances or sheet is None:
+        return None
+    first, second = tables.names(comparison)
+    caption = f"The {charts.MOST_IMPORTANT} features that {first} (upper bar) and {second} (lower bar) lean on most."
+    drawn = charts.importances(comparison.importances, first, second)
+    return ImportancesSection(_picture("importances", drawn, caption), sheet)
 
 
-def _contrast(sheet: Sheet) -> Html:
-    return _table(sheet) if sheet.rows else reports_html.bullets([sheet.title])
-
-
-def _table(sheet: Sheet) -> Html:
-    return reports_html.table(sheet.title, sheet.heads, sheet.rows, sheet.words)
+def _picture(name: str, svg: str, caption: str) -> Picture:
+    """The plot with ids of its own: `name` stands before each id, so that two plots of a page share none."""
+    return Picture(IDS.sub(rf"\g<1>{name}-", svg), caption)

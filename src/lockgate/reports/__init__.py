@@ -1,4 +1,4 @@
-"""Plots and HTML."""
+"""Plots."""
 
 import logging
 
