@@ -10,16 +10,17 @@ from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
+from matplotlib.rcsetup import cycler
 from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 
 from lockgate.comparison import agreement
 from lockgate.comparison.record_diff import Shift
+from lockgate.reports import importance_bars
 
 WIDTH, HEIGHT = 5.2, 3.4
 BINS = 41  # odd: the middle bar holds the rows on which both agree
 POINTS = 20_000
 MOST_IMPORTANT = 15
-NAME_LENGTH = 32
 BEYOND = (0.005, 0.995)  # the histogram ends at these quantiles; what lies beyond is in the outermost bars
 
 # matplotlib knows no CSS: these stand in for the page's colours and are replaced in what it draws.
@@ -37,6 +38,7 @@ LOOKS = {
     "text.color": INK,
     "axes.labelcolor": INK,
     "axes.edgecolor": MUTED,
+    "axes.prop_cycle": cycler(color=[FIRST, SECOND]),
     "axes.facecolor": "none",
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -99,16 +101,11 @@ def totals(pairs: pd.DataFrame, first: str, second: str) -> str:
 def importances(shifts: Sequence[Shift], first: str, second: str) -> str:
     """The features that the members of both lean on most, in the mean over the members."""
     members = len({shift.member for shift in shifts})
-    table = pd.DataFrame([(shift.feature, shift.first, shift.second) for shift in shifts], columns=["feature", *"ab"])
-    shares = table.groupby("feature").sum() / members
-    top = shares.loc[shares.max(axis=1).nlargest(MOST_IMPORTANT).index[::-1]]
-    places = np.arange(len(top))
+    rows = [(shift.feature, shift.first, shift.second) for shift in shifts]
+    table = pd.DataFrame(rows, columns=["feature", first, second])
     figure, axes = _panel()
-    axes.barh(places + 0.2, top["a"], height=0.38, color=FIRST, label=first)
-    axes.barh(places - 0.2, top["b"], height=0.38, color=SECOND, label=second)
-    axes.set_yticks(places, [str(feature)[:NAME_LENGTH] for feature in top.index], parse_math=False)
-    axes.xaxis.set_major_formatter(PercentFormatter(1.0))
-    axes.set(xlabel="share of the gain, mean of the members")
+    importance_bars.draw(axes, table.groupby("feature").sum() / members, MOST_IMPORTANT)
+    axes.set_xlabel("share of the gain, mean of the members")
     _legend(axes)
     return _svg(figure)
 

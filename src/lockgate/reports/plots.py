@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from lockgate.problem.metrics import rmspe
+from lockgate.reports import importance_bars
 
 WIDTH, HEIGHT, DPI = 8.0, 4.5, 110
 MOST_IMPORTANT = 20
@@ -37,10 +38,10 @@ def learning_curves(curves: pd.DataFrame, path: Path) -> Path:
 def importances(table: pd.DataFrame, path: Path) -> Path:
     """The features that the members lean on most. Columns: feature, member, share (of the member's whole gain)."""
     wide = table.pivot_table(index="feature", columns="member", values="share", aggfunc="sum").fillna(0.0)
-    top = wide.loc[wide.mean(axis=1).nlargest(MOST_IMPORTANT).index[::-1]]
     figure, axes = plt.subplots(figsize=(WIDTH, HEIGHT * 1.3))
-    top.plot.barh(ax=axes, width=0.8)
-    axes.set(xlabel="share of the member's gain", ylabel="")
+    importance_bars.draw(axes, wide, MOST_IMPORTANT)
+    axes.set_xlabel("share of the member's gain")
+    axes.legend(title="member")
     return _saved(figure, path)
 
 
