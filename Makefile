@@ -49,7 +49,7 @@ check: install  ## ruff, mypy --strict, import contract
 	lint-imports
 
 unit: install  ## the tests that need no server, in seconds
-	pytest -q -n 2 tests/unit
+	pytest -q tests/unit
 
 test: install check  ## every promise at least once, in minutes
 	pytest -q -n 2 --dist loadfile --durations 30 -m "not long"

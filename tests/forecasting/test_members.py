@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 import small_chain
 
+from lockgate.bundle import store
 from lockgate.models import catboost, lightgbm, xgboost
 from lockgate.models.booster import Budget, Task
+from lockgate.models.members import MEMBERS
+from lockgate.problem.params import MembersParams
 
 MODULES = {"lightgbm": lightgbm, "xgboost": xgboost, "catboost": catboost}
 RNG = np.random.default_rng(2)
@@ -110,3 +113,9 @@ def test_calls_from_many_threads_give_the_numbers_of_calls_one_by_one(name, rows
     with ThreadPoolExecutor(16) as pool:
         found = list(pool.map(lambda batch: booster.raw(batch, threads), batches))
     assert all(np.array_equal(one, other) for one, other in zip(found, expected, strict=True))
+
+
+def test_each_booster_has_settings_in_params_yaml_and_a_file_of_its_own_in_a_bundle():
+    assert list(MEMBERS) == list(MembersParams.model_fields)
+    assert len({member.file for member in MEMBERS.values()}) == len(MEMBERS)
+    assert store.NAMES - {store.DESCRIPTION, store.ARRAYS} == {member.file for member in MEMBERS.values()}

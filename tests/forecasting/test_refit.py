@@ -6,6 +6,7 @@ import small_chain
 
 from lockgate.bundle import store
 from lockgate.errors import BadData
+from lockgate.operations.refit import nested_params
 from lockgate.training import refit
 from lockgate.training.refit import Recipe
 
@@ -39,3 +40,11 @@ def test_on_the_holdout_too_it_knows_that_and_forecasts_the_days_after_it(recipe
     assert len(later.problems(small_chain.asked())) == len(small_chain.asked())  # it has learned these days
     next_week = small_chain.asked().head(6).assign(Store=range(1, 7), Date="2015-08-05", Open=1, StateHoliday="0")
     assert (later.predict(next_week) / small_chain.forecaster().predict(next_week) - 1).max() < 0.3
+
+
+def test_params_that_a_run_recorded_under_earlier_names_are_read_under_the_names_of_today():
+    recorded = {"training.grids": "[0, 21]", "members.xgboost.calm": "False", "members.xgboost.offset": "habit"}
+    assert nested_params(recorded) == {
+        "training": {"cutoff_shifts": [0, 21]},
+        "members": {"xgboost": {"remove_daily_residual": False, "offset": "group_mean"}},
+    }

@@ -1,17 +1,14 @@
 """What the doctor makes of what was gathered, and how an examination ends."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 
-from lockgate.doctor import checks, rules
-from lockgate.doctor.context import Site
+from lockgate.doctor import rules
 from lockgate.doctor.report import Checked, Examination, Finding, Weight
 from lockgate.doctor.rules import Remembered
 from lockgate.errors import BadConfiguration, IntegrityBroken, StateConflict, Unavailable
 from lockgate.operations.stage_files import Receipt
-from lockgate.problem.params import Params
 
 WHOLE = Remembered(1, present=True, deleted=False, astray=False, run_hidden=False, run_id="r1")
 LOST = Remembered(2, present=False, deleted=False, astray=True, run_hidden=True, run_id="r2")
@@ -54,44 +51,6 @@ def test_the_ending_counts_what_is_left_and_says_what_to_do():
     assert ending.hint == "set right what is safe with: lockgate doctor --repair"
     assert Examination([Checked("two", (), DOWN)]).ending().hint == "start it"
     assert Examination([Checked("one", [WRONG])]).ending().hint == "see the hints above"
-
-
-# --- rounds ----------------------------------------------------------------------------------------------------------
-
-
-def site() -> Site:
-    return Site(None, Params.model_construct(), DOWN)
-
-
-def test_a_checker_that_a_server_stops_keeps_what_it_found_and_the_others_go_on():
-    def stopped(_: Site) -> Iterator[Finding]:
-        yield WRONG
-        raise DOWN
-
-    found = checks.examine(site(), False, {"stopped": stopped, "other": lambda _: iter([WARNING])})
-    assert found.checked == [Checked("stopped", [WRONG], DOWN), Checked("other", [WARNING])]
-
-
-def test_without_repair_nothing_is_repaired_and_with_it_all_is_looked_at_again():
-    ill = ["fever"]
-
-    def check(_: Site) -> Iterator[Finding]:
-        for illness in ill:
-            yield Finding(illness, repair=lambda: ill.pop() + " cured")
-
-    assert [finding.says for finding in checks.examine(site(), False, {"check": check}).findings] == ["fever"]
-    assert ill == ["fever"]
-    found = checks.examine(site(), True, {"check": check})
-    assert (found.findings, found.repaired, found.ending()) == ([], ["fever cured"], None)
-
-
-def test_a_repair_that_fails_is_told_and_its_finding_stays():
-    def fails() -> str:
-        raise DOWN
-
-    found = checks.examine(site(), True, {"check": lambda _: iter([Finding("ill", repair=fails)])})
-    assert [finding.says for finding in found.findings] == ["ill"]
-    assert found.repaired == ["nothing, ill: no server"]
 
 
 # --- what is wrong with what was gathered ----------------------------------------------------------------------------

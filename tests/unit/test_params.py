@@ -6,7 +6,6 @@ import pytest
 import yaml
 
 from lockgate.errors import BadConfiguration
-from lockgate.operations.refit import nested_params
 from lockgate.problem.params import load_params
 
 GOOD = (Path(__file__).parents[2] / "params.yaml").read_text()
@@ -93,14 +92,6 @@ def test_a_rate_that_the_fast_profile_drives_out_of_range_is_named(tmp_path):
         load_params(
             write(tmp_path, profile="fast", members__lightgbm__learning_rate=0.5, fast__learning_rate_factor=8.0)
         )
-
-
-def test_params_that_a_run_recorded_under_earlier_names_are_read_under_the_names_of_today():
-    recorded = {"training.grids": "[0, 21]", "members.xgboost.calm": "False", "members.xgboost.offset": "habit"}
-    assert nested_params(recorded) == {
-        "training": {"cutoff_shifts": [0, 21]},
-        "members": {"xgboost": {"remove_daily_residual": False, "offset": "group_mean"}},
-    }
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from sklearn.linear_model import Ridge
 
 from lockgate.features import calendar, shared_effects
 
@@ -80,16 +79,3 @@ def test_twice_as_many_stores_of_the_same_days_tell_no_more_about_the_days():
     )
     assert many[0] == pytest.approx(few[0])
     assert many[1] == pytest.approx(few[1])
-
-
-def test_shared_effects_agree_with_the_ridge_of_scikit_learn():
-    """A penalty for each column is one penalty for all columns that are divided by the roots of their penalties."""
-    rng = np.random.default_rng(2)
-    regressors, penalty = rng.standard_normal((200, 6)), rng.uniform(0.1, 10.0, 6)
-    means = shared_effects.DayMeans(8.0, rng.standard_normal(200), rng.integers(1, 50, 200))
-    level, slopes = shared_effects.fit(regressors, penalty, means)
-    age = np.arange(199, -1, -1)
-    weight = 0.5 ** (age / shared_effects.HALF_LIFE_DAYS) * means.sellers / means.sellers.max()
-    reference = Ridge(alpha=1.0).fit(regressors / np.sqrt(penalty), means.log_sales, sample_weight=weight)
-    assert slopes == pytest.approx(reference.coef_ / np.sqrt(penalty))
-    assert level == pytest.approx(8.0 + reference.intercept_)
