@@ -112,7 +112,7 @@ def test_help_imports_nothing_heavy():
             "",
         ),
         (["compare", "1"], {}, 2, "Missing argument 'W'"),
-        (["compare", "1", "1"], {}, 2, "version 1 is no other version than 1"),
+        (["compare", "1", "1"], {}, 2, "both versions are 1"),
         (["compare", "1", "2", "--html", "page.txt"], {}, 2, "the output is not .html"),
         (["compare", "1", "2", "--html", "nowhere/page.html"], {}, 2, "cannot be written"),
         (["register", "x", "--problem", "a b/ü"], {}, 2, r"the problem in params.yaml is rossmann, not a b/\xfc"),

@@ -316,13 +316,13 @@ def test_gc_asks_first_shows_what_it_would_do_and_tells_what_it_did(model: RawMo
     unasked = lockgate(model, tmp_path, *words)
     assert (unasked.returncode, unasked.stderr.splitlines()) == (
         2,
-        ["error: confirmation needed, but this is not a terminal", "hint: say --yes to go on without being asked"],
+        ["error: confirmation needed, but this is not a terminal", "hint: add --yes to go on without confirmation"],
     )
     assert model.told() == []
 
     done = lockgate(model, tmp_path, *words, "--yes")
     assert (done.returncode, done.stderr) == (0, f"version {version} is deleted\n")
-    assert "nothing speaks for it" in done.stdout
+    assert "no rule keeps it" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 80
     again = lockgate(model, tmp_path, *words, "--yes")
     assert (again.returncode, again.stdout) == (0, "nothing to delete\n")

@@ -1,6 +1,6 @@
 """`backtest` scores the training at earlier cutoffs; `probe` checks its features for leakage.
 
-They ask no server and never see the holdout.
+They need no server and do not read the holdout.
 """
 
 import json
@@ -23,12 +23,25 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @command("backtest", example="lockgate backtest --origins 6 --plot backtest.png", server=False)
-@click.option("--origins", type=click.IntRange(1, 60), default=6, show_default=True, help="How many trainings.")
-@click.option("--days-apart", type=click.IntRange(1, 366), default=42, show_default=True, help="From origin to origin.")
+@click.option(
+    "--origins",
+    type=click.IntRange(1, 60),
+    default=6,
+    show_default=True,
+    help="Number of cutoffs, each with its own training.",
+)
+@click.option(
+    "--days-apart", type=click.IntRange(1, 366), default=42, show_default=True, help="Days from one cutoff to the next."
+)
 @as_json
-@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Also draw RMSPE by origin, as PNG.")
+@click.option(
+    "--plot", type=click.Path(dir_okay=False, path_type=Path), help="Also draw RMSPE by cutoff into this PNG file."
+)
 def backtest(origins: int, days_apart: int, as_json: bool, plot: Path | None) -> None:
-    """Train at several origins before the holdout and score the days after each."""
+    """Train at earlier cutoffs and score the days after each.
+
+    All cutoffs lie before the holdout. The last scored day is the day before the holdout begins.
+    """
     from lockgate.data import dataset
     from lockgate.reports import plots
     from lockgate.system.progress import watch
@@ -49,7 +62,11 @@ def backtest(origins: int, days_apart: int, as_json: bool, plot: Path | None) ->
 @command("probe", example="lockgate probe", server=False)
 @as_json
 def probe(as_json: bool) -> None:
-    """Put noise in place of sales and see which features move (exit 4 if one knows a sale after its origin)."""
+    """Check each feature for leakage.
+
+    The check replaces sales after a cutoff by noise and lists the features that change. It ends with exit code 4 if a
+    feature uses sales after its cutoff.
+    """
     from lockgate.data import dataset
     from lockgate.evaluation import leakage
     from lockgate.features.known_inputs import store_attributes
@@ -62,11 +79,12 @@ def probe(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
-        heads = ["feature", "youngest sale, days before the origin", "moves with later sales"]
+        heads = ["feature", "newest sales used, days before the cutoff", "uses later sales"]
         table(heads, [_finding(finding) for finding in findings])
     if leaks := [finding.feature for finding in findings if finding.leaks]:
         raise GateRefused(
-            f"features know sales after their origin: {', '.join(leaks)}", hint="make them from the state alone"
+            f"features use sales after their cutoff: {', '.join(leaks)}",
+            hint="compute these features from the history state only (features/matrix.py)",
         )
 
 
@@ -75,7 +93,7 @@ def _finding(found: "FeatureLeakage") -> list[str]:
 
 
 def _print(marks: "tuple[WindowScore, ...]", means: dict[str, dict[str, float]]) -> None:
-    heads = ["known until", "forecast", "RMSPE", "95 %", "MAE", "bias", "in its 80 %", "in its 95 %"]
+    heads = ["cutoff", "forecast", "RMSPE", "95 % interval", "MAE", "bias", "80 % coverage", "95 % coverage"]
     rows = [
         [mark.origin, mark.forecast, f"{mark.rmspe:.4f}", f"{mark.low:.4f} .. {mark.high:.4f}", f"{mark.mae:.0f}",
          f"{mark.bias:+.3f}", _share(mark.coverage_80), _share(mark.coverage_95)]
@@ -93,7 +111,7 @@ def _print(marks: "tuple[WindowScore, ...]", means: dict[str, dict[str, float]])
         ]
         for name, found in means.items()
     ]
-    table(["forecast", "mean RMSPE", "worst", "mean MAE", "mean bias", "in its 80 %", "in its 95 %"], summary)
+    table(["forecast", "mean RMSPE", "worst", "mean MAE", "mean bias", "80 % coverage", "95 % coverage"], summary)
 
 
 def _share(share: float | None) -> str:

@@ -1,4 +1,4 @@
-"""What all commands share: the command group, common options, confirmation, tables, the project's folder."""
+"""Shared by all commands: the command group, common options, confirmation, tables, the project's folder."""
 
 import json
 import os
@@ -40,7 +40,7 @@ class Version(click.ParamType[int]):
 
 
 class Line(click.ParamType[str]):
-    """One readable line: a reason, a name."""
+    """One readable line, for a reason or a name."""
 
     name = "text"
 
@@ -56,9 +56,9 @@ VERSION = Version()
 LINE = Line()
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-reason = click.option("--reason", type=LINE, required=True, help="Why, in one line; it goes into the history.")
-yes = click.option("--yes", is_flag=True, help="Do not ask.")
-dry_run = click.option("--dry-run", is_flag=True, help="Say what would happen and change nothing.")
+reason = click.option("--reason", type=LINE, required=True, help="The reason, in one line. The history shows it.")
+yes = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+dry_run = click.option("--dry-run", is_flag=True, help="Print what would happen, and change nothing.")
 
 
 @click.group(
@@ -74,7 +74,7 @@ Tab completion (bash; likewise zsh, fish):
 def lockgate(context: click.Context) -> None:
     """Bring each new version of a model to Production one gate at a time.
 
-    Without a command: what is in which stage, and the next sensible command.
+    Without a command, lockgate prints which version is in which stage, and the next command.
     """
     if context.invoked_subcommand is None:
         from lockgate.cli.status import overview
@@ -84,15 +84,15 @@ def lockgate(context: click.Context) -> None:
 
 
 def group(name: str, about: str) -> None:
-    """A word that commands come after, as in `lockgate guard status`."""
+    """Add a group of commands, as `guard` in `lockgate guard status`."""
     GROUPS[name] = click.Group(name, help=about)
     lockgate.add_command(GROUPS[name])
 
 
 def command(name: str, example: str, server: bool = True) -> Callable[[Function], click.Command]:
-    """A command, with an example in its help and the options that all have; `guard status` is `status` of `guard`.
+    """Add a command with an example in its help and the common options; `guard status` is `status` of group `guard`.
 
-    One that asks no server has no --timeout.
+    A command that needs no server has no --timeout.
     """
     *above, own = name.split()
     group = GROUPS[above[0]] if above else lockgate
@@ -107,7 +107,7 @@ def command(name: str, example: str, server: bool = True) -> Callable[[Function]
 
 
 def _in_project(function: Function) -> Callable[..., None]:
-    """The command, run in the project's folder from any folder below it; paths that its user names stay the same."""
+    """The command, run in the project's folder. Paths that the user gives stay relative to the folder of the user."""
 
     @wraps(function)
     def run_there(**values: Any) -> None:
@@ -129,12 +129,12 @@ def _enter_project(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def confirm(question: str, yes: bool) -> None:
-    """Ask on the terminal; nothing with --yes. Raises WrongUsage where there is no terminal, Abort for a no."""
+    """Ask on the terminal, unless `yes`. Raises WrongUsage if there is no terminal, and Abort if the answer is no."""
     if yes:
         return
     if not sys.stdin.isatty():
         raise WrongUsage(
-            "confirmation needed, but this is not a terminal", hint="say --yes to go on without being asked"
+            "confirmation needed, but this is not a terminal", hint="add --yes to go on without confirmation"
         )
     click.confirm(question, abort=True, err=True)
 
@@ -164,17 +164,17 @@ def backend(timeout: float) -> "Workspace":
 
 
 def no_version(message: str) -> StateConflict:
-    """The refusal of a text that is no version number."""
+    """The error for a text that is no version number."""
     return StateConflict(message, hint="versions are numbered from 1; see them with: lockgate list")
 
 
 def tell(line: str) -> None:
-    """A line for the person, on stderr, so that stdout stays the result."""
+    """Print a line on stderr; stdout holds the result only."""
     click.echo(line, err=True)
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], paged: bool = False) -> None:
-    """A table on stdout, as wide as the terminal; nothing without rows. `paged`: a long one goes through a pager."""
+    """Print a table as wide as the terminal, or nothing without rows. `paged`: a long table goes through a pager."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -215,7 +215,7 @@ def _dispatch(session: Session) -> None:
 
 
 def _refuse_other_dashes(words: Sequence[str]) -> None:
-    """Word processors make other dashes of two hyphens; click would take the word for an argument."""
+    """Refuse a dash that a word processor made of two hyphens; click would read the word as an argument."""
     for word in words:
         if (found := OTHER_DASHES.match(word)) and f"--{found[1]}" in _all_options(lockgate):
             raise WrongUsage(f"{word[0]!a} in {word} is no hyphen", hint=f"type two hyphens: --{found[1]}")
@@ -234,7 +234,7 @@ def _wrong_usage(wrong: click.ClickException) -> WrongUsage:
 
 
 def _is_negative_version(wrong: click.ClickException) -> bool:
-    """Whether a number below zero stands where a version goes: click takes -1 for an option."""
+    """Whether a negative number was given as a version: click reads -1 as an option."""
     if not isinstance(wrong, click.NoSuchOption) or wrong.ctx is None:
         return False
     return wrong.option_name[1:].isdigit() and any(each.type is VERSION for each in wrong.ctx.command.params)
@@ -248,17 +248,17 @@ def _remember_result(context: click.Context, _: click.Parameter, value: Path | N
     context.find_root().obj.result_json = value.absolute() if value else None
 
 
-# The latter two are eager: they count for a refusal of the command's other words, wherever they stand.
+# The last two are eager: click reads them first, so they apply to an error in any other option.
 _timeout = click.option(
     "--timeout", type=click.FloatRange(min=timeouts.SHORTEST, max=timeouts.LONGEST), default=timeouts.of_one_call,
     show_default=f"{timeouts.VARIABLE} or {timeouts.USUAL:g}", metavar="SECONDS",
-    help="How long to wait for a dead server.",
+    help="Maximum time of one call to a server.",
 )  # fmt: skip
 _debug = click.option(
     "--debug", is_flag=True, is_eager=True, expose_value=False, callback=_remember_debug,
-    help="Show the traceback of a refusal.",
+    help="Show the traceback of an error.",
 )  # fmt: skip
 _result_json = click.option(
     "--result-json", type=click.Path(dir_okay=False, path_type=Path), is_eager=True, expose_value=False,
-    callback=_remember_result, help="Also write how it ended to this file.",
+    callback=_remember_result, help="Also write how the command ended to this JSON file.",
 )  # fmt: skip

@@ -22,17 +22,22 @@ LARGEST_CHANGES = 10
 @click.argument("second", metavar="W", type=VERSION)
 @click.option(
     "--input", "source", type=click.Path(path_type=Path),
-    help="CSV or parquet with rows that both forecast; by default the holdout in data/prepared.",
+    help="CSV or parquet file with rows that both versions forecast. Default: the holdout in data/prepared.",
 )  # fmt: skip
-@click.option("--html", "target", type=click.Path(path_type=Path), help="Also write a page with plots to this file.")
-@click.option("--force", is_flag=True, help="Replace the page if it is there.")
+@click.option(
+    "--html", "target", type=click.Path(path_type=Path), help="Also write an HTML page with plots to this file."
+)
+@click.option("--force", is_flag=True, help="Replace the page if the file exists.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def compare(
     first: int, second: int, source: Path | None, target: Path | None, force: bool, as_json: bool, timeout: float
 ) -> None:
-    """Versions V and W side by side: metrics, params, importances, lineage, and how their forecasts differ."""
+    """Compare two versions.
+
+    The tables show the metrics, params, importances and lineage of versions V and W, and how their forecasts differ.
+    """
     if first == second:
-        raise WrongUsage(f"version {first} is no other version than {second}", hint="name two versions")
+        raise WrongUsage(f"both versions are {first}", hint="name two different versions")
     page_file = OutFile(target, force) if target else None
     if page_file:
         page_file.check((".html",), source)

@@ -11,14 +11,21 @@ import click
 from lockgate.cli.common_options import backend, command, group
 from lockgate.errors import IntegrityBroken, StateConflict
 
-group("guard", "The rules in the database that hold for every client.")
-group("ledger", "The record of every stage change, in a chain of hashes.")
+group("guard", "Check, install or remove the rules in the database.\n\nThese rules apply to every client of MLflow.")
+group(
+    "ledger",
+    "Verify or export the audit log.\n\nThe log has a row for each stage change, with the hash of the row before.",
+)
 
 
 @command("guard status", example="lockgate guard status --json")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(as_json: bool, timeout: float) -> None:
-    """Whether the guard is on and whole (exit 5 if not), and what in the registry it would not allow."""
+    """Show whether the guard is installed and complete.
+
+    The command also lists what in the registry breaks the rules. It ends with exit code 5 if the guard is not installed
+    or not complete.
+    """
     from lockgate.database import guard
 
     database = backend(timeout).database
@@ -38,27 +45,41 @@ def status(as_json: bool, timeout: float) -> None:
 
 @command("guard install", example="lockgate guard install")
 def install(timeout: float) -> None:
-    """Put the guard on, or repair it. Violations in the registry are listed, and then nothing is done (exit 5)."""
+    """Install or repair the guard.
+
+    If something in the registry breaks the rules, the command lists it, changes nothing and ends with exit code 5.
+    """
     from lockgate.database import guard
 
-    _tell(guard.install, timeout, "guard installed", "the guard is on and whole; nothing was changed")
+    _tell(guard.install, timeout, "guard installed", "the guard is installed and complete; nothing was changed")
 
 
 @command("guard remove", example="lockgate guard remove")
 def remove(timeout: float) -> None:
-    """Take the guard off; stage changes are still recorded."""
+    """Remove the guard.
+
+    The ledger still records stage changes.
+    """
     from lockgate.database import guard
 
-    _tell(guard.remove, timeout, "guard removed: MLflow now lets anyone move anything", "there is no guard to remove")
+    _tell(
+        guard.remove,
+        timeout,
+        "guard removed: every client can now move any version",
+        "the guard was not installed; nothing was changed",
+    )
 
 
 @command("ledger verify", example="lockgate ledger verify --export ledger.jsonl")
 @click.option(
     "--export", "exported", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="An earlier export: its rows must still be there, unchanged.",
+    help="An earlier export. Its rows must still be in the ledger, unchanged.",
 )  # fmt: skip
 def verify(exported: Path | None, timeout: float) -> None:
-    """Compute every hash again; exit 7 with the row that was changed, removed or put in."""
+    """Verify the hash of every row.
+
+    The command ends with exit code 7 if a row was changed, removed or inserted, and names the row.
+    """
     from lockgate.database import ledger
 
     where = backend(timeout)
@@ -70,12 +91,15 @@ def verify(exported: Path | None, timeout: float) -> None:
     if broken:
         raise IntegrityBroken("; ".join(broken), where="ledger", hint="compare with a backup or an earlier export")
     last = f", the last one with hash {rows[-1].hash}" if rows else ""
-    click.echo(f"{where.model}: {len(rows)} rows, each as it was written{last}")
+    click.echo(f"{where.model}: {len(rows)} rows, all unchanged{last}")
 
 
 @command("ledger export", example="lockgate ledger export > ledger.jsonl")
 def export(timeout: float) -> None:
-    """Print every row as a line of JSON; kept elsewhere, it proves later that nothing was rewritten."""
+    """Print every row as a line of JSON.
+
+    Keep the output on another machine: `ledger verify --export` compares it with the ledger later.
+    """
     from lockgate.database import ledger
 
     where = backend(timeout)

@@ -16,12 +16,17 @@ if TYPE_CHECKING:
 
 
 @command("history", example="lockgate history --since 2026-01-31 --limit 20")
-@click.option("--at", metavar="TIME", help="What was live at this moment (ISO 8601, UTC unless it says otherwise).")
-@click.option("--since", metavar="TIME", help="Only what happened from this moment on.")
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the newest N.")
+@click.option(
+    "--at", metavar="TIME", help="Show the version in Production at this time (ISO 8601; UTC if no offset is given)."
+)
+@click.option("--since", metavar="TIME", help="Show only events from this time on.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Show only the newest N events.")
 @as_json
 def history(at: str | None, since: str | None, limit: int | None, as_json: bool, timeout: float) -> None:
-    """All moves, verdicts, decisions and policies, the newest last; with --at, what was in Production then."""
+    """List moves, verdicts, decisions and policies, the newest last.
+
+    With --at, the command shows the version that was in Production at that time.
+    """
     from lockgate.operations import event_log
 
     moment, first = _moment("--at", at), _moment("--since", since)

@@ -1,4 +1,4 @@
-"""`gc` deletes versions that nothing needs; `doctor` checks the registry and repairs what is safe."""
+"""`gc` deletes old versions; `doctor` checks the registry and repairs what is safe to repair."""
 
 import json
 import shutil
@@ -15,16 +15,23 @@ from lockgate.cli.common_options import as_json, backend, command, confirm, dry_
 @command("gc", example="lockgate gc --keep 5 --older-than 12w --dry-run")
 @click.option(
     "--keep", type=click.IntRange(min=1), default=10, show_default=True, metavar="N",
-    help="How many of the last rollback targets stay.",
+    help="Number of the newest rollback targets that stay.",
 )  # fmt: skip
 @click.option(
-    "--older-than", default="90d", show_default=True, metavar="AGE", help="Younger versions stay: 90d, 12w, 36h."
+    "--older-than",
+    default="90d",
+    show_default=True,
+    metavar="AGE",
+    help="Versions younger than this stay: 90d, 12w, 36h.",
 )
 @yes
 @dry_run
 @as_json
 def gc(keep: int, older_than: str, yes: bool, dry_run: bool, as_json: bool, timeout: float) -> None:
-    """Delete versions that nothing needs, with runs and files; the ledger, and what a rollback may need, stay."""
+    """Delete old versions with their runs and files.
+
+    The ledger stays, and so do all versions that a rollback may need.
+    """
     from lockgate.lifecycle import retention
     from lockgate.operations import gc as operations_gc
 
@@ -56,25 +63,28 @@ def _collect(where: Any, rule: Any, agreed: Sequence[Any], older_than: str) -> l
 
 def _confirm(model: str, agreed: Sequence[Any], yes: bool) -> None:
     numbers = ", ".join(str(fate.version) for fate in agreed)
-    confirm(f"delete version {numbers} of {model} for good, with run and files?", yes)
+    confirm(f"delete version {numbers} of {model} permanently, with runs and files?", yes)
 
 
 def _show(fates: Sequence[Any]) -> None:
     table(
-        ["version", "stage", "", "because"],
+        ["version", "stage", "", "reason"],
         [
-            [str(fate.version), fate.stage, "goes" if fate.goes else "stays", fate.kept_for or "nothing speaks for it"]
+            [str(fate.version), fate.stage, "deleted" if fate.goes else "stays", fate.kept_for or "no rule keeps it"]
             for fate in fates
         ],
     )
 
 
 @command("doctor", example="lockgate doctor --repair")
-@click.option("--repair", is_flag=True, help="Set right what is safe to set right.")
-@click.option("--all", "every_version", is_flag=True, help="Look at the files of every version.")
+@click.option("--repair", is_flag=True, help="Repair what is safe to repair.")
+@click.option("--all", "every_version", is_flag=True, help="Check the files of every version.")
 @as_json
 def doctor(repair: bool, every_version: bool, as_json: bool, timeout: float) -> None:
-    """Look at everything: servers, registry, ledger, guard, files, folders (exit 0, or 5, 6 or 7 by what is left)."""
+    """Check servers, registry, ledger, guard, files and folders.
+
+    The command ends with exit code 0 if all is well, and with 5, 6 or 7 if a problem remains.
+    """
     from lockgate.doctor import checks as doctor_checks
     from lockgate.doctor.context import Site
 
@@ -89,7 +99,7 @@ def doctor(repair: bool, every_version: bool, as_json: bool, timeout: float) -> 
 
 
 def _report(found: Any) -> None:
-    """One line a check; under it what is wrong, and what to do."""
+    """Print one line for each check; below it each finding with its hint."""
     width = max(len(each.name) for each in found.checked)
     said: set[str] = set()
     for each in found.checked:

@@ -18,25 +18,32 @@ STAGES = [str(Stage.PRODUCTION), str(Stage.STAGING)]  # at most one version is i
     "source",
     type=click.Path(path_type=Path),
     required=True,
-    help="Raw rows: .csv, .csv.gz or .parquet; - is CSV from standard input.",
+    help="File with raw rows: .csv, .csv.gz or .parquet. - reads CSV from standard input.",
 )
 @click.option(
     "--output",
     "target",
     type=click.Path(path_type=Path),
     required=True,
-    help="The forecasts: .csv, .csv.gz or .parquet; - is CSV on standard output.",
+    help="File for the forecasts: .csv, .csv.gz or .parquet. - writes CSV to standard output.",
 )
-@click.option("--stage", type=click.Choice(STAGES), help="Whose forecasts; Production if not given.")
-@click.option("--version", type=VERSION, help="A version by its number instead.")
+@click.option("--stage", type=click.Choice(STAGES), help="Use the version in this stage. Default: Production.")
+@click.option("--version", type=VERSION, help="Use this version.")
 @click.option(
-    "--confidence", type=float, default=DEFAULT, show_default=True, help="How sure lower and upper are to be."
+    "--confidence",
+    type=float,
+    default=DEFAULT,
+    show_default=True,
+    help="Confidence of the interval from lower to upper.",
 )
-@click.option("--force", is_flag=True, help="Replace the output file if it is there.")
+@click.option("--force", is_flag=True, help="Replace the output file if it exists.")
 def predict(
     source: Path, target: Path, stage: str | None, version: int | None, confidence: float, force: bool, timeout: float
 ) -> None:  # fmt: skip
-    """Forecast each row of INPUT; OUTPUT has the same rows in the same order, with prediction, lower and upper."""
+    """Forecast each row of a file.
+
+    The output has the same rows in the same order, with the columns prediction, lower and upper.
+    """
     if stage and version:
         raise WrongUsage("--stage and --version exclude each other", hint="name one of them")
     from lockgate.operations import predict as operations_predict

@@ -22,20 +22,23 @@ VERBS = {
 @command("promote", example='lockgate promote 3 --reason "reviewed by Anna" --yes')
 @click.argument("version", type=VERSION, required=False)
 @reason
-@click.option("--expect-current", type=VERSION, help="Go on only if this version is in Production now.")
+@click.option("--expect-current", type=VERSION, help="Promote only if this version is in Production now.")
 @yes
 @dry_run
 def promote(
     version: int | None, reason: str, expect_current: int | None, yes: bool, dry_run: bool, timeout: float
 ) -> None:  # fmt: skip
-    """Move VERSION (by default the one in Staging) to Production and archive the prior one."""
+    """Move a version from Staging to Production.
+
+    Without VERSION, the command moves the version in Staging. The version that was in Production is archived.
+    """
     from lockgate.operations import promote as operations_promote
 
     policy = policy_digest(params().gate)
     move = operations_promote.promote(backend(timeout), _order(reason, yes, dry_run), version, policy, expect_current)
     if move is None:
         session().ids["version"] = version or 0
-        click.echo(f"version {version} is in Production already; nothing was changed")
+        click.echo(f"version {version} is already in Production; nothing was changed")
     elif dry_run:
         _tell(move, "would go")
 
@@ -43,20 +46,24 @@ def promote(
 @command("rollback", example='lockgate rollback --reason "forecasts too high in store 5" --yes')
 @click.option(
     "--to", type=VERSION,
-    help="An earlier Production version, by default the last good one; what the last rollback took out undoes it.",
+    help="Version to return to. Default: the previous good version. To undo the last rollback, name the version that it"
+    " removed.",
 )  # fmt: skip
 @reason
 @yes
 @dry_run
 def rollback(to: int | None, reason: str, yes: bool, dry_run: bool, timeout: float) -> None:
-    """Bring the last good Production version back; the one that serves is quarantined."""
+    """Return to the previous good version in Production.
+
+    The version that is in Production now is quarantined: it cannot be promoted again, unless this rollback is undone.
+    """
     from lockgate.operations import promote as operations_promote
 
     done = operations_promote.rollback(backend(timeout), _order(reason, yes, dry_run), to)
     if dry_run:
         _tell(done.move, "would go")
     elif done.verified is None:
-        click.echo("an earlier run of this command did that, and was cut off before it could say so")
+        click.echo("an earlier run of this command moved the version, but ended before it printed the move")
     else:
         click.echo(f"verified in {done.verified:.2f} s, switched in {done.switched:.2f} s")
 
@@ -81,7 +88,7 @@ def _order(reason: str, yes: bool, dry_run: bool) -> "Order":
 
 
 def _confirmed(_: Move) -> None:
-    """The person said --yes."""
+    """Ask nothing, because of --yes."""
 
 
 def _ask(move: Move) -> None:

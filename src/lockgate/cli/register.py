@@ -15,15 +15,19 @@ from lockgate.problem.target import Target
 
 prepared = click.option(
     "--prepared", type=click.Path(path_type=Path), default=Path("data/prepared"), show_default=True,
-    help="The tables that the prepare stage left.",
+    help="Folder with the tables of the prepare stage.",
 )  # fmt: skip
 
 
 @command("register", example="lockgate register ~/models/from-anna --trained-until 2015-06-19")
 @click.argument("path", type=click.Path(path_type=Path))
-@click.option("--problem", help="Go on only if this is the problem in params.yaml, whose gate will judge.")
-@click.option("--trained-until", type=click.DateTime(["%Y-%m-%d"]), help="The last day that the model learned from.")
-@click.option("--target", type=click.Choice(TARGETS), help="What the model forecasts; sales if nobody says.")
+@click.option("--problem", help="Register only if params.yaml names this problem.")
+@click.option(
+    "--trained-until", type=click.DateTime(["%Y-%m-%d"]), help="Last day of the training data, as YYYY-MM-DD."
+)
+@click.option(
+    "--target", type=click.Choice(TARGETS), help="Scale of the model's output. Default: the declared scale, else sales."
+)
 @prepared
 @as_json
 def register(
@@ -35,9 +39,10 @@ def register(
     as_json: bool,
     timeout: float,
 ) -> None:
-    """Bring in the model of PATH, a bundle's folder or an MLflow model's; it begins in None, unjudged.
+    """Register a model from a folder as a new version.
 
-    A server that is slow but alive has thirty times --timeout for all of it.
+    PATH is the folder of a bundle or of an MLflow model. The version is in None until `lockgate validate` judges it.
+    The whole transfer may take thirty times --timeout.
     """
     from lockgate.operations import import_model
 
@@ -53,16 +58,21 @@ def register(
         f"version {version} of {arrived.receipt.model} holds bundle {arrived.receipt.bundle_digest[:12]}, {done}"
     )
     if arrived.is_new:
-        tell(f"it is in None; the gate judges it with: lockgate validate {version}")
+        tell(f"it is in None; run the gate with: lockgate validate {version}")
 
 
 @command("refit", example='lockgate refit 3 --reason "school begins in a week"')
 @click.argument("version", type=VERSION)
-@click.option("--reason", type=LINE, required=True, help="Why, in one line; it goes into the lineage.")
+@click.option(
+    "--reason", type=LINE, required=True, help="The reason, in one line. The lineage of the new version shows it."
+)
 @prepared
 @as_json
 def refit(version: int, reason: str, prepared: Path, as_json: bool, timeout: float) -> None:
-    """Train the recipe of VERSION, which passed the gate, on the holdout too; that is a new version, in None."""
+    """Train a version again, with the holdout as training data.
+
+    VERSION must have passed the gate. The result is a new version in None.
+    """
     from lockgate.operations import refit as operations_refit
     from lockgate.system.progress import watch
 
@@ -77,8 +87,8 @@ def refit(version: int, reason: str, prepared: Path, as_json: bool, timeout: flo
         return
     click.echo(f"version {done.receipt.version} is version {version} trained until {done.trained_until}")
     tell(
-        "no day is left to judge it by, so the gate will refuse it on this holdout; once `dvc repro prepare` has a"
-        f" later one: lockgate validate {done.receipt.version}"
+        "the gate will refuse it on this holdout, because it was trained on it; after `dvc repro prepare` has made a"
+        f" later holdout, run: lockgate validate {done.receipt.version}"
     )
 
 
@@ -87,7 +97,11 @@ def refit(version: int, reason: str, prepared: Path, as_json: bool, timeout: flo
 @prepared
 @as_json
 def validate(version: int | None, prepared: Path, as_json: bool, timeout: float) -> None:
-    """Judge VERSION (by default the newest in None): a passed one goes to Staging, else exit 4."""
+    """Run the gate on a version.
+
+    Without VERSION, the gate judges the newest version in None. A version that passes goes to Staging. A version that
+    does not pass stays where it is, and the command ends with exit code 4.
+    """
     from lockgate.operations import validate as operations_validate
 
     _require_prepared(prepared)

@@ -14,10 +14,14 @@ if TYPE_CHECKING:
 @click.argument("version", type=VERSION)
 @reason
 @click.option(
-    "--by", type=LINE, metavar="NAME", help="Who approves; by default who runs this (LOCKGATE_ACTOR, else the login)."
+    "--by", type=LINE, metavar="NAME", help="Name of the approver. Default: LOCKGATE_ACTOR, else the login name."
 )
 def approve(version: int, reason: str, by: str | None, timeout: float) -> None:
-    """Approve VERSION on its newest verdict; where the policy asks for it, nothing is promoted without."""
+    """Approve a version.
+
+    The approval applies to the newest verdict on VERSION. With gate.approval_required or gate.two_persons in
+    params.yaml, a version without an approval cannot be promoted.
+    """
     from lockgate.operations import review
 
     done = review.approve(backend(timeout), version, reason, by)
@@ -29,12 +33,15 @@ def approve(version: int, reason: str, by: str | None, timeout: float) -> None:
 @click.argument("version", type=VERSION)
 @reason
 def reject(version: int, reason: str, timeout: float) -> None:
-    """Turn VERSION down and archive it; it never moves up again."""
+    """Reject a version and archive it.
+
+    A rejected version cannot go to Staging or Production again.
+    """
     from lockgate.operations import review
 
     def told(move: "Move | None") -> None:
         session().ids["version"] = version
-        moved = f"went from {move.from_stage} to {move.to_stage}" if move else "is archived already"
+        moved = f"went from {move.from_stage} to {move.to_stage}" if move else "was already archived"
         click.echo(f"version {version} rejected; it {moved}")
 
     review.reject(backend(timeout), version, reason, told)

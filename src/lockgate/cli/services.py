@@ -10,14 +10,17 @@ from lockgate.system import service_urls
 
 
 @command("up", example="lockgate up")
-@click.option("--port", type=click.IntRange(1, 65535), help="MLflow's port; 5000 or the next free one if not given.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port of MLflow. Default: 5000, or the next free port.")
 @click.option(
     "--artifacts",
     type=click.Choice(["folder", "database"]),
-    help="Where MLflow keeps the files of models and runs; as before if not given, at first in the folder.",
+    help="Where MLflow stores the files of models and runs. Default: as at the last start; at the first start, folder.",
 )
 def up(port: int | None, artifacts: str | None, timeout: float) -> None:
-    """Start Postgres and the MLflow server in .lockgate, or say that they run."""
+    """Start Postgres and the MLflow server of this folder.
+
+    Their data is in .lockgate. If they run already, the command prints their addresses.
+    """
     from lockgate.stack import up_down
 
     place = up_down.Place(artifacts) if artifacts else None
@@ -29,7 +32,10 @@ def up(port: int | None, artifacts: str | None, timeout: float) -> None:
 
 @command("down", example="lockgate down")
 def down(timeout: float) -> None:
-    """Stop exactly what `up` started here. The data stays."""
+    """Stop the services that `up` started here.
+
+    The data stays.
+    """
     from lockgate.stack import up_down
 
     up_down.down(Path.cwd(), timeout=max(timeout, up_down.STOP_SECONDS), tell=tell)
@@ -37,6 +43,9 @@ def down(timeout: float) -> None:
 
 @command("env", example='eval "$(lockgate env)"')
 def env(timeout: float) -> None:
-    """Print the variables by which plain mlflow and psql reach the services."""
+    """Print the addresses of the services as shell variables.
+
+    mlflow and psql read these variables.
+    """
     for name, value in service_urls.env(service_urls.find(Path.cwd())).items():
         click.echo(f"export {name}={shlex.quote(value)}")

@@ -25,7 +25,10 @@ SCORES = ("rmspe", "mae", "bias")
 @command("status", example="lockgate status --json")
 @as_json
 def status(as_json: bool, timeout: float) -> None:
-    """Who is in which stage, and whether all is well (exit 5 if not)."""
+    """Show which version is in which stage.
+
+    The command ends with exit code 5 if a rule is broken.
+    """
     from lockgate.operations import status as operations_status
 
     found = operations_status.status(backend(timeout))
@@ -38,14 +41,14 @@ def status(as_json: bool, timeout: float) -> None:
 
 
 def overview() -> None:
-    """What `lockgate` alone prints: the state of the model, and the next sensible command."""
+    """Print the state of the model and the next command, for `lockgate` without a command."""
     from lockgate.operations import status as operations_status
 
     if project.find(Path.cwd()) is None:
-        click.echo("no project here: params.yaml and dvc.yaml are in no folder from here upward")
-        click.echo("next: go to the project's folder; all commands: lockgate --help")
+        click.echo("no project here: this folder and the folders above it have no params.yaml with a dvc.yaml")
+        click.echo("next: go to the folder of the project; all commands: lockgate --help")
         return
-    model = params().model_name  # a params.yaml that cannot be read is an error here as for every command
+    model = params().model_name  # raises BadConfiguration like every command
     try:
         found = operations_status.status(backend(timeouts.of_one_call()))
     except LockgateError as refusal:
@@ -69,8 +72,10 @@ def _show_status(found: "Status") -> None:
 
 def _targets(versions: Sequence[int]) -> str:
     if not versions:
-        return "no earlier good version to go back to"
-    return f"{len(versions)} good version{'s' if len(versions) > 1 else ''} to go back to, first version {versions[0]}"
+        return "no earlier good version"
+    return (
+        f"{len(versions)} good version{'s' if len(versions) > 1 else ''} available, the next is version {versions[0]}"
+    )
 
 
 def _next_command(found: "Status") -> str:
@@ -88,7 +93,7 @@ def _next_command(found: "Status") -> str:
 @command("list", example="lockgate list")
 @as_json
 def list_versions(as_json: bool, timeout: float) -> None:
-    """All versions, the newest last."""
+    """List all versions, the newest last."""
     from lockgate.operations import status as operations_status
 
     lines = operations_status.lines(backend(timeout))
@@ -114,7 +119,7 @@ def list_versions(as_json: bool, timeout: float) -> None:
 @click.argument("version", type=VERSION)
 @as_json
 def show(version: int, as_json: bool, timeout: float) -> None:
-    """One version: its candidates, lineage, verdict and moves."""
+    """Show one version: candidates, lineage, verdict and moves."""
     from lockgate.operations import status as operations_status
 
     found = operations_status.portrait(backend(timeout), version)
@@ -135,7 +140,11 @@ def show(version: int, as_json: bool, timeout: float) -> None:
 @click.argument("version", type=VERSION, required=False)
 @as_json
 def verdict(version: int | None, as_json: bool, timeout: float) -> None:
-    """The verdict on VERSION (by default the newest one given): exit 0 if it passed, 4 if not."""
+    """Show the verdict on a version.
+
+    Without VERSION, the command shows the newest verdict. It ends with exit code 0 if the version passed, and with 4 if
+    not.
+    """
     from lockgate.database import verdicts
     from lockgate.operations import validate
 
@@ -162,12 +171,12 @@ def require_passed(found: "StoredVerdict") -> None:
     if found.outcome != "passed":
         raise GateRefused(
             f"the verdict on version {found.version} is {found.outcome}",
-            hint=f"why, and what usually helps: lockgate verdict {found.version}; the limits: gate in params.yaml",
+            hint=f"see the failed checks: lockgate verdict {found.version}; the limits are under gate in params.yaml",
         )
 
 
 def _whereabouts(found: "Portrait") -> str:
-    """The stage and the run; of a deleted version, when and by whom it was deleted."""
+    """The stage and the run. For a deleted version: when it was deleted, by whom and why."""
     if found.row.stage != Stage.DELETED:
         return f"{found.row.stage}, run {found.row.run_id}"
     end = found.moves[-1]
@@ -198,7 +207,7 @@ def move_cells(row: "LedgerRow") -> list[str]:
 
 
 def stage_name(name: str | None) -> str:
-    """A stage as a person reads it; MLflow's own name for a deleted version is no word."""
+    """The stage for a table; MLflow names the stage of a deleted version differently."""
     return "Deleted" if name == Stage.DELETED else str(name or "")
 
 
