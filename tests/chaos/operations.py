@@ -190,9 +190,9 @@ def _by_the_pen(actor: Actor, version: int, outcome: str) -> int:
     backend, policy = actor.backend, actor.policy()
     known = _known(backend, version)
     serving = backend.state().serving()
-    rival = serving.bundle_digest if serving and serving.version != version else None
+    reference = serving.bundle_digest if serving and serving.version != version else None
     holdout = read_card(actor.place.builds[0].prepared)["holdout"]["digest"]
-    digests = Digests(known.bundle_digest, holdout, policy_digest(policy), rival)
+    digests = Digests(known.bundle_digest, holdout, policy_digest(policy), reference)
     checks = [{"name": "rmspe below limit", "outcome": outcome, "says": "by the pen"}]
     metrics = {"rmspe": {"passed": 0.07, "refused": 0.95, "inconclusive": nan}[outcome]}
     verdict = Verdict(backend.model, version, digests, outcome, checks, metrics, "c0ffee", actor.asked.id)

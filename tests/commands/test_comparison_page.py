@@ -10,9 +10,9 @@ import pytest
 
 from lockgate.comparison import page, tables
 from lockgate.comparison.agreement import agreement
-from lockgate.comparison.compare import Compared, Comparison, LeftOut, Trial, rows_at_hand
-from lockgate.comparison.record_diff import Contrast, Differing, Measured, Shift
-from lockgate.comparison.records import Seen, Side
+from lockgate.comparison.compare import Compared, Comparison, ForecastComparison, LeftOut, read_rows
+from lockgate.comparison.record_diff import DifferentValue, ImportanceChange, MetricPair, RecordDiff
+from lockgate.comparison.records import Side, VerdictSummary
 from lockgate.errors import BadData
 from lockgate.system.output_file import OutFile
 
@@ -34,19 +34,21 @@ SCRIPT = "<script>alert('x')</script>"
 
 
 def side(version):
-    return Side(version, "Staging", "a" * 64, "b" * 32, THEN, Seen(version, "passed", THEN, "c" * 64, "d" * 64))
+    return Side(
+        version, "Staging", "a" * 64, "b" * 32, THEN, VerdictSummary(version, "passed", THEN, "c" * 64, "d" * 64)
+    )
 
 
 def comparison(**changes):
-    trial = Trial("rows.csv", 5, (LeftOut(1, 1, {"Store": 1}), LeftOut(2, 0, {})), agreement(PAIRS))
+    trial = ForecastComparison("rows.csv", 5, (LeftOut(1, 1, {"Store": 1}), LeftOut(2, 0, {})), agreement(PAIRS))
     whole = Comparison(
         model="m",
         first=side(1),
         second=side(2),
-        metrics=(Measured("verdict", "rmspe", 0.08, 0.09), Measured("fold 2015", "cat mae", 4.0, None)),
-        params=Contrast((Differing("seed", "1", "2"),), 40),
-        importances=(Shift("cat", "day", 0.5, 0.4), Shift("cat", "promo", 0.1, 0.2)),
-        lineage=Contrast((), 13),
+        metrics=(MetricPair("verdict", "rmspe", 0.08, 0.09), MetricPair("fold 2015", "cat mae", 4.0, None)),
+        params=RecordDiff((DifferentValue("seed", "1", "2"),), 40),
+        importances=(ImportanceChange("cat", "day", 0.5, 0.4), ImportanceChange("cat", "promo", 0.1, 0.2)),
+        lineage=RecordDiff((), 13),
         trial=trial,
         notes=(),
     )
@@ -60,7 +62,7 @@ def test_digests_are_shortened_and_a_text_cannot_write_to_the_terminal():
 
 
 def test_the_summary_counts_what_was_left_out():
-    assert list(tables.told(comparison())) == [
+    assert list(tables.summary(comparison())) == [
         "both can forecast 4 of 5 rows of rows.csv",
         "both say 0 for 1 of them, which are in no difference",
         "in the mean version 2 says 2.00% less than version 1",
@@ -69,7 +71,7 @@ def test_the_summary_counts_what_was_left_out():
 
 
 def test_equal_params_are_said_in_a_line():
-    params, lineage = tables.contrasts(comparison())
+    params, lineage = tables.record_diffs(comparison())
     assert (params.title, params.rows) == ("1 of 41 params differ", (("seed", "1", "2"),))
     assert (lineage.title, lineage.rows) == ("all 13 lineage entries are equal", ())
 
@@ -100,10 +102,10 @@ def hostile():
     evil = comparison(
         model=SCRIPT,
         first=replace(side(1), stage=SCRIPT),
-        metrics=(Measured(SCRIPT, SCRIPT, 1.0, 2.0), Measured("verdict", f'"{SCRIPT}', NAN, 2.0)),
-        params=Contrast((Differing(SCRIPT, f"'\"><img src=x onerror=alert(1)>{SCRIPT}", None),), 0),
-        importances=(Shift(SCRIPT, SCRIPT, 0.5, 0.4), Shift("cat", r"$\frac{1}$", 0.1, 0.2)),
-        lineage=Contrast((Differing("git_commit", SCRIPT, "</style><link href=//evil>"),), 0),
+        metrics=(MetricPair(SCRIPT, SCRIPT, 1.0, 2.0), MetricPair("verdict", f'"{SCRIPT}', NAN, 2.0)),
+        params=RecordDiff((DifferentValue(SCRIPT, f"'\"><img src=x onerror=alert(1)>{SCRIPT}", None),), 0),
+        importances=(ImportanceChange(SCRIPT, SCRIPT, 0.5, 0.4), ImportanceChange("cat", r"$\frac{1}$", 0.1, 0.2)),
+        lineage=RecordDiff((DifferentValue("git_commit", SCRIPT, "</style><link href=//evil>"),), 0),
         trial=replace(comparison().trial, source=SCRIPT),
         notes=(SCRIPT, "{title}"),
     )
@@ -188,13 +190,13 @@ ROWS = "Store,Date,Open,Promo,StateHoliday,SchoolHoliday,Sales\n1,2015-08-01,1,0
 def test_rows_of_a_file_bring_their_sales_if_they_have_any(tmp_path):
     file = tmp_path / "rows.csv"
     file.write_text(ROWS.format(""))
-    assert np.isnan(rows_at_hand(file, tmp_path).rows["Sales"].iloc[0])
-    assert rows_at_hand(file, tmp_path).rows["Sales"].iloc[1] == 70
+    assert np.isnan(read_rows(file, tmp_path).rows["Sales"].iloc[0])
+    assert read_rows(file, tmp_path).rows["Sales"].iloc[1] == 70
     frame = pd.read_csv(file, dtype={"StateHoliday": str})
     frame.to_parquet(tmp_path / "rows.parquet")
-    assert rows_at_hand(tmp_path / "rows.parquet", tmp_path).rows["Sales"].iloc[1] == 70
+    assert read_rows(tmp_path / "rows.parquet", tmp_path).rows["Sales"].iloc[1] == 70
     file.write_text("\n".join(line.rpartition(",")[0] for line in ROWS.splitlines()) + "\n")
-    assert rows_at_hand(file, tmp_path).rows["Sales"].isna().all()
+    assert read_rows(file, tmp_path).rows["Sales"].isna().all()
 
 
 @pytest.mark.parametrize("sales", ["many", "-1", "inf", "1e999"])
@@ -202,8 +204,8 @@ def test_sales_that_are_none_are_refused(tmp_path, sales):
     file = tmp_path / "rows.csv"
     file.write_text(ROWS.format(sales))
     with pytest.raises(BadData, match="Sales is"):
-        rows_at_hand(file, tmp_path)
+        read_rows(file, tmp_path)
 
 
 def test_without_a_file_and_without_a_holdout_no_rows_are_at_hand(tmp_path):
-    assert rows_at_hand(None, tmp_path) is None
+    assert read_rows(None, tmp_path) is None

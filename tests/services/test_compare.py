@@ -13,7 +13,7 @@ import yaml
 from raw_model import RawModel
 
 from lockgate.comparison import compare
-from lockgate.comparison.record_diff import Differing
+from lockgate.comparison.record_diff import DifferentValue
 from lockgate.database import verdicts
 from lockgate.database.connection import Database
 from lockgate.errors import IntegrityBroken, StateConflict, Unavailable
@@ -52,7 +52,7 @@ def registered(backend, trained_project):
 @pytest.fixture
 def holdout(made):
     """The holdout that both were judged on."""
-    return compare.rows_at_hand(None, made(1).prepared)
+    return compare.read_rows(None, made(1).prepared)
 
 
 @pytest.fixture
@@ -61,14 +61,14 @@ def late_rows(holdout):
     rows = holdout.rows.copy()
     rows.loc[0, "Store"] = 99_999
     rows.loc[1, "Date"] = pd.Timestamp("2035-01-01")
-    return compare.Given(rows, "late.csv")
+    return compare.ForecastRows(rows, "late.csv")
 
 
 def test_two_versions_are_compared_by_what_is_on_record(pair, holdout):
     found = compare.compare(pair, 1, 2, holdout)
     compared = found.comparison
     assert (compared.model, compared.first.version, compared.second.version) == (pair.model, 1, 2)
-    assert compared.params.differ == (Differing("seed", "1", "2"),)
+    assert compared.params.differ == (DifferentValue("seed", "1", "2"),)
     assert compared.params.equal > 30
     assert [each.name for each in compared.lineage.differ] == ["seed"]
     assert compared.lineage.equal > 8
@@ -119,7 +119,7 @@ def test_without_rows_the_rest_is_compared_and_that_is_said(pair):
 
 
 def test_without_sales_the_forecasts_are_compared_and_nobody_is_called_better(pair, holdout):
-    rows = compare.Given(holdout.rows.assign(Sales=float("nan")), "rows.csv")
+    rows = compare.ForecastRows(holdout.rows.assign(Sales=float("nan")), "rows.csv")
     found = compare.compare(pair, 1, 2, rows).comparison
     assert found.trial.agreement.scored is None
     assert found.trial.agreement.spread.rows > 0

@@ -4,8 +4,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lockgate.comparison.agreement import Apart, Score, Scored, Slice, Spread, agreement
-from lockgate.comparison.record_diff import Contrast, Differing, Measured, Shift, contrast, measured, shifts
+from lockgate.comparison.agreement import PairedScores, RowDifference, Score, SliceAgreement, Spread, agreement
+from lockgate.comparison.record_diff import (
+    DifferentValue,
+    ImportanceChange,
+    MetricPair,
+    RecordDiff,
+    diff,
+    importance_changes,
+    metric_pairs,
+)
 
 NAN = float("nan")
 PAIRS = pd.DataFrame(
@@ -23,27 +31,31 @@ PAIRS = pd.DataFrame(
 
 
 def test_values_that_differ_are_named_and_equal_ones_are_counted():
-    found = contrast({"seed": "1", "depth": "3", "old": "x"}, {"seed": "2", "depth": "3", "new": "y"})
-    assert found == Contrast(
-        (Differing("new", None, "y"), Differing("old", "x", None), Differing("seed", "1", "2")), equal=1
+    found = diff({"seed": "1", "depth": "3", "old": "x"}, {"seed": "2", "depth": "3", "new": "y"})
+    assert found == RecordDiff(
+        (DifferentValue("new", None, "y"), DifferentValue("old", "x", None), DifferentValue("seed", "1", "2")), equal=1
     )
 
 
 def test_metrics_keep_their_order_and_what_only_the_second_has_comes_last():
-    found = measured({("verdict", "rmspe"): 0.1, ("verdict", "mae"): 5.0}, {("a", "b"): 1.0, ("verdict", "rmspe"): 0.2})
+    found = metric_pairs(
+        {("verdict", "rmspe"): 0.1, ("verdict", "mae"): 5.0}, {("a", "b"): 1.0, ("verdict", "rmspe"): 0.2}
+    )
     assert found == (
-        Measured("verdict", "rmspe", 0.1, 0.2),
-        Measured("verdict", "mae", 5.0, None),
-        Measured("a", "b", None, 1.0),
+        MetricPair("verdict", "rmspe", 0.1, 0.2),
+        MetricPair("verdict", "mae", 5.0, None),
+        MetricPair("a", "b", None, 1.0),
     )
 
 
 def test_importances_come_with_the_largest_change_first_and_0_for_what_a_member_lacks():
-    found = shifts({("cat", "day"): 0.5, ("cat", "promo"): 0.5}, {("cat", "day"): 0.4, ("cat", "month"): 0.6})
+    found = importance_changes(
+        {("cat", "day"): 0.5, ("cat", "promo"): 0.5}, {("cat", "day"): 0.4, ("cat", "month"): 0.6}
+    )
     assert found == (
-        Shift("cat", "month", 0.0, 0.6),
-        Shift("cat", "promo", 0.5, 0.0),
-        Shift("cat", "day", 0.5, 0.4),
+        ImportanceChange("cat", "month", 0.0, 0.6),
+        ImportanceChange("cat", "promo", 0.5, 0.0),
+        ImportanceChange("cat", "day", 0.5, 0.4),
     )
 
 
@@ -62,7 +74,7 @@ def test_forecasts_are_weighed_on_the_rows_for_which_not_both_say_0():
 
 
 def test_both_are_scored_on_the_rows_with_sales():
-    assert agreement(PAIRS).scored == Scored(
+    assert agreement(PAIRS).scored == PairedScores(
         first=Score(2, 0.0, 0.0, 0.0),
         second=Score(2, pytest.approx(np.sqrt((0.04**2 + 0.1**2) / 2)), 12.0, pytest.approx(284 / 300 - 1)),
     )
@@ -74,14 +86,14 @@ def test_slices_say_where_the_two_differ():
         ("store type", "a"), ("store type", "c"), ("promo", "0"), ("promo", "1"), ("weekday", "1"), ("weekday", "2"),
         ("week", "1"),
     ]  # fmt: skip
-    tuesday = Scored(Score(1, 0.0, 0.0, 0.0), Score(1, pytest.approx(0.1), 20.0, pytest.approx(-0.1)))
-    assert found["weekday", "2"] == Slice("weekday", "2", 1, pytest.approx(-0.1), pytest.approx(0.1), tuesday)
-    assert found["store type", "c"] == Slice("store type", "c", 1, 0.0, 0.0, None)
+    tuesday = PairedScores(Score(1, 0.0, 0.0, 0.0), Score(1, pytest.approx(0.1), 20.0, pytest.approx(-0.1)))
+    assert found["weekday", "2"] == SliceAgreement("weekday", "2", 1, pytest.approx(-0.1), pytest.approx(0.1), tuesday)
+    assert found["store type", "c"] == SliceAgreement("store type", "c", 1, 0.0, 0.0, None)
 
 
 def test_the_rows_that_differ_most_come_first():
     found = agreement(PAIRS).farthest
-    assert found[0] == Apart(1, "2015-06-23", 200.0, 180.0, pytest.approx(-0.1), 200.0)
+    assert found[0] == RowDifference(1, "2015-06-23", 200.0, 180.0, pytest.approx(-0.1), 200.0)
     assert [(row.store, row.date, row.sales) for row in found[1:]] == [
         (1, "2015-06-22", 100.0),
         (2, "2015-06-22", None),

@@ -7,7 +7,7 @@ import pytest
 
 from lockgate.evaluation.bootstrap import Difference
 from lockgate.evaluation.leakage import LeakageReport
-from lockgate.evaluation.paired_test import Contest, Slice
+from lockgate.evaluation.paired_test import PairedTest, SliceDifference
 from lockgate.gate import verdict
 from lockgate.gate.checks import CHECKS
 from lockgate.gate.evidence import Check, Evidence, ForecastSanity, NoEvidence, Outcome, ServingComparison
@@ -32,8 +32,8 @@ GOOD = Evidence(
     interval=(0.091, 0.099),
     baseline_rmspe=0.145,
     scored_rows=40_000,
-    serving=ServingComparison(1, "d", Contest(0.095, 0.096, 40_000, Difference(-0.001, 0.0005))),
-    linear=Contest(0.095, 0.111, 40_000, Difference(-0.016, 0.001)),
+    serving=ServingComparison(1, "d", PairedTest(0.095, 0.096, 40_000, Difference(-0.001, 0.0005))),
+    linear=PairedTest(0.095, 0.111, 40_000, Difference(-0.016, 0.001)),
     holdout_uses=0,
     holdout_from=date(2015, 5, 9),
     trained_until=date(2015, 5, 8),
@@ -51,19 +51,19 @@ def outcome(**changes):
     return verdict.judge(replace(GOOD, **changes), POLICY).outcome
 
 
-def rival(**changes):
-    return replace(GOOD.serving, contest=replace(GOOD.serving.contest, **changes))
+def serving_with(**changes):
+    return replace(GOOD.serving, paired_test=replace(GOOD.serving.paired_test, **changes))
 
 
-def rival_at(value, error):
+def serving_better_by(value, error):
     """The serving version is better by `value`; the 95 % interval reaches 1.96 times `error` to both sides."""
-    return rival(difference=Difference(value, error))
+    return serving_with(difference=Difference(value, error))
 
 
-def rival_on(*slices, left_out=()):
+def serving_better_on(*slices, left_out=()):
     """As good overall; on slices of 1000 rows the serving version is better by (value, error)."""
-    found = tuple(Slice(f"week {n}", 1000, Difference(*each)) for n, each in enumerate(slices, start=1))
-    return rival(slices=found, left_out=left_out)
+    found = tuple(SliceDifference("week", str(n), 1000, Difference(*each)) for n, each in enumerate(slices, start=1))
+    return serving_with(slices=found, left_out=left_out)
 
 
 def says(name, policy=POLICY, **changes):
@@ -100,30 +100,30 @@ def test_the_limit_is_strict_and_no_number_never_passes(rmspe, expected):
     ("changes", "expected"),
     [
         ({"serving": None}, Outcome.PASSED),
-        ({"serving": rival_at(0.0, 0.0)}, Outcome.PASSED),
-        ({"serving": rival_at(0.002, 0.0)}, Outcome.PASSED),
-        ({"serving": rival_at(0.0021, 0.0)}, Outcome.REFUSED),
-        ({"serving": rival_at(0.001, 0.0005)}, Outcome.PASSED),
-        ({"serving": rival_at(0.001, 0.0006)}, Outcome.INCONCLUSIVE),
-        ({"serving": rival_at(-0.001, 0.002)}, Outcome.INCONCLUSIVE),
-        ({"serving": rival_at(0.003, 0.0006)}, Outcome.INCONCLUSIVE),
-        ({"serving": rival_at(0.003, 0.0005)}, Outcome.REFUSED),
-        ({"serving": rival_at(NAN, NAN)}, Outcome.INCONCLUSIVE),
-        ({"serving": rival(theirs=NAN)}, Outcome.INCONCLUSIVE),
-        ({"serving": rival(ours=NAN)}, Outcome.INCONCLUSIVE),
-        ({"serving": rival(rows=0, theirs=NAN, ours=NAN)}, Outcome.PASSED),
-        ({"serving": rival_on((0.004, 0.0), (-0.1, 0.0))}, Outcome.PASSED),
-        ({"serving": rival_on((0.0051, 0.0), (-0.1, 0.0))}, Outcome.REFUSED),
-        ({"serving": rival_on((0.008, 0.0015))}, Outcome.REFUSED),
-        ({"serving": rival_on((0.008, 0.0015), (0.0, 0.0))}, Outcome.PASSED),
-        ({"serving": rival_on(left_out=("promo",))}, Outcome.PASSED),
+        ({"serving": serving_better_by(0.0, 0.0)}, Outcome.PASSED),
+        ({"serving": serving_better_by(0.002, 0.0)}, Outcome.PASSED),
+        ({"serving": serving_better_by(0.0021, 0.0)}, Outcome.REFUSED),
+        ({"serving": serving_better_by(0.001, 0.0005)}, Outcome.PASSED),
+        ({"serving": serving_better_by(0.001, 0.0006)}, Outcome.INCONCLUSIVE),
+        ({"serving": serving_better_by(-0.001, 0.002)}, Outcome.INCONCLUSIVE),
+        ({"serving": serving_better_by(0.003, 0.0006)}, Outcome.INCONCLUSIVE),
+        ({"serving": serving_better_by(0.003, 0.0005)}, Outcome.REFUSED),
+        ({"serving": serving_better_by(NAN, NAN)}, Outcome.INCONCLUSIVE),
+        ({"serving": serving_with(reference_rmspe=NAN)}, Outcome.INCONCLUSIVE),
+        ({"serving": serving_with(candidate_rmspe=NAN)}, Outcome.INCONCLUSIVE),
+        ({"serving": serving_with(rows=0, reference_rmspe=NAN, candidate_rmspe=NAN)}, Outcome.PASSED),
+        ({"serving": serving_better_on((0.004, 0.0), (-0.1, 0.0))}, Outcome.PASSED),
+        ({"serving": serving_better_on((0.0051, 0.0), (-0.1, 0.0))}, Outcome.REFUSED),
+        ({"serving": serving_better_on((0.008, 0.0015))}, Outcome.REFUSED),
+        ({"serving": serving_better_on((0.008, 0.0015), (0.0, 0.0))}, Outcome.PASSED),
+        ({"serving": serving_better_on(left_out=("promo",))}, Outcome.PASSED),
         ({"baseline_rmspe": 0.1056}, Outcome.PASSED),
         ({"baseline_rmspe": 0.1055}, Outcome.REFUSED),
         ({"linear": None}, Outcome.PASSED),
         ({"linear": replace(GOOD.linear, difference=Difference(0.0, 0.0))}, Outcome.PASSED),
         ({"linear": replace(GOOD.linear, difference=Difference(0.001, 0.0006))}, Outcome.PASSED),
         ({"linear": replace(GOOD.linear, difference=Difference(0.001, 0.0005))}, Outcome.REFUSED),
-        ({"linear": replace(GOOD.linear, theirs=NAN)}, Outcome.INCONCLUSIVE),
+        ({"linear": replace(GOOD.linear, reference_rmspe=NAN)}, Outcome.INCONCLUSIVE),
         ({"linear": replace(GOOD.linear, difference=Difference(NAN, NAN))}, Outcome.INCONCLUSIVE),
         ({"holdout_uses": 99}, Outcome.PASSED),
         ({"holdout_uses": 100}, Outcome.INCONCLUSIVE),
@@ -283,7 +283,7 @@ def test_a_leak_is_refused_by_name_and_a_history_that_does_not_match_is_doubted_
 
 
 def test_an_undecided_comparison_shows_its_interval_and_its_rows():
-    assert says("no worse than serving", serving=rival_at(0.001, 0.001)) == (
+    assert says("no worse than serving", serving=serving_better_by(0.001, 0.001)) == (
         Outcome.INCONCLUSIVE,
         "RMSPE 0.09500 against 0.09600 of version 1 in Production: +0.00100 (95 %: -0.00096 to +0.00296) on 40000 rows;"
         " at most 0.002 is allowed (gate.max_rmspe_over_serving): the holdout is too small to decide",
@@ -292,7 +292,7 @@ def test_an_undecided_comparison_shows_its_interval_and_its_rows():
 
 def test_the_slice_that_is_most_surely_worse_is_named_and_so_are_those_too_small_to_compare():
     """Week 2 is further off than week 1, but with less certainty; intervals are those of three comparisons at once."""
-    found = rival_on((0.009, 0.001), (0.011, 0.004), (0.0, 0.0), left_out=("store type b", "assortment b"))
+    found = serving_better_on((0.009, 0.001), (0.011, 0.004), (0.0, 0.0), left_out=("store type b", "assortment b"))
     assert says("no slice worse than serving", serving=found) == (
         Outcome.REFUSED,
         "the worst of 3 slices is week 1: RMSPE +0.00900 (95 %: +0.00661 to +0.01139) on 1000 rows; refused if the"

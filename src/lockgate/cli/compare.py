@@ -44,7 +44,7 @@ def compare(
     from lockgate.comparison import compare as comparison_compare
     from lockgate.comparison import page
 
-    given = comparison_compare.rows_at_hand(source, PREPARED)
+    given = comparison_compare.read_rows(source, PREPARED)
     compared = comparison_compare.compare(backend(timeout), first, second, given)
     session().ids |= {"version": first, "other": second}
     if page_file:
@@ -67,13 +67,13 @@ def _print_tables(comparison: Any) -> None:
     from lockgate.comparison import tables
 
     importances = tables.importances(comparison, LARGEST_CHANGES)
-    sheets = [tables.sides(comparison), tables.metrics(comparison), *tables.contrasts(comparison)]
+    sheets = [tables.sides(comparison), tables.metrics(comparison), *tables.record_diffs(comparison)]
     for sheet in sheets + ([importances] if importances else []):
         _print_sheet(sheet)
-    told = list(tables.told(comparison))
-    if told:
-        click.echo("\n".join([*told, ""]))
-    for sheet in tables.trial(comparison):
+    summary = list(tables.summary(comparison))
+    if summary:
+        click.echo("\n".join([*summary, ""]))
+    for sheet in tables.forecasts(comparison):
         _print_sheet(sheet)
 
 

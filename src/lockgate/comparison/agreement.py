@@ -1,5 +1,7 @@
 """Statistics of how the forecasts of two versions differ: overall, by slice, and the rows that differ most.
 
+Which of the two has the lower error, and how surely, is tested by `evaluation.paired_test`.
+
 A pair of forecasts is a row with Store, Date, Promo, StoreType, week, first, second and Sales (NaN where unknown).
 """
 
@@ -10,6 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lockgate.evaluation import slices
+from lockgate.evaluation.slices import Slice
 from lockgate.problem import metrics
 
 Floats = NDArray[np.float64]
@@ -32,7 +36,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Score:
-    """How far forecasts are from what was sold, over the rows with sales."""
+    """Errors of forecasts, over the rows with sales."""
 
     rows: int
     rmspe: float
@@ -41,28 +45,25 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Scored:
-    """Both on the same rows with sales."""
+class PairedScores:
+    """The errors of both versions on the same rows with sales."""
 
     first: Score
     second: Score
 
 
 @dataclass(frozen=True)
-class Slice:
-    """The rows of one store type, promo, weekday or week of the horizon; `scored` is None without sales."""
+class SliceAgreement(Slice):
+    """A slice, and the relative differences on its rows; `scored` is None without sales."""
 
-    by: str
-    value: str
-    rows: int
     mean: float
     mean_absolute: float
-    scored: Scored | None
+    scored: PairedScores | None
 
 
 @dataclass(frozen=True)
-class Apart:
-    """A row on which the two are far apart."""
+class RowDifference:
+    """The two forecasts of a row, and their relative difference."""
 
     store: int
     date: str
@@ -74,23 +75,22 @@ class Apart:
 
 @dataclass(frozen=True)
 class Agreement:
-    """What two forecasts have in common, over the rows that both can forecast.
+    """How two forecasts differ, over the rows that both versions can forecast.
 
-    `both_zero` counts the rows, closed stores mostly, for which both say 0: they agree and say nothing, and are in
-    none of the differences.
+    `both_zero` counts the rows for which both forecast 0, closed stores mostly; they are in none of the differences.
     """
 
     rows: int
     both_zero: int
     spread: Spread | None
-    slices: tuple[Slice, ...]
-    farthest: tuple[Apart, ...]
-    scored: Scored | None
+    slices: tuple[SliceAgreement, ...]
+    farthest: tuple[RowDifference, ...]
+    scored: PairedScores | None
 
 
 def agreement(pairs: pd.DataFrame) -> Agreement:
-    """Weigh two forecasts against each other."""
-    open_days = telling(pairs)
+    """The statistics of pairs of forecasts."""
+    open_days = not_both_zero(pairs)
     return Agreement(
         rows=len(pairs),
         both_zero=len(pairs) - len(open_days),
@@ -101,8 +101,8 @@ def agreement(pairs: pd.DataFrame) -> Agreement:
     )
 
 
-def telling(pairs: pd.DataFrame) -> pd.DataFrame:
-    """The rows for which not both say 0, with their relative difference."""
+def not_both_zero(pairs: pd.DataFrame) -> pd.DataFrame:
+    """The rows for which not both forecast 0, with their relative difference."""
     rows = pairs[(pairs["first"] != 0) | (pairs["second"] != 0)]
     return rows.assign(difference=relative(rows["first"].to_numpy(), rows["second"].to_numpy()))
 
@@ -124,30 +124,23 @@ def _spread(differences: Floats) -> Spread:
     )
 
 
-def _slices(rows: pd.DataFrame) -> Iterator[Slice]:
-    for by, values in _slicings(rows).items():
-        for value, part in rows.groupby(values):
-            yield Slice(
-                by, str(value), len(part), float(part["difference"].mean()), float(part["difference"].abs().mean()),
-                _scored(part),
-            )  # fmt: skip
+def _slices(rows: pd.DataFrame) -> Iterator[SliceAgreement]:
+    for part, chosen in slices.split(rows, slices.IN_COMPARISON):
+        own = rows[chosen]
+        mean, mean_absolute = float(own["difference"].mean()), float(own["difference"].abs().mean())
+        yield SliceAgreement(part.by, part.value, part.rows, mean, mean_absolute, _scored(own))
 
 
-def _slicings(rows: pd.DataFrame) -> dict[str, "pd.Series[object]"]:
-    weekdays = rows["Date"].dt.day_of_week + 1
-    return {"store type": rows["StoreType"], "promo": rows["Promo"], "weekday": weekdays, "week": rows["week"]}
-
-
-def _farthest(rows: pd.DataFrame) -> Iterator[Apart]:
+def _farthest(rows: pd.DataFrame) -> Iterator[RowDifference]:
     far = rows.assign(size=rows["difference"].abs()).sort_values(
         ["size", "Store", "Date"], ascending=[False, True, True]
     )
     for row in far.head(FARTHEST).itertuples():
         sales = None if np.isnan(row.Sales) else float(row.Sales)
-        yield Apart(int(row.Store), f"{row.Date:%Y-%m-%d}", row.first, row.second, row.difference, sales)
+        yield RowDifference(int(row.Store), f"{row.Date:%Y-%m-%d}", row.first, row.second, row.difference, sales)
 
 
-def _scored(rows: pd.DataFrame) -> Scored | None:
+def _scored(rows: pd.DataFrame) -> PairedScores | None:
     sales = rows["Sales"].to_numpy(dtype=np.float64)
     count = int(metrics.scored(sales).sum())
     if not count:
@@ -156,4 +149,4 @@ def _scored(rows: pd.DataFrame) -> Scored | None:
         Score(count, metrics.rmspe(sales, forecast), metrics.mae(sales, forecast), metrics.bias(sales, forecast))
         for forecast in (rows["first"].to_numpy(), rows["second"].to_numpy())
     )
-    return Scored(first, second)
+    return PairedScores(first, second)

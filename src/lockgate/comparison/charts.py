@@ -14,7 +14,7 @@ from matplotlib.rcsetup import cycler
 from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 
 from lockgate.comparison import agreement
-from lockgate.comparison.record_diff import Shift
+from lockgate.comparison.record_diff import ImportanceChange
 from lockgate.reports import importance_bars
 
 WIDTH, HEIGHT = 5.2, 3.4
@@ -52,7 +52,7 @@ LOOKS = {
 @style.context(LOOKS)
 def differences(pairs: pd.DataFrame) -> str:
     """A histogram of the relative differences."""
-    found = agreement.telling(pairs)["difference"].to_numpy()
+    found = agreement.not_both_zero(pairs)["difference"].to_numpy()
     low, high = np.quantile(found, BEYOND)
     reach = max(abs(low), abs(high), 1e-6)
     figure, axes = _panel()
@@ -66,7 +66,7 @@ def differences(pairs: pd.DataFrame) -> str:
 @style.context(LOOKS)
 def scatter(pairs: pd.DataFrame, first: str, second: str) -> str:
     """The forecasts of both, a point a row."""
-    rows = agreement.telling(pairs)
+    rows = agreement.not_both_zero(pairs)
     shown = rows.iloc[:: max(1, -(-len(rows) // POINTS))]
     figure, axes = _panel()
     axes.scatter(shown["first"], shown["second"], s=5, alpha=0.5, color=POINT, linewidths=0, rasterized=True)
@@ -98,10 +98,10 @@ def totals(pairs: pd.DataFrame, first: str, second: str) -> str:
 
 
 @style.context(LOOKS)
-def importances(shifts: Sequence[Shift], first: str, second: str) -> str:
+def importances(changes: Sequence[ImportanceChange], first: str, second: str) -> str:
     """The features that the members of both lean on most, in the mean over the members."""
-    members = len({shift.member for shift in shifts})
-    rows = [(shift.feature, shift.first, shift.second) for shift in shifts]
+    members = len({change.member for change in changes})
+    rows = [(change.feature, change.first, change.second) for change in changes]
     table = pd.DataFrame(rows, columns=["feature", first, second])
     figure, axes = _panel()
     importance_bars.draw(axes, table.groupby("feature").sum() / members, MOST_IMPORTANT)

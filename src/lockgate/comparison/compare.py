@@ -12,10 +12,18 @@ from numpy.typing import NDArray
 
 from lockgate.comparison import agreement as agreements
 from lockgate.comparison.agreement import Agreement
-from lockgate.comparison.record_diff import Contrast, Measured, Shift, contrast, measured, shifts
+from lockgate.comparison.record_diff import (
+    ImportanceChange,
+    MetricPair,
+    RecordDiff,
+    diff,
+    importance_changes,
+    metric_pairs,
+)
 from lockgate.comparison.records import Record, Side, record
 from lockgate.data import dataset, ingest
 from lockgate.errors import BadData
+from lockgate.evaluation import slices
 from lockgate.forecaster.interface import ForecasterProtocol
 from lockgate.operations import load_version
 from lockgate.operations.workspace import Workspace
@@ -24,7 +32,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Given:
+class ForecastRows:
     """Rows that both are asked to forecast, with Sales (NaN where unknown), and the file that they come from."""
 
     rows: pd.DataFrame
@@ -41,7 +49,7 @@ class LeftOut:
 
 
 @dataclass(frozen=True)
-class Trial:
+class ForecastComparison:
     """The rows that both were asked for, and how their forecasts agree; `agreement` is None if no row is left."""
 
     source: str
@@ -57,11 +65,11 @@ class Comparison:
     model: str
     first: Side
     second: Side
-    metrics: tuple[Measured, ...]
-    params: Contrast | None
-    importances: tuple[Shift, ...] | None
-    lineage: Contrast | None
-    trial: Trial | None
+    metrics: tuple[MetricPair, ...]
+    params: RecordDiff | None
+    importances: tuple[ImportanceChange, ...] | None
+    lineage: RecordDiff | None
+    trial: ForecastComparison | None
     notes: tuple[str, ...]
 
 
@@ -74,7 +82,7 @@ class Compared:
 
 
 @dataclass(frozen=True)
-class Answer:
+class VersionForecast:
     """A version's forecasts of the rows given, NaN for those that it cannot forecast."""
 
     forecast: Floats
@@ -84,21 +92,21 @@ class Answer:
     beyond_horizon: int
 
 
-def rows_at_hand(source: Path | None, folder: Path) -> Given | None:
+def read_rows(source: Path | None, folder: Path) -> ForecastRows | None:
     """The rows of a file, as `lockgate predict` reads it; without one the holdout in `folder`, None if it is not there.
 
     Raises BadData for rows that cannot be forecast, or sales that are none.
     """
     if source:
         rows = ingest.read_forecast_rows(source)
-        return Given(rows.assign(Sales=_sales(rows, source)), str(source))
+        return ForecastRows(rows.assign(Sales=_sales(rows, source)), str(source))
     if not (folder / "holdout.parquet").is_file():
         return None
     holdout = dataset.read(folder, "holdout")
-    return Given(holdout.astype({"Sales": "float64"}), str(folder / "holdout.parquet"))
+    return ForecastRows(holdout.astype({"Sales": "float64"}), str(folder / "holdout.parquet"))
 
 
-def compare(backend: Workspace, first: int, second: int, given: Given | None) -> Compared:
+def compare(backend: Workspace, first: int, second: int, given: ForecastRows | None) -> Compared:
     """Put two versions side by side, and let both forecast the rows given.
 
     Raises StateConflict if there is no such version, IntegrityBroken if the bytes of one are not those registered.
@@ -107,9 +115,9 @@ def compare(backend: Workspace, first: int, second: int, given: Given | None) ->
     reason = _why_not_forecast(records, given)
     if given is None or reason:
         return Compared(_comparison(backend, records, None, [reason]), None)
-    answers = [_answer(backend, version, given.rows) for version in (first, second)]
+    answers = [_forecast(backend, version, given.rows) for version in (first, second)]
     pairs = _pairs(given.rows, *answers)
-    trial = Trial(
+    trial = ForecastComparison(
         given.source,
         len(given.rows),
         tuple(answer.left_out for answer in answers),
@@ -119,19 +127,19 @@ def compare(backend: Workspace, first: int, second: int, given: Given | None) ->
 
 
 def _comparison(
-    backend: Workspace, records: tuple[Record, Record], trial: Trial | None, remarks: list[str]
+    backend: Workspace, records: tuple[Record, Record], trial: ForecastComparison | None, remarks: list[str]
 ) -> Comparison:  # fmt: skip
     one, other = records
     return Comparison(
         model=backend.model,
         first=one.side,
         second=other.side,
-        metrics=measured(one.scores, other.scores),
-        params=None if one.params is None or other.params is None else contrast(one.params, other.params),
+        metrics=metric_pairs(one.scores, other.scores),
+        params=None if one.params is None or other.params is None else diff(one.params, other.params),
         importances=None
         if one.importances is None or other.importances is None
-        else shifts(one.importances, other.importances),
-        lineage=None if one.lineage is None or other.lineage is None else contrast(one.lineage, other.lineage),
+        else importance_changes(one.importances, other.importances),
+        lineage=None if one.lineage is None or other.lineage is None else diff(one.lineage, other.lineage),
         trial=trial,
         notes=(*one.missing, *other.missing, *_unlike_verdicts(one.side, other.side), *remarks),
     )
@@ -145,7 +153,7 @@ def _unlike_verdicts(first: Side, second: Side) -> Iterator[str]:
             yield "the two verdicts were given under different policies"
 
 
-def _why_not_forecast(records: tuple[Record, Record], given: Given | None) -> str:
+def _why_not_forecast(records: tuple[Record, Record], given: ForecastRows | None) -> str:
     """Why the forecasts cannot be compared; empty if they can."""
     unknown = [record.side.version for record in records if record.side.bundle_digest is None]
     if unknown:
@@ -153,7 +161,7 @@ def _why_not_forecast(records: tuple[Record, Record], given: Given | None) -> st
     return "" if given else "no rows are at hand: the forecasts are not compared; name a file with --input"
 
 
-def _answer(backend: Workspace, version: int, rows: pd.DataFrame) -> Answer:
+def _forecast(backend: Workspace, version: int, rows: pd.DataFrame) -> VersionForecast:
     with load_version.opened(backend, load_version.recorded(backend, backend.state().find(version).version)) as opened:
         forecaster = opened.forecaster
         why_not: dict[int, str] = {}
@@ -167,7 +175,7 @@ def _answer(backend: Workspace, version: int, rows: pd.DataFrame) -> Answer:
             beyond = forecaster.check(rows.iloc[covered]).beyond_horizon
         why_not |= {int(row): "prediction" for row in covered if not np.isfinite(forecast[row])}
         left_out = LeftOut(version, len(why_not), dict(Counter(why_not.values()).most_common()))
-        return Answer(forecast, left_out, forecaster.origin, _store_types(forecaster), beyond)
+        return VersionForecast(forecast, left_out, forecaster.origin, _store_types(forecaster), beyond)
 
 
 def _store_types(forecaster: ForecasterProtocol) -> dict[int, str]:
@@ -175,18 +183,17 @@ def _store_types(forecaster: ForecasterProtocol) -> dict[int, str]:
     return {int(store): chr(ord("a") + kind) for store, kind in zip(attributes.store_ids, attributes.kind, strict=True)}
 
 
-def _pairs(rows: pd.DataFrame, first: Answer, second: Answer) -> pd.DataFrame:
-    """The rows that both forecast; the week is counted from the day after which the newer of the two knows nothing."""
+def _pairs(rows: pd.DataFrame, first: VersionForecast, second: VersionForecast) -> pd.DataFrame:
+    """The rows that both forecast; the week is counted from the later of the two cutoffs."""
     both = np.isfinite(first.forecast) & np.isfinite(second.forecast)
     kept = rows[both]
-    days = (kept["Date"] - pd.Timestamp(max(first.origin, second.origin))).dt.days
     return pd.DataFrame(
         {
             "Store": kept["Store"],
             "Date": kept["Date"],
             "Promo": kept["Promo"],
             "StoreType": kept["Store"].map(second.store_types),
-            "week": (days - 1) // 7 + 1,
+            "week": slices.week(kept["Date"], pd.Timestamp(max(first.origin, second.origin))),
             "first": first.forecast[both],
             "second": second.forecast[both],
             "Sales": kept["Sales"],
@@ -194,7 +201,7 @@ def _pairs(rows: pd.DataFrame, first: Answer, second: Answer) -> pd.DataFrame:
     )
 
 
-def _remarks(answers: list[Answer], pairs: pd.DataFrame) -> Iterator[str]:
+def _remarks(answers: list[VersionForecast], pairs: pd.DataFrame) -> Iterator[str]:
     for answer in answers:
         version = answer.left_out.version
         if answer.left_out.rows:

@@ -66,7 +66,7 @@ def html(compared: Compared) -> str:
         metrics=tables.metrics(comparison),
         more_metrics=tables.more_metrics(comparison),
         importances=_importances(comparison),
-        contrasts=list(tables.contrasts(comparison)),
+        record_diffs=list(tables.record_diffs(comparison)),
     )
 
 
@@ -74,7 +74,7 @@ def _forecasts(comparison: Comparison, pairs: pd.DataFrame | None) -> ForecastSe
     if pairs is None or not (comparison.trial and comparison.trial.agreement):
         return None
     figures = tuple(_figures(pairs, *tables.names(comparison)))
-    return ForecastSection(tuple(tables.told(comparison)), figures, tuple(tables.trial(comparison)))
+    return ForecastSection(tuple(tables.summary(comparison)), figures, tuple(tables.forecasts(comparison)))
 
 
 def _figures(pairs: pd.DataFrame, first: str, second: str) -> Iterator[Picture]:

@@ -10,7 +10,7 @@ Shares = Mapping[tuple[str, str], float]  # by (member, feature)
 
 
 @dataclass(frozen=True)
-class Differing:
+class DifferentValue:
     """A named value that is not the same in both; None where one of them does not have it."""
 
     name: str
@@ -19,15 +19,15 @@ class Differing:
 
 
 @dataclass(frozen=True)
-class Contrast:
+class RecordDiff:
     """Named values of both: those that differ, by name, and how many are equal."""
 
-    differ: tuple[Differing, ...]
+    differ: tuple[DifferentValue, ...]
     equal: int
 
 
 @dataclass(frozen=True)
-class Measured:
+class MetricPair:
     """A metric of both; None where it was not measured."""
 
     group: str
@@ -37,7 +37,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Shift:
+class ImportanceChange:
     """The share of a member's gain that a feature brings, in both; 0 where the member does not have it."""
 
     member: str
@@ -51,22 +51,22 @@ class Shift:
         return self.second - self.first
 
 
-def contrast(first: Texts, second: Texts) -> Contrast:
+def diff(first: Texts, second: Texts) -> RecordDiff:
     """Which of the named values differ."""
     names = sorted(first.keys() | second.keys())
     differ = [
-        Differing(name, first.get(name), second.get(name)) for name in names if first.get(name) != second.get(name)
+        DifferentValue(name, first.get(name), second.get(name)) for name in names if first.get(name) != second.get(name)
     ]
-    return Contrast(tuple(differ), len(names) - len(differ))
+    return RecordDiff(tuple(differ), len(names) - len(differ))
 
 
-def measured(first: Scores, second: Scores) -> tuple[Measured, ...]:
+def metric_pairs(first: Scores, second: Scores) -> tuple[MetricPair, ...]:
     """The metrics of both, in the order in which they are given, those of the first before what the second adds."""
     keys = dict.fromkeys(chain(first, second))
-    return tuple(Measured(*key, first.get(key), second.get(key)) for key in keys)
+    return tuple(MetricPair(*key, first.get(key), second.get(key)) for key in keys)
 
 
-def shifts(first: Shares, second: Shares) -> tuple[Shift, ...]:
+def importance_changes(first: Shares, second: Shares) -> tuple[ImportanceChange, ...]:
     """The importances of both, the largest change first."""
-    found = [Shift(*key, first.get(key, 0.0), second.get(key, 0.0)) for key in first.keys() | second.keys()]
+    found = [ImportanceChange(*key, first.get(key, 0.0), second.get(key, 0.0)) for key in first.keys() | second.keys()]
     return tuple(sorted(found, key=lambda shift: (-abs(shift.change), shift.member, shift.feature)))

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 SCORES = ("rmspe", "mae", "bias")
 ALL_FOLDS, INNER_FOLDS = "all", "inner folds"
 IMPORTANCES = "importances.csv"
-OF_TRAINING = ("weight_", "rounds_", "training_rows")  # the run's metrics that are told nowhere else
+OF_TRAINING = ("weight_", "rounds_", "training_rows")  # the run's metrics that are in no other table
 
 
 @dataclass(frozen=True)
-class Seen:
+class VerdictSummary:
     """The newest verdict on a version, and what it looked at."""
 
     id: int
@@ -43,7 +43,7 @@ class Side:
     bundle_digest: str | None
     run_id: str | None
     created_at: datetime
-    verdict: Seen | None
+    verdict: VerdictSummary | None
 
 
 @dataclass(frozen=True)
@@ -100,13 +100,15 @@ def _missing(
 
 
 def _side(row: VersionRow, verdict: StoredVerdict | None) -> Side:
-    seen = _seen(verdict) if verdict else None
+    seen = _verdict_summary(verdict) if verdict else None
     return Side(row.version, row.stage, row.bundle_digest, row.run_id, row.created_at, seen)
 
 
-def _seen(verdict: StoredVerdict) -> Seen:
+def _verdict_summary(verdict: StoredVerdict) -> VerdictSummary:
     looked_at = verdict.digests
-    return Seen(verdict.id, verdict.outcome, verdict.decided_at, looked_at.holdout_digest, looked_at.policy_digest)
+    return VerdictSummary(
+        verdict.id, verdict.outcome, verdict.decided_at, looked_at.holdout_digest, looked_at.policy_digest
+    )
 
 
 def _scores(verdict: StoredVerdict | None, registered: Version | None, run: "RunRead | None") -> Scores:

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from lockgate.comparison.agreement import Agreement, Score, Scored, Slice, Spread
+from lockgate.comparison.agreement import Agreement, PairedScores, Score, SliceAgreement, Spread
 from lockgate.comparison.compare import Comparison
-from lockgate.comparison.record_diff import Contrast, Measured
+from lockgate.comparison.record_diff import MetricPair, RecordDiff
 from lockgate.comparison.records import INNER_FOLDS, Side
 
 DIGEST = re.compile(r"[0-9a-f]{32,64}")
@@ -40,21 +40,21 @@ def sides(comparison: Comparison) -> Sheet:
 
 def metrics(comparison: Comparison) -> Sheet:
     """The metrics of both: those of the verdicts and of the training, and each member's RMSPE on the inner folds."""
-    return _measured(comparison, "metrics", [each for each in comparison.metrics if _is_told_first(each)])
+    return _metric_pairs(comparison, "metrics", [each for each in comparison.metrics if _is_main_metric(each)])
 
 
 def more_metrics(comparison: Comparison) -> Sheet:
     """The members' other scores, and the scores on each inner fold alone."""
-    rest = [each for each in comparison.metrics if not _is_told_first(each)]
-    return _measured(comparison, "more scores on the inner folds", rest)
+    rest = [each for each in comparison.metrics if not _is_main_metric(each)]
+    return _metric_pairs(comparison, "more scores on the inner folds", rest)
 
 
-def contrasts(comparison: Comparison) -> Iterator[Sheet]:
+def record_diffs(comparison: Comparison) -> Iterator[Sheet]:
     """The params and the lineage that differ, as far as they are known of both."""
     if comparison.params:
-        yield _contrast(comparison, "params", comparison.params)
+        yield _record_diff(comparison, "params", comparison.params)
     if comparison.lineage:
-        yield _contrast(comparison, "lineage entries", comparison.lineage)
+        yield _record_diff(comparison, "lineage entries", comparison.lineage)
 
 
 def importances(comparison: Comparison, most: int) -> Sheet | None:
@@ -71,7 +71,7 @@ def importances(comparison: Comparison, most: int) -> Sheet | None:
     return Sheet(title, ("feature", "member", *names(comparison), "change"), rows, 2)
 
 
-def trial(comparison: Comparison) -> Iterator[Sheet]:
+def forecasts(comparison: Comparison) -> Iterator[Sheet]:
     """How the forecasts of both agree, if rows were forecast."""
     agreement = comparison.trial.agreement if comparison.trial else None
     if agreement is None:
@@ -84,7 +84,7 @@ def trial(comparison: Comparison) -> Iterator[Sheet]:
         yield _farthest(comparison, agreement)
 
 
-def told(comparison: Comparison) -> Iterator[str]:
+def summary(comparison: Comparison) -> Iterator[str]:
     """What was forecast and how far the two are apart, in a few lines; nothing if no rows were given."""
     trial = comparison.trial
     if trial is None:
@@ -107,12 +107,12 @@ def _side(side: Side) -> tuple[str, ...]:
     return side.stage, verdict or "-", registered, shown(side.bundle_digest), shown(side.run_id)
 
 
-def _is_told_first(metric: Measured) -> bool:
+def _is_main_metric(metric: MetricPair) -> bool:
     is_rmspe = metric.group == INNER_FOLDS and metric.name.endswith(" rmspe")
     return is_rmspe or metric.group in ("verdict", "training")
 
 
-def _measured(comparison: Comparison, title: str, metrics: Sequence[Measured]) -> Sheet:
+def _metric_pairs(comparison: Comparison, title: str, metrics: Sequence[MetricPair]) -> Sheet:
     rows = tuple((each.group, shown(each.name), *_both(each.first, each.second)) for each in metrics)
     return Sheet(title, ("of", "metric", *names(comparison), "change"), rows, 2)
 
@@ -122,14 +122,14 @@ def _both(first: float | None, second: float | None) -> tuple[str, str, str]:
     return _number(first), _number(second), change
 
 
-def _contrast(comparison: Comparison, what: str, found: Contrast) -> Sheet:
+def _record_diff(comparison: Comparison, what: str, found: RecordDiff) -> Sheet:
     rows = tuple((shown(each.name), shown(each.first), shown(each.second)) for each in found.differ)
     count = len(rows) + found.equal
     title = f"{len(rows)} of {count} {what} differ" if rows else f"all {count} {what} are equal"
     return Sheet(title, ("", *names(comparison)), rows, 3)
 
 
-def _scores(comparison: Comparison, scored: Scored) -> Sheet:
+def _scores(comparison: Comparison, scored: PairedScores) -> Sheet:
     rows = tuple(
         (name, *_score(score)) for name, score in zip(names(comparison), (scored.first, scored.second), strict=True)
     )
@@ -156,11 +156,11 @@ def _slices(comparison: Comparison, agreement: Agreement) -> Sheet:
     return Sheet("where they differ", ("by", "value", "rows", "mean", "mean size", *errors), rows, 2)
 
 
-def _value(part: Slice) -> str:
+def _value(part: SliceAgreement) -> str:
     return WEEKDAYS[int(part.value) - 1] if part.by == "weekday" else part.value
 
 
-def _rmspes(part: Slice) -> tuple[str, str]:
+def _rmspes(part: SliceAgreement) -> tuple[str, str]:
     return (f"{part.scored.first.rmspe:.4f}", f"{part.scored.second.rmspe:.4f}") if part.scored else ("-", "-")
 
 

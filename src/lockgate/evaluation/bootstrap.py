@@ -70,9 +70,9 @@ def difference(errors: tuple[Floats, Floats], store: Ints, day: Ints, seed: int)
     if not (day.size and all(np.isfinite(each).all() for each in errors)):
         return Difference(float("nan"), float("nan"))
     block = WEEK if np.ptp(day) >= FEWEST_WEEKS * WEEK - 1 else 1
-    ours, theirs = (sums(each, store, day, block) for each in errors)
+    first, second = (sums(each, store, day, block) for each in errors)
     value = np.sqrt(np.mean(errors[0] ** 2)) - np.sqrt(np.mean(errors[1] ** 2))
-    drawn = _drawn(ours.rows, [ours.squares, theirs.squares], seed)
+    drawn = _drawn(first.rows, [first.squares, second.squares], seed)
     return Difference(float(value), float(np.std(drawn[0] - drawn[1])))
 
 

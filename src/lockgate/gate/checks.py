@@ -8,7 +8,7 @@ from lockgate.gate.evidence import Evidence, Outcome, ServingComparison
 from lockgate.problem.params import GateParams
 
 if TYPE_CHECKING:  # numpy and pandas are not needed for a policy's digest
-    from lockgate.evaluation.paired_test import Contest
+    from lockgate.evaluation.paired_test import PairedTest
 
 MAX_BATCH_GAP = 1e-9
 MOST_NAMES = 5
@@ -41,11 +41,12 @@ def _with_serving(
         serving = evidence.serving
         if serving is None:
             return Outcome.PASSED, ALONE
-        if not serving.contest.rows:
+        if not serving.paired_test.rows:
             return Outcome.PASSED, f"version {serving.version} in Production cannot forecast these days"
-        if not _is_measured(serving.contest):
+        if not _is_measured(serving.paired_test):
+            score = serving.paired_test.reference_rmspe
             return Outcome.INCONCLUSIVE, (
-                f"version {serving.version} in Production could not be scored: its RMSPE is {serving.contest.theirs}"
+                f"version {serving.version} in Production could not be scored: its RMSPE is {score}"
             )
         return check(serving, policy)
 
@@ -54,10 +55,10 @@ def _with_serving(
 
 @_with_serving
 def _no_worse_than_serving(serving: ServingComparison, policy: GateParams) -> Answer:
-    contest, margin = serving.contest, policy.max_rmspe_over_serving
-    low, high = contest.difference.interval()
+    test, margin = serving.paired_test, policy.max_rmspe_over_serving
+    low, high = test.difference.interval()
     measured = (
-        f"{_compared(contest, f'version {serving.version} in Production')} on {contest.rows} rows;"
+        f"{_compared(test, f'version {serving.version} in Production')} on {test.rows} rows;"
         f" at most {margin:g} is allowed (gate.max_rmspe_over_serving)"
     )
     if low <= margin < high:
@@ -67,15 +68,15 @@ def _no_worse_than_serving(serving: ServingComparison, policy: GateParams) -> An
 
 @_with_serving
 def _no_slice_worse(serving: ServingComparison, policy: GateParams) -> Answer:
-    contest, margin = serving.contest, policy.max_slice_over_serving
-    skipped = f"; too small to compare: {', '.join(contest.left_out)}" if contest.left_out else ""
-    worst = contest.worst
+    test, margin = serving.paired_test, policy.max_slice_over_serving
+    skipped = f"; too small to compare: {', '.join(test.left_out)}" if test.left_out else ""
+    worst = test.worst
     if worst is None:
         return Outcome.PASSED, f"no slice is large enough to compare{skipped}"
-    low, high = contest.interval(worst)
+    low, high = test.interval(worst)
     return _answer(
         low <= margin,
-        f"the worst of {len(contest.slices)} slices is {worst.name}: RMSPE {worst.difference.value:+.5f} (95 %:"
+        f"the worst of {len(test.slices)} slices is {worst.name}: RMSPE {worst.difference.value:+.5f} (95 %:"
         f" {low:+.5f} to {high:+.5f}) on {worst.rows} rows; refused if the whole interval is above {margin:g}"
         f" (gate.max_slice_over_serving){skipped}",
     )
@@ -95,19 +96,19 @@ def _better_than_naive(evidence: Evidence, policy: GateParams) -> Answer:
 
 def _no_worse_than_linear(evidence: Evidence, _: GateParams) -> Answer:
     """Refused if the blend is significantly worse than its linear member: then the boosters do harm."""
-    contest = evidence.linear
-    if contest is None:
+    test = evidence.linear
+    if test is None:
         return Outcome.PASSED, "the model has no linear member"
-    if not _is_measured(contest):
-        return Outcome.INCONCLUSIVE, f"the linear member could not be scored: its RMSPE is {contest.theirs}"
-    return _answer(contest.difference.interval()[0] <= 0, _compared(contest, "the linear member alone"))
+    if not _is_measured(test):
+        return Outcome.INCONCLUSIVE, f"the linear member could not be scored: its RMSPE is {test.reference_rmspe}"
+    return _answer(test.difference.interval()[0] <= 0, _compared(test, "the linear member alone"))
 
 
-def _compared(contest: "Contest", other: str) -> str:
-    low, high = contest.difference.interval()
+def _compared(test: "PairedTest", other: str) -> str:
+    low, high = test.difference.interval()
     return (
-        f"RMSPE {contest.ours:.5f} against {contest.theirs:.5f} of {other}:"
-        f" {contest.difference.value:+.5f} (95 %: {low:+.5f} to {high:+.5f})"
+        f"RMSPE {test.candidate_rmspe:.5f} against {test.reference_rmspe:.5f} of {other}:"
+        f" {test.difference.value:+.5f} (95 %: {low:+.5f} to {high:+.5f})"
     )
 
 
@@ -214,8 +215,9 @@ def _answer(good: bool, message: str) -> Answer:
     return (Outcome.PASSED if good else Outcome.REFUSED), message
 
 
-def _is_measured(contest: "Contest") -> bool:
-    return _is_rmspe(contest.ours) and _is_rmspe(contest.theirs) and isfinite(contest.difference.error)
+def _is_measured(test: "PairedTest") -> bool:
+    scores = test.candidate_rmspe, test.reference_rmspe
+    return all(map(_is_rmspe, scores)) and isfinite(test.difference.error)
 
 
 def _is_rmspe(value: float) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # numpy and pandas are not needed for a policy's digest
     from lockgate.evaluation.leakage import LeakageReport
-    from lockgate.evaluation.paired_test import Contest
+    from lockgate.evaluation.paired_test import PairedTest
 
 
 class Outcome(StrEnum):
@@ -24,7 +24,7 @@ class ServingComparison:
 
     version: int
     digest: str
-    contest: "Contest"
+    paired_test: "PairedTest"
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Evidence:
     baseline_rmspe: float
     scored_rows: int
     serving: ServingComparison | None
-    linear: "Contest | None"
+    linear: "PairedTest | None"
     holdout_uses: int
     holdout_from: date
     trained_until: date | None

@@ -11,8 +11,8 @@ import pandas as pd
 from lockgate.data import dataset
 from lockgate.data.data_card import Part
 from lockgate.errors import ArtifactMissing
-from lockgate.evaluation import paired_test, sandboxed
-from lockgate.evaluation.paired_test import Contest
+from lockgate.evaluation import paired_test, sandboxed, slices
+from lockgate.evaluation.paired_test import PairedTest
 from lockgate.evaluation.sandboxed import FORECAST_LIMITS, Failure, Floats, Forecasts, Request
 from lockgate.gate.evidence import Evidence, ForecastSanity, NoEvidence, ServingComparison
 from lockgate.lifecycle.moves import Registered
@@ -95,7 +95,7 @@ def _findings(tables: Tables, found: Forecasts, serving: ServingComparison | Non
     sales = holdout["Sales"].to_numpy()
     low, high = paired_test.rmspe_interval(holdout, forecast)
     naive = seasonal_naive.seasonal_naive(tables.rows, holdout).to_numpy()
-    linear = None if found.ridge is None else paired_test.contest(holdout, forecast, found.ridge)
+    linear = None if found.ridge is None else paired_test.compare(holdout, forecast, found.ridge)
     metrics = {
         "rmspe": rmspe(sales, forecast),
         "rmspe_low": low,
@@ -106,9 +106,9 @@ def _findings(tables: Tables, found: Forecasts, serving: ServingComparison | Non
         "holdout_uses": float(known.holdout_uses),
     }
     if linear:
-        metrics["rmspe_ridge"] = linear.theirs
-    if serving and serving.contest.rows:
-        metrics |= _against_serving(serving.contest)
+        metrics["rmspe_ridge"] = linear.reference_rmspe
+    if serving and serving.paired_test.rows:
+        metrics |= _against_serving(serving.paired_test)
     evidence = Evidence(
         rmspe=metrics["rmspe"],
         interval=(metrics["rmspe_low"], metrics["rmspe_high"]),
@@ -129,9 +129,9 @@ def _findings(tables: Tables, found: Forecasts, serving: ServingComparison | Non
     return Findings(evidence, metrics)
 
 
-def _against_serving(found: Contest) -> dict[str, float]:
+def _against_serving(found: PairedTest) -> dict[str, float]:
     low, high = found.difference.interval()
-    return {"rmspe_serving": found.theirs, "over_serving_low": low, "over_serving_high": high}
+    return {"rmspe_serving": found.reference_rmspe, "over_serving_low": low, "over_serving_high": high}
 
 
 def _sanity(forecast: Floats, on_scored_rows: Floats) -> ForecastSanity:
@@ -147,8 +147,9 @@ def _compared(backend: Workspace, serving: Registered, tables: Tables, forecast:
     rows = tables.holdout
     if isinstance(theirs, Failure):
         return ServingComparison(
-            serving.version, fetched.digest, paired_test.contest(rows, forecast, np.full(len(rows), NOTHING))
+            serving.version, fetched.digest, paired_test.compare(rows, forecast, np.full(len(rows), NOTHING))
         )
-    both, slicing = theirs.covered, paired_test.labels(tables.rows, tables.stores, rows)
-    found = paired_test.contest(rows[both], forecast[both], theirs.together[both], slicing[both])
+    both = theirs.covered
+    known = slices.with_attributes(rows, tables.stores, tables.rows)
+    found = paired_test.compare(known[both], forecast[both], theirs.together[both], slices.IN_GATE)
     return ServingComparison(serving.version, fetched.digest, found)

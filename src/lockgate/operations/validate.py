@@ -39,13 +39,13 @@ class Case:
     @property
     def digests(self) -> Digests:
         """The same as digests."""
-        serving_digest = self.rival.bundle_digest if self.rival else None
+        serving_digest = self.reference.bundle_digest if self.reference else None
         policy_digest = verdict.policy_digest(self.policy)
         return Digests(self.receipt.bundle_digest, self.holdout_digest, policy_digest, serving_digest)
 
     @property
-    def rival(self) -> Registered | None:
-        """The version that the candidate must hold against: the one that serves, unless that is the candidate."""
+    def reference(self) -> Registered | None:
+        """The version that the candidate is compared with: the serving version, unless that is the candidate."""
         return None if self.candidate_serves else self.serving
 
 
@@ -106,7 +106,7 @@ def _judge(backend: Workspace, case: Case, roster: ModelState, made: Build) -> S
     from lockgate.operations import score_candidate  # pandas and the boosters: not needed to find a verdict again
 
     earlier = verdicts.holdout_uses(backend.database, backend.model, case.digests)
-    found = score_candidate.examine(backend, roster.find(case.receipt.version), case.rival, made, earlier)
+    found = score_candidate.examine(backend, roster.find(case.receipt.version), case.reference, made, earlier)
     judgement = verdict.judge(found.evidence, case.policy)
     metrics = with_floor(found.metrics, noise_floor(read_card(made.prepared)))
     judged = _as_verdict(backend, case, judgement, metrics)
