@@ -14,7 +14,7 @@ import pytest
 import small_chain
 import xgboost
 
-from lockgate.bundle import external_conversion, manifest, mlmodel, store
+from lockgate.bundle import external_conversion, external_mlmodel, manifest, store
 from lockgate.bundle.external_metadata import DeclaredMetadata, resolve
 from lockgate.errors import BadData, GateRefused, IntegrityBroken
 from lockgate.features import calendar, known_inputs, panel, static_columns
@@ -226,7 +226,7 @@ def test_the_example_in_the_docs_makes_a_model_that_comes_in(tmp_path, monkeypat
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         exec(example, {})
-    model = mlmodel.read(tmp_path / "model")
+    model = external_mlmodel.read(tmp_path / "model")
     assert resolve(DeclaredMetadata(), model.metadata, "anna").trained_until == small_chain.parts().cutoff
     forecaster = external_conversion.adopt(
         NativeFile(model.library, model.content), Meaning(model.columns, model.metadata["target"]), TRAITS, WINDOW

@@ -12,7 +12,7 @@ import small_chain
 from mlflow.exceptions import MlflowException
 
 from lockgate.bundle import store
-from lockgate.bundle.mlflow_layout import MODEL_FILE
+from lockgate.bundle.mlmodel import MODEL_FILE
 from lockgate.forecaster.input_values import DATE_FORM
 from lockgate.registry.run_log import SIGNATURE
 

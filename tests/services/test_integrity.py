@@ -9,7 +9,7 @@ import mlflow
 import pytest
 import yaml
 
-from lockgate.bundle import mlflow_layout
+from lockgate.bundle import registered_files
 from lockgate.database.connection import Database
 from lockgate.errors import ArtifactMissing, IntegrityBroken
 from lockgate.operations import load_version, register
@@ -184,15 +184,15 @@ def test_a_fetched_folder_holds_plain_files_only(version, tmp_path, alter, match
     folder = shutil.copytree(version.copy, tmp_path / "fetched")
     alter(folder, None)
     with pytest.raises(IntegrityBroken, match=match):
-        mlflow_layout.examined(folder, version.row.bundle_digest, {})
+        registered_files.examined(folder, version.row.bundle_digest, {})
 
 
 def test_without_digests_on_record_the_model_file_must_be_this_lockgates_own(version, tmp_path):
     folder = shutil.copytree(version.copy, tmp_path / "fetched")
-    assert mlflow_layout.examined(folder, version.row.bundle_digest, {}).has_signature
+    assert registered_files.examined(folder, version.row.bundle_digest, {}).has_signature
     append("mlflow_model.py", MARK)(folder, version.marker)
     with pytest.raises(IntegrityBroken, match=r"mlflow_model\.py is not the one"):
-        mlflow_layout.examined(folder, version.row.bundle_digest, {})
+        registered_files.examined(folder, version.row.bundle_digest, {})
 
 
 def test_files_are_fetched_into_a_folder_that_nobody_else_can_enter(version):

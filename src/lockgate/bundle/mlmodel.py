@@ -1,191 +1,34 @@
-"""Reads an MLflow model folder from elsewhere, without MLflow and by an allow-list of files and keys. None is run."""
+"""An MLflow model's folder: which files it may have, which keys MLmodel may have, and the reader of MLmodel.
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+`registered_files` checks the folder of a registered version by these lists, `external_mlmodel` a model from elsewhere.
+"""
+
 from pathlib import Path
 from typing import Any
 
-from lockgate.bundle.mlflow_layout import (
-    BESIDE_BUNDLE,
-    BUNDLE,
-    LARGEST_AROUND,
-    MLMODEL,
-    MODEL_FILE,
-    TOP_KEYS,
-    WRITTEN_BY_DOWNLOAD,
-)
-from lockgate.errors import GateRefused, IntegrityBroken
 from lockgate.system import safe_files, strict_yaml
 
-HINT = "bring a native LightGBM, XGBoost or CatBoost model, or a Lockgate bundle: docs/how-to/register.md"
-
-BESIDE = BESIDE_BUNDLE | {WRITTEN_BY_DOWNLOAD}
-KEYS = TOP_KEYS | {"metadata"}
-LIGHTGBM_END = b"\nend of trees\n"
-NUMBERS = {"boolean", "integer", "long", "float", "double"}
-
-
-@dataclass(frozen=True)
-class Native:
-    """How a library saves its files, and how MLmodel describes them."""
-
-    files: Mapping[str, bytes]  # names that MLflow gives them, and how such a file begins
-    classes: set[str]
-    class_key: str
-    keys: set[str]
-
-
-NATIVE = {
-    "lightgbm": Native(
-        {"model.lgb": b"tree\n"},
-        {"lightgbm.basic.Booster"},
-        "model_class",
-        {"lgb_version", "serialization_format", "skops_trusted_types"},
-    ),
-    "xgboost": Native(
-        {"model.ubj": b"{", "model.json": b"{"},
-        {"xgboost.core.Booster", "xgboost.sklearn.XGBRegressor"},
-        "model_class",
-        {"model_format", "xgb_version"},
-    ),
-    "catboost": Native(
-        {"model.cb": b"CBM1"}, {"CatBoost", "CatBoostRegressor"}, "model_type", {"catboost_version", "save_format"}
-    ),
+MLMODEL = "MLmodel"
+MODEL_FILE = Path(__file__).parents[1] / "registry" / "mlflow_model.py"
+BESIDE_BUNDLE = {
+    "conda.yaml",
+    "python_env.yaml",
+    "requirements.txt",
+    "input_example.json",
+    "serving_input_example.json",
 }
+BUNDLE = "artifacts/bundle"
+WRITTEN_BY_DOWNLOAD = "registered_model_meta"  # MLflow's client puts it beside what it fetched
+LARGEST_AROUND = 1 << 20
+
+# An unknown key is refused: MLflow runs code by some of them (loader_module, code, other flavors).
+TOP_KEYS = {
+    "artifact_path", "flavors", "is_signature_from_type_hint", "mlflow_version", "model_id", "model_size_bytes",
+    "model_uuid", "prompts", "run_id", "saved_input_example_info", "signature", "type_hint_from_example",
+    "utc_time_created",
+}  # fmt: skip
 
 
-@dataclass(frozen=True)
-class BundleInModel:
-    """A Lockgate bundle inside an MLflow model, as downloaded from a registry."""
-
-    folder: Path
-    digest: str
-
-
-@dataclass(frozen=True)
-class ExternalModel:
-    """A native model from elsewhere, with its columns and metadata from MLmodel."""
-
-    library: str
-    content: bytes
-    columns: tuple[str, ...]
-    metadata: Mapping[str, Any]
-    run_id: str
-
-
-def read(folder: Path) -> BundleInModel | ExternalModel:
-    """What the folder holds.
-
-    Raises IntegrityBroken for whatever could run code or is not on the list (other flavors, pickles, loaders, code,
-    links, hidden and extra files); GateRefused without a signature of named numbers.
-    """
-    names = safe_files.names(folder)
-    model = _parsed(folder / MLMODEL)
-    library, flavor = _flavor(model, folder)
-    if library is None:
-        return _held_bundle(folder, names, flavor)
-    file = str(flavor["data"])
-    _refuse_others(names, {MLMODEL, file} | BESIDE, folder)
-    content = safe_files.read(folder / file)
-    _check_content(library, file, content)
-    metadata = model.get("metadata") or {}
-    return ExternalModel(library, content, _columns(model, folder), metadata, str(model.get("run_id") or ""))
-
-
-def _parsed(path: Path) -> dict[str, Any]:
-    try:
-        model = strict_yaml.parse(safe_files.read(path, LARGEST_AROUND))
-    except strict_yaml.Malformed as error:
-        raise IntegrityBroken("MLmodel cannot be read", where=str(path), hint=HINT) from error
-    if not isinstance(model, dict) or not isinstance(model.get("metadata") or {}, dict):
-        raise IntegrityBroken("MLmodel is not a mapping", where=str(path), hint=HINT)
-    _refuse_keys(model, KEYS, str(path))
-    return model
-
-
-def _flavor(model: Mapping[str, Any], folder: Path) -> tuple[str | None, dict[str, Any]]:
-    """The library and its flavor; no library and the flavor python_function for a model that holds a bundle."""
-    flavors = model.get("flavors")
-    if not isinstance(flavors, dict) or not all(isinstance(flavor, dict) for flavor in flavors.values()):
-        raise IntegrityBroken("MLmodel names no flavors", where=str(folder), hint=HINT)
-    function = dict(flavors.get("python_function", {}))
-    libraries = [name for name in flavors if name != "python_function"]
-    if not libraries:
-        return None, function
-    if len(libraries) > 1 or libraries[0] not in NATIVE:
-        raise IntegrityBroken(
-            f"flavor {', '.join(map(ascii, libraries))} does not come in", where=str(folder), hint=HINT
-        )
-    library, flavor = libraries[0], flavors[libraries[0]]
-    _check_native(library, flavor, str(folder))
-    _check_function(library, function, flavor, str(folder))
-    return library, flavor
-
-
-def _check_native(library: str, flavor: Mapping[str, Any], where: str) -> None:
-    native = NATIVE[library]
-    _refuse_keys(flavor, native.keys | {"code", "data", native.class_key}, where)
-    saved, kind = str(flavor.get("data")), str(flavor.get(native.class_key))
-    if saved not in native.files or kind not in native.classes or flavor.get("code") is not None:
-        raise IntegrityBroken(f"a {kind!a} saved as {saved!a} does not come in", where=where, hint=HINT)
-
-
-def _check_function(library: str, function: Mapping[str, Any], flavor: Mapping[str, Any], where: str) -> None:
-    _refuse_keys(function, {"code", "data", "env", "loader_module", "python_version"}, where)
-    loader = function.get("loader_module", f"mlflow.{library}")
-    if loader != f"mlflow.{library}" or function.get("code") is not None:
-        raise IntegrityBroken(f"the model wants to be loaded by {loader!a}", where=where, hint=HINT)
-    if function.get("data", flavor["data"]) != flavor["data"]:
-        raise IntegrityBroken("MLmodel names two files", where=where, hint=HINT)
-
-
-def _check_content(library: str, file: str, content: bytes) -> None:
-    """A LightGBM text that was cut off early is no error to LightGBM: it forecasts zeros."""
-    if not content.startswith(NATIVE[library].files[file]):
-        raise IntegrityBroken(f"{file} is no native file of {library}", hint=HINT)
-    if library == "lightgbm" and LIGHTGBM_END not in content:
-        raise IntegrityBroken(f"{file} is cut off", hint="save or download it again")
-
-
-def _held_bundle(folder: Path, names: list[str], function: Mapping[str, Any]) -> BundleInModel:
-    """The bundle in a model that Lockgate has logged; the file with which MLflow loads it is left alone."""
-    try:
-        path, digest = function["artifacts"]["bundle"]["path"], function["config"]["bundle_digest"]
-    except (KeyError, TypeError):
-        path, digest = None, None
-    if path != BUNDLE or not isinstance(digest, str) or function.get("code") is not None:
-        loader = function.get("loader_module")
-        raise IntegrityBroken(f"the model wants to be loaded by {loader!a}", where=str(folder), hint=HINT)
-    inside = {name for name in names if name.startswith(f"{BUNDLE}/")}
-    _refuse_others(names, {MLMODEL, MODEL_FILE.name} | BESIDE | inside, folder)
-    return BundleInModel(folder / BUNDLE, digest)
-
-
-def _refuse_others(names: list[str], allowed: set[str], folder: Path) -> None:
-    for name in names:
-        if name not in allowed:
-            raise IntegrityBroken(f"{name!a} does not belong in the model", where=str(folder), hint=HINT)
-
-
-def _refuse_keys(found: Mapping[Any, Any], allowed: set[str], where: str) -> None:
-    for key in found:
-        if key not in allowed:
-            raise IntegrityBroken(f"MLmodel has a key {key!a} that does not come in", where=where, hint=HINT)
-
-
-def _columns(model: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
-    """The names of the signature's inputs, all of them numbers."""
-    wanted = "save it with signature=mlflow.models.infer_signature(X, y), X a frame of numbers"
-    signature = model.get("signature")
-    if not isinstance(signature, dict) or not signature.get("inputs"):
-        raise GateRefused("the model has no signature", where=str(folder), hint=wanted)
-    try:
-        inputs = [(column.get("name"), column["type"]) for column in json.loads(signature["inputs"])]
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise GateRefused("the model's signature cannot be read", where=str(folder), hint=wanted) from error
-    strange = [f"{name!a} ({kind!a})" for name, kind in inputs if not isinstance(name, str) or kind not in NUMBERS]
-    if strange or not inputs:
-        where = ", ".join(strange)
-        raise GateRefused("the model's signature is not one of named numbers", where=where, hint=wanted)
-    return tuple(name for name, _ in inputs)
+def read(path: Path) -> Any:
+    """The value in the file MLmodel. Raises strict_yaml.Malformed, and IntegrityBroken for a file that is not plain."""
+    return strict_yaml.parse(safe_files.read(path, LARGEST_AROUND))

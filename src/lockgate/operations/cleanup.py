@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 
-from lockgate.bundle.mlflow_layout import BUNDLE_TAG
+from lockgate.bundle.registered_files import BUNDLE_TAG
 from lockgate.database import diagnostics, storage_use
 from lockgate.database.storage_use import Belongings
 from lockgate.errors import LockgateError

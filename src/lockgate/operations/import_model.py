@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lockgate import digests
-from lockgate.bundle import external_metadata, manifest, mlmodel
+from lockgate.bundle import external_metadata, external_mlmodel, manifest
 from lockgate.bundle.external_metadata import DeclaredMetadata
-from lockgate.bundle.mlflow_layout import MLMODEL
-from lockgate.bundle.mlmodel import BundleInModel, ExternalModel
+from lockgate.bundle.external_mlmodel import BundleInModel, ExternalModel
+from lockgate.bundle.mlmodel import MLMODEL
 from lockgate.data.data_card import read_card
 from lockgate.errors import GateRefused, WrongUsage
 from lockgate.evaluation import sandboxed
@@ -81,7 +81,7 @@ def _opened(path: Path, said: DeclaredMetadata, prepared: Path, actor: str) -> I
     _require_model(path)
     with tempfile.TemporaryDirectory(prefix="lockgate-") as private:
         folder = Path(private)
-        held = mlmodel.read(path) if _is_mlflow_model(path) else BundleInModel(path, manifest.digest(path))
+        held = external_mlmodel.read(path) if _is_mlflow_model(path) else BundleInModel(path, manifest.digest(path))
         if isinstance(held, ExternalModel):
             facts, origin = _made(held, said, prepared, folder, actor)
         else:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lockgate.bundle import mlflow_layout, signing, store
+from lockgate.bundle import registered_files, signing, store
 from lockgate.database import policies, verdicts, versions
 from lockgate.database.verdicts import StoredVerdict
 from lockgate.database.versions import Version
@@ -83,7 +83,7 @@ def fetched(workspace: Workspace, record: Recorded) -> Iterator[Fetched]:
     version, digest = record.version.version, record.version.bundle_digest
     with tempfile.TemporaryDirectory(prefix="lockgate-") as folder:
         workspace.registry().download(version, Path(folder))
-        found = mlflow_layout.examined(Path(folder), digest, record.version.files)
+        found = registered_files.examined(Path(folder), digest, record.version.files)
         for trusted in (workspace.trusted_keys, record.trusted_keys):
             signing.require(found.bundle, digest, trusted)
         yield Fetched(version, digest, found.bundle, found.has_signature, record.version.tree_clean)

@@ -16,8 +16,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from lockgate.bundle import mlflow_layout, signing
-from lockgate.bundle.mlflow_layout import BUNDLE_TAG
+from lockgate.bundle import registered_files, signing
+from lockgate.bundle.registered_files import BUNDLE_TAG
 from lockgate.errors import Unavailable
 from lockgate.registry import server_identity
 from lockgate.registry.environment import PARENT_RUN, forget_foreign_settings, reach_loopback_directly
@@ -113,14 +113,14 @@ class Registry:
         """
         uri = f"models:/{self.model}/{version}"
         with translated(), stored(version):
-            mlflow_layout.check_names(dict(listed(uri)))
+            registered_files.check_names(dict(listed(uri)))
             mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder))
 
     def files_around(self, version: int) -> dict[str, str]:
         """The digests of a version's files around its bundle, as the store has them now."""
         with tempfile.TemporaryDirectory(prefix="lockgate-") as folder:
             self.download(version, Path(folder))
-            return mlflow_layout.around(Path(folder))
+            return registered_files.around(Path(folder))
 
     def read_run(self, run_id: str, file: str) -> RunRead:
         """A run's params, metrics and one of its files; StateConflict if the run is gone."""

@@ -9,7 +9,7 @@ import mlflow
 import requests
 from mlflow.exceptions import MlflowException
 
-from lockgate.bundle import mlflow_layout
+from lockgate.bundle import registered_files
 from lockgate.errors import ArtifactMissing, IntegrityBroken, Unavailable
 
 CLIENT_REFUSES_PATH = "Invalid path"  # MLflow's client, of a path in the store's answer that leaves the folder
@@ -20,7 +20,7 @@ def listed(uri: str, below: str = "") -> Iterator[tuple[str, int | None]]:
     place = f"{uri}/{below}" if below else uri
     for entry in mlflow.artifacts.list_artifacts(artifact_uri=place):
         path = f"{below}/{Path(entry.path).name}" if below else str(entry.path)
-        if entry.is_dir and path in mlflow_layout.FOLDERS:
+        if entry.is_dir and path in registered_files.FOLDERS:
             yield from listed(uri, path)
         else:
             yield f"{path}/" if entry.is_dir else path, entry.file_size
@@ -39,7 +39,7 @@ def stored(version: int) -> Iterator[None]:
             raise _nothing_of(version) from error
         if "INVALID_PARAMETER_VALUE" in says or CLIENT_REFUSES_PATH in says:
             raise IntegrityBroken(
-                f"the store has a file of version {version} that leads elsewhere", hint=mlflow_layout.REGISTER_AGAIN
+                f"the store has a file of version {version} that leads elsewhere", hint=registered_files.REGISTER_AGAIN
             ) from error
         if isinstance(error, MlflowException):
             raise

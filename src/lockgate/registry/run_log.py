@@ -16,7 +16,7 @@ from mlflow.models import Model, ModelSignature
 from mlflow.types.schema import AnyType, ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
 from lockgate.bundle.manifest import SIGNATURE as SIGNATURE_FILE
-from lockgate.bundle.mlflow_layout import MODEL_FILE
+from lockgate.bundle.mlmodel import MODEL_FILE
 from lockgate.problem import confidence
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
-"""The folder layout of a registered version in MLflow: which files and MLmodel keys it may have. None of them is run.
+"""Checks the files of a registered version: their names, MLmodel key by key, and the registered digests. None is run.
 
 The bundle in the folder is verified by its manifest. The files beside it are read by MLflow when it serves the version:
-they must be plain files with the registered digests, and MLmodel may hold only the keys and values of the list here.
+they must be plain files with the registered digests, and MLmodel may hold only the keys and values that are listed.
 """
 
 import json
@@ -13,35 +13,26 @@ from pathlib import Path
 from typing import Any
 
 from lockgate import digests
-from lockgate.bundle import manifest
+from lockgate.bundle import manifest, mlmodel
+from lockgate.bundle.mlmodel import (
+    BESIDE_BUNDLE,
+    BUNDLE,
+    LARGEST_AROUND,
+    MLMODEL,
+    MODEL_FILE,
+    TOP_KEYS,
+    WRITTEN_BY_DOWNLOAD,
+)
 from lockgate.errors import ArtifactMissing, IntegrityBroken
-from lockgate.system import safe_files, strict_yaml
+from lockgate.system import safe_files
 
 BUNDLE_TAG = "lockgate.bundle_digest"  # on a version, and on its run
-MLMODEL = "MLmodel"
-MODEL_FILE = Path(__file__).parents[1] / "registry" / "mlflow_model.py"
-BESIDE_BUNDLE = {
-    "conda.yaml",
-    "python_env.yaml",
-    "requirements.txt",
-    "input_example.json",
-    "serving_input_example.json",
-}
 AROUND = {MLMODEL, MODEL_FILE.name} | BESIDE_BUNDLE
-BUNDLE = "artifacts/bundle"
 FOLDERS = {"artifacts", BUNDLE}
-WRITTEN_BY_DOWNLOAD = "registered_model_meta"  # MLflow's client puts it beside what it fetched
 MOST_FILES = 64
-LARGEST_AROUND = 1 << 20
 LARGEST_IN_BUNDLE = 1 << 30
 REGISTER_AGAIN = "train and register another one: dvc repro; see docs/explanation/integrity.md"
 
-# MLmodel, key by key. An unknown key is refused: MLflow runs code by some of them (loader_module, code, other flavors).
-TOP_KEYS = {
-    "artifact_path", "flavors", "is_signature_from_type_hint", "mlflow_version", "model_id", "model_size_bytes",
-    "model_uuid", "prompts", "run_id", "saved_input_example_info", "signature", "type_hint_from_example",
-    "utc_time_created",
-}  # fmt: skip
 FLAVOR_KEYS = {
     "artifacts", "cloudpickle_version", "code", "config", "env", "loader_module", "model_code_path", "python_version",
     "streamable",
@@ -117,7 +108,7 @@ def _plain_files(folder: Path) -> Iterator[tuple[str, int]]:
 def _read_mlmodel(path: Path, bundle_digest: str) -> bool:
     """Whether the signature has input and output columns. IntegrityBroken for a key or value that is not listed."""
     try:
-        model = strict_yaml.parse(safe_files.read(path, LARGEST_AROUND))
+        model = mlmodel.read(path)
         flavors, signature = model["flavors"], model.get("signature") or {}
         _check(set(flavors) == {"python_function"}, f"has the flavors {sorted(flavors)}")
         _check_flavor(flavors["python_function"], bundle_digest)

@@ -7,9 +7,9 @@ import pickle
 import pytest
 import yaml
 
-from lockgate.bundle import mlmodel
-from lockgate.bundle.mlflow_layout import LARGEST_AROUND
-from lockgate.bundle.mlmodel import BundleInModel, ExternalModel
+from lockgate.bundle import external_mlmodel
+from lockgate.bundle.external_mlmodel import BundleInModel, ExternalModel
+from lockgate.bundle.mlmodel import LARGEST_AROUND
 from lockgate.errors import GateRefused, IntegrityBroken
 from lockgate.system import safe_files
 
@@ -66,7 +66,7 @@ def folder(tmp_path):
 
 def read(folder, described):
     (folder / "MLmodel").write_text(described if isinstance(described, str) else yaml.safe_dump(described))
-    return mlmodel.read(folder)
+    return external_mlmodel.read(folder)
 
 
 def refused(folder, described, match):
