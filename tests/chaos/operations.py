@@ -40,12 +40,18 @@ from lockgate.operations import (
     register as operations_register,
 )
 from lockgate.operations import (
+    retire as operations_retire,
+)
+from lockgate.operations import (
+    rollback as operations_rollback,
+)
+from lockgate.operations import (
     status as operations_status,
 )
 from lockgate.operations import (
     validate as operations_validate,
 )
-from lockgate.operations.promote import Order
+from lockgate.operations.confirmed_move import MoveRequest
 from lockgate.operations.stage_files import Build, Receipt
 from lockgate.operations.workspace import Workspace
 from lockgate.problem.params import GateParams
@@ -80,8 +86,8 @@ class Actor:
         return self.place.backend(self.problem, self.asked.id)
 
     @property
-    def order(self) -> Order:
-        return Order(reason(self.asked.id), dry_run=False, confirm=lambda _: None)
+    def request(self) -> MoveRequest:
+        return MoveRequest(reason(self.asked.id), dry_run=False, confirm=lambda _: None)
 
     def build(self, number: int) -> Build:
         """This worker's copy of the bundle with that number."""
@@ -210,16 +216,18 @@ def promote(actor: Actor) -> Values:
     """The version in Staging or a named one, at times only if another named one serves."""
     values, policy = actor.asked.values, policy_digest(actor.policy())
     return _moved(
-        operations_promote.promote(actor.backend, actor.order, values["version"], policy, values.get("expect_current"))
+        operations_promote.promote(
+            actor.backend, actor.request, values["version"], policy, values.get("expect_current")
+        )
     )
 
 
 def rollback(actor: Actor) -> Values:
-    return _moved(operations_promote.rollback(actor.backend, actor.order, actor.asked.values["to"]).move)
+    return _moved(operations_rollback.rollback(actor.backend, actor.request, actor.asked.values["to"]).move)
 
 
 def retire(actor: Actor) -> Values:
-    return _moved(operations_promote.retire(actor.backend, actor.order))
+    return _moved(operations_retire.retire(actor.backend, actor.request))
 
 
 def reject(actor: Actor) -> Values:

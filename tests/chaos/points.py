@@ -14,7 +14,7 @@ MOVING = (
     "lockgate.database.intents:open_intent",
     "lockgate.registry.client:Registry.move",
 )
-# In the order in which they end. `intents.tell` is none: a command that is killed after it has come to its end.
+# In the order in which they end. `intents.mark_reported` is none: a kill after it comes at the end of the command.
 REGISTER = (
     "lockgate.database.versions:version_of_digest",
     "mlflow:MlflowClient.create_experiment",

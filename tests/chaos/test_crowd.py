@@ -13,7 +13,7 @@ from chaos.scene import Place
 from chaos.shelf import Shelved
 from lockgate.gate.verdict import policy_digest
 from lockgate.operations import promote as operations_promote
-from lockgate.operations.promote import Order
+from lockgate.operations.confirmed_move import MoveRequest
 from lockgate.stack import processes
 from lockgate.system import exit_codes
 
@@ -27,12 +27,14 @@ PATIENCE = 60.0
 def promote(place: Place, problem: str, who: str, gun: Path) -> None:
     """What `lockgate promote` does, once the gun is there; what it says goes to a file of its own."""
     policy = policy_digest(policy_named(place, problem, "usual"))
-    order = Order("now", dry_run=False, confirm=lambda _: None)
+    request = MoveRequest("now", dry_run=False, confirm=lambda _: None)
     sys.stderr = _words_of(place, who).open("w")
     while not gun.exists():
         time.sleep(0.01)
     backend = place.backend(problem, who, PATIENCE)
-    code = exit_codes.run(lambda: operations_promote.promote(backend, order, None, policy, None), exit_codes.Session())
+    code = exit_codes.run(
+        lambda: operations_promote.promote(backend, request, None, policy, None), exit_codes.Session()
+    )
     sys.stderr.close()
     sys.exit(code)
 

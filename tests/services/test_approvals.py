@@ -11,13 +11,13 @@ from lockgate.database.connection import Database
 from lockgate.errors import StateConflict, WrongUsage
 from lockgate.gate.verdict import policy_digest
 from lockgate.lifecycle.moves import Command, Move, Stage
-from lockgate.operations import promote, review
-from lockgate.operations.promote import Order
+from lockgate.operations import promote, retire, review
+from lockgate.operations.confirmed_move import MoveRequest
 from lockgate.operations.workspace import Workspace
 from lockgate.problem.params import GateParams
 from lockgate.system.service_urls import Addresses
 
-YES = Order("reviewed", dry_run=False, confirm=lambda move: None)
+YES = MoveRequest("reviewed", dry_run=False, confirm=lambda move: None)
 ASKS = POLICY.model_copy(update={"approval_required": True})
 TWO = POLICY.model_copy(update={"approval_required": True, "two_persons": True})
 Make = Callable[[GateParams], tuple[RawModel, Workspace]]
@@ -70,7 +70,9 @@ def test_without_the_approval_that_the_policy_asks_for_nothing_goes_to_productio
 def test_a_dry_run_says_that_the_approval_is_missing(make: Make) -> None:
     _, backend = make(ASKS)
     with pytest.raises(StateConflict, match="nobody has approved it"):
-        promote.promote(backend, Order("r", dry_run=True, confirm=lambda move: None), 1, policy_digest(ASKS), None)
+        promote.promote(
+            backend, MoveRequest("r", dry_run=True, confirm=lambda move: None), 1, policy_digest(ASKS), None
+        )
 
 
 def test_an_approval_by_the_command_line_lets_it_pass_and_stands_in_the_ledger(make: Make) -> None:
@@ -244,11 +246,11 @@ def test_under_the_two_person_rule_mlflow_alone_cannot_promote(make: Make) -> No
 def test_retire_leaves_production_empty_and_says_who_and_why(make: Make) -> None:
     model, backend = make(POLICY)
     promote.promote(backend, YES, 1, policy_digest(POLICY), None)
-    promote.retire(backend, YES)
+    retire.retire(backend, YES)
     assert model.stages() == {1: "Archived"}
     assert model.told()[-1] == (1, "Production", "Archived", "retire", "anna")
     with pytest.raises(StateConflict, match="nothing to retire"):
-        promote.retire(backend, YES)
+        retire.retire(backend, YES)
 
 
 @pytest.mark.parametrize(

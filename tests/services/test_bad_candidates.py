@@ -19,7 +19,7 @@ from lockgate.features import history
 from lockgate.features.panel import panel
 from lockgate.gate.verdict import policy_digest
 from lockgate.operations import load_version, promote, register, score_candidate, validate
-from lockgate.operations.promote import Order
+from lockgate.operations.confirmed_move import MoveRequest
 from lockgate.operations.workspace import Workspace
 from lockgate.system import sandbox
 
@@ -31,7 +31,7 @@ _honest = history_states
 def history_states(history, origins, attributes):
     return [replace(each, level=level(history)) for each in _honest(history, origins, attributes)]
 """
-YES = Order("reviewed", dry_run=False, confirm=lambda move: None)
+YES = MoveRequest("reviewed", dry_run=False, confirm=lambda move: None)
 
 
 def forecaster_of(made):

@@ -33,13 +33,13 @@ from lockgate.errors import Unavailable
 from lockgate.gate.verdict import policy_digest
 from lockgate.operations import promote as operations_promote
 from lockgate.operations import register
-from lockgate.operations.promote import Order
+from lockgate.operations.confirmed_move import MoveRequest
 from lockgate.operations.workspace import Workspace
 from lockgate.stack import embedded_postgres
 from lockgate.system.service_urls import Addresses
 
 PROJECT = Path(__file__).parents[2]
-YES = Order("reviewed", dry_run=False, confirm=lambda move: None)
+YES = MoveRequest("reviewed", dry_run=False, confirm=lambda move: None)
 PASSED_ON = {"content-type", "accept", "user-agent"}
 SECRET = "s3cret-of-anna"
 MOVE, CREATE = "model-versions/transition-stage", "model-versions/create"

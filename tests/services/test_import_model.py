@@ -22,8 +22,8 @@ from lockgate.data import dataset
 from lockgate.database import versions
 from lockgate.errors import GateRefused, IntegrityBroken, StateConflict, WrongUsage
 from lockgate.operations import import_model, promote, register, validate
+from lockgate.operations.confirmed_move import MoveRequest
 from lockgate.operations.lineage import UNKNOWN
-from lockgate.operations.promote import Order
 from lockgate.system.service_urls import DATABASE_VARIABLE, TRACKING_VARIABLE
 
 NOTHING = DeclaredMetadata()
@@ -129,7 +129,7 @@ def test_a_model_trained_until_long_before_the_holdout_is_judged_on_all_of_it_un
     assert (verdict.outcome, stages(backend)) == ("passed", ["Staging"])
     says = {check["name"]: check["says"] for check in verdict.checks}["no data leakage"]
     assert says == "not needed: the features use the row and its store, never sales"
-    promote.promote(backend, Order("bought", False, lambda _: None), 1, verdict.digests.policy_digest, None)
+    promote.promote(backend, MoveRequest("bought", False, lambda _: None), 1, verdict.digests.policy_digest, None)
     with pytest.raises(StateConflict, match="version 1 is in Production; only candidates"):
         validate.validate_registered(backend, 1, tables, params.gate)
 

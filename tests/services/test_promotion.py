@@ -11,11 +11,11 @@ from lockgate.database import intents, ledger, versions
 from lockgate.database.connection import Database
 from lockgate.errors import IntegrityBroken, StateConflict, Unavailable, WrongUsage
 from lockgate.gate.verdict import policy_digest
-from lockgate.operations import promote, status
-from lockgate.operations.promote import Order
+from lockgate.operations import promote, retire, rollback, status
+from lockgate.operations.confirmed_move import MoveRequest
 from lockgate.registry.error_messages import quiet
 
-YES = Order("reviewed", dry_run=False, confirm=lambda move: None)
+YES = MoveRequest("reviewed", dry_run=False, confirm=lambda move: None)
 ANYTHING = {"max_rmspe_over_serving": 1.0}
 
 
@@ -61,12 +61,12 @@ def test_stage_and_alias_name_the_same_version_to_mlflow(two_lives, stack):
     mlflow.set_registry_uri(stack.tracking_uri)
     client = mlflow.MlflowClient()
     assert int(client.get_model_version_by_alias(two_lives.model, "production").version) == 2
-    promote.rollback(two_lives, YES, None)
+    rollback.rollback(two_lives, YES, None)
     assert int(client.get_model_version_by_alias(two_lives.model, "production").version) == 1
 
 
 def test_rollback_brings_the_lower_number_back_and_quarantines_the_bad_one(two_lives, judged, easy):
-    promote.rollback(two_lives, YES, None)
+    rollback.rollback(two_lives, YES, None)
     assert stages(two_lives) == ["Production", "Archived"]
     assert two_lives.state().quarantined(2)
     judged(2, **ANYTHING)
@@ -76,32 +76,32 @@ def test_rollback_brings_the_lower_number_back_and_quarantines_the_bad_one(two_l
 
 
 def test_rollback_twice_in_a_row_finds_nowhere_to_go(two_lives):
-    promote.rollback(two_lives, YES, None)
+    rollback.rollback(two_lives, YES, None)
     with pytest.raises(StateConflict, match="no earlier good Production"):
-        promote.rollback(two_lives, YES, None)
+        rollback.rollback(two_lives, YES, None)
     assert stages(two_lives) == ["Production", "Archived"]
 
 
 def test_rollback_of_a_rollback_returns_and_neither_version_is_quarantined(two_lives):
-    promote.rollback(two_lives, YES, None)
-    promote.rollback(two_lives, YES, 2)
+    rollback.rollback(two_lives, YES, None)
+    rollback.rollback(two_lives, YES, 2)
     assert stages(two_lives) == ["Archived", "Production"]
     assert sorted(told(two_lives)[-2:]) == [
         (1, "Production", "Archived", "undo", "anna"),
         (2, "Archived", "Production", "undo", "anna"),
     ]
     assert not any(map(two_lives.state().quarantined, (1, 2)))
-    assert promote.rollback(two_lives, YES, None).move.version == 1
+    assert rollback.rollback(two_lives, YES, None).move.version == 1
 
 
 def test_rollback_brings_back_what_was_retired(two_lives):
-    promote.retire(two_lives, YES)
-    promote.rollback(two_lives, YES, None)
+    retire.retire(two_lives, YES)
+    rollback.rollback(two_lives, YES, None)
     assert stages(two_lives) == ["Archived", "Production"]
 
 
 def test_rollback_tells_how_long_it_took(two_lives):
-    done = promote.rollback(two_lives, YES, None)
+    done = rollback.rollback(two_lives, YES, None)
     assert done.verified > 0
     assert done.switched > 0
 
@@ -113,7 +113,7 @@ def killed_before_it_tells(backend, act):
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lockgate.operations.promote.intents.tell", dies)
+        patch.setattr("lockgate.database.intents.mark_reported", dies)
         with pytest.raises(KeyboardInterrupt):
             act()
 
@@ -121,7 +121,7 @@ def killed_before_it_tells(backend, act):
 @pytest.mark.parametrize("command", ["rollback", "retire"])
 def test_a_command_that_died_before_it_could_tell_does_not_move_on_when_said_again(two_lives, command):
     def act():
-        return promote.rollback(two_lives, YES, None) if command == "rollback" else promote.retire(two_lives, YES)
+        return rollback.rollback(two_lives, YES, None) if command == "rollback" else retire.retire(two_lives, YES)
 
     killed_before_it_tells(two_lives, act)
     after = told(two_lives)
@@ -156,11 +156,11 @@ def test_a_move_that_somebody_made_in_mlflow_a_moment_before_is_not_told_as_ones
 
 
 def test_somebody_elses_untold_move_is_not_taken_for_ones_own(two_lives):
-    killed_before_it_tells(two_lives, lambda: promote.rollback(two_lives, YES, None))
+    killed_before_it_tells(two_lives, lambda: rollback.rollback(two_lives, YES, None))
     with pytest.raises(StateConflict, match="no earlier good Production"):
-        promote.rollback(replace(two_lives, actor="bert"), YES, None)
+        rollback.rollback(replace(two_lives, actor="bert"), YES, None)
     with pytest.raises(StateConflict, match="no earlier good Production"):
-        promote.rollback(two_lives, replace(YES, reason="another one"), None)
+        rollback.rollback(two_lives, replace(YES, reason="another one"), None)
 
 
 def test_rollback_to_a_version_whose_bytes_changed_changes_nothing(two_lives, home):
@@ -168,7 +168,7 @@ def test_rollback_to_a_version_whose_bytes_changed_changes_nothing(two_lives, ho
     [path] = home.glob(f"artifacts/*/models/{source.removeprefix('models:/')}/**/catboost.cbm")
     path.write_bytes(path.read_bytes()[:-1] + b"!")
     with pytest.raises(IntegrityBroken, match=r"catboost\.cbm sha256 mismatch"):
-        promote.rollback(two_lives, YES, None)
+        rollback.rollback(two_lives, YES, None)
     assert stages(two_lives) == ["Archived", "Production"]
 
 
@@ -190,7 +190,7 @@ def test_a_verdict_under_another_policy_does_not_count(backend, judged):
 def test_a_verdict_against_another_serving_version_does_not_count(two_lives, judged, easy):
     """Version 3 was compared with version 2; then a rollback put version 1 back."""
     judged(3, **ANYTHING)
-    promote.rollback(two_lives, YES, None)
+    rollback.rollback(two_lives, YES, None)
     with pytest.raises(StateConflict, match="another version than the one in Production"):
         promote.promote(two_lives, YES, 3, easy, None)
 

@@ -14,7 +14,7 @@ from lockgate.errors import StateConflict, WrongUsage
 from lockgate.gate.verdict import policy_digest
 from lockgate.operations import promote, register, validate
 from lockgate.operations import refit as operations_refit
-from lockgate.operations.promote import Order as Promotion
+from lockgate.operations.confirmed_move import MoveRequest
 from lockgate.operations.stage_files import Build
 from lockgate.problem.params import load_params
 from lockgate.training import refit as refits
@@ -66,7 +66,7 @@ def test_a_refit_waits_in_none_until_there_are_days_that_it_has_not_learned(back
     assert unseen["says"].startswith(f"trained until {done.trained_until}, the holdout begins on ")
     with pytest.raises(StateConflict, match="in None, not in Staging"):
         promote.promote(
-            backend, Promotion("now", dry_run=False, confirm=lambda _: None), 2, policy_digest(params.gate), None
+            backend, MoveRequest("now", dry_run=False, confirm=lambda _: None), 2, policy_digest(params.gate), None
         )
 
     on_later_days = validate.validate_registered(backend, 2, made(1).prepared, params.gate)

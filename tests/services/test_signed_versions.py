@@ -11,9 +11,9 @@ from lockgate.bundle import manifest
 from lockgate.errors import BadConfiguration, IntegrityBroken, StateConflict
 from lockgate.gate.verdict import policy_digest
 from lockgate.operations import load_version, predict, promote, register, validate
-from lockgate.operations.promote import Order
+from lockgate.operations.confirmed_move import MoveRequest
 
-YES = Order("reviewed", dry_run=False, confirm=lambda move: None)
+YES = MoveRequest("reviewed", dry_run=False, confirm=lambda move: None)
 UNSIGNED, UNTRUSTED = "is not signed", "is signed by no key that the policy trusts"
 
 

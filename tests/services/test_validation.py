@@ -12,9 +12,9 @@ from lockgate.errors import IntegrityBroken, StateConflict
 from lockgate.gate.verdict import policy_digest
 from lockgate.lifecycle.moves import Stage
 from lockgate.operations import promote, register, score_candidate, validate
-from lockgate.operations.promote import Order
+from lockgate.operations.confirmed_move import MoveRequest
 
-YES = Order("reviewed", dry_run=False, confirm=lambda move: None)
+YES = MoveRequest("reviewed", dry_run=False, confirm=lambda move: None)
 
 
 def stages(backend):

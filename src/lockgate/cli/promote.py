@@ -9,7 +9,7 @@ from lockgate.gate.verdict import policy_digest
 from lockgate.lifecycle.moves import Command, Move
 
 if TYPE_CHECKING:
-    from lockgate.operations.promote import Order
+    from lockgate.operations.confirmed_move import MoveRequest
 
 VERBS = {
     Command.PROMOTE: "promote",
@@ -35,12 +35,12 @@ def promote(
     from lockgate.operations import promote as operations_promote
 
     policy = policy_digest(params().gate)
-    move = operations_promote.promote(backend(timeout), _order(reason, yes, dry_run), version, policy, expect_current)
+    move = operations_promote.promote(backend(timeout), _request(reason, yes, dry_run), version, policy, expect_current)
     if move is None:
         session().ids["version"] = version or 0
         click.echo(f"version {version} is already in Production; nothing was changed")
     elif dry_run:
-        _tell(move, "would go")
+        _report(move, "would go")
 
 
 @command("rollback", example='lockgate rollback --reason "forecasts too high in store 5" --yes')
@@ -57,11 +57,11 @@ def rollback(to: int | None, reason: str, yes: bool, dry_run: bool, timeout: flo
 
     The version that is in Production now is quarantined: it cannot be promoted again, unless this rollback is undone.
     """
-    from lockgate.operations import promote as operations_promote
+    from lockgate.operations import rollback as operations_rollback
 
-    done = operations_promote.rollback(backend(timeout), _order(reason, yes, dry_run), to)
+    done = operations_rollback.rollback(backend(timeout), _request(reason, yes, dry_run), to)
     if dry_run:
-        _tell(done.move, "would go")
+        _report(done.move, "would go")
     elif done.verified is None:
         click.echo("an earlier run of this command moved the version, but ended before it printed the move")
     else:
@@ -74,17 +74,17 @@ def rollback(to: int | None, reason: str, yes: bool, dry_run: bool, timeout: flo
 @dry_run
 def retire(reason: str, yes: bool, dry_run: bool, timeout: float) -> None:
     """Archive the version in Production and leave the stage empty."""
-    from lockgate.operations import promote as operations_promote
+    from lockgate.operations import retire as operations_retire
 
-    move = operations_promote.retire(backend(timeout), _order(reason, yes, dry_run))
+    move = operations_retire.retire(backend(timeout), _request(reason, yes, dry_run))
     if dry_run:
-        _tell(move, "would go")
+        _report(move, "would go")
 
 
-def _order(reason: str, yes: bool, dry_run: bool) -> "Order":
-    from lockgate.operations.promote import Order
+def _request(reason: str, yes: bool, dry_run: bool) -> "MoveRequest":
+    from lockgate.operations.confirmed_move import MoveRequest
 
-    return Order(reason, dry_run, _confirmed if yes else _ask, lambda move: _tell(move, "went"))
+    return MoveRequest(reason, dry_run, _confirmed if yes else _ask, lambda move: _report(move, "went"))
 
 
 def _confirmed(_: Move) -> None:
@@ -95,7 +95,7 @@ def _ask(move: Move) -> None:
     confirm(f"{VERBS[move.command]} version {move.version}{_archiving(move)}?", yes=False)
 
 
-def _tell(move: Move, verb: str) -> None:
+def _report(move: Move, verb: str) -> None:
     session().ids["version"] = move.version
     click.echo(f"version {move.version} {verb} from {move.from_stage} to {move.to_stage}{_archiving(move)}")
 

@@ -39,9 +39,9 @@ def reject(version: int, reason: str, timeout: float) -> None:
     """
     from lockgate.operations import review
 
-    def told(move: "Move | None") -> None:
+    def report(move: "Move | None") -> None:
         session().ids["version"] = version
         moved = f"went from {move.from_stage} to {move.to_stage}" if move else "was already archived"
         click.echo(f"version {version} rejected; it {moved}")
 
-    review.reject(backend(timeout), version, reason, told)
+    review.reject(backend(timeout), version, reason, report)

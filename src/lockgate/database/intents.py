@@ -15,8 +15,8 @@ INSERT_INTENT = """
 """
 WITHDRAW_INTENT = "DELETE FROM lockgate.intents WHERE id = :id AND consumed_at IS NULL"
 IS_CONSUMED = "SELECT consumed_at IS NOT NULL FROM lockgate.intents WHERE id = :id"
-TELL = "UPDATE lockgate.intents SET told_at = clock_timestamp() WHERE id = :id"
-UNTOLD = """
+MARK_REPORTED = "UPDATE lockgate.intents SET told_at = clock_timestamp() WHERE id = :id"
+UNREPORTED = """
     SELECT intent.id, intent.version, intent.from_stage, intent.to_stage, intent.command,
            array(SELECT version FROM lockgate.ledger
                  WHERE (model, intent_id) = (intent.model, intent.id) AND version <> intent.version)
@@ -55,8 +55,8 @@ class Intent:
     command: str
 
 
-class Words(NamedTuple):
-    """A command as somebody says it: which it may have been, who, why."""
+class CommandKey(NamedTuple):
+    """What makes two commands the same: which command it may be, the actor, the reason."""
 
     commands: Sequence[str]
     actor: str
@@ -64,8 +64,11 @@ class Words(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Untold:
-    """A move that was made for an intent whose command has not lived to tell; `archives` made room for it."""
+class UnreportedIntent:
+    """An intent whose move was made by a command that was killed before it reported the move.
+
+    `archives` are the versions that the move archived.
+    """
 
     id: int
     version: int
@@ -109,21 +112,22 @@ def is_consumed(database: Database, intent_id: int) -> bool:
 
 
 @with_retries
-def tell(database: Database, intent_id: int) -> None:
-    """Whoever asked for the move is about to hear that it was made."""
+def mark_reported(database: Database, intent_id: int) -> None:
+    """Record that the command reports the move that was made for the intent."""
     with database.transaction() as connection:
-        connection.execute(text(TELL), {"id": intent_id})
+        connection.execute(text(MARK_REPORTED), {"id": intent_id})
 
 
 @with_retries
-def untold(database: Database, model: str, words: Words, version: int | None = None) -> Untold | None:
-    """The newest move of a version (without one: of Production), if these very words asked for it in a command that
-    died before it could tell.
+def unreported(database: Database, model: str, key: CommandKey, version: int | None = None) -> UnreportedIntent | None:
+    """The intent of the newest move of a version (without a version: of Production).
+
+    None unless a command with this key made the move and was killed before it reported the move.
     """
-    values = words._asdict() | {"model": model, "commands": list(words.commands), "version": version}
+    values = key._asdict() | {"model": model, "commands": list(key.commands), "version": version}
     with database.transaction() as connection:
-        row = connection.execute(text(UNTOLD), values).one_or_none()
-    return None if row is None else Untold(*row)
+        row = connection.execute(text(UNREPORTED), values).one_or_none()
+    return None if row is None else UnreportedIntent(*row)
 
 
 @with_retries

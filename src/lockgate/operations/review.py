@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from lockgate.database import approvals, intents
 from lockgate.database.approvals import Approval, Decision, Statement
-from lockgate.database.intents import Words
 from lockgate.lifecycle import moves
-from lockgate.lifecycle.moves import Command, Move, Stage
+from lockgate.lifecycle.moves import Command, Move
+from lockgate.operations import repeat
 from lockgate.operations.workspace import Workspace
 from lockgate.system.readable_line import readable_line
 
@@ -22,32 +22,25 @@ def approve(backend: Workspace, version: int, reason: str, by: str | None) -> Ap
 
 
 def reject(
-    backend: Workspace, version: int, reason: str, tell: Callable[[Move | None], None] = lambda move: None
+    backend: Workspace, version: int, reason: str, report: Callable[[Move | None], None] = lambda move: None
 ) -> Move | None:
     """Record that the version is turned down and archive it; None if it is archived already.
 
-    Whoever asks is told under the lock. Killed before that, the same command tells it when it is said again. Raises
-    StateConflict for the version in Production.
+    The move is reported under the lock. After a kill before that, the same command reports the move that was made.
+    Raises StateConflict for the version in Production.
     """
     readable_line(reason, "the reason")
     with backend.lock() as lock:
-        move, intent = _made_before(backend, version, reason) or (moves.rejection(backend.state(), version), None)
+        made = repeat.unreported_move(backend, reason, Command.REJECT, version=version)
+        move = made.move if made else moves.rejection(backend.state(), version)
         approvals.record(backend.database, _statement(backend, version, Decision.REJECTED, reason, None))
+        intent = made.intent if made else None
         if move is not None and intent is None:
             intent = lock.carry_out(move, reason)
-        tell(move)
+        report(move)
         if intent is not None:
-            intents.tell(backend.database, intent)
+            intents.mark_reported(backend.database, intent)
     return move
-
-
-def _made_before(backend: Workspace, version: int, reason: str) -> tuple[Move | None, int | None] | None:
-    """The move that the same command has made, and its intent, if it was killed before it could say so."""
-    words = Words([Command.REJECT], backend.actor, reason)
-    found = intents.untold(backend.database, backend.model, words, version)
-    if found is None:
-        return None
-    return Move(version, Stage(found.from_stage), Stage(found.to_stage), Command.REJECT, ()), found.id
 
 
 def _statement(backend: Workspace, version: int, decision: Decision, reason: str, by: str | None) -> Statement:
