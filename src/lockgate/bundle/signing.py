@@ -92,7 +92,7 @@ def _manifest(bundle: Path) -> bytes:
 
 
 def _private(path: Path) -> bytes:
-    """The bytes of a key file that nobody but its owner may read."""
+    """The bytes of a key file that only its owner may read."""
     try:
         with path.open("rb") as file:
             status = os.fstat(file.fileno())

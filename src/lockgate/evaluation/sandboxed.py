@@ -184,8 +184,8 @@ def main(folder: Path) -> None:
     except MemoryError:
         result = {"failure": "it needs more memory than it may have"}
     except LockgateError as refusal:
-        told = {name: getattr(refusal, name) for name in ("message", "where", "hint")}
-        result = {"refusal": {"kind": type(refusal).__name__, **told}}
+        fields = {name: getattr(refusal, name) for name in ("message", "where", "hint")}
+        result = {"refusal": {"kind": type(refusal).__name__, **fields}}
     except Exception as error:  # noqa: BLE001 - a model may raise anything; the parent reports it
         result = {"failure": f"it raised {type(error).__name__}: {error}"}
     (folder / RESULT).write_text(json.dumps(result), encoding="utf-8")

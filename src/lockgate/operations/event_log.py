@@ -37,7 +37,7 @@ def events(backend: Workspace) -> list[Event]:
 
 
 def live(backend: Workspace, at: datetime) -> LedgerRow | None:
-    """The move by which the version that was in Production at that moment had come there; None if nobody was."""
+    """The move that brought the version in Production at that moment there; None if Production was empty."""
     last: dict[int, LedgerRow] = {row.version: row for row in ledger.read(backend.database, backend.model, at)}
     return next((row for row in last.values() if row.to_stage == Stage.PRODUCTION), None)
 

@@ -1,6 +1,6 @@
 """`lockgate gc`: deletes versions that nothing needs, with logged model, run and artifacts.
 
-A version is deleted in the registry first, which the ledger tells; then MLflow hides its run; then the files go, and
+A version is deleted in the registry first, which the ledger records; then MLflow hides its run; then the files go, and
 the rows last. Whatever a crash leaves is found by those rows, and the next gc goes on from there.
 """
 

@@ -106,7 +106,7 @@ def _require_model(path: Path) -> None:
 
 
 def _taken(held: BundleInModel, said: DeclaredMetadata, folder: Path) -> tuple[BundleFacts, dict[str, str]]:
-    """Copy a bundle and open it; it says itself what it was trained on, so nobody else need say it."""
+    """Copy a bundle and open it. The bundle holds its own metadata, so declared metadata are refused."""
     if not said.is_empty:
         raise WrongUsage(
             "a bundle says itself until when and on what it was trained", hint="leave --trained-until and --target out"
@@ -166,5 +166,5 @@ def _window(until: date, prepared: Path) -> dict[str, int]:
 
 
 def _unknown() -> dict[str, str]:
-    """What a build of the pipeline knows of itself, and nobody knows of a model from elsewhere."""
+    """The lineage of a model from elsewhere: every field is unknown."""
     return {field.name: UNKNOWN for field in fields(Lineage)}

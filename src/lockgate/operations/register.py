@@ -22,7 +22,7 @@ CALLS_WORTH = 30  # it makes some hundred calls, and most take a hundredth of th
 
 
 class Source(Protocol):
-    """Where a bundle comes from: a build of the pipeline, or a path that somebody names."""
+    """Where a bundle comes from: a build of the pipeline, or a path that the user names."""
 
     @property
     def bundle(self) -> Path:
@@ -83,7 +83,7 @@ def enter(backend: Workspace, source: Source) -> Receipt:
 
 
 def find(backend: Workspace, digest: str) -> Receipt | None:
-    """The receipt of the version that holds this bundle, None if nobody has registered it.
+    """The receipt of the version that holds this bundle, None if the bundle is not registered.
 
     Raises StateConflict if the version was deleted from MLflow.
     """

@@ -12,7 +12,7 @@ from lockgate.system.readable_line import readable_line
 
 
 def approve(backend: Workspace, version: int, reason: str, by: str | None) -> Approval:
-    """Record that somebody (by default who runs this) approves the version on its newest verdict.
+    """Record that `by` (by default the actor) approves the version on its newest verdict.
 
     Raises StateConflict if there is no passed verdict under the policy in force, or if the version is past Staging.
     """

@@ -50,7 +50,7 @@ class Tables:
 
     @property
     def asked(self) -> pd.DataFrame:
-        """The holdout as somebody who does not know the sales would ask for it."""
+        """The holdout without the sales."""
         return self.holdout.drop(columns="Sales")
 
 

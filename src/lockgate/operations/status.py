@@ -62,9 +62,7 @@ def lines(backend: Workspace) -> list[Line]:
 
 
 def status(backend: Workspace) -> Status:
-    """Who is where, and which invariants are broken (none, if all is well). All as of one moment: what somebody moves
-    meanwhile is not half seen.
-    """
+    """The version in each stage, and the invariants that are broken, all read in one snapshot of the database."""
     with backend.database.one_moment():
         versions = lines(backend)
         known = facts(backend)
