@@ -1,6 +1,7 @@
 """Real services for every test that asks for them: one stack a session, one fresh database a test."""
 
 import itertools
+import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +20,15 @@ if TYPE_CHECKING:
 
 TEMPLATE = "migrated"
 SECONDS = 60
+SERVERS = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")  # variables that MLflow's client sets by itself
 counter = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def no_server_of_an_earlier_test() -> None:
+    """A test begins in an environment that names no server."""
+    for name in SERVERS:
+        os.environ.pop(name, None)
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +37,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("a clone")
     try:
         lockgate_stack.up(folder, tell=lambda _: None)
+        be_quick(folder / ".lockgate")
         make_template(folder / ".lockgate")
         yield folder / ".lockgate"
     finally:
@@ -65,6 +75,13 @@ def psql(home: Path) -> Callable[..., str]:
 
 def run_psql(home: Path, script: str, name: str = "postgres") -> str:
     return embedded_postgres.psql(home, script, name, time.monotonic() + SECONDS)
+
+
+def be_quick(home: Path) -> None:
+    """Let Postgres wait for no disk: no test of the session's stack pulls the plug."""
+    for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+        run_psql(home, f"ALTER SYSTEM SET {setting} = off")
+    run_psql(home, "SELECT pg_reload_conf()")
 
 
 def make_template(home: Path) -> None:

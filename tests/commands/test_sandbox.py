@@ -1,7 +1,6 @@
 """A child may do what it likes: its parent goes on, says how it ended, and leaves nothing behind."""
 
 import json
-import time
 
 import psutil
 import pytest
@@ -55,10 +54,8 @@ def test_how_a_child_ended_is_told(child, text, says):
 def test_a_child_that_hangs_is_ended_and_gone(child, tmp_path):
     """It ignores what can be ignored."""
     text = "import json, os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-    text += "open('seen.json', 'w').write(json.dumps(os.getpid())); time.sleep(60)"
-    started = time.monotonic()
+    text += "open('seen.json', 'w').write(json.dumps(os.getpid())); time.sleep(3600)"
     assert child(text, Limits(1, 30, 512 * MIB, MIB)) == "it was not done within 1 s, or 30 s of CPU time"
-    assert time.monotonic() - started < 20
     assert not psutil.pid_exists(seen(tmp_path))
 
 

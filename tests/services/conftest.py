@@ -2,9 +2,10 @@
 
 import itertools
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import computed_once
 import pytest
 import trained_projects
 
@@ -21,6 +22,13 @@ from lockgate.problem.params import Params, load_params
 from lockgate.system.service_urls import Addresses
 
 counter = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def nothing_twice() -> Iterator[None]:
+    """Forecasts and pictures are computed once a session for the same files."""
+    with computed_once.in_force():
+        yield
 
 
 @pytest.fixture(scope="session")

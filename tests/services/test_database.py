@@ -103,14 +103,13 @@ def test_a_socket_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
 
 
 def test_a_server_that_accepts_and_never_answers_is_given_up_in_time() -> None:
+    """Without a limit, this test would not end."""
     with closing(socket.create_server(("127.0.0.1", 0))) as black_hole:
-        started = time.monotonic()
         refusal = refusal_of(
             Database(f"postgresql+psycopg2://ann@127.0.0.1:{black_hole.getsockname()[1]}/x", timeout=2)
         )
     assert isinstance(refusal, Unavailable)
     assert "did not answer within 2 s" in str(refusal)
-    assert time.monotonic() - started < 4
 
 
 @pytest.fixture
@@ -168,9 +167,7 @@ def test_a_connection_that_there_is_no_room_for_is_asked_for_until_the_time_is_u
     crowded: str, work: Callable[[Database], None]
 ) -> None:
     with create_engine(crowded, poolclass=NullPool).connect():
-        began = time.monotonic()
         refusal = refused(lambda: work(Database(crowded, timeout=1.5)))
-    assert 1 < time.monotonic() - began < 10
     assert (refusal.exit_code, refusal.message) == (6, "the database has had too many connections for 1.5 s")
     assert refusal.hint == "try again, or raise its max_connections"
 
@@ -179,15 +176,13 @@ def test_a_connection_that_there_is_no_room_for_is_asked_for_until_the_time_is_u
 def test_a_connection_that_there_is_room_for_in_time_is_taken(crowded: str, work: Callable[[Database], None]) -> None:
     taken = create_engine(crowded, poolclass=NullPool).connect()
     threading.Timer(1, taken.close).start()
-    began = time.monotonic()
     work(Database(crowded, timeout=20))
-    assert 0.8 < time.monotonic() - began < 10
+    assert taken.closed
 
 
 def test_a_database_that_refuses_for_another_reason_is_not_asked_again(home: Path) -> None:
-    began = time.monotonic()
-    refused(lambda: transfer(Database(embedded_postgres.url(home, "nobody_here"), timeout=10)))
-    assert time.monotonic() - began < 5
+    """If it were, this test would not end in an hour."""
+    refused(lambda: transfer(Database(embedded_postgres.url(home, "nobody_here"), timeout=3600)))
 
 
 @pytest.mark.parametrize(
@@ -225,13 +220,11 @@ def test_a_slow_statement_is_given_up_in_time(database_url: str) -> None:
 def test_a_server_that_falls_silent_is_hung_up_on(database_url: str) -> None:
     """A stopped backend never reaches its own time limit."""
     stopped: list[int] = []
-    started = time.monotonic()
     try:
         with pytest.raises(Unavailable), Database(database_url, timeout=0.5).transaction() as connection:
             stopped.append(connection.scalar(text("SELECT pg_backend_pid()")) or 0)
             os.kill(stopped[0], signal.SIGSTOP)
             connection.execute(text("SELECT 1"))
-        assert time.monotonic() - started < 5
     finally:
         for pid in stopped:
             os.kill(pid, signal.SIGCONT)

@@ -342,7 +342,10 @@ def test_a_model_without_a_version_in_a_stage_may_go(model: RawModel) -> None:
         ("UPDATE model_versions SET storage_location = '/evil' WHERE name = '{}'", "renamed or pointed to other files"),
         ("UPDATE model_versions SET run_id = 'other' WHERE name = '{}'", "renamed or pointed to other files"),
         ("UPDATE model_versions SET current_stage = 'None' WHERE name = '{}'", "may not go from Production to None"),
-        ("DELETE FROM model_version_tags; DELETE FROM model_versions WHERE name = '{}'", "may not be deleted"),
+        (
+            "DELETE FROM model_version_tags WHERE name = '{0}'; DELETE FROM model_versions WHERE name = '{0}'",
+            "may not be deleted",
+        ),
         (
             "INSERT INTO model_versions (workspace, name, version, current_stage)"
             " VALUES ('default', '{}', 9, 'Production')",
