@@ -221,7 +221,7 @@ def test_root_may_keep_programs_and_data_in_closed_folders(tmp_path_factory: pyt
             (closed / "another").mkdir()
             said, code = ended(start_up(closed / "another", *without))
         assert code != 0
-        assert "is closed to the system account lockgate, which Postgres runs as" in said
+        assert "is closed to the system account lockgate, under which Postgres runs" in said
     finally:
         lockgate_stack.down(folder, tell=silent)
         lockgate_stack.down(closed / "another", tell=silent)
@@ -249,7 +249,7 @@ def test_a_port_that_is_named_while_the_stack_is_on_another_is_a_conflict(home: 
 
 
 def test_a_stack_that_runs_with_its_artifacts_in_one_place_is_not_moved_to_the_other(home: Path) -> None:
-    with pytest.raises(StateConflict, match="the stack runs with its artifacts in its folder") as refusal:
+    with pytest.raises(StateConflict, match="the artifacts of the running stack are in its folder") as refusal:
         lockgate_stack.up(home.parent, artifacts=Place.DATABASE, tell=silent)
     assert refusal.value.hint == "stop it first: lockgate down"
     assert json.loads((home / "stack.json").read_text())["artifacts"] == "folder"

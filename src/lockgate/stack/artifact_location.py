@@ -15,17 +15,17 @@ class Place(StrEnum):
 
 
 def folder(home: Path) -> Path:
-    """The folder that artifacts are in, unless they are in the database."""
+    """The folder of the artifacts, if they are not in the database."""
     return home / "artifacts"
 
 
 def destination(home: Path, place: Place) -> str:
-    """What MLflow's server is told."""
+    """The value of MLflow's option --artifacts-destination."""
     return ARTIFACTS_IN_DATABASE if place is Place.DATABASE else folder(home).as_uri()
 
 
 def refuse_to_lose(home: Path, place: Place, database_url: str) -> None:
-    """Raises StateConflict if the other place holds artifacts: a server started on this one would not find them."""
+    """Raise StateConflict if the other place holds artifacts: a server that uses this place would not find them."""
     for other in Place:
         if other is not place and _holds_any(home, other, database_url):
             raise StateConflict(

@@ -1,7 +1,7 @@
 """The embedded Postgres: binaries from a wheel, data under .lockgate, reached by a private unix socket only.
 
-The wheel's own Python class is not used: it breaks on a path with a space, and when run as root it opens every folder
-above the data to everyone.
+The wheel's own Python class is not used: it fails on a path with a space, and as root it opens every folder above the
+data to all users.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ SOCKET_NAME = f".s.PGSQL.{PORT}"
 SOCKET_NOTE = "socket_folder"  # in .lockgate: where the socket is, if not there
 LONGEST_SOCKET_PATH = 103  # bytes; 107 on Linux, 103 on macOS
 READ_SECONDS = 5.0
-LAST_BACKEND_SECONDS = 5.0  # a backend whose server was killed ends by itself
+LAST_BACKEND_SECONDS = 5.0  # a backend of a killed server ends by itself
 
 # MLflow gets a role of its own: it owns its tables in public and may not touch the schema lockgate.
 ROLES_AND_DATABASE = f"""
@@ -40,7 +40,7 @@ GRANT ALL ON SCHEMA public TO {MLFLOW_ROLE};
 
 
 def url(home: Path, role: str, database: str = DATABASE) -> str:
-    """The SQLAlchemy URL of a database in the Postgres of `.lockgate`; it leaves nothing to PGHOST or PGPORT."""
+    """The SQLAlchemy URL of a database in the Postgres of `.lockgate`; it does not depend on PGHOST or PGPORT."""
     return f"postgresql+psycopg2://{role}@/{database}?host={quote(str(socket_folder(home)))}&port={PORT}"
 
 
@@ -55,9 +55,9 @@ def log_file(home: Path) -> Path:
 
 
 def socket_folder(home: Path) -> Path:
-    """A folder for the socket: in `.lockgate`, or a temporary folder where that path cannot be a socket's.
+    """The folder of the socket: in `.lockgate`, or a temporary folder if that path is too long for a socket.
 
-    Which temporary folder was taken is written down, since TMPDIR may be another one in the next shell.
+    The temporary folder is recorded, because TMPDIR may have another value in the next shell.
     """
     near = home / "socket"
     if _can_hold_socket(near):
@@ -65,19 +65,19 @@ def socket_folder(home: Path) -> Path:
     token = hashlib.sha256(os.fsencode(home)).hexdigest()[:16]
     with suppress(OSError):
         noted = Path((home / SOCKET_NOTE).read_text(encoding="utf-8"))
-        if noted.name.endswith(token):  # else the project was copied or moved with its `.lockgate`
+        if noted.name.endswith(token):  # otherwise the project was copied or moved with its `.lockgate`
             return noted
     places = [Path(folder, f"lockgate-{os.geteuid()}-{token}") for folder in (tempfile.gettempdir(), "/tmp")]  # noqa: S108 - the folder is private
     return next(filter(_can_hold_socket, places), near)
 
 
 def _can_hold_socket(folder: Path) -> bool:
-    """Whether the path is short enough, and has no comma: libpq takes that for a list of hosts."""
+    """Whether the path is short enough and has no comma, which libpq reads as a list of hosts."""
     return len(os.fsencode(folder / SOCKET_NAME)) <= LONGEST_SOCKET_PATH and "," not in str(folder)
 
 
 def running(home: Path) -> psutil.Process | None:
-    """The Postgres that works on this data folder; a pid file alone is not believed."""
+    """The Postgres that works on this data folder; a pid file alone is no proof."""
     named = _named_in_pid_file(home)
     return named if named and processes.is_alive(named) and _works_on(named, data_folder(home)) else None
 
@@ -93,7 +93,7 @@ def answers(home: Path) -> bool:
 
 
 def start(home: Path, deadline: float) -> None:
-    """Make the cluster if there is none, start it if it does not run, and wait until it takes connections.
+    """Create the cluster if there is none, start it if it does not run, and wait until it accepts connections.
 
     Raises Unavailable with the end of the log if it does not start before the deadline (of time.monotonic).
     """
@@ -111,7 +111,7 @@ def start(home: Path, deadline: float) -> None:
 
 
 def _refuse_control_characters(home: Path) -> None:
-    """Postgres writes its folder as a line into its pid file."""
+    """Raise BadConfiguration for a path with control characters: Postgres writes it as a line into its pid file."""
     if not str(home).isprintable():
         raise BadConfiguration(
             "the project's path has a line break or another control character", where=ascii(str(home)), hint="rename it"
@@ -119,7 +119,7 @@ def _refuse_control_characters(home: Path) -> None:
 
 
 def _note_socket_folder(home: Path) -> None:
-    """Write down a folder outside `.lockgate`; a note on a folder that is gone counts no more while nothing runs."""
+    """Record a socket folder outside `.lockgate`; forget a recorded folder that is gone while nothing runs."""
     note = home / SOCKET_NOTE
     if running(home) is None and note.exists() and not socket_folder(home).exists():
         note.unlink()
@@ -143,7 +143,7 @@ def _launch(home: Path, deadline: float) -> None:
 
 
 def stop(home: Path, patience: float) -> bool:
-    """Stop the Postgres of this folder, open sessions included; whether one ran."""
+    """Stop the Postgres of this folder and its open sessions. Returns whether it ran."""
     process = running(home)
     if process is not None:
         processes.end([process], signal.SIGINT, patience)
@@ -151,7 +151,7 @@ def stop(home: Path, patience: float) -> bool:
 
 
 def psql(home: Path, script: str, database: str, deadline: float) -> str:
-    """Run a script by the wheel's psql, up to its first error, and return what it prints."""
+    """Run a script with the wheel's psql, up to its first error, and return its output."""
     command = [binary("psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", str(socket_folder(home))]
     return _run([*command, "-U", OWNER, "-d", database], deadline, script)
 
@@ -164,7 +164,7 @@ def _named_in_pid_file(home: Path) -> psutil.Process | None:
 
 
 def _works_on(process: psutil.Process, data: Path) -> bool:
-    """Postgres works in its data folder; where root may not look there (in a container), the command line tells."""
+    """Whether the process works in this data folder; if that is not readable (in a container), by its command line."""
     try:
         return process.name().startswith("postgres") and Path(process.cwd()).samefile(data)
     except psutil.AccessDenied:
@@ -174,14 +174,14 @@ def _works_on(process: psutil.Process, data: Path) -> bool:
 
 
 def _forget_stale_pid(home: Path) -> None:
-    """After a crash the pid files may name a stranger or a zombie, and Postgres would not start because of that.
+    """Delete pid files that name another process or a zombie after a crash; Postgres would refuse to start.
 
-    Every other old pid file is left to Postgres, which knows best whether its data are still in use.
+    All other old pid files stay: Postgres itself checks whether its data are still in use.
     """
     named = _named_in_pid_file(home)
     if named is None:
         return
-    ended_by = time.monotonic() + LAST_BACKEND_SECONDS  # a killed one lets go of its folder before it is gone
+    ended_by = time.monotonic() + LAST_BACKEND_SECONDS  # a killed process leaves its folder before it ends
     if not processes.wait_until(lambda: not _is_postgres(named), ended_by):
         return
     if processes.wait_until(lambda: not _is_worked_on(data_folder(home)), time.monotonic() + LAST_BACKEND_SECONDS):
@@ -201,7 +201,7 @@ def _is_worked_on(data: Path) -> bool:
 
 
 def _is_ready(home: Path) -> bool:
-    """Postgres writes `ready` into the last line of its pid file once it takes connections."""
+    """Postgres writes `ready` into the last line of its pid file when it accepts connections."""
     with suppress(OSError):
         lines = (data_folder(home) / "postmaster.pid").read_text().splitlines()
         return len(lines) == 8 and lines[7].strip() == "ready" and running(home) is not None
@@ -209,7 +209,7 @@ def _is_ready(home: Path) -> bool:
 
 
 def _make_cluster(home: Path, deadline: float) -> None:
-    """Made aside and renamed, so that a killed initdb leaves no half of a cluster."""
+    """Create the cluster in another folder and rename it, so that a killed initdb leaves no partial cluster."""
     draft = home / "postgres.new"
     shutil.rmtree(draft, ignore_errors=True)
     _make_owned_folder(draft)
@@ -268,7 +268,7 @@ def _make_socket_folder(folder: Path) -> None:
         _make_owned_folder(folder)
     status = folder.lstat()
     if folder.is_symlink() or status.st_uid not in (os.geteuid(), root_account.user_id()) or status.st_mode & 0o077:
-        raise StateConflict("the socket's folder is not private", where=str(folder), hint="remove it")
+        raise StateConflict("the folder of the socket is not private", where=str(folder), hint="remove this folder")
 
 
 def _make_owned_folder(folder: Path) -> None:

@@ -16,15 +16,15 @@ from lockgate.stack import processes
 HOST = "127.0.0.1"
 PREFERRED_PORT = 5000
 PORTS_TRIED = 50
-PORT_TAKEN = "address already in use"  # by somebody who may have let go of it since
+PORT_TAKEN = "address already in use"  # the other process may have ended since
 READ_SECONDS = 5.0
-MARK = "_LOCKGATE_SERVER_OF"  # a pid in a file can be recycled; this tells which processes belong to which .lockgate
+MARK = "_LOCKGATE_SERVER_OF"  # finds the processes of a .lockgate folder; a pid in a file may be reused
 REGISTRY_READ = "/api/2.0/mlflow/registered-models/search?max_results=1"
 
-# Jobs are off: they run code on the server and take 2 GiB. A version's source may only be what our server keeps itself.
+# Jobs are off: they run code on the server and take 2 GiB. A version's source must be an artifact of this server.
 SAFE_SETTINGS = {
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-    # dummy-source is what MLflow itself writes for its prompts
+    # MLflow writes dummy-source for its prompts
     "MLFLOW_CREATE_MODEL_VERSION_SOURCE_VALIDATION_REGEX": r"^(mlflow-artifacts:/|models:/|runs:/|dummy-source$)",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -48,15 +48,15 @@ def running(home: Path) -> list[psutil.Process]:
 
 
 def answers(home: Path, port: int) -> bool:
-    """Whether our own server listens on the port and reads its registry; `/health` says OK even without a database."""
+    """Whether the server of this folder listens on the port and reads its registry; `/health` needs no database."""
     return _listens(running(home), port) and _reads_registry(port)
 
 
 def start(home: Path, database_url: str, artifacts: str, port: int, deadline: float) -> bool:
-    """Start a server, with its artifacts at that URI, and wait for its first registry read.
+    """Start a server with its artifacts at this URI, and wait for its first registry read.
 
-    False if somebody else took the port meanwhile. Raises Unavailable with the end of the log if it ends, or does not
-    answer before the deadline (of time.monotonic).
+    Returns False if another process took the port meanwhile. Raises Unavailable with the end of the log if the server
+    ends, or does not answer before the deadline (of time.monotonic).
     """
     process = processes.launch(_command(database_url, artifacts, port), log_file(home), _environment(home))
     try:
@@ -78,7 +78,7 @@ def start(home: Path, database_url: str, artifacts: str, port: int, deadline: fl
 
 
 def stop(home: Path, patience: float) -> bool:
-    """Stop the server of this folder with its workers; whether one ran."""
+    """Stop the server of this folder with its workers. Returns whether a server ran."""
     found = running(home)
     processes.end(found, signal.SIGTERM, patience)
     return bool(found)
@@ -88,14 +88,14 @@ def choose_port(named: int | None) -> int:
     """The named port, or the first free one from 5000 up. Raises StateConflict if the named one is taken."""
     if named is not None:
         if not is_free(named):
-            raise StateConflict(f"port {named} is taken", where=HOST, hint="name another port, or none")
+            raise StateConflict(f"port {named} is taken", where=HOST, hint="give another port, or leave out --port")
         return named
     for port in range(PREFERRED_PORT, PREFERRED_PORT + PORTS_TRIED):
         if is_free(port):
             return port
     last = PREFERRED_PORT + PORTS_TRIED - 1
     raise StateConflict(
-        f"ports {PREFERRED_PORT} to {last} are taken", where=HOST, hint="name a port: lockgate up --port N"
+        f"ports {PREFERRED_PORT} to {last} are taken", where=HOST, hint="give a port: lockgate up --port N"
     )
 
 

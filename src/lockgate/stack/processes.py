@@ -1,4 +1,4 @@
-"""Starting, finding and ending processes that outlive the command that started them."""
+"""Start, find and end processes that run on after the command that started them."""
 
 import signal
 import subprocess
@@ -15,7 +15,7 @@ SHOWN_LINES = 12
 
 
 def launch(command: Sequence[str], log: Path, environment: Mapping[str, str]) -> psutil.Process:
-    """Start a process in a session of its own, its output appended to the log: closing the terminal does not end it."""
+    """Start a process in a new session, so that it survives its terminal; its output is appended to the log."""
     with log.open("ab") as output:
         popen = subprocess.Popen(  # noqa: S603 - our own binaries, no shell
             command,
@@ -27,12 +27,12 @@ def launch(command: Sequence[str], log: Path, environment: Mapping[str, str]) ->
             umask=0o077,
         )
     process = psutil.Process(popen.pid)
-    popen.returncode = 0  # it is meant to outlive this object, which would warn of that
+    popen.returncode = 0  # the process runs on after this object, which would warn
     return process
 
 
 def is_alive(process: psutil.Process) -> bool:
-    """Whether this very process still runs: not another one under its recycled pid, and not a zombie."""
+    """Whether this process still runs; a zombie, or another process with the same pid, does not count."""
     try:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except Gone:
@@ -52,7 +52,7 @@ def _started_with(process: psutil.Process, name: str, value: str) -> bool:
 
 
 def end(processes: Sequence[psutil.Process], number: int, patience: float) -> None:
-    """Send the processes a signal; after `patience` seconds, kill those that still live."""
+    """Send a signal to the processes; after `patience` seconds, kill those that still run."""
     for each in (number, signal.SIGKILL):
         for process in filter(is_alive, processes):
             _send(process, each)

@@ -28,13 +28,13 @@ def refuse_nameless() -> None:
 
 
 def user_id() -> int:
-    """The user who owns the cluster: whoever starts the stack, or for root the account."""
+    """The user who owns the cluster: the user who starts the stack, or for root the system account."""
     return pwd.getpwnam(_account()).pw_uid if os.geteuid() == 0 else os.geteuid()
 
 
 def remark() -> str:
-    """What to tell root about it."""
-    return f" as system user {ACCOUNT}, since it refuses to run as root" if os.geteuid() == 0 else ""
+    """The remark on the system account for the line of progress, if root starts the stack."""
+    return f" as system user {ACCOUNT}, because it refuses to run as root" if os.geteuid() == 0 else ""
 
 
 def _account() -> str:
@@ -52,12 +52,11 @@ def _account() -> str:
 
 
 def command(words: list[str]) -> list[str]:
-    """The command under the account if root runs it.
+    """The command, run under the system account if root runs it.
 
-    The account may pass through folders that are closed to others (a clone under /root), by a capability that this one
-    process is given; no folder's mode is changed for it. Raises BadConfiguration where root has no such capability.
-    Postgres's programs look with access(2), which leaves capabilities out unless CAP_SETPCAP changes that; without
-    it, the folders above the program must be open.
+    A capability of the new process lets the account pass closed folders (a clone under /root); no mode of a folder is
+    changed. Raises BadConfiguration if root has no such capability. Postgres's programs check access with access(2),
+    which ignores capabilities unless CAP_SETPCAP changes that; without it, the folders above the program must be open.
     """
     if os.geteuid() != 0:
         return words
@@ -77,26 +76,26 @@ def command(words: list[str]) -> list[str]:
 
 
 def refuse_closed_folders(program: Path) -> None:
-    """Raise BadConfiguration, naming the folder, if the account may not reach this program by modes alone."""
+    """Raise BadConfiguration with the folder, if its mode keeps the account from this program."""
     for folder in reversed(program.parents):
         status = folder.stat()
         if not status.st_mode & 0o001 and status.st_uid != user_id():
             raise BadConfiguration(
-                f"{folder} is closed to the system account {ACCOUNT}, which Postgres runs as",
+                f"{folder} is closed to the system account {ACCOUNT}, under which Postgres runs",
                 hint=f"open it: chmod o+x {shlex.quote(str(folder))}; or run lockgate as a normal user",
             )
 
 
 def _capabilities() -> set[str]:
-    """Those of READ_SEARCH, OVERRIDE and SETPCAP that root has here: in containers some are missing."""
+    """Which of READ_SEARCH, OVERRIDE and SETPCAP root has; some are missing in containers."""
     held = int(Path("/proc/self/status").read_text().split("CapEff:")[1].split()[0], 16)
     return {name for bit, name in ((1, OVERRIDE), (2, READ_SEARCH), (8, SETPCAP)) if held >> bit & 1}
 
 
 def _passing(capabilities: set[str], program: Path) -> str:
-    """What lets the account into closed folders: the weaker capability where it suffices.
+    """The capability that lets the account into closed folders: the weaker one if it is enough.
 
-    It does not for a program that only its owner may execute, as after an installation under umask 077.
+    It is not enough for a program that only its owner may execute, as after an installation under umask 077.
     """
     if READ_SEARCH in capabilities and program.stat().st_mode & 0o001:
         return READ_SEARCH

@@ -31,12 +31,14 @@ def up(
     timeout: float = START_SECONDS,
     tell: Tell,
 ) -> Addresses:
-    """Start what does not run yet, migrate schema lockgate, and return the addresses. Doing it twice changes nothing.
+    """Start the services that do not run, migrate schema lockgate, and return the addresses.
 
-    `port` is the MLflow server's; without one it is 5000 or the next that is free. `artifacts` is where MLflow keeps
-    them; without one it is where it kept them last, at first the folder. `tell` receives lines of progress.
-    Raises StateConflict for a taken port, a stack on another one, or a place in which its artifacts are not;
-    Unavailable if something does not start in time.
+    A second call changes nothing.
+
+    `port` is the port of the MLflow server; without one, 5000 or the next free port is used. `artifacts` is where
+    MLflow stores artifacts; without one, the place of the last start is used, at first the folder. `tell` receives
+    lines of progress. Raises StateConflict if the port is taken, if the stack runs on another port, or if its artifacts
+    are in the other place; Unavailable if a service does not start in time.
     """
     home = folder.resolve() / service_urls.STATE_FILE.parent
     deadline = time.monotonic() + timeout
@@ -47,7 +49,7 @@ def up(
 
 
 def down(folder: Path, *, timeout: float = STOP_SECONDS, tell: Tell) -> bool:
-    """Stop exactly what `up` started in this folder and keep its data; whether anything ran."""
+    """Stop the services that `up` started in this folder, and keep their data. Returns whether a service ran."""
     home = folder.resolve() / service_urls.STATE_FILE.parent
     stopped = False
     if home.exists():
@@ -58,7 +60,7 @@ def down(folder: Path, *, timeout: float = STOP_SECONDS, tell: Tell) -> bool:
 
 
 class _Started(NamedTuple):
-    """Which of the two servers did not run before."""
+    """Which of the two servers this `up` has to start."""
 
     postgres: bool
     mlflow: bool
@@ -87,7 +89,7 @@ def _up(home: Path, port: int | None, artifacts: Place | None, deadline: float, 
 
 
 def _take_back(home: Path, started: _Started) -> None:
-    """Stop what a failed `up` has started, and nothing else."""
+    """Stop only the services that a failed `up` has started."""
     if started.mlflow:
         mlflow_server.stop(home, STOP_SECONDS)
     if started.postgres:
@@ -95,12 +97,12 @@ def _take_back(home: Path, started: _Started) -> None:
 
 
 def _refuse_another(home: Path, serving: int, port: int | None, artifacts: Place | None) -> None:
-    """A server that runs is not moved."""
+    """Raise StateConflict if the running server has another port or another place of artifacts."""
     kept = _remembered_place(home)
     if port not in (None, serving):
         fact = f"the stack runs on port {serving}"
     elif artifacts not in (None, kept):
-        fact = f"the stack runs with its artifacts in its {kept}"
+        fact = f"the artifacts of the running stack are in its {kept}"
     else:
         return
     raise StateConflict(fact, where=str(home), hint="stop it first: lockgate down")
@@ -115,13 +117,13 @@ def _down(home: Path, patience: float) -> bool:
 
 
 def _start_mlflow(home: Path, named: int | None, place: Place, deadline: float, tell: Tell) -> int:
-    """The port of a new server. A port that somebody takes while the server starts is given up for the next one."""
-    mlflow_server.stop(home, LEFTOVER_SECONDS)  # what a killed `up` or a crash left
+    """Start a server and return its port. If another process takes the port meanwhile, the next port is used."""
+    mlflow_server.stop(home, LEFTOVER_SECONDS)  # a server of a killed `up` or of a crash
     backend = embedded_postgres.url(home, embedded_postgres.MLFLOW_ROLE)
     while True:
         port = mlflow_server.choose_port(named)
         if named is None and port != mlflow_server.PREFERRED_PORT:
-            tell(f"port {mlflow_server.PREFERRED_PORT} is taken: MLflow goes to port {port}")
+            tell(f"port {mlflow_server.PREFERRED_PORT} is taken: MLflow uses port {port}")
         tell(f"starting MLflow at {mlflow_server.uri(port)}")
         if mlflow_server.start(home, backend, artifact_location.destination(home, place), port, deadline):
             return port
@@ -148,7 +150,7 @@ def _owners_url(home: Path) -> str:
 
 
 def _migrate_and_guard(database_url: str, deadline: float, tell: Tell) -> None:
-    """A registry that the guard cannot be put on yet runs without it: `lockgate status` says so as well."""
+    """Migrate and install the guard. If the registry breaks its rules, print a warning and go on without the guard."""
     from lockgate.database import guard  # SQLAlchemy: not needed by `down`
     from lockgate.database.connection import Database
 
@@ -179,7 +181,7 @@ def _read_state(home: Path) -> dict[str, object] | None:
 
 
 def _write_state(home: Path, state: dict[str, object]) -> None:
-    """Whole or not at all: a reader never sees half of the file."""
+    """Replace the file in one step: a reader never sees half of it."""
     draft = home / "stack.json.new"
     draft.write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
     draft.chmod(0o600)
@@ -194,11 +196,11 @@ def _make_private(home: Path) -> None:
 
 @contextmanager
 def _alone(home: Path, deadline: float) -> Iterator[None]:
-    """One `up` or `down` at a time in a folder. The lock goes with its process, however that ends."""
+    """Allow one `up` or `down` at a time in a folder. The lock ends with its process."""
     descriptor = os.open(home / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         if not processes.wait_until(lambda: _locked(descriptor), deadline):
-            raise StateConflict("another lockgate up or down is at work", where=str(home), hint="wait for it to end")
+            raise StateConflict("another lockgate up or down is running", where=str(home), hint="wait for it to end")
         yield
     finally:
         os.close(descriptor)
