@@ -521,7 +521,7 @@ def test_a_database_that_is_away_is_told_without_its_address(tmp_path: Path, mon
 def test_only_a_server_opens_it_and_only_on_its_own_database(mlflow_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for elsewhere in ("", "sqlite:///mlflow.db"):
         monkeypatch.setenv(BACKEND_STORE_VARIABLE, elsewhere)
-        with pytest.raises(MlflowException, match="its clients name mlflow-artifacts:/"):
+        with pytest.raises(MlflowException, match="its clients use mlflow-artifacts:/"):
             get_artifact_repository(ARTIFACTS_IN_DATABASE)
     monkeypatch.setenv(BACKEND_STORE_VARIABLE, mlflow_url)
     with pytest.raises(MlflowException, match="write lockgate-artifacts:/, not lockgate-artifacts://elsewhere"):

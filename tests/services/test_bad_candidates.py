@@ -165,7 +165,7 @@ def test_a_candidate_whose_files_are_gone_is_inconclusive_until_they_are_back(ba
     folder.rename(folder.with_name("elsewhere"))
     verdict = validate.validate(backend, receipt, made(1), params.gate)
     assert (verdict.outcome, stages(backend)) == ("inconclusive", ["None"])
-    assert reasons(verdict)[0][1] == "the store has no files of version 1 any more"
+    assert reasons(verdict)[0][1] == "the store no longer has the files of version 1"
     folder.with_name("elsewhere").rename(folder)
     assert validate.validate(backend, receipt, made(1), params.gate).outcome == "passed"
 

@@ -307,7 +307,7 @@ def refused_at(candidate: Workspace, address: str) -> Unavailable:
 
 def test_a_certificate_that_nobody_vouches_for_is_not_trusted_with_a_password(candidate, certified) -> None:
     refusal = refused_at(candidate, certified.at("127.0.0.1"))
-    assert refusal.message == "no safe connection to the MLflow server can be made"
+    assert refusal.message == "the TLS connection to the MLflow server fails"
     assert "certificate verify failed" in refusal.where
     assert certified.heard == []
 

@@ -176,13 +176,13 @@ def test_what_is_in_use_or_may_be_stays_and_the_rest_goes(model: RawModel, keepe
         served[1]: "a rollback may need it",
         served[2]: "in Production",
         staged: "in Staging",
-        unjudged: "it may still rise",
-        risen: "it may still rise",
+        unjudged: "still a candidate",
+        risen: "still a candidate",
         refused: None,
         expired: None,
-        approved: "it may still rise",
+        approved: "still a candidate",
         rejected: None,
-        foreign: "it came past Lockgate",
+        foreign: "registered outside Lockgate",
     }
     assert set(collect(keeper, Rule(1, timedelta(days=1))).values()) >= {"in Production", "in Staging"}
 
@@ -200,7 +200,7 @@ def test_a_version_that_a_command_is_about_to_move_stays_until_that_command_is_d
                 text("UPDATE lockgate.intents SET created_at = now() - interval '11 s' WHERE model = :m"),
                 {"m": model.name},
             )
-        assert [fate.kept_for for fate in gc.plan(keeper, ALL_AGES)] == ["it is about to be moved"]
+        assert [fate.kept_for for fate in gc.plan(keeper, ALL_AGES)] == ["a command is moving it"]
     assert collect(keeper) == {version: None}
 
 
@@ -218,7 +218,7 @@ def test_a_version_whose_files_were_copied_into_another_model_stays(model: RawMo
     mlflow.set_registry_uri(model.where.tracking_uri)
     client = mlflow.MlflowClient()
     copy = client.copy_model_version(f"models:/{model.name}/{version}", f"copy of {model.name}".replace(" ", "-"))
-    assert collect(keeper) == {version: "another version lives on its run or files"}
+    assert collect(keeper) == {version: "another version uses its run or files"}
     client.delete_model_version(copy.name, copy.version)
     assert collect(keeper) == {version: None}
 
@@ -229,7 +229,7 @@ def test_what_was_judged_anew_after_the_question_stays(model: RawModel, keeper: 
     agreed = gc.plan(keeper, ALL_AGES)
     model.judge(version, "passed")
     [fate] = gc.collect(keeper, ALL_AGES, agreed, WHY)
-    assert fate.kept_for == "it may still rise"
+    assert fate.kept_for == "still a candidate"
     assert model.stages() == {version: "None"}
 
 

@@ -129,9 +129,9 @@ ALTERATIONS = {
     "a folder in the bundle": (write("artifacts/bundle/code/x.py"), "does not belong"),
     "an empty folder": (lambda folder, _: (folder / "empty").mkdir(), "does not belong"),
     "a name with control signs": (write("\x1b[31mred"), "does not belong"),
-    "a name that means a way out": (write("%2e%2e"), "leads elsewhere"),
+    "a name that means a way out": (write("%2e%2e"), "leaves its folder"),
     "a link out of the folder": (link("passwd", "/etc/passwd"), "does not belong"),
-    "a link in place of a file": (link("conda.yaml", "/etc/hostname"), "leads elsewhere"),
+    "a link in place of a file": (link("conda.yaml", "/etc/hostname"), "leaves its folder"),
     "a link to a folder": (link("artifacts/bundle/etc", "/etc"), "does not belong"),
     "a pipe": (lambda folder, _: os.mkfifo(folder / "pipe"), "does not belong"),
     "a missing file": (remove("python_env.yaml"), "python_env.yaml is missing"),
@@ -162,7 +162,7 @@ def test_the_version_as_it_was_registered_opens(version):
 
 def test_a_store_that_has_nothing_of_a_version_is_told_from_one_that_is_down(version, stored):
     shutil.rmtree(stored)
-    with pytest.raises(ArtifactMissing, match="the store has no files of version 1 any more"):
+    with pytest.raises(ArtifactMissing, match="the store no longer has the files of version 1"):
         load_version.verify(version.backend, version.row)
     stored.mkdir()
     with pytest.raises(ArtifactMissing):

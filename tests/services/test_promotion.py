@@ -147,7 +147,9 @@ def test_a_move_that_somebody_made_in_mlflow_a_moment_before_is_not_told_as_ones
         return open_intent(database, intent, holder)
 
     monkeypatch.setattr(intents, "open_intent", outrun)
-    with pytest.raises(StateConflict, match=r"somebody was faster than this promote; version 1 went to Production"):
+    with pytest.raises(
+        StateConflict, match=r"another client moved a version before this promote; version 1 went to Production"
+    ):
         promote.promote(backend, YES, None, policy, None)
     assert told(backend)[-1][3] == "out of band"
     open_intents = "SELECT count(*) FROM lockgate.intents WHERE model = :model AND consumed_at IS NULL"
@@ -223,7 +225,10 @@ def test_who_is_outrun_between_two_questions_is_told_by_whom_and_not_what_came_o
         return objection_to_rise(*args)
 
     monkeypatch.setattr(intents, "objection_to_rise", after_a_promotion)
-    with pytest.raises(StateConflict, match=r"faster than this promote; version 3 went to Production .* by bert"):
+    with pytest.raises(
+        StateConflict,
+        match=r"another client moved a version before this promote; version 3 went to Production .* by bert",
+    ):
         promote.promote(two_lives, YES, None, easy, None)
 
 

@@ -256,7 +256,7 @@ def test_files_that_are_missing_or_changed_are_integrity_failures(
     assert says(look(site(backend), "files are whole")) == []
     shutil.move(folder, folder.with_name("away"))
     assert says(look(site(backend), "files are whole")) == [
-        "version 1 (Staging): the store has no files of version 1 any more"
+        "version 1 (Staging): the store no longer has the files of version 1"
     ]
     shutil.move(folder.with_name("away"), folder)
 

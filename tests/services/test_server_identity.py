@@ -69,7 +69,7 @@ def test_another_program_on_the_port_is_named_and_no_rollback_is_advised(backend
     elsewhere = replace(backend, addresses=Addresses(address, backend.addresses.database_url))
     with pytest.raises(Unavailable) as refusal:
         elsewhere.registry()
-    assert refusal.value.message == f"what answers at {address} is not an MLflow server"
+    assert refusal.value.message == f"the server at {address} is not an MLflow server"
     assert (refusal.value.exit_code, "rollback" in refusal.value.hint) == (6, False)
     assert "MLFLOW_TRACKING_URI" in refusal.value.hint
 
@@ -92,7 +92,7 @@ def test_doctor_names_another_program_on_the_port(backend: Workspace, program, t
         [sys.executable, "-m", "lockgate", "doctor"], cwd=tmp_path, env=os.environ | services, capture_output=True,
         text=True, timeout=120, check=False,
     )  # fmt: skip
-    assert f"what answers at {address} is not an MLflow server" in done.stdout + done.stderr
+    assert f"the server at {address} is not an MLflow server" in done.stdout + done.stderr
     assert done.returncode == 6
 
 

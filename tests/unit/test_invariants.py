@@ -31,13 +31,13 @@ def test_nothing_is_broken_in_an_empty_registry_or_a_good_life():
             [PRODUCTION, PRODUCTION],
             [*GOOD_PAST, (2, NONE, STAGING, "validate"), (2, STAGING, PRODUCTION, "promote")],
             {"production": 2},
-            ["one version in Production: versions 1, 2 are"],
+            ["one version in Production: versions 1, 2 are in Production"],
         ),
         (
             [ARCHIVED],
             [*GOOD_PAST, (1, PRODUCTION, ARCHIVED, "promote")],
             {},
-            ["one version in Production: none is, and there has been one"],
+            ["one version in Production: none is in Production, and one was before"],
         ),
         (
             [PRODUCTION],

@@ -165,7 +165,7 @@ def test_what_was_retired_comes_back_by_a_rollback():
 @pytest.mark.parametrize(
     ("to", "says"),
     [
-        (2, "it serves now"),
+        (2, "it is in Production now"),
         (3, "it has never been in Production"),
         (4, "it is quarantined"),
         (9, "has no version 9"),

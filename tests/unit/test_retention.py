@@ -44,12 +44,12 @@ ALONE = {
     "in Staging": (replace(REFUSED, stage=STAGING), None),
     "a rollback may need it": (replace(REFUSED, stage=ARCHIVED), WAS_LIVE),
     "the last rollback took it out": (replace(REFUSED, stage=ARCHIVED), ROLLED_BACK),
-    "it may still rise": (replace(REFUSED, verdict="passed"), None),
+    "still a candidate": (replace(REFUSED, verdict="passed"), None),
     "it is approved": (replace(REFUSED, verdict="passed", verdict_expired=True, approved=True), None),
-    "it is about to be moved": (replace(REFUSED, intended=True), None),
+    "a command is moving it": (replace(REFUSED, intended=True), None),
     "too young": (replace(REFUSED, age=YOUNG), None),
-    "it came past Lockgate": (replace(REFUSED, registered_by_us=False), None),
-    "another version lives on its run or files": (replace(REFUSED, shared=True), None),
+    "registered outside Lockgate": (replace(REFUSED, registered_by_us=False), None),
+    "another version uses its run or files": (replace(REFUSED, shared=True), None),
 }
 
 
@@ -78,8 +78,8 @@ def test_what_nothing_speaks_for_goes(holding):
     assert kept_for(holding) is None
 
 
-def test_a_version_that_nobody_has_judged_may_still_rise():
-    assert kept_for(replace(REFUSED, verdict=None)) == "it may still rise"
+def test_a_version_without_a_verdict_is_still_a_candidate():
+    assert kept_for(replace(REFUSED, verdict=None)) == "still a candidate"
 
 
 def test_the_remains_of_a_version_deleted_past_gc_wait_until_they_are_old():

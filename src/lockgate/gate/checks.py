@@ -1,4 +1,4 @@
-"""The checks of the gate: each holds the evidence against one limit of the policy. To add a check, add it to CHECKS."""
+"""The checks of the gate: each compares the evidence with one limit of the policy. To add a check, add it to CHECKS."""
 
 from collections.abc import Callable, Sequence
 from math import isfinite
@@ -21,7 +21,7 @@ Answer = tuple[Outcome, str]
 def _below_limit(evidence: Evidence, policy: GateParams) -> Answer:
     score, limit = evidence.rmspe, policy.max_rmspe
     if not _is_rmspe(score):
-        return Outcome.INCONCLUSIVE, f"the RMSPE is {score}, which is no measurement"
+        return Outcome.INCONCLUSIVE, f"the RMSPE is {score}, which is not a valid score"
     low, high = evidence.interval
     measured = f"RMSPE {score:.5f} (95 %: {low:.5f} to {high:.5f}), limit {limit:g} (gate.max_rmspe)"
     if score < limit:
@@ -35,7 +35,7 @@ def _below_limit(evidence: Evidence, policy: GateParams) -> Answer:
 def _with_serving(
     check: Callable[[ServingComparison, GateParams], Answer],
 ) -> Callable[[Evidence, GateParams], Answer]:
-    """A check against the version in Production, with the answers for none, and for one that cannot be scored."""
+    """A check against the version in Production; it also answers if there is none, or if it cannot be scored."""
 
     def answer(evidence: Evidence, policy: GateParams) -> Answer:
         serving = evidence.serving
@@ -95,7 +95,7 @@ def _better_than_naive(evidence: Evidence, policy: GateParams) -> Answer:
 
 
 def _no_worse_than_linear(evidence: Evidence, _: GateParams) -> Answer:
-    """Refused if the blend is significantly worse than its linear member: then the boosters do harm."""
+    """Refused if the blend is significantly worse than its linear member, because then the boosters do harm."""
     test = evidence.linear
     if test is None:
         return Outcome.PASSED, "the model has no linear member"
@@ -113,7 +113,7 @@ def _compared(test: "PairedTest", other: str) -> str:
 
 
 def _holdout_not_overused(evidence: Evidence, policy: GateParams) -> Answer:
-    """The best of many candidates looks better than it is: the holdout has helped to choose it."""
+    """Inconclusive after too many uses: a holdout that selects the best of many candidates gives too good a score."""
     enough = evidence.holdout_uses < policy.max_holdout_uses
     return (Outcome.PASSED if enough else Outcome.INCONCLUSIVE), (
         f"this holdout has judged {evidence.holdout_uses} other versions; fewer than {policy.max_holdout_uses}"
@@ -149,12 +149,12 @@ def _plausible_score(evidence: Evidence, policy: GateParams) -> Answer:
 
 
 def _no_data_leakage(evidence: Evidence, _: GateParams) -> Answer:
-    """Refused for features that use later sales; inconclusive for a history that other rows gave."""
+    """Refused for features that use later sales; inconclusive if other rows gave the stored history."""
     if not evidence.uses_target_history:
         return Outcome.PASSED, "not needed: the features use the row and its store, never sales"
     found = evidence.leakage
     if found is None:
-        return Outcome.INCONCLUSIVE, "the prepared rows do not reach the day until which the model was trained"
+        return Outcome.INCONCLUSIVE, "the prepared rows end before the last training day of the model"
     if found.leaking_features:
         return Outcome.REFUSED, (
             f"replacing sales after the training cutoff changes {_few(found.leaking_features)}:"
@@ -206,8 +206,8 @@ def _row_and_batch_agree(evidence: Evidence, _: GateParams) -> Answer:
 
 def _code_committed(evidence: Evidence, policy: GateParams) -> Answer:
     if not policy.clean_tree_required:
-        return Outcome.PASSED, "not asked by the policy (gate.clean_tree_required: false)"
-    state = {True: "committed", False: "changed since the last commit", None: "in no known commit"}
+        return Outcome.PASSED, "not required by the policy (gate.clean_tree_required: false)"
+    state = {True: "committed", False: "changed since the last commit", None: "of an unknown commit"}
     return _answer(evidence.tree_clean is True, f"the training code was {state[evidence.tree_clean]}")
 
 

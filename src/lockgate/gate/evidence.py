@@ -1,4 +1,4 @@
-"""Evidence: what was measured of a candidate on the holdout, and the outcome of a check."""
+"""Evidence: the measurements of a candidate on the holdout, and the outcome of a check."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -11,7 +11,7 @@ if TYPE_CHECKING:  # numpy and pandas are not needed for a policy's digest
 
 
 class Outcome(StrEnum):
-    """The outcome of a check or of a verdict. Only `passed` moves a version up."""
+    """The outcome of a check or of a verdict. Only a passed version moves to Staging."""
 
     PASSED = "passed"
     REFUSED = "refused"
@@ -38,12 +38,12 @@ class ForecastSanity:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What was measured of a candidate on the holdout. RMSPE is a share (0.10 = 10 %), NaN where there is none.
+    """The measurements of a candidate on the holdout. RMSPE is a share (0.10 = 10 %), NaN if there is none.
 
-    `interval` is the bootstrap 95 % interval of the RMSPE. None: `serving` without another version in Production,
-    `linear` for a candidate without a linear member, `trained_until` and `tree_clean` where they are unknown,
-    `leakage` without prepared rows for the leakage check. `holdout_uses` counts the other versions that this holdout
-    has judged; `uses_target_history` is False for a candidate whose features use no sales.
+    `interval` is the bootstrap 95 % interval of the RMSPE. `serving` is None without another version in Production,
+    `linear` for a candidate without a linear member, `trained_until` and `tree_clean` if they are unknown, `leakage`
+    without prepared rows for the leakage check. `holdout_uses` is the number of other versions that were judged on this
+    holdout; `uses_target_history` is False for a candidate whose features use no sales.
     """
 
     rmspe: float
@@ -72,7 +72,7 @@ class NoEvidence:
 
 @dataclass(frozen=True)
 class Check:
-    """One check of the gate with its outcome, and a message that says what was measured and what is allowed."""
+    """One check of the gate with its outcome, and a message with the measured value and the limit."""
 
     name: str
     outcome: Outcome

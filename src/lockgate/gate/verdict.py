@@ -10,24 +10,24 @@ from lockgate.gate.checks import CHECKS, VALID
 from lockgate.gate.evidence import Check, Evidence, NoEvidence, Outcome
 from lockgate.problem.params import GateParams
 
-# What usually helps, for a check that did not pass.
+# What usually helps, for each failed check.
 ADVICE = {
-    VALID: "see the training log and plots of the run; a constant or missing forecast is mostly a broken feature",
+    VALID: "see the training log and plots of the run; a broken feature often causes a constant or missing forecast",
     "rmspe below limit": (
         "compare other windows first: lockgate backtest --origins 8; then more history, other members or features;"
-        " a higher gate.max_rmspe is a new policy, for people to decide"
+        " a higher gate.max_rmspe is a new policy, which needs a decision of the team"
     ),
     "no worse than serving": (
-        "a longer holdout (split.holdout_days) decides closer calls; lockgate compare shows where the two differ"
+        "use a longer holdout (split.holdout_days); lockgate compare shows where the two versions differ"
     ),
     "no slice worse than serving": "lockgate compare shows this slice; look at its rows in the plots of the run",
-    "better than naive": "look for missing or wrong inputs: a trained model should beat last year's sales",
+    "better than naive": "look for missing or wrong inputs: a trained model should be better than last year's sales",
     "no worse than linear member": "the boosters overfit: fewer rounds, a lower learning rate, or more history",
     "plausible score": "look for leakage: a column that holds the target, or training rows in the holdout",
-    "enough rows": "a longer holdout: split.holdout_days in params.yaml",
+    "enough rows": "use a longer holdout: split.holdout_days in params.yaml",
     "no data leakage": "lockgate probe names the features; train again on the prepared rows: dvc repro --force train",
     "holdout unseen": "train on rows before the holdout only, or prepare a later holdout",
-    "holdout not overused": "wait for a later holdout, or raise gate.max_holdout_uses knowing that it helps to choose",
+    "holdout not overused": "wait for a later holdout, or raise gate.max_holdout_uses; that selects more by chance",
     "signature present": "register the model with its signature",
     "row and batch agree": "a feature depends on the other rows of a request: compute it from the row and its store",
     "code committed": "commit the code, then: dvc repro",
@@ -36,7 +36,7 @@ ADVICE = {
 
 @dataclass(frozen=True)
 class Judgement:
-    """All checks of one candidate, and the outcome that follows from them."""
+    """All checks of one candidate, and the outcome of all of them."""
 
     outcome: Outcome
     checks: tuple[Check, ...]
@@ -47,7 +47,10 @@ class Judgement:
 
 
 def judge(evidence: Evidence | NoEvidence, policy: GateParams) -> Judgement:
-    """Run every check. A refusal outweighs a doubt, a doubt outweighs a pass; no evidence, or no checks, is a doubt."""
+    """Run every check.
+
+    One refusal refuses the candidate; otherwise one inconclusive check, or none at all, is inconclusive.
+    """
     if isinstance(evidence, NoEvidence):
         return Judgement(Outcome.INCONCLUSIVE, (Check(VALID, Outcome.INCONCLUSIVE, evidence.message),))
     checks = tuple(Check(name, *check(evidence, policy)) for name, check in CHECKS.items())
@@ -55,7 +58,7 @@ def judge(evidence: Evidence | NoEvidence, policy: GateParams) -> Judgement:
 
 
 def outcome_of(checks: Sequence[Check]) -> Outcome:
-    """The outcome that follows from the checks."""
+    """The outcome of all checks together."""
     outcomes = {check.outcome for check in checks}
     if Outcome.REFUSED in outcomes:
         return Outcome.REFUSED
@@ -63,12 +66,12 @@ def outcome_of(checks: Sequence[Check]) -> Outcome:
 
 
 def policy_digest(policy: GateParams) -> str:
-    """SHA-256 of the limits and of the names of the checks: change either, and earlier verdicts no longer count."""
+    """SHA-256 of the limits and of the names of the checks; earlier verdicts count only under the same digest."""
     return digests.of_json({"limits": policy.model_dump(), "checks": list(CHECKS)})
 
 
 def scores(metrics: Mapping[str, float]) -> list[tuple[str, float]]:
-    """The RMSPE of the candidate and of everything that it was compared with, by name."""
+    """The RMSPE of the candidate and of each forecast of the comparison, by name."""
     names = {
         "rmspe": "candidate",
         "rmspe_serving": "version in Production",
@@ -80,13 +83,13 @@ def scores(metrics: Mapping[str, float]) -> list[tuple[str, float]]:
 
 
 def advice(checks: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """What usually helps, for each check that did not pass."""
+    """Name and advice for each failed check."""
     return [(check["name"], ADVICE[check["name"]]) for check in checks
             if check["outcome"] != Outcome.PASSED and check["name"] in ADVICE]  # fmt: skip
 
 
 def as_text(heading: str, checks: Sequence[Mapping[str, Any]], metrics: Mapping[str, float]) -> str:
-    """The verdict for a terminal: the outcome, the checks that did not pass first, the scores, and what helps."""
+    """The verdict for a terminal: the outcome, the failed checks first, the scores, and the advice."""
     ordered = sorted(checks, key=lambda check: check["outcome"] == Outcome.PASSED)
     lines = [f"  {check['outcome']:<13}{check['name']}: {check['says']}" for check in ordered]
     compared = ", ".join(f"{name} {score:.5f}" for name, score in scores(metrics))
@@ -95,7 +98,7 @@ def as_text(heading: str, checks: Sequence[Mapping[str, Any]], metrics: Mapping[
 
 
 def as_markdown(heading: str, checks: Sequence[Mapping[str, Any]], metrics: Mapping[str, float]) -> str:
-    """The verdict for a page: one line, then tables of the checks, of the scores, and of what helps."""
+    """The verdict for a page: one line, then tables of the checks, of the scores, and of the advice."""
     ordered = sorted(checks, key=lambda check: check["outcome"] == Outcome.PASSED)
     parts = [heading, "", *_table(("check", "outcome", "measured"), [
         (check["name"], f"**{check['outcome']}**", check["says"]) for check in ordered

@@ -1,4 +1,4 @@
-"""The invariants of a model's life cycle; each checker yields what is broken. Pure."""
+"""The invariants of a model's life cycle; each checker yields its violations. Pure."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ MIRRORED = {"production": Stage.PRODUCTION, "staging": Stage.STAGING}
 
 @dataclass(frozen=True)
 class Facts:
-    """What the checkers look at. The last three are what the database found by itself, each already in words."""
+    """The input of the checkers. The last three are violations that the database found, already as messages."""
 
     roster: ModelState
     aliases: Mapping[str, int]
@@ -23,27 +23,27 @@ Checker = Callable[[Facts], Iterator[str]]
 
 
 def broken(facts: Facts) -> list[str]:
-    """A line for each broken invariant."""
-    return [f"{name}: {says}" for name, check in CHECKERS.items() for says in check(facts)]
+    """A line for each violation, with the name of the invariant."""
+    return [f"{name}: {message}" for name, check in CHECKERS.items() for message in check(facts)]
 
 
 def _one_version_in_production(facts: Facts) -> Iterator[str]:
     roster = facts.roster
     found = [str(registered.version) for registered in roster.versions if registered.stage is Stage.PRODUCTION]
     if len(found) > 1:
-        yield f"versions {', '.join(found)} are"
+        yield f"versions {', '.join(found)} are in Production"
     left = [entry for entry in roster.ledger if Stage.PRODUCTION in (entry.from_stage, entry.to_stage)]
     if not found and left and left[-1].command != Command.RETIRE:
-        yield "none is, and there has been one"
+        yield "none is in Production, and one was before"
 
 
 def _ledger_tells_every_stage(facts: Facts) -> Iterator[str]:
     roster = facts.roster
     last = {entry.version: entry.to_stage for entry in roster.ledger}
     for registered in roster.versions:
-        told = last.get(registered.version, Stage.NONE)
-        if told is not registered.stage:
-            yield f"version {registered.version} is in {registered.stage}, the ledger says {told}"
+        recorded = last.get(registered.version, Stage.NONE)
+        if recorded is not registered.stage:
+            yield f"version {registered.version} is in {registered.stage}, the ledger says {recorded}"
 
 
 def _every_move_was_legal(facts: Facts) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Stages, the table of legal moves, and what each command decides. Pure."""
+"""Stages, the table of legal moves, and the decision of each command. Pure."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from lockgate.errors import StateConflict
 
 
 class Stage(StrEnum):
-    """MLflow's stages, spelt as MLflow spells them; it deletes a version by putting it into a stage of its own."""
+    """MLflow's stages, spelt as in MLflow. A deleted version is in the stage Deleted_Internal."""
 
     NONE = "None"
     STAGING = "Staging"
@@ -19,9 +19,9 @@ class Stage(StrEnum):
 
 
 class Command(StrEnum):
-    """Who moves versions: our commands, MLflow's UI and API past them, and the guard for what it found in place.
+    """What moves a version: a command of Lockgate, another client of MLflow (out of band), or the guard's installation.
 
-    `undo` is a rollback that takes the last rollback back.
+    `undo` is a rollback that undoes the last rollback.
     """
 
     VALIDATE = "validate"
@@ -35,14 +35,14 @@ class Command(StrEnum):
     ADOPT = "adopt"
 
 
-# The guard has a copy in the database. Whoever makes one of these moves, the guard asks for the evidence as well.
+# The guard has a copy of this table in the database. For each of these moves, the guard also requires the evidence.
 LEGAL_MOVES: dict[tuple[Stage, Stage], frozenset[Command]] = {
     (Stage.NONE, Stage.STAGING): frozenset({Command.VALIDATE, Command.OUT_OF_BAND, Command.ADOPT}),
     (Stage.NONE, Stage.ARCHIVED): frozenset({Command.REJECT, Command.OUT_OF_BAND, Command.ADOPT}),
     (Stage.NONE, Stage.PRODUCTION): frozenset({Command.ADOPT}),
     (Stage.STAGING, Stage.PRODUCTION): frozenset({Command.PROMOTE, Command.OUT_OF_BAND}),
     (Stage.ARCHIVED, Stage.PRODUCTION): frozenset({Command.ROLLBACK, Command.UNDO}),
-    # Turned down, or making room for the version that moves up.
+    # Rejected, or displaced by the version that moves up.
     (Stage.STAGING, Stage.ARCHIVED): frozenset({Command.REJECT, Command.VALIDATE, Command.OUT_OF_BAND}),
     (Stage.PRODUCTION, Stage.ARCHIVED): frozenset(
         {Command.PROMOTE, Command.ROLLBACK, Command.UNDO, Command.RETIRE, Command.OUT_OF_BAND}
@@ -54,7 +54,7 @@ LEGAL_MOVES: dict[tuple[Stage, Stage], frozenset[Command]] = {
 
 @dataclass(frozen=True)
 class Registered:
-    """A version as the registry has it now."""
+    """A version in the registry, with its present stage."""
 
     version: int
     stage: Stage
@@ -63,7 +63,7 @@ class Registered:
 
 @dataclass(frozen=True)
 class Entry:
-    """One stage change as the ledger has it."""
+    """One stage change in the ledger."""
 
     version: int
     from_stage: Stage
@@ -75,7 +75,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class PromotionVerdict:
-    """The verdict that a version would be promoted on."""
+    """The verdict on which a version would be promoted."""
 
     outcome: str
     policy_digest: str
@@ -84,7 +84,7 @@ class PromotionVerdict:
 
 @dataclass(frozen=True)
 class Move:
-    """What a command decided: this version goes there, and those that stand there are archived in the same step."""
+    """The decision of a command: a version changes its stage, and `archives` are archived in the same transaction."""
 
     version: int
     from_stage: Stage
@@ -95,21 +95,21 @@ class Move:
 
 @dataclass(frozen=True)
 class ModelState:
-    """All versions of one model and their past, oldest first: what every decision is made from."""
+    """All versions of one model and its ledger, oldest first: the input of every decision."""
 
     model: str
     versions: Sequence[Registered]
     ledger: Sequence[Entry]
 
     def find(self, version: int) -> Registered:
-        """The version with that number, or StateConflict."""
+        """The version with this number; raises StateConflict if there is none."""
         for registered in self.versions:
             if registered.version == version:
                 return registered
         raise StateConflict(f"{self.model} has no version {version}", hint="see them with: lockgate list")
 
     def in_stage(self, stage: Stage) -> Registered | None:
-        """The version in that stage, None if nobody is; two in one stage is a StateConflict."""
+        """The version in this stage, or None. Raises StateConflict if there are two."""
         found = [registered for registered in self.versions if registered.stage is stage]
         if len(found) > 1:
             numbers = " and ".join(str(registered.version) for registered in found)
@@ -121,27 +121,27 @@ class ModelState:
         return self.in_stage(Stage.PRODUCTION)
 
     def quarantined(self, version: int) -> bool:
-        """Whether a rollback took the version out of Production; it never moves up again, unless that is undone."""
+        """Whether a rollback took the version out of Production, and no undo has brought it back."""
         last = next(
             (entry for entry in reversed(self.ledger) if entry.version == version and _of_production(entry)), None
         )
         return last is not None and last.from_stage is Stage.PRODUCTION and last.command == Command.ROLLBACK
 
     def last_departure(self) -> Entry | None:
-        """When somebody last left Production; None if nobody has."""
+        """The newest entry by which a version left Production, or None."""
         return next((entry for entry in reversed(self.ledger) if entry.from_stage is Stage.PRODUCTION), None)
 
     def taken_out_last(self) -> int | None:
-        """The version that a rollback took out of Production, if nobody has left the stage since."""
+        """The version that a rollback took out of Production, if no version has left Production since."""
         left = self.last_departure()
         return left.version if left and left.command == Command.ROLLBACK else None
 
     def past_production(self) -> Iterator[int]:
-        """Versions that have been in Production, the latest first, with repeats."""
+        """The versions that were in Production, the latest first, with repeats."""
         return (entry.version for entry in reversed(self.ledger) if entry.to_stage is Stage.PRODUCTION)
 
     def last_move(self) -> str:
-        """The newest entry in words, for a message; nothing before the first."""
+        """The newest entry as text for a message; empty without an entry."""
         if not self.ledger:
             return ""
         last = self.ledger[-1]
@@ -153,7 +153,7 @@ def _of_production(entry: Entry) -> bool:
 
 
 def staging(roster: ModelState, version: int) -> Move | None:
-    """A passed verdict takes a new version to Staging; a version that is past None stays where it is."""
+    """The move of a passed version from None to Staging; None if the version is in another stage."""
     candidate = roster.find(version)
     if candidate.stage is not Stage.NONE:
         return None
@@ -161,7 +161,7 @@ def staging(roster: ModelState, version: int) -> Move | None:
 
 
 def candidate_for_validation(roster: ModelState, version: int | None) -> Registered:
-    """The version to judge: the named one, else the newest in None. Raises StateConflict if it is past Staging."""
+    """The version to judge: the given one, else the newest in None. Raises StateConflict if it is past Staging."""
     if version is None:
         waiting = [registered for registered in roster.versions if registered.stage is Stage.NONE]
         if not waiting:
@@ -186,9 +186,9 @@ def promotion(
     policy_digest: str,
     expect_current: int | None = None,
 ) -> Move | None:
-    """Staging to Production on a passed verdict; None if the named version is there already.
+    """The move from Staging to Production on a passed verdict; None if the given version is already in Production.
 
-    Raises StateConflict with the reason if the version may not go there.
+    Raises StateConflict with the reason if the version may not be promoted.
     """
     serving = roster.serving()
     if version is not None and serving is not None and serving.version == version:
@@ -200,9 +200,9 @@ def promotion(
 
 
 def candidate_for_promotion(roster: ModelState, version: int | None) -> Registered:
-    """The version to promote: the named one, else the one in Staging.
+    """The version to promote: the given one, else the version in Staging.
 
-    Raises StateConflict if it cannot be promoted from where it is.
+    Raises StateConflict if it cannot be promoted from its stage.
     """
     candidate = roster.in_stage(Stage.STAGING) if version is None else roster.find(version)
     if candidate is None:
@@ -224,9 +224,9 @@ def candidate_for_promotion(roster: ModelState, version: int | None) -> Register
 
 
 def rollback(roster: ModelState, to: int | None = None) -> Move:
-    """Back to the last good Production before the one that serves (or was retired), or to the named one.
+    """The move back to the newest good version before the serving (or retired) one, or to the version `to`.
 
-    The version that the last rollback took out comes back by its name alone: that undoes the rollback.
+    If `to` is the version that the last rollback took out, the move undoes that rollback.
     Raises StateConflict if there is no such version.
     """
     serving = roster.serving()
@@ -241,7 +241,10 @@ def rollback(roster: ModelState, to: int | None = None) -> Move:
 
 
 def retirement(roster: ModelState) -> Move:
-    """The version in Production goes, and nothing takes its place. Raises StateConflict if there is none."""
+    """The move of the version in Production to Archived, without a replacement.
+
+    Raises StateConflict if there is none.
+    """
     serving = roster.serving()
     if serving is None:
         raise StateConflict(
@@ -252,19 +255,23 @@ def retirement(roster: ModelState) -> Move:
 
 
 def rejection(roster: ModelState, version: int) -> Move | None:
-    """A version that was turned down is archived; None if it is already. Raises StateConflict if it serves."""
+    """The move of a rejected version to Archived, or None if it is there.
+
+    Raises StateConflict for the serving version.
+    """
     candidate = roster.find(version)
     if candidate.stage is Stage.PRODUCTION:
         raise StateConflict(
-            f"version {version} of {roster.model} is in Production", hint="to take it out: lockgate rollback"
+            f"version {version} of {roster.model} is in Production", hint="take it out with: lockgate rollback"
         )
     return None if candidate.stage is Stage.ARCHIVED else _move(roster, candidate, Stage.ARCHIVED, Command.REJECT)
 
 
 def concurrent_move(roster: ModelState, agreed: Move) -> StateConflict:
-    """The refusal of a move that was decided on, when somebody else has moved meanwhile: by whom."""
+    """The error for a move that another client prevented by a move of its own; the message names that move."""
     return StateConflict(
-        f"somebody was faster than this {agreed.command}{roster.last_move()}", hint="look again with: lockgate status"
+        f"another client moved a version before this {agreed.command}{roster.last_move()}",
+        hint="look again with: lockgate status",
     )
 
 
@@ -285,7 +292,7 @@ def _rollback_target(roster: ModelState, serving: Registered | None, to: int | N
 
 
 def good_productions(roster: ModelState) -> list[int]:
-    """The archived versions that a rollback may go to: formerly in Production and not quarantined, the latest first."""
+    """The archived versions to which a rollback may go: once in Production and not quarantined, the latest first."""
     archived = {registered.version for registered in roster.versions if registered.stage is Stage.ARCHIVED}
     past = dict.fromkeys(roster.past_production())
     return [version for version in past if version in archived and not roster.quarantined(version)]
@@ -299,7 +306,7 @@ def _how_to_undo(roster: ModelState, version: int | None) -> str:
 
 def _why_not(roster: ModelState, serving: Registered | None, target: Registered) -> str:
     if serving and target.version == serving.version:
-        return "it serves now"
+        return "it is in Production now"
     if roster.quarantined(target.version):
         return "it is quarantined"
     return "it has never been in Production"
@@ -345,7 +352,7 @@ def _move(roster: ModelState, moving: Registered, to_stage: Stage, command: Comm
 
 
 def _displaced(roster: ModelState, stage: Stage) -> tuple[int, ...]:
-    """Who makes room: whoever is in Staging, however many MLflow has put there, or the one in Production."""
+    """The versions that the move displaces: all versions in Staging, or the version in Production."""
     if stage is Stage.STAGING:
         return tuple(registered.version for registered in roster.versions if registered.stage is stage)
     displaced = roster.serving() if stage is Stage.PRODUCTION else None
@@ -354,6 +361,6 @@ def _displaced(roster: ModelState, stage: Stage) -> tuple[int, ...]:
 
 _HOW_TO_REACH_STAGING = {
     Stage.NONE: "validate it with: lockgate validate {}",
-    Stage.PRODUCTION: "it is live already",
+    Stage.PRODUCTION: "it is already in Production",
     Stage.ARCHIVED: "to return to a former Production: lockgate rollback --to VERSION",
 }

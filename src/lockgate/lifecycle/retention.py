@@ -15,7 +15,7 @@ SPAN = re.compile(r"(?P<count>\d{1,6})(?P<unit>[hdw])")
 
 @dataclass(frozen=True)
 class Rule:
-    """What a person asks to be kept: the last so many rollback targets, and everything that is younger."""
+    """The options of the command: keep this number of rollback targets, and every version that is younger."""
 
     keep: int
     older_than: timedelta
@@ -23,10 +23,10 @@ class Rule:
 
 @dataclass(frozen=True)
 class Holding:
-    """What is known of a version that takes up room; of a deleted one, its run or its files still do.
+    """The facts on a version whose run or files exist; the version itself may be deleted.
 
-    `verdict` and `decision` are the newest words of the gate and of a person. `approved`: somebody approved that very
-    verdict. `collected`: it was gc that deleted it. `shared`: another version lives on the same run or files.
+    `verdict` and `decision` are the newest ones on the version. `approved`: this verdict has an approval. `collected`:
+    gc deleted the version. `shared`: another version uses the same run or files.
     """
 
     version: int
@@ -44,7 +44,7 @@ class Holding:
 
 @dataclass(frozen=True)
 class Fate:
-    """What becomes of a version: it stays for the reason `kept_for`, or goes where there is none."""
+    """Whether a version stays: for the reason `kept_for`. Without a reason it is deleted."""
 
     version: int
     stage: Stage
@@ -52,13 +52,13 @@ class Fate:
 
     @property
     def goes(self) -> bool:
-        """Whether nothing speaks for it."""
+        """Whether there is no reason to keep the version."""
         return self.kept_for is None
 
 
 @dataclass(frozen=True)
 class Ground:
-    """What the reasons look at beside the version itself."""
+    """The facts that the reasons need beside the version itself."""
 
     rule: Rule
     targets: frozenset[int]
@@ -66,18 +66,18 @@ class Ground:
 
 
 def fates(holdings: Sequence[Holding], roster: ModelState, rule: Rule) -> list[Fate]:
-    """What becomes of each version, in the order given."""
+    """The fate of each version, in the given order."""
     ground = Ground(rule, frozenset(rollback_targets(roster, rule.keep)), roster.taken_out_last())
     return [Fate(holding.version, holding.stage, _kept_for(holding, ground)) for holding in holdings]
 
 
 def rollback_targets(roster: ModelState, keep: int) -> list[int]:
-    """The last so many versions that a rollback could bring back: good past Productions, the latest first."""
+    """The newest `keep` versions to which a rollback may go, the latest first."""
     return moves.good_productions(roster)[:keep]
 
 
 def span(text: str) -> timedelta:
-    """A span of time as it is typed: 36h, 90d, 12w. Raises WrongUsage for anything else."""
+    """Parse a span of time such as 36h, 90d or 12w. Raises WrongUsage for any other text."""
     match = SPAN.fullmatch(text.strip().lower())
     if match is None:
         raise WrongUsage(f"--older-than is no span of time: {text}", hint="write it as 90d, 12w or 36h")
@@ -85,10 +85,10 @@ def span(text: str) -> timedelta:
 
 
 def _kept_for(holding: Holding, ground: Ground) -> str | None:
-    return next((says for says, holds in REASONS.items() if holds(holding, ground)), None)
+    return next((reason for reason, holds in REASONS.items() if holds(holding, ground)), None)
 
 
-def _may_still_rise(holding: Holding, _: Ground) -> bool:
+def _is_candidate(holding: Holding, _: Ground) -> bool:
     hopeful = holding.verdict is None or (holding.verdict == "passed" and not holding.verdict_expired)
     return holding.stage is Stage.NONE and holding.decision != "rejected" and hopeful
 
@@ -100,10 +100,10 @@ REASONS: dict[str, Reason] = {
     "in Staging": lambda holding, _: holding.stage is Stage.STAGING,
     "a rollback may need it": lambda holding, ground: holding.version in ground.targets,
     "the last rollback took it out": lambda holding, ground: holding.version == ground.taken_out_last,
-    "it came past Lockgate": lambda holding, _: not holding.registered_by_us,
-    "it may still rise": _may_still_rise,
+    "registered outside Lockgate": lambda holding, _: not holding.registered_by_us,
+    "still a candidate": _is_candidate,
     "it is approved": lambda holding, _: holding.stage is Stage.NONE and holding.approved,
-    "it is about to be moved": lambda holding, _: holding.intended,
+    "a command is moving it": lambda holding, _: holding.intended,
     "too young": lambda holding, ground: holding.age < ground.rule.older_than and not holding.collected,
-    "another version lives on its run or files": lambda holding, _: holding.shared,
+    "another version uses its run or files": lambda holding, _: holding.shared,
 }

@@ -1,7 +1,7 @@
 """The artifact repository of an MLflow server that keeps its artifacts in its own database.
 
-The server is started with `--artifacts-destination lockgate-artifacts:/`; its clients go on speaking mlflow-artifacts:/
-to it. MLflow imports this file wherever it imports artifact repositories, so it imports nothing heavy itself.
+The server is started with `--artifacts-destination lockgate-artifacts:/`; its clients still use
+mlflow-artifacts:/. MLflow imports this file with all artifact repositories, so this file imports nothing heavy.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ BACKEND_STORE_VARIABLE = "_MLFLOW_SERVER_FILE_STORE"  # in mlflow.server.constan
 STATEMENT_SECONDS = 60.0
 LONGEST_PATH = 1024  # bytes
 
-# MLflow's clients repeat a call that is answered with 500 or 503. Broken bytes do not mend, hence 409 for them.
+# MLflow's clients repeat a call after 500 or 503. Damaged bytes stay damaged, so the answer for them is 409.
 CODES = {StateConflict: RESOURCE_CONFLICT, IntegrityBroken: RESOURCE_CONFLICT, Unavailable: TEMPORARILY_UNAVAILABLE}
 
 
@@ -48,17 +48,17 @@ class DatabaseArtifactRepository(ArtifactRepository, StreamUploadMixin):
         self._database = _database_of_the_server()
 
     def log_artifact(self, local_file: str, artifact_path: str | None = None) -> None:
-        """Keep a local file in the folder `artifact_path`, under its own name."""
+        """Store a local file in the folder `artifact_path`, under its own name."""
         from lockgate.database import artifacts
 
         source = Path(local_file)
-        with _told_to_mlflow():
+        with _as_mlflow_errors():
             artifacts.log(self._database, self._place(artifact_path, source.name), source)
 
     def log_artifact_from_stream(
         self, stream: BinaryIO, artifact_file_name: str, artifact_path: str | None = None
     ) -> None:
-        """Keep what a stream holds in the folder `artifact_path`."""
+        """Store the content of a stream in the folder `artifact_path`."""
         from lockgate.database.artifacts import BLOCK_BYTES, Upload
 
         with Upload() as upload:
@@ -69,7 +69,7 @@ class DatabaseArtifactRepository(ArtifactRepository, StreamUploadMixin):
     async def log_artifact_from_async_stream(
         self, chunks: AsyncIterable[bytes], artifact_file_name: str, artifact_path: str | None = None
     ) -> None:
-        """The same for the body of a request; other requests are answered meanwhile."""
+        """Store the body of a request; the server answers other requests meanwhile."""
         from lockgate.database.artifacts import BLOCK_BYTES, Upload
 
         block = bytearray()
@@ -85,43 +85,43 @@ class DatabaseArtifactRepository(ArtifactRepository, StreamUploadMixin):
     def _log(self, upload: "Upload", name: str, folder: str | None) -> None:
         from lockgate.database import artifacts
 
-        with _told_to_mlflow():
+        with _as_mlflow_errors():
             artifacts.log_upload(self._database, self._place(folder, posixpath.basename(name)), upload)
 
     def log_artifacts(self, local_dir: str, artifact_path: str | None = None) -> None:
-        """Keep every file below a local folder."""
+        """Store every file below a local folder."""
         folder = Path(local_dir)
         for file in sorted(each for each in folder.rglob("*") if each.is_file()):
             inside = file.relative_to(folder).as_posix()
             self.log_artifact(str(file), posixpath.dirname(posixpath.join(artifact_path or "", inside)))
 
     def list_artifacts(self, path: str | None = None) -> list[FileInfo]:
-        """What lies directly in a folder; nothing for a file, or for a folder that is not there."""
+        """The entries directly in a folder; nothing for a file or for a missing folder."""
         from lockgate.database import artifacts
 
         folder = (path or "").rstrip("/")
-        with _told_to_mlflow():
+        with _as_mlflow_errors():
             found = artifacts.entries(self._database, self._place(folder))
         return [FileInfo(posixpath.join(folder, entry.name), entry.size is None, entry.size) for entry in found]
 
     def delete_artifacts(self, artifact_path: str | None = None) -> None:
-        """Remove a file, or a folder with all in it; what is not there is no error."""
+        """Delete a file, or a folder with its content; no error if there is none."""
         from lockgate.database import artifacts
 
         place = self._place((artifact_path or "").rstrip("/"))
         if not place:
-            raise _invalid("all artifacts of the server are not removed in one go: name a file or a folder")
-        with _told_to_mlflow():
+            raise _invalid("the root of all artifacts cannot be deleted: give a file or a folder")
+        with _as_mlflow_errors():
             artifacts.remove(self._database, place)
 
     def download_artifacts(self, artifact_path: str, dst_path: str | None = None) -> str:
-        """Write a file below a local folder and return its path; a folder with all in it is MLflow's to fetch."""
+        """Write a file below a local folder and return its path; for a folder, MLflow's own code does it."""
         from lockgate.database import artifacts
 
         if artifact_path and dst_path:
             place = self._place(artifact_path)
             target = self._create_download_destination(artifact_path, dst_path)  # type: ignore[no-untyped-call]
-            with _told_to_mlflow():
+            with _as_mlflow_errors():
                 if artifacts.fetch(self._database, place, Path(target)):
                     return str(target)
         return str(super().download_artifacts(artifact_path, dst_path))  # type: ignore[no-untyped-call]
@@ -129,13 +129,13 @@ class DatabaseArtifactRepository(ArtifactRepository, StreamUploadMixin):
     def _download_file(self, remote_file_path: str, local_path: str) -> None:
         from lockgate.database import artifacts
 
-        with _told_to_mlflow():
+        with _as_mlflow_errors():
             found = artifacts.fetch(self._database, self._place(remote_file_path), Path(local_path))
         if not found:
             raise MlflowException(f"No such artifact: '{remote_file_path}'", RESOURCE_DOES_NOT_EXIST)
 
     def _place(self, *parts: str | None) -> str:
-        """The path from the server's root; only the root itself is ''."""
+        """The path from the root of the server; the root itself is ''."""
         inside = "/".join(part for part in parts if part)
         if inside:
             _check(inside)
@@ -143,11 +143,11 @@ class DatabaseArtifactRepository(ArtifactRepository, StreamUploadMixin):
 
 
 def _check(path: str) -> None:
-    """A path that would not be a file below the folder that it is written to is an invalid parameter (HTTP 400)."""
+    """Raise an invalid parameter error (HTTP 400) for a path that is not a file below its folder."""
     try:
         too_long = len(path.encode()) > LONGEST_PATH
     except UnicodeEncodeError:
-        raise _invalid(f"the artifact path is no text: {path!r}") from None
+        raise _invalid(f"the artifact path is not valid text: {path!r}") from None
     if too_long:
         raise _invalid(f"the artifact path is longer than {LONGEST_PATH} bytes: {path[:80]}...")
     if "\0" in path or not {"", ".", ".."}.isdisjoint(path.split("/")):
@@ -156,7 +156,7 @@ def _check(path: str) -> None:
 
 def _root_of(uri: str) -> str:
     if urlsplit(uri).netloc:
-        raise _invalid(f"artifacts are kept in the server's own database: write {ARTIFACTS_IN_DATABASE}, not {uri}")
+        raise _invalid(f"artifacts are stored in the server's own database: write {ARTIFACTS_IN_DATABASE}, not {uri}")
     root = urlsplit(uri).path.strip("/")
     if root:
         _check(root)
@@ -164,14 +164,14 @@ def _root_of(uri: str) -> str:
 
 
 def _database_of_the_server() -> "Database":
-    """The database that the MLflow server of this process was started on; there is no second address to get wrong."""
+    """The database of the MLflow server in this process; there is no second address."""
     from lockgate.database.connection import Database
 
     url = os.environ.get(BACKEND_STORE_VARIABLE, "")
     if urlsplit(url).scheme != DATABASE_SCHEME:
         raise _invalid(
             f"only an MLflow server on {DATABASE_SCHEME}:// opens {ARTIFACTS_IN_DATABASE};"
-            " its clients name mlflow-artifacts:/"
+            " its clients use mlflow-artifacts:/"
         )
     return Database(url, STATEMENT_SECONDS, keep_connections=True)
 
@@ -181,10 +181,10 @@ def _invalid(message: str) -> MlflowException:
 
 
 @contextmanager
-def _told_to_mlflow() -> Iterator[None]:
-    """Turns our refusals into MLflow's, which the server answers with; the database's address stays here."""
+def _as_mlflow_errors() -> Iterator[None]:
+    """Raise Lockgate's errors as MLflow's, which the server sends as its answer, without the database's address."""
     try:
         yield
     except LockgateError as error:
-        says = f"{error.message}; {error.hint}" if error.hint else error.message
-        raise MlflowException(says, CODES.get(type(error), INTERNAL_ERROR)) from error
+        message = f"{error.message}; {error.hint}" if error.hint else error.message
+        raise MlflowException(message, CODES.get(type(error), INTERNAL_ERROR)) from error

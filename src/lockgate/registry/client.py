@@ -27,26 +27,26 @@ from lockgate.registry.run_log import Contents, RunRead, RunRecord, log_model, l
 from lockgate.system import timeouts
 from lockgate.system.service_urls import Addresses
 
-CALLS_WORTH = 6  # a registration makes some twenty calls, and may take as long as so many that use up their time
+CALLS_WORTH = 6  # time limit of a registration, in time limits of one call; it makes some twenty calls
 
 
 class Registry:
-    """One model's corner of an MLflow server. Every failure comes out as Unavailable or StateConflict."""
+    """The MLflow server, for one model. Every failure of MLflow is raised as Unavailable or StateConflict."""
 
     def __init__(self, addresses: Addresses, model: str, timeout: float) -> None:
         self.model = model
         self._timeout = timeout
         forget_foreign_settings()
         reach_loopback_directly()
-        # Two tries fit into the time that the caller has, whatever the server asks for; a redirect would take the
-        # password along.
+        # Two tries fit into the time limit, even if the server asks the client to wait; a redirect would send the
+        # password to another address.
         os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "1"
         os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(max(1, int(timeout * 0.45)))
         os.environ["MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER"] = "false"
         os.environ["MLFLOW_ALLOW_HTTP_REDIRECTS"] = "false"
         os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
         os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
-        # `mlflow run` hands its run down to every stage; their parameters would collide in it.
+        # `mlflow run` passes its run to every stage; the params of the stages would collide in it.
         self._parent = os.environ.pop(PARENT_RUN, None)
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         server = self._server = _logged_in(addresses.tracking_uri)
@@ -64,22 +64,22 @@ class Registry:
             server_identity.check(credentials, self._server, created)
 
     def find_or_create(self, contents: Contents, record: RunRecord) -> tuple[int, str]:
-        """The version that holds this bundle and its run, registered now if nobody has before.
+        """The version that holds this bundle, and its run; registered now if it does not exist.
 
-        Safe to repeat after a crash or a lost reply: an unfinished run of the same bundle is thrown away, and of
-        several versions with the same digest the first one counts and the younger ones go.
+        It is safe to repeat after a crash or a lost reply: an unfinished run of the same bundle is deleted. Of several
+        versions with the same digest, the first one counts and the others are deleted.
         """
         with translated(), quiet():
             version = self._version_of(contents.digest) or self._create(contents, record)
             return int(version.version), str(version.run_id)
 
     def move(self, version: int, stage: str) -> None:
-        """One transition; whoever stands in Staging or Production is archived in the same transaction of MLflow.
+        """Make one transition. A version in the target stage is archived in the same transaction of MLflow.
 
-        The way to Deleted_Internal is a call of its own.
+        The move to Deleted_Internal is another call of MLflow.
         """
-        makes_room = stage in ("Staging", "Production")  # MLflow refuses the flag for the others
-        # stages are deprecated, and what the reviewers' UI shows; an answer may begin in time and never end
+        makes_room = stage in ("Staging", "Production")  # MLflow refuses the flag for the other stages
+        # MLflow deprecates stages, but its UI shows them; an answer may begin in time and never end
         with timeouts.within(self._timeout, self._no_end()), translated(), quiet():
             if stage == "Deleted_Internal":
                 self._client.delete_model_version(self.model, str(version))
@@ -87,29 +87,29 @@ class Registry:
                 self._client.transition_model_version_stage(self.model, str(version), stage, makes_room)
 
     def read(self) -> None:
-        """A real read of the registry: it fails as every other call would."""
+        """Read from the registry; fails as every other call would."""
         with translated():
             self._client.search_registered_models(max_results=1)
 
     def hide_run(self, run_id: str) -> None:
-        """Mark a run as deleted: MLflow shows it no more, its row and its files stay."""
+        """Mark a run as deleted: MLflow no longer shows it; its row and its files stay."""
         with translated():
             self._client.delete_run(run_id)
 
     def hide_model(self, model_id: str) -> None:
-        """The same for a logged model."""
+        """Mark a logged model as deleted."""
         with translated():
             self._client.delete_logged_model(model_id)
 
     def delete_files(self, uri: str) -> None:
-        """Delete all artifacts under a URI, wherever the server keeps them; none there is no failure."""
+        """Delete all artifacts under a URI; no error if there are none."""
         with translated():
             get_artifact_repository(uri).delete_artifacts()  # type: ignore[no-untyped-call]
 
     def download(self, version: int, folder: Path) -> None:
-        """Fetch the files of a version into a folder, after their names and sizes were looked at; none is opened.
+        """Check the names and sizes of a version's files and download them into a folder; no file is opened.
 
-        Raises ArtifactMissing if the store has none, IntegrityBroken if they are not laid out as a version's files are.
+        Raises ArtifactMissing if the store has none, IntegrityBroken if the layout is not that of a version.
         """
         uri = f"models:/{self.model}/{version}"
         with translated(), stored(version):
@@ -117,7 +117,7 @@ class Registry:
             mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder))
 
     def files_around(self, version: int) -> dict[str, str]:
-        """The digests of a version's files around its bundle, as the store has them now."""
+        """The digests of the files around a version's bundle, as they are in the store now."""
         with tempfile.TemporaryDirectory(prefix="lockgate-") as folder:
             self.download(version, Path(folder))
             return registered_files.around(Path(folder))
@@ -129,7 +129,7 @@ class Registry:
             return RunRead(run.data.params, run.data.metrics, content(run.info.artifact_uri, file))
 
     def requirements(self, version: int) -> list[str]:
-        """The packages, as `name==version`, that MLflow keeps beside a version's bundle; empty if it keeps none."""
+        """The packages, as `name==version`, in the requirements.txt of a version; empty if it has none."""
         with translated():
             pinned = content(f"models:/{self.model}/{version}", "requirements.txt") or b""
         return pinned.decode(errors="replace").split()
@@ -146,7 +146,7 @@ class Registry:
                 self._client.log_artifact(run_id, str(file), "verdict")
 
     def tag_version(self, version: int, tags: Mapping[str, str], description: str) -> None:
-        """What a reviewer reads on the version's page."""
+        """Set the tags and the description on the page of the version, for the reviewer."""
         with translated():
             self._client.update_model_version(self.model, str(version), description)
             for name, text in tags.items():
@@ -160,7 +160,7 @@ class Registry:
     def _version_of(self, digest: str) -> ModelVersion | None:
         found = self._client.search_model_versions(f"name = '{self.model}' and tag.`{BUNDLE_TAG}` = '{digest}'")
         versions = sorted(found, key=lambda version: int(version.version))
-        for twin in versions[1:]:  # a reply was lost, and MLflow's client asked again
+        for twin in versions[1:]:  # after a lost reply, MLflow's client repeats the call
             self._client.delete_model_version(self.model, str(twin.version))
         return versions[0] if versions else None
 
@@ -191,7 +191,7 @@ class Registry:
         return str(self._client.get_logged_model(_model_id(model_uri)).source_run_id)
 
     def _logged_before(self, experiment: str, digest: str) -> str | None:
-        """The model that a killed registration left behind whole; what it left unfinished is thrown away."""
+        """The complete model of a killed registration, or None; unfinished runs are deleted."""
         whole = None
         for run in self._client.search_runs([experiment], f"tags.`{BUNDLE_TAG}` = '{digest}'", ViewType.ACTIVE_ONLY):
             logged = run.outputs.model_outputs if run.outputs else []
@@ -202,7 +202,7 @@ class Registry:
         return whole
 
     def _log(self, experiment: str, contents: Contents, record: RunRecord) -> str:
-        signature = signing.signed(contents.bundle)  # a key that is unfit is refused before there is a run
+        signature = signing.signed(contents.bundle)  # an invalid key is refused before a run exists
         tags = {BUNDLE_TAG: contents.digest, **record.tags}
         if self._parent:
             tags[MLFLOW_PARENT_RUN_ID] = self._parent
@@ -220,7 +220,7 @@ class Registry:
 
 
 def _logged_in(tracking_uri: str) -> str:
-    """The address without its login, which MLflow gets as variables: its client repeats the address in errors."""
+    """The address without its login. MLflow gets the login as variables, because its errors contain the address."""
     url = urlsplit(tracking_uri)
     login, at, host = url.netloc.rpartition("@")
     if at:

@@ -1,7 +1,7 @@
-"""Which of MLflow's own environment variables count: how to reach and log in to the server, and nothing else.
+"""Which of MLflow's own environment variables count: only those for the address of the server and the login.
 
-MLflow's client obeys about a hundred variables. One that a user has set for another project (another registry, another
-workspace, endless retries) would change what a command does without a word.
+MLflow's client reads about a hundred variables. A variable for another project (another registry, another workspace,
+endless retries) would silently change what a command does.
 """
 
 import os
@@ -21,7 +21,7 @@ OBEYED = {
     "MLFLOW_TRACKING_CLIENT_CERT_PATH",
     "MLFLOW_TRACKING_AUTH",
     "MLFLOW_TRACKING_AWS_SIGV4",
-    # where the server does not hand out artifacts itself
+    # if the server does not serve artifacts itself
     "MLFLOW_S3_ENDPOINT_URL",
     "MLFLOW_S3_IGNORE_TLS",
     "MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE",
@@ -32,18 +32,18 @@ LOOPBACK = "localhost,127.0.0.0/8,127.0.0.1,::1"
 
 
 def reach_loopback_directly(environment: MutableMapping[str, str] = os.environ) -> None:
-    """Add the loopback addresses to the hosts that HTTP clients reach without a proxy, in this process and below it."""
+    """Add the loopback addresses to the hosts without a proxy, for this process and its children."""
     excluded = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
     if LOOPBACK not in excluded and excluded.strip() != "*":
         environment["no_proxy"] = environment["NO_PROXY"] = f"{excluded},{LOOPBACK}".lstrip(",")
 
 
 def proxy_variable(environment: Mapping[str, str] = os.environ) -> str:
-    """The name of the variable that sends requests through a proxy, empty without one."""
+    """The name of the variable that sets a proxy; empty without a proxy."""
     return next((name for name in environment if name.lower() in PROXY_VARIABLES and environment[name]), "")
 
 
 def forget_foreign_settings(environment: MutableMapping[str, str] = os.environ) -> None:
-    """Remove every variable of MLflow that is not in OBEYED from this process and from what it starts."""
+    """Remove every variable of MLflow that is not in OBEYED, for this process and its children."""
     for name in [name for name in environment if name.startswith(PREFIX) and name not in OBEYED]:
         del environment[name]

@@ -1,4 +1,4 @@
-"""The errors of MLflow as refusals: the guard's, the server's, the client's, and those of the way between them."""
+"""Translates the errors of MLflow's client, server and network, and of the guard, into Lockgate's errors."""
 
 import re
 import warnings
@@ -31,19 +31,19 @@ GUARD_SAID = re.compile(r"\(psycopg2\.errors\.RestrictViolation\) (?P<text>.+)\n
 # A refusal of the artifact store in the database, of a changed file (lockgate.database.artifacts).
 BYTES_DIFFER = re.compile(r"(?P<text>sha256 differs: [^;]+); (?P<hint>[^\"\n]+)")
 
-# Postgres is read-only, full, going down...: MLflow answers that with 400 or 500, by the kind of its exception.
+# Postgres is read-only, full, shutting down...: MLflow answers with 400 or 500, depending on its exception.
 DATABASE_FAILS = re.compile(
     r"\(psycopg2\.(?:OperationalError|errors\.(?:ReadOnlySqlTransaction|DiskFull|OutOfMemory|AdminShutdown|CrashShutdown"
     r"|CannotConnectNow|TooManyConnections|QueryCanceled|DeadlockDetected|SerializationFailure))\) (?P<text>.+)"
 )
-NO_ANSWER = "API request to"  # the first words of MLflow's client without a readable answer
-ANOTHER_HOST = "certificate is not valid for"  # Python's words, for a name and for an IP address
+NO_ANSWER = "API request to"  # the message of MLflow's client for a missing or unreadable answer begins so
+ANOTHER_HOST = "certificate is not valid for"  # in Python's message, for a name and for an IP address
 LONGEST_TEXT = 300
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Every failure of MLflow's client comes out as Unavailable, StateConflict or IntegrityBroken."""
+    """Raise every failure of MLflow's client as Unavailable, StateConflict, IntegrityBroken or BadConfiguration."""
     try:
         yield
     except MlflowException as error:
@@ -51,7 +51,7 @@ def translated() -> Iterator[None]:
         if code == "INVALID_PARAMETER_VALUE" and not isinstance(error, RestException) and code not in str(error):
             raise _refused_by_client(str(error)) from error
         raise _refusal(str(error), code) from error
-    except requests.HTTPError as error:  # of files, which MLflow's client sends and fetches by itself
+    except requests.HTTPError as error:  # uploads and downloads of MLflow's client raise this class
         answer = "" if error.response is None else error.response.text
         code = HTTP_CODES.get(error.response.status_code, "") if error.response is not None else ""
         raise _refusal(f"{error}: {answer}", code) from error
@@ -61,7 +61,7 @@ def translated() -> Iterator[None]:
 
 def _refused_by_client(text: str) -> BadConfiguration:
     return BadConfiguration(
-        f"MLflow's client refuses before it asks the server: {text.splitlines()[0][:LONGEST_TEXT]}",
+        f"MLflow's client refuses before it calls the server: {text.splitlines()[0][:LONGEST_TEXT]}",
         hint="correct MLFLOW_TRACKING_URI, or unset the variables in: env | grep MLFLOW_",
     )
 
@@ -70,15 +70,15 @@ def _refusal(text: str, code: str) -> LockgateError:
     if (refused := GUARD_SAID.search(text)) is not None:
         return StateConflict(refused["text"], hint=refused["hint"])
     if (broken := BYTES_DIFFER.search(text)) is not None:
-        return IntegrityBroken(f"an artifact is not what was logged: {broken['text']}", hint=broken["hint"])
+        return IntegrityBroken(f"an artifact differs from the logged one: {broken['text']}", hint=broken["hint"])
     if code in NOT_LET_IN:
         return Unavailable(
-            "the MLflow server does not let us in: not authorised",
+            "the MLflow server refuses the login: not authorised",
             hint="check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
         )
-    if (failed := DATABASE_FAILS.search(text)) is not None:  # at times in the second line, after what SQLAlchemy says
+    if (failed := DATABASE_FAILS.search(text)) is not None:  # sometimes in the second line, after SQLAlchemy's message
         says = failed["text"][:LONGEST_TEXT]
-        return Unavailable(f"the database behind MLflow fails: {says}", hint="see its server's log")
+        return Unavailable(f"the database behind MLflow fails: {says}", hint="see the log of Postgres")
     first = text.splitlines()[0][:LONGEST_TEXT]
     if code in SAID_NO:
         return StateConflict(f"MLflow refuses: {first}", hint="see: lockgate status")
@@ -101,12 +101,12 @@ def _unsafe(says: str) -> Unavailable:
         return Unavailable(
             "the certificate of the MLflow server is for another host name",
             where=says,
-            hint="check MLFLOW_TRACKING_URI: it must name the server as its certificate does",
+            hint="check MLFLOW_TRACKING_URI: it must have the host name of the certificate",
         )
     return Unavailable(
-        "no safe connection to the MLflow server can be made",
+        "the TLS connection to the MLflow server fails",
         where=says,
-        hint="check its address and certificate; an authority of your own goes into REQUESTS_CA_BUNDLE",
+        hint="check its address and certificate; for a certificate authority of your own, set REQUESTS_CA_BUNDLE",
     )
 
 

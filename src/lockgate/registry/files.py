@@ -1,4 +1,4 @@
-"""The artifacts of a version or a run: list them, fetch them, never open them."""
+"""Lists and downloads the artifacts of a version or a run; opens none."""
 
 import tempfile
 from collections.abc import Iterator
@@ -12,11 +12,11 @@ from mlflow.exceptions import MlflowException
 from lockgate.bundle import registered_files
 from lockgate.errors import ArtifactMissing, IntegrityBroken, Unavailable
 
-CLIENT_REFUSES_PATH = "Invalid path"  # MLflow's client, of a path in the store's answer that leaves the folder
+CLIENT_REFUSES_PATH = "Invalid path"  # MLflow's client, if a path in the store's answer leaves the folder
 
 
 def listed(uri: str, below: str = "") -> Iterator[tuple[str, int | None]]:
-    """Path and size of each file that the store has of a version; a folder that should not be there ends in a slash."""
+    """Path and size of each file of a version in the store. The path of an unexpected folder ends with a slash."""
     place = f"{uri}/{below}" if below else uri
     for entry in mlflow.artifacts.list_artifacts(artifact_uri=place):
         path = f"{below}/{Path(entry.path).name}" if below else str(entry.path)
@@ -28,34 +28,34 @@ def listed(uri: str, below: str = "") -> Iterator[tuple[str, int | None]]:
 
 @contextmanager
 def stored(version: int) -> Iterator[None]:
-    """Raise ArtifactMissing for files that are gone, IntegrityBroken for paths that leave the version's folder."""
+    """Raise ArtifactMissing for missing files, IntegrityBroken for a path that leaves the folder of the version."""
     try:
         yield
     except ArtifactMissing as missing:
         raise _nothing_of(version) from missing
-    except (requests.HTTPError, MlflowException) as error:  # the text has the server's code, a client's error has none
+    except (requests.HTTPError, MlflowException) as error:  # the text has the server's code
         says = str(error)
         if "RESOURCE_DOES_NOT_EXIST" in says or "404 Client Error" in says:
             raise _nothing_of(version) from error
         if "INVALID_PARAMETER_VALUE" in says or CLIENT_REFUSES_PATH in says:
             raise IntegrityBroken(
-                f"the store has a file of version {version} that leads elsewhere", hint=registered_files.REGISTER_AGAIN
+                f"the path of a file of version {version} leaves its folder", hint=registered_files.REGISTER_AGAIN
             ) from error
         if isinstance(error, MlflowException):
             raise
-        raise Unavailable("the MLflow server does not hand out the files", where=says[:300]) from error
+        raise Unavailable("the MLflow server does not send the files", where=says[:300]) from error
 
 
 def _nothing_of(version: int) -> ArtifactMissing:
     return ArtifactMissing(
-        f"the store has no files of version {version} any more",
-        hint="restore them from a backup; of a version in Production, go back with lockgate rollback, or retire it",
+        f"the store no longer has the files of version {version}",
+        hint="restore them from a backup; if the version is in Production: lockgate rollback, or lockgate retire",
     )
 
 
 def content(uri: str, name: str) -> bytes | None:
     """The bytes of one file among the artifacts of a run or of a version; None if it is not there."""
-    listed = mlflow.artifacts.list_artifacts(artifact_uri=uri)  # a run's are told with their folder, a version's not
+    listed = mlflow.artifacts.list_artifacts(artifact_uri=uri)  # a run's paths include the folder
     if name not in {file.path.rpartition("/")[2] for file in listed}:
         return None
     with tempfile.TemporaryDirectory(prefix="lockgate-") as folder:

@@ -1,4 +1,4 @@
-"""What a registration logs: the record that a run shows, and the bundle as a model."""
+"""Logs a registration: the record on the run, and the bundle as a model."""
 
 import shutil
 import tempfile
@@ -22,12 +22,12 @@ from lockgate.problem import confidence
 if TYPE_CHECKING:
     import pandas as pd
 
-DATASET_DIGEST_LENGTH = 36  # MLflow's column takes no more
+DATASET_DIGEST_LENGTH = 36  # the limit of MLflow's column
 METRICS_PER_CALL = 1000  # MLflow's limit for one batch
 
-# What Kaggle's test.csv has. The forecaster checks names, types and values itself, and takes more forms of them than a
-# type of MLflow does (dates as text, date or timestamp; nullable and categorical columns; Open empty). Columns are
-# optional to MLflow, so that the forecaster refuses a missing one: MLflow's own refusal repeats the request's rows.
+# The columns of Kaggle's test.csv. The forecaster checks names, types and values itself, and accepts more forms than a
+# type of MLflow does (dates as text, date or timestamp; nullable and categorical columns; Open empty). For MLflow the
+# columns are optional, so that the forecaster refuses a missing one: MLflow's own message would repeat all rows.
 COLUMNS = ("Store", "Date", "Open", "Promo", "StateHoliday", "SchoolHoliday")
 SIGNATURE = ModelSignature(
     inputs=Schema([ColSpec(AnyType(), name, required=False) for name in COLUMNS]),  # type: ignore[no-untyped-call]
@@ -38,7 +38,7 @@ SIGNATURE = ModelSignature(
 
 @dataclass(frozen=True)
 class Dataset:
-    """A table that a run used, by its own digest (MLflow's hashes a sample only)."""
+    """A table that a run used, with its digest (MLflow's own digest covers only a sample)."""
 
     name: str
     context: str
@@ -49,7 +49,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """All that the run behind a version shows in the MLflow UI."""
+    """The contents of the run of a version, as the MLflow UI shows them."""
 
     params: Mapping[str, str]
     metrics: Mapping[str, float]
@@ -62,7 +62,7 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class RunRead:
-    """What a run shows now; `file` is the one that was asked for, None if the run has no such file."""
+    """The present contents of a run; `file` is the requested file, None if the run has none."""
 
     params: Mapping[str, str]
     metrics: Mapping[str, float]
@@ -71,7 +71,7 @@ class RunRead:
 
 @dataclass(frozen=True)
 class Contents:
-    """The bundle that is to be registered, with what MLflow stores beside it."""
+    """The bundle to register, with the data that MLflow stores beside it."""
 
     bundle: Path
     digest: str
@@ -80,7 +80,7 @@ class Contents:
 
 
 def log_record(client: mlflow.MlflowClient, run: Run, record: RunRecord) -> Iterator[Callable[[], object]]:
-    """The calls of the server that show all of a record on a run."""
+    """The calls that log a record on a run."""
     run_id = run.info.run_id
     now = int(run.info.start_time)
     params = [Param(name, text) for name, text in record.params.items()]
@@ -98,7 +98,7 @@ def log_record(client: mlflow.MlflowClient, run: Run, record: RunRecord) -> Iter
 
 
 class _SavedUntried:
-    """MLflow's pyfunc flavor as `Model.log` takes it, with the one switch that its own `log_model` does not hand on."""
+    """MLflow's pyfunc flavor for `Model.log`, with a switch that MLflow's `log_model` does not pass on."""
 
     @staticmethod
     def save_model(validate_serving_input: bool, **given: Any) -> None:
@@ -106,9 +106,9 @@ class _SavedUntried:
 
 
 def log_model(contents: Contents, signature: bytes | None) -> Any:
-    """Log the model from a passing folder: MLflow writes the paths that it is given into MLmodel, for all to read.
+    """Log the model from a temporary folder, because MLflow writes the given paths into MLmodel.
 
-    `mlflow.pyfunc.log_model` would open the model to try the example, here, where a broken one ends the process.
+    `mlflow.pyfunc.log_model` would open the model to try the example, and a broken model would end this process.
     """
     with tempfile.TemporaryDirectory(prefix="lockgate-") as folder:
         shutil.copytree(contents.bundle, Path(folder, "bundle"))

@@ -15,7 +15,7 @@ from lockgate.problem.confidence import DEFAULT
 
 
 class RequestRefused(MlflowException):
-    """A refusal that MLflow's scoring server answers with (HTTP 400): the message and the hint, and nothing else."""
+    """A refusal for MLflow's scoring server (HTTP 400), with only the message and the hint."""
 
     def __init__(self, refusal: LockgateError) -> None:
         self._text = f"{refusal}; {refusal.hint}" if refusal.hint else str(refusal)
@@ -23,7 +23,7 @@ class RequestRefused(MlflowException):
 
     @property
     def message(self) -> str:
-        """The refusal. The scoring server sets a message with all rows of the request in it: that one is dropped."""
+        """The refusal. The scoring server sets another message with all rows of the request; the setter ignores it."""
         return self._text
 
     @message.setter
@@ -45,7 +45,7 @@ class BundledForecaster(PythonModel):
         self.forecaster = store.load(folder, digest)
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Forecast sales for each row; `lower` and `upper` hold them with params["confidence"], or are None.
+        """Forecast sales for each row; `lower` and `upper` contain sales with params["confidence"], or are None.
 
         Raises RequestRefused for rows that cannot be forecast and for a confidence out of range.
         """
@@ -57,7 +57,7 @@ class BundledForecaster(PythonModel):
 
 
 def _without_nan(forecasts: pd.DataFrame) -> pd.DataFrame:
-    """Unknown bounds as None, since JSON has no NaN; other columns stay numbers, which Spark asks for."""
+    """Unknown bounds as None, because JSON has no NaN; other columns stay numbers, as Spark requires."""
     unknown = forecasts.columns[forecasts.isna().any()]
     return forecasts.assign(
         **{name: forecasts[name].astype(object).where(forecasts[name].notna(), None) for name in unknown}

@@ -1,4 +1,4 @@
-"""Check, once a command, that the tracking address belongs to the MLflow server whose registry is in this Postgres."""
+"""Checks once a command that the tracking address is that of the MLflow server with its registry in this Postgres."""
 
 from typing import Any
 
@@ -8,17 +8,17 @@ from mlflow.utils.rest_utils import http_request
 
 from lockgate.errors import BadConfiguration, Unavailable
 
-OLDEST_EXPERIMENT = "0"  # MLflow makes it with its tables
-LEFT_TO_THE_NEXT_CALL = {401, 403, *range(500, 600)}  # an MLflow server that refuses or fails explains itself better
+OLDEST_EXPERIMENT = "0"  # MLflow creates it with its tables
+LEFT_TO_THE_NEXT_CALL = {401, 403, *range(500, 600)}  # the next call reports the refusal or failure better
 NO_HTTP = ("BadStatusLine", "RemoteDisconnected", "Connection reset by peer")
 _recognised: set[tuple[str, int | None]] = set()
 
 
 def check(credentials: Any, address: str, created: int | None) -> None:
-    """Compare the creation time of MLflow's first experiment as the server tells it with the one in Postgres.
+    """Compare the creation time of MLflow's first experiment in the server's answer with that in Postgres.
 
     Raises Unavailable if the answer is not MLflow's, BadConfiguration for another MLflow server or another major
-    version. A server that was recognised once is not asked again in this process.
+    version. A server is checked once in a process.
     """
     if (address, created) in _recognised:
         return
@@ -39,7 +39,7 @@ def _check_registry(answer: dict[str, Any], address: str, created: int | None) -
         raise BadConfiguration(
             "the MLflow server keeps its registry in another database than LOCKGATE_DATABASE_URL",
             where=address,
-            hint="let MLFLOW_TRACKING_URI and LOCKGATE_DATABASE_URL name one stack; see: lockgate env",
+            hint="set MLFLOW_TRACKING_URI and LOCKGATE_DATABASE_URL to the same stack; see: lockgate env",
         )
 
 
@@ -72,6 +72,6 @@ def _json(reply: Any) -> dict[str, Any]:
 
 def _not_mlflow(address: str) -> Unavailable:
     return Unavailable(
-        f"what answers at {address} is not an MLflow server",
+        f"the server at {address} is not an MLflow server",
         hint="check MLFLOW_TRACKING_URI, or stop the program on that port and run: lockgate up",
     )

@@ -2,4 +2,4 @@
 
 import logging
 
-logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns of a home folder that it cannot write to
+logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns if the home folder is not writable

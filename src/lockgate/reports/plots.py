@@ -23,7 +23,10 @@ MOST_IMPORTANT = 20
 
 
 def learning_curves(curves: pd.DataFrame, path: Path) -> Path:
-    """Capped RMSPE by boosting step, a panel a member and a line a fold. Columns: member, fold, step, capped_rmspe."""
+    """Capped RMSPE by boosting step, a panel for each member and a line for each fold.
+
+    Columns: member, fold, step, capped_rmspe.
+    """
     members = list(curves["member"].unique())
     figure, panels = plt.subplots(1, len(members), figsize=(WIDTH, HEIGHT), sharey=True, squeeze=False)
     for axes, member in zip(panels[0], members, strict=True):
@@ -36,7 +39,7 @@ def learning_curves(curves: pd.DataFrame, path: Path) -> Path:
 
 
 def importances(table: pd.DataFrame, path: Path) -> Path:
-    """The features that the members lean on most. Columns: feature, member, share (of the member's whole gain)."""
+    """The most important features of the members. Columns: feature, member, share (of the member's whole gain)."""
     wide = table.pivot_table(index="feature", columns="member", values="share", aggfunc="sum").fillna(0.0)
     figure, axes = plt.subplots(figsize=(WIDTH, HEIGHT * 1.3))
     importance_bars.draw(axes, wide, MOST_IMPORTANT)
@@ -60,7 +63,7 @@ def holdout(rows: pd.DataFrame, path: Path) -> Path:
 
 
 def backtest(marks: Sequence[Mapping[str, Any]], path: Path) -> Path:
-    """RMSPE by origin with its interval, a colour a forecast; one window may be ten times as hard as the others.
+    """RMSPE by cutoff with its interval, a colour for each forecast. The scale is logarithmic: windows differ tenfold.
 
     Keys: origin, forecast, rmspe, low, high.
     """
@@ -72,7 +75,7 @@ def backtest(marks: Sequence[Mapping[str, Any]], path: Path) -> Path:
         reach = [line["rmspe"] - line["low"], line["high"] - line["rmspe"]]
         axes.errorbar(at, line["rmspe"], yerr=np.clip(reach, 0, None), label=str(forecast), fmt="o", capsize=2)
     axes.set_xticks(range(len(origins)), origins, rotation=30, ha="right")
-    axes.set(ylabel="RMSPE of the days after the origin", xlabel="known until", yscale="log")
+    axes.set(ylabel="RMSPE of the days after the cutoff", xlabel="cutoff", yscale="log")
     axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 5.0, 7.0)))
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_locator(NullLocator())
