@@ -45,4 +45,4 @@ def test_a_repair_that_fails_is_told_and_its_finding_stays():
 
     found = checks.examine(site(), True, {"check": lambda _: iter([Finding("ill", repair=fails)])})
     assert [finding.says for finding in found.findings] == ["ill"]
-    assert found.repaired == ["nothing, ill: no server"]
+    assert found.repaired == ["nothing, because the repair failed: ill: no server"]

@@ -164,14 +164,14 @@ def test_columns_that_nobody_can_compute_before_the_day_are_refused_by_name(back
     values, sales = sold(tables, ("Store", "Promo"))
     values = values.assign(Customers=sales, **{"Sales last week": sales})
     folder = foreign_models.save(foreign_models.lightgbm_booster(values, sales, 1), tmp_path / "leak", values)
-    with pytest.raises(GateRefused, match="nobody can compute before the day: Customers, Sales last week"):
+    with pytest.raises(GateRefused, match="cannot be computed before the day: Customers, Sales last week"):
         import_model.bring(backend, folder, DeclaredMetadata(UNTIL), tables)
 
 
 @pytest.mark.parametrize(
     ("name", "says", "hint"),
     [
-        ("nowhere", "there is no", "docs/how-to/register.md"),
+        ("nowhere", "does not exist", "docs/how-to/register.md"),
         ("file", "is no folder", ""),
         ("build", "neither", "did you mean"),
     ],
@@ -185,7 +185,7 @@ def test_a_path_that_is_no_model_is_refused_with_a_hint(backend, made, tables, t
 
 
 def test_a_bundle_needs_no_statement_and_takes_none(backend, made, tables):
-    with pytest.raises(WrongUsage, match="a bundle says itself"):
+    with pytest.raises(WrongUsage, match="a bundle holds its last training day"):
         import_model.bring(backend, made(1).bundle, DeclaredMetadata(UNTIL), tables)
 
 
@@ -199,7 +199,7 @@ def test_a_changed_bundle_is_refused_and_registers_nothing(backend, made, tables
 def test_a_version_that_came_past_lockgate_is_not_validated(backend, tables, params, stack):
     raw = RawModel(stack, backend.database)
     raw.add()
-    with pytest.raises(StateConflict, match="did not come in through Lockgate"):
+    with pytest.raises(StateConflict, match="was registered outside Lockgate"):
         validate.validate_registered(replace(backend, model=raw.name), 1, tables, params.gate)
 
 
@@ -254,7 +254,7 @@ def test_from_lightgbm_elsewhere_to_forecasts_from_production(shell, backend, tr
     holdout, stores = dataset.read(tables, "holdout"), dataset.read(tables, "stores")
     holdout.drop(columns="Sales").to_csv(shell.folder / "asked.csv", index=False)
     said = shell.lockgate("predict", "--input", "asked.csv", "--output", "forecast.csv")[1]
-    assert "version 1 was trained elsewhere and knows no bounds" in said
+    assert "version 1 is an external model without bounds" in said
     written = pd.read_csv(shell.folder / "forecast.csv")
     assert written[["lower", "upper"]].isna().all(axis=None)
     found = written["prediction"].to_numpy()

@@ -85,11 +85,11 @@ def test_its_lineage_names_whose_refit_it_is_and_the_same_again_is_the_same_vers
 
 def test_what_has_not_passed_is_not_refit(backend, made, params, judged):
     register.register(backend, made(1), params)
-    with pytest.raises(StateConflict, match="version 1 cannot be refit: the gate has not seen it") as unseen:
+    with pytest.raises(StateConflict, match="version 1 cannot be refit: it has no verdict") as unseen:
         refit(backend, params, made(1).prepared)
     assert unseen.value.hint == "judge it first: lockgate validate 1"
     judged(max_rmspe=0.001)
-    with pytest.raises(StateConflict, match="the gate's last word on it is refused") as refusal:
+    with pytest.raises(StateConflict, match="its newest verdict is refused") as refusal:
         refit(backend, params, made(1).prepared)
     assert refusal.value.hint == "refit one that passed: lockgate list"
 
@@ -102,5 +102,5 @@ def test_a_reason_that_is_no_readable_line_is_refused_before_anything_is_trained
 
 def test_what_passed_on_other_days_is_not_refit_on_these(backend, judged, then, params):
     judged()
-    with pytest.raises(StateConflict, match="version 1 passed on other days than those of"):
+    with pytest.raises(StateConflict, match="version 1 passed on another holdout than that of"):
         refit(backend, params, then.prepared)

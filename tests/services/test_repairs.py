@@ -123,7 +123,7 @@ def test_with_both_servers_down_folders_are_checked_still(alone: Workspace, in_r
     (in_reach / ".lockgate").mkdir(mode=0o755)
     down = replace(alone, addresses=nobody, database=Database(nobody.database_url, 2.0))
     found = checks.examine(site(down, in_reach), repair=False)
-    assert [finding.says for finding in found.findings] == [f"{in_reach}/.lockgate can be read by everyone (mode 755)"]
+    assert [finding.says for finding in found.findings] == [f"{in_reach}/.lockgate can be read by all users (mode 755)"]
     assert isinstance(found.ending(), Unavailable)
 
 
@@ -135,7 +135,7 @@ def test_a_piece_of_the_guard_that_is_missing_is_put_on_again(alone: Workspace) 
     missing = "the trigger Lockgate_guard_versions on public.model_versions is missing"
     assert says(look(site(alone), "guard is whole")) == [missing]
     repaired = look(site(alone), "guard is whole", repair=True)
-    assert (says(repaired), repaired.repaired) == ([], ["the guard is whole again"])
+    assert (says(repaired), repaired.repaired) == ([], ["the guard is installed and complete"])
     assert says(look(site(alone), "guard is whole")) == []
 
 
@@ -173,7 +173,7 @@ def test_an_alias_that_was_set_while_the_guard_was_off_follows_its_stage_again(a
 def test_a_registry_that_was_emptied_under_its_records_is_said_to_need_a_backup(alone: Workspace) -> None:
     versions.record_version(alone.database, Registration("m", 1, "a" * 64, "run", {}))
     found = look(site(alone), "records are in MLflow", repair=True)
-    assert says(found) == ["MLflow's registry was emptied: none of the 1 versions on record is in it"]
+    assert says(found) == ["MLflow's registry was emptied: none of the 1 recorded versions is in it"]
     assert "from one backup" in found.findings[0].hint
     assert isinstance(found.ending(), StateConflict)
 
@@ -187,8 +187,8 @@ def test_a_version_that_points_elsewhere_or_lost_its_run_is_found(model: RawMode
         f"UPDATE model_versions SET source = 'mlflow-artifacts:/x' WHERE name = '{model.name}' AND version = {first}",
     )
     assert says(look(site(keeper), "records are in MLflow")) == [
-        f"version {first} points to another run or other files than when it was registered",
-        f"the run behind version {second} was deleted",
+        f"version {first} points to another run or other files than at its registration",
+        f"the run of version {second} was deleted",
     ]
 
 
@@ -215,7 +215,7 @@ def test_the_run_of_a_killed_registration_is_deleted_with_its_files(model: RawMo
     requests.put(address, data=b"{}", timeout=10).raise_for_status()
 
     found = look(site(keeper), "no dead runs")
-    assert says(found) == [f"run {run['run_id']} is of a registration that did not come to its end"]
+    assert says(found) == [f"run {run['run_id']} belongs to a registration that did not finish"]
     assert says(look(site(keeper), "no dead runs", repair=True)) == []
     assert model.ask("GET", "runs/get", run_id=run["run_id"]).status_code == 404
     assert requests.get(address, timeout=10).status_code in (404, 500)
@@ -227,7 +227,7 @@ def test_a_gc_that_was_killed_is_finished(model: RawModel, keeper: Workspace) ->
     run_id = storage_use.belongings(model.database, model.name, version).run_id
     delete(keeper, version)
     assert says(look(site(keeper), "gc has finished")) == [
-        f"version {version} was deleted by gc, and its run or files are still there"
+        f"version {version} was deleted by gc, but its run or files still exist"
     ]
     repaired = look(site(keeper), "gc has finished", repair=True)
     assert (says(repaired), repaired.repaired) == ([], [f"the run and the files of version {version} deleted"])
@@ -281,11 +281,11 @@ def test_a_receipt_from_before_the_registry_was_wiped_comes_right(
     Receipt(backend.model, 7, kept.run_id, kept.bundle_digest).write(path)
     at = Site(project, params, backend)
     found = look(at, "receipt holds")
-    assert says(found) == ["the receipt names version 7, which is not on record"]
+    assert says(found) == ["the receipt names version 7, which is not recorded"]
     assert isinstance(found.ending(), StateConflict)
     repaired = look(at, "receipt holds", repair=True)
     assert (says(repaired), repaired.ending()) == ([], None)
-    assert repaired.repaired == ["the bundle in the build is version 1 now, and the receipt says so"]
+    assert repaired.repaired == ["the bundle in the build is now version 1, and the receipt names it"]
     assert Receipt.read(path).version == 1
 
 
@@ -297,8 +297,9 @@ def test_a_stale_receipt_whose_bundle_is_not_at_hand_needs_the_pipeline(
     Receipt(backend.model, 7, "run", "a" * 64).write(project / "build" / "version.json")
     at = Site(project, params, backend)
     found = look(at, "receipt holds", repair=True)
-    assert says(found) == ["the receipt names version 7, which is not on record"]
-    assert found.findings[0].hint.endswith("another one; make it again: dvc repro")
+    assert says(found) == ["the receipt names version 7, which is not recorded"]
+    assert found.findings[0].hint.startswith("the build holds another bundle, ")
+    assert found.findings[0].hint.endswith("; write it again with: dvc repro")
     (project / "build" / "bundle" / "catboost.cbm").write_bytes(b"cut")
     assert look(at, "receipt holds", repair=True).findings[0].hint.startswith("the build holds no bundle")
 
@@ -331,10 +332,10 @@ def test_modes_of_what_is_ours_are_set_right(alone: Workspace, in_reach: Path, m
     (home / "socket").symlink_to("/")
     at = site(alone, in_reach)
     assert says(look(at, "folders are private")) == [
-        f"{home} can be read by everyone (mode 755)",
+        f"{home} can be read by all users (mode 755)",
         f"{home}/artifacts can be read by its group (mode 750)",
-        f"{home}/stack.json can be read by everyone (mode 644)",
-        f"{cache} can be written by everyone (mode 777)",
+        f"{home}/stack.json can be read by all users (mode 644)",
+        f"{cache} can be written by all users (mode 777)",
     ]
     assert says(look(at, "folders are private", repair=True)) == []
     assert stat.S_IMODE((home / "artifacts").stat().st_mode) == 0o700
@@ -348,7 +349,7 @@ def test_what_belongs_to_somebody_else_is_told_and_left_alone(alone: Workspace, 
     home.chmod(0o755)
     os.chown(home, 65534, -1)
     found = look(site(alone, in_reach), "folders are private", repair=True)
-    assert says(found) == [f"{home} can be read by everyone (mode 755)"]
+    assert says(found) == [f"{home} can be read by all users (mode 755)"]
     assert found.findings[0].hint.startswith("it belongs to nobody")
     assert stat.S_IMODE(home.stat().st_mode) == 0o755
 
@@ -375,9 +376,9 @@ def test_doctor_prints_one_line_a_check_in_80_columns_and_what_it_repaired(
     assert [line for line in lines if not line.startswith(" ")] == [
         "MLflow server answers      not checked",
         *(f"{name:<25}  ok" for name in list(checks.CHECKERS)[1:]),
-        "repaired: the guard is whole again",
+        "repaired: the guard is installed and complete",
     ]
-    assert found.stderr.splitlines()[0] == "error: 1 check could not be made"
+    assert found.stderr.splitlines()[0] == "error: 1 check could not run"
     told = json.loads(doctor("--json").stdout)
     assert [each["name"] for each in told["checks"]] == list(checks.CHECKERS)
     assert {each["outcome"] for each in told["checks"]} == {"ok", "not checked"}

@@ -47,8 +47,8 @@ def test_it_ends_with_the_worst_of_what_is_left(findings, refusal, ends):
 
 def test_the_ending_counts_what_is_left_and_says_what_to_do():
     ending = Examination([Checked("one", [WRONG, SAFE, WARNING]), Checked("two", (), DOWN)]).ending()
-    assert ending.message == "2 things left to set right, 1 check could not be made"
-    assert ending.hint == "set right what is safe with: lockgate doctor --repair"
+    assert ending.message == "2 findings to repair, 1 check could not run"
+    assert ending.hint == "make the safe repairs with: lockgate doctor --repair"
     assert Examination([Checked("two", (), DOWN)]).ending().hint == "start it"
     assert Examination([Checked("one", [WRONG])]).ending().hint == "see the hints above"
 
@@ -61,13 +61,13 @@ def test_the_ending_counts_what_is_left_and_says_what_to_do():
     [
         ([], []),
         ([WHOLE], []),
-        ([WHOLE, LOST], ["version 2 is on record, and MLflow has no row of it"]),
-        ([LOST], ["MLflow's registry was emptied: none of the 1 versions on record is in it"]),
+        ([WHOLE, LOST], ["version 2 is recorded, but MLflow has no row of it"]),
+        ([LOST], ["MLflow's registry was emptied: none of the 1 recorded versions is in it"]),
         (
             [Remembered(3, True, False, True, False, "r3")],
-            ["version 3 points to another run or other files than when it was registered"],
+            ["version 3 points to another run or other files than at its registration"],
         ),
-        ([Remembered(3, True, False, False, True, "r3")], ["the run behind version 3 was deleted"]),
+        ([Remembered(3, True, False, False, True, "r3")], ["the run of version 3 was deleted"]),
         ([Remembered(3, True, True, True, True, "r3")], []),
     ],
 )
@@ -79,11 +79,11 @@ def test_records_are_compared_with_what_mlflow_has(remembered, says):
     ("receipt", "says"),
     [
         (Receipt("m", 1, "run", A), None),
-        (Receipt("other", 1, "run", A), "the receipt is of other, params.yaml names m"),
-        (Receipt("m", 9, "run", A), "the receipt names version 9, which is not on record"),
+        (Receipt("other", 1, "run", A), "the receipt is for other, but params.yaml names m"),
+        (Receipt("m", 9, "run", A), "the receipt names version 9, which is not recorded"),
         (
             Receipt("m", 1, "run", B),
-            "the receipt says that version 1 holds bundle bbbbbbbbbbbb, on record it is aaaaaaaaaaaa",
+            "the receipt says that version 1 holds bundle bbbbbbbbbbbb, but the record says aaaaaaaaaaaa",
         ),
         (Receipt("m", 2, "run", B), "the receipt names version 2, which the registry no longer has"),
     ],
@@ -112,8 +112,8 @@ def test_every_safe_setting_that_a_server_lacks_is_named():
     safe = {"JOBS": "false", "TELEMETRY": "off"}
     assert list(rules.settings({"JOBS": "false", "TELEMETRY": "off", "PATH": "/bin"}, safe)) == []
     assert [finding.says for finding in rules.settings({"JOBS": "true"}, safe)] == [
-        "the MLflow server runs without its safe JOBS",
-        "the MLflow server runs without its safe TELEMETRY",
+        "the MLflow server runs without the safe value of JOBS",
+        "the MLflow server runs without the safe value of TELEMETRY",
     ]
 
 
@@ -122,10 +122,10 @@ def test_every_safe_setting_that_a_server_lacks_is_named():
     [
         (0o40700, rules.OTHERS_RIGHTS, None),
         (0o40750, rules.OTHERS_RIGHTS, "can be read by its group (mode 750)"),
-        (0o100644, rules.OTHERS_RIGHTS, "can be read by everyone (mode 644)"),
-        (0o40777, rules.OTHERS_RIGHTS, "can be written by everyone (mode 777)"),
+        (0o100644, rules.OTHERS_RIGHTS, "can be read by all users (mode 644)"),
+        (0o40777, rules.OTHERS_RIGHTS, "can be written by all users (mode 777)"),
         (0o40755, rules.OTHERS_MAY_WRITE, None),
-        (0o41777, rules.OTHERS_MAY_WRITE, "can be written by everyone (mode 1777)"),
+        (0o41777, rules.OTHERS_MAY_WRITE, "can be written by all users (mode 1777)"),
     ],
 )
 def test_rights_that_others_may_not_have_are_told(mode, forbidden, says):

@@ -1,1 +1,1 @@
-"""Health checks of everything that should agree, and the repairs that are safe."""
+"""Health checks of servers, registry, ledger, guard, files and folders, and the safe repairs."""

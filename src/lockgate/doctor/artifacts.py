@@ -1,4 +1,4 @@
-"""Checks the files of versions: downloads them into a private folder and compares digests, loads nothing."""
+"""Checks the files of versions: downloads them into a private folder and compares digests; loads nothing."""
 
 from collections.abc import Iterator
 
@@ -10,11 +10,11 @@ from lockgate.lifecycle import retention
 from lockgate.lifecycle.moves import ModelState, Registered, Stage
 from lockgate.operations import load_version
 
-TARGETS = 10  # as many as gc keeps by default
+TARGETS = 10  # the default of gc --keep
 
 
 def artifacts(site: Site) -> Iterator[Finding]:
-    """The files of Production, Staging and the rollback targets, or of all versions, are those that were registered."""
+    """Check the files of Production, Staging and the rollback targets, or of all versions, against their digests."""
     for registered in _looked_at(site):
         try:
             _verify(site, registered)
@@ -27,7 +27,7 @@ def artifacts(site: Site) -> Iterator[Finding]:
 
 
 def _looked_at(site: Site) -> list[Registered]:
-    """Those with a digest on record; what came past Lockgate has nothing to be compared with."""
+    """The versions to check: those with a recorded digest; a version registered outside Lockgate has none."""
     vital = _vital(site.roster)
     return [
         registered
@@ -50,4 +50,4 @@ def _verify(site: Site, registered: Registered) -> None:
 
 def _way_out(registered: Registered) -> str:
     restore = "restore its files from a backup"
-    return f"{restore}, or put another one in its place" if registered.stage is Stage.PRODUCTION else restore
+    return f"{restore}, or promote another version" if registered.stage is Stage.PRODUCTION else restore

@@ -30,7 +30,7 @@ CHECKERS: dict[str, Checker] = {
 
 
 def examine(site: Site, repair: bool, checkers: Mapping[str, Checker] = CHECKERS) -> Examination:
-    """Let every checker look; with `repair`, do what is safe, and then look at everything again."""
+    """Run every check; with `repair`, make the safe repairs, then run every check again."""
     first = Examination(_round(site, checkers))
     repairs = [finding for finding in first.findings if finding.repair]
     if not (repair and repairs):
@@ -44,7 +44,7 @@ def _round(site: Site, checkers: Mapping[str, Checker]) -> list[Checked]:
 
 
 def _checked(name: str, check: Checker, site: Site) -> Checked:
-    """What a checker found until its end, or until a server kept it from going on."""
+    """The findings of a check, until its end or until a refusal stopped it."""
     findings: list[Finding] = []
     try:
         findings.extend(check(site))
@@ -57,4 +57,4 @@ def _repaired(finding: Finding) -> str:
     try:
         return finding.repair() if finding.repair else ""
     except LockgateError as refusal:
-        return f"nothing, {finding.says}: {refusal}"
+        return f"nothing, because the repair failed: {finding.says}: {refusal}"

@@ -22,9 +22,9 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True)
 class Site:
-    """A project's folder with its services, or why there are none.
+    """The folder of a project with its services, or the error that explains why there are none.
 
-    `every_version`: look at the files of all versions, not only of those that serve, might, or may have to again.
+    `every_version`: check the files of all versions, not only of Production, Staging and the rollback targets.
     """
 
     folder: Path
@@ -39,32 +39,32 @@ class Site:
         return cls(Path.cwd(), params, services, every_version)
 
     def anew(self) -> "Site":
-        """The same site, with nothing looked at yet."""
+        """The same site without cached results."""
         return replace(self)
 
     @property
     def home(self) -> Path:
-        """The stack's folder, which need not be there."""
+        """The folder of the stack; it may not exist."""
         return self.folder / STATE_FILE.parent
 
     @property
     def backend(self) -> Workspace:
-        """The services. Raises what keeps the database from answering."""
+        """The services. Raises the error if the database does not answer."""
         return _or_raise(self._backend)
 
     @property
     def registry(self) -> "Registry":
-        """An MLflow server that has just read its registry. Raises what keeps it from that."""
+        """The client of an MLflow server that has read its registry. Raises the error if it could not."""
         return _or_raise(self._registry)
 
     @cached_property
     def roster(self) -> ModelState:
-        """All versions and their past."""
+        """All versions and the ledger."""
         return self.backend.state()
 
     @cached_property
     def facts(self) -> Facts:
-        """What the invariants are checked on, as of one moment."""
+        """The input of the invariants, as of one moment."""
         with self.backend.database.one_moment():
             return status.facts(self.backend)
 

@@ -15,18 +15,18 @@ from lockgate.doctor.report import Finding
 from lockgate.system.service_urls import STATE_FILE
 
 OWN = ["", "artifacts", "logs", "postgres", "socket", STATE_FILE.name, "lock"]
-DVC_SITE_CACHE = Path("/var/tmp/dvc")  # noqa: S108 - where DVC puts it if nobody says otherwise
+DVC_SITE_CACHE = Path("/var/tmp/dvc")  # noqa: S108 - the default of DVC
 
 
 class Place(NamedTuple):
-    """A path, and the rights that nobody else may have there."""
+    """A path, and the rights that other users must not have on it."""
 
     path: Path
     forbidden: int
 
 
 def private(site: Site) -> Iterator[Finding]:
-    """`.lockgate` is ours alone; nobody else writes into DVC's caches, from which results are taken."""
+    """Check that only this user may read `.lockgate` and write into DVC's caches, from which DVC takes results."""
     places = [Place(site.home / name, rules.OTHERS_RIGHTS) for name in OWN]
     dvc = site.folder / ".dvc"
     caches = [dvc / "cache", _site_cache(site.folder)] if dvc.is_dir() else []
@@ -46,14 +46,15 @@ def _judged(place: Place) -> Finding | None:
     if given is None:
         return None
     if status.st_uid != os.geteuid():
-        hint = f"it belongs to {_name(status.st_uid)}; ask them, or put it elsewhere (DVC: core.site_cache_dir)"
+        owner = _name(status.st_uid)
+        hint = f"ask its owner, {owner}, to change the mode, or use another folder (DVC: core.site_cache_dir)"
         return Finding(f"{place.path} {given}", hint=hint)
     mode = stat.S_IMODE(status.st_mode) & ~place.forbidden
     return Finding(f"{place.path} {given}", hint=f"chmod {mode:o}", repair=partial(_close, place, mode))
 
 
 def _close(place: Place, mode: int) -> str:
-    """Through a descriptor that follows no link: what was looked at is what is changed."""
+    """Change the mode by a descriptor that follows no link, so that the checked file is the changed file."""
     descriptor = os.open(place.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         if os.fstat(descriptor).st_uid == os.geteuid():
@@ -64,12 +65,12 @@ def _close(place: Place, mode: int) -> str:
 
 
 def _within_reach(path: Path) -> bool:
-    """Whether it is there, and everyone may pass through all folders above it: DVC opens its own to all."""
+    """Whether the path exists and all users may pass all folders above it: DVC opens its own folder to all users."""
     return path.exists() and all(above.stat().st_mode & stat.S_IXOTH for above in path.absolute().parents)
 
 
 def _site_cache(folder: Path) -> Path:
-    """Where DVC keeps what it shares between clones: the environment, its settings, or its default say so."""
+    """The cache that DVC shares between clones, from the environment, DVC's settings or its default."""
     named = os.environ.get("DVC_SITE_CACHE_DIR")
     for name in ("config.local", "config"):
         named = named or _setting(folder / ".dvc" / name)

@@ -19,14 +19,14 @@ from lockgate.system import strict_yaml
 
 @dataclass(frozen=True)
 class Left:
-    """Where the pipeline leaves its build and its receipt, as dvc.yaml says."""
+    """The build and the receipt of the pipeline, with the paths of dvc.yaml."""
 
     made: Build
     receipt: Path
 
 
 def receipt(site: Site) -> Iterator[Finding]:
-    """The version that the receipt names is in the registry, with the digest that it says."""
+    """Check that the version of the receipt is in the registry, with the digest of the receipt."""
     left = _left(site.folder)
     if left is None or not left.receipt.is_file():
         return
@@ -34,7 +34,7 @@ def receipt(site: Site) -> Iterator[Finding]:
     try:
         read = Receipt.read(left.receipt)
     except (ValueError, TypeError):
-        found = Finding(f"{left.receipt.name} is no receipt", hint=rules.AGAIN)
+        found = Finding(f"{left.receipt.name} is not a valid receipt", hint=rules.AGAIN)
         yield _repairable(found, site, left) if held else found
         return
     rows = diagnostics.remembered(site.backend.database, site.backend.model)
@@ -48,15 +48,15 @@ def receipt(site: Site) -> Iterator[Finding]:
 
 
 def _is_lost(digest: str, digests: dict[int, str], living: set[int]) -> bool:
-    """Whether the version that held the bundle was deleted: the same bundle does not come in a second time."""
+    """Whether the version that held the bundle was deleted: the same bundle cannot be registered a second time."""
     return any(held == digest and version not in living for version, held in digests.items())
 
 
 def _explained(contradiction: Finding, held: str | None, read: Receipt) -> Finding:
-    """The finding with what stands in the way of registering the bundle again."""
+    """The finding, with the reason why the bundle cannot be registered again as the hint."""
     if held == read.bundle_digest:
         return contradiction
-    why = f"the build holds bundle {held[:12]}, another one" if held else "the build holds no bundle"
+    why = f"the build holds another bundle, {held[:12]}" if held else "the build holds no bundle"
     return replace(contradiction, hint=f"{why}; {rules.AGAIN}")
 
 
@@ -67,11 +67,11 @@ def _repairable(finding: Finding, site: Site, left: Left) -> Finding:
 def _register_again(site: Site, left: Left) -> str:
     made = register.register(site.backend, left.made, site.params)
     made.write(left.receipt)
-    return f"the bundle in the build is version {made.version} now, and the receipt says so"
+    return f"the bundle in the build is now version {made.version}, and the receipt names it"
 
 
 def _left(folder: Path) -> Left | None:
-    """The last three words of the register stage's command; None without a pipeline."""
+    """The paths in the register stage's command, its last three words; None without a pipeline."""
     try:
         stages = strict_yaml.parse((folder / "dvc.yaml").read_bytes())["stages"]
         prepared, build, receipt = shlex.split(stages["register"]["cmd"])[-3:]
@@ -81,7 +81,7 @@ def _left(folder: Path) -> Left | None:
 
 
 def _digest(bundle: Path) -> str | None:
-    """The digest of a bundle whose files are all what the manifest says; None where there is no such bundle."""
+    """The digest of a bundle whose files all match its manifest; None if there is no such bundle."""
     try:
         digest = manifest.digest(bundle)
         manifest.verified(bundle, digest, manifest.names(bundle))

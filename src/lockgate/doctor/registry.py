@@ -20,13 +20,13 @@ SEE_HISTORY = "see what happened with: lockgate history"
 
 
 def schema(site: Site) -> Iterator[Finding]:
-    """Schema lockgate is there, and of this code's age: any other refuses the first connection."""
+    """Check that schema lockgate exists and fits this code: otherwise the first connection is refused."""
     _ = site.backend
     yield from ()
 
 
 def clock(site: Site) -> Iterator[Finding]:
-    """The database and this host agree on the time."""
+    """Compare the clock of the database with that of this host."""
     before = datetime.now(UTC)
     there = diagnostics.clock(site.backend.database)
     after = datetime.now(UTC)
@@ -34,36 +34,36 @@ def clock(site: Site) -> Iterator[Finding]:
 
 
 def invariant(check: Checker) -> Callable[[Site], Iterator[Finding]]:
-    """A checker of one invariant. What it finds has happened, and nobody can make it undone."""
+    """The check of one invariant. A violation cannot be repaired."""
 
     def look(site: Site) -> Iterator[Finding]:
-        for says in check(site.facts):
-            yield Finding(says, hint=SEE_HISTORY)
+        for message in check(site.facts):
+            yield Finding(message, hint=SEE_HISTORY)
 
     return look
 
 
 def guard_is_whole(site: Site) -> Iterator[Finding]:
-    """Every piece of the guard is there as it was made."""
-    for says in site.facts.guard_faults:
+    """Check every part of the guard."""
+    for message in site.facts.guard_faults:
         yield Finding(
-            says, hint="put it on again: lockgate guard install", repair=partial(_install_guard, site.backend)
+            message, hint="install it again: lockgate guard install", repair=partial(_install_guard, site.backend)
         )
 
 
 def _install_guard(backend: Workspace) -> str:
     guard.install(backend.database, backend.actor)
-    return "the guard is whole again"
+    return "the guard is installed and complete"
 
 
 def ledger_is_whole(site: Site) -> Iterator[Finding]:
-    """The chain of hashes; what is broken there nobody can repair."""
-    for says in site.facts.ledger_breaks:
-        yield Finding(says, hint="compare with a backup or an earlier export", weight=Weight.INTEGRITY)
+    """Check the chain of hashes. A broken chain cannot be repaired."""
+    for message in site.facts.ledger_breaks:
+        yield Finding(message, hint="compare with a backup or an earlier export", weight=Weight.INTEGRITY)
 
 
 def records(site: Site) -> Iterator[Finding]:
-    """What schema lockgate remembers is in MLflow's registry as it was."""
+    """Compare the records of schema lockgate with MLflow's registry."""
     rows = diagnostics.remembered(site.backend.database, site.backend.model)
     yield from rules.records(
         [Remembered(row.version, row.present, row.deleted, row.astray, row.run_hidden, row.run_id) for row in rows]
@@ -71,29 +71,29 @@ def records(site: Site) -> Iterator[Finding]:
 
 
 def intents(site: Site) -> Iterator[Finding]:
-    """No command died between saying what it would do and doing it."""
+    """Find intents of commands that ended before their move."""
     backend = site.backend
     for dead in diagnostics.dead_intents(backend.database, backend.model):
         yield Finding(
             f"{dead.actor} was about to {dead.command} version {dead.version} at {dead.created_at:%F %T %Z}",
-            hint="the command died; it counts no more and can be forgotten",
-            repair=partial(_forget, backend, dead.id),
+            hint="the command ended before the move; the intent no longer counts and can be deleted",
+            repair=partial(_delete_intent, backend, dead.id),
         )
 
 
-def _forget(backend: Workspace, intent_id: int) -> str:
+def _delete_intent(backend: Workspace, intent_id: int) -> str:
     withdraw_intent(backend.database, intent_id)
-    return f"intent {intent_id} forgotten"
+    return f"intent {intent_id} deleted"
 
 
 def runs(site: Site) -> Iterator[Finding]:
-    """No registration died and left a run that is no version's."""
+    """Find runs and models of registrations that ended without a version."""
     backend = site.backend
     for dead in cleanup.of_registrations(backend):
         what = f"run {dead.run_id}" if dead.run_id else f"logged model {dead.model_id}"
         yield Finding(
-            f"{what} is of a registration that did not come to its end",
-            hint="the next registration of the bundle begins anew; this can go",
+            f"{what} belongs to a registration that did not finish",
+            hint="it can be deleted; the next registration of the bundle makes a new run",
             repair=partial(_clear_dead, backend, dead, what),
         )
 
@@ -104,10 +104,10 @@ def _clear_dead(backend: Workspace, dead: Belongings, what: str) -> str:
 
 
 def remains(site: Site) -> Iterator[Finding]:
-    """No gc was killed before it had taken away the run and the files of a version that it deleted."""
+    """Find deleted versions whose run or files a killed gc did not delete."""
     for left in gc.remains(site.backend):
         yield Finding(
-            f"version {left} was deleted by gc, and its run or files are still there",
+            f"version {left} was deleted by gc, but its run or files still exist",
             hint="finish it with: lockgate gc",
             repair=partial(_finish, site.backend, left),
         )
@@ -119,12 +119,12 @@ def _finish(backend: Workspace, version: int) -> str:
 
 
 def aliases_mirror_the_stages(site: Site) -> Iterator[Finding]:
-    """The aliases `production` and `staging` point where the stages say."""
+    """Check that the aliases `production` and `staging` point to the versions in these stages."""
     backend = site.backend
-    for says in invariants.CHECKERS["aliases mirror the stages"](site.facts):
-        yield Finding(says, hint="the alias follows the stage", repair=partial(_mirror, backend))
+    for message in invariants.CHECKERS["aliases mirror the stages"](site.facts):
+        yield Finding(message, hint="set the alias to the version in the stage", repair=partial(_mirror, backend))
 
 
 def _mirror(backend: Workspace) -> str:
     diagnostics.mirror_aliases(backend.database, backend.model)
-    return "the aliases point where the stages say"
+    return "the aliases point to the versions in the stages"

@@ -8,7 +8,7 @@ from lockgate.errors import BadConfiguration, IntegrityBroken, LockgateError, St
 
 
 class Weight(StrEnum):
-    """How bad a finding is: something to know, something to set right, or bytes that are not what they were."""
+    """How serious a finding is: a warning, a wrong state, or changed bytes."""
 
     WARNING = "warning"
     WRONG = "wrong"
@@ -17,7 +17,7 @@ class Weight(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """What is wrong and what to do about it. `repair` does that, where it is safe, and says what it did."""
+    """A problem, with a hint. `repair` is the safe repair, if there is one; it returns a message of what it did."""
 
     says: str
     hint: str = ""
@@ -27,7 +27,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Checked:
-    """What one checker came to: its findings, or the refusal that kept it from looking."""
+    """The result of one check: its findings, or the refusal that stopped it."""
 
     name: str
     findings: Sequence[Finding] = ()
@@ -36,18 +36,18 @@ class Checked:
 
 @dataclass(frozen=True)
 class Examination:
-    """All checkers, as they stand after the repairs that were made."""
+    """The results of all checks after the repairs, and the repairs."""
 
     checked: Sequence[Checked]
     repaired: Sequence[str] = ()
 
     @property
     def findings(self) -> list[Finding]:
-        """Everything that was found, in the order of the checkers."""
+        """All findings, in the order of the checks."""
         return [finding for each in self.checked for finding in each.findings]
 
     def ending(self) -> LockgateError | None:
-        """The refusal that the command ends with: the worst of what is left, None if nothing is."""
+        """The error with which the command ends, by the most serious finding; None without a finding."""
         left = [finding for finding in self.findings if finding.weight is not Weight.WARNING]
         refusals = [each.refusal for each in self.checked if each.refusal]
         broken = any(finding.weight is Weight.INTEGRITY for finding in left)
@@ -62,12 +62,12 @@ WORST_FIRST: list[type[LockgateError]] = [IntegrityBroken, Unavailable, BadConfi
 
 
 def _counted(left: int, unchecked: int) -> str:
-    things = [f"{left} thing{'' if left == 1 else 's'} left to set right"] if left else []
-    checks = [f"{unchecked} check{'' if unchecked == 1 else 's'} could not be made"] if unchecked else []
+    things = [f"{left} finding{'' if left == 1 else 's'} to repair"] if left else []
+    checks = [f"{unchecked} check{'' if unchecked == 1 else 's'} could not run"] if unchecked else []
     return ", ".join(things + checks)
 
 
 def _next_step(left: Sequence[Finding], refusals: Sequence[LockgateError]) -> str:
     if any(finding.repair for finding in left):
-        return "set right what is safe with: lockgate doctor --repair"
+        return "make the safe repairs with: lockgate doctor --repair"
     return next((refusal.hint for refusal in refusals if refusal.hint), "see the hints above")

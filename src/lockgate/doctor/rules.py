@@ -12,14 +12,14 @@ LARGEST_SKEW = timedelta(seconds=30)
 OTHERS_RIGHTS = stat.S_IRWXG | stat.S_IRWXO
 OTHERS_MAY_WRITE = stat.S_IWOTH
 RESTORE = "restore the database, schemas public and lockgate together, from one backup"
-AGAIN = "make it again: dvc repro"
+AGAIN = "write it again with: dvc repro"
 
 
 @dataclass(frozen=True)
 class Remembered:
-    """A version as schema lockgate recorded it, and what MLflow has of it now.
+    """A version in the records of schema lockgate, and its present state in MLflow.
 
-    `present`: MLflow has a row of it, be it of a deleted one. `astray`: that row names another run, source or files.
+    `present`: MLflow has its row, also if it is deleted. `astray`: the row names another run, source or files.
     """
 
     version: int
@@ -31,37 +31,37 @@ class Remembered:
 
 
 def records(remembered: Sequence[Remembered]) -> Iterator[Finding]:
-    """Versions on record whose row in MLflow is gone or is not what it was."""
+    """Recorded versions whose row in MLflow is missing or changed."""
     lost = [each.version for each in remembered if not each.present]
     if lost and len(lost) == len(remembered):
         yield Finding(
-            f"MLflow's registry was emptied: none of the {len(lost)} versions on record is in it", hint=RESTORE
+            f"MLflow's registry was emptied: none of the {len(lost)} recorded versions is in it", hint=RESTORE
         )
         return
     for each in remembered:
         if not each.present:
-            yield Finding(f"version {each.version} is on record, and MLflow has no row of it", hint=RESTORE)
+            yield Finding(f"version {each.version} is recorded, but MLflow has no row of it", hint=RESTORE)
         elif each.astray and not each.deleted:
             yield Finding(
-                f"version {each.version} points to another run or other files than when it was registered",
-                hint="it cannot rise any more; train another one: dvc repro",
+                f"version {each.version} points to another run or other files than at its registration",
+                hint="it can no longer be promoted; train another one: dvc repro",
             )
         elif each.run_hidden and not each.deleted:
             yield Finding(
-                f"the run behind version {each.version} was deleted",
+                f"the run of version {each.version} was deleted",
                 hint=f"restore it in MLflow: mlflow runs restore --run-id {each.run_id}",
             )
 
 
 def receipt(left: Receipt, model: str, recorded: Mapping[int, str], living: set[int]) -> Finding | None:
-    """What contradicts the receipt: the registry's living versions, or the digests on record by version."""
+    """The first contradiction between the receipt and the existing versions or the recorded digests."""
     version = left.version
     if left.model != model:
-        return Finding(f"the receipt is of {left.model}, params.yaml names {model}", hint=AGAIN)
+        return Finding(f"the receipt is for {left.model}, but params.yaml names {model}", hint=AGAIN)
     if version not in recorded:
-        return Finding(f"the receipt names version {version}, which is not on record", hint=AGAIN)
+        return Finding(f"the receipt names version {version}, which is not recorded", hint=AGAIN)
     if recorded[version] != left.bundle_digest:
-        digests = f"{left.bundle_digest[:12]}, on record it is {recorded[version][:12]}"
+        digests = f"{left.bundle_digest[:12]}, but the record says {recorded[version][:12]}"
         return Finding(f"the receipt says that version {version} holds bundle {digests}", hint=AGAIN)
     if version not in living:
         return Finding(
@@ -72,7 +72,7 @@ def receipt(left: Receipt, model: str, recorded: Mapping[int, str], living: set[
 
 
 def clock(ahead: timedelta) -> Iterator[Finding]:
-    """A database whose clock is `ahead` of this host's (behind, if negative)."""
+    """A warning if the clock of the database differs too much from this host's; `ahead` may be negative."""
     if abs(ahead) > LARGEST_SKEW:
         direction = "ahead of" if ahead > timedelta(0) else "behind"
         yield Finding(
@@ -83,18 +83,19 @@ def clock(ahead: timedelta) -> Iterator[Finding]:
 
 
 def settings(found: Mapping[str, str], safe: Mapping[str, str]) -> Iterator[Finding]:
-    """An MLflow server that was started without one of the safe settings."""
+    """The safe settings that the MLflow server does not have."""
     for name in sorted(name for name, value in safe.items() if found.get(name) != value):
         yield Finding(
-            f"the MLflow server runs without its safe {name}", hint="start it anew: lockgate down, then lockgate up"
+            f"the MLflow server runs without the safe value of {name}",
+            hint="restart it: lockgate down, then lockgate up",
         )
 
 
 def rights(mode: int, forbidden: int) -> str | None:
-    """Those of the forbidden rights that a mode gives, in words; None if it gives none of them."""
+    """A text on the forbidden rights that a mode gives; None if it gives none."""
     given = mode & forbidden
     if not given:
         return None
-    who = "everyone" if given & stat.S_IRWXO else "its group"
+    who = "all users" if given & stat.S_IRWXO else "its group"
     may = "written" if given & (stat.S_IWOTH | stat.S_IWGRP) else "read"
     return f"can be {may} by {who} (mode {stat.S_IMODE(mode):o})"

@@ -9,13 +9,13 @@ from lockgate.stack import mlflow_server, processes
 
 
 def mlflow_answers(site: Site) -> Iterator[Finding]:
-    """A real read of the registry; `/health` says OK even without a database."""
+    """Read the registry; `/health` is OK even without a database."""
     _ = site.registry
     yield from ()
 
 
 def settings(site: Site) -> Iterator[Finding]:
-    """The server of `lockgate up`; how one elsewhere was started, it does not tell."""
+    """Check the settings of the server of `lockgate up`; those of a server on another machine are unknown."""
     for process in mlflow_server.running(site.home.resolve())[:1]:
         try:
             environment = process.environ()

@@ -1,4 +1,4 @@
-"""Deletes what a failed registration, or a deleted version, left in MLflow."""
+"""Deletes the runs, models and files that a failed registration or a deleted version left in MLflow."""
 
 from contextlib import suppress
 
@@ -10,23 +10,23 @@ from lockgate.operations.workspace import Workspace
 
 
 def of_registrations(backend: Workspace) -> list[Belongings]:
-    """What dead registrations left. Waits for the model's lock: a registration that is at work looks the same."""
+    """The runs and models of ended registrations. Waits for the model's lock, which a running registration holds."""
     with backend.lock():
         return diagnostics.dead_runs(backend.database, backend.model, BUNDLE_TAG)
 
 
 def clear_dead(backend: Workspace, left: Belongings) -> None:
-    """Delete what a dead registration left, if it is still there."""
+    """Delete the run and model of an ended registration, if they still exist."""
     with backend.lock():
         if left in diagnostics.dead_runs(backend.database, backend.model, BUNDLE_TAG):
             clear(backend, left)
 
 
 def forget_tries(backend: Workspace, digest: str) -> None:
-    """Delete what earlier tries to register a bundle have left, now that it has its version.
+    """Delete the runs and models of failed registrations of a bundle that now has its version.
 
-    They are looked for in the database alone, so that this costs nothing where there are none. What cannot be
-    deleted now is no failure: the next registration of the bundle, or `lockgate doctor`, finds it again.
+    Only the database is searched, so this costs nothing if there are none. A failed deletion is no error: the next
+    registration of the bundle, or `lockgate doctor --repair`, repeats it.
     """
     with suppress(LockgateError):
         if not diagnostics.dead_runs(backend.database, backend.model, BUNDLE_TAG, digest):
@@ -37,7 +37,7 @@ def forget_tries(backend: Workspace, digest: str) -> None:
 
 
 def clear(backend: Workspace, left: Belongings) -> None:
-    """Delete a run and a logged model with all their files, for good; what is gone already is passed over."""
+    """Delete a run and a logged model with all their files permanently; what is already deleted is skipped."""
     registry = backend.registry()
     if left.run_id and left.run_shown:
         registry.hide_run(left.run_id)

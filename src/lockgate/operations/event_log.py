@@ -1,4 +1,4 @@
-"""The event log of a model: moves, verdicts, decisions of people and changes of the policy, in order."""
+"""The event log of a model: moves, verdicts, decisions of reviewers and changes of the policy, in order."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -15,7 +15,7 @@ from lockgate.operations.workspace import Workspace
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that happened; `what` is a command for a move, and `details` are all that is on record of it."""
+    """One event; `what` is the command of a move, and `details` holds all recorded fields."""
 
     kind: str
     at: datetime
@@ -27,7 +27,7 @@ class Event:
 
 
 def events(backend: Workspace) -> list[Event]:
-    """All that is on record of the model, oldest first; moves in the order of the ledger, whatever clocks said."""
+    """All events of the model, oldest first; moves in the order of the ledger, even if clocks differed."""
     moves = [
         Event("move", row.at, row.version, row.command, row.actor, row.reason, asdict(row)) for row in _rows(backend)
     ]
@@ -47,15 +47,15 @@ def _rows(backend: Workspace) -> list[LedgerRow]:
 
 
 def _decisions(backend: Workspace) -> Iterator[Event]:
-    """Verdicts, what people decided, and changes of the policy."""
+    """Verdicts, decisions of reviewers, and changes of the policy."""
     where = (backend.database, backend.model)
     for verdict in verdicts.of_model(*where):
         yield Event(
             "verdict", verdict.decided_at, verdict.version, f"verdict {verdict.outcome}", verdict.actor,
             _failed(verdict), asdict(verdict),
         )  # fmt: skip
-    for said in approvals.of_model(*where):
-        yield Event("approval", said.at, said.version, said.decision, said.decided_by, said.reason, asdict(said))
+    for given in approvals.of_model(*where):
+        yield Event("approval", given.at, given.version, given.decision, given.decided_by, given.reason, asdict(given))
     changes = policies.changes(*where)
     for before, change in zip([None, *changes], changes, strict=False):
         yield Event("policy", change.at, None, "new policy", change.actor, _changed(change, before), asdict(change))
@@ -67,7 +67,7 @@ def _failed(verdict: StoredVerdict) -> str:
 
 
 def _changed(change: PolicyChange, before: PolicyChange | None) -> str:
-    """The policy's digest, and the limits that differ from those of the one before."""
+    """The digest of the policy, and the limits that differ from those of the previous policy."""
     known = before.limits if before else change.limits
     limits = [f"{name} {value}" for name, value in change.limits.items() if known.get(name) != value]
     return ": ".join(filter(None, [change.policy_digest[:12], ", ".join(limits)]))

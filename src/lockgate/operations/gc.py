@@ -1,7 +1,7 @@
-"""`lockgate gc`: deletes versions that nothing needs, with logged model, run and artifacts.
+"""`lockgate gc`: deletes versions that no rule keeps, with logged model, run and artifacts.
 
-A version is deleted in the registry first, which the ledger records; then MLflow hides its run; then the files go, and
-the rows last. Whatever a crash leaves is found by those rows, and the next gc goes on from there.
+The version is deleted in the registry first, with a row in the ledger. Then MLflow marks its run as deleted, the files
+are deleted, and their rows last. After a crash, the next gc finds these rows and continues.
 """
 
 from collections.abc import Iterator
@@ -15,14 +15,14 @@ from lockgate.operations.workspace import ModelLock, Workspace
 
 
 def plan(backend: Workspace, rule: Rule, version: int | None = None) -> list[Fate]:
-    """What would become now of each version that takes up room, or of the named one. Nothing is written."""
+    """The fate of each version whose run or files exist, or of the given version. Nothing is written."""
     return retention.fates(storage_use.of_model(backend.database, backend.model, version), backend.state(), rule)
 
 
 def collect(backend: Workspace, rule: Rule, agreed: list[Fate], reason: str) -> Iterator[Fate]:
-    """Delete the versions that were agreed to go, one at a time; yields the fate of each.
+    """Delete the agreed versions, one at a time; yields the fate of each.
 
-    Each is decided on again under the model's lock: what something speaks for by now stays.
+    Each decision is made again under the model's lock: a version with a new reason to stay stays.
     """
     for agreed_on in agreed:
         with backend.lock() as lock:
@@ -34,13 +34,13 @@ def collect(backend: Workspace, rule: Rule, agreed: list[Fate], reason: str) -> 
 
 
 def remains(backend: Workspace) -> list[int]:
-    """The versions that gc deleted without coming to its end."""
+    """The versions that gc deleted, but whose run or files still exist."""
     found = storage_use.of_model(backend.database, backend.model)
     return [each.version for each in found if each.stage is Stage.DELETED and each.collected and not each.shared]
 
 
 def finish(backend: Workspace, version: int) -> None:
-    """Take away what a gc that was killed has left of a version."""
+    """Delete the run and files that a killed gc left of a version."""
     with backend.lock():
         cleanup.clear(backend, storage_use.belongings(backend.database, backend.model, version))
 

@@ -1,6 +1,6 @@
-"""`lockgate register PATH`: imports a bundle or an MLflow model that was trained elsewhere, as a version in None.
+"""`lockgate register PATH`: imports a bundle or an external MLflow model as a version in None.
 
-Everything is read once, as plain files, into a private folder; what is opened there is opened in a child process first.
+All files are read once, as plain files, into a private folder. A child process opens them first.
 """
 
 import tempfile
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from lockgate.registry.run_log import Contents, RunRecord
 
 EPOCH = date(1970, 1, 1)
-WHAT_COMES_IN = "name a bundle's folder (manifest.json) or an MLflow model's (MLmodel): docs/how-to/register.md"
+ACCEPTED = "give the folder of a bundle (manifest.json) or of an MLflow model (MLmodel): docs/how-to/register.md"
 
 
 @dataclass(frozen=True)
 class Arrived:
-    """The receipt of the version, and whether it was made now."""
+    """The receipt of the version, and whether the version is new."""
 
     receipt: Receipt
     is_new: bool
@@ -43,20 +43,20 @@ class Arrived:
 
 @dataclass(frozen=True)
 class Brought:
-    """A bundle from elsewhere, opened once: a source of a registration, like a build of the pipeline."""
+    """An imported bundle, opened once: a source of a registration, like a build of the pipeline."""
 
     bundle: Path
     facts: BundleFacts
-    origin: dict[str, str]  # where it came from and who said what of it
+    origin: dict[str, str]  # its path, and who declared what
 
     def contents(self, digest: str) -> "Contents":
-        """The bundle, with rows of its own probe as the example."""
+        """The bundle, with rows of its probe as the example."""
         from lockgate.operations import run_record
 
         return run_record.brought_contents(self.bundle, digest, self.facts.example)
 
     def record(self) -> "RunRecord":
-        """What is known of it; the rest is said to be unknown."""
+        """The known facts of the bundle; all others are recorded as unknown."""
         from lockgate.operations import run_record
 
         known = {"trained_until": self.facts.trained_until, "horizon_days": str(self.facts.horizon_days)}
@@ -64,28 +64,28 @@ class Brought:
         return run_record.brought_record(params, _unknown() | known | self.origin)
 
 
-def bring(backend: Workspace, path: Path, said: DeclaredMetadata, prepared: Path) -> Arrived:
-    """Register what PATH holds; the same content again is the same version.
+def bring(backend: Workspace, path: Path, declared: DeclaredMetadata, prepared: Path) -> Arrived:
+    """Register the model in the folder PATH; the same content again is the same version.
 
-    A bundle is taken as it is; of a native model one is made, for the stores and the holdout of the prepared tables.
-    Raises WrongUsage for a path that holds neither, IntegrityBroken for what is damaged or could run code, and
-    GateRefused for a model whose columns we cannot compute or whose forecasts are no numbers.
+    A bundle is registered unchanged. A native model is converted into a bundle for the stores and the holdout of the
+    prepared tables. Raises WrongUsage for a path with neither, IntegrityBroken for a file that is damaged or could run
+    code, and GateRefused for a model with columns that cannot be computed or with forecasts that are no numbers.
     """
-    with _opened(path, said, prepared, backend.actor) as brought:
+    with _opened(path, declared, prepared, backend.actor) as brought:
         known = register.find(backend, brought.facts.digest)
         return Arrived(register.enter(backend, brought), is_new=known is None)
 
 
 @contextmanager
-def _opened(path: Path, said: DeclaredMetadata, prepared: Path, actor: str) -> Iterator[Brought]:
+def _opened(path: Path, declared: DeclaredMetadata, prepared: Path, actor: str) -> Iterator[Brought]:
     _require_model(path)
     with tempfile.TemporaryDirectory(prefix="lockgate-") as private:
         folder = Path(private)
         held = external_mlmodel.read(path) if _is_mlflow_model(path) else BundleInModel(path, manifest.digest(path))
         if isinstance(held, ExternalModel):
-            facts, origin = _made(held, said, prepared, folder, actor)
+            facts, origin = _made(held, declared, prepared, folder, actor)
         else:
-            facts, origin = _taken(held, said, folder)
+            facts, origin = _taken(held, declared, folder)
         came_from = {"came_from": str(path.absolute()), "brought_by": actor}
         yield Brought(folder / "bundle", facts, came_from | origin)
 
@@ -96,31 +96,31 @@ def _is_mlflow_model(path: Path) -> bool:
 
 def _require_model(path: Path) -> None:
     if not path.exists():
-        raise WrongUsage(f"there is no {path}", hint=WHAT_COMES_IN)
+        raise WrongUsage(f"{path} does not exist", hint=ACCEPTED)
     if not path.is_dir():
-        raise WrongUsage(f"{path} is no folder", hint=WHAT_COMES_IN)
+        raise WrongUsage(f"{path} is no folder", hint=ACCEPTED)
     if not (_is_mlflow_model(path) or (path / manifest.MANIFEST).exists()):
         inside = [each for each in (path / "bundle", path / "model") if each.is_dir()]
-        hint = f"did you mean {inside[0]}?" if inside else WHAT_COMES_IN
+        hint = f"did you mean {inside[0]}?" if inside else ACCEPTED
         raise WrongUsage(f"{path} holds neither a bundle nor an MLflow model", hint=hint)
 
 
-def _taken(held: BundleInModel, said: DeclaredMetadata, folder: Path) -> tuple[BundleFacts, dict[str, str]]:
-    """Copy a bundle and open it. The bundle holds its own metadata, so declared metadata are refused."""
-    if not said.is_empty:
+def _taken(held: BundleInModel, declared: DeclaredMetadata, folder: Path) -> tuple[BundleFacts, dict[str, str]]:
+    """Copy a bundle and open it. The bundle itself holds its last training day, so no declaration is accepted."""
+    if not declared.is_empty:
         raise WrongUsage(
-            "a bundle says itself until when and on what it was trained", hint="leave --trained-until and --target out"
+            "a bundle holds its last training day and its target itself", hint="leave out --trained-until and --target"
         )
     safe_files.copy(held.folder, folder / "bundle")
     return sandboxed.open_bundle(folder, held.digest), {"kind": "bundle", "trained_until_stated_by": "the bundle"}
 
 
 def _made(
-    model: ExternalModel, said: DeclaredMetadata, prepared: Path, folder: Path, actor: str
+    model: ExternalModel, declared: DeclaredMetadata, prepared: Path, folder: Path, actor: str
 ) -> tuple[BundleFacts, dict[str, str]]:
-    """Make a bundle of a native model, and say where each thing about it comes from."""
+    """Convert a native model into a bundle; returns its facts and the source of each declared value."""
     _require_known_columns(model)
-    statement = external_metadata.resolve(said, model.metadata, actor)
+    statement = external_metadata.resolve(declared, model.metadata, actor)
     (folder / "booster").write_bytes(model.content)
     described = {
         "library": model.library,
@@ -144,18 +144,18 @@ def _made(
 def _require_known_columns(model: ExternalModel) -> None:
     from lockgate.features.static_columns import COLUMNS
 
-    strange = [ascii(name)[1:-1] for name in model.columns if name not in COLUMNS]
-    if strange:
+    unknown = [ascii(name)[1:-1] for name in model.columns if name not in COLUMNS]
+    if unknown:
         raise GateRefused(
-            f"the model takes columns that nobody can compute before the day: {', '.join(strange)}",
-            hint=f"it may take {', '.join(COLUMNS)}: docs/how-to/register.md",
+            f"the model has columns that cannot be computed before the day: {', '.join(unknown)}",
+            hint=f"allowed columns: {', '.join(COLUMNS)}: docs/how-to/register.md",
         )
     if len(set(model.columns)) < len(model.columns):
         raise GateRefused("the model's signature names a column twice", hint="name each column once")
 
 
 def _window(until: date, prepared: Path) -> dict[str, int]:
-    """The days that the version is judged on, those of the holdout, and as many after them that it may serve."""
+    """The last training day, the last day of the holdout, and the last day to forecast, as days since 1970."""
     if not prepared.is_dir():
         raise WrongUsage(f"there are no prepared tables in {prepared}", hint="make them with: dvc repro prepare")
     card = read_card(prepared)

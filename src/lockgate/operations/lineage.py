@@ -11,7 +11,7 @@ from lockgate import digests
 GIT_SECONDS = 5
 UNKNOWN = "unknown"
 
-# What must be at hand to compute a prediction again. xgboost's module comes from the distribution xgboost-cpu on Linux.
+# The packages that a forecast needs. On Linux, the distribution xgboost-cpu has the module xgboost.
 INFERENCE_PACKAGES = (
     "mlflow",
     "numpy",
@@ -42,26 +42,26 @@ class Lineage:
 
 
 def git_commit(folder: Path) -> str:
-    """The commit that is checked out, `unknown` without git or outside a repository."""
+    """The checked-out commit; `unknown` without git or outside a repository."""
     return _git(folder, "rev-parse", "HEAD") or UNKNOWN
 
 
 def git_dirty(folder: Path) -> bool | None:
-    """Whether tracked files, but for dvc.lock, differ from the commit; None where that cannot be known.
+    """Whether tracked files, except dvc.lock, differ from the commit; None if that is unknown.
 
-    `dvc repro` itself writes dvc.lock on its way; the lineage names its content by digest.
+    `dvc repro` itself writes dvc.lock; the lineage has the digest of its content.
     """
     status = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude)dvc.lock")
     return None if status is None else bool(status)
 
 
 def digest_or_unknown(path: Path) -> str:
-    """SHA-256 of a file, `unknown` if it is not there."""
+    """SHA-256 of a file; `unknown` if it does not exist."""
     return digests.of_file(path) if path.is_file() else UNKNOWN
 
 
 def pinned_requirements() -> list[str]:
-    """The exact versions in this environment of what a bundle needs to answer."""
+    """The packages that a forecast needs, with their exact versions in this environment."""
     return [f"{name}=={found}" for name in INFERENCE_PACKAGES if (found := _installed(name))]
 
 

@@ -25,7 +25,7 @@ ROWS_TRIED_ALONE = 25
 
 @dataclass(frozen=True)
 class Recorded:
-    """What Postgres records of a registered version; `opened_before` if its newest verdict rests on its forecasts."""
+    """The record of a registered version in Postgres; `opened_before`: its newest verdict has metrics."""
 
     version: Version
     trusted_keys: Sequence[str]
@@ -53,12 +53,12 @@ class Opened:
 
 
 def recorded(workspace: Workspace, version: int) -> Recorded:
-    """The record of a version, read over one connection. Raises IntegrityBroken if its digest is not on record."""
+    """The record of a version, read over one connection. Raises IntegrityBroken without a recorded digest."""
     record, keys, verdict = workspace.database.repeat(lambda: _read_record(workspace, version))
     if record is None:
         raise IntegrityBroken(
-            f"version {version} of {workspace.model} has no digest on record",
-            hint="it did not enter through lockgate; download its files and bring them in: lockgate register PATH",
+            f"version {version} of {workspace.model} has no recorded digest",
+            hint="it was registered outside Lockgate; download its files and register them: lockgate register PATH",
         )
     return Recorded(record, keys, verdict is not None and bool(verdict.metrics))
 
@@ -75,9 +75,9 @@ def _read_record(workspace: Workspace, version: int) -> tuple[Version | None, li
 
 @contextmanager
 def fetched(workspace: Workspace, record: Recorded) -> Iterator[Fetched]:
-    """Download a version into a private folder and check its files; the bundle's digest is proven when it is opened.
+    """Download a version into a private folder and check its files; the digest of the bundle is verified on opening.
 
-    Raises IntegrityBroken if the files are not those that were registered; ArtifactMissing if the store has none. With
+    Raises IntegrityBroken if the files differ from the registered ones; ArtifactMissing if the store has none. With
     trusted keys, the bundle must be signed by one of the keys of the policy in force and by one of params.yaml's.
     """
     version, digest = record.version.version, record.version.bundle_digest
@@ -91,9 +91,9 @@ def fetched(workspace: Workspace, record: Recorded) -> Iterator[Fetched]:
 
 @contextmanager
 def opened(workspace: Workspace, record: Recorded) -> Iterator[Opened]:
-    """Fetch a version and open its bundle, after a child process has opened it where no earlier verdict rests on it.
+    """Fetch a version and open its bundle. If no verdict has metrics of its forecasts, a child process opens it first.
 
-    Raises IntegrityBroken if the bytes are not those that were registered; BundleUnreadable if the child process died.
+    Raises IntegrityBroken if the bytes differ from the registered ones; BundleUnreadable if the child process fails.
     """
     with fetched(workspace, record) as version:
         failure = None if record.opened_before else sandboxed.failure_to_open(version.bundle, version.digest)
@@ -106,18 +106,21 @@ def opened(workspace: Workspace, record: Recorded) -> Iterator[Opened]:
 
 
 def verify(workspace: Workspace, registered: Registered) -> None:
-    """Open a version and close it again: IntegrityBroken unless it is whole and repeats its stored forecasts."""
+    """Open a version and close it again.
+
+    Raises IntegrityBroken unless it is complete and repeats its stored forecasts.
+    """
     with opened(workspace, recorded(workspace, registered.version)):
         pass
 
 
 def alone_places(rows: pd.DataFrame) -> tuple[int, ...]:
-    """Which rows are forecast one by one as well: some, spread evenly."""
+    """Places of the rows that are also forecast one by one, spread evenly."""
     return tuple(sorted({int(place) for place in np.linspace(0, len(rows) - 1, ROWS_TRIED_ALONE)}))
 
 
 def batch_gap(forecasts: Forecasts, places: Sequence[int]) -> float:
-    """The largest relative difference between rows forecast alone and in the batch; NaN if none could be."""
+    """The largest relative difference between rows forecast alone and in the batch; NaN if there is none."""
     taken = forecasts.covered[list(places)]
     together, alone = forecasts.together[list(places)][taken], forecasts.alone[taken]
     gaps = np.abs(alone - together) / np.maximum(np.abs(together), 1.0)

@@ -25,7 +25,7 @@ STREAM = Path("-")
 
 @dataclass(frozen=True)
 class Order:
-    """Which file to read, which to write (`-`: standard input, standard output), and the confidence of the bounds."""
+    """The file to read, the file to write (`-`: standard input, standard output), and the confidence of the bounds."""
 
     source: Path
     target: Path
@@ -35,7 +35,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Done:
-    """What was forecast, by whom, and what the reader of the forecasts should know."""
+    """The number of forecast rows, the version, and remarks for the reader of the forecasts."""
 
     rows: int
     version: int
@@ -43,11 +43,11 @@ class Done:
 
 
 def predict(backend: Workspace, order: Order, chosen: Stage | int) -> Done:
-    """Forecast the rows of a file with the version in a stage, or of a number.
+    """Forecast the rows of a file with the version in a stage, or with the given version.
 
-    The target holds the source's columns and rows in their order, with `prediction`, `lower`, `upper` and
-    `model_version`; it is written whole or not at all. Raises BadData for rows that cannot be forecast, WrongUsage for
-    a confidence out of range, StateConflict without such a version.
+    The target holds the columns and rows of the source in their order, with `prediction`, `lower`, `upper` and
+    `model_version`; it is replaced in one step. Raises BadData for rows that cannot be forecast, WrongUsage for
+    a confidence out of range, StateConflict if there is no such version.
     """
     target = OutFile(order.target, order.force)
     if order.target != STREAM:
@@ -55,36 +55,36 @@ def predict(backend: Workspace, order: Order, chosen: Stage | int) -> Done:
     rows = _read(order.source)
     with load_version.opened(backend, _record(backend, chosen)) as version:
         found = version.forecaster.interval(rows, order.confidence)
-        said = (*_on_bounds(version, found), *remarks(version, version.forecaster.check(rows)))
+        notes = (*_on_bounds(version, found), *remarks(version, version.forecaster.check(rows)))
     forecasts = rows.assign(**vars(found), model_version=version.version)
     if order.target == STREAM:
         forecasts.to_csv(sys.stdout, index=False)
     else:
         _write(forecasts, target)
-    return Done(len(rows), version.version, said)
+    return Done(len(rows), version.version, notes)
 
 
 def _on_bounds(version: Opened, found: Interval) -> Iterator[str]:
     if np.isnan(found.lower).any():
-        yield f"version {version.version} was trained elsewhere and knows no bounds: lower and upper are empty"
+        yield f"version {version.version} is an external model without bounds: lower and upper are empty"
 
 
-def remarks(version: Opened, asked: RowCounts) -> Iterator[str]:
-    """What the reader of a version's forecasts should know of the rows that were checked."""
-    if asked.open_missing:
-        yield f"{asked.open_missing} rows do not say whether the store is open; they are taken as open"
-    if asked.beyond_horizon:
+def remarks(version: Opened, counts: RowCounts) -> Iterator[str]:
+    """Remarks on the checked rows, for the reader of the forecasts."""
+    if counts.open_missing:
+        yield f"{counts.open_missing} rows do not say whether the store is open; they are taken as open"
+    if counts.beyond_horizon:
         days = version.forecaster.horizon_days
         yield (
-            f"{asked.beyond_horizon} rows lie more than {days} days after {version.forecaster.origin}, the last day"
-            f" that version {version.version} has learned from; the gate judged it on the first {days} days only"
+            f"{counts.beyond_horizon} rows lie more than {days} days after {version.forecaster.origin}, the last"
+            f" training day of version {version.version}; the gate judged it on the first {days} days only"
         )
-    if asked.little_history:
-        yield f"{asked.little_history} rows are of stores with little or no sales history"
+    if counts.little_history:
+        yield f"{counts.little_history} rows are of stores with little or no sales history"
 
 
 def _record(backend: Workspace, chosen: Stage | int) -> Recorded:
-    """The record of the chosen version; state and record are read over one connection, as of one moment."""
+    """The record of the chosen version; state and record are read as of one moment."""
 
     def read() -> Recorded:
         with backend.database.one_moment():

@@ -1,6 +1,6 @@
-"""`lockgate refit`: trains the settings of a passed version on the holdout too, as a version of its own.
+"""`lockgate refit`: trains the recipe of a passed version on the holdout too, and registers a new version.
 
-No day is left that could judge it. So it enters like any other, in None, and the gate judges it on newer days.
+No known day is left to judge it. So the new version starts in None, and the gate judges it on a later holdout.
 Why: docs/decisions/refit.md.
 """
 
@@ -42,7 +42,7 @@ CARD = "card.json"
 
 @dataclass(frozen=True)
 class Order:
-    """Which version is to be refit on which tables, and why."""
+    """The version to refit, the reason, and the folder of the tables."""
 
     version: int
     reason: str
@@ -51,7 +51,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Refitted:
-    """The version that came of it."""
+    """The new version, and its last training day."""
 
     receipt: Receipt
     trained_until: date
@@ -59,7 +59,7 @@ class Refitted:
 
 @dataclass(frozen=True)
 class Again:
-    """A forecaster that was refit: a source of a registration, like a build of the pipeline."""
+    """A refitted forecaster: a source of a registration, like a build of the pipeline."""
 
     made: Build
     recipe: Recipe
@@ -72,13 +72,13 @@ class Again:
         return self.made.bundle
 
     def contents(self, digest: str) -> "Contents":
-        """The bundle, with rows of its own probe as the example: the holdout's days are past for it."""
+        """The bundle, with rows of its probe as the example, because the holdout is training data here."""
         from lockgate.operations import run_record
 
         return run_record.brought_contents(self.bundle, digest, store.probe_rows(self.bundle))
 
     def record(self) -> "RunRecord":
-        """What it took over, from whom, and what it learned."""
+        """The settings of the earlier version, its number, and the data of the training."""
         from lockgate.operations import run_record
 
         chosen = {f"rounds_{name}": float(rounds) for name, rounds in self.recipe.rounds.items()}
@@ -87,10 +87,12 @@ class Again:
 
 
 def refit(backend: Workspace, order: Order, params: Params, progress: Progress) -> Refitted:
-    """Train what passed the gate on rows and holdout, and register it; the same again is the same version.
+    """Train the recipe of a passed version on rows and holdout, and register the result.
 
-    Raises StateConflict unless the version passed the gate on this very holdout, was not taken out of Production by a
-    rollback, and was made by the train stage; WrongUsage unless the reason is one readable line.
+    The same refit again gives the same version.
+
+    Raises StateConflict unless the version passed the gate on this holdout, no rollback took it out of Production, and
+    the train stage made it; WrongUsage unless the reason is one readable line.
     """
     readable_line(order.reason, "the reason")
     candidate = _passed(backend, order)
@@ -116,30 +118,32 @@ def refit(backend: Workspace, order: Order, params: Params, progress: Progress) 
 
 
 def _passed(backend: Workspace, order: Order) -> Registered:
-    """The version, if what the gate last said of it is that it passed on the holdout that it is to learn."""
+    """The version; raises StateConflict unless its newest verdict is passed, on the holdout of the given tables."""
     roster = backend.state()
     candidate = roster.find(order.version)
     verdict = verdicts.latest_verdict(backend.database, backend.model, order.version)
     hint = f"judge it first: lockgate validate {order.version}"
     if verdict is None:
-        raise StateConflict(f"version {order.version} cannot be refit: the gate has not seen it", hint=hint)
+        raise StateConflict(f"version {order.version} cannot be refit: it has no verdict", hint=hint)
     if verdict.outcome != Outcome.PASSED:
         raise StateConflict(
-            f"version {order.version} cannot be refit: the gate's last word on it is {verdict.outcome}",
+            f"version {order.version} cannot be refit: its newest verdict is {verdict.outcome}",
             hint="refit one that passed: lockgate list",
         )
     if verdict.digests.holdout_digest != read_card(order.prepared)["holdout"]["digest"]:
-        raise StateConflict(f"version {order.version} passed on other days than those of {order.prepared}", hint=hint)
+        raise StateConflict(
+            f"version {order.version} passed on another holdout than that of {order.prepared}", hint=hint
+        )
     if roster.quarantined(order.version):
         raise StateConflict(
             f"version {order.version} cannot be refit: a rollback took it out of Production",
-            hint="refit one that serves well, or train another one: dvc repro",
+            hint="refit another version, or train a new one: dvc repro",
         )
     return candidate
 
 
 def _recipe(backend: Workspace, version: int, params: Params) -> Recipe:
-    """The recipe as the version's run has it; what a training does not depend on is taken from `params`."""
+    """The recipe from the run of the version; keys that do not change a training are those of `params`."""
     known = versions.recorded_version(backend.database, backend.model, version)
     if known is None:
         raise _no_recipe(version)
@@ -153,20 +157,20 @@ def _recipe(backend: Workspace, version: int, params: Params) -> Recipe:
         return Recipe(Params.model_validate(params.model_dump() | recorded), rounds)
     except ValidationError as error:
         raise StateConflict(
-            f"version {version} was trained with params that this code does not know",
+            f"version {version} was trained with params that this release does not know",
             hint="train another one: dvc repro",
         ) from error
 
 
 def _no_recipe(version: int) -> StateConflict:
     return StateConflict(
-        f"nobody knows how version {version} was trained: it was not made by the train stage",
-        hint="train it where it came from, on the newer days, and bring it in: lockgate register PATH",
+        f"the recipe of version {version} is unknown: the train stage did not make it",
+        hint="train it in its own project on the newer days, and register it: lockgate register PATH",
     )
 
 
 def nested_params(flat: Mapping[str, str]) -> dict[str, Any]:
-    """Nested params from the dotted names and texts of a run, under the names that they have today."""
+    """Nested params from the dotted names and texts of a run, under their present names."""
     nested: dict[str, Any] = {}
     for name, text in flat.items():
         *sections, key = name.split(".")

@@ -1,4 +1,4 @@
-"""Registers a bundle as a version, once: a bundle that is registered already is found by its digest."""
+"""Registers a bundle as a version, once: a registered bundle is found by its digest."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lockgate.registry.run_log import Contents, RunRecord
 
 
-CALLS_WORTH = 30  # it makes some hundred calls, and most take a hundredth of the time that one may
+CALLS_WORTH = 30  # time limit of a registration, in time limits of one call; it makes some hundred fast calls
 
 
 class Source(Protocol):
@@ -29,15 +29,15 @@ class Source(Protocol):
         """The bundle's folder."""
 
     def contents(self, digest: str) -> "Contents":
-        """What MLflow is to store as the version."""
+        """The files and data that MLflow stores as the version."""
 
     def record(self) -> "RunRecord":
-        """What the run behind the version is to show."""
+        """The record on the run of the version."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """The build that the train stage left."""
+    """The build of the train stage."""
 
     made: Build
     params: Params
@@ -47,7 +47,8 @@ class Trained:
         """The bundle's folder."""
         return self.made.bundle
 
-    # pandas, matplotlib and mlflow are imported below only: they are not needed to find a version again
+    # pandas, matplotlib and mlflow are imported only in these methods: to find a registered version, they are not
+    # needed
 
     def contents(self, digest: str) -> "Contents":
         """The bundle with an example from the holdout."""
@@ -63,16 +64,15 @@ class Trained:
 
 
 def register(backend: Workspace, made: Build, params: Params) -> Receipt:
-    """The register stage: the version that holds the build's bundle, made now if there is none."""
+    """The register stage: the version that holds the bundle of the build, registered now if there is none."""
     return enter(backend, Trained(made, params))
 
 
 def enter(backend: Workspace, source: Source) -> Receipt:
-    """Find the version that holds the bundle, or register it with its run; it begins in None. Earlier tries that came
-    to nothing are cleared away.
+    """Find the version that holds the bundle, or register it with its run, in None; then delete failed registrations.
 
-    Raises StateConflict if the version that held it was deleted from MLflow, and Unavailable if all of it takes longer
-    than so many calls that use up their time.
+    Raises StateConflict if the version that held it was deleted from MLflow, and Unavailable after CALLS_WORTH times
+    the time limit of one call.
     """
     digest = manifest.digest(source.bundle)
     budget = CALLS_WORTH * backend.timeout
@@ -110,10 +110,10 @@ def _enter(backend: Workspace, source: Source, digest: str) -> Receipt:
 
 
 def _require_shown(backend: Workspace, version: int) -> None:
-    """A version counts only if our Postgres shows it: MLflow may keep its registry in another database."""
+    """Raise StateConflict if this Postgres does not have the version: MLflow may use another database."""
     if version not in {row.version for row in versions.stages(backend.database, backend.model)}:
         raise StateConflict(
-            f"the MLflow server made version {version} of {backend.model}; this database has none",
+            f"the MLflow server created version {version} of {backend.model}; this database has none",
             where=backend.database.address,
             hint="MLFLOW_TRACKING_URI must name the server that keeps its registry in LOCKGATE_DATABASE_URL",
         )
@@ -122,7 +122,7 @@ def _require_shown(backend: Workspace, version: int) -> None:
 def _too_slow(budget: float) -> Unavailable:
     return Unavailable(
         f"the servers are too slow: after {budget:g} s the bundle was not registered yet",
-        hint="say it again, which takes up what is done, or give each call more time: --timeout or LOCKGATE_TIMEOUT",
+        hint="repeat the command, which continues, or give each call more time: --timeout or LOCKGATE_TIMEOUT",
     )
 
 

@@ -24,7 +24,7 @@ def approve(backend: Workspace, version: int, reason: str, by: str | None) -> Ap
 def reject(
     backend: Workspace, version: int, reason: str, report: Callable[[Move | None], None] = lambda move: None
 ) -> Move | None:
-    """Record that the version is turned down and archive it; None if it is archived already.
+    """Record the rejection of a version and archive it; returns the move, or None if it is already archived.
 
     The move is reported under the lock. After a kill before that, the same command reports the move that was made.
     Raises StateConflict for the version in Production.

@@ -23,7 +23,7 @@ RAW_COLUMNS = ["Store", "Date", "Open", "Promo", "StateHoliday", "SchoolHoliday"
 
 
 def contents(made: Build, digest: str) -> Contents:
-    """The bundle with what MLflow stores beside it: an example of raw rows, and the exact versions that it needs."""
+    """The bundle with an example of raw rows and the exact package versions, which MLflow stores beside it."""
     example = data_dataset.read(made.prepared, "holdout")[RAW_COLUMNS].head(EXAMPLE_ROWS)
     example = example.assign(
         Store=example["Store"].astype("int64"),
@@ -36,7 +36,7 @@ def contents(made: Build, digest: str) -> Contents:
 
 
 def record(made: Build, params: Params) -> RunRecord:
-    """All that the run shows: params, metrics, learning curves, candidates, lineage, data, pictures."""
+    """The record of a training: params, metrics, learning curves, candidates, lineage, data, plots."""
     sources = _lineage(made, params)
     curves = pd.read_csv(made.build / "curves.csv")
     metrics = json.loads((made.build / "metrics.json").read_text(encoding="utf-8"))
@@ -54,18 +54,18 @@ def record(made: Build, params: Params) -> RunRecord:
 
 
 def brought_contents(bundle: Path, digest: str, rows: Mapping[str, list[Any]]) -> Contents:
-    """A bundle from elsewhere with what MLflow stores beside it; the example is made of these raw rows."""
+    """An imported bundle with the data that MLflow stores beside it; the raw rows give the example."""
     example = pd.DataFrame(dict(rows)).assign(Open=1.0)[RAW_COLUMNS]
     return Contents(bundle, digest, example, lineage.pinned_requirements())
 
 
 def brought_record(params: Mapping[str, str], tags: Mapping[str, str]) -> RunRecord:
-    """All that the run shows of a bundle from elsewhere, which brings no metrics, curves, candidates or data along."""
+    """The record of an imported bundle, which has no metrics, curves, candidates or data."""
     return RunRecord(params, {}, [], pd.DataFrame(columns=NO_CANDIDATES), tags, [], [])
 
 
 def refit_record(made: Build, params: Params, chosen: Mapping[str, float], tags: Mapping[str, str]) -> RunRecord:
-    """All that the run shows of a refit: what it took over, and that it has learned the holdout too."""
+    """The record of a refit: its settings, and rows and holdout as training data."""
     sources = _lineage(made, params)
     return RunRecord(
         params={name: str(value) for name, value in _flat(params.model_dump()).items()},
@@ -116,7 +116,7 @@ def _files(made: Build, curves: pd.DataFrame) -> list[Path]:
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one, keys joined by dots."""
+    """Nested mappings as one mapping, with keys joined by dots."""
     flat: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, Mapping):

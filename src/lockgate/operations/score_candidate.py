@@ -1,4 +1,4 @@
-"""Scores a candidate for the gate: it and the version in Production forecast the same rows of the holdout."""
+"""Scores a candidate for the gate: the candidate and the version in Production forecast the same holdout rows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ NOTHING = float("nan")
 
 @dataclass(frozen=True)
 class Findings:
-    """What came out: the evidence for the gate, and metrics for the record."""
+    """The evidence for the gate, and metrics for the record."""
 
     evidence: Evidence | NoEvidence
     metrics: Mapping[str, float]
@@ -45,12 +45,12 @@ class Tables:
 
     @classmethod
     def read(cls, folder: Path) -> "Tables":
-        """What `prepare` has left."""
+        """Read the tables of the prepare stage."""
         return cls(**{part: dataset.read(folder, part) for part in get_args(Part)})
 
     @property
-    def asked(self) -> pd.DataFrame:
-        """The holdout without the sales."""
+    def without_sales(self) -> pd.DataFrame:
+        """The holdout without sales."""
         return self.holdout.drop(columns="Sales")
 
 
@@ -59,9 +59,9 @@ def examine(
 ) -> Findings:
     """Score the candidate on the holdout beside the serving version (None: without) and the seasonal naive forecast.
 
-    Each forecasts in a child process, so that whatever it does, this one goes on and says so. Leaves a picture at
-    `made.holdout_plot` if there is something to show. Raises IntegrityBroken if the bytes of either version are not
-    those that were registered. `earlier` counts the other versions that the holdout has judged.
+    Each version forecasts in a child process, so a failure of a version does not end this process. Writes the plot
+    `made.holdout_plot` if there are finite forecasts. Raises IntegrityBroken if the bytes of either version differ from
+    the registered ones. `earlier` is the number of other versions that were judged on the holdout.
     """
     made.holdout_plot.unlink(missing_ok=True)
     tables = Tables.read(made.prepared)
@@ -69,7 +69,7 @@ def examine(
         with load_version.fetched(backend, load_version.recorded(backend, candidate.version)) as fetched:
             alone, folder = load_version.alone_places(tables.holdout), str(made.prepared.resolve())
             request = Request(str(fetched.bundle), fetched.digest, alone, folder)
-            found = sandboxed.forecast(request, tables.asked, FORECAST_LIMITS)
+            found = sandboxed.forecast(request, tables.without_sales, FORECAST_LIMITS)
     except ArtifactMissing as missing:
         return Findings(NoEvidence(str(missing)), {})
     if isinstance(found, Failure):
@@ -84,7 +84,7 @@ def examine(
 
 @dataclass(frozen=True)
 class Circumstances:
-    """What is known without any forecast: the version's own files, and how often the holdout has been used before."""
+    """Facts that need no forecast: the files of the version, and how many versions the holdout has judged before."""
 
     fetched: Fetched
     holdout_uses: int
@@ -141,9 +141,9 @@ def _sanity(forecast: Floats, on_scored_rows: Floats) -> ForecastSanity:
 
 
 def _compared(backend: Workspace, serving: Registered, tables: Tables, forecast: Floats) -> ServingComparison:
-    """The serving version on the holdout rows that it can forecast: it may not know the newest days or a new store."""
+    """The paired test with the serving version, on the holdout rows that it can forecast."""
     with load_version.fetched(backend, load_version.recorded(backend, serving.version)) as fetched:
-        theirs = sandboxed.forecast(Request(str(fetched.bundle), fetched.digest), tables.asked, FORECAST_LIMITS)
+        theirs = sandboxed.forecast(Request(str(fetched.bundle), fetched.digest), tables.without_sales, FORECAST_LIMITS)
     rows = tables.holdout
     if isinstance(theirs, Failure):
         return ServingComparison(

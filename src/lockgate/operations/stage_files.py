@@ -19,13 +19,13 @@ class Build:
 
     @property
     def holdout_plot(self) -> Path:
-        """The picture of the candidate's forecasts of the holdout."""
+        """The plot of the candidate's forecasts of the holdout."""
         return self.build / "plots" / "holdout.png"
 
 
 @dataclass(frozen=True)
 class Receipt:
-    """What the register stage leaves behind: which version holds the bundle."""
+    """The result of the register stage: the version that holds the bundle."""
 
     model: str
     version: int
@@ -34,9 +34,9 @@ class Receipt:
 
     @classmethod
     def read(cls, path: Path) -> "Receipt":
-        """The receipt that `write` left."""
+        """Read a receipt that `write` wrote."""
         return cls(**json.loads(path.read_text(encoding="utf-8")))
 
     def write(self, path: Path) -> None:
-        """Leave the receipt as JSON."""
+        """Write the receipt as JSON."""
         path.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")

@@ -30,7 +30,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Status:
-    """The state of a model. `versions` counts those that are there, `deleted` those that once were."""
+    """The state of a model. `versions` is the number of existing versions, `deleted` that of deleted ones."""
 
     model: str
     serving: Line | None
@@ -46,7 +46,7 @@ class Status:
 
 @dataclass(frozen=True)
 class Portrait:
-    """One version with all that is on record of it."""
+    """One version with all its records."""
 
     row: VersionRow
     record: Version | None
@@ -87,7 +87,7 @@ def status(backend: Workspace) -> Status:
 
 
 def facts(backend: Workspace) -> Facts:
-    """What the invariants are checked on; read within `one_moment`, if anybody may be moving versions."""
+    """The input of the invariants; read it within `one_moment`, because other clients may move versions."""
     rows = ledger.read(backend.database, backend.model)
     on = guard.status(backend.database)
     return Facts(
@@ -100,7 +100,7 @@ def facts(backend: Workspace) -> Facts:
 
 
 def portrait(backend: Workspace, version: int) -> Portrait:
-    """All that is on record of one version, deleted or not; StateConflict if there was no such version."""
+    """All records of one version, deleted or not. Raises StateConflict if there never was such a version."""
     where = (backend.database, backend.model)
     rows = {row.version: row for row in [*database_versions.stages(*where), *database_versions.deleted(*where)]}
     if version not in rows:
@@ -109,7 +109,7 @@ def portrait(backend: Workspace, version: int) -> Portrait:
         rows[version],
         database_versions.recorded_version(backend.database, backend.model, version),
         verdicts.latest_verdict(backend.database, backend.model, version),
-        tuple(said for said in approvals.of_model(backend.database, backend.model) if said.version == version),
+        tuple(each for each in approvals.of_model(backend.database, backend.model) if each.version == version),
         tuple(entry for entry in ledger.read(backend.database, backend.model) if entry.version == version),
     )
 

@@ -24,7 +24,7 @@ from lockgate.problem.params import GateParams
 
 @dataclass(frozen=True)
 class Case:
-    """What a verdict is bound to: a version and its bundle, the holdout, the policy, and the serving version."""
+    """The inputs of a verdict: a version and its bundle, the holdout, the policy, and the serving version."""
 
     receipt: Receipt
     holdout_digest: str
@@ -33,12 +33,12 @@ class Case:
 
     @property
     def candidate_serves(self) -> bool:
-        """Whether the candidate is in Production already."""
+        """Whether the candidate is in Production."""
         return self.serving is not None and self.serving.version == self.receipt.version
 
     @property
     def digests(self) -> Digests:
-        """The same as digests."""
+        """The digests of the inputs."""
         serving_digest = self.reference.bundle_digest if self.reference else None
         policy_digest = verdict.policy_digest(self.policy)
         return Digests(self.receipt.bundle_digest, self.holdout_digest, policy_digest, serving_digest)
@@ -50,10 +50,10 @@ class Case:
 
 
 def validate(backend: Workspace, receipt: Receipt, made: Build, policy: GateParams) -> StoredVerdict:
-    """Judge the version on the receipt and move it to Staging if it passed and has not been further.
+    """Judge the version of the receipt, and move it from None to Staging if it passed.
 
-    The policy is in force from here on. The verdict on the same bundle, holdout, policy and serving version is reused
-    from Postgres, without scoring, until it expires; an inconclusive one is judged anew each time.
+    The policy is in force from now on. A verdict on the same bundle, holdout, policy and serving version is reused
+    from Postgres, without scoring, until it expires. An inconclusive verdict is not reused.
     """
     roster = backend.state()
     roster.find(receipt.version)
@@ -69,16 +69,16 @@ def validate(backend: Workspace, receipt: Receipt, made: Build, policy: GatePara
 
 
 def validate_registered(backend: Workspace, version: int | None, prepared: Path, policy: GateParams) -> StoredVerdict:
-    """Judge a version that is registered already (by default the newest in None) on the prepared tables.
+    """Judge a registered version (by default the newest in None) on the prepared tables.
 
-    Raises StateConflict if there is none, if it is past Staging, or if it did not come in through Lockgate.
+    Raises StateConflict if there is none, if it is past Staging, or if it was registered outside Lockgate.
     """
     candidate = moves.candidate_for_validation(backend.state(), version)
     known = versions.recorded_version(backend.database, backend.model, candidate.version)
     if known is None:
         raise StateConflict(
-            f"version {candidate.version} of {backend.model} did not come in through Lockgate",
-            hint="download its files and bring them in: lockgate register PATH",
+            f"version {candidate.version} of {backend.model} was registered outside Lockgate",
+            hint="download its files and register them: lockgate register PATH",
         )
     receipt = Receipt(backend.model, known.version, known.run_id, known.bundle_digest)
     with TemporaryDirectory(prefix="lockgate-") as folder:
@@ -103,25 +103,25 @@ def _found_again(backend: Workspace, case: Case) -> StoredVerdict | None:
 
 
 def _judge(backend: Workspace, case: Case, roster: ModelState, made: Build) -> StoredVerdict:
-    from lockgate.operations import score_candidate  # pandas and the boosters: not needed to find a verdict again
+    from lockgate.operations import score_candidate  # imports pandas and the boosters: not needed for a reused verdict
 
     earlier = verdicts.holdout_uses(backend.database, backend.model, case.digests)
     found = score_candidate.examine(backend, roster.find(case.receipt.version), case.reference, made, earlier)
     judgement = verdict.judge(found.evidence, case.policy)
     metrics = with_floor(found.metrics, noise_floor(read_card(made.prepared)))
     judged = _as_verdict(backend, case, judgement, metrics)
-    return _still_in_doubt(backend, judged) or verdicts.record_verdict(backend.database, judged)
+    return _same_inconclusive(backend, judged) or verdicts.record_verdict(backend.database, judged)
 
 
 def with_floor(metrics: Mapping[str, float], floor: float | None) -> Mapping[str, float]:
-    """The metrics, and how far the RMSPE is above the noise floor, where both are known."""
+    """The metrics, with the noise floor and the distance of the RMSPE from it, if both are known."""
     if floor is None or "rmspe" not in metrics:
         return metrics
     return {**metrics, "noise_floor": floor, "over_floor": metrics["rmspe"] - floor}
 
 
-def _still_in_doubt(backend: Workspace, found: Verdict) -> StoredVerdict | None:
-    """The newest verdict on the version, if this one says no more: the same doubt twice is on record once."""
+def _same_inconclusive(backend: Workspace, found: Verdict) -> StoredVerdict | None:
+    """The newest verdict on the version, if it is inconclusive with the same checks: it is not recorded twice."""
     latest = verdicts.latest_verdict(backend.database, backend.model, found.version)
     if latest is None or found.outcome != Outcome.INCONCLUSIVE:
         return None
@@ -143,16 +143,16 @@ def _as_verdict(backend: Workspace, case: Case, judgement: Judgement, metrics: M
 
 
 def _show_in_mlflow(backend: Workspace, found: StoredVerdict, receipt: Receipt, made: Build) -> None:
-    """The found on the run and on the version's page; the version's tag comes last and says that it was shown."""
+    """Show the verdict on the run and on the page of the version; the tag of the version is set last, as a mark."""
     registry = backend.registry()
     finite = {f"holdout.{name}": value for name, value in found.metrics.items() if isfinite(value)}
-    pictures = [path for path in [made.holdout_plot] if path.is_file()]
-    registry.log_verdict(receipt.run_id, finite, as_json(found), pictures)
+    plots = [path for path in [made.holdout_plot] if path.is_file()]
+    registry.log_verdict(receipt.run_id, finite, as_json(found), plots)
     registry.tag_version(receipt.version, {"verdict": found.outcome, "verdict_id": str(found.id)}, described(found))
 
 
 def as_json(found: StoredVerdict) -> dict[str, Any]:
-    """The verdict as JSON, with null for a metric that is no number; `decided_at` is the database's time."""
+    """The verdict as JSON, with null for a metric that is no number; `decided_at` is a time of the database."""
     metrics = {name: value if isfinite(value) else None for name, value in found.metrics.items()}
     return asdict(found) | {"decided_at": found.decided_at.isoformat(), "metrics": metrics}
 
@@ -164,7 +164,7 @@ def described(found: StoredVerdict) -> str:
 
 
 def reported(found: StoredVerdict) -> str:
-    """The verdict for a terminal: the outcome first and loud, then each check."""
+    """The verdict for a terminal: the outcome in capitals, then each check."""
     heading = f"{found.outcome.upper()}: version {found.version} of {found.model}"
     return verdict.as_text(heading, found.checks, found.metrics)
 

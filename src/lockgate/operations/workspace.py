@@ -60,7 +60,7 @@ class Workspace:
         return registry
 
     def state(self, at: datetime | None = None) -> ModelState:
-        """All versions with their stages now, and the ledger up to `at` (all of it without), as of one moment."""
+        """All versions with their present stages, and the ledger up to `at` or the whole ledger, as of one moment."""
         rows, past = self.database.repeat(lambda: self._read(at))
         versions = [Registered(row.version, Stage(row.stage), row.bundle_digest) for row in rows]
         return ModelState(self.model, versions, [_entry(row) for row in past])
