@@ -55,15 +55,15 @@ def test_a_child_that_hangs_is_ended_and_gone(child, tmp_path):
     """It ignores what can be ignored."""
     text = "import json, os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
     text += "open('seen.json', 'w').write(json.dumps(os.getpid())); time.sleep(3600)"
-    assert child(text, Limits(1, 30, 512 * MIB, MIB)) == "it was not done within 1 s, or 30 s of CPU time"
+    assert child(text, Limits(1, 30, 512 * MIB, MIB)) == "it did not end within 1 s, or 30 s of CPU time"
     assert not psutil.pid_exists(seen(tmp_path))
 
 
 @pytest.mark.parametrize(
     ("wall", "text", "says"),
     [
-        (30, "while True: pass", "it was not done within 30 s, or 30 s of CPU time"),
-        (0.1, "import time; time.sleep(20)", "it was not done within 30 s, or 30 s of CPU time"),
+        (30, "while True: pass", "it did not end within 30 s, or 30 s of CPU time"),
+        (0.1, "import time; time.sleep(20)", "it did not end within 30 s, or 30 s of CPU time"),
         (30, "bytearray(128 << 20)", "its process ended with exit code 1"),
         (30, "open('much', 'wb').write(bytes(2 << 20))", "its process ended with exit code 1"),
         (30, "import resource as r; assert r.getrlimit(r.RLIMIT_CORE)[0] == 0", None),

@@ -97,7 +97,7 @@ def test_a_truncated_file_is_refused_and_the_process_lives(folder, digest, name,
 def test_a_file_that_grew_is_refused(folder, digest, name):
     with (folder / name).open("ab") as file:
         file.write(b"\n")
-    refused(folder, digest, f"{name} is larger than it may be")
+    refused(folder, digest, f"{name} is too large")
 
 
 @pytest.mark.parametrize("name", [*FILES, "manifest.json"])

@@ -194,7 +194,7 @@ def test_a_loss_whose_output_is_no_forecast_is_refused(tmp_path):
 def test_several_outputs_are_refused(tmp_path):
     values, labels = learned()
     booster = foreign_models.lightgbm_booster(values, labels > 8, 2, objective="multiclass", num_class=2)
-    with pytest.raises(GateRefused, match=r"gives \(2,\) outputs a row"):
+    with pytest.raises(GateRefused, match=r"gives \(2,\) outputs for each row"):
         adopting(booster, "lightgbm", tmp_path)
 
 

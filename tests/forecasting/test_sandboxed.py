@@ -54,13 +54,13 @@ def test_a_bundle_that_kills_its_process_or_cannot_be_read_is_a_failure_with_its
 
 def test_a_bundle_that_never_ends_is_ended_by_its_cpu_time(folder):
     found = held(folder, broken_bundles.endless(folder), limits=replace(sandboxed.FORECAST_LIMITS, cpu_seconds=1))
-    assert found == Failure("it was not done within 300 s, or 1 s of CPU time")
+    assert found == Failure("it did not end within 300 s, or 1 s of CPU time")
 
 
 def test_a_child_that_is_silent_is_ended_by_the_clock(folder):
     digest = store.save(small_chain.forecaster(), folder)
     found = held(folder, digest, limits=replace(sandboxed.FORECAST_LIMITS, wall_seconds=0.2))
-    assert found == Failure("it was not done within 0.2 s, or 600 s of CPU time")
+    assert found == Failure("it did not end within 0.2 s, or 600 s of CPU time")
 
 
 def test_rows_that_it_cannot_forecast_are_marked_and_have_no_number(folder):

@@ -118,7 +118,7 @@ def test_a_booster_is_shown_no_block_that_reaches_beyond_what_may_be_known():
 def test_a_history_without_room_for_any_fold_is_refused_with_what_it_takes():
     rows = small_chain.parts().rows
     late = rows[rows["Date"] > rows["Date"].max() - pd.Timedelta(days=200)]
-    with pytest.raises(BadData, match="200 days of history are too few"):
+    with pytest.raises(BadData, match="200 days of history are not enough"):
         small_chain.train(late)
 
 

@@ -71,7 +71,7 @@ def test_a_candidate_that_is_too_slow_today_is_looked_into_again(backend, made, 
     receipt = register.register(backend, made(1), params)
     monkeypatch.setattr(score_candidate, "FORECAST_LIMITS", replace(sandboxed.FORECAST_LIMITS, wall_seconds=0.1))
     slow = validate.validate(backend, receipt, made(1), params.gate)
-    assert reasons(slow) == [("inconclusive", "it was not done within 0.1 s, or 600 s of CPU time")]
+    assert reasons(slow) == [("inconclusive", "it did not end within 0.1 s, or 600 s of CPU time")]
     monkeypatch.undo()
     assert validate.validate(backend, receipt, made(1), params.gate).outcome == "passed"
     assert stages(backend) == ["Staging"]

@@ -179,13 +179,13 @@ def test_too_many_files_are_refused(folder, described):
 @pytest.mark.parametrize("left", [0, 4, 10, len(TEXT) - 5])
 def test_a_text_of_lightgbm_that_was_cut_off_is_refused(folder, described, left):
     (folder / "model.lgb").write_bytes(TEXT[:left])
-    refused(folder, described, r"is cut off|no native file")
+    refused(folder, described, r"is cut off|not a native file")
 
 
 def test_a_pickle_under_a_native_name_is_refused_unopened(folder, described, tmp_path):
     marker = tmp_path / "marker"
     (folder / "model.lgb").write_bytes(pickle.dumps(Evil(marker)))
-    refused(folder, described, "no native file of lightgbm")
+    refused(folder, described, "not a native file of lightgbm")
     assert not marker.exists()
 
 
@@ -205,7 +205,7 @@ def test_an_mlmodel_that_is_none_is_refused(folder, text):
 
 
 def test_an_mlmodel_that_is_too_large_is_refused(folder):
-    refused(folder, "#" * (LARGEST_AROUND + 1), "is larger than it may be")
+    refused(folder, "#" * (LARGEST_AROUND + 1), "is too large")
 
 
 @pytest.mark.parametrize(

@@ -195,7 +195,7 @@ def test_the_first_bad_line_of_the_file_is_named_and_the_others_counted(tmp_path
 def test_a_cut_number_at_the_very_end_is_not_believed(tmp_path: Path) -> None:
     """Without a line end nobody knows whether 55 was 555, so a whole-looking number is refused there."""
     reordered = "\n".join(",".join(line.split(",")[::-1]) for line in TRAIN.splitlines())
-    assert "the last line has no end, so its Store may have been cut" in refusal(tmp_path, reordered)
+    assert "the last line has no line end, so its Store may be truncated" in refusal(tmp_path, reordered)
 
 
 def test_a_gzip_bomb_is_refused_before_it_is_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

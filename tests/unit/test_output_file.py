@@ -13,7 +13,7 @@ def test_a_file_is_not_replaced_unasked_nor_written_where_it_cannot_be(tmp_path)
     OutFile(there, force=True).check((".html",))
     OutFile(tmp_path / "new.html", force=False).check((".html",))
     for path, source, says in [
-        (there, None, "is there already"),
+        (there, None, "exists already"),
         (folder, None, "cannot be written"),
         (tmp_path / "nowhere" / "a.html", None, "cannot be written"),
         (tmp_path / "a.txt", None, "is not .html"),

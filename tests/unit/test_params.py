@@ -40,7 +40,7 @@ def test_the_projects_own_params_are_good(tmp_path):
         ({"gate__max_rmspe": float("nan")}, "gate.max_rmspe is nan", "finite number"),
         *[({"split__holdout_days": bad}, "split.holdout_days is", "split.holdout_days:") for bad in (0, -1, 3.5)],
         *[
-            ({"gate__trusted_keys": [bad]}, "gate.trusted_keys.0 is", "no Ed25519 public key")
+            ({"gate__trusted_keys": [bad]}, "gate.trusted_keys.0 is", "not an Ed25519 public key")
             for bad in ("key.pem", "MCowBQYDK2VuAyEA" + "A" * 43 + "=", "MCowBQYDK2VwAyEA" + "A" * 42 + "==", 3, "")
         ],
         ({"threads": 0}, "threads is 0", "greater than or equal to 1"),

@@ -76,7 +76,7 @@ def test_a_broken_state_file_is_refused(tmp_path: Path, text: str) -> None:
     ["mlruns", "./mlruns", "file:///tmp/mlruns", "sqlite:///mlflow.db", "databricks", "http://", "postgres://db/x"],
 )
 def test_a_tracking_uri_that_is_no_server_is_refused(tmp_path: Path, uri: str) -> None:
-    with pytest.raises(BadConfiguration, match="no MLflow server"):
+    with pytest.raises(BadConfiguration, match="not the address of an MLflow server"):
         service_urls.find(tmp_path, environment(tracking_uri=uri))
 
 

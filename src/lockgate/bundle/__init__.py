@@ -1,1 +1,1 @@
-"""A forecaster on disk: native files, manifest, signature; models that were trained elsewhere."""
+"""A forecaster on disk: native files, manifest, signature; external models."""

@@ -1,4 +1,4 @@
-"""Makes a forecaster of an external booster, after a check of its inputs and outputs against its signature.
+"""Converts an external booster into a forecaster, after a check of its inputs and outputs against its signature.
 
 Opens the booster's file: call it in a child process, where a crash does no harm.
 """
@@ -24,8 +24,8 @@ SAME_NUMBERS = 1e-9
 def adopt(native: NativeFile, meaning: Meaning, attributes: StoreAttributes, window: Window) -> ExternalForecaster:
     """The forecaster.
 
-    Raises IntegrityBroken if its library cannot read the file; GateRefused if the booster takes other columns than
-    its signature names, takes categories, needs more than its raw output, or gives no number for one of the stores.
+    Raises IntegrityBroken if its library cannot read the file; GateRefused if the columns of the booster differ from
+    its signature, if it has categories, if its raw output is not its forecast, or if it gives no number for a store.
     """
     try:
         booster = native.booster
@@ -46,18 +46,20 @@ def _check_inputs(booster: Booster, meaning: Meaning) -> None:
         )
     if takes_categories:
         raise GateRefused(
-            "the model takes categories, and only its training knows their codes",
+            "the model has categories, and their codes are known only to its training",
             hint="train it on numbers: docs/how-to/register.md",
         )
 
 
 def _check_outputs(booster: Booster, forecaster: ExternalForecaster) -> None:
-    """One forecast a row for every store, each of them a number, and the same as the library itself gives."""
+    """Check that there is one finite forecast for each store, equal to that of the library itself."""
     rows = _a_row_of_each_store(forecaster)
     values = forecaster.values(rows)
     raw = booster.raw(values, 1)
     if raw.shape != (len(rows),):
-        raise GateRefused(f"the model gives {raw.shape[1:]} outputs a row, not one", hint="bring a regressor of sales")
+        raise GateRefused(
+            f"the model gives {raw.shape[1:]} outputs for each row instead of one", hint="register a regressor of sales"
+        )
     bad = int((~np.isfinite(forecaster.meaning.sales(raw))).sum())
     if bad:
         raise GateRefused(
@@ -69,7 +71,7 @@ def _check_outputs(booster: Booster, forecaster: ExternalForecaster) -> None:
 
 
 def _check_no_link(native: NativeFile, values: Floats, raw: Floats) -> None:
-    """Poisson and Tweedie losses of CatBoost learn logs, which its regressor turns back if it is loaded from a file."""
+    """Refuse Poisson and Tweedie losses of CatBoost: they learn logs, and only its regressor converts them back."""
     regressor = catboost.CatBoostRegressor()
     with NamedTemporaryFile(prefix="lockgate-", suffix=".cbm") as file:
         file.write(native.content)
@@ -97,7 +99,7 @@ def _inputs_of_xgboost(booster: Any) -> tuple[list[str], bool]:
     names = model.feature_names or [f"f{place}" for place in range(model.num_features())]
     if model.attr("best_iteration") is not None and int(model.attr("best_iteration")) + 1 < model.num_boosted_rounds():
         raise GateRefused(
-            "the model holds rounds after its best one, which XGBoost's regressor leaves out and its booster does not",
+            "the model has rounds after its best round, which XGBoost's regressor ignores but its booster uses",
             hint="save booster[: best_iteration + 1]",
         )
     return names, "c" in (model.feature_types or [])
@@ -117,7 +119,7 @@ INPUTS: dict[type, Callable[[Any], tuple[list[str], bool]]] = {
 
 
 def _are_placeholders(names: list[str]) -> bool:
-    """Whether the library has named the columns itself, since it was given none."""
+    """Whether the names are placeholders of the library, because the training gave no names."""
     return any(names == [f"{prefix}{place}" for place in range(len(names))] for prefix in ("Column_", "f", ""))
 
 

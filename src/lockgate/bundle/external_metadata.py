@@ -1,6 +1,6 @@
 """Metadata that an imported model must declare: the last day of its training data, and the scale of its output.
 
-The command line declares it, or the model's own metadata; the two may not contradict. Imports nothing heavy.
+The command line or the metadata of the model declares it; the two must not contradict. Imports nothing heavy.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ METADATA = "the model's metadata"
 
 @dataclass(frozen=True)
 class DeclaredMetadata:
-    """Metadata from one source; None for what it does not declare."""
+    """Metadata from one source; None for a value that it does not declare."""
 
     trained_until: date | None = None
     target: Target | None = None
@@ -49,7 +49,7 @@ def resolve(declared: DeclaredMetadata, metadata: Mapping[str, Any], who: str) -
         mine, theirs = getattr(declared, name), getattr(written, name)
         if None not in (mine, theirs) and mine != theirs:
             raise WrongUsage(
-                f"--{name.replace('_', '-')} {mine} contradicts {METADATA}: {theirs}", hint="find out which is right"
+                f"--{name.replace('_', '-')} {mine} contradicts {METADATA}: {theirs}", hint="correct the wrong one"
             )
     until = declared.trained_until or written.trained_until
     if until is None:

@@ -1,4 +1,4 @@
-"""Reads an MLflow model from elsewhere, without MLflow and by an allow-list of files and keys. No file is run."""
+"""Reads an external MLflow model, without MLflow and by an allow-list of files and keys. No file is run."""
 
 import json
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from lockgate.bundle.mlmodel import BESIDE_BUNDLE, BUNDLE, MLMODEL, MODEL_FILE, 
 from lockgate.errors import GateRefused, IntegrityBroken
 from lockgate.system import safe_files, strict_yaml
 
-HINT = "bring a native LightGBM, XGBoost or CatBoost model, or a Lockgate bundle: docs/how-to/register.md"
+HINT = "register a native LightGBM, XGBoost or CatBoost model, or a Lockgate bundle: docs/how-to/register.md"
 
 BESIDE = BESIDE_BUNDLE | {WRITTEN_BY_DOWNLOAD}
 KEYS = TOP_KEYS | {"metadata"}
@@ -23,7 +23,7 @@ NUMBERS = {"boolean", "integer", "long", "float", "double"}
 class Native:
     """How a library saves its files, and how MLmodel describes them."""
 
-    files: Mapping[str, bytes]  # names that MLflow gives them, and how such a file begins
+    files: Mapping[str, bytes]  # the names that MLflow uses, and the first bytes of such a file
     classes: set[str]
     class_key: str
     keys: set[str]
@@ -58,7 +58,7 @@ class BundleInModel:
 
 @dataclass(frozen=True)
 class ExternalModel:
-    """A native model from elsewhere, with its columns and metadata from MLmodel."""
+    """An external native model, with its columns and metadata from MLmodel."""
 
     library: str
     content: bytes
@@ -68,10 +68,10 @@ class ExternalModel:
 
 
 def read(folder: Path) -> BundleInModel | ExternalModel:
-    """What the folder holds.
+    """The model or the bundle in the folder.
 
-    Raises IntegrityBroken for whatever could run code or is not on the list (other flavors, pickles, loaders, code,
-    links, hidden and extra files); GateRefused without a signature of named numbers.
+    Raises IntegrityBroken for a file or key that could run code or is not on the list (other flavors, pickles, loaders,
+    code, links, hidden and extra files); GateRefused without a signature of named numbers.
     """
     names = safe_files.names(folder)
     model = _parsed(folder / MLMODEL)
@@ -134,15 +134,15 @@ def _check_function(library: str, function: Mapping[str, Any], flavor: Mapping[s
 
 
 def _check_content(library: str, file: str, content: bytes) -> None:
-    """A LightGBM text that was cut off early is no error to LightGBM: it forecasts zeros."""
+    """Refuse a truncated LightGBM text: LightGBM opens it without an error and forecasts zeros."""
     if not content.startswith(NATIVE[library].files[file]):
-        raise IntegrityBroken(f"{file} is no native file of {library}", hint=HINT)
+        raise IntegrityBroken(f"{file} is not a native file of {library}", hint=HINT)
     if library == "lightgbm" and LIGHTGBM_END not in content:
         raise IntegrityBroken(f"{file} is cut off", hint="save or download it again")
 
 
 def _held_bundle(folder: Path, names: list[str], function: Mapping[str, Any]) -> BundleInModel:
-    """The bundle in a model that Lockgate has logged; the file with which MLflow loads it is left alone."""
+    """The bundle in a model that Lockgate has logged; the file with which MLflow loads it is not read."""
     try:
         path, digest = function["artifacts"]["bundle"]["path"], function["config"]["bundle_digest"]
     except (KeyError, TypeError):

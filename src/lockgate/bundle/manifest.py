@@ -15,13 +15,13 @@ from lockgate.system import safe_files
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-SIGNATURE = "manifest.sig"  # beside the manifest, if the version was signed; covered by no digest, checked by its key
+SIGNATURE = "manifest.sig"  # beside the manifest of a signed version; no digest covers it, the key verifies it
 LARGEST_MANIFEST = 1 << 16
 REBUILD = "train and register it again"
 
 
 def digest(folder: Path) -> str:
-    """The digest of the bundle in a folder, as its manifest claims; `store.load` verifies it."""
+    """The digest of the manifest in a folder; `store.load` verifies it."""
     return digests.of_bytes(safe_files.read(folder / MANIFEST, LARGEST_MANIFEST, REBUILD))
 
 

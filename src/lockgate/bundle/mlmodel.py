@@ -1,6 +1,6 @@
 """An MLflow model's folder: which files it may have, which keys MLmodel may have, and the reader of MLmodel.
 
-`registered_files` checks the folder of a registered version by these lists, `external_mlmodel` a model from elsewhere.
+`registered_files` checks the folder of a registered version by these lists, `external_mlmodel` an external model.
 """
 
 from pathlib import Path
@@ -18,7 +18,7 @@ BESIDE_BUNDLE = {
     "serving_input_example.json",
 }
 BUNDLE = "artifacts/bundle"
-WRITTEN_BY_DOWNLOAD = "registered_model_meta"  # MLflow's client puts it beside what it fetched
+WRITTEN_BY_DOWNLOAD = "registered_model_meta"  # MLflow's client writes it beside the fetched files
 LARGEST_AROUND = 1 << 20
 
 # An unknown key is refused: MLflow runs code by some of them (loader_module, code, other flavors).

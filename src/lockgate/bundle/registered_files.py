@@ -49,12 +49,12 @@ class Artifact:
 
 
 def check_names(sizes: Mapping[str, int | None]) -> None:
-    """Check the store's listing of files, by path, before anything is fetched.
+    """Check the names and sizes of the files in the store, before any file is fetched.
 
-    Raises ArtifactMissing if nothing is there, IntegrityBroken for a file too many, one too few, or one too large.
+    Raises ArtifactMissing if nothing is there, IntegrityBroken for an extra, missing or too large file.
     """
     if not sizes:
-        raise ArtifactMissing("the store has no files of it any more")
+        raise ArtifactMissing("the store no longer has its files")
     if len(sizes) > MOST_FILES:
         raise _refusal(f"it has {len(sizes)} files, {MOST_FILES} at most are possible")
     for name in sorted(sizes):

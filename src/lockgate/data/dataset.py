@@ -34,19 +34,19 @@ def write(folder: Path, parts: dict[Part, pd.DataFrame], card: Card) -> None:
 
 
 def read(folder: Path, part: Part) -> pd.DataFrame:
-    """One of the tables, with its types. Raises IntegrityBroken if its content has not the digest in the card."""
+    """One of the tables, with its types. Raises IntegrityBroken if its digest differs from the card."""
     path = folder / f"{part}.parquet"
     try:
         frame = _in_seconds(pd.read_parquet(path))
     except (OSError, pa.ArrowException) as error:
         raise IntegrityBroken(f"{part} cannot be read", where=str(path), hint=REPAIR) from error
     if digests.of_frame(frame) != read_card(folder)[part]["digest"]:
-        raise IntegrityBroken(f"the content of {part} is not what the data card says", where=str(path), hint=REPAIR)
+        raise IntegrityBroken(f"the digest of {part} differs from the data card", where=str(path), hint=REPAIR)
     return frame
 
 
 def _in_seconds(frame: pd.DataFrame) -> pd.DataFrame:
-    """Parquet has no seconds: dates come back in milliseconds."""
+    """Dates in seconds: parquet has no seconds and returns milliseconds."""
     return frame.astype({"Date": "datetime64[s]"}) if "Date" in frame else frame
 
 

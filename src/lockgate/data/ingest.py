@@ -111,7 +111,7 @@ OPTIONAL_FORECAST_TYPES = {"Id": whole(0, 2**62, "int64"), "DayOfWeek": WEEKDAY}
 
 
 def raw_files(folder: Path, source: Source) -> tuple[Path, Path] | None:
-    """train and store, each .csv or .csv.gz, in a folder; None where the source is the generator.
+    """train and store, each .csv or .csv.gz, in a folder; None if the source is the generator.
 
     Raises BadData if a file is missing, exists in both forms or has a similar name, and if files exist although the
     source is the generator: files and generator never replace each other in silence.
@@ -187,9 +187,9 @@ def _cells(raw_table: RawTable, column_types: Mapping[str, ColumnType]) -> pd.Da
     last = column_types.get(raw_table.names[-1])
     if raw_table.open_end and last and last.open_ended:
         raise BadData(
-            f"the last line has no end, so its {raw_table.names[-1]} may have been cut",
+            f"the last line has no line end, so its {raw_table.names[-1]} may be truncated",
             where=raw_table.place(len(frame) - 1),
-            hint="restore the file, or end its last line if it is whole",
+            hint="restore the file, or end its last line if it is complete",
         )
     return frame
 
@@ -202,7 +202,7 @@ def _ignored(raw_table: RawTable, column_types: Mapping[str, ColumnType]) -> tup
 def _one_form(folder: Path, name: str) -> Path | None:
     there = [path for path in (folder / name, folder / f"{name}.gz") if path.exists() or path.is_symlink()]
     if len(there) > 1:
-        raise BadData(f"{name} is there plain and as .gz", where=str(folder), hint="keep one of them")
+        raise BadData(f"{name} exists plain and as .gz", where=str(folder), hint="keep one of them")
     return there[0] if there else None
 
 
@@ -218,7 +218,7 @@ def _refuse_unused(folder: Path, names: list[str]) -> None:
         raise BadData(
             f"{', '.join(names)} would not be used: params.yaml says source: generated",
             where=str(folder),
-            hint="to train on the files, set source: files in params.yaml; for the generated chain, take them away",
+            hint="to train on the files, set source: files in params.yaml; for the generated chain, remove the files",
         )
 
 

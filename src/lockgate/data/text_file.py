@@ -65,7 +65,9 @@ def _content(path: Path) -> bytes:
             return _bounded(file, path)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise BadData(
-                f"the gzip file is broken: {error}", where=str(path), hint="it was cut or damaged; download it again"
+                f"the gzip file is broken: {error}",
+                where=str(path),
+                hint="it was truncated or damaged; download it again",
             ) from error
 
 
@@ -85,7 +87,7 @@ def _bounded(file: BinaryIO, path: Path) -> bytes:
 
 def _opened(path: Path) -> BinaryIO:
     if path.is_dir():
-        raise BadData("is a folder, not a file", where=str(path), hint="name the file in it")
+        raise BadData("is a folder, not a file", where=str(path), hint="give the file in it")
     if path.exists() and not path.is_file():
         raise BadData("is not a regular file", where=str(path), hint="write the data to a file first")
     try:

@@ -15,7 +15,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 WEEK = 7
-FEWEST_WEEKS = 4  # fewer are too few to be drawn from: then days are drawn
+FEWEST_WEEKS = 4  # with fewer weeks, days are drawn
 DRAWS = 1000
 CONFIDENCE = 0.95
 
@@ -36,7 +36,7 @@ class Difference:
     error: float
 
     def interval(self, comparisons: int = 1) -> tuple[float, float]:
-        """Holds the difference with CONFIDENCE; so do the intervals of so many comparisons all at once (Bonferroni)."""
+        """The interval of the difference with CONFIDENCE; of `comparisons` intervals, all hold at once (Bonferroni)."""
         reach = NormalDist().inv_cdf(1 - (1 - CONFIDENCE) / (2 * comparisons)) * self.error
         return self.value - reach, self.value + reach
 
@@ -62,9 +62,9 @@ def rmspe_interval(found: Sums, seed: int) -> tuple[float, float]:
 
 
 def difference(errors: tuple[Floats, Floats], store: Ints, day: Ints, seed: int) -> Difference:
-    """How far two forecasts' RMSPEs are apart, from the percentage errors that both make on the same rows.
+    """The difference of the RMSPEs of two forecasts, from their percentage errors on the same rows.
 
-    Each draw takes the same rows of both, so that what is hard for both cancels out. NaN where an error is no number,
+    Each draw takes the same rows of both, so the difficulty of the rows cancels out. NaN where an error is no number,
     or no row is left.
     """
     if not (day.size and all(np.isfinite(each).all() for each in errors)):

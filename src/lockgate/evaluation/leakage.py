@@ -27,15 +27,15 @@ Floats = NDArray[np.float64]
 TOLERANCE = 1e-4  # of log sales: far above rounding on another processor, far below the effect of one day of sales
 COMPARED_DAYS = 42
 SEED = 20
-STORES = 40  # a sample of this many stores finds what all stores would
+STORES = 40  # a sample of this many stores finds the same leaks as all stores
 DAYS_BACK = 7  # each feature of past sales uses one of the last seven days, whatever its weekday
-OFFSETS = ("offset ridge", "offset group_mean")  # where the boosters start
+OFFSETS = ("offset ridge", "offset group_mean")  # offsets of the boosters
 NAMES = (*FEATURES, *OFFSETS)
 
 
 @dataclass(frozen=True)
 class FeatureLeakage:
-    """On which sales one feature (or offset) depends."""
+    """The sales on which one feature (or offset) depends."""
 
     feature: str
     youngest: int | None  # days from the cutoff back to the youngest sale that changes it; None: no sale does
@@ -48,21 +48,21 @@ class LeakageReport:
 
     leaking_features: tuple[str, ...]  # they change with sales after the cutoff
     tested_features: int
-    features_using_history: int  # they change with sales up to the cutoff; 0: the check saw nothing
+    features_using_history: int  # they change with sales up to the cutoff; 0: the check cannot detect a leak
     history_mismatch: tuple[str, ...]  # the bundle's history gives other values than the rows up to the cutoff
     cutoff: str  # a date
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> "LeakageReport":
-        """From plain values, as `dataclasses.asdict` and JSON have them."""
+        """The report from plain values, as in JSON or from `dataclasses.asdict`."""
         lists = {name: tuple(values[name]) for name in ("leaking_features", "history_mismatch")}
         return cls(**dict(values) | lists)
 
 
 def check(forecaster: Forecaster, rows: pd.DataFrame) -> LeakageReport | None:
-    """Check a forecaster's features and stored history with `rows`, which may go on after its cutoff.
+    """Check a forecaster's features and stored history with `rows`, which may include days after its cutoff.
 
-    None if the rows do not reach its cutoff or hardly go back before it.
+    Returns None if the rows do not reach its cutoff, or if too few days are before it.
     """
     history = _history(forecaster, rows)
     if history is None:
@@ -102,7 +102,7 @@ def _history(forecaster: Forecaster, rows: pd.DataFrame) -> Panel | None:
 
 
 def _history_mismatch(forecaster: Forecaster, history: Panel) -> tuple[str, ...]:
-    """Features of the days after the cutoff that the stored history and the recomputed one give different values."""
+    """Features of the days after the cutoff that differ between the stored and the recomputed history."""
     recomputed = history_states(history, _origins(history, forecaster.horizon_days), forecaster.attributes)[-1]
     rows = _days_ahead(forecaster)
     stored, expected = (feature_values(state, forecaster.attributes, rows) for state in (forecaster.state, recomputed))
@@ -111,7 +111,7 @@ def _history_mismatch(forecaster: Forecaster, history: Panel) -> tuple[str, ...]
 
 
 def _origins(history: Panel, horizon: int) -> list[int]:
-    """The last day, after the cutoffs of a training where those change the folds of the ridge."""
+    """The last day, preceded by the cutoffs of a training if they change the folds of the ridge."""
     earlier = [] if horizon % STEP_DAYS == 0 else cutoffs(history, history.last, horizon, FIRST_STEP_DAYS)
     return [*earlier, history.last]
 
@@ -152,7 +152,7 @@ class _Perturbation:
 def _features(history: Panel, cutoff: int, attributes: StoreAttributes) -> Floats:
     """Features and offsets of all store days after the cutoff, as (rows, NAMES).
 
-    A later cutoff is computed along, as in a training: the two share work and must not share sales.
+    A later cutoff is computed too, as in a training: both share sums, but must not share sales.
     """
     state = history_states(history, [cutoff, history.last], attributes)[0]
     window = history.between(cutoff + 1, history.last)

@@ -15,8 +15,8 @@ from lockgate.problem.metrics import rmspe, scored
 Floats = NDArray[np.float64]
 
 SEED = 1  # the same rows and forecasts give the same interval
-FEWEST_ROWS = 200  # of a slice: a difference of 0.005 is about what so many rows can show
-FEWEST_STORES = 10  # of a slice: from fewer, a bootstrap over stores draws the same ones again and again
+FEWEST_ROWS = 200  # of a slice: a difference of about 0.005 can be detected with this number
+FEWEST_STORES = 10  # of a slice: with fewer stores, the bootstrap draws the same stores too often
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class SliceDifference(Slice):
 class PairedTest:
     """The RMSPE of a candidate and of a reference on the same rows with sales.
 
-    NaN where a forecast is no number, or no row is left. `left_out` names the slices with too few rows or stores.
+    NaN if a forecast is no number, or if there is no row. `left_out` names the slices with too few rows or stores.
     """
 
     candidate_rmspe: float
@@ -41,17 +41,17 @@ class PairedTest:
     left_out: tuple[str, ...] = ()
 
     def interval(self, part: SliceDifference) -> tuple[float, float]:
-        """The interval of a slice's difference; those of all slices hold at once."""
+        """The interval of a slice's difference; the intervals of all slices hold at once."""
         return part.difference.interval(len(self.slices))
 
     @property
     def worst(self) -> SliceDifference | None:
-        """The slice that is most surely worse."""
+        """The slice with the highest lower bound of the difference."""
         return max(self.slices, key=lambda part: self.interval(part)[0], default=None)
 
 
 def compare(rows: pd.DataFrame, candidate: Floats, reference: Floats, ways: Sequence[str] = ()) -> PairedTest:
-    """Test two forecasts of rows with Store, Date and Sales, and with the columns that the ways to slice need."""
+    """Test two forecasts of rows with Store, Date and Sales, and with the columns of the ways to slice."""
     counts = scored(rows["Sales"])
     sold = rows[counts]
     errors = _Errors.of(sold, candidate[counts], reference[counts])

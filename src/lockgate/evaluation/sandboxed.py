@@ -1,4 +1,4 @@
-"""Opens a model for the first time in a child process, which may crash, hang or run out of memory without harm.
+"""Opens a model for the first time in a child process, so that a crash, a hang or a lack of memory ends only the child.
 
 The child is `python -m lockgate.evaluation.sandboxed` in a private folder. task.json holds the task's name, its input
 and the limits; rows go in as parquet. result.json holds the output, a failure, or a refusal by class name; arrays come
@@ -33,7 +33,8 @@ Floats = NDArray[np.float64]
 Json = dict[str, Any]
 Output = tuple[Json, dict[str, NDArray[Any]]]
 
-# 47,000 rows by a small blend take 0.3 s of CPU time and map 1.4 GiB. Far from that, a busy machine changes nothing.
+# 47,000 rows by a small blend take 0.3 s of CPU time and map 1.4 GiB. The limits are far above, also for a busy
+# machine.
 FORECAST_LIMITS = Limits(wall_seconds=300, cpu_seconds=600, memory_bytes=4 << 30, file_bytes=1 << 30)
 OPEN_LIMITS = Limits(wall_seconds=120, cpu_seconds=120, memory_bytes=4 << 30, file_bytes=2 << 30)
 TASK, RESULT, ROWS, ARRAYS = "task.json", "result.json", "rows.parquet", "arrays.npz"
@@ -49,7 +50,7 @@ class BundleFacts:
     members: tuple[str, ...]
     trained_until: str
     horizon_days: int
-    example: Mapping[str, list[Any]]  # a few raw rows that it can forecast, by column
+    example: Mapping[str, list[Any]]  # example: a few raw rows that it can forecast, by column
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Forecasts:
 
     `covered` marks the rows that the bundle takes; others are NaN: their days may be too late, or before its cutoff.
     `ridge` holds the forecasts of its ridge alone, None without one. `leakage` is None if there was no check.
-    `uses_target_history` is False for a model that never sees past sales.
+    `uses_target_history` is False for a model that uses no past sales.
     """
 
     together: Floats
@@ -88,7 +89,7 @@ class Failure:
 
 
 class SandboxFailed(Exception):
-    """The child came to no result, for this reason."""
+    """The child ended without a result; the message is the reason."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -133,7 +134,7 @@ def failure_to_open(bundle: Path, digest: str) -> Failure | None:
 def open_bundle(folder: Path, digest: str) -> BundleFacts:
     """Open `folder`/bundle in a child with `folder` as its private folder.
 
-    Raises what `store.load` raises, and GateRefused if the child comes to no result.
+    Raises what `store.load` raises, and GateRefused if the child ends without a result.
     """
     return _facts("open", {"bundle": str(folder / "bundle"), "digest": digest}, folder)
 
@@ -151,15 +152,16 @@ def _facts(task: str, given: Json, folder: Path) -> BundleFacts:
         found, _ = run(task, given, folder)
     except SandboxFailed as failed:
         raise GateRefused(
-            f"the model cannot be opened: {failed.message}", hint="is its file whole? save it again, or a smaller one"
+            f"the model cannot be opened: {failed.message}",
+            hint="is its file complete? save it again, or a smaller model",
         ) from None
     return BundleFacts(**found | {"members": tuple(found["members"])})
 
 
 def run(task: str, given: Json, folder: Path, limits: Limits = OPEN_LIMITS) -> Output:
-    """Do a task of TASKS in a child with this private folder; its output.
+    """Run a task of TASKS in a child with this private folder, and return its output.
 
-    Raises the LockgateError that the task raised, and SandboxFailed for anything else that ended it.
+    Raises the LockgateError of the task, and SandboxFailed if the child ended in another way.
     """
     (folder / TASK).write_text(json.dumps([task, given, asdict(limits)]), encoding="utf-8")
     if ended := sandbox.run(__name__, folder, limits):
@@ -250,7 +252,7 @@ def _wrong_shape(arrays: Mapping[str, NDArray[Any]], rows: int, alone: int) -> s
 
 
 def _one_line(reason: str) -> str:
-    """One line that a page and a terminal can show, whatever a library put into its message."""
+    """The message of a library as one printable line."""
     line = "".join(sign if sign.isprintable() else " " for sign in reason.partition("\n")[0])
     return line if len(line) <= LONGEST_REASON else f"{line[:LONGEST_REASON]}..."
 

@@ -47,8 +47,8 @@ class DayTable:
     year: Ints
     day_of_year: Ints
     easter: Ints  # days since Easter Sunday of the same year, negative before
-    until: NDArray[np.int16]  # (days, holidays): days until the next one, 0 on it
-    since: NDArray[np.int16]  # (days, holidays): days since the last one, 0 on it
+    until: NDArray[np.int16]  # (days, holidays): days until the next holiday, 0 on it
+    since: NDArray[np.int16]  # (days, holidays): days since the last holiday, 0 on it
 
 
 def day_numbers(dates: ArrayLike) -> Ints:
@@ -96,7 +96,7 @@ def day_table(first: int, last: int) -> DayTable:
 
 
 def working_day_ranks(first: int, last: int) -> tuple[Ints, Ints]:
-    """Which working day of its month each day first..last is, from the month's start and from its end: 1, 2, and so on.
+    """Number of each day first..last among the working days of its month, from the start and from the end: 1, 2, ...
 
     0 on weekends and nationwide holidays. Wages are paid and spent by working days.
     """

@@ -26,7 +26,7 @@ LEVEL = f"level_{LEVEL_WINDOW}"
 
 @dataclass(frozen=True)
 class HistoryState:
-    """Everything learned from the history up to the day `origin` (the cutoff)."""
+    """All arrays that are computed from the history up to the day `origin` (the cutoff)."""
 
     origin: int
     ridge: Ridge

@@ -27,9 +27,7 @@ class Matrix:
 
     values: NDArray[np.float32]  # (rows, len(FEATURES))
     ridge: Floats  # log sales by the ridge
-    group_mean: (
-        Floats  # mean log sales of the same store, weekday and promo over 364 days; the ridge's where never seen
-    )
+    group_mean: Floats  # mean log sales of the same store, weekday and promo over 364 days; else the ridge's forecast
 
     def offset(self, name: Offset) -> Floats:
         """The offset of this name."""

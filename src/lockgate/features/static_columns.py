@@ -1,6 +1,6 @@
 """Columns that an imported model may use: computed from a raw row and its store attributes. No column contains sales.
 
-docs/how-to/register.md documents the columns; names are Kaggle's where Kaggle has one.
+docs/how-to/register.md documents the columns; their names are Kaggle's if Kaggle has the column.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ Values = NDArray[np.float64] | NDArray[np.int64] | NDArray[np.int32] | NDArray[n
 
 
 def matrix(names: Sequence[str], rows: KnownInputs, attributes: StoreAttributes) -> Floats:
-    """These columns of rows of open stores, (rows, len(names)); a row's values never depend on the rows beside it."""
+    """These columns of rows of open stores, (rows, len(names)); the values of a row do not depend on other rows."""
     columns = [np.asarray(COLUMNS[name](rows, attributes), dtype=np.float64) for name in names]
     return np.column_stack(columns)
 

@@ -23,7 +23,7 @@ from lockgate.models.conformal import Calibration, Interval
 Floats = NDArray[np.float64]
 
 RIDGE = "ridge"
-SERVED_HORIZONS = 2  # a version goes on serving after its holdout has passed
+SERVED_HORIZONS = 2  # a version serves after its holdout is over
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Member:
 class Forecaster:
     """Forecasts sales of known stores for the days (origin, origin + 2 * horizon_days].
 
-    The gate judges the first `horizon_days`; the second horizon is what a version serves once its holdout has passed.
+    The gate judges the first `horizon_days`; a version serves the second horizon, after its holdout is over.
     """
 
     horizon_days: int
@@ -56,7 +56,7 @@ class Forecaster:
 
     @property
     def origin(self) -> date:
-        """The last day that was learned from."""
+        """The last training day."""
         return date(1970, 1, 1) + timedelta(days=self.state.origin)
 
     @property
@@ -70,18 +70,20 @@ class Forecaster:
         return (*self.boosters, RIDGE)
 
     def check(self, rows: pd.DataFrame) -> RowCounts:
-        """Check the rows and count them; BadData for what `predict` would refuse."""
+        """Check the rows and count them; raises BadData for rows that `predict` would refuse."""
         read = input_rows.read(rows, self._limits)
         little = self.state.history_length.little[read.known.store[read.open]]
         counts = count_rows(read, self.state.origin + self.horizon_days)
         return replace(counts, little_history=int(little.sum()))
 
     def problems(self, rows: pd.DataFrame) -> list[RowProblem]:
-        """Each value that cannot be forecast, by row; BadData if a column is missing."""
+        """Each value that cannot be forecast, by row. Raises BadData if a column is missing."""
         return input_rows.problems(rows, self._limits)
 
     def predict(self, rows: pd.DataFrame) -> Floats:
-        """Sales of raw rows, (rows,), in their order; exactly 0.0 where Open is 0; BadData for rows out of bounds.
+        """Sales of raw rows, (rows,), in their order; exactly 0.0 where Open is 0.
+
+        Raises BadData for rows out of bounds.
 
         A row's forecast is the same alone and in any batch, order and process. `rows` is not changed.
         """
@@ -89,10 +91,11 @@ class Forecaster:
         return blend.blend(self.predict_members(rows), weights)
 
     def interval(self, rows: pd.DataFrame, confidence: float) -> Interval:
-        """Forecasts as by `predict`, each with the bounds between which the sales should be with this confidence.
+        """Forecasts as by `predict`, each with bounds that contain the sales with this confidence.
 
-        The bounds hold the forecast, and are 0.0 where Open is 0. They were learned on the first `horizon_days`; later
-        days have bounds as wide. Raises BadData as `predict` does, WrongUsage for a confidence out of range.
+        The bounds enclose the forecast, and are 0.0 where Open is 0. They were calibrated on the first `horizon_days`;
+        later days have bounds of the same width. Raises BadData as `predict` does, WrongUsage for a confidence out of
+        range.
         """
         lower, upper = self.calibration.factors(confidence)
         store, prediction = input_rows.read(rows, self._limits).known.store, self.predict(rows)

@@ -1,4 +1,4 @@
-"""A forecaster around one booster that was trained elsewhere, on columns that are computed from raw rows."""
+"""The forecaster of an external model: one booster, with input columns computed from raw rows."""
 
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -51,7 +51,7 @@ class Meaning:
 
 @dataclass(frozen=True)
 class Window:
-    """Days, as numbers since 1970-01-01: learned from until `origin`, judged until `judged`, served until `served`."""
+    """Days, as numbers since 1970-01-01: training until `origin`, judged until `judged`, served until `served`."""
 
     origin: int
     judged: int
@@ -91,19 +91,25 @@ class ExternalForecaster:
         return date(1970, 1, 1) + timedelta(days=self.window.origin)
 
     def check(self, rows: pd.DataFrame) -> RowCounts:
-        """Check the rows and count them; BadData for what `predict` would refuse."""
+        """Check the rows and count them; raises BadData for rows that `predict` would refuse."""
         return count_rows(input_rows.read(rows, self._limits), self.window.judged)
 
     def problems(self, rows: pd.DataFrame) -> list[RowProblem]:
-        """Each value that cannot be forecast, by row; BadData if a column is missing."""
+        """Each value that cannot be forecast, by row. Raises BadData if a column is missing."""
         return input_rows.problems(rows, self._limits)
 
     def predict(self, rows: pd.DataFrame) -> Floats:
-        """Sales of raw rows, (rows,), in their order; exactly 0.0 where Open is 0; BadData for rows out of bounds."""
+        """Sales of raw rows, (rows,), in their order; exactly 0.0 where Open is 0.
+
+        Raises BadData for rows out of bounds.
+        """
         return predict_open_rows(input_rows.read(rows, self._limits), self._open_days, (len(rows),))
 
     def interval(self, rows: pd.DataFrame, confidence: float) -> Interval:
-        """Forecasts with bounds NaN, since its residuals are unknown. Raises as `predict`, and for the confidence."""
+        """Forecasts with bounds NaN, because its residuals are unknown.
+
+        Raises the errors of `predict`, and WrongUsage for the confidence.
+        """
         checked(confidence)
         unknown = np.full(len(rows), np.nan)
         return Interval(self.predict(rows), unknown, unknown)

@@ -30,7 +30,7 @@ class Limits:
 
     @property
     def dates(self) -> str:
-        """The allowed dates in words."""
+        """The allowed dates, as text."""
         first, last = np.array([self.origin + 1, self.last_day]).astype("datetime64[D]")
         return f"dates from {first} to {last}"
 
@@ -84,7 +84,7 @@ def read(rows: pd.DataFrame, limits: Limits) -> CheckedRows:
 
 
 def problems(rows: pd.DataFrame, limits: Limits) -> list[RowProblem]:
-    """All that is wrong with raw rows, by row; empty if they can be forecast. Raises BadData for a missing column."""
+    """All problems of raw rows, by row; empty if they can be forecast. Raises BadData for a missing column."""
     return sorted(_describe(rows, _read(rows, limits)[1]), key=lambda problem: problem.row)
 
 
@@ -134,7 +134,7 @@ def _shown(value: object) -> str:
 
 
 def _optional(rows: pd.DataFrame, column: str) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Numbers of a column that may be absent, and where it has no value."""
+    """Numbers of an optional column, and a flag for each missing value."""
     if column not in rows:
         return np.full(len(rows), np.nan), np.ones(len(rows), dtype=np.bool_)
     return input_values.numbers(rows[column]), np.asarray(rows[column].isna())
@@ -145,6 +145,6 @@ def _is_flag(values: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def _places(stores: NDArray[np.float64], ids: NDArray[np.int32]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    """Which stores are known, and each one's place in `ids`."""
+    """Flags of the known stores, and the place of each store in `ids`."""
     place = np.minimum(np.searchsorted(ids, stores), len(ids) - 1)
     return np.asarray(ids[place] == stores), place

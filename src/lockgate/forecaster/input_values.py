@@ -1,4 +1,4 @@
-"""Converts the columns of raw rows to arrays: numbers, dates and holidays, in every form that usual clients send.
+"""Converts the columns of raw rows to arrays: numbers, dates and holidays, in every form that common clients send.
 
 A value that has none of these forms becomes NaN, NO_DAY or -1; `input_rows` refuses the row.
 """
@@ -27,7 +27,7 @@ DATE_FORM = (
 
 
 def numbers(column: "pd.Series[float]") -> NDArray[np.float64]:
-    """Values as float64; NaN for a missing value and for what is no number."""
+    """Values as float64; NaN for a missing value and for a value that is no number."""
     kind = getattr(column.dtype, "kind", "O")
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(object)
@@ -59,7 +59,7 @@ def _holiday_letter(value: object) -> str:
 
 
 def days(column: "pd.Series[str]") -> NDArray[np.int64]:
-    """Day numbers since 1970-01-01; NO_DAY for what is no whole day."""
+    """Day numbers since 1970-01-01; NO_DAY for a value that is no whole day."""
     if isinstance(column.dtype, pd.DatetimeTZDtype):
         column = column.dt.tz_localize(None)  # the day on the clock of its own zone
     if isinstance(column.dtype, np.dtype) and column.dtype.kind == "M":

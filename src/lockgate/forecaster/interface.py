@@ -1,4 +1,4 @@
-"""What every forecaster offers, our own ensemble or a model that was trained elsewhere, and what all of them share."""
+"""The interface of every forecaster, the ensemble or an external model, and the functions that they share."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,13 +25,13 @@ class RowCounts:
     rows: int
     open_missing: int  # taken as open
     beyond_horizon: int  # after the days that the gate judged
-    little_history: int = 0  # open rows of stores without a sale, with few or with no recent ones; 0 if unknown
+    little_history: int = 0  # open rows of stores with no sales, few sales or no recent sale; 0 if unknown
 
 
 def predict_open_rows(
     rows: CheckedRows, forecast: Callable[[KnownInputs], NDArray[np.float64]], shape: tuple[int, ...]
 ) -> NDArray[np.float64]:
-    """The forecasts of the open rows, computed in chunks, in an array of this shape; 0.0 for the closed ones."""
+    """The forecasts of the open rows, computed in chunks, in an array of this shape; 0.0 for closed rows."""
     found = np.zeros(shape)
     places = np.flatnonzero(rows.open)
     for start in range(0, len(places), CHUNK):
@@ -47,7 +47,7 @@ def count_rows(rows: CheckedRows, judged_until: int) -> RowCounts:
 
 
 def threads_for(rows: KnownInputs) -> int:
-    """How many threads a booster gets for these rows."""
+    """The number of threads of a booster for these rows."""
     return 1 if len(rows) < SMALL_BATCH else min(cpu_count() or 1, 4)
 
 
@@ -68,20 +68,22 @@ class ForecasterProtocol(Protocol):
 
     @property
     def served_days(self) -> int:
-        """The days after `origin` that it forecasts: the judged ones and some after them."""
+        """The days after `origin` that it forecasts: the judged days and some after them."""
 
     @property
     def origin(self) -> date:
-        """The last day that was learned from."""
+        """The last training day."""
 
     def check(self, rows: pd.DataFrame) -> RowCounts:
-        """Check the rows and count them; BadData for what `predict` would refuse."""
+        """Check the rows and count them; raises BadData for rows that `predict` would refuse."""
 
     def problems(self, rows: pd.DataFrame) -> list[RowProblem]:
-        """Each value that cannot be forecast, by row; BadData if a column is missing."""
+        """Each value that cannot be forecast, by row. Raises BadData if a column is missing."""
 
     def predict(self, rows: pd.DataFrame) -> NDArray[np.float64]:
-        """Sales of raw rows, (rows,), in their order; exactly 0.0 where Open is 0; BadData for rows out of bounds.
+        """Sales of raw rows, (rows,), in their order; exactly 0.0 where Open is 0.
+
+        Raises BadData for rows out of bounds.
 
         A row's forecast is the same alone and in any batch, order and process. `rows` is not changed.
         """

@@ -1,4 +1,4 @@
-"""What all boosters share: interface, training task (log sales relative to an offset), and limits of a fit."""
+"""Shared by all boosters: interface, training task (log sales relative to an offset), and limits of a fit."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -32,10 +32,10 @@ class Booster(Protocol):
 
 @dataclass(frozen=True)
 class Task:
-    """Rows to learn from or to score on.
+    """Rows to train or to score on.
 
-    target "log": the output is added to the offset. target "ratio": it multiplies the offset's sales, and the weights
-    make squared error the squared percentage error itself.
+    target "log": the output is added to the offset. target "ratio": it is a factor on the offset's sales, and with
+    the weights, squared error is the squared percentage error.
     """
 
     values: Features

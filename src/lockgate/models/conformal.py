@@ -57,11 +57,11 @@ class Interval:
 
 
 def calibrate(folds: Sequence[Residuals], stores: int) -> Calibration:
-    """Learn spreads and quantiles from the residuals on at least one fold.
+    """Compute spreads and quantiles from the residuals on at least one fold.
 
-    A fold's scores use the spreads of the other folds, because a spread has not seen the errors that it will bound. A
-    fold's weight is the square of the days of history before it, whatever its number of rows: with half the history, a
-    forecaster makes other errors than the final one.
+    A fold's scores use the spreads of the other folds, because the errors of a new window are not part of its spread
+    either. A fold's weight is the square of the days of history before it, and does not depend on its number of rows:
+    with half the history, the errors of a forecaster are larger than those of the final one.
     """
     counts = np.array([fold.known_days for fold in folds], dtype=np.float64) ** 2
     scores = [_scores(fold, spreads(_others(folds, fold) or folds, stores)) for fold in folds]

@@ -1,4 +1,4 @@
-"""The seasonal naive baseline: the median of the store's similar days. Every candidate must beat it."""
+"""The seasonal naive baseline: the median of the store's similar days. Every candidate must be better."""
 
 import pandas as pd
 

@@ -38,7 +38,7 @@ PUBLIC_KEY = re.compile(r"MCowBQYDK2VwAyEA[A-Za-z0-9+/]{43}=")
 
 def _public_key(text: Any) -> Any:
     if not (isinstance(text, str) and PUBLIC_KEY.fullmatch(text)):
-        raise ValueError("this is no Ed25519 public key; print one with: openssl pkey -in key.pem -pubout")
+        raise ValueError("not an Ed25519 public key; print one with: openssl pkey -in key.pem -pubout")
     return text
 
 
@@ -206,7 +206,7 @@ class Params(Section):
 
 
 def current_name(recorded: str) -> str:
-    """The name that a recorded key or value has today."""
+    """The present name of a recorded key or value."""
     return RENAMED.get(recorded, recorded)
 
 
@@ -245,8 +245,8 @@ def _as_configuration_error(path: Path, error: ValidationError) -> BadConfigurat
     if first["type"] == "missing":
         return BadConfiguration(f"missing key {key}", where=str(path), hint=f"add {key} to {path.name}")
     found = first["input"]
-    says = first["ctx"]["error"] if first["type"] == "value_error" else first["msg"].lower()
-    return BadConfiguration(f"{key} is {_shown(found)}", where=str(path), hint=f"{key}: {says}")
+    problem = first["ctx"]["error"] if first["type"] == "value_error" else first["msg"].lower()
+    return BadConfiguration(f"{key} is {_shown(found)}", where=str(path), hint=f"{key}: {problem}")
 
 
 def _shown(value: Any) -> str:

@@ -14,7 +14,7 @@ from lockgate.features import calendar
 Flags = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
-# (share of the stores, regional holidays it keeps, day of the year on which its summer holidays begin, autumn too)
+# (share of the stores, regional holidays, first day of the year of the summer holidays, autumn holidays too)
 REGIONS = (
     (0.30, ("corpus_christi", "all_saints"), 180, 283),
     (0.25, (), 174, 276),
@@ -53,7 +53,7 @@ def draw_plans(days: Ints, stores: int, rng: Generator) -> CalendarPlans:
     every_day = rng.permutation(stores) < max(1, round(SUNDAY_SHARE * stores))
     rest = (calendar.weekdays(days) == 6) | (holiday != "0")
     present = ~absent
-    present[rng.integers(stores), 0] = False  # as the real store 988 lacks the first day
+    present[rng.integers(stores), 0] = False  # like the real store 988, which has no row on the first day
     return CalendarPlans(
         days=days,
         promo=_promo(days, rng),
@@ -66,7 +66,7 @@ def draw_plans(days: Ints, stores: int, rng: Generator) -> CalendarPlans:
 
 
 def _promo(days: Ints, rng: Generator) -> Flags:
-    """Monday to Friday of about every second week; now and then a week more or less lies between."""
+    """Monday to Friday of about every second week; sometimes with a week more or less between."""
     week = (days + 3) // 7  # Monday begins a week
     pauses = rng.choice([1, 2, 3], size=len(days) // 7 + 2, p=[0.12, 0.76, 0.12])
     promoted = np.isin(week - week[0], np.cumsum(pauses) - pauses[0])

@@ -47,7 +47,7 @@ def log_sales(known: CalendarPlans, stores: pd.DataFrame, rng: Generator) -> Flo
 
 
 def components(known: CalendarPlans, stores: pd.DataFrame, rng: Generator) -> dict[str, Floats]:
-    """The components of log sales by name, each (stores, days) or (stores, 1), each with a random stream of its own."""
+    """The components of log sales by name, each (stores, days) or (stores, 1), with separate random streams."""
     setting = Setting(known, stores, calendar.day_table(int(known.days[0]), int(known.days[-1])))
     parts = zip(COMPONENTS.items(), rng.spawn(len(COMPONENTS)), strict=True)
     return {name: make(setting, own) for (name, make), own in parts}
@@ -89,14 +89,14 @@ def _promotions(at: Setting, rng: Generator) -> Floats:
 
 
 def _promotions_over_the_year(at: Setting, rng: Generator) -> Floats:
-    """In some types of stores a promotion is worth more in winter, in others in summer; half of that on Fridays."""
+    """Stronger in winter in some types of stores, in summer in others; half of that on Fridays."""
     winter = at.stores["StoreType"].map(WINTER_PROMO).to_numpy(dtype=np.float64)[:, None] + at.each(rng, 0.0, 0.02)
     wave = np.cos(2 * np.pi * at.table.day_of_year / YEAR) * np.where(at.table.weekday == 4, 0.5, 1.0)
     return np.asarray(winter * wave * at.known.promo)
 
 
 def promo_pull(promo: Flags) -> Floats:
-    """1 in a promotion, 0.6 in one that began the week before already, -0.1 in the week after one."""
+    """1 in a promotion, 0.6 in its second week, -0.1 in the week after it."""
     before = np.r_[np.zeros(7, dtype=bool), promo[:-7]]
     return np.where(promo, np.where(before, 0.6, 1.0), np.where(before, -0.1, 0.0))
 
@@ -153,7 +153,7 @@ def _promo2(stores: pd.DataFrame, table: calendar.DayTable) -> Flags:
 
 
 def _competition(stores: pd.DataFrame, days: NDArray[np.int64]) -> Flags:
-    """Whether a competitor has opened since."""
+    """Whether a competitor has opened by that day."""
     month = days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64) + 12 * 1970
     opened = (stores["CompetitionOpenSinceYear"] * 12 + stores["CompetitionOpenSinceMonth"] - 1).to_numpy()
     return np.asarray(month >= opened[:, None])

@@ -24,7 +24,7 @@ from lockgate.synthetic.noise import NoiseModel
 Floats = NDArray[np.float64]
 
 LAST_DAY = np.datetime64("2015-07-31")
-SALELESS_SHARE = 6e-5  # open, and nothing was sold: 54 of the real rows
+SALELESS_SHARE = 6e-5  # open without sales: 54 of the real rows
 INTERVALS = ("Jan,Apr,Jul,Oct", "Feb,May,Aug,Nov", "Mar,Jun,Sept,Dec")
 
 
@@ -44,7 +44,7 @@ class Chain:
         return as_rows(self.raw)
 
     def tables(self) -> Tables:
-        """The chain after the checks that a CSV has to pass."""
+        """The chain after the checks of a CSV."""
         row_rules.refuse_in_past(self.raw, self.stores, lambda row: f"generated row {row}")
         return Tables(self.rows, self.stores)
 
@@ -56,13 +56,13 @@ class Chain:
         return pd.Series(self.certain[kept] * factor, index=self.raw.index[kept])
 
     def noise_floor(self, holdout_days: int) -> float:
-        """RMSPE of the best possible forecast on the last days; no forecast can be expected to have less."""
+        """RMSPE of the best possible forecast on the last days; no forecast has a lower expected RMSPE."""
         perfect = self.perfect_forecast(holdout_days)
         return metrics.rmspe(self.raw["Sales"][perfect.index].to_numpy(), perfect.to_numpy())
 
 
 def generate(params: GeneratorParams) -> Chain:
-    """Draw a chain of `params.stores` stores over `params.days` days up to LAST_DAY; the same seed, the same chain."""
+    """Draw a chain of `params.stores` stores over `params.days` days up to LAST_DAY; equal seeds give equal chains."""
     for_stores, for_calendar, for_demand, for_noise = np.random.default_rng(params.seed).spawn(4)
     days = int(LAST_DAY.astype(np.int64)) + np.arange(1 - params.days, 1)
     stores = _stores(params.stores, for_stores)
@@ -78,7 +78,7 @@ def generate(params: GeneratorParams) -> Chain:
 
 
 def tables_and_source(params: GeneratorParams, holdout_days: int) -> tuple[Tables, GeneratedSource]:
-    """A chain's tables, and where they come from with the noise floor of the last days, for the data card."""
+    """The tables of a chain, and their source with the noise floor of the last days, for the data card."""
     chain = generate(params)
     source = GeneratedSource(
         params.stores, params.days, params.noise, params.seed, round(chain.noise_floor(holdout_days), 6)
@@ -120,7 +120,7 @@ def _stores(count: int, rng: Generator) -> pd.DataFrame:
 
     distance = np.maximum(20, np.rint(np.exp(rng.normal(7.8, 1.2, size=count)) / 10) * 10).astype(np.int64)
     undated = rng.random(count) < 0.32
-    alone = rng.permutation(count) < 0.49 * count  # takes no part in Promo2
+    alone = rng.permutation(count) < 0.49 * count  # not in Promo2
     return pd.DataFrame(
         {
             "Store": np.arange(1, count + 1, dtype=np.int32),

@@ -1,4 +1,4 @@
-"""Turns refusals into messages and exit codes, for the command line and the stage scripts."""
+"""Converts errors into messages and exit codes, for the command line and the stage scripts."""
 
 import errno
 import json
@@ -23,7 +23,7 @@ STORAGE_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.E
 
 @dataclass
 class Session:
-    """What one command was asked for beside its work, and the ids that its result names."""
+    """Common options of one command, and the ids for its result file."""
 
     debug: bool = False
     result_json: Path | None = None
@@ -31,12 +31,12 @@ class Session:
 
 
 class _TerminatedError(SystemExit):
-    """What SIGTERM breaks a command off with; no `except Exception` on the way out takes it for a failure."""
+    """Raised on SIGTERM to end a command; no `except Exception` catches it."""
 
 
 @dataclass(frozen=True)
 class Ending:
-    """How a command ended: `code` is the name of the refusal, `ok` without one."""
+    """The end of a command: `code` is the name of the error class, or `ok`."""
 
     exit: int
     code: str = "ok"
@@ -45,7 +45,7 @@ class Ending:
 
 
 def run(work: Callable[[], None], session: Session) -> int:
-    """Do the work; print a refusal on stderr as `error:` and `hint:`; give the exit code."""
+    """Do the work, print an error on stderr as `error:` and `hint:`, and return the exit code."""
     signal.signal(signal.SIGTERM, _terminate)
     ending = _ending(work, session)
     if ending.message:
@@ -56,7 +56,7 @@ def run(work: Callable[[], None], session: Session) -> int:
 
 
 def script(work: Callable[[], None]) -> NoReturn:
-    """Run a stage script and leave the process with its exit code."""
+    """Run a stage script and end the process with its exit code."""
     sys.exit(run(work, Session(debug=bool(os.environ.get("LOCKGATE_DEBUG")))))
 
 
@@ -77,7 +77,7 @@ def _ending(work: Callable[[], None], session: Session) -> Ending:
     except OSError as failure:
         _trace_if(session.debug)
         return _of_os_error(failure)
-    except Exception:  # noqa: BLE001 - the last resort: a bug gets one line and a report, never a bare traceback
+    except Exception:  # noqa: BLE001 - a bug gives one line and a report file, no traceback
         _trace_if(session.debug)
         return Ending(BUG, "Bug", "a bug in Lockgate", f"please report it with {_report()}")
     return Ending(0)
@@ -85,14 +85,14 @@ def _ending(work: Callable[[], None], session: Session) -> Ending:
 
 def _of_os_error(failure: OSError) -> Ending:
     if failure.errno == errno.ENOENT:
-        missing = WrongUsage(f"there is no {failure.filename}")
+        missing = WrongUsage(f"{failure.filename} does not exist")
         return Ending(
-            missing.exit_code, "WrongUsage", str(missing), "check the path; a stage's files come from: dvc repro"
+            missing.exit_code, "WrongUsage", str(missing), "check the path; to make the files of a stage: dvc repro"
         )
     if failure.errno in STORAGE_ERRNOS:
         refusal = StorageFailed(failure.strerror or str(failure))
         where = f" ({failure.filename})" if failure.filename else ""
-        return Ending(refusal.exit_code, "StorageFailed", f"{refusal}{where}", "make room or check the permissions")
+        return Ending(refusal.exit_code, "StorageFailed", f"{refusal}{where}", "free disk space or check permissions")
     return Ending(BUG, "Bug", f"a bug in Lockgate: {failure}", f"please report it with {_report()}")
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def watch(title: str) -> Iterator[Callable[[str, int, int], None]]:
-    """A callback (what comes next, steps done, steps in all) to be told of progress."""
+    """Yield a callback (name of the next step, steps done, steps in all) that shows progress."""
     if sys.stderr.isatty():
         with _bar(title) as callback:
             yield callback
@@ -38,7 +38,7 @@ def _bar(title: str) -> Iterator[Callable[[str, int, int], None]]:
 def _lines(title: str) -> Callable[[str, int, int], None]:
     started = time.monotonic()
 
-    def tell(name: str, done: int, total: int) -> None:
+    def show(name: str, done: int, total: int) -> None:
         sys.stderr.write(f"{title}: {done}/{total} {name} ({time.monotonic() - started:.0f} s)\n")
 
-    return tell
+    return show

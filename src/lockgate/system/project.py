@@ -6,6 +6,6 @@ MARKS = ("params.yaml", "dvc.yaml")
 
 
 def find(folder: Path) -> Path | None:
-    """The project that a folder belongs to; None outside of any."""
+    """The project of a folder, or None."""
     folder = folder.absolute()
     return next((each for each in (folder, *folder.parents) if all((each / mark).is_file() for mark in MARKS)), None)

@@ -1,4 +1,4 @@
-"""One readable line of text that a person gives: a reason, a name."""
+"""One readable line of text from the user: a reason or a name."""
 
 from lockgate.errors import WrongUsage
 

@@ -1,4 +1,4 @@
-"""Reads files from a folder that another user has filled: plain files only, no links."""
+"""Reads files from a folder of another user: plain files only, no links."""
 
 import os
 import stat
@@ -9,7 +9,7 @@ from lockgate.errors import IntegrityBroken
 
 MOST_FILES = 200
 MOST_BYTES = 1 << 30
-PLAIN = "a model is plain files: no links, no hidden ones, nothing else"
+PLAIN = "a model must have plain files only: no links, no hidden files"
 
 
 def names(folder: Path) -> list[str]:
@@ -37,12 +37,12 @@ def read(path: Path, limit: int = MOST_BYTES, hint: str = PLAIN) -> bytes:
         if not stat.S_ISREG(status.st_mode):
             raise IntegrityBroken(f"{name} is not a plain file", where=str(path), hint=hint)
         if status.st_size > limit:
-            raise IntegrityBroken(f"{name} is larger than it may be", where=str(path), hint=hint)
+            raise IntegrityBroken(f"{name} is too large", where=str(path), hint=hint)
         return file.read(limit)
 
 
 def copy(folder: Path, target: Path) -> None:
-    """Copy the files that stand in a folder, and refuse one that holds more than files."""
+    """Copy the files of a folder; raises IntegrityBroken if it has folders."""
     target.mkdir(parents=True)
     for name in names(folder):
         if "/" in name:

@@ -1,7 +1,7 @@
-"""A sandbox: a child process with limits, which may crash, hang or run out of memory without harm.
+"""A sandbox: a child process with limits, so that a crash, a hang or a lack of memory ends only the child.
 
-The child is a fresh interpreter that runs a module of ours: it reads a private folder, writes its answer there, and
-has nothing in its environment that would let it into a server. It is no sandbox for foreign code: none is run in it.
+The child is a fresh interpreter that runs a module of Lockgate. It reads a private folder and writes its answer there.
+Its environment has no addresses or passwords. It is no sandbox for foreign code: it runs none.
 """
 
 import os
@@ -17,7 +17,7 @@ import psutil
 
 PACKAGE_FOLDER = Path(__file__).parents[2]
 KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
-# Libraries open a pool for each core they see; the forecasts are done with four threads at most.
+# Libraries start a thread for each core; forecasts use four threads at most.
 THREADS = {"OMP_NUM_THREADS": "4", "OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 LOG = "log.txt"
 OUT_OF_TIME = {signal.SIGALRM, signal.SIGXCPU}
@@ -25,7 +25,7 @@ OUT_OF_TIME = {signal.SIGALRM, signal.SIGXCPU}
 
 @dataclass(frozen=True)
 class Limits:
-    """What a child may use from the moment that it has imported its libraries; wall time counts from its start."""
+    """Limits of a child after its imports; wall time counts from its start."""
 
     wall_seconds: float
     cpu_seconds: int
@@ -34,9 +34,9 @@ class Limits:
 
 
 def run(module: str, folder: Path, limits: Limits) -> str | None:
-    """Run `python -m module` in the folder, to its end or to a limit. None if it ended well, else how it ended.
+    """Run `python -m module` in the folder, to its end or to a limit. Returns None after success, else how it ended.
 
-    No process is left behind, however this one goes on.
+    The child never runs on after this call.
     """
     with (folder / LOG).open("wb") as log:
         process = subprocess.Popen(  # noqa: S603 - this interpreter, and a module of ours
@@ -45,7 +45,7 @@ def run(module: str, folder: Path, limits: Limits) -> str | None:
             start_new_session=True,
         )  # fmt: skip
     try:
-        return _told(process.wait(limits.wall_seconds), limits)
+        return _ending(process.wait(limits.wall_seconds), limits)
     except subprocess.TimeoutExpired:
         return _too_slow(limits)
     finally:
@@ -54,11 +54,11 @@ def run(module: str, folder: Path, limits: Limits) -> str | None:
 
 
 def enter(limits: Limits) -> None:
-    """In the child, after its imports: no more than this from here on, and no core dump.
+    """Set the limits, in the child and after its imports; core dumps are off.
 
-    Memory is address space on top of what the libraries have mapped, which says little about what they use.
+    The memory limit is address space in addition to the libraries' mapped space, most of which they do not use.
     """
-    with suppress(OSError):  # only Linux has it: if memory runs out, this process goes first
+    with suppress(OSError):  # Linux only: if memory runs out, the kernel ends this process first
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     used = psutil.Process()
     spent = sum(used.cpu_times()[:2])
@@ -66,7 +66,7 @@ def enter(limits: Limits) -> None:
     _limit(resource.RLIMIT_FSIZE, limits.file_bytes)
     _limit(resource.RLIMIT_CPU, int(spent) + limits.cpu_seconds)
     _limit(resource.RLIMIT_AS, used.memory_info().vms + limits.memory_bytes)
-    signal.setitimer(signal.ITIMER_REAL, limits.wall_seconds)  # for a child whose parent was killed
+    signal.setitimer(signal.ITIMER_REAL, limits.wall_seconds)  # for a child after its parent was killed
 
 
 def _limit(what: int, most: int) -> None:
@@ -87,7 +87,7 @@ def _environment(folder: Path) -> dict[str, str]:
     return kept | THREADS | own
 
 
-def _told(code: int, limits: Limits) -> str | None:
+def _ending(code: int, limits: Limits) -> str | None:
     if code == 0:
         return None
     if code > 0:
@@ -98,4 +98,4 @@ def _told(code: int, limits: Limits) -> str | None:
 
 
 def _too_slow(limits: Limits) -> str:
-    return f"it was not done within {limits.wall_seconds:g} s, or {limits.cpu_seconds} s of CPU time"
+    return f"it did not end within {limits.wall_seconds:g} s, or {limits.cpu_seconds} s of CPU time"

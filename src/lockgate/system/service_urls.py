@@ -17,14 +17,14 @@ DATABASE_VARIABLE = "LOCKGATE_DATABASE_URL"
 STATE_FILE = Path(".lockgate", "stack.json")
 DATABASE_SCHEME = "postgresql+psycopg2"
 ARTIFACTS_IN_DATABASE = (
-    "lockgate-artifacts:/"  # the destination of an MLflow server that keeps them in its own database
+    "lockgate-artifacts:/"  # the artifacts destination of an MLflow server that stores them in its own database
 )
 TAKES_STACK_OR_ENVIRONMENT = f"start one with: lockgate up, or set {TRACKING_VARIABLE} and {DATABASE_VARIABLE}"
 
 
 @dataclass(frozen=True, repr=False)
 class Addresses:
-    """The two services that every command talks to. Printing it shows no password."""
+    """The addresses of the two services; repr shows no password."""
 
     tracking_uri: str
     database_url: str
@@ -34,9 +34,9 @@ class Addresses:
 
 
 def find(folder: Path, environment: Mapping[str, str] = os.environ) -> Addresses:
-    """The addresses in the environment, or else those of the stack whose `.lockgate` is in the folder or above it.
+    """The addresses in the environment, else those of the stack with its `.lockgate` in this folder or above it.
 
-    Raises BadConfiguration where there are none or they cannot work, Unavailable where the stack was stopped.
+    Raises BadConfiguration if there are none or if they are invalid, Unavailable if the stack is stopped.
     """
     tracking_uri = environment.get(TRACKING_VARIABLE, "").strip()
     database_url = environment.get(DATABASE_VARIABLE, "").strip()
@@ -61,9 +61,9 @@ def _has_stack(folder: Path) -> bool:
 
 
 def forget_libpq_variables(environment: MutableMapping[str, str] = os.environ) -> None:
-    """Remove libpq's variables (PGSERVICE, PGOPTIONS, ...) from this process: they are meant for other servers.
+    """Remove libpq's variables (PGSERVICE, PGOPTIONS, ...) from this process: they are for other servers.
 
-    For the embedded Postgres, whose URL says all; for a deployed one they may complete the URL.
+    For the embedded Postgres only, whose URL is complete; for a deployed Postgres they may complete the URL.
     """
     for name in [name for name in environment if name.startswith("PG")]:
         del environment[name]
@@ -86,9 +86,9 @@ def read_state(path: Path) -> Addresses:
 
 
 def env(addresses: Addresses) -> dict[str, str]:
-    """The variables by which plain `mlflow` and `psql` reach the same services.
+    """The variables with which `mlflow` and `psql` use the same services.
 
-    What the database URL leaves to libpq's own variables (a password, for one) is left to them here too.
+    A part that the database URL leaves out, such as a password, still comes from libpq's own variables.
     """
     url = urlsplit(addresses.database_url)
     query = {name: values[0] for name, values in parse_qs(url.query).items()}
@@ -105,7 +105,7 @@ def env(addresses: Addresses) -> dict[str, str]:
 
 
 def masked(address: str) -> str:
-    """The address with `***` for its password, wherever a URL can carry one."""
+    """The address with `***` instead of its password, also in the query."""
     url = urlsplit(address)
     user, colon, _ = url.netloc.rpartition("@")[0].partition(":")
     netloc = f"{user}:***@{url.netloc.rpartition('@')[2]}" if colon else url.netloc
@@ -116,7 +116,9 @@ def masked(address: str) -> str:
 def _checked(addresses: Addresses, where: str) -> Addresses:
     for name, address in ((TRACKING_VARIABLE, addresses.tracking_uri), (DATABASE_VARIABLE, addresses.database_url)):
         if not address:
-            raise BadConfiguration(f"{name} is not set, the other address is", where=where, hint="set both or neither")
+            raise BadConfiguration(
+                f"{name} is not set, but the other address is", where=where, hint="set both or neither"
+            )
     _check_tracking_uri(_split(TRACKING_VARIABLE, addresses.tracking_uri), where)
     _check_database_url(_split(DATABASE_VARIABLE, addresses.database_url), where)
     return addresses
@@ -134,9 +136,9 @@ def _split(name: str, address: str) -> SplitResult:
 def _check_tracking_uri(url: SplitResult, where: str) -> None:
     if url.scheme not in ("http", "https") or not url.hostname:
         raise BadConfiguration(
-            f"{TRACKING_VARIABLE} is no MLflow server: {masked(urlunsplit(url))}",
+            f"{TRACKING_VARIABLE} is not the address of an MLflow server: {masked(urlunsplit(url))}",
             where=where,
-            hint="name a server, as http://127.0.0.1:5000; files and SQLite hold no gate",
+            hint="give a server, such as http://127.0.0.1:5000; files and SQLite have no gate",
         )
 
 
@@ -144,8 +146,10 @@ def _check_database_url(url: SplitResult, where: str) -> None:
     if url.scheme != DATABASE_SCHEME:
         known = url.scheme in ("postgres", "postgresql") or url.scheme.startswith("postgresql+")
         hint = (
-            f"use {DATABASE_SCHEME}://" if known else f"name a Postgres, as {DATABASE_SCHEME}://user@host:5432/database"
+            f"use {DATABASE_SCHEME}://"
+            if known
+            else f"give a Postgres, such as {DATABASE_SCHEME}://user@host:5432/database"
         )
         raise BadConfiguration(f"{DATABASE_VARIABLE} has the scheme {url.scheme or 'none'}", where=where, hint=hint)
     if not url.path.lstrip("/"):
-        raise BadConfiguration(f"{DATABASE_VARIABLE} names no database", where=where, hint="end it with /DATABASE")
+        raise BadConfiguration(f"{DATABASE_VARIABLE} has no database name", where=where, hint="end it with /DATABASE")

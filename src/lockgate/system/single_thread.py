@@ -11,7 +11,7 @@ R = TypeVar("R")
 
 
 def on_one_thread(compute: Callable[P, R]) -> Callable[P, R]:
-    """Mark a function whose products and solutions must not depend on the machine's number of cores."""
+    """Decorator: run the function with one BLAS thread, so that its result does not depend on the number of cores."""
 
     @wraps(compute)
     def limited(*args: P.args, **kwargs: P.kwargs) -> R:

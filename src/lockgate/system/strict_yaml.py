@@ -13,16 +13,16 @@ MOST_VALUES = 5_000
 
 
 class Malformed(ValueError):
-    """Text that this reader refuses; the message names line and column."""
+    """Raised for text that this reader refuses; the message has line and column."""
 
 
 class _StrictLoader(yaml.SafeLoader):  # type: ignore[misc]
-    """PyYAML's safe loader, without what makes one text mean several things or grow without bounds."""
+    """PyYAML's safe loader, without duplicate keys, tags and unbounded aliases."""
 
     depth = 0
     aliases = 0
     values = 0
-    anchored = 0  # how many of the nodes around this one have an anchor
+    anchored = 0  # number of enclosing nodes with an anchor
 
     def compose_node(self, parent: Node | None, index: Any) -> Node | None:
         event = self.peek_event()
@@ -38,7 +38,7 @@ class _StrictLoader(yaml.SafeLoader):  # type: ignore[misc]
             self.anchored -= has_anchor
 
     def _refuse(self, event: Any) -> None:
-        """Aliases may not be nested: a few lines of nested ones stand for more values than any memory holds."""
+        """Refuse nested aliases, because a few lines of them can stand for more values than fit into memory."""
         if isinstance(event, yaml.AliasEvent):
             self.aliases += 1
             if self.anchored or self.aliases > MOST_ALIASES:

@@ -1,6 +1,6 @@
 """Timeouts: the limit of one call to a server, and a wall-clock limit for work that waits many times.
 
-Each wait ends in its own time; all of them together need not.
+The limit of each wait does not limit all waits together.
 """
 
 import os
@@ -18,13 +18,13 @@ AGAIN_SECONDS = 1.0
 
 
 class _TimeIsUpError(Exception):
-    """What breaks a wait off."""
+    """Raised to end a wait."""
 
 
 def of_one_call(environment: Mapping[str, str] = os.environ) -> float:
-    """Seconds that a server has to answer where no --timeout says it, as in the stages of DVC: LOCKGATE_TIMEOUT, or 10.
+    """Seconds for one call without --timeout, as in the stages of DVC: LOCKGATE_TIMEOUT, or 10.
 
-    Raises BadConfiguration for what is no such number.
+    Raises BadConfiguration if the variable is no number in the allowed range.
     """
     named = environment.get(VARIABLE, "").strip()
     try:
@@ -34,17 +34,17 @@ def of_one_call(environment: Mapping[str, str] = os.environ) -> float:
     if SHORTEST <= seconds <= LONGEST:
         return seconds
     raise BadConfiguration(
-        f"{VARIABLE} is {named!r}", hint=f"give it a number of seconds from {SHORTEST:g} to {LONGEST:g}, or unset it"
+        f"{VARIABLE} is {named!r}", hint=f"set it to a number of seconds from {SHORTEST:g} to {LONGEST:g}, or unset it"
     )
 
 
 @contextmanager
 def within(seconds: float, refusal: LockgateError) -> Iterator[None]:
-    """Break the block off after so many seconds, in the middle of a wait if need be, with this refusal.
+    """End the block after this number of seconds, also in the middle of a wait, and raise `refusal`.
 
-    A library may take the interruption for a failure of its own and go on, so it is repeated until the block is left.
-    Within a block that has a limit, that one holds. Python interrupts its main thread only; in another one, the block
-    has no more than the limits of its waits.
+    A library may catch the interruption and go on, so it is repeated until the block ends. Inside a block with a limit,
+    the outer limit counts. Python interrupts only its main thread; in another thread, only the limits of the waits
+    count.
     """
     if threading.current_thread() is not threading.main_thread() or signal.getitimer(signal.ITIMER_REAL)[0] > 0:
         yield

@@ -1,6 +1,6 @@
 """Backtest: train at several cutoffs and score each forecaster on the days after its cutoff.
 
-Rounds and weights are chosen anew at each cutoff, from the days up to it. The holdout is never used.
+Rounds and weights are chosen again at each cutoff, from the days up to it. The holdout is never used.
 """
 
 from collections.abc import Callable
@@ -31,7 +31,7 @@ COVERAGES = ("coverage_80", "coverage_95")
 
 @dataclass(frozen=True)
 class Plan:
-    """Backtest cutoffs: how many, and days between them; the last window ends with the data."""
+    """The number of cutoffs and the days between them; the last window ends with the data."""
 
     origins: int
     days_apart: int
@@ -58,8 +58,8 @@ def backtest(
 ) -> tuple[WindowScore, ...]:
     """Scores of the blend, its members and the naive baseline at each cutoff, the latest cutoff first.
 
-    `rows` are those to train on (the holdout is not among them). BadData if the history is too short for a training at
-    the earliest cutoff.
+    `rows` are the training rows, without the holdout. Raises BadData if the history is too short for a training at the
+    earliest cutoff.
     """
     marks: list[WindowScore] = []
     for place, last in enumerate(_cutoffs(rows, params, plan)):
@@ -74,7 +74,7 @@ def backtest(
 
 
 def means(marks: tuple[WindowScore, ...]) -> dict[str, dict[str, float]]:
-    """By forecast: the mean and the worst RMSPE over the cutoffs, and the means of the other numbers."""
+    """For each forecast: the mean and the worst RMSPE over the cutoffs, and the means of the other scores."""
     by_forecast: dict[str, dict[str, float]] = {}
     for forecast in dict.fromkeys(mark.forecast for mark in marks):
         own = [mark for mark in marks if mark.forecast == forecast]

@@ -1,4 +1,4 @@
-"""Fits the boosters: which rows each one learns, with which settings, for how many rounds."""
+"""Fits the boosters: the rows, settings and rounds of each one."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -33,24 +33,24 @@ class Fold:
 
 
 def fold_ends(history: Panel, params: Params) -> list[int]:
-    """Last day of each inner fold that leaves enough history to learn from, in the order of the params.
+    """Last day of each inner fold with enough history before it, in the order of the params.
 
-    Raises BadData if no fold does.
+    Raises BadData if there is none.
     """
     shortest = _shortest_before_window(params) + params.split.holdout_days
     ends = [history.last - days for days in params.training.fold_ends_days_ago]
     possible = [end for end in ends if end - history.first + 1 >= shortest]
     if not possible:
         raise BadData(
-            f"{history.last - history.first + 1} days of history are too few",
+            f"{history.last - history.first + 1} days of history are not enough",
             where="training needs an inner fold",
-            hint=f"{shortest_history(params)} are enough; or lower training.min_history_days",
+            hint=f"at least {shortest_history(params)} are needed; or lower training.min_history_days",
         )
     return possible
 
 
 def shortest_history(params: Params) -> int:
-    """Days of history that a training needs: the window of one inner fold and the days to learn before it."""
+    """Days of history that a training needs: the window of one inner fold and the training days before it."""
     return _shortest_before_window(params) + params.split.holdout_days + min(params.training.fold_ends_days_ago)
 
 

@@ -29,13 +29,13 @@ def refit(
 ) -> Forecaster:  # fmt: skip
     """The forecaster that the recipe fits on these rows, with the weights and the calibration of the given one.
 
-    Refitting on the rows of the first training gives an equal forecaster. BadData if the stores differ.
+    A refit on the rows of the first training gives an equal forecaster. Raises BadData if the stores differ.
     """
     attributes, horizon = store_attributes(stores), given.horizon_days
     if not np.array_equal(attributes.store_ids, given.attributes.store_ids):
         raise BadData(
             f"the store table has {len(stores)} stores, and not those {len(given.attributes.store_ids)} that are known",
-            hint="stores that come or go need a training: dvc repro",
+            hint="to add or remove stores, train again: dvc repro",
         )
     history = panel(rows, attributes.store_ids)
     steps = Steps(progress, 1 + len(MEMBERS))

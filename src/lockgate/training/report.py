@@ -41,7 +41,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Report:
-    """How a forecaster was trained."""
+    """The report of the training of a forecaster."""
 
     scores: tuple[Score, ...]
     coverage: Mapping[float, float]  # by confidence: share of a fold's sales within bounds of the other folds, or NaN
@@ -56,7 +56,7 @@ class Report:
 
 @dataclass(frozen=True)
 class FinalFit:
-    """The fits on all training rows, and what they cost."""
+    """The fits on all training rows, and their costs."""
 
     fits: Mapping[str, Fit]
     training_rows: int

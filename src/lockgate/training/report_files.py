@@ -14,7 +14,7 @@ from lockgate.training.report import ALL_FOLDS, BLEND, Report
 def write(report: Report, build: Path) -> None:
     """Write metrics.json (flat numbers), curves.csv, importances.csv, features.csv and scores.csv.
 
-    The same training writes the same files. Raises StorageFailed if the disk does not take them.
+    The same training writes the same files. Raises StorageFailed if the disk is full or not writable.
     """
     try:
         build.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ from lockgate.training.folds import Fold
 
 Floats = NDArray[np.float64]
 
-BOOSTER_SHARE = 3.0  # of a booster, where the ridge's is 1: weights are shrunk towards these shares
+BOOSTER_SHARE = 3.0  # weights are shrunk towards these shares: 3 for each booster, 1 for the ridge
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Choice:
 
 
 def choose(folds: Sequence[Fold], params: Params) -> Choice:
-    """The choice that the folds give."""
+    """Choose rounds and weights from the folds."""
     fewest = params.training.patience
     rounds = {name: best_round([fold.fits[name].curve for fold in folds], fewest) for name in MEMBERS}
     choice = Choice(rounds, _weights(folds, params), ())
@@ -46,9 +46,9 @@ def choose(folds: Sequence[Fold], params: Params) -> Choice:
 def best_round(curves: Sequence[Sequence[float]], fewest: int) -> int:
     """The number of rounds, at least `fewest`, with the lowest median score over the folds.
 
-    Scores are relative to each fold's best. The median, because the days around Christmas and New Year need few rounds
-    in every year; a minimum, because a few rounds too many cost little and a booster that has learned nothing costs
-    much. A fold that stopped early keeps its last score.
+    Scores are relative to the best score of the fold. The median is used because the days around Christmas and New Year
+    need few rounds in every year. There is a minimum because a few rounds too many cost little, but an untrained
+    booster costs much. A fold that stopped early keeps its last score.
     """
     longest = max(len(curve) for curve in curves)
     relative = [np.asarray(curve) / min(curve) for curve in curves]

@@ -1,6 +1,6 @@
 """Trains a forecaster: rounds and weights are chosen on inner time folds, then each member learns all rows.
 
-Training rows have features as of a cutoff, as the rows to be forecast will have (features/training_rows). No day after
+Training rows have features as of a cutoff, like the rows to forecast (features/training_rows). No day after
 the last given row is used.
 """
 
@@ -25,7 +25,7 @@ from lockgate.training.selection import choose
 
 @dataclass(frozen=True)
 class Plan:
-    """What a training needs before its first fit."""
+    """The inputs of the first fit."""
 
     session: Session
     fold_ends: list[int]
@@ -35,8 +35,8 @@ class Plan:
 def train(rows: pd.DataFrame, stores: pd.DataFrame, params: Params, progress: Progress) -> tuple[Forecaster, Report]:
     """Fit a forecaster on rows and stores (frames as `prepare` writes them).
 
-    Folds with too little history are left out; BadData if no fold remains. The same rows, params and thread count give
-    the same forecaster.
+    Folds with too little history are left out; Raises BadData if no fold remains. The same rows, params and thread
+    count give the same forecaster.
     """
     started, attributes = process_time(), store_attributes(stores)
     plan = _plan(panel(rows, attributes.store_ids), attributes, params, progress)
