@@ -130,10 +130,10 @@ def _check_flavor(flavor: Mapping[str, Any], bundle_digest: str) -> None:
     _check(flavor["config"] == {"bundle_digest": bundle_digest}, "is set for another bundle")
 
 
-def _check(holds: bool, says: str) -> None:
+def _check(holds: bool, message: str) -> None:
     if not holds:
-        raise _refusal(f"{MLMODEL} {says}")
+        raise _refusal(f"{MLMODEL} {message}")
 
 
-def _refusal(says: str) -> IntegrityBroken:
-    return IntegrityBroken(f"the version's artifact is not as it was registered: {says}", hint=REGISTER_AGAIN)
+def _refusal(message: str) -> IntegrityBroken:
+    return IntegrityBroken(f"the version's artifact is not as it was registered: {message}", hint=REGISTER_AGAIN)

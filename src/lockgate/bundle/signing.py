@@ -117,5 +117,5 @@ def _require_secret(path: Path, mode: int) -> None:
         raise IntegrityBroken("the signing key lies in the project's folder", where=where, hint="move it elsewhere")
 
 
-def _unfit(path: str, says: str, hint: str = MAKE_A_KEY) -> BadConfiguration:
-    return BadConfiguration(f"the signing key {says}", where=f"{KEY_VARIABLE}: {path}", hint=hint)
+def _unfit(path: str, message: str, hint: str = MAKE_A_KEY) -> BadConfiguration:
+    return BadConfiguration(f"the signing key {message}", where=f"{KEY_VARIABLE}: {path}", hint=hint)

@@ -101,14 +101,14 @@ def doctor(repair: bool, every_version: bool, as_json: bool, timeout: float) -> 
 def _report(found: Any) -> None:
     """Print one line for each check; below it each finding with its hint."""
     width = max(len(each.name) for each in found.checked)
-    said: set[str] = set()
+    printed: set[str] = set()
     for each in found.checked:
         click.echo(f"{each.name:<{width}}  {_outcome(each)}")
         for finding in each.findings:
             _indented(finding.says, "  - ")
             _indented(f"{finding.hint}{' (--repair does it)' if finding.repair else ''}", "    ")
-        if each.refusal and str(each.refusal) not in said:
-            said.add(str(each.refusal))
+        if each.refusal and str(each.refusal) not in printed:
+            printed.add(str(each.refusal))
             _indented(str(each.refusal), "  - ")
             _indented(each.refusal.hint, "    ")
     for line in found.repaired:

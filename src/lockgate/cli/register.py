@@ -47,8 +47,8 @@ def register(
     from lockgate.operations import import_model
 
     _require_problem(problem)
-    said = DeclaredMetadata(trained_until and trained_until.date(), target)
-    arrived = import_model.bring(backend(timeout), path, said, prepared)
+    declared = DeclaredMetadata(trained_until and trained_until.date(), target)
+    arrived = import_model.bring(backend(timeout), path, declared, prepared)
     version = session().ids["version"] = arrived.receipt.version
     if as_json:
         click.echo(json.dumps(asdict(arrived.receipt) | {"is_new": arrived.is_new}, indent=2))

@@ -132,7 +132,7 @@ def show(version: int, as_json: bool, timeout: float) -> None:
         _show_candidates(found.record.lineage)
     if found.verdict:
         _show_verdict(found.verdict)
-    table(["when (UTC)", "decision", "who", "on verdict", "why"], [_decision(said) for said in found.decisions])
+    table(["when (UTC)", "decision", "who", "on verdict", "why"], [_decision(given) for given in found.decisions])
     table(["when (UTC)", "from", "to", "command", "who", "why"], [move_cells(row) for row in found.moves])
 
 

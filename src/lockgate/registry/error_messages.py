@@ -77,8 +77,8 @@ def _refusal(text: str, code: str) -> LockgateError:
             hint="check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
         )
     if (failed := DATABASE_FAILS.search(text)) is not None:  # sometimes in the second line, after SQLAlchemy's message
-        says = failed["text"][:LONGEST_TEXT]
-        return Unavailable(f"the database behind MLflow fails: {says}", hint="see the log of Postgres")
+        message = failed["text"][:LONGEST_TEXT]
+        return Unavailable(f"the database behind MLflow fails: {message}", hint="see the log of Postgres")
     first = text.splitlines()[0][:LONGEST_TEXT]
     if code in SAID_NO:
         return StateConflict(f"MLflow refuses: {first}", hint="see: lockgate status")
@@ -96,16 +96,16 @@ def _refusal(text: str, code: str) -> LockgateError:
     return Unavailable("the MLflow server fails", where=first, hint="see its log: .lockgate/logs/mlflow.log")
 
 
-def _unsafe(says: str) -> Unavailable:
-    if ANOTHER_HOST in says:
+def _unsafe(message: str) -> Unavailable:
+    if ANOTHER_HOST in message:
         return Unavailable(
             "the certificate of the MLflow server is for another host name",
-            where=says,
+            where=message,
             hint="check MLFLOW_TRACKING_URI: it must have the host name of the certificate",
         )
     return Unavailable(
         "the TLS connection to the MLflow server fails",
-        where=says,
+        where=message,
         hint="check its address and certificate; for a certificate authority of your own, set REQUESTS_CA_BUNDLE",
     )
 

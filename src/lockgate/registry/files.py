@@ -34,16 +34,16 @@ def stored(version: int) -> Iterator[None]:
     except ArtifactMissing as missing:
         raise _nothing_of(version) from missing
     except (requests.HTTPError, MlflowException) as error:  # the text has the server's code
-        says = str(error)
-        if "RESOURCE_DOES_NOT_EXIST" in says or "404 Client Error" in says:
+        message = str(error)
+        if "RESOURCE_DOES_NOT_EXIST" in message or "404 Client Error" in message:
             raise _nothing_of(version) from error
-        if "INVALID_PARAMETER_VALUE" in says or CLIENT_REFUSES_PATH in says:
+        if "INVALID_PARAMETER_VALUE" in message or CLIENT_REFUSES_PATH in message:
             raise IntegrityBroken(
                 f"the path of a file of version {version} leaves its folder", hint=registered_files.REGISTER_AGAIN
             ) from error
         if isinstance(error, MlflowException):
             raise
-        raise Unavailable("the MLflow server does not send the files", where=says[:300]) from error
+        raise Unavailable("the MLflow server does not send the files", where=message[:300]) from error
 
 
 def _nothing_of(version: int) -> ArtifactMissing:
