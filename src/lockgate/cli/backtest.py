@@ -3,14 +3,13 @@
 They need no server and do not read the holdout.
 """
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from lockgate.cli.common_options import command, params, table
+from lockgate.cli.common_options import as_json, command, params, print_json, table
 from lockgate.errors import GateRefused
 
 if TYPE_CHECKING:
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     from lockgate.training.backtest import WindowScore
 
 PREPARED = Path("data/prepared")
-
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @command("backtest", example="lockgate backtest --origins 6 --plot backtest.png", server=False)
@@ -53,8 +50,7 @@ def backtest(origins: int, days_apart: int, as_json: bool, plot: Path | None) ->
     if plot:
         plots.backtest([asdict(mark) for mark in marks], plot)
     if as_json:
-        found = {"marks": [asdict(mark) for mark in marks], "means": tested.means(marks)}
-        click.echo(json.dumps(found, indent=2))
+        print_json({"marks": [asdict(mark) for mark in marks], "means": tested.means(marks)})
     else:
         _print(marks, tested.means(marks))
 
@@ -77,7 +73,7 @@ def probe(as_json: bool) -> None:
     history = panel(rows, attributes.store_ids)
     findings = leakage.by_feature(history, attributes, settings.split.holdout_days, settings.seed)
     if as_json:
-        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+        print_json([asdict(finding) for finding in findings])
     else:
         heads = ["feature", "newest sales used, days before the cutoff", "uses later sales"]
         table(heads, [_finding(finding) for finding in findings])

@@ -155,8 +155,8 @@ def params() -> Params:
     return load_params(PARAMS_FILE)
 
 
-def backend(timeout: float) -> "Workspace":
-    """The backend of the problem in force."""
+def workspace(timeout: float) -> "Workspace":
+    """The workspace of the problem in params.yaml."""
     from lockgate.operations.workspace import Workspace
 
     found = params()

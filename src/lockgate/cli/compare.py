@@ -1,17 +1,20 @@
 """`compare`: two versions side by side, in the terminal or as an HTML page."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from lockgate.cli.common_options import VERSION, backend, command, session, table, tell
+from lockgate.cli.common_options import VERSION, as_json, command, print_json, session, table, tell, workspace
 from lockgate.errors import WrongUsage
 from lockgate.system.output_file import OutFile
+
+if TYPE_CHECKING:
+    from lockgate.comparison.compare import Comparison
+    from lockgate.comparison.tables import Sheet
 
 PREPARED = Path("data/prepared")
 LARGEST_CHANGES = 10
@@ -28,7 +31,7 @@ LARGEST_CHANGES = 10
     "--html", "target", type=click.Path(path_type=Path), help="Also write an HTML page with plots to this file."
 )
 @click.option("--force", is_flag=True, help="Replace the page if the file exists.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@as_json
 def compare(
     first: int, second: int, source: Path | None, target: Path | None, force: bool, as_json: bool, timeout: float
 ) -> None:
@@ -41,11 +44,10 @@ def compare(
     page_file = OutFile(target, force) if target else None
     if page_file:
         page_file.check((".html",), source)
-    from lockgate.comparison import compare as comparison_compare
-    from lockgate.comparison import page
+    from lockgate.comparison import compare, page
 
-    given = comparison_compare.read_rows(source, PREPARED)
-    compared = comparison_compare.compare(backend(timeout), first, second, given)
+    given = compare.read_rows(source, PREPARED)
+    compared = compare.compare(workspace(timeout), first, second, given)
     session().ids |= {"version": first, "other": second}
     if page_file:
         page.write(compared, page_file)
@@ -54,16 +56,16 @@ def compare(
         tell(f"the page is in {target}")
 
 
-def _print(comparison: Any, as_json: bool) -> None:
+def _print(comparison: "Comparison", as_json: bool) -> None:
     for note in comparison.notes:
         tell(note)
     if as_json:
-        click.echo(json.dumps(_finite(asdict(comparison)), indent=2, default=str, allow_nan=False))
+        print_json(_finite(asdict(comparison)))
     else:
         _print_tables(comparison)
 
 
-def _print_tables(comparison: Any) -> None:
+def _print_tables(comparison: "Comparison") -> None:
     from lockgate.comparison import tables
 
     importances = tables.importances(comparison, LARGEST_CHANGES)
@@ -77,7 +79,7 @@ def _print_tables(comparison: Any) -> None:
         _print_sheet(sheet)
 
 
-def _print_sheet(sheet: Any) -> None:
+def _print_sheet(sheet: "Sheet") -> None:
     click.echo(sheet.title)
     table(sheet.heads, sheet.rows)
     click.echo()

@@ -1,15 +1,17 @@
 """`guard` installs and checks the rules in the database; `ledger` verifies and exports the audit log."""
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
-from lockgate.cli.common_options import backend, command, group
+from lockgate.cli.common_options import as_json, command, group, print_json, workspace
 from lockgate.errors import IntegrityBroken, StateConflict
+
+if TYPE_CHECKING:
+    from lockgate.database.guard import Guard
 
 group("guard", "Check, install or remove the rules in the database.\n\nThese rules apply to every client of MLflow.")
 group(
@@ -19,7 +21,7 @@ group(
 
 
 @command("guard status", example="lockgate guard status --json")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@as_json
 def status(as_json: bool, timeout: float) -> None:
     """Show whether the guard is installed and complete.
 
@@ -28,11 +30,11 @@ def status(as_json: bool, timeout: float) -> None:
     """
     from lockgate.database import guard
 
-    database = backend(timeout).database
+    database = workspace(timeout).database
     found = guard.status(database)
     violations = guard.violations(database)
     if as_json:
-        click.echo(json.dumps(asdict(found) | {"violations": violations}, indent=2, default=str))
+        print_json(asdict(found) | {"violations": violations})
     else:
         click.echo(f"guard {'installed' if found.installed else 'not installed'}{_last_change(found)}")
         for line in violations:
@@ -82,16 +84,16 @@ def verify(exported: Path | None, timeout: float) -> None:
     """
     from lockgate.database import ledger
 
-    where = backend(timeout)
-    rows = ledger.read(where.database, where.model)
-    broken = [*ledger.breaks(rows), *ledger.missing_tail(where.database, where.model)]
+    here = workspace(timeout)
+    rows = ledger.read(here.database, here.model)
+    broken = [*ledger.breaks(rows), *ledger.missing_tail(here.database, here.model)]
     if exported:
         with exported.open(encoding="utf-8") as lines:
             broken += ledger.departures(rows, ledger.from_json_lines(lines))
     if broken:
         raise IntegrityBroken("; ".join(broken), where="ledger", hint="compare with a backup or an earlier export")
     last = f", the last one with hash {rows[-1].hash}" if rows else ""
-    click.echo(f"{where.model}: {len(rows)} rows, all unchanged{last}")
+    click.echo(f"{here.model}: {len(rows)} rows, all unchanged{last}")
 
 
 @command("ledger export", example="lockgate ledger export > ledger.jsonl")
@@ -102,17 +104,17 @@ def export(timeout: float) -> None:
     """
     from lockgate.database import ledger
 
-    where = backend(timeout)
-    for row in ledger.read(where.database, where.model):
+    here = workspace(timeout)
+    for row in ledger.read(here.database, here.model):
         click.echo(ledger.as_json_line(row))
 
 
 def _tell(act: Callable[..., bool], timeout: float, done: str, nothing: str) -> None:
-    where = backend(timeout)
-    click.echo(done if act(where.database, where.actor) else nothing)
+    here = workspace(timeout)
+    click.echo(done if act(here.database, here.actor) else nothing)
 
 
-def _last_change(found: Any) -> str:
+def _last_change(found: "Guard") -> str:
     if found.last_change is None:
         return ""
     return f", last {found.last_change} by {found.last_actor} at {found.last_at:%F %T %Z}"

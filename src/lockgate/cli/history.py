@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lockgate.cli.common_options import as_json, backend, command, print_json, table
+from lockgate.cli.common_options import as_json, command, print_json, table, workspace
 from lockgate.cli.status import move_cells, stage_name, when
 from lockgate.errors import WrongUsage
 
@@ -30,11 +30,11 @@ def history(at: str | None, since: str | None, limit: int | None, as_json: bool,
     from lockgate.operations import event_log
 
     moment, first = _moment("--at", at), _moment("--since", since)
-    where = backend(timeout)
+    here = workspace(timeout)
     if moment:
-        _show_live(where.model, event_log.live(where, moment), as_json)
+        _show_live(here.model, event_log.live(here, moment), as_json)
         return
-    events = [event for event in event_log.events(where) if first is None or event.at >= first][-(limit or 0) :]
+    events = [event for event in event_log.events(here) if first is None or event.at >= first][-(limit or 0) :]
     if as_json:
         print_json([{"kind": event.kind} | dict(event.details) for event in events])
     else:

@@ -1,15 +1,30 @@
 """`gc` deletes old versions; `doctor` checks the registry and repairs what is safe to repair."""
 
-import json
 import shutil
 import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from lockgate.cli.common_options import as_json, backend, command, confirm, dry_run, params, table, tell, yes
+from lockgate.cli.common_options import (
+    as_json,
+    command,
+    confirm,
+    dry_run,
+    params,
+    print_json,
+    table,
+    tell,
+    workspace,
+    yes,
+)
+
+if TYPE_CHECKING:
+    from lockgate.doctor.report import Checked, Examination
+    from lockgate.lifecycle.retention import Fate, Rule
+    from lockgate.operations.workspace import Workspace
 
 
 @command("gc", example="lockgate gc --keep 5 --older-than 12w --dry-run")
@@ -33,40 +48,40 @@ def gc(keep: int, older_than: str, yes: bool, dry_run: bool, as_json: bool, time
     The ledger stays, and so do all versions that a rollback may need.
     """
     from lockgate.lifecycle import retention
-    from lockgate.operations import gc as operations_gc
+    from lockgate.operations import gc
 
     rule = retention.Rule(keep, retention.span(older_than))
-    where = backend(timeout)
-    fates = operations_gc.plan(where, rule)
+    here = workspace(timeout)
+    fates = gc.plan(here, rule)
     agreed = [fate for fate in fates if fate.goes]
     if not as_json:
         _show(fates)
     if agreed and not dry_run:
-        _confirm(where.model, agreed, yes)
-        done = {fate.version: fate for fate in _collect(where, rule, agreed, older_than)}
+        _confirm(here.model, agreed, yes)
+        done = {fate.version: fate for fate in _collect(here, rule, agreed, older_than)}
         fates = [done.get(fate.version, fate) for fate in fates]
     if as_json:
-        click.echo(json.dumps([asdict(fate) | {"goes": fate.goes} for fate in fates], indent=2))
+        print_json([asdict(fate) | {"goes": fate.goes} for fate in fates])
     elif not agreed:
         click.echo("nothing to delete")
 
 
-def _collect(where: Any, rule: Any, agreed: Sequence[Any], older_than: str) -> list[Any]:
-    from lockgate.operations import gc as operations_gc
+def _collect(place: "Workspace", rule: "Rule", agreed: "Sequence[Fate]", older_than: str) -> "list[Fate]":
+    from lockgate.operations import gc
 
     done = []
-    for fate in operations_gc.collect(where, rule, list(agreed), f"--keep {rule.keep} --older-than {older_than}"):
+    for fate in gc.collect(place, rule, list(agreed), f"--keep {rule.keep} --older-than {older_than}"):
         done.append(fate)
         tell(f"version {fate.version} " + ("is deleted" if fate.goes else f"stays: {fate.kept_for}"))
     return done
 
 
-def _confirm(model: str, agreed: Sequence[Any], yes: bool) -> None:
+def _confirm(model: str, agreed: "Sequence[Fate]", yes: bool) -> None:
     numbers = ", ".join(str(fate.version) for fate in agreed)
     confirm(f"delete version {numbers} of {model} permanently, with runs and files?", yes)
 
 
-def _show(fates: Sequence[Any]) -> None:
+def _show(fates: "Sequence[Fate]") -> None:
     table(
         ["version", "stage", "", "reason"],
         [
@@ -85,12 +100,12 @@ def doctor(repair: bool, every_version: bool, as_json: bool, timeout: float) -> 
 
     The command ends with exit code 0 if all is well, and with 5, 6 or 7 if a problem remains.
     """
-    from lockgate.doctor import checks as doctor_checks
+    from lockgate.doctor import checks
     from lockgate.doctor.context import Site
 
-    found = doctor_checks.examine(Site.here(params(), timeout, every_version), repair)
+    found = checks.examine(Site.here(params(), timeout, every_version), repair)
     if as_json:
-        click.echo(json.dumps(_as_json(found), indent=2))
+        print_json(_as_json(found))
     else:
         _report(found)
     ending = found.ending()
@@ -98,7 +113,7 @@ def doctor(repair: bool, every_version: bool, as_json: bool, timeout: float) -> 
         raise ending
 
 
-def _report(found: Any) -> None:
+def _report(found: "Examination") -> None:
     """Print one line for each check; below it each finding with its hint."""
     width = max(len(each.name) for each in found.checked)
     printed: set[str] = set()
@@ -115,7 +130,7 @@ def _report(found: Any) -> None:
         _indented(line, "repaired: ")
 
 
-def _outcome(checked: Any) -> str:
+def _outcome(checked: "Checked") -> str:
     if checked.refusal:
         return "not checked"
     if not checked.findings:
@@ -128,7 +143,7 @@ def _indented(text: str, first: str) -> None:
     click.echo(textwrap.fill(text, width, initial_indent=first, subsequent_indent=" " * len(first)))
 
 
-def _as_json(found: Any) -> dict[str, Any]:
+def _as_json(found: "Examination") -> dict[str, Any]:
     checks = [
         {
             "name": each.name,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from lockgate.cli.common_options import VERSION, backend, command, session, tell
+from lockgate.cli.common_options import VERSION, command, session, tell, workspace
 from lockgate.errors import WrongUsage
 from lockgate.lifecycle.moves import Stage
 from lockgate.problem.confidence import DEFAULT, checked
@@ -46,10 +46,10 @@ def predict(
     """
     if stage and version:
         raise WrongUsage("--stage and --version exclude each other", hint="name one of them")
-    from lockgate.operations import predict as operations_predict
+    from lockgate.operations import predict
 
-    order = operations_predict.Order(source, target, force, checked(confidence))
-    done = operations_predict.predict(backend(timeout), order, version or Stage(stage or Stage.PRODUCTION))
+    order = predict.Order(source, target, force, checked(confidence))
+    done = predict.predict(workspace(timeout), order, version or Stage(stage or Stage.PRODUCTION))
     session().ids["version"] = done.version
     for remark in done.remarks:
         tell(remark)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lockgate.cli.common_options import VERSION, backend, command, confirm, dry_run, params, reason, session, yes
+from lockgate.cli.common_options import VERSION, command, confirm, dry_run, params, reason, session, workspace, yes
 from lockgate.gate.verdict import policy_digest
 from lockgate.lifecycle.moves import Command, Move
 
@@ -32,10 +32,10 @@ def promote(
 
     Without VERSION, the command moves the version in Staging. The version that was in Production is archived.
     """
-    from lockgate.operations import promote as operations_promote
+    from lockgate.operations import promote
 
     policy = policy_digest(params().gate)
-    move = operations_promote.promote(backend(timeout), _request(reason, yes, dry_run), version, policy, expect_current)
+    move = promote.promote(workspace(timeout), _request(reason, yes, dry_run), version, policy, expect_current)
     if move is None:
         session().ids["version"] = version or 0
         click.echo(f"version {version} is already in Production; nothing was changed")
@@ -57,9 +57,9 @@ def rollback(to: int | None, reason: str, yes: bool, dry_run: bool, timeout: flo
 
     The version that is in Production now is quarantined: it cannot be promoted again, unless this rollback is undone.
     """
-    from lockgate.operations import rollback as operations_rollback
+    from lockgate.operations import rollback
 
-    done = operations_rollback.rollback(backend(timeout), _request(reason, yes, dry_run), to)
+    done = rollback.rollback(workspace(timeout), _request(reason, yes, dry_run), to)
     if dry_run:
         _report(done.move, "would go")
     elif done.verified is None:
@@ -74,9 +74,9 @@ def rollback(to: int | None, reason: str, yes: bool, dry_run: bool, timeout: flo
 @dry_run
 def retire(reason: str, yes: bool, dry_run: bool, timeout: float) -> None:
     """Archive the version in Production and leave the stage empty."""
-    from lockgate.operations import retire as operations_retire
+    from lockgate.operations import retire
 
-    move = operations_retire.retire(backend(timeout), _request(reason, yes, dry_run))
+    move = retire.retire(workspace(timeout), _request(reason, yes, dry_run))
     if dry_run:
         _report(move, "would go")
 

@@ -1,6 +1,5 @@
 """`register` imports a model, `refit` trains a version on more days, `validate` runs the gate on a version."""
 
-import json
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import click
 
 from lockgate.bundle.external_metadata import TARGETS, DeclaredMetadata
-from lockgate.cli.common_options import LINE, VERSION, as_json, backend, command, params, session, tell
+from lockgate.cli.common_options import LINE, VERSION, as_json, command, params, print_json, session, tell, workspace
 from lockgate.cli.status import require_passed
 from lockgate.errors import WrongUsage
 from lockgate.problem.target import Target
@@ -48,10 +47,10 @@ def register(
 
     _require_problem(problem)
     declared = DeclaredMetadata(trained_until and trained_until.date(), target)
-    arrived = import_model.bring(backend(timeout), path, declared, prepared)
+    arrived = import_model.bring(workspace(timeout), path, declared, prepared)
     version = session().ids["version"] = arrived.receipt.version
     if as_json:
-        click.echo(json.dumps(asdict(arrived.receipt) | {"is_new": arrived.is_new}, indent=2))
+        print_json(asdict(arrived.receipt) | {"is_new": arrived.is_new})
         return
     done = "registered now" if arrived.is_new else "already registered"
     click.echo(
@@ -73,17 +72,15 @@ def refit(version: int, reason: str, prepared: Path, as_json: bool, timeout: flo
 
     VERSION must have passed the gate. The result is a new version in None.
     """
-    from lockgate.operations import refit as operations_refit
+    from lockgate.operations import refit
     from lockgate.system.progress import watch
 
     _require_prepared(prepared)
     with watch("refit") as progress:
-        done = operations_refit.refit(
-            backend(timeout), operations_refit.Order(version, reason, prepared), params(), progress
-        )
+        done = refit.refit(workspace(timeout), refit.Order(version, reason, prepared), params(), progress)
     session().ids["version"] = done.receipt.version
     if as_json:
-        click.echo(json.dumps(asdict(done.receipt) | {"trained_until": done.trained_until.isoformat()}, indent=2))
+        print_json(asdict(done.receipt) | {"trained_until": done.trained_until.isoformat()})
         return
     click.echo(f"version {done.receipt.version} is version {version} trained until {done.trained_until}")
     tell(
@@ -102,14 +99,15 @@ def validate(version: int | None, prepared: Path, as_json: bool, timeout: float)
     Without VERSION, the gate judges the newest version in None. A version that passes goes to Staging. A version that
     does not pass stays where it is, and the command ends with exit code 4.
     """
-    from lockgate.operations import validate as operations_validate
+    from lockgate.operations import validate
 
     _require_prepared(prepared)
-    found = operations_validate.validate_registered(backend(timeout), version, prepared, params().gate)
+    found = validate.validate_registered(workspace(timeout), version, prepared, params().gate)
     session().ids["version"] = found.version
-    click.echo(
-        json.dumps(operations_validate.as_json(found), indent=2) if as_json else operations_validate.reported(found)
-    )
+    if as_json:
+        print_json(validate.as_json(found))
+    else:
+        click.echo(validate.reported(found))
     require_passed(found)
 
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lockgate.cli.common_options import LINE, VERSION, backend, command, reason, session
+from lockgate.cli.common_options import LINE, VERSION, command, reason, session, workspace
 
 if TYPE_CHECKING:
     from lockgate.lifecycle.moves import Move
@@ -24,7 +24,7 @@ def approve(version: int, reason: str, by: str | None, timeout: float) -> None:
     """
     from lockgate.operations import review
 
-    done = review.approve(backend(timeout), version, reason, by)
+    done = review.approve(workspace(timeout), version, reason, by)
     session().ids["version"] = version
     click.echo(f"version {version} approved by {done.decided_by} on verdict {done.verdict_id}")
 
@@ -44,4 +44,4 @@ def reject(version: int, reason: str, timeout: float) -> None:
         moved = f"went from {move.from_stage} to {move.to_stage}" if move else "was already archived"
         click.echo(f"version {version} rejected; it {moved}")
 
-    review.reject(backend(timeout), version, reason, report)
+    review.reject(workspace(timeout), version, reason, report)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lockgate.cli.common_options import VERSION, as_json, backend, command, params, print_json, session, table
+from lockgate.cli.common_options import VERSION, as_json, command, params, print_json, session, table, workspace
 from lockgate.errors import GateRefused, LockgateError, StateConflict
 from lockgate.lifecycle.moves import Stage
 from lockgate.system import project, timeouts
@@ -29,9 +29,9 @@ def status(as_json: bool, timeout: float) -> None:
 
     The command ends with exit code 5 if a rule is broken.
     """
-    from lockgate.operations import status as operations_status
+    from lockgate.operations import status
 
-    found = operations_status.status(backend(timeout))
+    found = status.status(workspace(timeout))
     if as_json:
         print_json(asdict(found))
     else:
@@ -42,7 +42,7 @@ def status(as_json: bool, timeout: float) -> None:
 
 def overview() -> None:
     """Print the state of the model and the next command, for `lockgate` without a command."""
-    from lockgate.operations import status as operations_status
+    from lockgate.operations import status
 
     if project.find(Path.cwd()) is None:
         click.echo("no project here: this folder and the folders above it have no params.yaml with a dvc.yaml")
@@ -50,7 +50,7 @@ def overview() -> None:
         return
     model = params().model_name  # raises BadConfiguration like every command
     try:
-        found = operations_status.status(backend(timeouts.of_one_call()))
+        found = status.status(workspace(timeouts.of_one_call()))
     except LockgateError as refusal:
         click.echo(f"{model}: {refusal}")
         click.echo(f"next: {refusal.hint or 'lockgate doctor'}")
@@ -94,9 +94,9 @@ def _next_command(found: "Status") -> str:
 @as_json
 def list_versions(as_json: bool, timeout: float) -> None:
     """List all versions, the newest last."""
-    from lockgate.operations import status as operations_status
+    from lockgate.operations import status
 
-    lines = operations_status.lines(backend(timeout))
+    lines = status.lines(workspace(timeout))
     if as_json:
         print_json([asdict(line) for line in lines])
         return
@@ -120,9 +120,9 @@ def list_versions(as_json: bool, timeout: float) -> None:
 @as_json
 def show(version: int, as_json: bool, timeout: float) -> None:
     """Show one version: candidates, lineage, verdict and moves."""
-    from lockgate.operations import status as operations_status
+    from lockgate.operations import status
 
-    found = operations_status.portrait(backend(timeout), version)
+    found = status.portrait(workspace(timeout), version)
     if as_json:
         print_json(asdict(found))
         return
@@ -148,14 +148,14 @@ def verdict(version: int | None, as_json: bool, timeout: float) -> None:
     from lockgate.database import verdicts
     from lockgate.operations import validate
 
-    where = backend(timeout)
-    found = verdicts.latest_verdict(where.database, where.model, version)
+    here = workspace(timeout)
+    found = verdicts.latest_verdict(here.database, here.model, version)
     if found is None:
         if version:
-            where.state().find(version)
+            here.state().find(version)
         whom = f"version {version}" if version else "any version"
         raise StateConflict(
-            f"there is no verdict on {whom} of {where.model}",
+            f"there is no verdict on {whom} of {here.model}",
             hint=f"validate one with: lockgate validate {version or ''}".rstrip(),
         )
     if as_json:
