@@ -66,11 +66,11 @@ def gc(keep: int, older_than: str, yes: bool, dry_run: bool, as_json: bool, time
         click.echo("nothing to delete")
 
 
-def _collect(place: "Workspace", rule: "Rule", agreed: "Sequence[Fate]", older_than: str) -> "list[Fate]":
+def _collect(here: "Workspace", rule: "Rule", agreed: "Sequence[Fate]", older_than: str) -> "list[Fate]":
     from lockgate.operations import gc
 
     done = []
-    for fate in gc.collect(place, rule, list(agreed), f"--keep {rule.keep} --older-than {older_than}"):
+    for fate in gc.collect(here, rule, list(agreed), f"--keep {rule.keep} --older-than {older_than}"):
         done.append(fate)
         tell(f"version {fate.version} " + ("is deleted" if fate.goes else f"stays: {fate.kept_for}"))
     return done

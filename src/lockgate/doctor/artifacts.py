@@ -44,7 +44,7 @@ def _vital(roster: ModelState) -> set[int]:
 
 
 def _verify(site: Site, registered: Registered) -> None:
-    with load_version.fetched(site.backend, load_version.recorded(site.backend, registered.version)) as version:
+    with load_version.fetched(site.workspace, load_version.recorded(site.workspace, registered.version)) as version:
         manifest.verified(version.bundle, version.digest, manifest.names(version.bundle))
 
 

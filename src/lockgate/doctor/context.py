@@ -48,9 +48,9 @@ class Site:
         return self.folder / STATE_FILE.parent
 
     @property
-    def backend(self) -> Workspace:
+    def workspace(self) -> Workspace:
         """The services. Raises the error if the database does not answer."""
-        return _or_raise(self._backend)
+        return _or_raise(self._workspace)
 
     @property
     def registry(self) -> "Registry":
@@ -60,16 +60,16 @@ class Site:
     @cached_property
     def roster(self) -> ModelState:
         """All versions and the ledger."""
-        return self.backend.state()
+        return self.workspace.state()
 
     @cached_property
     def facts(self) -> Facts:
         """The input of the invariants, as of one moment."""
-        with self.backend.database.one_moment():
-            return status.facts(self.backend)
+        with self.workspace.database.one_moment():
+            return status.facts(self.workspace)
 
     @cached_property
-    def _backend(self) -> Workspace | LockgateError:
+    def _workspace(self) -> Workspace | LockgateError:
         return _or_refusal(self._connected)
 
     @cached_property
@@ -77,9 +77,9 @@ class Site:
         return _or_refusal(self._reading)
 
     def _connected(self) -> Workspace:
-        backend = _or_raise(self.services)
-        with backend.database.transaction():
-            return backend
+        workspace = _or_raise(self.services)
+        with workspace.database.transaction():
+            return workspace
 
     def _reading(self) -> "Registry":
         registry = _or_raise(self.services).registry()

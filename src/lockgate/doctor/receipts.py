@@ -37,10 +37,10 @@ def receipt(site: Site) -> Iterator[Finding]:
         found = Finding(f"{left.receipt.name} is not a valid receipt", hint=rules.AGAIN)
         yield _repairable(found, site, left) if held else found
         return
-    rows = diagnostics.remembered(site.backend.database, site.backend.model)
+    rows = diagnostics.remembered(site.workspace.database, site.workspace.model)
     living = {registered.version for registered in site.roster.versions}
     digests = {row.version: row.bundle_digest for row in rows}
-    contradiction = rules.receipt(read, site.backend.model, digests, living)
+    contradiction = rules.receipt(read, site.workspace.model, digests, living)
     if contradiction is None:
         return
     comes_back = held == read.bundle_digest and not _is_lost(read.bundle_digest, digests, living)
@@ -65,7 +65,7 @@ def _repairable(finding: Finding, site: Site, left: Left) -> Finding:
 
 
 def _register_again(site: Site, left: Left) -> str:
-    made = register.register(site.backend, left.made, site.params)
+    made = register.register(site.workspace, left.made, site.params)
     made.write(left.receipt)
     return f"the bundle in the build is now version {made.version}, and the receipt names it"
 

@@ -21,14 +21,14 @@ SEE_HISTORY = "see what happened with: lockgate history"
 
 def schema(site: Site) -> Iterator[Finding]:
     """Check that schema lockgate exists and fits this code: otherwise the first connection is refused."""
-    _ = site.backend
+    _ = site.workspace
     yield from ()
 
 
 def clock(site: Site) -> Iterator[Finding]:
     """Compare the clock of the database with that of this host."""
     before = datetime.now(UTC)
-    there = diagnostics.clock(site.backend.database)
+    there = diagnostics.clock(site.workspace.database)
     after = datetime.now(UTC)
     yield from rules.clock(there - before - (after - before) / 2)
 
@@ -47,12 +47,12 @@ def guard_is_whole(site: Site) -> Iterator[Finding]:
     """Check every part of the guard."""
     for message in site.facts.guard_faults:
         yield Finding(
-            message, hint="install it again: lockgate guard install", repair=partial(_install_guard, site.backend)
+            message, hint="install it again: lockgate guard install", repair=partial(_install_guard, site.workspace)
         )
 
 
-def _install_guard(backend: Workspace) -> str:
-    guard.install(backend.database, backend.actor)
+def _install_guard(workspace: Workspace) -> str:
+    guard.install(workspace.database, workspace.actor)
     return "the guard is installed and complete"
 
 
@@ -64,7 +64,7 @@ def ledger_is_whole(site: Site) -> Iterator[Finding]:
 
 def records(site: Site) -> Iterator[Finding]:
     """Compare the records of schema lockgate with MLflow's registry."""
-    rows = diagnostics.remembered(site.backend.database, site.backend.model)
+    rows = diagnostics.remembered(site.workspace.database, site.workspace.model)
     yield from rules.records(
         [Remembered(row.version, row.present, row.deleted, row.astray, row.run_hidden, row.run_id) for row in rows]
     )
@@ -72,59 +72,59 @@ def records(site: Site) -> Iterator[Finding]:
 
 def intents(site: Site) -> Iterator[Finding]:
     """Find intents of commands that ended before their move."""
-    backend = site.backend
-    for dead in diagnostics.dead_intents(backend.database, backend.model):
+    workspace = site.workspace
+    for dead in diagnostics.dead_intents(workspace.database, workspace.model):
         yield Finding(
             f"{dead.actor} was about to {dead.command} version {dead.version} at {dead.created_at:%F %T %Z}",
             hint="the command ended before the move; the intent no longer counts and can be deleted",
-            repair=partial(_delete_intent, backend, dead.id),
+            repair=partial(_delete_intent, workspace, dead.id),
         )
 
 
-def _delete_intent(backend: Workspace, intent_id: int) -> str:
-    withdraw_intent(backend.database, intent_id)
+def _delete_intent(workspace: Workspace, intent_id: int) -> str:
+    withdraw_intent(workspace.database, intent_id)
     return f"intent {intent_id} deleted"
 
 
 def runs(site: Site) -> Iterator[Finding]:
     """Find runs and models of registrations that ended without a version."""
-    backend = site.backend
-    for dead in cleanup.of_registrations(backend):
+    workspace = site.workspace
+    for dead in cleanup.of_registrations(workspace):
         what = f"run {dead.run_id}" if dead.run_id else f"logged model {dead.model_id}"
         yield Finding(
             f"{what} belongs to a registration that did not finish",
             hint="it can be deleted; the next registration of the bundle makes a new run",
-            repair=partial(_clear_dead, backend, dead, what),
+            repair=partial(_clear_dead, workspace, dead, what),
         )
 
 
-def _clear_dead(backend: Workspace, dead: Belongings, what: str) -> str:
-    cleanup.clear_dead(backend, dead)
+def _clear_dead(workspace: Workspace, dead: Belongings, what: str) -> str:
+    cleanup.clear_dead(workspace, dead)
     return f"{what} deleted with its files"
 
 
 def remains(site: Site) -> Iterator[Finding]:
     """Find deleted versions whose run or files a killed gc did not delete."""
-    for left in gc.remains(site.backend):
+    for left in gc.remains(site.workspace):
         yield Finding(
             f"version {left} was deleted by gc, but its run or files still exist",
             hint="finish it with: lockgate gc",
-            repair=partial(_finish, site.backend, left),
+            repair=partial(_finish, site.workspace, left),
         )
 
 
-def _finish(backend: Workspace, version: int) -> str:
-    gc.finish(backend, version)
+def _finish(workspace: Workspace, version: int) -> str:
+    gc.finish(workspace, version)
     return f"the run and the files of version {version} deleted"
 
 
 def aliases_mirror_the_stages(site: Site) -> Iterator[Finding]:
     """Check that the aliases `production` and `staging` point to the versions in these stages."""
-    backend = site.backend
+    workspace = site.workspace
     for message in invariants.CHECKERS["aliases mirror the stages"](site.facts):
-        yield Finding(message, hint="set the alias to the version in the stage", repair=partial(_mirror, backend))
+        yield Finding(message, hint="set the alias to the version in the stage", repair=partial(_mirror, workspace))
 
 
-def _mirror(backend: Workspace) -> str:
-    diagnostics.mirror_aliases(backend.database, backend.model)
+def _mirror(workspace: Workspace) -> str:
+    diagnostics.mirror_aliases(workspace.database, workspace.model)
     return "the aliases point to the versions in the stages"

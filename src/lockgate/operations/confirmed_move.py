@@ -25,7 +25,7 @@ class MoveRequest:
 
 
 def confirm_and_move(
-    backend: Workspace, request: MoveRequest, move: Move, decide: Callable[[ModelState], Move | None]
+    workspace: Workspace, request: MoveRequest, move: Move, decide: Callable[[ModelState], Move | None]
 ) -> float:
     """Ask the person, decide again under the lock, since the registry may have changed meanwhile, and make the move.
 
@@ -36,12 +36,12 @@ def confirm_and_move(
         return 0.0
     request.confirm(move)
     confirmed = perf_counter()
-    with backend.lock() as lock:
-        roster = backend.state()
+    with workspace.lock() as lock:
+        roster = workspace.state()
         if decide(roster) != move:
             raise moves.concurrent_move(roster, move)
         intent = lock.carry_out(move, request.reason)
         switched = perf_counter() - confirmed
         request.report(move)
-        intents.mark_reported(backend.database, intent)
+        intents.mark_reported(workspace.database, intent)
     return switched

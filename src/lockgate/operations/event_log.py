@@ -26,29 +26,29 @@ class Event:
     details: Mapping[str, object]
 
 
-def events(backend: Workspace) -> list[Event]:
+def events(workspace: Workspace) -> list[Event]:
     """All events of the model, oldest first; moves in the order of the ledger, even if clocks differed."""
     moves = [
-        Event("move", row.at, row.version, row.command, row.actor, row.reason, asdict(row)) for row in _rows(backend)
+        Event("move", row.at, row.version, row.command, row.actor, row.reason, asdict(row)) for row in _rows(workspace)
     ]
     latest = accumulate((move.at for move in moves), max)
-    placed = [*zip(latest, moves, strict=True), *((event.at, event) for event in _decisions(backend))]
+    placed = [*zip(latest, moves, strict=True), *((event.at, event) for event in _decisions(workspace))]
     return [event for _, event in sorted(placed, key=lambda pair: pair[0])]
 
 
-def live(backend: Workspace, at: datetime) -> LedgerRow | None:
+def live(workspace: Workspace, at: datetime) -> LedgerRow | None:
     """The move that brought the version in Production at that moment there; None if Production was empty."""
-    last: dict[int, LedgerRow] = {row.version: row for row in ledger.read(backend.database, backend.model, at)}
+    last: dict[int, LedgerRow] = {row.version: row for row in ledger.read(workspace.database, workspace.model, at)}
     return next((row for row in last.values() if row.to_stage == Stage.PRODUCTION), None)
 
 
-def _rows(backend: Workspace) -> list[LedgerRow]:
-    return list(ledger.read(backend.database, backend.model))
+def _rows(workspace: Workspace) -> list[LedgerRow]:
+    return list(ledger.read(workspace.database, workspace.model))
 
 
-def _decisions(backend: Workspace) -> Iterator[Event]:
+def _decisions(workspace: Workspace) -> Iterator[Event]:
     """Verdicts, decisions of reviewers, and changes of the policy."""
-    where = (backend.database, backend.model)
+    where = (workspace.database, workspace.model)
     for verdict in verdicts.of_model(*where):
         yield Event(
             "verdict", verdict.decided_at, verdict.version, f"verdict {verdict.outcome}", verdict.actor,

@@ -64,16 +64,16 @@ class Brought:
         return run_record.brought_record(params, _unknown() | known | self.origin)
 
 
-def bring(backend: Workspace, path: Path, declared: DeclaredMetadata, prepared: Path) -> Arrived:
+def bring(workspace: Workspace, path: Path, declared: DeclaredMetadata, prepared: Path) -> Arrived:
     """Register the model in the folder PATH; the same content again is the same version.
 
     A bundle is registered unchanged. A native model is converted into a bundle for the stores and the holdout of the
     prepared tables. Raises WrongUsage for a path with neither, IntegrityBroken for a file that is damaged or could run
     code, and GateRefused for a model with columns that cannot be computed or with forecasts that are no numbers.
     """
-    with _opened(path, declared, prepared, backend.actor) as brought:
-        known = register.find(backend, brought.facts.digest)
-        return Arrived(register.enter(backend, brought), is_new=known is None)
+    with _opened(path, declared, prepared, workspace.actor) as brought:
+        known = register.find(workspace, brought.facts.digest)
+        return Arrived(register.enter(workspace, brought), is_new=known is None)
 
 
 @contextmanager

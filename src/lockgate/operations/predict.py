@@ -42,7 +42,7 @@ class Done:
     remarks: tuple[str, ...]
 
 
-def predict(backend: Workspace, order: Order, chosen: Stage | int) -> Done:
+def predict(workspace: Workspace, order: Order, chosen: Stage | int) -> Done:
     """Forecast the rows of a file with the version in a stage, or with the given version.
 
     The target holds the columns and rows of the source in their order, with `prediction`, `lower`, `upper` and
@@ -53,7 +53,7 @@ def predict(backend: Workspace, order: Order, chosen: Stage | int) -> Done:
     if order.target != STREAM:
         target.check((".csv", ".csv.gz", ".parquet"), order.source)
     rows = _read(order.source)
-    with load_version.opened(backend, _record(backend, chosen)) as version:
+    with load_version.opened(workspace, _record(workspace, chosen)) as version:
         found = version.forecaster.interval(rows, order.confidence)
         notes = (*_on_bounds(version, found), *remarks(version, version.forecaster.check(rows)))
     forecasts = rows.assign(**vars(found), model_version=version.version)
@@ -83,14 +83,14 @@ def remarks(version: Opened, counts: RowCounts) -> Iterator[str]:
         yield f"{counts.little_history} rows are of stores with little or no sales history"
 
 
-def _record(backend: Workspace, chosen: Stage | int) -> Recorded:
+def _record(workspace: Workspace, chosen: Stage | int) -> Recorded:
     """The record of the chosen version; state and record are read as of one moment."""
 
     def read() -> Recorded:
-        with backend.database.one_moment():
-            return load_version.recorded(backend, _chosen(backend.state(), chosen).version)
+        with workspace.database.one_moment():
+            return load_version.recorded(workspace, _chosen(workspace.state(), chosen).version)
 
-    return backend.database.repeat(read)
+    return workspace.database.repeat(read)
 
 
 def _chosen(roster: ModelState, chosen: Stage | int) -> Registered:

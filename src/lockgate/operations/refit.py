@@ -86,7 +86,7 @@ class Again:
         return run_record.refit_record(self.made, self.recipe.params, chosen, self.tags)
 
 
-def refit(backend: Workspace, order: Order, params: Params, progress: Progress) -> Refitted:
+def refit(workspace: Workspace, order: Order, params: Params, progress: Progress) -> Refitted:
     """Train the recipe of a passed version on rows and holdout, and register the result.
 
     The same refit again gives the same version.
@@ -95,11 +95,11 @@ def refit(backend: Workspace, order: Order, params: Params, progress: Progress) 
     the train stage made it; WrongUsage unless the reason is one readable line.
     """
     readable_line(order.reason, "the reason")
-    candidate = _passed(backend, order)
-    recipe = _recipe(backend, candidate.version, params)
+    candidate = _passed(workspace, order)
+    recipe = _recipe(workspace, candidate.version, params)
     rows = pd.concat([dataset.read(order.prepared, "rows"), dataset.read(order.prepared, "holdout")])
     rows = rows.sort_values(["Store", "Date"], ignore_index=True)
-    with load_version.opened(backend, load_version.recorded(backend, candidate.version)) as opened:
+    with load_version.opened(workspace, load_version.recorded(workspace, candidate.version)) as opened:
         given = opened.forecaster
         if not isinstance(given, Forecaster):
             raise _no_recipe(candidate.version)
@@ -110,18 +110,18 @@ def refit(backend: Workspace, order: Order, params: Params, progress: Progress) 
         tags = {
             "refit_of": str(order.version),
             "refit_reason": order.reason,
-            "refit_by": backend.actor,
+            "refit_by": workspace.actor,
             "trained_until": str(forecaster.origin),
         }
-        receipt = register.enter(backend, Again(made, recipe, forecaster.weights, tags))
+        receipt = register.enter(workspace, Again(made, recipe, forecaster.weights, tags))
     return Refitted(receipt, forecaster.origin)
 
 
-def _passed(backend: Workspace, order: Order) -> Registered:
+def _passed(workspace: Workspace, order: Order) -> Registered:
     """The version; raises StateConflict unless its newest verdict is passed, on the holdout of the given tables."""
-    roster = backend.state()
+    roster = workspace.state()
     candidate = roster.find(order.version)
-    verdict = verdicts.latest_verdict(backend.database, backend.model, order.version)
+    verdict = verdicts.latest_verdict(workspace.database, workspace.model, order.version)
     hint = f"judge it first: lockgate validate {order.version}"
     if verdict is None:
         raise StateConflict(f"version {order.version} cannot be refit: it has no verdict", hint=hint)
@@ -142,12 +142,12 @@ def _passed(backend: Workspace, order: Order) -> Registered:
     return candidate
 
 
-def _recipe(backend: Workspace, version: int, params: Params) -> Recipe:
+def _recipe(workspace: Workspace, version: int, params: Params) -> Recipe:
     """The recipe from the run of the version; keys that do not change a training are those of `params`."""
-    known = versions.recorded_version(backend.database, backend.model, version)
+    known = versions.recorded_version(workspace.database, workspace.model, version)
     if known is None:
         raise _no_recipe(version)
-    run = backend.registry().read_run(known.run_id, CARD)
+    run = workspace.registry().read_run(known.run_id, CARD)
     nested = nested_params(run.params)
     rounds = {name: int(run.metrics[f"rounds_{name}"]) for name in MEMBERS if f"rounds_{name}" in run.metrics}
     if len(rounds) < len(MEMBERS) or not nested.keys() >= set(OF_RECIPE):

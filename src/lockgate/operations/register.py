@@ -63,58 +63,60 @@ class Trained:
         return run_record.record(self.made, self.params)
 
 
-def register(backend: Workspace, made: Build, params: Params) -> Receipt:
+def register(workspace: Workspace, made: Build, params: Params) -> Receipt:
     """The register stage: the version that holds the bundle of the build, registered now if there is none."""
-    return enter(backend, Trained(made, params))
+    return enter(workspace, Trained(made, params))
 
 
-def enter(backend: Workspace, source: Source) -> Receipt:
+def enter(workspace: Workspace, source: Source) -> Receipt:
     """Find the version that holds the bundle, or register it with its run, in None; then delete failed registrations.
 
     Raises StateConflict if the version that held it was deleted from MLflow, and Unavailable after CALLS_WORTH times
     the time limit of one call.
     """
     digest = manifest.digest(source.bundle)
-    budget = CALLS_WORTH * backend.timeout
+    budget = CALLS_WORTH * workspace.timeout
     with timeouts.within(budget, _too_slow(budget)):
-        receipt = find(backend, digest) or _enter(backend, source, digest)
-        cleanup.forget_tries(backend, digest)
+        receipt = find(workspace, digest) or _enter(workspace, source, digest)
+        cleanup.forget_tries(workspace, digest)
     return receipt
 
 
-def find(backend: Workspace, digest: str) -> Receipt | None:
+def find(workspace: Workspace, digest: str) -> Receipt | None:
     """The receipt of the version that holds this bundle, None if the bundle is not registered.
 
     Raises StateConflict if the version was deleted from MLflow.
     """
-    known = versions.version_of_digest(backend.database, backend.model, digest)
+    known = versions.version_of_digest(workspace.database, workspace.model, digest)
     if known is None:
         return None
-    _require_alive(backend, known.version)
-    return Receipt(backend.model, known.version, known.run_id, digest)
+    _require_alive(workspace, known.version)
+    return Receipt(workspace.model, known.version, known.run_id, digest)
 
 
-def _enter(backend: Workspace, source: Source, digest: str) -> Receipt:
-    with backend.lock():
+def _enter(workspace: Workspace, source: Source, digest: str) -> Receipt:
+    with workspace.lock():
         record = source.record()
-        registry = backend.registry()
+        registry = workspace.registry()
         version, run_id = registry.find_or_create(source.contents(digest), record)
-        _require_shown(backend, version)
+        _require_shown(workspace, version)
         kept = {
             "lineage": record.tags,
             "candidates": record.candidates.to_dict("records"),
             "files": registry.files_around(version),
         }
-        known = versions.record_version(backend.database, Registration(backend.model, version, digest, run_id, kept))
-    return Receipt(backend.model, known.version, known.run_id, digest)
+        known = versions.record_version(
+            workspace.database, Registration(workspace.model, version, digest, run_id, kept)
+        )
+    return Receipt(workspace.model, known.version, known.run_id, digest)
 
 
-def _require_shown(backend: Workspace, version: int) -> None:
+def _require_shown(workspace: Workspace, version: int) -> None:
     """Raise StateConflict if this Postgres does not have the version: MLflow may use another database."""
-    if version not in {row.version for row in versions.stages(backend.database, backend.model)}:
+    if version not in {row.version for row in versions.stages(workspace.database, workspace.model)}:
         raise StateConflict(
-            f"the MLflow server created version {version} of {backend.model}; this database has none",
-            where=backend.database.address,
+            f"the MLflow server created version {version} of {workspace.model}; this database has none",
+            where=workspace.database.address,
             hint="MLFLOW_TRACKING_URI must name the server that keeps its registry in LOCKGATE_DATABASE_URL",
         )
 
@@ -126,11 +128,11 @@ def _too_slow(budget: float) -> Unavailable:
     )
 
 
-def _require_alive(backend: Workspace, version: int) -> None:
-    if version not in {row.version for row in versions.stages(backend.database, backend.model)}:
-        last = next((entry for entry in reversed(backend.state().ledger) if entry.version == version), None)
+def _require_alive(workspace: Workspace, version: int) -> None:
+    if version not in {row.version for row in versions.stages(workspace.database, workspace.model)}:
+        last = next((entry for entry in reversed(workspace.state().ledger) if entry.version == version), None)
         raise StateConflict(
-            f"version {version} of {backend.model} held this bundle and was deleted from MLflow"
+            f"version {version} of {workspace.model} held this bundle and was deleted from MLflow"
             + (f" at {last.at:%F %T %Z} by {last.actor} ({last.command})" if last else ""),
             hint="restore it from a backup, or train another one, for example with another seed",
         )

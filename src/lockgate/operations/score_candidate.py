@@ -55,7 +55,7 @@ class Tables:
 
 
 def examine(
-    backend: Workspace, candidate: Registered, serving: Registered | None, made: Build, earlier: int
+    workspace: Workspace, candidate: Registered, serving: Registered | None, made: Build, earlier: int
 ) -> Findings:
     """Score the candidate on the holdout beside the serving version (None: without) and the seasonal naive forecast.
 
@@ -66,7 +66,7 @@ def examine(
     made.holdout_plot.unlink(missing_ok=True)
     tables = Tables.read(made.prepared)
     try:
-        with load_version.fetched(backend, load_version.recorded(backend, candidate.version)) as fetched:
+        with load_version.fetched(workspace, load_version.recorded(workspace, candidate.version)) as fetched:
             alone, folder = load_version.alone_places(tables.holdout), str(made.prepared.resolve())
             request = Request(str(fetched.bundle), fetched.digest, alone, folder)
             found = sandboxed.forecast(request, tables.without_sales, FORECAST_LIMITS)
@@ -78,7 +78,7 @@ def examine(
     if shown.any():
         rows = tables.holdout[["Date", "Sales"]].assign(prediction=found.together)
         plots.holdout(rows[shown], made.holdout_plot)
-    compared = _compared(backend, serving, tables, found.together) if serving else None
+    compared = _compared(workspace, serving, tables, found.together) if serving else None
     return _findings(tables, found, compared, Circumstances(fetched, earlier))
 
 
@@ -140,9 +140,9 @@ def _sanity(forecast: Floats, on_scored_rows: Floats) -> ForecastSanity:
     )
 
 
-def _compared(backend: Workspace, serving: Registered, tables: Tables, forecast: Floats) -> ServingComparison:
+def _compared(workspace: Workspace, serving: Registered, tables: Tables, forecast: Floats) -> ServingComparison:
     """The paired test with the serving version, on the holdout rows that it can forecast."""
-    with load_version.fetched(backend, load_version.recorded(backend, serving.version)) as fetched:
+    with load_version.fetched(workspace, load_version.recorded(workspace, serving.version)) as fetched:
         theirs = sandboxed.forecast(Request(str(fetched.bundle), fetched.digest), tables.without_sales, FORECAST_LIMITS)
     rows = tables.holdout
     if isinstance(theirs, Failure):

@@ -55,25 +55,27 @@ class Portrait:
     moves: tuple[LedgerRow, ...]
 
 
-def lines(backend: Workspace) -> list[Line]:
+def lines(workspace: Workspace) -> list[Line]:
     """Every version, oldest first."""
-    newest = verdicts.latest_verdicts(backend.database, backend.model)
-    return [_line(row, newest.get(row.version)) for row in database_versions.stages(backend.database, backend.model)]
+    newest = verdicts.latest_verdicts(workspace.database, workspace.model)
+    return [
+        _line(row, newest.get(row.version)) for row in database_versions.stages(workspace.database, workspace.model)
+    ]
 
 
-def status(backend: Workspace) -> Status:
+def status(workspace: Workspace) -> Status:
     """The version in each stage, and the invariants that are broken, all read in one snapshot of the database."""
-    with backend.database.one_moment():
-        versions = lines(backend)
-        known = facts(backend)
-        deleted = len(database_versions.deleted(backend.database, backend.model))
-        policies_so_far = policies.changes(backend.database, backend.model)
-        decisions = approvals.of_model(backend.database, backend.model)
+    with workspace.database.one_moment():
+        versions = lines(workspace)
+        known = facts(workspace)
+        deleted = len(database_versions.deleted(workspace.database, workspace.model))
+        policies_so_far = policies.changes(workspace.database, workspace.model)
+        decisions = approvals.of_model(workspace.database, workspace.model)
     staging = _first(versions, Stage.STAGING)
     serving = _first(versions, Stage.PRODUCTION)
     since = next((entry.at for entry in reversed(known.roster.ledger) if entry.to_stage is Stage.PRODUCTION), None)
     return Status(
-        model=backend.model,
+        model=workspace.model,
         serving=serving,
         serving_since=since if serving else None,
         staging=staging,
@@ -86,31 +88,31 @@ def status(backend: Workspace) -> Status:
     )
 
 
-def facts(backend: Workspace) -> Facts:
+def facts(workspace: Workspace) -> Facts:
     """The input of the invariants; read it within `one_moment`, because other clients may move versions."""
-    rows = ledger.read(backend.database, backend.model)
-    on = guard.status(backend.database)
+    rows = ledger.read(workspace.database, workspace.model)
+    on = guard.status(workspace.database)
     return Facts(
-        backend.state(),
-        database_versions.aliases(backend.database, backend.model),
+        workspace.state(),
+        database_versions.aliases(workspace.database, workspace.model),
         on.faults if on.installed else ("it is not installed; install it with: lockgate guard install",),
-        [*ledger.breaks(rows), *ledger.missing_tail(backend.database, backend.model)],
-        ledger.unearned(backend.database, backend.model),
+        [*ledger.breaks(rows), *ledger.missing_tail(workspace.database, workspace.model)],
+        ledger.unearned(workspace.database, workspace.model),
     )
 
 
-def portrait(backend: Workspace, version: int) -> Portrait:
+def portrait(workspace: Workspace, version: int) -> Portrait:
     """All records of one version, deleted or not. Raises StateConflict if there never was such a version."""
-    where = (backend.database, backend.model)
+    where = (workspace.database, workspace.model)
     rows = {row.version: row for row in [*database_versions.stages(*where), *database_versions.deleted(*where)]}
     if version not in rows:
-        backend.state().find(version)
+        workspace.state().find(version)
     return Portrait(
         rows[version],
-        database_versions.recorded_version(backend.database, backend.model, version),
-        verdicts.latest_verdict(backend.database, backend.model, version),
-        tuple(each for each in approvals.of_model(backend.database, backend.model) if each.version == version),
-        tuple(entry for entry in ledger.read(backend.database, backend.model) if entry.version == version),
+        database_versions.recorded_version(workspace.database, workspace.model, version),
+        verdicts.latest_verdict(workspace.database, workspace.model, version),
+        tuple(each for each in approvals.of_model(workspace.database, workspace.model) if each.version == version),
+        tuple(entry for entry in ledger.read(workspace.database, workspace.model) if entry.version == version),
     )
 
 

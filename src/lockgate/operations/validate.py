@@ -49,68 +49,68 @@ class Case:
         return None if self.candidate_serves else self.serving
 
 
-def validate(backend: Workspace, receipt: Receipt, made: Build, policy: GateParams) -> StoredVerdict:
+def validate(workspace: Workspace, receipt: Receipt, made: Build, policy: GateParams) -> StoredVerdict:
     """Judge the version of the receipt, and move it from None to Staging if it passed.
 
     The policy is in force from now on. A verdict on the same bundle, holdout, policy and serving version is reused
     from Postgres, without scoring, until it expires. An inconclusive verdict is not reused.
     """
-    roster = backend.state()
+    roster = workspace.state()
     roster.find(receipt.version)
-    policies.put_in_force(backend.database, backend.model, policy, backend.actor)
+    policies.put_in_force(workspace.database, workspace.model, policy, workspace.actor)
     holdout_digest = read_card(made.prepared)["holdout"]["digest"]
     case = Case(receipt, holdout_digest, policy, roster.serving())
-    found = _found_again(backend, case) or _judge(backend, case, roster, made)
-    if verdicts.shown_verdict(backend.database, backend.model, receipt.version) != found.id:
-        _show_in_mlflow(backend, found, receipt, made)
+    found = _found_again(workspace, case) or _judge(workspace, case, roster, made)
+    if verdicts.shown_verdict(workspace.database, workspace.model, receipt.version) != found.id:
+        _show_in_mlflow(workspace, found, receipt, made)
     if found.outcome == Outcome.PASSED:
-        _move_to_staging(backend, found)
+        _move_to_staging(workspace, found)
     return found
 
 
-def validate_registered(backend: Workspace, version: int | None, prepared: Path, policy: GateParams) -> StoredVerdict:
+def validate_registered(workspace: Workspace, version: int | None, prepared: Path, policy: GateParams) -> StoredVerdict:
     """Judge a registered version (by default the newest in None) on the prepared tables.
 
     Raises StateConflict if there is none, if it is past Staging, or if it was registered outside Lockgate.
     """
-    candidate = moves.candidate_for_validation(backend.state(), version)
-    known = versions.recorded_version(backend.database, backend.model, candidate.version)
+    candidate = moves.candidate_for_validation(workspace.state(), version)
+    known = versions.recorded_version(workspace.database, workspace.model, candidate.version)
     if known is None:
         raise StateConflict(
-            f"version {candidate.version} of {backend.model} was registered outside Lockgate",
+            f"version {candidate.version} of {workspace.model} was registered outside Lockgate",
             hint="download its files and register them: lockgate register PATH",
         )
-    receipt = Receipt(backend.model, known.version, known.run_id, known.bundle_digest)
+    receipt = Receipt(workspace.model, known.version, known.run_id, known.bundle_digest)
     with TemporaryDirectory(prefix="lockgate-") as folder:
-        return validate(backend, receipt, Build(prepared, Path(folder)), policy)
+        return validate(workspace, receipt, Build(prepared, Path(folder)), policy)
 
 
-def _found_again(backend: Workspace, case: Case) -> StoredVerdict | None:
+def _found_again(workspace: Workspace, case: Case) -> StoredVerdict | None:
     """Reuse an unexpired verdict on the same inputs; record it again after a newer one, since the newest decides.
 
     For a version in Production, the comparison that brought it there stays valid.
     """
-    latest = verdicts.latest_verdict(backend.database, backend.model, case.receipt.version)
+    latest = verdicts.latest_verdict(workspace.database, workspace.model, case.receipt.version)
     digests = case.digests
     if latest is not None and case.candidate_serves:
         digests = replace(digests, serving_digest=latest.digests.serving_digest)
-    found = verdicts.find_verdict(backend.database, backend.model, digests, case.policy.verdict_valid_days)
+    found = verdicts.find_verdict(workspace.database, workspace.model, digests, case.policy.verdict_valid_days)
     if found is None or found.outcome == Outcome.INCONCLUSIVE:
         return None
     if latest is not None and latest.id == found.id:
         return found
-    return verdicts.record_verdict(backend.database, replace(found.unstored(), actor=backend.actor))
+    return verdicts.record_verdict(workspace.database, replace(found.unstored(), actor=workspace.actor))
 
 
-def _judge(backend: Workspace, case: Case, roster: ModelState, made: Build) -> StoredVerdict:
+def _judge(workspace: Workspace, case: Case, roster: ModelState, made: Build) -> StoredVerdict:
     from lockgate.operations import score_candidate  # imports pandas and the boosters: not needed for a reused verdict
 
-    earlier = verdicts.holdout_uses(backend.database, backend.model, case.digests)
-    found = score_candidate.examine(backend, roster.find(case.receipt.version), case.reference, made, earlier)
+    earlier = verdicts.holdout_uses(workspace.database, workspace.model, case.digests)
+    found = score_candidate.examine(workspace, roster.find(case.receipt.version), case.reference, made, earlier)
     judgement = verdict.judge(found.evidence, case.policy)
     metrics = with_floor(found.metrics, noise_floor(read_card(made.prepared)))
-    judged = _as_verdict(backend, case, judgement, metrics)
-    return _same_inconclusive(backend, judged) or verdicts.record_verdict(backend.database, judged)
+    judged = _as_verdict(workspace, case, judgement, metrics)
+    return _same_inconclusive(workspace, judged) or verdicts.record_verdict(workspace.database, judged)
 
 
 def with_floor(metrics: Mapping[str, float], floor: float | None) -> Mapping[str, float]:
@@ -120,31 +120,31 @@ def with_floor(metrics: Mapping[str, float], floor: float | None) -> Mapping[str
     return {**metrics, "noise_floor": floor, "over_floor": metrics["rmspe"] - floor}
 
 
-def _same_inconclusive(backend: Workspace, found: Verdict) -> StoredVerdict | None:
+def _same_inconclusive(workspace: Workspace, found: Verdict) -> StoredVerdict | None:
     """The newest verdict on the version, if it is inconclusive with the same checks: it is not recorded twice."""
-    latest = verdicts.latest_verdict(backend.database, backend.model, found.version)
+    latest = verdicts.latest_verdict(workspace.database, workspace.model, found.version)
     if latest is None or found.outcome != Outcome.INCONCLUSIVE:
         return None
     same = (latest.digests, latest.outcome, latest.checks) == (found.digests, found.outcome, found.checks)
     return latest if same else None
 
 
-def _as_verdict(backend: Workspace, case: Case, judgement: Judgement, metrics: Mapping[str, float]) -> Verdict:
+def _as_verdict(workspace: Workspace, case: Case, judgement: Judgement, metrics: Mapping[str, float]) -> Verdict:
     return Verdict(
-        model=backend.model,
+        model=workspace.model,
         version=case.receipt.version,
         digests=case.digests,
         outcome=judgement.outcome,
         checks=judgement.as_json(),
         metrics=metrics,
         code_commit=lineage.git_commit(Path.cwd()),
-        actor=backend.actor,
+        actor=workspace.actor,
     )
 
 
-def _show_in_mlflow(backend: Workspace, found: StoredVerdict, receipt: Receipt, made: Build) -> None:
+def _show_in_mlflow(workspace: Workspace, found: StoredVerdict, receipt: Receipt, made: Build) -> None:
     """Show the verdict on the run and on the page of the version; the tag of the version is set last, as a mark."""
-    registry = backend.registry()
+    registry = workspace.registry()
     finite = {f"holdout.{name}": value for name, value in found.metrics.items() if isfinite(value)}
     plots = [path for path in [made.holdout_plot] if path.is_file()]
     registry.log_verdict(receipt.run_id, finite, as_json(found), plots)
@@ -169,10 +169,10 @@ def reported(found: StoredVerdict) -> str:
     return verdict.as_text(heading, found.checks, found.metrics)
 
 
-def _move_to_staging(backend: Workspace, found: StoredVerdict) -> None:
-    if moves.staging(backend.state(), found.version) is None:
+def _move_to_staging(workspace: Workspace, found: StoredVerdict) -> None:
+    if moves.staging(workspace.state(), found.version) is None:
         return
-    with backend.lock() as lock:
-        move = moves.staging(backend.state(), found.version)
+    with workspace.lock() as lock:
+        move = moves.staging(workspace.state(), found.version)
         if move is not None:
             lock.carry_out(move, f"verdict {found.id} passed")
