@@ -112,9 +112,9 @@ def test_a_python_function_that_is_not_just_a_bundle_is_refused(folder, describe
 @pytest.mark.parametrize("name", ["sklearn", "python_function_2", "keras", "onnx"])
 def test_another_flavor_is_refused_alone_and_beside_a_native_one(folder, described, name):
     described["flavors"][name] = {"pickled_model": "model.pkl"}
-    refused(folder, described, "does not come in")
+    refused(folder, described, "is not accepted")
     del described["flavors"]["lightgbm"]
-    refused(folder, described, f"flavor '{name}' does not come in")
+    refused(folder, described, f"flavor '{name}' is not accepted")
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_another_flavor_is_refused_alone_and_beside_a_native_one(folder, describ
         ("lightgbm", {"data": "model.pkl"}, "saved as 'model.pkl'"),
         ("lightgbm", {"data": "../model.lgb"}, "saved as"),
         ("lightgbm", {"data": ["model.lgb"]}, "saved as"),
-        ("lightgbm", {"code": "code"}, "does not come in"),
+        ("lightgbm", {"code": "code"}, "is not accepted"),
         ("lightgbm", {"pickled_model": "model.pkl"}, "key 'pickled_model'"),
         ("python_function", {"loader_module": "evil"}, "loaded by 'evil'"),
         ("python_function", {"code": "code"}, "loaded by"),

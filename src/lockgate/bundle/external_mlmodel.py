@@ -108,7 +108,7 @@ def _flavor(model: Mapping[str, Any], folder: Path) -> tuple[str | None, dict[st
         return None, function
     if len(libraries) > 1 or libraries[0] not in NATIVE:
         raise IntegrityBroken(
-            f"flavor {', '.join(map(ascii, libraries))} does not come in", where=str(folder), hint=HINT
+            f"flavor {', '.join(map(ascii, libraries))} is not accepted", where=str(folder), hint=HINT
         )
     library, flavor = libraries[0], flavors[libraries[0]]
     _check_native(library, flavor, str(folder))
@@ -121,7 +121,7 @@ def _check_native(library: str, flavor: Mapping[str, Any], where: str) -> None:
     _refuse_keys(flavor, native.keys | {"code", "data", native.class_key}, where)
     saved, kind = str(flavor.get("data")), str(flavor.get(native.class_key))
     if saved not in native.files or kind not in native.classes or flavor.get("code") is not None:
-        raise IntegrityBroken(f"a {kind!a} saved as {saved!a} does not come in", where=where, hint=HINT)
+        raise IntegrityBroken(f"a {kind!a} saved as {saved!a} is not accepted", where=where, hint=HINT)
 
 
 def _check_function(library: str, function: Mapping[str, Any], flavor: Mapping[str, Any], where: str) -> None:
@@ -164,7 +164,7 @@ def _refuse_others(names: list[str], allowed: set[str], folder: Path) -> None:
 def _refuse_keys(found: Mapping[Any, Any], allowed: set[str], where: str) -> None:
     for key in found:
         if key not in allowed:
-            raise IntegrityBroken(f"MLmodel has a key {key!a} that does not come in", where=where, hint=HINT)
+            raise IntegrityBroken(f"MLmodel has a key {key!a} that is not accepted", where=where, hint=HINT)
 
 
 def _columns(model: Mapping[str, Any], folder: Path) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Reads Kaggle's train.csv, store.csv and test.csv by an explicit schema.
 
-The tables have one form, whatever the order of rows and columns in the files: `rows` (one for each store and day),
+The tables do not depend on the order of rows and columns in the files: `rows` (one for each store and day),
 `stores` (one for each store), and rows without sales to forecast.
 """
 

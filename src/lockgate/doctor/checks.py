@@ -36,7 +36,7 @@ def examine(site: Site, repair: bool, checkers: Mapping[str, Checker] = CHECKERS
     if not (repair and repairs):
         return first
     done = list(dict.fromkeys(map(_repaired, repairs)))
-    return Examination(_round(site.anew(), checkers), done)
+    return Examination(_round(site.without_cache(), checkers), done)
 
 
 def _round(site: Site, checkers: Mapping[str, Checker]) -> list[Checked]:

@@ -38,7 +38,7 @@ class Site:
         services = _or_refusal(lambda: Workspace.here(params.model_name, timeout, params.gate.trusted_keys))
         return cls(Path.cwd(), params, services, every_version)
 
-    def anew(self) -> "Site":
+    def without_cache(self) -> "Site":
         """The same site without cached results."""
         return replace(self)
 

@@ -1,8 +1,8 @@
-"""Bootstrap intervals of an RMSPE, or of the difference of two, over stores and weeks at once.
+"""Bootstrap intervals of an RMSPE, or of the difference of two RMSPEs, over stores and weeks at once.
 
-Rows of a store are alike, and so are rows of a day and of the days around it. So not rows are drawn anew but stores,
-and, independently of them, weeks; a row counts as often as its store times as often as its week. Source: Owen, "The
-pigeonhole bootstrap" (2007); it errs on the wide side.
+The errors of a store are correlated, and so are those of a day and its neighbours. So stores are drawn, and
+independently weeks. The weight of a row is the number of draws of its store times that of its week. Source: Owen,
+"The pigeonhole bootstrap" (2007). The intervals are slightly too wide.
 """
 
 from dataclasses import dataclass

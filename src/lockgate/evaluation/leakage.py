@@ -28,7 +28,7 @@ TOLERANCE = 1e-4  # of log sales: far above rounding on another processor, far b
 COMPARED_DAYS = 42
 SEED = 20
 STORES = 40  # a sample of this many stores finds the same leaks as all stores
-DAYS_BACK = 7  # each feature of past sales uses one of the last seven days, whatever its weekday
+DAYS_BACK = 7  # each feature of past sales uses at least one of the last seven days
 OFFSETS = ("offset ridge", "offset group_mean")  # offsets of the boosters
 NAMES = (*FEATURES, *OFFSETS)
 

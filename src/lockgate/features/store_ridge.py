@@ -178,7 +178,7 @@ def fit(history: Panel, origins: Sequence[int], attributes: StoreAttributes) -> 
 
 
 def _walk(first: int, origins: Sequence[int]) -> list[int]:
-    """The cutoffs, and the rolling origins between and before them, as far as the history goes."""
+    """The cutoffs, and the rolling origins between and before them, within the history."""
     steps = range(origins[-1], min(first + FIRST_STEP_DAYS - 2, origins[0] - 1), -STEP_DAYS)
     return sorted({*steps, *origins})
 

@@ -166,5 +166,5 @@ def _window(until: date, prepared: Path) -> dict[str, int]:
 
 
 def _unknown() -> dict[str, str]:
-    """The lineage of a model from elsewhere: every field is unknown."""
+    """The lineage of an external model: every field is unknown."""
     return {field.name: UNKNOWN for field in fields(Lineage)}
