@@ -180,7 +180,7 @@ def test_columns_that_the_library_has_named_itself_are_taken_in_the_order_of_the
 def test_categories_of_pandas_are_refused_since_their_codes_are_not_ours(tmp_path):
     values, labels = learned()
     booster = foreign_models.lightgbm_booster(values.astype({"Store": "category"}), labels, 3)
-    with pytest.raises(GateRefused, match="takes categories"):
+    with pytest.raises(GateRefused, match="has categories"):
         adopting(booster, "lightgbm", tmp_path)
 
 
@@ -208,7 +208,7 @@ def test_forecasts_that_are_no_numbers_are_refused(tmp_path):
 def test_rounds_after_the_best_one_are_refused_since_xgboosts_two_faces_disagree_on_them(tmp_path):
     booster = foreign_models.xgboost_booster(*learned(), 5)
     booster.set_attr(best_iteration="2")
-    with pytest.raises(GateRefused, match="rounds after its best one"):
+    with pytest.raises(GateRefused, match="rounds after its best round"):
         adopting(booster, "xgboost", tmp_path)
 
 

@@ -350,7 +350,7 @@ def test_what_belongs_to_somebody_else_is_told_and_left_alone(alone: Workspace, 
     os.chown(home, 65534, -1)
     found = look(site(alone, in_reach), "folders are private", repair=True)
     assert says(found) == [f"{home} can be read by all users (mode 755)"]
-    assert found.findings[0].hint.startswith("it belongs to nobody")
+    assert found.findings[0].hint.startswith("ask its owner, nobody, ")
     assert stat.S_IMODE(home.stat().st_mode) == 0o755
 
 
