@@ -17,9 +17,11 @@ from lockgate.errors import ArtifactMissing, BundleUnreadable, IntegrityBroken
 from lockgate.evaluation import sandboxed
 from lockgate.features import history
 from lockgate.features.panel import panel
+from lockgate.gate.evidence import NoEvidence
 from lockgate.gate.verdict import policy_digest
 from lockgate.operations import load_version, promote, register, score_candidate, validate
 from lockgate.operations.confirmed_move import MoveRequest
+from lockgate.operations.score_candidate import Findings
 from lockgate.operations.workspace import Workspace
 from lockgate.system import sandbox
 
@@ -65,6 +67,16 @@ def test_a_candidate_that_kills_its_process_is_inconclusive_each_time_and_on_rec
     assert not broken.holdout_plot.exists()
     with pytest.raises(BundleUnreadable, match=r"version 1 of .* cannot be opened: its process was ended by SIG"):
         load_version.verify(backend, backend.state().find(1))
+
+
+def test_a_crash_by_another_signal_is_the_same_verdict(backend, made, params, monkeypatch):
+    receipt, judgements = register.register(backend, made(1), params), []
+    for signal in ("SIGABRT", "SIGSEGV"):
+        ended = Findings(NoEvidence(f"its process was ended by {signal}"), {})
+        monkeypatch.setattr(score_candidate, "examine", lambda *case, ended=ended: ended)
+        judgements.append(validate.validate(backend, receipt, made(1), params.gate))
+    first, second = judgements
+    assert (second.id, reasons(second)) == (first.id, [("inconclusive", "its process was ended by SIGABRT")])
 
 
 def test_a_candidate_that_is_too_slow_today_is_looked_into_again(backend, made, params, monkeypatch):
@@ -176,7 +188,7 @@ def test_a_serving_version_whose_files_are_gone_stops_the_gate_and_says_what_to_
     folder = kept_files(home, backend)
     folder.rename(folder.with_name("elsewhere"))
     receipt = register.register(backend, made(2), params)
-    with pytest.raises(ArtifactMissing, match="no files of version 1") as refusal:
+    with pytest.raises(ArtifactMissing, match="the store no longer has the files of version 1") as refusal:
         validate.validate(backend, receipt, made(2), params.gate)
     assert (refusal.value.exit_code, "lockgate rollback" in refusal.value.hint) == (7, True)
     assert verdicts.latest_verdict(backend.database, backend.model, 2) is None

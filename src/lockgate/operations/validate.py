@@ -121,12 +121,16 @@ def with_floor(metrics: Mapping[str, float], floor: float | None) -> Mapping[str
 
 
 def _same_inconclusive(workspace: Workspace, found: Verdict) -> StoredVerdict | None:
-    """The newest verdict on the version, if it is inconclusive with the same checks: it is not recorded twice."""
+    """The newest verdict on the version, if it is inconclusive and decides the same: it is not recorded twice."""
     latest = verdicts.latest_verdict(workspace.database, workspace.model, found.version)
     if latest is None or found.outcome != Outcome.INCONCLUSIVE:
         return None
-    same = (latest.digests, latest.outcome, latest.checks) == (found.digests, found.outcome, found.checks)
-    return latest if same else None
+    return latest if _decided(latest) == _decided(found) else None
+
+
+def _decided(found: Verdict) -> tuple[Digests, list[tuple[object, object]]]:
+    """The inputs of a verdict and the outcome of each check, without messages: a crash may end by various signals."""
+    return found.digests, [(check["name"], check["outcome"]) for check in found.checks]
 
 
 def _as_verdict(workspace: Workspace, case: Case, judgement: Judgement, metrics: Mapping[str, float]) -> Verdict:
