@@ -52,10 +52,10 @@ unit: install  ## the tests that need no server, in seconds
 	pytest -q tests/unit
 
 test: install check  ## every promise at least once, in minutes
-	pytest -q -n 2 --dist loadfile --durations 30 -m "not long"
+	pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations 30 -m "not long"
 
 test-long: install  ## the rest: journeys on every path, chaos, many variants
-	pytest -q -n 2 --dist loadfile --durations 30 -m long
+	pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations 30 -m long
 
 chaos: install  ## abuse a stack of its own for SECONDS (300) with WORKERS (4), as drawn from SEED
 	PYTHONPATH=tests python -m chaos --seconds $(or $(SECONDS),300) --workers $(or $(WORKERS),4) $(if $(SEED),--seed $(SEED))

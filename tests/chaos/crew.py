@@ -17,6 +17,10 @@ TESTS = Path(__file__).parents[1]
 HUNG_SECONDS = 90.0
 
 
+class NotSetUp(Exception):
+    """The scenario did not come about in time, for example on a slow machine: no promise was put to the test."""
+
+
 def forkserver() -> Any:
     """A context of multiprocessing whose children begin with Lockgate, mlflow and the boosters in memory."""
     context = get_context("forkserver")
@@ -28,14 +32,20 @@ def forkserver() -> Any:
 
 
 def run_one(work: Callable[..., None], *args: Any, patience: float = HUNG_SECONDS) -> int:
-    """Run a function in a process of its own; the exit code, negative for a signal, and -9 when patience is over."""
+    """Run a function in a process of its own; the exit code, negative for a signal.
+
+    Raises TimeoutError after so many seconds, and ends the process.
+    """
     process = forkserver().Process(target=work, args=args)
     process.start()
     process.join(patience)
+    is_late = process.is_alive()
     process.kill()
     process.join()
     code = int(process.exitcode or 0)
     process.close()
+    if is_late:
+        raise TimeoutError(f"{work.__name__} was not done within {patience:g} s")
     return code
 
 

@@ -5,14 +5,14 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from random import Random
 
 import psutil
 
 from chaos import evidence, faults, journal, observer, rules, worker
-from chaos.crew import HUNG_SECONDS, Crew, forkserver, run_one
+from chaos.crew import HUNG_SECONDS, Crew, NotSetUp, forkserver, run_one
 from chaos.faults import FAULTS, Target
 from chaos.journal import Journal
 from chaos.proxy import Proxy
@@ -68,15 +68,13 @@ def run(scene: Scene, plan: Plan) -> Report:
     own = replace(scene.place, problems=plan.problems)  # past the proxy
     began = time.monotonic()
     try:
-        if run_one(worker.begin, own, plan.stock) != 0:
-            raise RuntimeError("not even what comes before all faults could be done; see journals/w0.1.jsonl")
+        _begin(own, plan.stock)
         with observed(own), struck(Target(scene, proxy, crew, Random(f"{plan.seed}/faults")), plan, diary):
             crew.start()
             _watch(crew, time.monotonic() + plan.seconds)
         hung = crew.end(HUNG_SECONDS)
         hung += _command_lines_that_hang(place)
-        settled = run_one(worker.settle, own, patience=SETTLE_SECONDS) == 0
-        hung += [] if settled else ["what was said again at the end"]
+        hung += [] if _is_settled(own) else ["what was said again at the end"]
         found = [Violation("no operation hangs", "", life) for life in hung] + judge(scene, plan)
     finally:
         proxy.stop()
@@ -96,6 +94,21 @@ def _own_judgement(scene: Scene, plan: Plan) -> Iterator[Violation]:
         backend = scene.place.backend(problem, "judge")
         for says in status.status(backend).broken:
             yield Violation("lockgate status", backend.model, says)
+
+
+def _begin(place: Place, stock: int) -> None:
+    try:
+        code = run_one(worker.begin, place, stock)
+    except TimeoutError as late:
+        raise NotSetUp(f"what comes before all faults: {late}") from late
+    if code != 0:
+        raise RuntimeError("not even what comes before all faults could be done; see journals/w0.1.jsonl")
+
+
+def _is_settled(place: Place) -> bool:
+    with suppress(TimeoutError):
+        return run_one(worker.settle, place, patience=SETTLE_SECONDS) == 0
+    return False
 
 
 def _watch(crew: Crew, until: float) -> None:

@@ -6,6 +6,7 @@ from random import Random
 import pytest
 
 from chaos import faults, operations, summary
+from chaos.crew import NotSetUp
 from chaos.operations import Draw
 from chaos.run import Plan, run
 from chaos.scene import Scene
@@ -24,9 +25,8 @@ SHORT = Plan(
 def test_nothing_is_broken_by_four_workers_and_a_dozen_faults(scene: Scene) -> None:
     report = run(scene, SHORT)
     assert report.violations == [], summary.told(report)
-    assert report.moves > 0
-    assert report.strikes.total() > 3
-    assert report.looks > 0
+    if not (report.moves and report.looks and report.strikes.total() > 3):
+        raise NotSetUp(f"too little happened in {SHORT.seconds} s:\n{summary.told(report)}")
 
 
 def test_the_same_seed_draws_the_same_operations_and_faults() -> None:

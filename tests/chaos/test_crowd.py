@@ -2,12 +2,13 @@
 
 import sys
 import time
+from collections.abc import Iterable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
 
-from chaos.crew import HUNG_SECONDS, forkserver
+from chaos.crew import HUNG_SECONDS, NotSetUp, forkserver
 from chaos.operations import policy_named
 from chaos.scene import Place
 from chaos.shelf import Shelved
@@ -46,9 +47,7 @@ def test_of_twenty_promotions_in_twenty_processes_one_wins_and_nineteen_end_with
     model.candidate(2)
     gun = model.place.folder / "gun"
     people = {f"person-{number}": _started(model, f"person-{number}", gun) for number in range(PEOPLE)}
-    assert processes.wait_until(
-        lambda: all(_words_of(model.place, who).exists() for who in people), time.monotonic() + HUNG_SECONDS
-    )
+    _wait_for_all_at_the_line(model.place, people)
     gun.touch()
     codes = {who: _ended(process) for who, process in people.items()}
     [winner] = [who for who, code in codes.items() if code == 0]
@@ -58,6 +57,14 @@ def test_of_twenty_promotions_in_twenty_processes_one_wins_and_nineteen_end_with
     moment = model.evidence().moments[-1]
     assert [row["actor"] for row in moment.told] == [winner, winner]
     assert moment.after == {1: "Archived", 2: "Production"}
+
+
+def _wait_for_all_at_the_line(place: Place, people: Iterable[str]) -> None:
+    if not processes.wait_until(
+        lambda: all(_words_of(place, who).exists() for who in people), time.monotonic() + HUNG_SECONDS
+    ):
+        missing = [who for who in people if not _words_of(place, who).exists()]
+        raise NotSetUp(f"not at the line within {HUNG_SECONDS:g} s: {', '.join(missing)}")
 
 
 def _words_of(place: Place, who: str) -> Path:

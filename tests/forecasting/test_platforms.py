@@ -49,7 +49,9 @@ def printed(code, variables, *words):
     return done.stdout.strip()
 
 
-@pytest.mark.parametrize("machine", OTHER_MACHINES)
+@pytest.mark.parametrize(
+    "machine", [pytest.param(name, marks=pytest.mark.long if name == "one core" else ()) for name in OTHER_MACHINES]
+)
 def test_another_machine_forecasts_the_same(machine, tmp_path):
     rows, here = small_chain.asked(), small_chain.forecaster()
     digest = store.save(here, tmp_path / "bundle")
@@ -86,7 +88,7 @@ def test_the_number_of_threads_does_not_change_a_forecast(threads, monkeypatch):
     assert np.array_equal(here.predict(rows), usual)
 
 
-@pytest.mark.parametrize("machine", ["one core", "four cores"])
+@pytest.mark.parametrize("machine", [pytest.param("one core", marks=pytest.mark.long), "four cores"])
 def test_another_process_with_another_number_of_cores_trains_the_same_bundle(machine, tmp_path):
     """`threads` in params.yaml is that of the boosters; what the machine has beside it must not matter."""
     here = store.save(small_chain.forecaster(), tmp_path / "here")

@@ -19,12 +19,19 @@ def services(stack: Addresses) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def first_run(services: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    """A clone in which `dvc repro` has run once, from raw data to version 1 in Staging. Only to be looked at."""
-    clone = clone_of_project(tmp_path_factory.mktemp("journeys") / "a clone", services)
+def project(services: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A clone of the project, small, in which nothing has run yet. Only to be looked at and copied."""
+    clone = clone_of_project(tmp_path_factory.mktemp("project") / "a clone", services)
     make_small(clone)
-    clone.set_params(problem="first_run")
     commit(clone, "the project, small")
+    return clone
+
+
+@pytest.fixture(scope="session")
+def first_run(project: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A clone in which `dvc repro` has run once, from raw data to version 1 in Staging. Only to be looked at."""
+    clone = project.copy(tmp_path_factory.mktemp("journeys") / "a clone", "first_run")
+    commit(clone, "the first run")
     clone.repro()
     return clone
 

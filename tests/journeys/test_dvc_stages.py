@@ -9,9 +9,6 @@ from typing import Any
 import pytest
 import yaml
 
-pytestmark = pytest.mark.long
-
-
 ROOT = Path(__file__).parents[2]
 STAGES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 ELSEWHERE = {"register", "validate"}
@@ -23,6 +20,7 @@ print(*(module.__file__ for name, module in sys.modules.items() if name.startswi
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("stage", sorted(set(STAGES) - ELSEWHERE))
 def test_a_stage_that_dvc_may_skip_depends_on_each_module_that_it_loads(stage: str) -> None:
     """The package's own __init__ holds the version alone, which changes no result."""

@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -21,7 +22,8 @@ LIFE = [
 ]
 
 
-def test_refused_restored_promoted_rolled_back(clone: Clone) -> None:
+def test_refused_restored_promoted_rolled_back(project: Clone, tmp_path: Path) -> None:
+    clone = project.copy(tmp_path / "a clone", "life")
     clone.repro()
     promoted = clone.lockgate("promote", "1", "--reason", "the first", "--yes")
     assert "version 1 went from Staging to Production" in promoted.out
@@ -121,8 +123,8 @@ def _forecasts_go_through_pipes_and_gzip(clone: Clone) -> None:
         (["lockgate", "predict", "--input", "absent.csv", "--output", "out.txt"], 2),
     ],
 )
-def test_a_slip_of_the_hand_is_exit_code_2(first_run: Clone, words: list[str], code: int) -> None:
-    done = first_run.run(*words, code=code)
+def test_a_slip_of_the_hand_is_exit_code_2(project: Clone, words: list[str], code: int) -> None:
+    done = project.run(*words, code=code)
     assert done.out == ""
     assert "Traceback" not in done.err
 

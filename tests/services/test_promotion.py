@@ -7,6 +7,7 @@ import mlflow
 import pytest
 from sqlalchemy import text
 
+from lockgate.bundle import manifest, store
 from lockgate.database import intents, ledger, versions
 from lockgate.database.connection import Database
 from lockgate.errors import IntegrityBroken, StateConflict, Unavailable, WrongUsage
@@ -134,9 +135,9 @@ def test_a_command_that_died_before_it_could_tell_does_not_move_on_when_said_aga
 
 
 def test_a_move_that_somebody_made_in_mlflow_a_moment_before_is_not_told_as_ones_own(
-    backend, judged, policy, monkeypatch, stack
+    backend, passed, policy, monkeypatch, stack
 ):
-    judged(1)
+    passed(1)
     open_intent = intents.open_intent
 
     def outrun(database, intent, holder):
@@ -182,23 +183,31 @@ def test_an_unvalidated_version_is_not_promoted(backend, made, params, policy):
         promote.promote(backend, YES, 1, policy, None)
 
 
-def test_a_verdict_under_another_policy_does_not_count(backend, judged):
-    judged()
+def test_a_verdict_under_another_policy_does_not_count(backend, passed):
+    passed(1)
     with pytest.raises(StateConflict, match="another policy"):
         promote.promote(backend, YES, 1, "0" * 64, None)
     assert stages(backend) == ["Staging"]
 
 
-def test_a_verdict_against_another_serving_version_does_not_count(two_lives, judged, easy):
+def blend_evenly(build):
+    """Make another bundle of the build, so that it is another version."""
+    forecaster = store.load(build.bundle, manifest.digest(build.bundle))
+    even = dict.fromkeys(forecaster.weights, 1 / len(forecaster.weights))
+    store.save(replace(forecaster, weights=even), build.bundle)
+
+
+def test_a_verdict_against_another_serving_version_does_not_count(two_lives, passed, made, easy):
     """Version 3 was compared with version 2; then a rollback put version 1 back."""
-    judged(3, **ANYTHING)
+    blend_evenly(made(2))
+    passed(2, **ANYTHING)
     rollback.rollback(two_lives, YES, None)
     with pytest.raises(StateConflict, match="another version than the one in Production"):
         promote.promote(two_lives, YES, 3, easy, None)
 
 
-def test_versions_and_their_past_are_of_one_moment(backend, judged, policy, monkeypatch):
-    judged(1)
+def test_versions_and_their_past_are_of_one_moment(backend, passed, policy, monkeypatch):
+    passed(1)
     read = ledger.read
 
     def after_a_move(*args):
@@ -214,9 +223,10 @@ def test_versions_and_their_past_are_of_one_moment(backend, judged, policy, monk
 
 
 def test_who_is_outrun_between_two_questions_is_told_by_whom_and_not_what_came_of_it(
-    two_lives, judged, easy, monkeypatch
+    two_lives, passed, made, easy, monkeypatch
 ):
-    judged(3, **ANYTHING)
+    blend_evenly(made(2))
+    passed(2, **ANYTHING)
     objection_to_rise = intents.objection_to_rise
 
     def after_a_promotion(*args):
@@ -232,8 +242,8 @@ def test_who_is_outrun_between_two_questions_is_told_by_whom_and_not_what_came_o
         promote.promote(two_lives, YES, None, easy, None)
 
 
-def test_status_does_not_half_see_a_move_that_is_made_while_it_looks(backend, judged, policy, monkeypatch):
-    judged(1)
+def test_status_does_not_half_see_a_move_that_is_made_while_it_looks(backend, passed, policy, monkeypatch):
+    passed(1)
     aliases = versions.aliases
 
     def after_a_move(database, model):
@@ -251,8 +261,8 @@ def test_status_does_not_half_see_a_move_that_is_made_while_it_looks(backend, ju
     assert (after.broken, after.serving.version, after.staging) == ((), 1, None)
 
 
-def test_of_twenty_promotions_at_once_one_wins_and_the_others_name_the_winner(backend, judged, policy):
-    judged()
+def test_of_twenty_promotions_at_once_one_wins_and_the_others_name_the_winner(backend, passed, policy):
+    passed(1)
     people = [replace(backend, actor=f"person {number}") for number in range(20)]
 
     def attempt(person):
@@ -278,8 +288,8 @@ def test_promoting_what_is_live_changes_nothing(two_lives, easy):
     assert told(two_lives) == before
 
 
-def test_nothing_is_written_on_a_dry_run(backend, judged, policy):
-    judged()
+def test_nothing_is_written_on_a_dry_run(backend, passed, policy):
+    passed(1)
     before = told(backend)
     move = promote.promote(backend, replace(YES, dry_run=True), None, policy, None)
     assert (move.version, move.to_stage) == (1, "Production")
@@ -292,8 +302,8 @@ def test_a_reason_is_one_readable_line(backend, policy, reason):
         promote.promote(backend, replace(YES, reason=reason), None, policy, None)
 
 
-def test_with_the_server_down_nothing_moves_and_the_next_try_works(backend, judged, policy, unreachable):
-    judged()
+def test_with_the_server_down_nothing_moves_and_the_next_try_works(backend, passed, policy, unreachable):
+    passed(1)
     with pytest.raises(Unavailable, match="does not answer"):
         promote.promote(unreachable(backend), YES, None, policy, None)
     assert stages(backend) == ["Staging"]
