@@ -254,7 +254,7 @@ def doctor(actor: Actor) -> Values:
     for each in found.checked:
         if each.refusal is not None:
             raise each.refusal
-    left = [f"{each.name}: {finding.says}" for each in found.checked for finding in each.findings]
+    left = [f"{each.name}: {finding.message}" for each in found.checked for finding in each.findings]
     return {"repaired": list(found.repaired), "left": left}
 
 

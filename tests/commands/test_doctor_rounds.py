@@ -33,7 +33,7 @@ def test_without_repair_nothing_is_repaired_and_with_it_all_is_looked_at_again()
         for illness in ill:
             yield Finding(illness, repair=lambda: ill.pop() + " cured")
 
-    assert [finding.says for finding in checks.examine(site(), False, {"check": check}).findings] == ["fever"]
+    assert [finding.message for finding in checks.examine(site(), False, {"check": check}).findings] == ["fever"]
     assert ill == ["fever"]
     found = checks.examine(site(), True, {"check": check})
     assert (found.findings, found.repaired, found.ending()) == ([], ["fever cured"], None)
@@ -44,5 +44,5 @@ def test_a_repair_that_fails_is_told_and_its_finding_stays():
         raise DOWN
 
     found = checks.examine(site(), True, {"check": lambda _: iter([Finding("ill", repair=fails)])})
-    assert [finding.says for finding in found.findings] == ["ill"]
+    assert [finding.message for finding in found.findings] == ["ill"]
     assert found.repaired == ["nothing, because the repair failed: ill: no server"]

@@ -495,7 +495,7 @@ def test_what_is_not_there_is_not_found_and_its_removal_no_error(
 
 def test_everything_at_once_is_not_removed(repository: DatabaseArtifactRepository, log, read) -> None:
     log("1/file", b"x")
-    with pytest.raises(MlflowException, match="name a file or a folder"):
+    with pytest.raises(MlflowException, match="give a file or a folder"):
         repository.delete_artifacts()
     assert read("1/file") == b"x"
 

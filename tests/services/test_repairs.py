@@ -79,7 +79,7 @@ def look(at: Site, name: str, repair: bool = False) -> Examination:
 
 def says(found: Examination) -> list[str]:
     assert [each.refusal for each in found.checked if each.refusal] == []
-    return [finding.says for finding in found.findings]
+    return [finding.message for finding in found.findings]
 
 
 def run_sql(database: Database, *statements: str) -> None:
@@ -123,7 +123,9 @@ def test_with_both_servers_down_folders_are_checked_still(alone: Workspace, in_r
     (in_reach / ".lockgate").mkdir(mode=0o755)
     down = replace(alone, addresses=nobody, database=Database(nobody.database_url, 2.0))
     found = checks.examine(site(down, in_reach), repair=False)
-    assert [finding.says for finding in found.findings] == [f"{in_reach}/.lockgate can be read by all users (mode 755)"]
+    assert [finding.message for finding in found.findings] == [
+        f"{in_reach}/.lockgate can be read by all users (mode 755)"
+    ]
     assert isinstance(found.ending(), Unavailable)
 
 

@@ -72,7 +72,7 @@ def test_the_ending_counts_what_is_left_and_says_what_to_do():
     ],
 )
 def test_records_are_compared_with_what_mlflow_has(remembered, says):
-    assert [finding.says for finding in rules.records(remembered)] == says
+    assert [finding.message for finding in rules.records(remembered)] == says
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_records_are_compared_with_what_mlflow_has(remembered, says):
 )
 def test_a_receipt_is_compared_with_records_and_registry(receipt, says):
     found = rules.receipt(receipt, "m", {1: A, 2: B}, {1})
-    assert (found.says if found else None) == says
+    assert (found.message if found else None) == says
 
 
 @pytest.mark.parametrize(
@@ -104,14 +104,14 @@ def test_a_receipt_is_compared_with_records_and_registry(receipt, says):
     ],
 )
 def test_clocks_that_differ_are_a_warning(seconds, says):
-    found = [(finding.says, finding.weight) for finding in rules.clock(timedelta(seconds=seconds))]
+    found = [(finding.message, finding.weight) for finding in rules.clock(timedelta(seconds=seconds))]
     assert found == ([(says, Weight.WARNING)] if says else [])
 
 
 def test_every_safe_setting_that_a_server_lacks_is_named():
     safe = {"JOBS": "false", "TELEMETRY": "off"}
     assert list(rules.settings({"JOBS": "false", "TELEMETRY": "off", "PATH": "/bin"}, safe)) == []
-    assert [finding.says for finding in rules.settings({"JOBS": "true"}, safe)] == [
+    assert [finding.message for finding in rules.settings({"JOBS": "true"}, safe)] == [
         "the MLflow server runs without the safe value of JOBS",
         "the MLflow server runs without the safe value of TELEMETRY",
     ]

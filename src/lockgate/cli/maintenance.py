@@ -120,7 +120,7 @@ def _report(found: "Examination") -> None:
     for each in found.checked:
         click.echo(f"{each.name:<{width}}  {_outcome(each)}")
         for finding in each.findings:
-            _indented(finding.says, "  - ")
+            _indented(finding.message, "  - ")
             _indented(f"{finding.hint}{' (--repair does it)' if finding.repair else ''}", "    ")
         if each.refusal and str(each.refusal) not in printed:
             printed.add(str(each.refusal))
@@ -150,7 +150,7 @@ def _as_json(found: "Examination") -> dict[str, Any]:
             "outcome": _outcome(each),
             "refusal": str(each.refusal) if each.refusal else None,
             "findings": [
-                {"says": finding.says, "hint": finding.hint, "weight": finding.weight, "safe": bool(finding.repair)}
+                {"says": finding.message, "hint": finding.hint, "weight": finding.weight, "safe": bool(finding.repair)}
                 for finding in each.findings
             ],
         }

@@ -57,4 +57,4 @@ def _repaired(finding: Finding) -> str:
     try:
         return finding.repair() if finding.repair else ""
     except LockgateError as refusal:
-        return f"nothing, because the repair failed: {finding.says}: {refusal}"
+        return f"nothing, because the repair failed: {finding.message}: {refusal}"

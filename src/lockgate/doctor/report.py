@@ -19,7 +19,7 @@ class Weight(StrEnum):
 class Finding:
     """A problem, with a hint. `repair` is the safe repair, if there is one; it returns a message of what it did."""
 
-    says: str
+    message: str
     hint: str = ""
     weight: Weight = Weight.WRONG
     repair: Callable[[], str] | None = None
