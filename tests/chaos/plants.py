@@ -11,9 +11,9 @@ from chaos import rules
 from chaos.evidence import tables
 from chaos.scene import Scene
 from chaos.shelf import Shelved
-from lockgate.database import guard, versions
+from lockgate.database import guard, sql_files, versions
 from lockgate.database.connection import Database
-from lockgate.database.guard import CONSTRAINT, MOVES, RECORDING, VERSIONS, Piece
+from lockgate.database.sql_files import Piece
 from lockgate.gate import checks
 from lockgate.gate.evidence import Evidence as Measured
 from lockgate.gate.evidence import Outcome
@@ -22,7 +22,11 @@ from lockgate.problem.params import GateParams
 from lockgate.registry.client import Registry
 from lockgate.registry.error_messages import quiet, translated
 
-RECORDER = RECORDING[0]
+TRIGGERS = {trigger.name: trigger for trigger in [*sql_files.guarding_triggers(), *sql_files.recording_triggers()]}
+VERSIONS = TRIGGERS["Lockgate_guard_versions"]
+ONE_PRODUCTION = TRIGGERS["Lockgate_single_production"]
+MOVES = TRIGGERS["guard_moves"]
+RECORDER = TRIGGERS["lockgate_record_stage_change"]
 DIGEST_KEY = "versions_model_bundle_digest_key"
 
 
@@ -31,14 +35,8 @@ def without(model: Shelved, *pieces: Piece) -> Iterator[None]:
     """Pieces of the guard are gone, as if nobody had ever written them."""
     with _mended(model):
         for piece in pieces:
-            _run(model.scene, _dropped(piece))
+            _run(model.scene, piece.removal)
         yield
-
-
-def _dropped(piece: Piece) -> str:
-    if piece is CONSTRAINT:
-        return f"ALTER TABLE {piece.table} DROP CONSTRAINT {piece.name}"
-    return f"DROP TRIGGER {piece.name} ON {piece.table}"
 
 
 @contextmanager
@@ -176,4 +174,4 @@ def _run(scene: Scene, *statements: str) -> None:
             cursor.execute(statement)
 
 
-__all__ = ["CONSTRAINT", "MOVES", "RECORDER", "VERSIONS"]
+__all__ = ["MOVES", "ONE_PRODUCTION", "RECORDER", "VERSIONS"]

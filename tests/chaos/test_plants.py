@@ -4,7 +4,7 @@ import pytest
 
 from chaos import plants, rules, worker
 from chaos.crew import run_one
-from chaos.plants import CONSTRAINT, MOVES, VERSIONS
+from chaos.plants import MOVES, ONE_PRODUCTION, VERSIONS
 from chaos.shelf import Shelved
 from lockgate.database import guard
 from lockgate.database.connection import Database
@@ -38,7 +38,7 @@ def promote_both(model: Shelved) -> str:
     return model.refused("transition", version=2, stage="Production", archive=False)
 
 
-# --- the one-Production constraint dropped ---------------------------------------------------------------------------
+# --- the one-Production rule dropped ---------------------------------------------------------------------------
 
 
 def test_two_in_production_are_refused_in_words_by_the_trigger(model: Shelved) -> None:
@@ -47,22 +47,22 @@ def test_two_in_production_are_refused_in_words_by_the_trigger(model: Shelved) -
     assert caught(model) == set()
 
 
-def test_without_the_constraint_the_trigger_still_refuses(model: Shelved) -> None:
-    with plants.without(model, CONSTRAINT):
+def test_without_the_rule_of_one_production_the_trigger_still_refuses(model: Shelved) -> None:
+    with plants.without(model, ONE_PRODUCTION):
         two_candidates(model)
         assert "may not go to Production: version 1 is there" in promote_both(model)
         assert caught(model) == set()
 
 
-def test_without_the_trigger_the_constraint_still_refuses(model: Shelved) -> None:
+def test_without_the_trigger_the_rule_of_one_production_still_refuses(model: Shelved) -> None:
     with plants.without(model, VERSIONS):
         two_candidates(model)
-        assert "lockgate_one_production" in promote_both(model)
+        assert "may not be in Production" in promote_both(model)
         assert caught(model) == set()
 
 
-def test_without_constraint_and_trigger_two_in_production_are_caught(model: Shelved) -> None:
-    with plants.without(model, CONSTRAINT, VERSIONS):
+def test_without_both_two_in_production_are_caught(model: Shelved) -> None:
+    with plants.without(model, ONE_PRODUCTION, VERSIONS):
         two_candidates(model)
         assert promote_both(model) == "not refused, but done"
         assert "one version in Production" in caught(model)

@@ -31,6 +31,8 @@ FLAGS = {
     "guard status": {"--json"},
     "guard install": set(),
     "guard remove": set(),
+    "guard cover": set(),
+    "guard uncover": {"--yes"},
     "ledger verify": {"--export"},
     "ledger export": set(),
     "compare": {"--html", "--force", "--json", "--input"},

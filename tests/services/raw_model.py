@@ -7,7 +7,7 @@ from typing import Any
 import requests
 
 from lockgate import digests
-from lockgate.database import intents, ledger, policies, verdicts, versions
+from lockgate.database import coverage, intents, ledger, policies, verdicts, versions
 from lockgate.database.connection import Database
 from lockgate.database.intents import Intent
 from lockgate.database.verdicts import Digests, StoredVerdict, Verdict
@@ -42,11 +42,14 @@ class RawModel:
     name: str = field(default_factory=lambda: f"raw-{next(counter)}")
     policy: GateParams = POLICY
     is_prompt: bool = False
+    is_covered: bool = True
 
     def __post_init__(self) -> None:
         tags = [{"key": "mlflow.prompt.is_prompt", "value": "true"}] if self.is_prompt else []
         self.ask("POST", "registered-models/create", name=self.name, tags=tags)
         policies.put_in_force(self.database, self.name, self.policy, "paul")
+        if self.is_covered:
+            coverage.cover(self.database, self.name, "paul")
 
     def ask(self, method: str, path: str, **values: Any) -> requests.Response:
         """One call of MLflow's REST API."""

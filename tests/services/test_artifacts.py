@@ -257,7 +257,7 @@ def test_uploads_of_the_same_content_at_once_store_it_once(log, read, count) -> 
 def test_content_that_an_upload_has_found_is_not_taken_away_under_it(log, store: Database, read, count) -> None:
     content = b"the same"
     log("old", content)
-    with store.transfer(20) as connection:
+    with store.unchecked_transaction(20) as connection:
         (digest,) = connection.execute(text("SELECT digest FROM lockgate_artifacts.blobs")).one()
         assert not connection.scalar(text("SELECT lockgate_artifacts.claim(:digest, 8)"), {"digest": digest})
         assert artifacts.remove(store, "old") == 1
@@ -267,7 +267,7 @@ def test_content_that_an_upload_has_found_is_not_taken_away_under_it(log, store:
 
 def test_content_that_a_failed_upload_kept_alive_goes_with_the_next_removal(log, store: Database, count) -> None:
     log("old", b"the same")
-    with pytest.raises(RuntimeError), store.transfer(20) as connection:
+    with pytest.raises(RuntimeError), store.unchecked_transaction(20) as connection:
         (digest,) = connection.execute(text("SELECT digest FROM lockgate_artifacts.blobs")).one()
         connection.execute(text("SELECT lockgate_artifacts.claim(:digest, 8)"), {"digest": digest})
         artifacts.remove(store, "old")
@@ -356,7 +356,7 @@ def test_a_file_and_a_folder_cannot_have_one_name(log, read) -> None:
 
 def test_mlflows_role_has_no_more_rights_than_it_needs(store: Database) -> None:
     for statement in FORBIDDEN_TO_MLFLOW:
-        with pytest.raises(Unavailable, match="permission denied"), store.transfer(20) as connection:
+        with pytest.raises(Unavailable, match="permission denied"), store.unchecked_transaction(20) as connection:
             connection.execute(text(statement))
 
 
@@ -413,7 +413,7 @@ def test_a_file_is_fetched_without_a_look_at_its_folder(repository: DatabaseArti
 def test_a_server_keeps_its_connections(repository: DatabaseArtifactRepository) -> None:
     pids = set()
     for _ in range(5):
-        with repository._database.transfer(10) as connection:
+        with repository._database.unchecked_transaction(10) as connection:
             pids.add(connection.scalar(text("SELECT pg_backend_pid()")))
     assert len(pids) == 1
 

@@ -17,11 +17,11 @@ from raw_model import POLICY, RawModel, said
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 
-from lockgate.database import guard, intents, ledger, policies, versions
+from lockgate.database import coverage, guard, intents, ledger, policies, sql_files, versions
 from lockgate.database.connection import Database
 from lockgate.database.intents import Intent
 from lockgate.database.versions import Registration
-from lockgate.errors import LockgateError, StateConflict
+from lockgate.errors import StateConflict
 from lockgate.operations import status as operations_status
 from lockgate.operations.workspace import Workspace
 from lockgate.stack import embedded_postgres
@@ -106,7 +106,7 @@ def test_setting_the_stage_that_it_has_changes_nothing(model: RawModel, stage: s
 def test_a_version_that_came_past_lockgate_is_refused(model: RawModel) -> None:
     assert said(model.transition(model.add(), "Staging")) == (
         400,
-        f"version 1 of {model.name} stays in None: it did not come in through Lockgate, so nobody has judged it",
+        f"version 1 of {model.name} stays in None: it was registered outside Lockgate, so it has no verdict",
         "register and validate it: dvc repro",
     )
 
@@ -384,7 +384,7 @@ def test_the_mirrored_aliases_cannot_be_set_or_taken_away_by_hand(two_lives: Raw
 
 def test_a_prompt_keeps_its_own_production_alias(model: RawModel) -> None:
     """MLflow keeps prompts in the same tables, and `production` is the alias that most of them have."""
-    prompt = replace(model, name=f"prompt-{model.name}", is_prompt=True)
+    prompt = replace(model, name=f"prompt-{model.name}", is_prompt=True, is_covered=False)
     prompt.add()
     assert alias(prompt, "production", 1).status_code == 200
     assert prompt.ask("DELETE", "registered-models/alias", name=prompt.name, alias="production").status_code == 200
@@ -427,7 +427,7 @@ def test_the_command_line_shows_the_sentence_and_the_hint_alone(model: RawModel)
     with pytest.raises(StateConflict) as refusal:
         Registry(model.where, model.name, 10.0).move(version, "Staging")
     assert str(refusal.value) == (
-        f"version 1 of {model.name} stays in None: it did not come in through Lockgate, so nobody has judged it"
+        f"version 1 of {model.name} stays in None: it was registered outside Lockgate, so it has no verdict"
     )
     assert refusal.value.hint == "register and validate it: dvc repro"
 
@@ -455,8 +455,8 @@ def test_the_guard_of_a_fresh_stack_is_whole(database: Database) -> None:
 
 
 DAMAGE = {
-    "ALTER TABLE model_versions DROP CONSTRAINT lockgate_one_production": (
-        "the constraint lockgate_one_production on public.model_versions is missing"
+    "DROP TRIGGER \"Lockgate_single_production\" ON model_versions": (
+        "the trigger Lockgate_single_production on public.model_versions is missing"
     ),
     'ALTER TABLE model_versions DISABLE TRIGGER "Lockgate_guard_versions"': (
         "the trigger Lockgate_guard_versions on public.model_versions is switched off"
@@ -488,6 +488,7 @@ def test_each_missing_piece_is_named_by_status_and_put_back_by_install(
 
 
 def test_without_the_guard_anything_goes_is_recorded_and_is_said(database: Database, database_url: str) -> None:
+    coverage.cover(database, "m", "anna")
     assert guard.remove(database, "anna") is True
     assert guard.remove(database, "anna") is False
     with database.transaction() as connection:
@@ -509,19 +510,28 @@ def test_without_the_guard_anything_goes_is_recorded_and_is_said(database: Datab
     assert guard.status(database).last_change == "removed"
 
 
-def test_the_constraint_alone_still_refuses_a_second_one_in_production(database: Database) -> None:
-    """The belt for what a trigger cannot see, such as a transaction on an old snapshot."""
+def test_a_second_one_in_production_is_refused_to_a_transaction_that_cannot_see_the_first(
+    database: Database, database_url: str
+) -> None:
+    """The trigger on versions is gone, and the transaction reads a snapshot older than the first one's commit."""
     with database.transaction() as connection:
-        for piece in guard.GUARDING:
-            connection.execute(text(f"DROP TRIGGER {piece.name} ON {piece.table}"))
+        for trigger in sql_files.guarding_triggers():
+            if trigger.name != "Lockgate_single_production":
+                connection.execute(text(trigger.removal))
         connection.execute(text("INSERT INTO registered_models (name) VALUES ('m')"))
-        rows = "('m', 1, 'None'), ('m', 2, 'Production')"
+        rows = "('m', 1, 'None'), ('m', 2, 'None')"
         connection.execute(text(f"INSERT INTO model_versions (name, version, current_stage) VALUES {rows}"))
-    swap = "UPDATE model_versions SET current_stage = CASE version WHEN 1 THEN 'Production' ELSE 'Archived' END"
-    with database.transaction() as connection:
-        connection.execute(text(swap))
-    with pytest.raises(LockgateError, match="lockgate_one_production"), database.transaction() as connection:
-        connection.execute(text("UPDATE model_versions SET current_stage = 'Production'"))
+    coverage.cover(database, "m", "anna")
+    rise = "UPDATE model_versions SET current_stage = 'Production' WHERE version = :version"
+    with (
+        pytest.raises(StateConflict, match="two versions of m may not be in Production"),
+        database.transaction() as late,
+    ):
+        late.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+        late.execute(text("SELECT FROM model_versions"))
+        with Database(database_url).transaction() as early:
+            early.execute(text(rise), {"version": 1})
+        late.execute(text(rise), {"version": 2})
 
 
 # --- a registry that was there before --------------------------------------------------------------------------------
@@ -547,6 +557,8 @@ def populated(database: Database) -> Database:
         connection.execute(
             text("INSERT INTO registered_model_aliases (name, alias, version) VALUES ('good', 'staging', 3)")
         )
+    for name in ("twice", "good"):
+        coverage.cover(database, name, "test")
     return database
 
 
@@ -583,11 +595,15 @@ def test_once_they_are_resolved_the_guard_goes_on_and_the_past_is_told_as_found(
 
 def test_nobody_adopts_a_version_under_the_guard(database: Database) -> None:
     """The way in for what was found at the installation is closed after it."""
+    coverage.cover(database, "m", "anna")
     with database.transaction() as connection:
         connection.execute(text("INSERT INTO registered_models (name) VALUES ('m')"))
         connection.execute(text("INSERT INTO model_versions (name, version, current_stage) VALUES ('m', 1, 'None')"))
     intents.open_intent(database, Intent("m", 1, "None", "Production", "eve", "please", "adopt"))
-    with pytest.raises(StateConflict, match="did not come in through Lockgate"), database.transaction() as connection:
+    with (
+        pytest.raises(StateConflict, match="was registered outside Lockgate"),
+        database.transaction() as connection,
+    ):
         connection.execute(text("UPDATE model_versions SET current_stage = 'Production'"))
 
 

@@ -241,7 +241,7 @@ def test_a_restart_of_postgres_is_waited_for(own_postgres: Path) -> None:
     database = Database(embedded_postgres.url(own_postgres, embedded_postgres.OWNER, "postgres"), timeout=60)
 
     def server_started_at() -> str:
-        with database.transfer(60) as connection:
+        with database.unchecked_transaction(60) as connection:
             return str(connection.scalar(text("SELECT pg_postmaster_start_time()")))
 
     before = database.repeat(server_started_at)

@@ -15,7 +15,7 @@ from raw_model import RawModel
 from sqlalchemy import text
 
 from lockgate.cli import lockgate
-from lockgate.database import ledger, policies
+from lockgate.database import coverage, ledger, policies
 from lockgate.database.connection import Database
 from lockgate.errors import BadData, LockgateError, StateConflict
 from lockgate.operations import event_log
@@ -287,6 +287,42 @@ def test_guard_status_reject_and_retire_by_the_command_line(
     assert shell("retire", "--reason", "the chain was sold", "--yes")[0] == 0
     assert shell("status")[0] == 0
     assert "retire" in shell("history")[1]
+
+
+def test_a_model_is_covered_and_uncovered_by_the_command_line(
+    two_lives: RawModel, shell: Callable[..., tuple[int, str]]
+) -> None:
+    name, other = two_lives.name, f"{two_lives.name}-other"
+    assert shell("guard", "cover", other) == (0, f"{other} is now under the guard\n")
+    assert shell("guard", "cover", other) == (0, f"{other} is already under the guard\n")
+    code, out = shell("guard", "status", "--json")
+    found = json.loads(out)
+    assert (code, found["default"], {name, other} <= set(found["covered"])) == (0, "open", True)
+    assert shell("guard", "uncover", other, "--yes") == (0, f"{other} is no longer under the guard\n")
+    assert shell("guard", "uncover", other, "--yes") == (0, f"{other} is not under the guard\n")
+    assert shell("guard", "uncover", name, "--yes")[0] == 0
+    code, out = shell("status")
+    assert (code, f"{name} is not covered; put it under the guard with: lockgate guard cover {name}" in out) == (
+        5,
+        True,
+    )
+    assert shell("guard", "cover", name)[0] == 0
+    assert shell("status")[0] == 0
+
+
+def test_the_default_of_params_yaml_is_taken_over_by_guard_install(
+    two_lives: RawModel, shell: Callable[..., tuple[int, str]], tmp_path: Path, database: Database, database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """On a database of this test alone: the default is that of a whole server."""
+    monkeypatch.setenv("LOCKGATE_DATABASE_URL", database_url)
+    params = tmp_path / "params.yaml"
+    params.write_text(params.read_text().replace("  default: open ", "  default: closed "))
+    code, out = shell("guard", "install")
+    assert (code, "default: closed (every other model is under the guard as well)" in out) == (0, True)
+    assert coverage.read(database).default == "closed"
+    params.write_text(params.read_text().replace("  default: closed ", "  default: shut "))
+    assert shell("guard", "install")[0] == 8
 
 
 def test_history_tells_moves_verdicts_and_policies_in_one_line_of_time(

@@ -126,10 +126,11 @@ def test_variables_of_another_postgres_in_the_shell_do_not_matter(
     stack: Addresses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from lockgate.database.connection import Database
+    from lockgate.database.migrate import migrate
 
     for name, value in {"PGHOST": "elsewhere", "PGPORT": "1", "PGUSER": "eve", "PGDATABASE": "other"}.items():
         monkeypatch.setenv(name, value)
-    assert Database(stack.database_url).migrate() == []
+    assert migrate(Database(stack.database_url)) == []
 
 
 @pytest.mark.parametrize(
@@ -143,19 +144,21 @@ def test_no_variable_of_libpq_has_a_say_in_the_embedded_postgres(
     home: Path, variable: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from lockgate.database.connection import Database
+    from lockgate.database.migrate import migrate
 
     monkeypatch.setenv(variable, "nope")
-    assert Database(service_urls.find(home.parent).database_url).migrate() == []
+    assert migrate(Database(service_urls.find(home.parent).database_url)) == []
 
 
 def test_a_bad_variable_of_libpq_is_a_configuration_error_for_a_deployed_database(
     stack: Addresses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from lockgate.database.connection import Database
+    from lockgate.database.migrate import migrate
 
     monkeypatch.setenv("PGREQUIREAUTH", "nope")
     with pytest.raises(BadConfiguration, match="a variable of libpq") as refused:
-        Database(stack.database_url).migrate()
+        migrate(Database(stack.database_url))
     assert "env | grep ^PG" in refused.value.hint
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from lockgate.database import guard, intents, ledger, verdicts, versions
+from lockgate.database import coverage, guard, intents, ledger, verdicts, versions
 from lockgate.database.connection import Database
 from lockgate.database.intents import Intent
 from lockgate.database.model_lock import model_lock
@@ -34,6 +34,7 @@ VERDICT = Verdict(
 def database(database: Database) -> Database:
     """Without the guard: here it is about what is recorded, legal or not."""
     guard.remove(database, "test")
+    coverage.cover(database, "m", "test")
     return database
 
 

@@ -1,13 +1,12 @@
 """`guard` installs and checks the rules in the database; `ledger` verifies and exports the audit log."""
 
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from lockgate.cli.common_options import as_json, command, group, print_json, workspace
+from lockgate.cli.common_options import LINE, as_json, command, confirm, group, params, print_json, workspace, yes
 from lockgate.errors import IntegrityBroken, StateConflict
 
 if TYPE_CHECKING:
@@ -20,23 +19,31 @@ group(
 )
 
 
+DEFAULTS = {
+    "open": "open (every other model behaves as on a plain MLflow server)",
+    "closed": "closed (the guard covers every other model too)",
+}
+
+
 @command("guard status", example="lockgate guard status --json")
 @as_json
 def status(as_json: bool, timeout: float) -> None:
     """Show whether the guard is installed and complete.
 
-    The command also lists what in the registry breaks the rules. It ends with exit code 5 if the guard is not installed
-    or not complete.
+    The command also lists the covered models, and what in the registry breaks the rules. It ends with exit code 5 if
+    the guard is not installed or not complete.
     """
-    from lockgate.database import guard
+    from lockgate.database import coverage, guard
 
     database = workspace(timeout).database
-    found = guard.status(database)
+    found, covered = guard.status(database), coverage.read(database)
     violations = guard.violations(database)
     if as_json:
-        print_json(asdict(found) | {"violations": violations})
+        print_json(asdict(found) | {"default": covered.default, "covered": covered.models, "violations": violations})
     else:
         click.echo(f"guard {'installed' if found.installed else 'not installed'}{_last_change(found)}")
+        click.echo(f"covered models: {', '.join(covered.models) or 'none'}")
+        click.echo(f"default: {DEFAULTS[covered.default]}")
         for line in violations:
             click.echo(f"violation: {line}")
     if not found.installed:
@@ -49,27 +56,62 @@ def status(as_json: bool, timeout: float) -> None:
 def install(timeout: float) -> None:
     """Install or repair the guard.
 
-    If something in the registry breaks the rules, the command lists it, changes nothing and ends with exit code 5.
+    The key guard.default of params.yaml says which models it covers. If something in the registry breaks the rules,
+    the command lists it, changes nothing and ends with exit code 5.
     """
-    from lockgate.database import guard
+    from lockgate.database import coverage, guard
 
-    _tell(guard.install, timeout, "guard installed", "the guard is installed and complete; nothing was changed")
+    where, default = workspace(timeout), params().guard.default
+    installed = guard.install(where.database, where.actor)
+    click.echo("guard installed" if installed else "the guard is installed and complete; nothing was changed")
+    if coverage.set_default(where.database, default, where.actor):
+        click.echo(f"default: {DEFAULTS[default]}")
 
 
 @command("guard remove", example="lockgate guard remove")
 def remove(timeout: float) -> None:
     """Remove the guard.
 
-    The ledger still records stage changes.
+    The ledger still records stage changes of covered models.
     """
     from lockgate.database import guard
 
-    _tell(
-        guard.remove,
-        timeout,
-        "guard removed: every client can now move any version",
-        "the guard was not installed; nothing was changed",
-    )
+    where = workspace(timeout)
+    if guard.remove(where.database, where.actor):
+        click.echo("guard removed: every client can now move any version")
+    else:
+        click.echo("the guard was not installed; nothing was changed")
+
+
+@command("guard cover", example="lockgate guard cover churn-classifier")
+@click.argument("name", type=LINE)
+def cover(name: str, timeout: float) -> None:
+    """Put a registered model under the guard.
+
+    From then on the rules apply to model NAME in every workspace of MLflow. If its versions or aliases break the
+    rules, the command changes nothing and ends with exit code 5.
+    """
+    from lockgate.database import coverage
+
+    where = workspace(timeout)
+    done = coverage.cover(where.database, name, where.actor)
+    click.echo(f"{name} is {'now' if done else 'already'} under the guard")
+
+
+@command("guard uncover", example="lockgate guard uncover churn-classifier --yes")
+@click.argument("name", type=LINE)
+@yes
+def uncover(name: str, yes: bool, timeout: float) -> None:
+    """Take a registered model out of the guard.
+
+    From then on model NAME behaves as on a plain MLflow server, and the ledger does not record its stage changes.
+    """
+    from lockgate.database import coverage
+
+    where = workspace(timeout)
+    confirm(f"Every client can then move any version of {name}. Go on?", yes)
+    done = coverage.uncover(where.database, name, where.actor)
+    click.echo(f"{name} is no longer under the guard" if done else f"{name} is not under the guard")
 
 
 @command("ledger verify", example="lockgate ledger verify --export ledger.jsonl")
@@ -107,11 +149,6 @@ def export(timeout: float) -> None:
     here = workspace(timeout)
     for row in ledger.read(here.database, here.model):
         click.echo(ledger.as_json_line(row))
-
-
-def _tell(act: Callable[..., bool], timeout: float, done: str, nothing: str) -> None:
-    here = workspace(timeout)
-    click.echo(done if act(here.database, here.actor) else nothing)
 
 
 def _last_change(found: "Guard") -> str:

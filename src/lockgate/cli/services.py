@@ -5,7 +5,9 @@ from pathlib import Path
 
 import click
 
-from lockgate.cli.common_options import command, tell
+from lockgate.cli.common_options import command, params, tell
+from lockgate.errors import StateConflict
+from lockgate.problem.params import PARAMS_FILE
 from lockgate.system import service_urls
 
 
@@ -25,9 +27,22 @@ def up(port: int | None, artifacts: str | None, timeout: float) -> None:
 
     place = up_down.Place(artifacts) if artifacts else None
     seconds = max(timeout, up_down.START_SECONDS)
+    default = params().guard.default if PARAMS_FILE.exists() else None
     found = up_down.up(Path.cwd(), port=port, artifacts=place, timeout=seconds, tell=tell)
+    if default:
+        _set_guard_default(found.database_url, default, timeout)
     click.echo(f"MLflow    {found.tracking_uri}")
     click.echo(f"Postgres  {service_urls.masked(found.database_url)}")
+
+
+def _set_guard_default(database_url: str, default: str, timeout: float) -> None:
+    from lockgate.database import coverage
+    from lockgate.database.connection import Database
+
+    try:
+        coverage.set_default(Database(database_url, timeout), default, actor="lockgate up")
+    except StateConflict as violations:
+        tell(f"warning: {violations}; {violations.hint}")
 
 
 @command("down", example="lockgate down")

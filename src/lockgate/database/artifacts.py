@@ -123,7 +123,7 @@ def log_upload(database: Database, path: str, upload: Upload) -> None:
     Raises StateConflict where other content may not take its place, or the path runs into another file.
     """
     blob = upload.blob
-    with database.transfer(TRANSFER_SECONDS) as connection:
+    with database.unchecked_transaction(TRANSFER_SECONDS) as connection:
         if connection.scalar(text(CLAIM), {"digest": blob.digest, "size": blob.size}):
             _send(connection, blob.digest, upload)
         else:
@@ -136,7 +136,7 @@ def fetch(database: Database, path: str, target: Path) -> bool:
 
     Raises IntegrityBroken if its bytes are not those that were logged.
     """
-    with database.transfer(TRANSFER_SECONDS) as connection:
+    with database.unchecked_transaction(TRANSFER_SECONDS) as connection:
         row = connection.execute(text(FIND_BLOB), {"path": path, "chunk_bytes": CHUNK_BYTES}).one_or_none()
         if row is not None:
             _receive_file(connection, Blob(row.digest, row.size), row.only_chunk, target)
@@ -146,7 +146,7 @@ def fetch(database: Database, path: str, target: Path) -> bool:
 def entries(database: Database, folder: str) -> list[Entry]:
     """What lies directly in a folder, by name; nothing in one that is not there. The root is ''."""
     values = {"folder": folder, "prefix": f"{folder}/" if folder else ""}
-    with database.transfer(SHORT_SECONDS) as connection:
+    with database.unchecked_transaction(SHORT_SECONDS) as connection:
         rows = connection.execute(text(IN_FOLDER), values).all()
     return [Entry(row.name, None if row.is_folder else row.size) for row in rows]
 
@@ -156,14 +156,14 @@ def remove(database: Database, path: str) -> int:
 
     Raises StateConflict if they belong to a version in the registry.
     """
-    with database.transfer(TRANSFER_SECONDS) as connection:
+    with database.unchecked_transaction(TRANSFER_SECONDS) as connection:
         connection.execute(text("SET LOCAL statement_timeout = 0"))  # many gigabytes may go at once
         return int(connection.scalar(text(REMOVE), {"path": path}) or 0)
 
 
 def any_file(database: Database) -> bool:
     """Whether the database keeps any artifact; one that was never migrated keeps none."""
-    with database.transfer(SHORT_SECONDS) as connection:
+    with database.unchecked_transaction(SHORT_SECONDS) as connection:
         return bool(connection.scalar(text(IS_MADE)) and connection.scalar(text(ANY_FILE)))
 
 

@@ -1,23 +1,22 @@
 """The connection to Postgres: time limits, transactions, and the repetition of interrupted transactions."""
 
 import os
-import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial, wraps
-from importlib import resources
 from time import monotonic, sleep
-from typing import Concatenate, NamedTuple, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine, TextClause, bindparam, create_engine, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.pool import NullPool
 
+from lockgate.database import schema_check
 from lockgate.database.error_messages import PAST_THE_POOLER, is_absent, is_temporary, translated
-from lockgate.errors import BadConfiguration, DatabaseInterrupted, StateConflict, Unavailable
+from lockgate.errors import BadConfiguration, DatabaseInterrupted, Unavailable
 from lockgate.system.service_urls import masked
 
 GRACE_SECONDS = 1.0  # after the server's own time limit, the connection is cut
@@ -27,15 +26,6 @@ KEPT_CONNECTIONS = 8
 MLFLOW_CREATED = "SELECT creation_time FROM public.experiments WHERE experiment_id = 0"
 T = TypeVar("T")
 P = ParamSpec("P")
-MIGRATION_NAME = re.compile(r"(\d{4})_(\w+)\.sql")
-
-
-class Migration(NamedTuple):
-    """One numbered file of SQL."""
-
-    number: int
-    name: str
-    sql: str
 
 
 class Database:
@@ -81,7 +71,7 @@ class Database:
             return
         number: str | None = None
         try:
-            with self._connected() as connection:
+            with self.unchecked_transaction() as connection:
                 self._check_once(connection)
                 yield connection
                 number = connection.scalar(text("SELECT pg_current_xact_id_if_assigned()::text"))
@@ -95,7 +85,7 @@ class Database:
         if self._thread.connection is not None:
             yield
             return
-        with self._connected() as connection:
+        with self.unchecked_transaction() as connection:
             connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
             self._check_once(connection)
             self._thread.connection = connection
@@ -112,27 +102,28 @@ class Database:
         return self._mlflow_created
 
     @contextmanager
-    def transfer(self, seconds: float) -> Iterator[Connection]:
-        """As `transaction`, for a role without rights in schema lockgate, and with `seconds` for all its statements."""
-        with self._connected(seconds) as connection:
+    def unchecked_transaction(self, seconds: float | None = None) -> Iterator[Connection]:
+        """As `transaction`, without a look at schema lockgate: for roles without rights in it, and to make it.
+
+        `seconds` are for all its statements; the timeout by default.
+        """
+        until = self._thread.until
+        limit = self.timeout if until is None else max(0.0, until - monotonic())
+        with (
+            translated(self.address, self.timeout),
+            self.connect() as connection,
+            cut_off_after((seconds or limit) + GRACE_SECONDS, connection),
+            connection.begin(),
+        ):
             yield connection
 
-    def migrate(self) -> list[str]:
-        """Bring schema lockgate to this code's state, in one transaction; the names of the migrations that were run.
-
-        MLflow must have made its tables in the same database before.
-        """
-        with self._connected() as connection:
-            self._check_time_limit(connection)
-            connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('lockgate.migrate', 0))"))
-            done = _schema_number(connection)
-            _refuse_newer(done, self.address)
-            if done is None:
-                _prepare(connection, self.address)
-            pending = [migration for migration in migrations() if migration.number > (done or 0)]
-            for migration in pending:
-                _run(connection, migration)
-        return [migration.name for migration in pending]
+    def check_time_limit(self, connection: Connection) -> None:
+        """Raises BadConfiguration without the server's own limit: a statement that we gave up would go on there."""
+        in_force = connection.scalar(text("SELECT extract(epoch FROM current_setting('statement_timeout')::interval)"))
+        if in_force * 1000 != milliseconds(self.timeout):
+            raise BadConfiguration(
+                "a pooler stands before Postgres and drops time limits", where=self.address, hint=PAST_THE_POOLER
+            )
 
     def connect(self) -> Connection:
         """A connection; a server that has no room for it, or restarts, is asked again until the time is up."""
@@ -171,7 +162,7 @@ class Database:
         return status == "committed"
 
     def _outcome(self, number: str) -> str | None:
-        with self._connected() as connection:
+        with self.unchecked_transaction() as connection:
             status: str | None = connection.scalar(text("SELECT pg_xact_status(CAST(:n AS xid8))"), {"n": number})
         if status == "in progress":
             raise DatabaseInterrupted("a transaction has not ended", where=self.address, hint="try again")
@@ -179,30 +170,10 @@ class Database:
 
     def _check_once(self, connection: Connection) -> None:
         if not self._checked:
-            self._check_time_limit(connection)
-            _check_schema(connection, self.address)
+            self.check_time_limit(connection)
+            schema_check.check(connection, self.address)
             self._mlflow_created = connection.scalar(text(MLFLOW_CREATED))
             self._checked = True
-
-    def _check_time_limit(self, connection: Connection) -> None:
-        """Without the server's own limit, a statement that we have given up goes on and may still be committed."""
-        in_force = connection.scalar(text("SELECT extract(epoch FROM current_setting('statement_timeout')::interval)"))
-        if in_force * 1000 != milliseconds(self.timeout):
-            raise BadConfiguration(
-                "a pooler stands before Postgres and drops time limits", where=self.address, hint=PAST_THE_POOLER
-            )
-
-    @contextmanager
-    def _connected(self, seconds: float | None = None) -> Iterator[Connection]:
-        until = self._thread.until
-        limit = self.timeout if until is None else max(0.0, until - monotonic())
-        with (
-            translated(self.address, self.timeout),
-            self.connect() as connection,
-            cut_off_after((seconds or limit) + GRACE_SECONDS, connection),
-            connection.begin(),
-        ):
-            yield connection
 
 
 class _OfThread(threading.local):
@@ -225,13 +196,6 @@ def with_retries(function: Callable[Concatenate[Database, P], T]) -> Callable[Co
 def with_json(statement: str, *names: str) -> TextClause:
     """A statement whose parameters with these names are JSON."""
     return text(statement).bindparams(*(bindparam(name, type_=JSONB) for name in names))
-
-
-def migrations() -> list[Migration]:
-    """The numbered SQL files of this code, in their order."""
-    files = [file for file in resources.files("lockgate.database.migrations").iterdir() if file.name.endswith(".sql")]
-    found = [(MIGRATION_NAME.fullmatch(file.name), file.read_text(encoding="utf-8")) for file in files]
-    return sorted(Migration(int(match[1]), match[2], sql) for match, sql in found if match)
 
 
 def _engine(url: str, timeout: float, keep_connections: bool) -> Engine:
@@ -266,42 +230,3 @@ def cut_off_after(seconds: float, connection: Connection) -> Iterator[None]:
     finally:
         timer.cancel()
         line.close()
-
-
-def _schema_number(connection: Connection) -> int | None:
-    """The number of the last migration that was run; None where schema lockgate is absent."""
-    present = connection.scalar(text("SELECT to_regclass('lockgate.migrations') IS NOT NULL"))
-    return connection.scalar(text("SELECT max(number) FROM lockgate.migrations")) if present else None
-
-
-def _check_schema(connection: Connection, address: str) -> None:
-    number = _schema_number(connection)
-    _refuse_newer(number, address)
-    if number is None:
-        raise StateConflict("the database has no schema lockgate", where=address, hint="make it with: lockgate up")
-    if number < migrations()[-1].number:
-        raise StateConflict(
-            "schema lockgate is older than this code", where=address, hint="migrate it with: lockgate up"
-        )
-
-
-def _refuse_newer(number: int | None, address: str) -> None:
-    newest = migrations()[-1].number
-    if number is not None and number > newest:
-        raise StateConflict(
-            f"schema lockgate is newer ({number}) than this code ({newest})", where=address, hint="update lockgate"
-        )
-
-
-def _prepare(connection: Connection, address: str) -> None:
-    if not connection.scalar(text("SELECT to_regclass('public.model_versions') IS NOT NULL")):
-        raise StateConflict("the database has no tables of MLflow", where=address, hint="start its MLflow server first")
-    connection.execute(text("CREATE SCHEMA IF NOT EXISTS lockgate"))
-    columns = "number integer PRIMARY KEY, name text NOT NULL, run_at timestamptz NOT NULL"
-    connection.execute(text(f"CREATE TABLE lockgate.migrations ({columns})"))
-
-
-def _run(connection: Connection, migration: Migration) -> None:
-    connection.execution_options(no_parameters=True).exec_driver_sql(migration.sql)
-    statement = text("INSERT INTO lockgate.migrations VALUES (:number, :name, now())")
-    connection.execute(statement, {"number": migration.number, "name": migration.name})

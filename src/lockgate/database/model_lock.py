@@ -71,6 +71,6 @@ def _wait_for_lock(connection: Connection, model: str, wait: float) -> bool:
 
 
 def _holder(database: Database, model: str) -> str:
-    with database.transfer(database.timeout) as connection:
+    with database.unchecked_transaction() as connection:
         row = connection.execute(text(HOLDER_OF_LOCK), {"model": model}).one_or_none()
     return f"{row.name}, for {row.seconds:.0f} s" if row else "a command that has just ended"

@@ -41,7 +41,7 @@ def record(made: Build, params: Params) -> RunRecord:
     curves = pd.read_csv(made.build / "curves.csv")
     metrics = json.loads((made.build / "metrics.json").read_text(encoding="utf-8"))
     return RunRecord(
-        params={name: str(value) for name, value in _flat(params.model_dump()).items()},
+        params={name: str(value) for name, value in _flat(params.model_dump(exclude={"guard"})).items()},
         metrics={name: float(value) for name, value in metrics.items()},
         curves=[
             (f"curve.{row.member}.{row.fold}", int(row.step), float(row.capped_rmspe)) for row in curves.itertuples()
@@ -68,7 +68,7 @@ def refit_record(made: Build, params: Params, chosen: Mapping[str, float], tags:
     """The record of a refit: its settings, and rows and holdout as training data."""
     sources = _lineage(made, params)
     return RunRecord(
-        params={name: str(value) for name, value in _flat(params.model_dump()).items()},
+        params={name: str(value) for name, value in _flat(params.model_dump(exclude={"guard"})).items()},
         metrics=chosen,
         curves=[],
         candidates=pd.DataFrame(columns=NO_CANDIDATES),

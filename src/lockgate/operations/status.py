@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from lockgate.database import approvals, guard, ledger, policies, verdicts
+from lockgate.database import approvals, coverage, guard, ledger, policies, verdicts
 from lockgate.database import versions as database_versions
 from lockgate.database.approvals import Approval
 from lockgate.database.ledger import LedgerRow
@@ -92,13 +92,21 @@ def facts(workspace: Workspace) -> Facts:
     """The input of the invariants; read it within `one_moment`, because other clients may move versions."""
     rows = ledger.read(workspace.database, workspace.model)
     on = guard.status(workspace.database)
+    faults = on.faults if on.installed else ("it is not installed; install it with: lockgate guard install",)
     return Facts(
         workspace.state(),
         database_versions.aliases(workspace.database, workspace.model),
-        on.faults if on.installed else ("it is not installed; install it with: lockgate guard install",),
+        [*faults, *_uncovered(workspace, rows)],
         [*ledger.breaks(rows), *ledger.missing_tail(workspace.database, workspace.model)],
         ledger.unearned(workspace.database, workspace.model),
     )
+
+
+def _uncovered(workspace: Workspace, rows: Sequence[LedgerRow]) -> list[str]:
+    """The fault of a model with a history that was taken out of the guard."""
+    if not rows or coverage.covers(workspace.database, workspace.model):
+        return []
+    return [f"{workspace.model} is not covered; put it under the guard with: lockgate guard cover {workspace.model}"]
 
 
 def portrait(workspace: Workspace, version: int) -> Portrait:

@@ -175,6 +175,12 @@ class GateParams(Section):
     trusted_keys: list[PublicKey]
 
 
+class GuardParams(Section):
+    """Which models of the MLflow server the guard covers beside those that are covered by name."""
+
+    default: Literal["open", "closed"] = "open"
+
+
 class Params(Section):
     """The whole of params.yaml."""
 
@@ -189,6 +195,7 @@ class Params(Section):
     training: TrainingParams
     fast: FastParams
     gate: GateParams
+    guard: GuardParams = GuardParams()
 
     @property
     def model_name(self) -> str:

@@ -153,9 +153,10 @@ def _migrate_and_guard(database_url: str, deadline: float, tell: Tell) -> None:
     """Migrate and install the guard. If the registry breaks its rules, print a warning and go on without the guard."""
     from lockgate.database import guard  # SQLAlchemy: not needed by `down`
     from lockgate.database.connection import Database
+    from lockgate.database.migrate import migrate
 
     database = Database(database_url, timeout=max(1.0, deadline - time.monotonic()))
-    database.migrate()
+    migrate(database)
     try:
         guard.install(database, actor="lockgate up")
     except StateConflict as violations:

@@ -1,17 +1,16 @@
--- What is always recorded, guard or not: each stage change leaves a ledger row and moves the mirrored alias, and an
--- approval that is given in MLflow's UI leaves a row too. All of it happens in MLflow's transaction, or none.
--- The functions run with the rights of their owner, so that MLflow's role needs none in schema lockgate.
--- The triggers name no column (no UPDATE OF, no WHEN): Postgres would refuse MLflow's migrations of such a column.
+-- What is recorded for every covered model, with or without the guard: each stage change leaves a ledger row and moves the
+-- mirrored alias, and an approval that is given in MLflow's UI leaves a row too. All of it happens in MLflow's
+-- transaction, or none. The functions have the rights of their owner, so that MLflow's role needs none in schema lockgate.
 
 -- One model's ledger rows are written one transaction after the other.
-CREATE FUNCTION lockgate.lock_ledger(of_model text) RETURNS void
+CREATE OR REPLACE FUNCTION lockgate.lock_ledger(of_model text) RETURNS void
 LANGUAGE sql SET search_path = pg_catalog AS $$
     SELECT pg_advisory_xact_lock(hashtextextended('lockgate.ledger:' || of_model, 0))
 $$;
 
 -- The version that displaced another one from a stage: it is in that stage now, by this same transaction.
 -- (xmin is the transaction that wrote a row; MLflow archives and promotes in one.)
-CREATE FUNCTION lockgate.displacer(changed public.model_versions, left_stage text) RETURNS integer
+CREATE OR REPLACE FUNCTION lockgate.displacer(changed public.model_versions, left_stage text) RETURNS integer
 LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
     SELECT other.version
     FROM public.model_versions AS other
@@ -22,22 +21,35 @@ LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
     LIMIT 1
 $$;
 
+-- Does this session hold the lock of the model? (Commands take it: connection.py.)
+CREATE OR REPLACE FUNCTION lockgate.holds_model(holder integer, of_model text) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
+    SELECT EXISTS (
+        SELECT FROM pg_locks
+        WHERE pid = holder AND granted AND locktype = 'advisory' AND objsubid = 1
+          AND (classid::bigint << 32 | objid::bigint) = hashtextextended('lockgate.model:' || of_model, 0)
+    )
+$$;
+
 -- The newest intent for this move that is not consumed, or was so by this same transaction (for the displaced version).
--- An intent older than ten minutes is of a command that died: who moves now is somebody else.
-CREATE FUNCTION lockgate.intent_for(moving_model text, moving_version integer, target text, origin text DEFAULT NULL)
-RETURNS lockgate.intents
+-- It counts while its command holds the model, and for ten seconds anyhow: of a command that was killed, the move may
+-- still be on its way. After that, who moves is somebody else.
+CREATE OR REPLACE FUNCTION lockgate.intent_for(
+    moving_model text, moving_version integer, target text, origin text DEFAULT NULL::text
+) RETURNS lockgate.intents
 LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
     SELECT intent
     FROM lockgate.intents AS intent
     WHERE (intent.model, intent.version, intent.to_stage) = (moving_model, moving_version, target)
       AND intent.from_stage = coalesce(origin, intent.from_stage)
       AND (intent.consumed_at IS NULL OR intent.consumed_at = transaction_timestamp())
-      AND intent.created_at > clock_timestamp() - interval '10 minutes'
+      AND (intent.created_at > clock_timestamp() - interval '10 seconds'
+           OR lockgate.holds_model(intent.holder, moving_model))
     ORDER BY intent.id DESC
     LIMIT 1
 $$;
 
-CREATE FUNCTION lockgate.newest_verdict(of_model text, of_version integer) RETURNS lockgate.verdicts
+CREATE OR REPLACE FUNCTION lockgate.newest_verdict(of_model text, of_version integer) RETURNS lockgate.verdicts
 LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
     SELECT verdict
     FROM lockgate.verdicts AS verdict
@@ -46,7 +58,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
     LIMIT 1
 $$;
 
-CREATE FUNCTION lockgate.newest_approval(of_model text, of_version integer) RETURNS lockgate.approvals
+CREATE OR REPLACE FUNCTION lockgate.newest_approval(of_model text, of_version integer) RETURNS lockgate.approvals
 LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
     SELECT approval
     FROM lockgate.approvals AS approval
@@ -56,7 +68,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
 $$;
 
 -- Aliases `production` and `staging` point where the stages say; an empty stage has no alias.
-CREATE FUNCTION lockgate.mirror_stages(of_workspace text, of_model text) RETURNS void
+CREATE OR REPLACE FUNCTION lockgate.mirror_stages(of_workspace text, of_model text) RETURNS void
 LANGUAGE sql SET search_path = pg_catalog AS $$
     WITH holder AS (
         SELECT lower(current_stage) AS alias, max(version) AS version
@@ -75,7 +87,7 @@ LANGUAGE sql SET search_path = pg_catalog AS $$
 $$;
 
 -- The evidence of a move up is the verdict and the approval that stand; a version that makes room needs none.
-CREATE FUNCTION lockgate.record_stage_change() RETURNS trigger
+CREATE OR REPLACE FUNCTION lockgate.record_stage_change() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 DECLARE
     displaced_by integer;
@@ -84,7 +96,9 @@ DECLARE
     verdict lockgate.verdicts;
     approval lockgate.approvals;
 BEGIN
-    IF OLD.current_stage IS NOT DISTINCT FROM NEW.current_stage OR NEW.workspace <> 'default' THEN
+    IF OLD.current_stage IS NOT DISTINCT FROM NEW.current_stage OR NEW.workspace <> 'default'
+        OR NOT lockgate.covers(NEW.name)
+    THEN
         RETURN NULL;
     END IF;
     PERFORM lockgate.lock_ledger(NEW.name);
@@ -118,10 +132,3 @@ BEGIN
     RETURN NULL;
 END
 $$;
-
--- Deferred to the commit, where the whole of MLflow's move is seen: the archived version and the one that displaced it.
-CREATE CONSTRAINT TRIGGER lockgate_record_stage_change
-    AFTER UPDATE ON public.model_versions
-    DEFERRABLE INITIALLY DEFERRED
-    FOR EACH ROW
-    EXECUTE FUNCTION lockgate.record_stage_change();

@@ -1,33 +1,3 @@
--- MLflow's artifacts, where its server keeps them in its database (--artifacts-destination lockgate-artifacts:/).
--- A file names its content, a blob, by the SHA-256 of it; files of the same content share one. A blob is cut into chunks.
--- MLflow's role, which has no rights in schema lockgate, reads the tables here, adds chunks, and changes all the rest by the
--- three functions that it is granted. The schema may be there already: artifacts outlive a schema lockgate made anew.
-
-CREATE SCHEMA IF NOT EXISTS lockgate_artifacts;
-
-CREATE TABLE IF NOT EXISTS lockgate_artifacts.blobs (
-    digest text   PRIMARY KEY CHECK (digest ~ '^[0-9a-f]{64}$'),
-    size   bigint NOT NULL CHECK (size >= 0)
-);
-
-CREATE TABLE IF NOT EXISTS lockgate_artifacts.chunks (
-    digest text    NOT NULL REFERENCES lockgate_artifacts.blobs ON DELETE CASCADE,
-    number integer NOT NULL CHECK (number >= 0),
-    bytes  bytea   NOT NULL,
-    PRIMARY KEY (digest, number)
-);
--- Model files hardly compress; trying costs more than it saves.
-ALTER TABLE lockgate_artifacts.chunks ALTER COLUMN bytes SET STORAGE EXTERNAL;
-
--- Ordered by bytes, so that what lies in folder f is what sorts between f/ and f0 (0 is the character after the slash).
-CREATE TABLE IF NOT EXISTS lockgate_artifacts.files (
-    path      text        COLLATE "C" PRIMARY KEY
-              CHECK (path !~ '(^|/)\.{0,2}(/|$)' AND octet_length(path) <= 1024),
-    digest    text        NOT NULL REFERENCES lockgate_artifacts.blobs,
-    logged_at timestamptz NOT NULL DEFAULT clock_timestamp()
-);
-CREATE INDEX IF NOT EXISTS files_of_blob ON lockgate_artifacts.files (digest);
-
 -- Whether the blob is new, so that its chunks have to be sent. One that is there stays at least until this transaction
 -- ends; one that another transaction is sending is waited for.
 CREATE OR REPLACE FUNCTION lockgate_artifacts.claim(of_digest text, of_size bigint) RETURNS boolean
@@ -139,18 +109,5 @@ BEGIN
     GET DIAGNOSTICS removed = ROW_COUNT;
     PERFORM lockgate_artifacts.let_go();
     RETURN removed;
-END
-$$;
-
--- MLflow's role is the one that made its tables, whatever its name is here.
-DO $$
-DECLARE
-    mlflow regrole := (SELECT relowner FROM pg_class WHERE oid = 'public.model_versions'::regclass);
-BEGIN
-    REVOKE ALL ON ALL FUNCTIONS IN SCHEMA lockgate_artifacts FROM PUBLIC;
-    EXECUTE format('GRANT USAGE ON SCHEMA lockgate_artifacts TO %s', mlflow);
-    EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA lockgate_artifacts TO %s', mlflow);
-    EXECUTE format('GRANT INSERT ON lockgate_artifacts.chunks TO %s', mlflow);
-    EXECUTE format('GRANT EXECUTE ON FUNCTION lockgate_artifacts.claim, lockgate_artifacts.keep, lockgate_artifacts.remove TO %s', mlflow);
 END
 $$;

@@ -1,7 +1,5 @@
--- What is on record is only added to, and the ledger's rows hang together: each holds the hash of the one before it.
-
 -- SHA-256 over the row's fields in this order, each with its length before it; ledger.py computes the same.
-CREATE FUNCTION lockgate.ledger_hash(entry lockgate.ledger) RETURNS text
+CREATE OR REPLACE FUNCTION lockgate.ledger_hash(entry lockgate.ledger) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
     SELECT encode(sha256(convert_to(
         string_agg(coalesce(length(field) || ':' || field, '-'), ',' ORDER BY place), 'UTF8'
@@ -16,7 +14,7 @@ $$;
 
 -- Numbers and hashes are given here, under the lock of the model's ledger. A row comes from the recording trigger, or
 -- says that a version was found in its stage when the guard was installed.
-CREATE FUNCTION lockgate.chain_ledger_row() RETURNS trigger
+CREATE OR REPLACE FUNCTION lockgate.chain_ledger_row() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 DECLARE
     last lockgate.ledger;
@@ -41,11 +39,17 @@ BEGIN
 END
 $$;
 
-CREATE TRIGGER chain_ledger_row BEFORE INSERT ON lockgate.ledger
-    FOR EACH ROW EXECUTE FUNCTION lockgate.chain_ledger_row();
+CREATE OR REPLACE FUNCTION lockgate.keep_ledger_head() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+BEGIN
+    INSERT INTO lockgate.ledger_heads VALUES (NEW.model, NEW.seq, NEW.hash)
+    ON CONFLICT (model) DO UPDATE SET seq = EXCLUDED.seq, hash = EXCLUDED.hash;
+    RETURN NULL;
+END
+$$;
 
 -- Who listens hears that Production moved: LISTEN lockgate_production.
-CREATE FUNCTION lockgate.tell_of_production() RETURNS trigger
+CREATE OR REPLACE FUNCTION lockgate.tell_of_production() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 BEGIN
     IF 'Production' IN (NEW.from_stage, NEW.to_stage) THEN
@@ -57,28 +61,11 @@ BEGIN
 END
 $$;
 
-CREATE TRIGGER tell_of_production AFTER INSERT ON lockgate.ledger
-    FOR EACH ROW EXECUTE FUNCTION lockgate.tell_of_production();
-
-CREATE FUNCTION lockgate.refuse_change() RETURNS trigger
+CREATE OR REPLACE FUNCTION lockgate.refuse_change() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 BEGIN
     RAISE EXCEPTION USING ERRCODE = 'restrict_violation',
         MESSAGE = format('%s is append-only: what is on record is never changed', TG_RELID::regclass),
         HINT = 'what is wrong on record is set right by what comes after it';
-END
-$$;
-
-DO $$
-DECLARE
-    on_record text;
-BEGIN
-    FOREACH on_record IN ARRAY ARRAY[
-        'ledger', 'versions', 'verdicts', 'approvals', 'policies', 'policy_changes', 'guard_changes'
-    ] LOOP
-        EXECUTE format(
-            'CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON lockgate.%I
-             FOR EACH STATEMENT EXECUTE FUNCTION lockgate.refuse_change()', on_record);
-    END LOOP;
 END
 $$;

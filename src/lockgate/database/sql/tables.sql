@@ -1,0 +1,206 @@
+-- The tables of schemas lockgate and lockgate_artifacts as they are now. A database that was made by earlier code gets
+-- the same tables from the files in upgrades/. Constraints, triggers, functions and grants: in the files beside this one.
+-- A model is named as in MLflow. Lockgate registers versions in MLflow's workspace `default`.
+
+CREATE SCHEMA IF NOT EXISTS lockgate;
+
+-- Which files made these tables: the number of this one at the time, then each upgrade.
+CREATE TABLE lockgate.migrations (
+    number integer     NOT NULL,
+    name   text        NOT NULL,
+    run_at timestamptz NOT NULL
+);
+
+-- When the functions, triggers, constraints and grants of this folder were applied, with the digest of their sources.
+-- The newest row is in force.
+CREATE TABLE lockgate.definitions (
+    id         bigint      GENERATED ALWAYS AS IDENTITY,
+    digest     text        NOT NULL,
+    db_user    text        NOT NULL DEFAULT session_user,
+    applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+-- A version in MLflow, bound to the bytes of its bundle. The same bundle registered again is the same version.
+-- `source` and `storage_location` are those of MLflow's row at registration; a row that points elsewhere is refused.
+CREATE TABLE lockgate.versions (
+    model            text        NOT NULL,
+    version          integer     NOT NULL,
+    bundle_digest    text        NOT NULL,
+    run_id           text        NOT NULL,
+    source           text,
+    storage_location text,
+    lineage          jsonb       NOT NULL DEFAULT '{}',
+    registered_at    timestamptz NOT NULL DEFAULT now()
+);
+
+-- The limits and checks of the gate, and what they require of people. Any change is another policy, with its own digest.
+CREATE TABLE lockgate.policies (
+    digest             text        NOT NULL,
+    limits             jsonb       NOT NULL,
+    checks             jsonb       NOT NULL,
+    approval_required  boolean     NOT NULL,
+    two_persons        boolean     NOT NULL,
+    verdict_valid_days integer     NOT NULL,
+    first_seen_at      timestamptz NOT NULL DEFAULT now()
+);
+
+-- Which policy a model is judged by, since when, and who put it in force. The newest row of a model is in force.
+CREATE TABLE lockgate.policy_changes (
+    id            bigint      GENERATED ALWAYS AS IDENTITY,
+    model         text        NOT NULL,
+    policy_digest text        NOT NULL,
+    actor         text        NOT NULL,
+    at            timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX policy_changes_of_model ON lockgate.policy_changes (model, id DESC);
+
+-- The outcome of the gate, bound to the digests of its inputs. `serving_digest` is the bundle that was in Production.
+CREATE TABLE lockgate.verdicts (
+    id             bigint      GENERATED ALWAYS AS IDENTITY,
+    model          text        NOT NULL,
+    version        integer     NOT NULL,
+    bundle_digest  text        NOT NULL,
+    holdout_digest text        NOT NULL,
+    policy_digest  text        NOT NULL,
+    serving_digest text,
+    outcome        text        NOT NULL,
+    checks         jsonb       NOT NULL,
+    metrics        jsonb       NOT NULL,
+    code_commit    text        NOT NULL,
+    actor          text        NOT NULL,
+    decided_at     timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX verdicts_of_version ON lockgate.verdicts (model, version, id DESC);
+
+-- A person's decision on a version, bound to its bundle and to the verdict that the person saw. The newest row counts.
+-- `decided_by` is the person, `recorded_by` the writer: the same person, or MLflow's database user for a tag in its UI.
+CREATE TABLE lockgate.approvals (
+    id            bigint      GENERATED ALWAYS AS IDENTITY,
+    model         text        NOT NULL,
+    version       integer     NOT NULL,
+    bundle_digest text        NOT NULL,
+    verdict_id    bigint,
+    decision      text        NOT NULL,
+    decided_by    text        NOT NULL,
+    recorded_by   text        NOT NULL,
+    reason        text        NOT NULL,
+    at            timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX approvals_of_version ON lockgate.approvals (model, version, id DESC);
+
+-- Written by a command before it asks MLflow for a move; the trigger that records the move consumes it, and so knows the
+-- actor and the reason. `holder` is the database session that held the model's lock; `told_at` is when the command had
+-- reported the move: a command that was killed before that reports it when it is repeated.
+CREATE TABLE lockgate.intents (
+    id          bigint      GENERATED ALWAYS AS IDENTITY,
+    model       text        NOT NULL,
+    version     integer     NOT NULL,
+    from_stage  text        NOT NULL,
+    to_stage    text        NOT NULL,
+    actor       text        NOT NULL,
+    reason      text        NOT NULL,
+    command     text        NOT NULL,
+    created_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    consumed_at timestamptz,
+    holder      integer,
+    told_at     timestamptz
+);
+CREATE INDEX intents_open ON lockgate.intents (model, version, to_stage) WHERE consumed_at IS NULL;
+
+-- The audit log: one row for each stage change, written by a trigger in the transaction that makes the change. The rows
+-- of a model are numbered without gaps, and each one holds the hash of the row before it.
+CREATE TABLE lockgate.ledger (
+    model          text        NOT NULL,
+    seq            integer     NOT NULL,
+    version        integer     NOT NULL,
+    from_stage     text        NOT NULL,
+    to_stage       text        NOT NULL,
+    command        text        NOT NULL,
+    actor          text        NOT NULL,
+    reason         text        NOT NULL,
+    db_user        text        NOT NULL,
+    intent_id      bigint,
+    bundle_digest  text,
+    verdict_id     bigint,
+    holdout_digest text,
+    policy_digest  text,
+    code_commit    text,
+    approval_id    bigint,
+    approved_by    text,
+    at             timestamptz NOT NULL DEFAULT clock_timestamp(),
+    previous_hash  text        NOT NULL,
+    hash           text        NOT NULL
+);
+CREATE INDEX ledger_of_version ON lockgate.ledger (model, version);
+
+-- Number and hash of each model's last ledger row. A ledger that lost its last rows is a whole chain, but shorter than
+-- its head.
+CREATE TABLE lockgate.ledger_heads (
+    model text    NOT NULL,
+    seq   integer NOT NULL,
+    hash  text    NOT NULL
+);
+
+-- Which command may make which stage change: a copy of lifecycle.LEGAL_MOVES, renewed by `lockgate guard install`.
+CREATE TABLE lockgate.legal_moves (
+    from_stage text NOT NULL,
+    to_stage   text NOT NULL,
+    command    text NOT NULL
+);
+
+-- When the guard was installed and removed, which model was covered and uncovered, when the default was opened and
+-- closed, and by whom. The newest row of its kind counts. `model` is null for the guard and the default.
+CREATE TABLE lockgate.guard_changes (
+    id      bigint      GENERATED ALWAYS AS IDENTITY,
+    change  text        NOT NULL,
+    actor   text        NOT NULL,
+    db_user text        NOT NULL DEFAULT session_user,
+    at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+    model   text
+);
+CREATE INDEX guard_changes_of_model ON lockgate.guard_changes (model, id DESC);
+
+-- How often the registry was locked to change what is covered: one row, which a transaction with an older snapshot cannot
+-- lock.
+CREATE TABLE lockgate.registry_locks (
+    count bigint NOT NULL
+);
+INSERT INTO lockgate.registry_locks VALUES (0);
+
+-- The version of each covered model that is in Production, kept by the guard. Its primary key refuses a second one, also
+-- to transactions that cannot see each other.
+CREATE TABLE lockgate.in_production (
+    model   text    NOT NULL,
+    version integer NOT NULL
+);
+
+-- Why a version may not move: `says` is the reason, `hint` the next step. `says` is null if nothing is in the way.
+CREATE TYPE lockgate.objection AS (says text, hint text);
+
+-- MLflow's artifacts, where its server keeps them in its database (--artifacts-destination lockgate-artifacts:/).
+-- A file names its content, a blob, by its SHA-256; files with the same content share one blob. A blob is cut into chunks.
+-- MLflow's role has no rights in schema lockgate. Here it reads the tables, adds chunks, and changes the rest by the
+-- functions that are granted to it. The schema may be there already: artifacts outlive a schema lockgate made anew.
+CREATE SCHEMA IF NOT EXISTS lockgate_artifacts;
+
+CREATE TABLE IF NOT EXISTS lockgate_artifacts.blobs (
+    digest text   NOT NULL,
+    size   bigint NOT NULL
+);
+
+-- Storage EXTERNAL: model files hardly compress. toast_tuple_target: a chunk is one row that fills one page
+-- (database/artifacts.py cuts them so), and Postgres need not store its bytes out of line.
+CREATE TABLE IF NOT EXISTS lockgate_artifacts.chunks (
+    digest text    NOT NULL,
+    number integer NOT NULL,
+    bytes  bytea   NOT NULL
+) WITH (toast_tuple_target = 8160);
+ALTER TABLE lockgate_artifacts.chunks ALTER COLUMN bytes SET STORAGE EXTERNAL;
+
+-- Ordered by bytes, so that the files in folder f are those between f/ and f0 (0 is the character after the slash).
+CREATE TABLE IF NOT EXISTS lockgate_artifacts.files (
+    path      text        COLLATE "C" NOT NULL,
+    digest    text        NOT NULL,
+    logged_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX IF NOT EXISTS files_of_blob ON lockgate_artifacts.files (digest);
