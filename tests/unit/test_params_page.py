@@ -54,9 +54,10 @@ def value(name):
 
 def stages(name):
     """The stages of dvc.yaml that list the key or its section."""
-    return ", ".join(
+    found = ", ".join(
         stage for stage, entry in STAGES.items() if any(f"{name}.".startswith(f"{key}.") for key in entry["params"])
     )
+    return found or "none"
 
 
 def test_every_key_is_explained_with_its_type_limits_value_and_stages():
