@@ -11,10 +11,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from lockgate.database import guard
 from lockgate.database.connection import Database, with_retries
 from lockgate.database.model_lock import model_lock
 from lockgate.errors import DatabaseInterrupted, Unavailable
+from lockgate.operations import status
+from lockgate.operations.workspace import Workspace
 from lockgate.stack import embedded_postgres
+from lockgate.system.service_urls import Addresses
 
 Psql = Callable[..., str]
 
@@ -218,6 +222,25 @@ def test_a_read_in_a_lost_moment_is_left_to_whoever_repeats_the_moment(database:
     with pytest.raises(DatabaseInterrupted), database.one_moment():
         psql(f"SELECT pg_terminate_backend({one(database)}, 5000)")
         one(database)
+
+
+def test_a_status_is_read_again_when_its_session_was_ended(
+    database: Database, database_url: str, psql: Psql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions = []
+    look = guard.status
+
+    def end_first(database: Database) -> guard.Guard:
+        with database.transaction() as connection:
+            sessions.append(connection.scalar(text("SELECT pg_backend_pid()")))
+        if len(sessions) == 1:
+            psql(f"SELECT pg_terminate_backend({sessions[0]}, 5000)")
+        return look(database)
+
+    monkeypatch.setattr(guard, "status", end_first)
+    where = Workspace("m", Addresses("http://127.0.0.1:9", database_url), database, "anna", 5.0)
+    assert status.status(where).broken == ()
+    assert len(set(sessions)) == 2
 
 
 def test_the_work_under_a_lock_stands_when_the_session_of_the_lock_was_ended(database: Database, psql: Psql) -> None:

@@ -94,6 +94,15 @@ class Database:
             finally:
                 self._thread.connection = None
 
+    def read_one_moment(self, work: Callable[[], T]) -> T:
+        """The result of reads that all see the database as of one moment, repeated after an interruption."""
+
+        def read() -> T:
+            with self.one_moment():
+                return work()
+
+        return self.repeat(read)
+
     def mlflow_created(self) -> int | None:
         """When MLflow made its first experiment in this database, in milliseconds: the mark of its server."""
         if not self._checked:

@@ -65,8 +65,7 @@ class Site:
     @cached_property
     def facts(self) -> Facts:
         """The input of the invariants, as of one moment."""
-        with self.workspace.database.one_moment():
-            return status.facts(self.workspace)
+        return self.workspace.database.read_one_moment(lambda: status.facts(self.workspace))
 
     @cached_property
     def _workspace(self) -> Workspace | LockgateError:

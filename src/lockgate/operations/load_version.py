@@ -54,7 +54,7 @@ class Opened:
 
 def recorded(workspace: Workspace, version: int) -> Recorded:
     """The record of a version, read over one connection. Raises IntegrityBroken without a recorded digest."""
-    record, keys, verdict = workspace.database.repeat(lambda: _read_record(workspace, version))
+    record, keys, verdict = workspace.database.read_one_moment(lambda: _read_record(workspace, version))
     if record is None:
         raise IntegrityBroken(
             f"version {version} of {workspace.model} has no recorded digest",
@@ -65,12 +65,11 @@ def recorded(workspace: Workspace, version: int) -> Recorded:
 
 def _read_record(workspace: Workspace, version: int) -> tuple[Version | None, list[str], StoredVerdict | None]:
     database, model = workspace.database, workspace.model
-    with database.one_moment():
-        return (
-            versions.recorded_version(database, model, version),
-            policies.trusted_keys(database, model),
-            verdicts.latest_verdict(database, model, version),
-        )
+    return (
+        versions.recorded_version(database, model, version),
+        policies.trusted_keys(database, model),
+        verdicts.latest_verdict(database, model, version),
+    )
 
 
 @contextmanager

@@ -85,12 +85,9 @@ def remarks(version: Opened, counts: RowCounts) -> Iterator[str]:
 
 def _record(workspace: Workspace, chosen: Stage | int) -> Recorded:
     """The record of the chosen version; state and record are read as of one moment."""
-
-    def read() -> Recorded:
-        with workspace.database.one_moment():
-            return load_version.recorded(workspace, _chosen(workspace.state(), chosen).version)
-
-    return workspace.database.repeat(read)
+    return workspace.database.read_one_moment(
+        lambda: load_version.recorded(workspace, _chosen(workspace.state(), chosen).version)
+    )
 
 
 def _chosen(roster: ModelState, chosen: Stage | int) -> Registered:

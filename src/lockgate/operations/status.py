@@ -65,12 +65,15 @@ def lines(workspace: Workspace) -> list[Line]:
 
 def status(workspace: Workspace) -> Status:
     """The version in each stage, and the invariants that are broken, all read in one snapshot of the database."""
-    with workspace.database.one_moment():
-        versions = lines(workspace)
-        known = facts(workspace)
-        deleted = len(database_versions.deleted(workspace.database, workspace.model))
-        policies_so_far = policies.changes(workspace.database, workspace.model)
-        decisions = approvals.of_model(workspace.database, workspace.model)
+    return workspace.database.read_one_moment(lambda: _status(workspace))
+
+
+def _status(workspace: Workspace) -> Status:
+    versions = lines(workspace)
+    known = facts(workspace)
+    deleted = len(database_versions.deleted(workspace.database, workspace.model))
+    policies_so_far = policies.changes(workspace.database, workspace.model)
+    decisions = approvals.of_model(workspace.database, workspace.model)
     staging = _first(versions, Stage.STAGING)
     serving = _first(versions, Stage.PRODUCTION)
     since = next((entry.at for entry in reversed(known.roster.ledger) if entry.to_stage is Stage.PRODUCTION), None)

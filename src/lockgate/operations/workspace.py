@@ -15,7 +15,6 @@ from lockgate.database.connection import Database
 from lockgate.database.intents import Intent
 from lockgate.database.ledger import LedgerRow
 from lockgate.database.model_lock import model_lock
-from lockgate.database.versions import VersionRow
 from lockgate.errors import LockgateError
 from lockgate.lifecycle import moves
 from lockgate.lifecycle.moves import Entry, ModelState, Move, Registered, Stage
@@ -61,13 +60,11 @@ class Workspace:
 
     def state(self, at: datetime | None = None) -> ModelState:
         """All versions with their present stages, and the ledger up to `at` or the whole ledger, as of one moment."""
-        rows, past = self.database.repeat(lambda: self._read(at))
+        rows, past = self.database.read_one_moment(
+            lambda: (database_versions.stages(self.database, self.model), ledger.read(self.database, self.model, at))
+        )
         versions = [Registered(row.version, Stage(row.stage), row.bundle_digest) for row in rows]
         return ModelState(self.model, versions, [_entry(row) for row in past])
-
-    def _read(self, at: datetime | None) -> tuple[list[VersionRow], list[LedgerRow]]:
-        with self.database.one_moment():
-            return database_versions.stages(self.database, self.model), ledger.read(self.database, self.model, at)
 
     def intent(self, move: Move, reason: str) -> Intent:
         """The intent of this user to make the move, with the reason."""
