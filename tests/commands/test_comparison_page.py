@@ -23,6 +23,8 @@ PAIRS = pd.DataFrame(
         "Date": pd.to_datetime(["2015-06-22", "2015-06-23", "2015-06-22", "2015-06-23"]),  # a Monday and a Tuesday
         "Promo": [0, 1, 0, 1],
         "StoreType": ["a", "a", "c", "c"],
+        "Assortment": ["b", "b", "b", "b"],
+        "size": ["small", "small", None, None],
         "week": [1, 1, 1, 1],
         "first": [100.0, 200.0, 400.0, 0.0],
         "second": [104.0, 180.0, 400.0, 0.0],
@@ -193,8 +195,8 @@ def test_rows_of_a_file_bring_their_sales_if_they_have_any(tmp_path):
     assert np.isnan(read_rows(file, tmp_path).rows["Sales"].iloc[0])
     assert read_rows(file, tmp_path).rows["Sales"].iloc[1] == 70
     frame = pd.read_csv(file, dtype={"StateHoliday": str})
-    frame.to_parquet(tmp_path / "rows.parquet")
-    assert read_rows(tmp_path / "rows.parquet", tmp_path).rows["Sales"].iloc[1] == 70
+    frame.to_parquet(tmp_path / "sold.parquet")
+    assert read_rows(tmp_path / "sold.parquet", tmp_path).rows["Sales"].iloc[1] == 70
     file.write_text("\n".join(line.rpartition(",")[0] for line in ROWS.splitlines()) + "\n")
     assert read_rows(file, tmp_path).rows["Sales"].isna().all()
 

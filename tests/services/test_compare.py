@@ -17,7 +17,9 @@ from lockgate.comparison.record_diff import DifferentValue
 from lockgate.database import verdicts
 from lockgate.database.connection import Database
 from lockgate.errors import IntegrityBroken, StateConflict, Unavailable
+from lockgate.evaluation import slices
 from lockgate.operations import register, validate
+from lockgate.operations.score_candidate import Tables
 from lockgate.operations.stage_files import Build
 from lockgate.operations.workspace import Workspace
 from lockgate.problem.metrics import rmspe
@@ -61,7 +63,7 @@ def late_rows(holdout):
     rows = holdout.rows.copy()
     rows.loc[0, "Store"] = 99_999
     rows.loc[1, "Date"] = pd.Timestamp("2035-01-01")
-    return compare.ForecastRows(rows, "late.csv")
+    return replace(holdout, rows=rows, source="late.csv")
 
 
 def test_two_versions_are_compared_by_what_is_on_record(pair, holdout):
@@ -94,6 +96,23 @@ def test_on_the_holdout_both_score_as_the_gate_found(pair, holdout):
     assert found.pairs["week"].tolist() == [(day - 1) // 7 + 1 for day in days_ahead(holdout.rows)]
 
 
+def test_every_slice_that_the_gate_tests_is_shown_with_the_same_rows(pair, made, holdout):
+    shown = compare.compare(pair, 1, 2, holdout).comparison.trial.agreement.slices
+    tables = Tables.read(made(1).prepared)
+    sold = tables.holdout[tables.holdout["Sales"] > 0]
+    tested = slices.split(slices.with_attributes(sold, tables.stores, tables.rows), slices.IN_GATE)
+    scored = {each.name: each.scored.first.rows for each in shown if each.by in slices.IN_GATE}
+    assert {"assortment a", "small stores", "large stores", "week 1"} < set(scored)
+    assert scored == {part.name: part.rows for part, _ in tested}
+
+
+def test_without_past_sales_the_stores_have_no_size_and_that_is_said(pair, made):
+    (made(1).prepared / "rows.parquet").unlink()
+    found = compare.compare(pair, 1, 2, compare.read_rows(None, made(1).prepared)).comparison
+    assert {each.by for each in found.trial.agreement.slices} == {*slices.IN_COMPARISON} - {"size"}
+    assert found.notes == ("the past sales in data/prepared are not at hand: no slices of large and small stores",)
+
+
 def test_rows_that_one_cannot_forecast_are_left_out_and_counted(pair, late_rows):
     found = compare.compare(pair, 1, 2, late_rows).comparison
     assert found.trial.left_out == (
@@ -119,7 +138,7 @@ def test_without_rows_the_rest_is_compared_and_that_is_said(pair):
 
 
 def test_without_sales_the_forecasts_are_compared_and_nobody_is_called_better(pair, holdout):
-    rows = compare.ForecastRows(holdout.rows.assign(Sales=float("nan")), "rows.csv")
+    rows = replace(holdout, rows=holdout.rows.assign(Sales=float("nan")))
     found = compare.compare(pair, 1, 2, rows).comparison
     assert found.trial.agreement.scored is None
     assert found.trial.agreement.spread.rows > 0

@@ -22,6 +22,8 @@ PAIRS = pd.DataFrame(
         "Date": pd.to_datetime(["2015-06-22", "2015-06-23", "2015-06-22", "2015-06-23"]),  # a Monday and a Tuesday
         "Promo": [0, 1, 0, 1],
         "StoreType": ["a", "a", "c", "c"],
+        "Assortment": ["b", "b", "b", "b"],
+        "size": ["small", "small", None, None],
         "week": [1, 1, 1, 1],
         "first": [100.0, 200.0, 400.0, 0.0],
         "second": [104.0, 180.0, 400.0, 0.0],
@@ -83,8 +85,8 @@ def test_both_are_scored_on_the_rows_with_sales():
 def test_slices_say_where_the_two_differ():
     found = {(part.by, part.value): part for part in agreement(PAIRS).slices}
     assert list(found) == [
-        ("store type", "a"), ("store type", "c"), ("promo", "0"), ("promo", "1"), ("weekday", "1"), ("weekday", "2"),
-        ("week", "1"),
+        ("store type", "a"), ("store type", "c"), ("assortment", "b"), ("promo", "0"), ("promo", "1"), ("week", "1"),
+        ("size", "small"), ("weekday", "1"), ("weekday", "2"),
     ]  # fmt: skip
     tuesday = PairedScores(Score(1, 0.0, 0.0, 0.0), Score(1, pytest.approx(0.1), 20.0, pytest.approx(-0.1)))
     assert found["weekday", "2"] == SliceAgreement("weekday", "2", 1, pytest.approx(-0.1), pytest.approx(0.1), tuesday)

@@ -2,7 +2,8 @@
 
 Which of the two has the lower error, and how surely, is tested by `evaluation.paired_test`.
 
-A pair of forecasts is a row with Store, Date, Promo, StoreType, week, first, second and Sales (NaN where unknown).
+A pair of forecasts is a row with Store, Date, first, second, Sales (NaN where unknown), and the columns of the ways to
+slice (missing where unknown).
 """
 
 from collections.abc import Iterator, Mapping
@@ -132,8 +133,8 @@ def _slices(rows: pd.DataFrame) -> Iterator[SliceAgreement]:
 
 
 def _farthest(rows: pd.DataFrame) -> Iterator[RowDifference]:
-    far = rows.assign(size=rows["difference"].abs()).sort_values(
-        ["size", "Store", "Date"], ascending=[False, True, True]
+    far = rows.assign(distance=rows["difference"].abs()).sort_values(
+        ["distance", "Store", "Date"], ascending=[False, True, True]
     )
     for row in far.head(FARTHEST).itertuples():
         sales = None if np.isnan(row.Sales) else float(row.Sales)

@@ -24,7 +24,7 @@ from lockgate.comparison.records import Record, Side, record
 from lockgate.data import dataset, ingest
 from lockgate.errors import BadData
 from lockgate.evaluation import slices
-from lockgate.forecaster.interface import ForecasterProtocol
+from lockgate.features.known_inputs import StoreAttributes
 from lockgate.operations import load_version
 from lockgate.operations.workspace import Workspace
 
@@ -33,10 +33,14 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ForecastRows:
-    """Rows that both are asked to forecast, with Sales (NaN where unknown), and the file that they come from."""
+    """Rows that both are asked to forecast, with Sales (NaN where unknown), and the file that they come from.
+
+    `store_sizes` holds the size of each store, as the gate slices by it; empty if the past sales are not known.
+    """
 
     rows: pd.DataFrame
     source: str
+    store_sizes: Mapping[int, str]
 
 
 @dataclass(frozen=True)
@@ -88,22 +92,31 @@ class VersionForecast:
     forecast: Floats
     left_out: LeftOut
     origin: date
-    store_types: Mapping[int, str]
+    attributes: StoreAttributes
     beyond_horizon: int
 
 
 def read_rows(source: Path | None, folder: Path) -> ForecastRows | None:
     """The rows of a file, as `lockgate predict` reads it; without one the holdout in `folder`, None if it is not there.
 
-    Raises BadData for rows that cannot be forecast, or sales that are none.
+    The sizes of the stores come from the rows before the holdout in `folder`. Raises BadData for rows that cannot be
+    forecast, or sales that are none.
     """
     if source:
         rows = ingest.read_forecast_rows(source)
-        return ForecastRows(rows.assign(Sales=_sales(rows, source)), str(source))
+        return ForecastRows(rows.assign(Sales=_sales(rows, source)), str(source), _store_sizes(folder))
     if not (folder / "holdout.parquet").is_file():
         return None
     holdout = dataset.read(folder, "holdout")
-    return ForecastRows(holdout.astype({"Sales": "float64"}), str(folder / "holdout.parquet"))
+    rows = holdout.astype({"Sales": "float64"})
+    return ForecastRows(rows, str(folder / "holdout.parquet"), _store_sizes(folder))
+
+
+def _store_sizes(folder: Path) -> Mapping[int, str]:
+    if not (folder / "rows.parquet").is_file():
+        return {}
+    sizes = slices.store_sizes(dataset.read(folder, "rows"))
+    return dict(zip(sizes.index, sizes, strict=True))
 
 
 def compare(backend: Workspace, first: int, second: int, given: ForecastRows | None) -> Compared:
@@ -116,14 +129,17 @@ def compare(backend: Workspace, first: int, second: int, given: ForecastRows | N
     if given is None or reason:
         return Compared(_comparison(backend, records, None, [reason]), None)
     answers = [_forecast(backend, version, given.rows) for version in (first, second)]
-    pairs = _pairs(given.rows, *answers)
+    pairs = _pairs(given, *answers)
     trial = ForecastComparison(
         given.source,
         len(given.rows),
         tuple(answer.left_out for answer in answers),
         agreements.agreement(pairs) if len(pairs) else None,
     )
-    return Compared(_comparison(backend, records, trial, list(_remarks(answers, pairs))), pairs)
+    remarks = [*_remarks(answers, pairs)]
+    if not given.store_sizes:
+        remarks.append("the past sales in data/prepared are not at hand: no slices of large and small stores")
+    return Compared(_comparison(backend, records, trial, remarks), pairs)
 
 
 def _comparison(
@@ -175,24 +191,26 @@ def _forecast(backend: Workspace, version: int, rows: pd.DataFrame) -> VersionFo
             beyond = forecaster.check(rows.iloc[covered]).beyond_horizon
         why_not |= {int(row): "prediction" for row in covered if not np.isfinite(forecast[row])}
         left_out = LeftOut(version, len(why_not), dict(Counter(why_not.values()).most_common()))
-        return VersionForecast(forecast, left_out, forecaster.origin, _store_types(forecaster), beyond)
+        return VersionForecast(forecast, left_out, forecaster.origin, forecaster.attributes, beyond)
 
 
-def _store_types(forecaster: ForecasterProtocol) -> dict[int, str]:
-    attributes = forecaster.attributes
-    return {int(store): chr(ord("a") + kind) for store, kind in zip(attributes.store_ids, attributes.kind, strict=True)}
+def _letters(stores: NDArray[np.int32], codes: NDArray[np.int8]) -> dict[int, str]:
+    """The letter of each store, by store id."""
+    return {int(store): chr(ord("a") + code) for store, code in zip(stores, codes, strict=True)}
 
 
-def _pairs(rows: pd.DataFrame, first: VersionForecast, second: VersionForecast) -> pd.DataFrame:
+def _pairs(given: ForecastRows, first: VersionForecast, second: VersionForecast) -> pd.DataFrame:
     """The rows that both forecast; the week is counted from the later of the two cutoffs."""
     both = np.isfinite(first.forecast) & np.isfinite(second.forecast)
-    kept = rows[both]
+    kept, attributes = given.rows[both], second.attributes
     return pd.DataFrame(
         {
             "Store": kept["Store"],
             "Date": kept["Date"],
             "Promo": kept["Promo"],
-            "StoreType": kept["Store"].map(second.store_types),
+            "StoreType": kept["Store"].map(_letters(attributes.store_ids, attributes.kind)),
+            "Assortment": kept["Store"].map(_letters(attributes.store_ids, attributes.assortment)),
+            "size": kept["Store"].map(given.store_sizes),
             "week": slices.week(kept["Date"], pd.Timestamp(max(first.origin, second.origin))),
             "first": first.forecast[both],
             "second": second.forecast[both],

@@ -20,7 +20,7 @@ WAYS: Mapping[str, Callable[[pd.DataFrame], "pd.Series[Any]"]] = {
     "size": lambda rows: rows["size"],
 }
 IN_GATE = ("store type", "assortment", "promo", "week", "size")
-IN_COMPARISON = ("store type", "promo", "weekday", "week")  # what a bundle knows of its stores, without the sales
+IN_COMPARISON = (*IN_GATE, "weekday")
 NAMES = {
     ("promo", "0"): "no promo",
     ("promo", "1"): "promo",
@@ -53,19 +53,23 @@ def split(rows: pd.DataFrame, ways: Sequence[str]) -> Iterator[tuple[Slice, NDAr
 
 
 def with_attributes(rows: pd.DataFrame, stores: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
-    """The rows of a holdout with StoreType, Assortment, week and size, missing where unknown.
-
-    A store is large if its median past sales are above those of the median store; without past sales it has no size.
-    """
+    """The rows of a holdout with StoreType, Assortment, week and size, missing where unknown."""
     attributes = stores.set_index("Store")
-    median_sales = history[history["Sales"] > 0].groupby("Store")["Sales"].median()
-    size = (median_sales > median_sales.median()).map({True: "large", False: "small"})
     return rows.assign(
         StoreType=rows["Store"].map(attributes["StoreType"]),
         Assortment=rows["Store"].map(attributes["Assortment"]),
         week=week(rows["Date"], rows["Date"].min() - pd.Timedelta(days=1)),
-        size=rows["Store"].map(size),
+        size=rows["Store"].map(store_sizes(history)),
     )
+
+
+def store_sizes(history: pd.DataFrame) -> "pd.Series[Any]":
+    """By store, "large" if its median past sales are above those of the median store, else "small".
+
+    A store without past sales has no size.
+    """
+    median_sales = history[history["Sales"] > 0].groupby("Store")["Sales"].median()
+    return (median_sales > median_sales.median()).map({True: "large", False: "small"})
 
 
 def week(dates: "pd.Series[pd.Timestamp]", cutoff: pd.Timestamp) -> "pd.Series[int]":
