@@ -25,7 +25,7 @@ counter = itertools.count(1)
 
 
 @pytest.fixture(autouse=True)
-def nothing_twice() -> Iterator[None]:
+def results_computed_once() -> Iterator[None]:
     """Forecasts and pictures are computed once a session for the same files."""
     with computed_once.in_force():
         yield
@@ -47,7 +47,7 @@ def params(trained_project: Callable[[int], Path]) -> Params:
 
 
 @pytest.fixture
-def made(trained_project: Callable[[int], Path], tmp_path: Path) -> Callable[[int], Build]:
+def build(trained_project: Callable[[int], Path], tmp_path: Path) -> Callable[[int], Build]:
     """A copy of a small build for this test alone, by seed."""
 
     def copy_of(seed: int) -> Build:
@@ -66,12 +66,12 @@ def backend(stack: Addresses) -> Workspace:
 
 
 @pytest.fixture
-def judged(backend: Workspace, made: Callable[[int], Build], params: Params) -> Callable[..., StoredVerdict]:
+def validated(backend: Workspace, build: Callable[[int], Build], params: Params) -> Callable[..., StoredVerdict]:
     """Registers and validates the build of a seed, with some of the gate's limits changed."""
 
     def judge(seed: int = 1, **limits: float) -> StoredVerdict:
-        receipt = register.register(backend, made(seed), params)
-        return validate.validate(backend, receipt, made(seed), params.gate.model_copy(update=limits))
+        receipt = register.register(backend, build(seed), params)
+        return validate.validate(backend, receipt, build(seed), params.gate.model_copy(update=limits))
 
     return judge
 
@@ -88,14 +88,14 @@ def unreachable() -> Callable[[Workspace], Workspace]:
 
 
 @pytest.fixture
-def passed(backend: Workspace, made: Callable[[int], Build], params: Params) -> Callable[..., StoredVerdict]:
+def passed(backend: Workspace, build: Callable[[int], Build], params: Params) -> Callable[..., StoredVerdict]:
     """Registers the build of a seed and moves it to Staging on a passed verdict by hand, without scoring."""
 
     def record(seed: int, **limits: float) -> StoredVerdict:
-        receipt, policy = register.register(backend, made(seed), params), params.gate.model_copy(update=limits)
+        receipt, policy = register.register(backend, build(seed), params), params.gate.model_copy(update=limits)
         policies.put_in_force(backend.database, backend.model, policy, backend.actor)
         serving = backend.state().serving()
-        holdout = read_card(made(seed).prepared)["holdout"]["digest"]
+        holdout = read_card(build(seed).prepared)["holdout"]["digest"]
         against = serving.bundle_digest if serving else None
         bound_to = Digests(receipt.bundle_digest, holdout, policy_digest(policy), against)
         checks = [{"name": "rmspe below limit", "outcome": "passed", "says": "by hand"}]

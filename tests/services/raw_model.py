@@ -1,4 +1,4 @@
-"""A model that is moved by plain HTTP, as the UI and curl do; its versions are judged by a stroke of the pen."""
+"""A model that is moved by plain HTTP, as the UI and curl do; its verdicts are written by hand."""
 
 import itertools
 from dataclasses import dataclass, field
@@ -59,8 +59,8 @@ class RawModel:
         """A version that came past Lockgate."""
         run = self.ask("POST", "runs/create", experiment_id="0").json()["run"]["info"]
         source = f"{run['artifact_uri']}/model"
-        made = self.ask("POST", "model-versions/create", name=self.name, source=source, run_id=run["run_id"])
-        return int(made.json()["model_version"]["version"])
+        answer = self.ask("POST", "model-versions/create", name=self.name, source=source, run_id=run["run_id"])
+        return int(answer.json()["model_version"]["version"])
 
     def register(self) -> int:
         """A version that is known to Lockgate, without a verdict."""
@@ -72,11 +72,11 @@ class RawModel:
     def judge(self, version: int, outcome: str = "passed", against: int | None = None) -> StoredVerdict:
         """Put a verdict on record, under the policy in force, against the version that is said to serve."""
         serving = self.digest(against) if against else None
-        judged = Digests(self.digest(version), "b" * 64, policy_digest(self.policy), serving)
+        bound_to = Digests(self.digest(version), "b" * 64, policy_digest(self.policy), serving)
         checks = [{"name": "limit", "outcome": outcome, "says": "measured"}]
         metrics = {"rmspe": 0.09}
         return verdicts.record_verdict(
-            self.database, Verdict(self.name, version, judged, outcome, checks, metrics, "c0ffee", "vera")
+            self.database, Verdict(self.name, version, bound_to, outcome, checks, metrics, "c0ffee", "vera")
         )
 
     def candidate(self, against: int | None = None) -> int:
@@ -111,7 +111,7 @@ class RawModel:
         """Who is where now."""
         return {row.version: row.stage for row in versions.stages(self.database, self.name)}
 
-    def told(self) -> list[tuple[int, str, str, str, str]]:
+    def ledger_rows(self) -> list[tuple[int, str, str, str, str]]:
         """The ledger: version, from, to, command, actor."""
         rows = ledger.read(self.database, self.name)
         return [(row.version, row.from_stage, row.to_stage, row.command, row.actor) for row in rows]

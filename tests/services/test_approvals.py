@@ -179,7 +179,7 @@ def test_reject_records_archives_and_closes_the_way_up(make: Make) -> None:
     model, backend = make(POLICY)
     move = review.reject(backend, 1, "far too low in December")
     assert (move is not None, model.stages()) == (True, {1: "Archived"})
-    assert model.told()[-1] == (1, "Staging", "Archived", "reject", "anna")
+    assert model.ledger_rows()[-1] == (1, "Staging", "Archived", "reject", "anna")
     assert decisions(model) == [("rejected", "anna", "anna", "far too low in December")]
     assert review.reject(backend, 1, "again") is None
     assert len(decisions(model)) == 1
@@ -248,7 +248,7 @@ def test_retire_leaves_production_empty_and_says_who_and_why(make: Make) -> None
     promote.promote(backend, YES, 1, policy_digest(POLICY), None)
     retire.retire(backend, YES)
     assert model.stages() == {1: "Archived"}
-    assert model.told()[-1] == (1, "Production", "Archived", "retire", "anna")
+    assert model.ledger_rows()[-1] == (1, "Production", "Archived", "retire", "anna")
     with pytest.raises(StateConflict, match="nothing to retire"):
         retire.retire(backend, YES)
 
@@ -285,10 +285,10 @@ def test_a_reject_that_was_killed_before_it_could_tell_tells_what_it_did_when_sa
 
     with pytest.raises(KeyboardInterrupt):
         review.reject(backend, 1, "too low", killed)
-    told: list[Move | None] = []
+    moves: list[Move | None] = []
     for _ in range(2):
-        review.reject(backend, 1, "too low", told.append)
-    assert told == [Move(1, Stage.STAGING, Stage.ARCHIVED, Command.REJECT, ()), None]
+        review.reject(backend, 1, "too low", moves.append)
+    assert moves == [Move(1, Stage.STAGING, Stage.ARCHIVED, Command.REJECT, ()), None]
     with pytest.raises(KeyboardInterrupt):
         review.reject(backend, 1, "too low", killed)
     assert review.reject(replace(backend, actor="bert"), 1, "too low") is None

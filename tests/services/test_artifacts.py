@@ -67,9 +67,9 @@ def store(mlflow_url: str) -> Database:
 def repository(mlflow_url: str, monkeypatch: pytest.MonkeyPatch) -> DatabaseArtifactRepository:
     """The repository that MLflow makes for its own server's destination."""
     monkeypatch.setenv(BACKEND_STORE_VARIABLE, mlflow_url)
-    made = get_artifact_repository(ARTIFACTS_IN_DATABASE)
-    assert isinstance(made, DatabaseArtifactRepository)
-    return made
+    repository_of_uri = get_artifact_repository(ARTIFACTS_IN_DATABASE)
+    assert isinstance(repository_of_uri, DatabaseArtifactRepository)
+    return repository_of_uri
 
 
 @pytest.fixture

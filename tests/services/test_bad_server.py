@@ -345,41 +345,41 @@ def test_a_database_that_is_read_only_behind_the_server_is_unavailable_and_no_re
     assert stage(candidate) == "Staging"
 
 
-def test_a_registration_whose_reply_is_lost_makes_one_version(backend, made, params, between) -> None:
+def test_a_registration_whose_reply_is_lost_makes_one_version(backend, build, params, between) -> None:
     between[0].strike(CREATE, 1, losing_the_reply)
     through = replace(backend, addresses=Addresses(between[1], backend.addresses.database_url))
-    receipt = register.register(through, made(1), params)
+    receipt = register.register(through, build(1), params)
     assert [row.version for row in versions.stages(backend.database, backend.model)] == [receipt.version]
 
 
 def test_a_server_that_answers_each_call_late_does_not_hold_a_registration_forever(
-    backend, made, params, between, monkeypatch
+    backend, build, params, between, monkeypatch
 ) -> None:
     """Each call comes within its own time; all of them together would not."""
     monkeypatch.setattr(client, "CALLS_WORTH", 0.6)
     between[0].strike("", 99, late(0.7))
     with pytest.raises(Unavailable, match=r"too slow: after 3 s the run was not logged yet") as refusal:
-        register.register(through(backend, between, 5.0), made(1), params)
+        register.register(through(backend, between, 5.0), build(1), params)
     assert between[0].times > 0
     assert "--timeout" in refusal.value.hint
     assert versions.stages(backend.database, backend.model) == []
     between[0].strike("", 0, late(0))
-    assert register.register(backend, made(1), params).version == 1
+    assert register.register(backend, build(1), params).version == 1
 
 
 @pytest.mark.parametrize(
-    ("said", "told"), [("1", "the MLflow server does not answer"), ("soon", "LOCKGATE_TIMEOUT is 'soon'")]
+    ("said", "message"), [("1", "the MLflow server does not answer"), ("soon", "LOCKGATE_TIMEOUT is 'soon'")]
 )
-def test_a_stage_waits_for_a_server_as_long_as_the_environment_says(backend, made, between, said, told) -> None:
+def test_a_stage_waits_for_a_server_as_long_as_the_environment_says(backend, build, between, said, message) -> None:
     """Three seconds would do with the usual time."""
     between[0].strike("", 99, late(3.0))
     where = {"MLFLOW_TRACKING_URI": between[1], "LOCKGATE_DATABASE_URL": backend.addresses.database_url}
     stage = [sys.executable, str(PROJECT / "pipelines" / "register.py"), "data/prepared", "build", "build/version.json"]
     done = subprocess.run(
-        stage, cwd=made(1).build.parent, env=os.environ | where | {"LOCKGATE_TIMEOUT": said}, capture_output=True,
+        stage, cwd=build(1).build.parent, env=os.environ | where | {"LOCKGATE_TIMEOUT": said}, capture_output=True,
         text=True, timeout=60, check=False,
     )  # fmt: skip
-    assert told in done.stderr
+    assert message in done.stderr
 
 
 def silent_after(calls: int, proxy: Between):
@@ -398,30 +398,30 @@ def silent_after(calls: int, proxy: Between):
     "calls", [pytest.param(3, marks=pytest.mark.long), 12, pytest.param(20, marks=pytest.mark.long)]
 )
 def test_a_server_that_falls_silent_in_the_middle_of_a_registration_is_given_up(
-    backend, made, params, between, calls
+    backend, build, params, between, calls
 ) -> None:
     between[0].strike("", 999, silent_after(calls, between[0]))
     with pytest.raises(Unavailable, match="does not answer"):
-        register.register(through(backend, between, 2.0), made(1), params)
+        register.register(through(backend, between, 2.0), build(1), params)
     assert len(between[0].asked) > calls
     assert between[0].waited_for_all == 0
     between[0].strike("", 0, late(0))
-    assert register.register(backend, made(1), params).version == 1
+    assert register.register(backend, build(1), params).version == 1
 
 
 def test_a_server_whose_answer_never_ends_is_given_up_when_a_registration_has_had_its_time(
-    backend, made, params, between, monkeypatch
+    backend, build, params, between, monkeypatch
 ) -> None:
     """No call waits long for the next byte, and none ends."""
     monkeypatch.setattr(register, "CALLS_WORTH", 0.8)
     between[0].strike("artifacts/bundle/manifest.json", 99, dripping(between[0]))
     with pytest.raises(Unavailable, match=r"after 4 s the bundle was not registered yet") as refusal:
-        register.register(through(backend, between, 5.0), made(1), params)
+        register.register(through(backend, between, 5.0), build(1), params)
     assert between[0].waited_for_all == 0
     assert "--timeout" in refusal.value.hint
     assert versions.stages(backend.database, backend.model) == []
     between[0].strike("", 0, late(0))
-    assert register.register(backend, made(1), params).version == 1
+    assert register.register(backend, build(1), params).version == 1
 
 
 def through(backend: Workspace, between: tuple[Between, str], timeout: float) -> Workspace:

@@ -32,8 +32,8 @@ GONE = "0" * 32
 def pair(stack, trained_project):
     """Versions 1 and 2, of different seeds and otherwise alike; only to be looked at."""
     backend = Workspace("compared-ensemble", stack, Database(stack.database_url), "anna", 10.0)
-    for receipt, made, params in registered(backend, trained_project):
-        validate.validate(backend, receipt, made, params.gate.model_copy(update={"max_rmspe_over_serving": 1.0}))
+    for receipt, build, params in registered(backend, trained_project):
+        validate.validate(backend, receipt, build, params.gate.model_copy(update={"max_rmspe_over_serving": 1.0}))
     return backend
 
 
@@ -47,14 +47,14 @@ def pair_to_break(backend, trained_project):
 def registered(backend, trained_project):
     for seed in (1, 2):
         folder = trained_project(seed)
-        made, params = Build(folder / "data" / "prepared", folder / "build"), load_params(folder / "params.yaml")
-        yield register.register(backend, made, params), made, params
+        build, params = Build(folder / "data" / "prepared", folder / "build"), load_params(folder / "params.yaml")
+        yield register.register(backend, build, params), build, params
 
 
 @pytest.fixture
-def holdout(made):
+def holdout(build):
     """The holdout that both were judged on."""
-    return compare.read_rows(None, made(1).prepared)
+    return compare.read_rows(None, build(1).prepared)
 
 
 @pytest.fixture
@@ -90,8 +90,10 @@ def test_on_the_holdout_both_score_as_the_gate_found(pair, holdout):
     assert (trial.asked, trial.agreement.rows) == (len(holdout.rows), len(holdout.rows))
     assert [left.rows for left in trial.left_out] == [0, 0]
     for version, score in ((1, trial.agreement.scored.first), (2, trial.agreement.scored.second)):
-        judged = verdicts.latest_verdict(pair.database, pair.model, version).metrics
-        assert (score.rmspe, score.mae, score.bias) == pytest.approx((judged["rmspe"], judged["mae"], judged["bias"]))
+        metrics = verdicts.latest_verdict(pair.database, pair.model, version).metrics
+        assert (score.rmspe, score.mae, score.bias) == pytest.approx(
+            (metrics["rmspe"], metrics["mae"], metrics["bias"])
+        )
     assert trial.agreement.both_zero == int((holdout.rows["Open"] == 0).sum())
     assert found.pairs["week"].tolist() == [(day - 1) // 7 + 1 for day in days_ahead(holdout.rows)]
 
@@ -145,8 +147,8 @@ def test_without_sales_the_forecasts_are_compared_and_nobody_is_called_better(pa
     assert found.notes == ("the rows hold no sales: whose forecasts are better is not known",)
 
 
-def test_a_version_that_came_in_past_lockgate_is_compared_as_far_as_it_is_known(backend, judged, holdout):
-    judged(1)
+def test_a_version_that_came_in_past_lockgate_is_compared_as_far_as_it_is_known(backend, validated, holdout):
+    validated(1)
     client = backend.registry()._client
     source = client.get_model_version(backend.model, "1").source
     client.create_model_version(backend.model, source, model_id=source.removeprefix("models:/"))
@@ -187,9 +189,9 @@ def test_verdicts_on_other_holdouts_and_policies_are_told_apart(stack):
     model = RawModel(stack, Database(stack.database_url))
     first, second = model.register(), model.register()
     model.judge(first)
-    judged = model.judge(second)
-    other = replace(judged.digests, holdout_digest="e" * 64, policy_digest="f" * 64)
-    verdicts.record_verdict(model.database, replace(judged.unstored(), digests=other))
+    verdict = model.judge(second)
+    other = replace(verdict.digests, holdout_digest="e" * 64, policy_digest="f" * 64)
+    verdicts.record_verdict(model.database, replace(verdict.unstored(), digests=other))
     backend = Workspace(model.name, stack, model.database, "anna", 10.0)
     notes = compare.compare(backend, first, second, None).comparison.notes
     assert "the two verdicts looked at different holdouts: their metrics are of different days or rows" in notes
@@ -198,9 +200,9 @@ def test_verdicts_on_other_holdouts_and_policies_are_told_apart(stack):
 
 
 @pytest.fixture
-def folder(pair, made):
+def folder(pair, build):
     """A folder whose params name the model of the pair, with the holdout in data/prepared."""
-    folder = made(1).build.parent
+    folder = build(1).build.parent
     params = yaml.safe_load((folder / "params.yaml").read_text()) | {"problem": pair.model.removesuffix("-ensemble")}
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     return folder

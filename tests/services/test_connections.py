@@ -34,9 +34,9 @@ def connections(psql: Callable[..., str]) -> Iterator[Callable[[], int]]:
     psql("DROP EVENT TRIGGER note_login; DROP FUNCTION public.note_login; DROP TABLE public.logins", DATABASE)
 
 
-def test_a_forecast_takes_one_connection(backend: Workspace, judged, made, connections, tmp_path) -> None:
-    verdict = judged()
-    folder = made(1).build.parent
+def test_a_forecast_takes_one_connection(backend: Workspace, validated, build, connections, tmp_path) -> None:
+    verdict = validated()
+    folder = build(1).build.parent
     settings = yaml.safe_load((folder / "params.yaml").read_text())
     (folder / "params.yaml").write_text(yaml.safe_dump(settings | {"problem": backend.model.removesuffix("-ensemble")}))
     holdout = folder / "data" / "prepared" / "holdout.parquet"

@@ -112,10 +112,10 @@ def lockgate(model: RawModel, folder: Path, *words: str) -> subprocess.Completed
 
 
 def test_a_refused_bundle_goes_with_its_model_run_and_files_and_nothing_else_does(
-    backend: Workspace, judged: Callable[..., object], home: Path, made: Callable[..., object], params: object
+    backend: Workspace, validated: Callable[..., object], home: Path, build: Callable[..., object], params: object
 ) -> None:
-    judged(1)
-    judged(2, max_rmspe=0.001)
+    validated(1)
+    validated(2, max_rmspe=0.001)
     files = {path: path.read_bytes() for path in (home / "artifacts").rglob("*") if path.is_file()}
     belongs = storage_use.belongings(backend.database, backend.model, 2)
     names = (belongs.run_id, belongs.model_id)
@@ -130,8 +130,8 @@ def test_a_refused_bundle_goes_with_its_model_run_and_files_and_nothing_else_doe
     assert left == {path: content for path, content in files.items() if path not in gone}
 
     with pytest.raises(StateConflict, match=r"version 2 .* was deleted from MLflow at .* by anna \(gc\)"):
-        register.register(backend, made(2), params)
-    assert register.register(backend, made(1), params).version == 1
+        register.register(backend, build(2), params)
+    assert register.register(backend, build(1), params).version == 1
 
 
 def test_deletion_is_a_move_in_the_ledger_and_the_version_can_still_be_looked_at(
@@ -140,7 +140,7 @@ def test_deletion_is_a_move_in_the_ledger_and_the_version_can_still_be_looked_at
     version = model.register()
     model.judge(version, "refused")
     assert collect(keeper) == {version: None}
-    assert model.told() == [(version, "None", "Deleted_Internal", "gc", "anna")]
+    assert model.ledger_rows() == [(version, "None", "Deleted_Internal", "gc", "anna")]
     assert list(ledger.breaks(ledger.read(model.database, model.name))) == []
     assert invariants.broken(status.facts(keeper)) == []
 
@@ -263,7 +263,7 @@ def test_a_gc_killed_between_two_steps_is_finished_by_the_next(model: RawModel, 
     assert collect(keeper, Rule(1, timedelta(days=90)) if is_deleted else ALL_AGES) == {version: None}
     assert requests.get(address, timeout=10).status_code in (404, 500)
     assert traces(model.database, belongs.run_id) == []
-    assert model.told() == [(version, "None", "Deleted_Internal", "gc", "anna")]
+    assert model.ledger_rows() == [(version, "None", "Deleted_Internal", "gc", "anna")]
     assert collect(keeper) == {}
 
 
@@ -297,7 +297,7 @@ def test_with_the_server_down_nothing_is_deleted(
     with pytest.raises(Unavailable, match="does not answer"):
         collect(unreachable(keeper))
     assert model.stages() == {version: "None"}
-    assert model.told() == []
+    assert model.ledger_rows() == []
     assert collect(keeper) == {version: None}
 
 
@@ -311,14 +311,14 @@ def test_gc_asks_first_shows_what_it_would_do_and_tells_what_it_did(model: RawMo
 
     dry = lockgate(model, tmp_path, *words, "--dry-run", "--json")
     assert json.loads(dry.stdout) == [{"version": version, "stage": "None", "kept_for": None, "goes": True}]
-    assert model.told() == []
+    assert model.ledger_rows() == []
 
     unasked = lockgate(model, tmp_path, *words)
     assert (unasked.returncode, unasked.stderr.splitlines()) == (
         2,
         ["error: confirmation needed, but this is not a terminal", "hint: add --yes to go on without confirmation"],
     )
-    assert model.told() == []
+    assert model.ledger_rows() == []
 
     done = lockgate(model, tmp_path, *words, "--yes")
     assert (done.returncode, done.stderr) == (0, f"version {version} is deleted\n")

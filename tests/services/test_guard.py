@@ -95,9 +95,9 @@ def test_a_version_with_a_passed_verdict_goes_up_one_gate_at_a_time_and_nowhere_
 @pytest.mark.parametrize("stage", STAGES)
 def test_setting_the_stage_that_it_has_changes_nothing(model: RawModel, stage: str) -> None:
     version = put(model, stage)
-    before = model.told()
+    before = model.ledger_rows()
     assert model.transition(version, stage).status_code == 200
-    assert model.told() == before
+    assert model.ledger_rows() == before
 
 
 # --- what is asked for on the way up ---------------------------------------------------------------------------------
@@ -146,8 +146,8 @@ def test_a_verdict_under_another_policy_than_the_one_in_force_is_refused(model: 
     )
     policies.put_in_force(model.database, model.name, POLICY, "paul")
     assert model.transition(version, "Production").status_code == 200
-    told = [(change.actor, change.limits["max_rmspe"]) for change in policies.changes(model.database, model.name)]
-    assert told == [("paul", 0.1), ("mallory", 0.5), ("paul", 0.1)]
+    changes = [(change.actor, change.limits["max_rmspe"]) for change in policies.changes(model.database, model.name)]
+    assert changes == [("paul", 0.1), ("mallory", 0.5), ("paul", 0.1)]
 
 
 @pytest.mark.parametrize(("days", "passes"), [(29.99, True), (30, False)])
@@ -220,7 +220,7 @@ def test_of_twenty_promotions_at_once_one_is_in_production_and_the_ledger_tells_
     assert (codes.count(200), set(codes) <= {200, 400, 503}) == (1, True)
     winner = versions[codes.index(200)]
     assert [version for version, stage in model.stages().items() if stage == "Production"] == [winner]
-    assert [row for row in model.told() if row[2] == "Production"] == [
+    assert [row for row in model.ledger_rows() if row[2] == "Production"] == [
         (
             versions[[answer.status_code for answer in answers].index(200)],
             "Staging",
@@ -235,73 +235,76 @@ def test_a_retirement_is_the_one_way_to_leave_production_empty(model: RawModel) 
     version = model.serving()
     model.announce(version, "Archived", "retire")
     assert model.transition(version, "Archived").status_code == 200
-    assert model.told()[-1] == (1, "Production", "Archived", "retire", "anna")
+    assert model.ledger_rows()[-1] == (1, "Production", "Archived", "retire", "anna")
 
 
 # --- rollback --------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def two_lives(model: RawModel) -> RawModel:
+def two_productions(model: RawModel) -> RawModel:
     """Version 1 was in Production until version 2 took its place."""
     model.serving()
     model.transition(model.candidate(against=1), "Production", archive=True)
     return model
 
 
-def test_only_a_rollback_brings_an_archived_version_back(two_lives: RawModel) -> None:
-    assert said(two_lives.transition(1, "Production", archive=True))[1:] == (
-        f"version 1 of {two_lives.name} stays in Archived: it may not go from Archived to Production",
+def test_only_a_rollback_brings_an_archived_version_back(two_productions: RawModel) -> None:
+    assert said(two_productions.transition(1, "Production", archive=True))[1:] == (
+        f"version 1 of {two_productions.name} stays in Archived: it may not go from Archived to Production",
         "to bring back what was in Production before: lockgate rollback --to 1 --reason ...",
     )
-    two_lives.announce(1, "Production", "rollback")
-    assert two_lives.transition(1, "Production", archive=True).status_code == 200
-    assert two_lives.stages() == {1: "Production", 2: "Archived"}
+    two_productions.announce(1, "Production", "rollback")
+    assert two_productions.transition(1, "Production", archive=True).status_code == 200
+    assert two_productions.stages() == {1: "Production", 2: "Archived"}
 
 
-def test_what_a_rollback_took_out_never_comes_back(two_lives: RawModel) -> None:
-    two_lives.announce(1, "Production", "rollback")
-    two_lives.transition(1, "Production", archive=True)
-    two_lives.announce(2, "Production", "rollback")
-    assert "it is quarantined" in said(two_lives.transition(2, "Production", archive=True))[1]
+def test_what_a_rollback_took_out_never_comes_back(two_productions: RawModel) -> None:
+    two_productions.announce(1, "Production", "rollback")
+    two_productions.transition(1, "Production", archive=True)
+    two_productions.announce(2, "Production", "rollback")
+    assert "it is quarantined" in said(two_productions.transition(2, "Production", archive=True))[1]
 
 
-def test_what_the_last_rollback_took_out_comes_back_by_an_undo(two_lives: RawModel) -> None:
-    two_lives.announce(1, "Production", "rollback")
-    two_lives.transition(1, "Production", archive=True)
-    two_lives.announce(2, "Production", "undo")
-    assert two_lives.transition(2, "Production", archive=True).status_code == 200
-    assert two_lives.stages() == {1: "Archived", 2: "Production"}
-    two_lives.announce(1, "Production", "rollback")
-    assert two_lives.transition(1, "Production", archive=True).status_code == 200
+def test_what_the_last_rollback_took_out_comes_back_by_an_undo(two_productions: RawModel) -> None:
+    two_productions.announce(1, "Production", "rollback")
+    two_productions.transition(1, "Production", archive=True)
+    two_productions.announce(2, "Production", "undo")
+    assert two_productions.transition(2, "Production", archive=True).status_code == 200
+    assert two_productions.stages() == {1: "Archived", 2: "Production"}
+    two_productions.announce(1, "Production", "rollback")
+    assert two_productions.transition(1, "Production", archive=True).status_code == 200
 
 
-def test_an_undo_of_anything_but_the_last_rollback_is_refused(two_lives: RawModel) -> None:
-    two_lives.announce(1, "Production", "undo")
-    assert said(two_lives.transition(1, "Production", archive=True)) == (
+def test_an_undo_of_anything_but_the_last_rollback_is_refused(two_productions: RawModel) -> None:
+    two_productions.announce(1, "Production", "undo")
+    assert said(two_productions.transition(1, "Production", archive=True)) == (
         400,
-        f"version 1 of {two_lives.name} stays in Archived: it is not what the last rollback took out of Production",
+        f"version 1 of {two_productions.name} stays in Archived: "
+        "it is not what the last rollback took out of Production",
         "see: lockgate history",
     )
-    two_lives.announce(1, "Production", "rollback")
-    two_lives.transition(1, "Production", archive=True)
-    newer = two_lives.candidate(against=1)
-    two_lives.transition(newer, "Production", archive=True)
-    two_lives.announce(2, "Production", "undo")
-    assert two_lives.transition(2, "Production", archive=True).status_code == 400
+    two_productions.announce(1, "Production", "rollback")
+    two_productions.transition(1, "Production", archive=True)
+    newer = two_productions.candidate(against=1)
+    two_productions.transition(newer, "Production", archive=True)
+    two_productions.announce(2, "Production", "undo")
+    assert two_productions.transition(2, "Production", archive=True).status_code == 400
 
 
-def test_a_rollback_to_what_was_never_in_production_is_refused(two_lives: RawModel) -> None:
-    never = two_lives.candidate(against=2)
-    two_lives.transition(never, "Archived")
-    two_lives.announce(never, "Production", "rollback")
-    assert "it has never been in Production" in said(two_lives.transition(never, "Production", archive=True))[1]
+def test_a_rollback_to_what_was_never_in_production_is_refused(two_productions: RawModel) -> None:
+    never = two_productions.candidate(against=2)
+    two_productions.transition(never, "Archived")
+    two_productions.announce(never, "Production", "rollback")
+    assert "it has never been in Production" in said(two_productions.transition(never, "Production", archive=True))[1]
 
 
-def test_a_rollback_works_after_the_verdict_has_expired_and_the_policy_has_changed(two_lives: RawModel) -> None:
-    policies.put_in_force(two_lives.database, two_lives.name, POLICY.model_copy(update={"max_rmspe": 0.01}), "paul")
-    two_lives.announce(1, "Production", "rollback")
-    assert two_lives.transition(1, "Production", archive=True).status_code == 200
+def test_a_rollback_works_after_the_verdict_has_expired_and_the_policy_has_changed(two_productions: RawModel) -> None:
+    policies.put_in_force(
+        two_productions.database, two_productions.name, POLICY.model_copy(update={"max_rmspe": 0.01}), "paul"
+    )
+    two_productions.announce(1, "Production", "rollback")
+    assert two_productions.transition(1, "Production", archive=True).status_code == 200
 
 
 # --- deleting, renaming, pointing elsewhere --------------------------------------------------------------------------
@@ -368,18 +371,21 @@ def alias(model: RawModel, name: str, version: int) -> Any:
     return model.ask("POST", "registered-models/alias", name=model.name, alias=name, version=str(version))
 
 
-def test_the_mirrored_aliases_cannot_be_set_or_taken_away_by_hand(two_lives: RawModel) -> None:
+def test_the_mirrored_aliases_cannot_be_set_or_taken_away_by_hand(two_productions: RawModel) -> None:
     refusal = (
         400,
-        f"the alias production of {two_lives.name} follows the stage Production and cannot be set by hand:"
+        f"the alias production of {two_productions.name} follows the stage Production and cannot be set by hand:"
         " version 2 is there",
         "move the version, and the alias follows: lockgate promote; or take another name for the alias",
     )
-    assert said(alias(two_lives, "production", 1)) == refusal
-    assert said(two_lives.ask("DELETE", "registered-models/alias", name=two_lives.name, alias="production")) == refusal
-    assert "nothing is there" in said(alias(two_lives, "staging", 1))[1]
-    assert alias(two_lives, "production", 2).status_code == 200
-    assert alias(two_lives, "champion", 1).status_code == 200
+    assert said(alias(two_productions, "production", 1)) == refusal
+    assert (
+        said(two_productions.ask("DELETE", "registered-models/alias", name=two_productions.name, alias="production"))
+        == refusal
+    )
+    assert "nothing is there" in said(alias(two_productions, "staging", 1))[1]
+    assert alias(two_productions, "production", 2).status_code == 200
+    assert alias(two_productions, "champion", 1).status_code == 200
 
 
 def test_a_prompt_keeps_its_own_production_alias(model: RawModel) -> None:
@@ -400,9 +406,11 @@ def test_mlflow_registers_its_prompts_as_ever(stack: Addresses) -> None:
         assert mlflow.genai.load_prompt("prompts:/greeting@production").template == "Hello {{ name }}"
 
 
-def test_calling_a_model_a_prompt_does_not_free_its_aliases(two_lives: RawModel) -> None:
-    two_lives.ask("POST", "registered-models/set-tag", name=two_lives.name, key="mlflow.prompt.is_prompt", value="true")
-    assert alias(two_lives, "production", 1).status_code == 400
+def test_calling_a_model_a_prompt_does_not_free_its_aliases(two_productions: RawModel) -> None:
+    two_productions.ask(
+        "POST", "registered-models/set-tag", name=two_productions.name, key="mlflow.prompt.is_prompt", value="true"
+    )
+    assert alias(two_productions, "production", 1).status_code == 400
 
 
 # --- how a refusal looks ---------------------------------------------------------------------------------------------
@@ -441,7 +449,7 @@ def test_the_intent_of_a_command_that_died_opens_no_way(model: RawModel, command
     for stage in ("Staging", "Production"):
         model.announce(version, stage, command, actor="ghost")
         assert model.transition(version, stage).status_code == 400
-    assert model.told() == []
+    assert model.ledger_rows() == []
 
 
 # --- status, removal, repair -----------------------------------------------------------------------------------------
@@ -586,8 +594,8 @@ def test_once_they_are_resolved_the_guard_goes_on_and_the_past_is_told_as_found(
         connection.execute(text("DELETE FROM registered_model_aliases"))
     assert guard.install(populated, "anna") is True
     assert (guard.violations(populated), guard.status(populated).faults) == ([], ())
-    told = [(row.model, row.version, row.to_stage, row.command) for row in ledger.read(populated, "good")]
-    assert told == [("good", 1, "Archived", "adopt"), ("good", 2, "Production", "adopt")]
+    rows = [(row.model, row.version, row.to_stage, row.command) for row in ledger.read(populated, "good")]
+    assert rows == [("good", 1, "Archived", "adopt"), ("good", 2, "Production", "adopt")]
     with populated.transaction() as connection:
         aliases = connection.execute(text("SELECT name, alias, version FROM registered_model_aliases ORDER BY name"))
         assert [tuple(row) for row in aliases] == [("good", "production", 2), ("twice", "production", 2)]
@@ -744,8 +752,8 @@ def test_the_experiment_of_a_version_in_use_is_not_deleted(model: RawModel) -> N
     experiment = model.ask("POST", "experiments/create", name=f"of {model.name}").json()["experiment_id"]
     run = model.ask("POST", "runs/create", experiment_id=experiment).json()["run"]["info"]
     source = f"{run['artifact_uri']}/model"
-    made = model.ask("POST", "model-versions/create", name=model.name, source=source, run_id=run["run_id"])
-    version = int(made.json()["model_version"]["version"])
+    answer = model.ask("POST", "model-versions/create", name=model.name, source=source, run_id=run["run_id"])
+    version = int(answer.json()["model_version"]["version"])
     record = Registration(model.name, version, model.digest(version), run["run_id"], {})
     versions.record_version(model.database, record)
     model.judge(version)

@@ -32,8 +32,8 @@ EASY = {"max_rmspe": 0.2}
 
 
 @pytest.fixture
-def tables(made):
-    return made(1).prepared
+def tables(build):
+    return build(1).prepared
 
 
 @pytest.fixture
@@ -58,8 +58,8 @@ def stages(backend):
     return [row.stage for row in versions.stages(backend.database, backend.model)]
 
 
-def test_a_bundle_copied_without_its_neighbours_is_registered_and_says_what_is_unknown(backend, made, tmp_path, stack):
-    copied = made(1).bundle.rename(tmp_path / "from elsewhere")
+def test_a_bundle_copied_without_its_neighbours_is_registered_and_says_what_is_unknown(backend, build, tmp_path, stack):
+    copied = build(1).bundle.rename(tmp_path / "from elsewhere")
     arrived = import_model.bring(backend, copied, NOTHING, tmp_path / "no tables")
     assert (arrived.is_new, arrived.receipt.version, stages(backend)) == (True, 1, ["None"])
     lineage = versions.recorded_version(backend.database, backend.model, 1).lineage["lineage"]
@@ -74,14 +74,14 @@ def test_a_bundle_copied_without_its_neighbours_is_registered_and_says_what_is_u
 
 
 def test_the_pipelines_bundle_and_the_model_downloaded_from_the_registry_are_the_version_that_they_are(
-    backend, made, params, tmp_path, stack
+    backend, build, params, tmp_path, stack
 ):
-    receipt = register.register(backend, made(1), params)
+    receipt = register.register(backend, build(1), params)
     mlflow.set_tracking_uri(stack.tracking_uri)
     mlflow.set_registry_uri(stack.tracking_uri)
     mlflow.artifacts.download_artifacts(f"models:/{backend.model}/1", dst_path=str(tmp_path / "downloaded"))
-    for path in (made(1).bundle, tmp_path / "downloaded"):
-        arrived = import_model.bring(backend, path, NOTHING, made(1).prepared)
+    for path in (build(1).bundle, tmp_path / "downloaded"):
+        arrived = import_model.bring(backend, path, NOTHING, build(1).prepared)
         assert (arrived.receipt, arrived.is_new) == (receipt, False)
 
 
@@ -176,23 +176,23 @@ def test_columns_that_nobody_can_compute_before_the_day_are_refused_by_name(back
         ("build", "neither", "did you mean"),
     ],
 )
-def test_a_path_that_is_no_model_is_refused_with_a_hint(backend, made, tables, tmp_path, name, says, hint):
-    made(1).build.rename(tmp_path / "build")
+def test_a_path_that_is_no_model_is_refused_with_a_hint(backend, build, tables, tmp_path, name, says, hint):
+    build(1).build.rename(tmp_path / "build")
     (tmp_path / "file").touch()
     with pytest.raises(WrongUsage, match=says) as refusal:
         import_model.bring(backend, tmp_path / name, NOTHING, tables)
     assert hint in refusal.value.hint
 
 
-def test_a_bundle_needs_no_statement_and_takes_none(backend, made, tables):
+def test_a_bundle_needs_no_statement_and_takes_none(backend, build, tables):
     with pytest.raises(WrongUsage, match="a bundle holds its last training day"):
-        import_model.bring(backend, made(1).bundle, DeclaredMetadata(UNTIL), tables)
+        import_model.bring(backend, build(1).bundle, DeclaredMetadata(UNTIL), tables)
 
 
-def test_a_changed_bundle_is_refused_and_registers_nothing(backend, made, tables):
-    (made(1).bundle / "extra.pkl").touch()
+def test_a_changed_bundle_is_refused_and_registers_nothing(backend, build, tables):
+    (build(1).bundle / "extra.pkl").touch()
     with pytest.raises(IntegrityBroken, match=r"'extra\.pkl' does not belong"):
-        import_model.bring(backend, made(1).bundle, NOTHING, tables)
+        import_model.bring(backend, build(1).bundle, NOTHING, tables)
     assert stages(backend) == []
 
 
@@ -227,8 +227,8 @@ class Shell:
 
 
 @pytest.fixture
-def shell(made, backend, stack) -> Shell:
-    folder = made(1).build.parent
+def shell(build, backend, stack) -> Shell:
+    folder = build(1).build.parent
     params = yaml.safe_load((folder / "params.yaml").read_text())
     params["problem"] = backend.model.removesuffix("-ensemble")
     params["gate"] |= EASY

@@ -27,8 +27,8 @@ def version(stack, trained_project, home, tmp_path_factory):
     folder = tmp_path_factory.mktemp("integrity") / "build"
     shutil.copytree(trained_project(1), folder)
     backend = Workspace("integrity-ensemble", stack, Database(stack.database_url), "anna", 10.0)
-    made = Build(folder / "data" / "prepared", folder / "build")
-    receipt = register.register(backend, made, load_params(folder / "params.yaml"))
+    build = Build(folder / "data" / "prepared", folder / "build")
+    receipt = register.register(backend, build, load_params(folder / "params.yaml"))
     mlflow.set_tracking_uri(stack.tracking_uri)
     mlflow.set_registry_uri(stack.tracking_uri)
     source = mlflow.MlflowClient().get_model_version(backend.model, "1").source.removeprefix("models:/")

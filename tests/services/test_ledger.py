@@ -33,7 +33,7 @@ def model(stack: Addresses) -> RawModel:
 
 
 @pytest.fixture
-def two_lives(model: RawModel) -> RawModel:
+def two_productions(model: RawModel) -> RawModel:
     """Version 1 was in Production until version 2 took its place."""
     model.serving()
     model.announce(model.candidate(against=1), "Production", "promote")
@@ -42,10 +42,10 @@ def two_lives(model: RawModel) -> RawModel:
 
 
 @pytest.fixture
-def tamper(psql: Callable[..., str], two_lives: RawModel) -> Iterator[Callable[[str], None]]:
+def tamper(psql: Callable[..., str], two_productions: RawModel) -> Iterator[Callable[[str], None]]:
     """SQL on the ledger by a superuser who switches the triggers off and on again."""
     off, on = (f"ALTER TABLE lockgate.ledger {word} TRIGGER ALL;" for word in ("DISABLE", "ENABLE"))
-    yield lambda statement: psql(off + statement.format(f"model = '{two_lives.name}'") + ";" + on, "lockgate")
+    yield lambda statement: psql(off + statement.format(f"model = '{two_productions.name}'") + ";" + on, "lockgate")
 
 
 def broken(model: RawModel) -> list[str]:
@@ -55,8 +55,8 @@ def broken(model: RawModel) -> list[str]:
 # --- what it holds ---------------------------------------------------------------------------------------------------
 
 
-def test_a_move_up_is_told_with_its_evidence(two_lives: RawModel) -> None:
-    row = ledger.read(two_lives.database, two_lives.name)[-1]
+def test_a_move_up_is_told_with_its_evidence(two_productions: RawModel) -> None:
+    row = ledger.read(two_productions.database, two_productions.name)[-1]
     assert (row.version, row.to_stage, row.command, row.actor, row.reason) == (
         2,
         "Production",
@@ -64,29 +64,29 @@ def test_a_move_up_is_told_with_its_evidence(two_lives: RawModel) -> None:
         "anna",
         "because",
     )
-    assert (row.bundle_digest, row.holdout_digest, row.code_commit) == (two_lives.digest(2), "b" * 64, "c0ffee")
-    in_force = policies.changes(two_lives.database, two_lives.name)[-1]
+    assert (row.bundle_digest, row.holdout_digest, row.code_commit) == (two_productions.digest(2), "b" * 64, "c0ffee")
+    in_force = policies.changes(two_productions.database, two_productions.name)[-1]
     assert row.policy_digest == in_force.policy_digest
     assert (row.verdict_id is not None, row.intent_id is not None, row.db_user) == (True, True, "mlflow")
 
 
 def test_a_move_without_an_intent_is_out_of_band_by_the_database_user(model: RawModel) -> None:
     model.serving()
-    assert model.told()[-1] == (1, "Staging", "Production", "out of band", "mlflow")
+    assert model.ledger_rows()[-1] == (1, "Staging", "Production", "out of band", "mlflow")
     assert ledger.read(model.database, model.name)[-1].verdict_id is not None
 
 
-def test_a_refused_move_leaves_no_row_and_no_gap(two_lives: RawModel) -> None:
-    assert two_lives.transition(1, "Staging").status_code == 400
-    two_lives.candidate(against=2)
-    assert [row.seq for row in ledger.read(two_lives.database, two_lives.name)] == [1, 2, 3, 4, 5, 6]
+def test_a_refused_move_leaves_no_row_and_no_gap(two_productions: RawModel) -> None:
+    assert two_productions.transition(1, "Staging").status_code == 400
+    two_productions.candidate(against=2)
+    assert [row.seq for row in ledger.read(two_productions.database, two_productions.name)] == [1, 2, 3, 4, 5, 6]
 
 
-def test_each_model_has_a_chain_of_its_own(two_lives: RawModel) -> None:
-    other = RawModel(two_lives.where, two_lives.database)
+def test_each_model_has_a_chain_of_its_own(two_productions: RawModel) -> None:
+    other = RawModel(two_productions.where, two_productions.database)
     other.serving()
     assert ledger.read(other.database, other.name)[0].previous_hash == ledger.NOTHING_BEFORE
-    assert (broken(two_lives), broken(other)) == ([], [])
+    assert (broken(two_productions), broken(other)) == ([], [])
 
 
 def test_moves_that_race_are_chained_without_gaps(model: RawModel) -> None:
@@ -168,21 +168,21 @@ def test_mlflows_role_has_no_way_into_the_schema(home: Path) -> None:
     ],
 )  # fmt: skip
 def test_a_row_that_a_superuser_touched_is_found(
-    two_lives: RawModel, tamper: Callable[[str], None], statement: str, found: str
+    two_productions: RawModel, tamper: Callable[[str], None], statement: str, found: str
 ) -> None:
-    assert broken(two_lives) == []
+    assert broken(two_productions) == []
     tamper(statement)
-    assert broken(two_lives) == [f"{two_lives.name}: {found.format('was changed later')}"]
+    assert broken(two_productions) == [f"{two_productions.name}: {found.format('was changed later')}"]
 
 
 def test_rows_cut_off_at_the_end_are_found_by_an_earlier_export(
-    two_lives: RawModel, tamper: Callable[[str], None]
+    two_productions: RawModel, tamper: Callable[[str], None]
 ) -> None:
-    exported = ledger.read(two_lives.database, two_lives.name)
+    exported = ledger.read(two_productions.database, two_productions.name)
     tamper("DELETE FROM lockgate.ledger WHERE {} AND seq = 5")
-    now = ledger.read(two_lives.database, two_lives.name)
+    now = ledger.read(two_productions.database, two_productions.name)
     assert list(ledger.breaks(now)) == []
-    assert list(ledger.departures(now, exported)) == [f"{two_lives.name}: row 5 of the export is gone"]
+    assert list(ledger.departures(now, exported)) == [f"{two_productions.name}: row 5 of the export is gone"]
     assert list(ledger.departures(exported, now)) == []
     assert list(ledger.departures([replace(row, actor="eve") for row in now], now)) != []
 
@@ -190,8 +190,8 @@ def test_rows_cut_off_at_the_end_are_found_by_an_earlier_export(
 # --- export ----------------------------------------------------------------------------------------------------------
 
 
-def test_an_export_is_read_back_as_it_was_and_can_be_verified_elsewhere(two_lives: RawModel) -> None:
-    rows = ledger.read(two_lives.database, two_lives.name)
+def test_an_export_is_read_back_as_it_was_and_can_be_verified_elsewhere(two_productions: RawModel) -> None:
+    rows = ledger.read(two_productions.database, two_productions.name)
     lines = [ledger.as_json_line(row) for row in rows]
     assert [json.loads(line)["seq"] for line in lines] == [1, 2, 3, 4, 5]
     again = ledger.from_json_lines(lines)
@@ -208,14 +208,14 @@ def test_a_line_that_is_no_export_is_refused_with_its_number(line: str) -> None:
 
 
 @pytest.fixture
-def shell(two_lives: RawModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str]]:
+def shell(two_productions: RawModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str]]:
     """The command line in a folder whose problem is the model; gives exit code and output."""
     two_lives_params = (PROJECT / "params.yaml").read_text()
     (tmp_path / "params.yaml").write_text(two_lives_params)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", two_lives.where.tracking_uri)
-    monkeypatch.setenv("LOCKGATE_DATABASE_URL", two_lives.where.database_url)
-    monkeypatch.setattr("lockgate.problem.params.Params.model_name", two_lives.name)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", two_productions.where.tracking_uri)
+    monkeypatch.setenv("LOCKGATE_DATABASE_URL", two_productions.where.database_url)
+    monkeypatch.setattr("lockgate.problem.params.Params.model_name", two_productions.name)
 
     def shell(*words: str) -> tuple[int, str]:
         runner, session = CliRunner(), Session()
@@ -227,10 +227,10 @@ def shell(two_lives: RawModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_ledger_verify_ends_with_0_or_with_7_and_the_row(
-    two_lives: RawModel, shell: Callable[..., tuple[int, str]], tamper: Callable[[str], None]
+    two_productions: RawModel, shell: Callable[..., tuple[int, str]], tamper: Callable[[str], None]
 ) -> None:
     code, out = shell("ledger", "verify")
-    assert (code, out.startswith(f"{two_lives.name}: 5 rows, all unchanged")) == (0, True)
+    assert (code, out.startswith(f"{two_productions.name}: 5 rows, all unchanged")) == (0, True)
     tamper("UPDATE lockgate.ledger SET actor = 'eve' WHERE {} AND seq = 2")
     assert shell("ledger", "verify")[0] == 7
     assert shell("status")[0] == 5
@@ -241,14 +241,14 @@ def test_ledger_verify_ends_with_0_or_with_7_and_the_row(
     ["promote", "approve", "reject", "rollback --to", "show", "verdict", "validate", "refit"],
 )
 def test_a_version_that_is_not_there_is_named_and_nothing_becomes_of_it(
-    two_lives: RawModel, shell: Callable[..., tuple[int, str]], tmp_path: Path, words: str
+    two_productions: RawModel, shell: Callable[..., tuple[int, str]], tmp_path: Path, words: str
 ) -> None:
     (tmp_path / "data" / "prepared").mkdir(parents=True)
-    before = ledger.read(two_lives.database, two_lives.name)
+    before = ledger.read(two_productions.database, two_productions.name)
     reason = [] if words in ("show", "verdict", "validate") else ["--reason", "x"]
     assert shell(*words.split(), "99", *reason, "--result-json", "how.json") == (5, "")
-    assert json.loads((tmp_path / "how.json").read_text())["message"] == f"{two_lives.name} has no version 99"
-    assert ledger.read(two_lives.database, two_lives.name) == before
+    assert json.loads((tmp_path / "how.json").read_text())["message"] == f"{two_productions.name} has no version 99"
+    assert ledger.read(two_productions.database, two_productions.name) == before
 
 
 def test_an_export_by_the_command_line_proves_later_that_nothing_is_gone(
@@ -262,22 +262,22 @@ def test_an_export_by_the_command_line_proves_later_that_nothing_is_gone(
 
 @pytest.mark.parametrize("first", [1, 3, 5])
 def test_a_ledger_that_was_cut_off_at_its_end_is_noticed_without_an_export(
-    two_lives: RawModel, shell: Callable[..., tuple[int, str]], tamper: Callable[[str], None], first: int
+    two_productions: RawModel, shell: Callable[..., tuple[int, str]], tamper: Callable[[str], None], first: int
 ) -> None:
     tamper(f"DELETE FROM lockgate.ledger WHERE {{}} AND seq >= {first}")
-    assert ledger.missing_tail(two_lives.database, two_lives.name) == [
-        f"{two_lives.name}: the ledger ends with row {first - 1}, its head is row 5: rows were removed"
+    assert ledger.missing_tail(two_productions.database, two_productions.name) == [
+        f"{two_productions.name}: the ledger ends with row {first - 1}, its head is row 5: rows were removed"
     ]
     assert shell("ledger", "verify")[0] == 7
     assert shell("status")[0] == 5
 
 
 def test_guard_status_reject_and_retire_by_the_command_line(
-    two_lives: RawModel, shell: Callable[..., tuple[int, str]]
+    two_productions: RawModel, shell: Callable[..., tuple[int, str]]
 ) -> None:
     code, out = shell("guard", "status")
     assert (code, out.splitlines()[0].startswith("guard installed, last installed by lockgate up at ")) == (0, True)
-    waiting = two_lives.candidate(against=2)
+    waiting = two_productions.candidate(against=2)
     code, out = shell("approve", str(waiting), "--reason", "looks right", "--by", "rita")
     assert (code, out.startswith(f"version {waiting} approved by rita on verdict ")) == (0, True)
     assert shell("reject", str(waiting), "--reason", "on second thought") == (
@@ -324,20 +324,20 @@ def test_the_default_of_params_yaml_is_taken_over_by_guard_install(
 
 
 def test_history_tells_moves_verdicts_and_policies_in_one_line_of_time(
-    two_lives: RawModel, shell: Callable[..., tuple[int, str]]
+    two_productions: RawModel, shell: Callable[..., tuple[int, str]]
 ) -> None:
-    two_lives.judge(2, "refused")
+    two_productions.judge(2, "refused")
     code, out = shell("history", "--json")
-    told = [(event["kind"], event.get("to_stage") or event.get("outcome")) for event in json.loads(out)]
+    events = [(event["kind"], event.get("to_stage") or event.get("outcome")) for event in json.loads(out)]
     assert code == 0
-    assert told == [
+    assert events == [
         ("policy", None), ("verdict", "passed"), ("move", "Staging"), ("move", "Production"), ("verdict", "passed"),
         ("move", "Staging"), ("move", "Archived"), ("move", "Production"), ("verdict", "refused"),
     ]  # fmt: skip
 
 
 def test_history_has_the_newest_last_and_as_many_as_asked_for(
-    two_lives: RawModel, shell: Callable[..., tuple[int, str]]
+    two_productions: RawModel, shell: Callable[..., tuple[int, str]]
 ) -> None:
     everything = json.loads(shell("history", "--json")[1])
     assert json.loads(shell("history", "--json", "--limit", "2")[1]) == everything[-2:]
@@ -348,7 +348,7 @@ def test_history_has_the_newest_last_and_as_many_as_asked_for(
 
 
 def test_moves_stand_in_the_order_of_the_ledger_whatever_their_clocks_said(
-    two_lives: RawModel, shell: Callable[..., tuple[int, str]], tamper: Callable[[str], None]
+    two_productions: RawModel, shell: Callable[..., tuple[int, str]], tamper: Callable[[str], None]
 ) -> None:
     before = [event.get("seq") for event in json.loads(shell("history", "--json")[1]) if event["kind"] == "move"]
     tamper("UPDATE lockgate.ledger SET at = at - interval '1 hour' WHERE {} AND seq = 3")
@@ -356,9 +356,9 @@ def test_moves_stand_in_the_order_of_the_ledger_whatever_their_clocks_said(
     assert after == before == sorted(before)
 
 
-def test_history_at_a_moment_says_who_was_live_then(two_lives: RawModel) -> None:
-    rows = ledger.read(two_lives.database, two_lives.name)
-    backend = Workspace(two_lives.name, two_lives.where, two_lives.database, "anna", 5.0)
+def test_history_at_a_moment_says_who_was_live_then(two_productions: RawModel) -> None:
+    rows = ledger.read(two_productions.database, two_productions.name)
+    backend = Workspace(two_productions.name, two_productions.where, two_productions.database, "anna", 5.0)
     live = [event_log.live(backend, row.at) for row in rows]
     assert [row and row.version for row in live] == [None, 1, 1, 2, 2]
 

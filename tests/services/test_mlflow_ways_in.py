@@ -14,9 +14,9 @@ PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "mlflow-ways-in.md"
 
 
 @pytest.fixture
-def code(backend, made, params, stack):
+def code(backend, build, params, stack):
     """A python block of the page by its heading, with the test's version in it."""
-    register.register(backend, made(1), params)
+    register.register(backend, build(1), params)
     mlflow.set_tracking_uri(stack.tracking_uri)
     mlflow.set_registry_uri(stack.tracking_uri)
 
@@ -34,16 +34,16 @@ def run(code, **names):
     return names
 
 
-def test_a_frame_as_pandas_read_it_is_forecast_in_python(code, made):
-    rows = pd.read_parquet(made(1).prepared / "holdout.parquet")
+def test_a_frame_as_pandas_read_it_is_forecast_in_python(code, build):
+    rows = pd.read_parquet(build(1).prepared / "holdout.parquet")
     assert rows["Date"].dtype.kind == "M"
     forecasts = run(code("In Python"), rows=rows)["forecasts"]
     assert list(forecasts.columns) == ["prediction", "lower", "upper"]
     assert np.array_equal(forecasts["prediction"] > 0, rows["Open"] == 1)
 
 
-def test_mlflow_evaluate_compares_the_prediction_with_the_sales(code, made):
-    rows = pd.read_parquet(made(1).prepared / "holdout.parquet").query("Open == 1")
+def test_mlflow_evaluate_compares_the_prediction_with_the_sales(code, build):
+    rows = pd.read_parquet(build(1).prepared / "holdout.parquet").query("Open == 1")
     result = run(f"result = {code('`mlflow.models.evaluate`')}", mlflow=mlflow, rows=rows)
     found = result["result"].metrics
     assert found["example_count"] == len(rows)

@@ -26,17 +26,17 @@ def policy(params):
 
 
 @pytest.fixture
-def easy(params):
+def lenient_policy(params):
     """The policy under which any small candidate may follow any other."""
     return policy_digest(params.gate.model_copy(update=ANYTHING))
 
 
 @pytest.fixture
-def two_lives(backend, passed, easy):
+def two_productions(backend, passed, lenient_policy):
     """Version 1 was in Production until version 2 took its place."""
     for seed, version in ((1, 1), (2, 2)):
         passed(seed, **ANYTHING)
-        promote.promote(backend, YES, version, easy, None)
+        promote.promote(backend, YES, version, lenient_policy, None)
     return backend
 
 
@@ -44,65 +44,65 @@ def stages(backend):
     return [row.stage for row in versions.stages(backend.database, backend.model)]
 
 
-def told(backend):
+def ledger_rows(backend):
     rows = ledger.read(backend.database, backend.model)
     return [(row.version, row.from_stage, row.to_stage, row.command, row.actor) for row in rows]
 
 
-def test_promote_archives_the_prior_production_and_says_so_in_the_ledger(two_lives):
-    assert stages(two_lives) == ["Archived", "Production"]
-    assert sorted(told(two_lives)[-2:]) == [
+def test_promote_archives_the_prior_production_and_says_so_in_the_ledger(two_productions):
+    assert stages(two_productions) == ["Archived", "Production"]
+    assert sorted(ledger_rows(two_productions)[-2:]) == [
         (1, "Production", "Archived", "promote", "anna"),
         (2, "Staging", "Production", "promote", "anna"),
     ]
 
 
-def test_stage_and_alias_name_the_same_version_to_mlflow(two_lives, stack):
+def test_stage_and_alias_name_the_same_version_to_mlflow(two_productions, stack):
     mlflow.set_tracking_uri(stack.tracking_uri)
     mlflow.set_registry_uri(stack.tracking_uri)
     client = mlflow.MlflowClient()
-    assert int(client.get_model_version_by_alias(two_lives.model, "production").version) == 2
-    rollback.rollback(two_lives, YES, None)
-    assert int(client.get_model_version_by_alias(two_lives.model, "production").version) == 1
+    assert int(client.get_model_version_by_alias(two_productions.model, "production").version) == 2
+    rollback.rollback(two_productions, YES, None)
+    assert int(client.get_model_version_by_alias(two_productions.model, "production").version) == 1
 
 
-def test_rollback_brings_the_lower_number_back_and_quarantines_the_bad_one(two_lives, judged, easy):
-    rollback.rollback(two_lives, YES, None)
-    assert stages(two_lives) == ["Production", "Archived"]
-    assert two_lives.state().quarantined(2)
-    judged(2, **ANYTHING)
-    assert stages(two_lives) == ["Production", "Archived"]
+def test_rollback_brings_the_lower_number_back_and_quarantines_the_bad_one(two_productions, validated, lenient_policy):
+    rollback.rollback(two_productions, YES, None)
+    assert stages(two_productions) == ["Production", "Archived"]
+    assert two_productions.state().quarantined(2)
+    validated(2, **ANYTHING)
+    assert stages(two_productions) == ["Production", "Archived"]
     with pytest.raises(StateConflict, match="version 2 is quarantined"):
-        promote.promote(two_lives, YES, 2, easy, None)
+        promote.promote(two_productions, YES, 2, lenient_policy, None)
 
 
-def test_rollback_twice_in_a_row_finds_nowhere_to_go(two_lives):
-    rollback.rollback(two_lives, YES, None)
+def test_rollback_twice_in_a_row_finds_nowhere_to_go(two_productions):
+    rollback.rollback(two_productions, YES, None)
     with pytest.raises(StateConflict, match="no earlier good Production"):
-        rollback.rollback(two_lives, YES, None)
-    assert stages(two_lives) == ["Production", "Archived"]
+        rollback.rollback(two_productions, YES, None)
+    assert stages(two_productions) == ["Production", "Archived"]
 
 
-def test_rollback_of_a_rollback_returns_and_neither_version_is_quarantined(two_lives):
-    rollback.rollback(two_lives, YES, None)
-    rollback.rollback(two_lives, YES, 2)
-    assert stages(two_lives) == ["Archived", "Production"]
-    assert sorted(told(two_lives)[-2:]) == [
+def test_rollback_of_a_rollback_returns_and_neither_version_is_quarantined(two_productions):
+    rollback.rollback(two_productions, YES, None)
+    rollback.rollback(two_productions, YES, 2)
+    assert stages(two_productions) == ["Archived", "Production"]
+    assert sorted(ledger_rows(two_productions)[-2:]) == [
         (1, "Production", "Archived", "undo", "anna"),
         (2, "Archived", "Production", "undo", "anna"),
     ]
-    assert not any(map(two_lives.state().quarantined, (1, 2)))
-    assert rollback.rollback(two_lives, YES, None).move.version == 1
+    assert not any(map(two_productions.state().quarantined, (1, 2)))
+    assert rollback.rollback(two_productions, YES, None).move.version == 1
 
 
-def test_rollback_brings_back_what_was_retired(two_lives):
-    retire.retire(two_lives, YES)
-    rollback.rollback(two_lives, YES, None)
-    assert stages(two_lives) == ["Archived", "Production"]
+def test_rollback_brings_back_what_was_retired(two_productions):
+    retire.retire(two_productions, YES)
+    rollback.rollback(two_productions, YES, None)
+    assert stages(two_productions) == ["Archived", "Production"]
 
 
-def test_rollback_tells_how_long_it_took(two_lives):
-    done = rollback.rollback(two_lives, YES, None)
+def test_rollback_tells_how_long_it_took(two_productions):
+    done = rollback.rollback(two_productions, YES, None)
     assert done.verified > 0
     assert done.switched > 0
 
@@ -120,16 +120,20 @@ def killed_before_it_tells(backend, act):
 
 
 @pytest.mark.parametrize("command", ["rollback", "retire"])
-def test_a_command_that_died_before_it_could_tell_does_not_move_on_when_said_again(two_lives, command):
+def test_a_command_that_died_before_it_could_tell_does_not_move_on_when_said_again(two_productions, command):
     def act():
-        return rollback.rollback(two_lives, YES, None) if command == "rollback" else retire.retire(two_lives, YES)
+        return (
+            rollback.rollback(two_productions, YES, None)
+            if command == "rollback"
+            else retire.retire(two_productions, YES)
+        )
 
-    killed_before_it_tells(two_lives, act)
-    after = told(two_lives)
+    killed_before_it_tells(two_productions, act)
+    after = ledger_rows(two_productions)
     again = act()
     move = again.move if command == "rollback" else again
     assert (move.command, move.archives) == (command, (2,) if command == "rollback" else ())
-    assert told(two_lives) == after
+    assert ledger_rows(two_productions) == after
     with pytest.raises(StateConflict):  # the third time it is a command of its own
         act()
 
@@ -152,33 +156,33 @@ def test_a_move_that_somebody_made_in_mlflow_a_moment_before_is_not_told_as_ones
         StateConflict, match=r"another client moved a version before this promote; version 1 went to Production"
     ):
         promote.promote(backend, YES, None, policy, None)
-    assert told(backend)[-1][3] == "out of band"
+    assert ledger_rows(backend)[-1][3] == "out of band"
     open_intents = "SELECT count(*) FROM lockgate.intents WHERE model = :model AND consumed_at IS NULL"
     with backend.database.transaction() as connection:
         assert connection.scalar(text(open_intents), {"model": backend.model}) == 0
 
 
-def test_somebody_elses_untold_move_is_not_taken_for_ones_own(two_lives):
-    killed_before_it_tells(two_lives, lambda: rollback.rollback(two_lives, YES, None))
+def test_somebody_elses_untold_move_is_not_taken_for_ones_own(two_productions):
+    killed_before_it_tells(two_productions, lambda: rollback.rollback(two_productions, YES, None))
     with pytest.raises(StateConflict, match="no earlier good Production"):
-        rollback.rollback(replace(two_lives, actor="bert"), YES, None)
+        rollback.rollback(replace(two_productions, actor="bert"), YES, None)
     with pytest.raises(StateConflict, match="no earlier good Production"):
-        rollback.rollback(two_lives, replace(YES, reason="another one"), None)
+        rollback.rollback(two_productions, replace(YES, reason="another one"), None)
 
 
-def test_rollback_to_a_version_whose_bytes_changed_changes_nothing(two_lives, home):
-    source = two_lives.registry()._client.get_model_version(two_lives.model, "1").source
+def test_rollback_to_a_version_whose_bytes_changed_changes_nothing(two_productions, home):
+    source = two_productions.registry()._client.get_model_version(two_productions.model, "1").source
     [path] = home.glob(f"artifacts/*/models/{source.removeprefix('models:/')}/**/catboost.cbm")
     path.write_bytes(path.read_bytes()[:-1] + b"!")
     with pytest.raises(IntegrityBroken, match=r"catboost\.cbm sha256 mismatch"):
-        rollback.rollback(two_lives, YES, None)
-    assert stages(two_lives) == ["Archived", "Production"]
+        rollback.rollback(two_productions, YES, None)
+    assert stages(two_productions) == ["Archived", "Production"]
 
 
-def test_an_unvalidated_version_is_not_promoted(backend, made, params, policy):
+def test_an_unvalidated_version_is_not_promoted(backend, build, params, policy):
     from lockgate.operations import register
 
-    register.register(backend, made(1), params)
+    register.register(backend, build(1), params)
     with pytest.raises(StateConflict, match="version 1 is in None, not in Staging"):
         promote.promote(backend, YES, 1, policy, None)
 
@@ -190,20 +194,20 @@ def test_a_verdict_under_another_policy_does_not_count(backend, passed):
     assert stages(backend) == ["Staging"]
 
 
-def blend_evenly(build):
+def blend_evenly(candidate):
     """Make another bundle of the build, so that it is another version."""
-    forecaster = store.load(build.bundle, manifest.digest(build.bundle))
+    forecaster = store.load(candidate.bundle, manifest.digest(candidate.bundle))
     even = dict.fromkeys(forecaster.weights, 1 / len(forecaster.weights))
-    store.save(replace(forecaster, weights=even), build.bundle)
+    store.save(replace(forecaster, weights=even), candidate.bundle)
 
 
-def test_a_verdict_against_another_serving_version_does_not_count(two_lives, passed, made, easy):
+def test_a_verdict_against_another_serving_version_does_not_count(two_productions, passed, build, lenient_policy):
     """Version 3 was compared with version 2; then a rollback put version 1 back."""
-    blend_evenly(made(2))
+    blend_evenly(build(2))
     passed(2, **ANYTHING)
-    rollback.rollback(two_lives, YES, None)
+    rollback.rollback(two_productions, YES, None)
     with pytest.raises(StateConflict, match="another version than the one in Production"):
-        promote.promote(two_lives, YES, 3, easy, None)
+        promote.promote(two_productions, YES, 3, lenient_policy, None)
 
 
 def test_versions_and_their_past_are_of_one_moment(backend, passed, policy, monkeypatch):
@@ -223,15 +227,15 @@ def test_versions_and_their_past_are_of_one_moment(backend, passed, policy, monk
 
 
 def test_who_is_outrun_between_two_questions_is_told_by_whom_and_not_what_came_of_it(
-    two_lives, passed, made, easy, monkeypatch
+    two_productions, passed, build, lenient_policy, monkeypatch
 ):
-    blend_evenly(made(2))
+    blend_evenly(build(2))
     passed(2, **ANYTHING)
     objection_to_rise = intents.objection_to_rise
 
     def after_a_promotion(*args):
         monkeypatch.setattr(intents, "objection_to_rise", objection_to_rise)
-        promote.promote(replace(two_lives, actor="bert"), YES, None, easy, None)
+        promote.promote(replace(two_productions, actor="bert"), YES, None, lenient_policy, None)
         return objection_to_rise(*args)
 
     monkeypatch.setattr(intents, "objection_to_rise", after_a_promotion)
@@ -239,7 +243,7 @@ def test_who_is_outrun_between_two_questions_is_told_by_whom_and_not_what_came_o
         StateConflict,
         match=r"another client moved a version before this promote; version 3 went to Production .* by bert",
     ):
-        promote.promote(two_lives, YES, None, easy, None)
+        promote.promote(two_productions, YES, None, lenient_policy, None)
 
 
 def test_status_does_not_half_see_a_move_that_is_made_while_it_looks(backend, passed, policy, monkeypatch):
@@ -247,15 +251,15 @@ def test_status_does_not_half_see_a_move_that_is_made_while_it_looks(backend, pa
     aliases = versions.aliases
 
     def after_a_move(database, model):
-        if not made:
-            made.append(promote.promote(somebody_else, YES, None, policy, None))
+        if not promoted:
+            promoted.append(promote.promote(somebody_else, YES, None, policy, None))
         return aliases(database, model)
 
-    made = []
+    promoted = []
     somebody_else = replace(backend, database=Database(backend.addresses.database_url))
     monkeypatch.setattr(versions, "aliases", after_a_move)
     before = status.status(backend)
-    assert len(made) == 1
+    assert len(promoted) == 1
     assert (before.broken, before.serving, before.staging.version) == ((), None, 1)
     after = status.status(backend)
     assert (after.broken, after.serving.version, after.staging) == ((), 1, None)
@@ -274,26 +278,26 @@ def test_of_twenty_promotions_at_once_one_wins_and_the_others_name_the_winner(ba
 
     with ThreadPoolExecutor(20) as crowd:
         answers = list(crowd.map(attempt, people))
-    winner = told(backend)[-1][-1]
+    winner = ledger_rows(backend)[-1][-1]
     assert answers.count("won") == 1
     assert answers[int(winner.split()[1])] == "won"
     lost = [answer for answer in answers if answer != "won"]
     assert all(winner in answer for answer in lost), lost
-    assert [entry[2] for entry in told(backend)] == ["Staging", "Production"]
+    assert [entry[2] for entry in ledger_rows(backend)] == ["Staging", "Production"]
 
 
-def test_promoting_what_is_live_changes_nothing(two_lives, easy):
-    before = told(two_lives)
-    assert promote.promote(two_lives, YES, 2, easy, None) is None
-    assert told(two_lives) == before
+def test_promoting_what_is_live_changes_nothing(two_productions, lenient_policy):
+    before = ledger_rows(two_productions)
+    assert promote.promote(two_productions, YES, 2, lenient_policy, None) is None
+    assert ledger_rows(two_productions) == before
 
 
 def test_nothing_is_written_on_a_dry_run(backend, passed, policy):
     passed(1)
-    before = told(backend)
+    before = ledger_rows(backend)
     move = promote.promote(backend, replace(YES, dry_run=True), None, policy, None)
     assert (move.version, move.to_stage) == (1, "Production")
-    assert (stages(backend), told(backend)) == (["Staging"], before)
+    assert (stages(backend), ledger_rows(backend)) == (["Staging"], before)
 
 
 @pytest.mark.parametrize("reason", ["", "  ", "two\nlines", "x" * 2001, "\x1b[31mred"])

@@ -37,14 +37,14 @@ def then(trained_project, tmp_path_factory):
     now = Build(trained_project(1) / "data" / "prepared", trained_project(1) / "build")
     rows, stores = dataset.read(now.prepared, "rows"), dataset.read(now.prepared, "stores")
     parts = split.split(rows, whole.split.holdout_days)
-    made = Build(folder / "prepared", folder / "build")
+    build = Build(folder / "prepared", folder / "build")
     card = card_of(CsvSource(()), Tables(rows, stores), parts)
-    dataset.write(made.prepared, {"rows": parts.rows, "holdout": parts.holdout, "stores": stores}, card)
-    shutil.copytree(now.build, made.build)
+    dataset.write(build.prepared, {"rows": parts.rows, "holdout": parts.holdout, "stores": stores}, card)
+    shutil.copytree(now.build, build.build)
     given = store.load(now.bundle, manifest.digest(now.bundle))
     recipe = refits.Recipe(whole, dict.fromkeys(("lightgbm", "xgboost", "catboost"), 30))
-    store.save(refits.refit(given, recipe, parts.rows, stores, lambda *_: None), made.bundle)
-    return made
+    store.save(refits.refit(given, recipe, parts.rows, stores, lambda *_: None), build.bundle)
+    return build
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def earlier(backend, then, params):
     return then
 
 
-def test_a_refit_waits_in_none_until_there_are_days_that_it_has_not_learned(backend, earlier, made, params):
+def test_a_refit_waits_in_none_until_there_are_days_that_it_has_not_learned(backend, earlier, build, params):
     done = refit(backend, params, earlier.prepared)
     assert (done.receipt.version, stages(backend)) == (2, ["Staging", "None"])
     assert done.trained_until == dataset.read(earlier.prepared, "holdout")["Date"].max().date()
@@ -69,28 +69,28 @@ def test_a_refit_waits_in_none_until_there_are_days_that_it_has_not_learned(back
             backend, MoveRequest("now", dry_run=False, confirm=lambda _: None), 2, policy_digest(params.gate), None
         )
 
-    on_later_days = validate.validate_registered(backend, 2, made(1).prepared, params.gate)
+    on_later_days = validate.validate_registered(backend, 2, build(1).prepared, params.gate)
     assert (on_later_days.outcome, stages(backend)) == ("passed", ["Archived", "Staging"])
 
 
 def test_its_lineage_names_whose_refit_it_is_and_the_same_again_is_the_same_version(backend, earlier, params):
     done = refit(backend, params, earlier.prepared)
     lineage = versions.recorded_version(backend.database, backend.model, 2).lineage["lineage"]
-    told = {name: lineage[name] for name in ("refit_of", "refit_reason", "refit_by", "trained_until")}
+    shown = {name: lineage[name] for name in ("refit_of", "refit_reason", "refit_by", "trained_until")}
     until = str(done.trained_until)
-    assert told == {"refit_of": "1", "refit_reason": "before school", "refit_by": "anna", "trained_until": until}
+    assert shown == {"refit_of": "1", "refit_reason": "before school", "refit_by": "anna", "trained_until": until}
     assert refit(replace(backend, actor="ben"), params, earlier.prepared) == done
     assert len(stages(backend)) == 2
 
 
-def test_what_has_not_passed_is_not_refit(backend, made, params, judged):
-    register.register(backend, made(1), params)
+def test_what_has_not_passed_is_not_refit(backend, build, params, validated):
+    register.register(backend, build(1), params)
     with pytest.raises(StateConflict, match="version 1 cannot be refit: it has no verdict") as unseen:
-        refit(backend, params, made(1).prepared)
+        refit(backend, params, build(1).prepared)
     assert unseen.value.hint == "judge it first: lockgate validate 1"
-    judged(max_rmspe=0.001)
+    validated(max_rmspe=0.001)
     with pytest.raises(StateConflict, match="its newest verdict is refused") as refusal:
-        refit(backend, params, made(1).prepared)
+        refit(backend, params, build(1).prepared)
     assert refusal.value.hint == "refit one that passed: lockgate list"
 
 
@@ -100,7 +100,7 @@ def test_a_reason_that_is_no_readable_line_is_refused_before_anything_is_trained
         operations_refit.refit(backend, operations_refit.Order(1, reason, tmp_path), params, lambda *_: None)
 
 
-def test_what_passed_on_other_days_is_not_refit_on_these(backend, judged, then, params):
-    judged()
+def test_what_passed_on_other_days_is_not_refit_on_these(backend, validated, then, params):
+    validated()
     with pytest.raises(StateConflict, match="version 1 passed on another holdout than that of"):
         refit(backend, params, then.prepared)

@@ -25,18 +25,18 @@ def versions(client, backend):
     return client.search_model_versions(f"name = '{backend.model}'")
 
 
-def test_the_same_bundle_is_the_same_version_however_often_it_is_registered(backend, made, params, client):
-    receipts = {register.register(backend, made(1), params) for _ in range(3)}
+def test_the_same_bundle_is_the_same_version_however_often_it_is_registered(backend, build, params, client):
+    receipts = {register.register(backend, build(1), params) for _ in range(3)}
     assert [(receipt.model, receipt.version) for receipt in receipts] == [(backend.model, 1)]
     assert len(versions(client, backend)) == 1
 
 
-def test_another_bundle_is_another_version(backend, made, params):
-    assert [register.register(backend, made(seed), params).version for seed in (1, 2, 1)] == [1, 2, 1]
+def test_another_bundle_is_another_version(backend, build, params):
+    assert [register.register(backend, build(seed), params).version for seed in (1, 2, 1)] == [1, 2, 1]
 
 
-def test_the_run_shows_params_candidates_curves_data_and_lineage(backend, made, params, client):
-    receipt = register.register(backend, made(1), params)
+def test_the_run_shows_params_candidates_curves_data_and_lineage(backend, build, params, client):
+    receipt = register.register(backend, build(1), params)
     run = client.get_run(receipt.run_id)
     assert run.data.params["gate.max_rmspe"] == str(params.gate.max_rmspe)
     assert {f"inner_rmspe_{member}" for member in ("lightgbm", "xgboost", "catboost", "ridge", "blend")} <= set(
@@ -56,9 +56,9 @@ def test_the_run_shows_params_candidates_curves_data_and_lineage(backend, made, 
 
 
 def test_the_version_names_raw_columns_pins_its_requirements_and_holds_no_pickle(
-    backend, made, params, client, tmp_path
+    backend, build, params, client, tmp_path
 ):
-    receipt = register.register(backend, made(1), params)
+    receipt = register.register(backend, build(1), params)
     folder = mlflow.artifacts.download_artifacts(f"models:/{backend.model}/{receipt.version}", dst_path=str(tmp_path))
     model = mlflow.models.Model.load(folder)
     assert model.signature.inputs.input_names() == ["Store", "Date", "Open", "Promo", "StateHoliday", "SchoolHoliday"]
@@ -72,9 +72,9 @@ def test_the_version_names_raw_columns_pins_its_requirements_and_holds_no_pickle
     assert [path for path in tmp_path.rglob("*") if path.suffix in (".pkl", ".pickle", ".joblib")] == []
 
 
-def test_a_registration_killed_after_mlflow_made_the_version_is_taken_up_again(backend, made, params, client):
+def test_a_registration_killed_after_mlflow_made_the_version_is_taken_up_again(backend, build, params, client):
     """The version is in MLflow, but nobody came to record it in schema lockgate."""
-    killed = made(1)
+    killed = build(1)
     contents = run_record.contents(killed, "a" * 64)
     record = run_record.record(killed, params)
     first = backend.registry().find_or_create(contents, record)
@@ -82,11 +82,11 @@ def test_a_registration_killed_after_mlflow_made_the_version_is_taken_up_again(b
     assert len(versions(client, backend)) == 1
 
 
-def test_an_unfinished_run_of_a_killed_registration_is_thrown_away(backend, made, params, client):
-    digest = manifest.digest(made(1).bundle)
+def test_an_unfinished_run_of_a_killed_registration_is_thrown_away(backend, build, params, client):
+    digest = manifest.digest(build(1).bundle)
     experiment = client.create_experiment(backend.model)
     orphan = client.create_run(experiment, tags={"lockgate.bundle_digest": digest})
-    receipt = register.register(backend, made(1), params)
+    receipt = register.register(backend, build(1), params)
     runs = client.search_runs([experiment])
     assert [run.info.run_id for run in runs] == [receipt.run_id]
     assert orphan.info.run_id != receipt.run_id
@@ -94,13 +94,13 @@ def test_an_unfinished_run_of_a_killed_registration_is_thrown_away(backend, made
 
 @pytest.mark.parametrize("status", ["RUNNING", "FAILED", "FINISHED"])
 def test_a_second_run_of_a_bundle_that_has_its_version_goes_for_good_when_the_bundle_is_registered_again(
-    backend, made, params, client, status
+    backend, build, params, client, status
 ):
     """Somebody else's try, whose lock or reply was lost, came to nothing while this one made the version."""
-    receipt = register.register(backend, made(1), params)
+    receipt = register.register(backend, build(1), params)
     tries = [another_try(client, backend, receipt.bundle_digest, status) for _ in range(2)]
     somebody_elses = another_try(client, backend, "f" * 64, status)
-    assert register.register(backend, made(1), params) == receipt
+    assert register.register(backend, build(1), params) == receipt
     runs = client.search_runs([client.get_run(receipt.run_id).info.experiment_id], run_view_type=ViewType.ALL)
     assert {run.info.run_id for run in runs} == {receipt.run_id, somebody_elses[0]}
     assert [client.get_logged_model(somebody_elses[1]).model_id] == [somebody_elses[1]]
@@ -120,46 +120,46 @@ def another_try(client, backend, digest, status):
 
 
 def test_what_a_try_left_stays_for_later_while_the_server_is_down_and_is_no_failure(
-    backend, made, params, client, unreachable
+    backend, build, params, client, unreachable
 ):
-    receipt = register.register(backend, made(1), params)
+    receipt = register.register(backend, build(1), params)
     left, _ = another_try(client, backend, receipt.bundle_digest, "FAILED")
-    assert register.register(unreachable(backend), made(1), params) == receipt
+    assert register.register(unreachable(backend), build(1), params) == receipt
     assert client.get_run(left).info.lifecycle_stage == "active"
 
 
-def test_a_lost_reply_that_made_two_versions_leaves_the_first(backend, made, params, client):
-    receipt = register.register(backend, made(1), params)
+def test_a_lost_reply_that_made_two_versions_leaves_the_first(backend, build, params, client):
+    receipt = register.register(backend, build(1), params)
     first = client.get_model_version(backend.model, "1")
     client.create_model_version(
         backend.model, first.source, first.run_id, first.tags, model_id=first.source.removeprefix("models:/")
     )
     assert len(versions(client, backend)) == 2
-    contents = run_record.contents(made(1), receipt.bundle_digest)
-    record = run_record.record(made(1), params)
+    contents = run_record.contents(build(1), receipt.bundle_digest)
+    record = run_record.record(build(1), params)
     assert backend.registry().find_or_create(contents, record) == (1, receipt.run_id)
     assert [int(version.version) for version in versions(client, backend)] == [1]
 
 
-def test_the_run_that_mlflow_run_hands_down_becomes_the_parent(backend, made, params, client, monkeypatch):
+def test_the_run_that_mlflow_run_hands_down_becomes_the_parent(backend, build, params, client, monkeypatch):
     experiment = client.create_experiment(f"{backend.model} as a project")
     parent = client.create_run(experiment)
     monkeypatch.setenv("MLFLOW_RUN_ID", parent.info.run_id)
-    receipt = register.register(backend, made(1), params)
+    receipt = register.register(backend, build(1), params)
     assert receipt.run_id != parent.info.run_id
     assert client.get_run(receipt.run_id).data.tags["mlflow.parentRunId"] == parent.info.run_id
 
 
-def test_a_version_deleted_from_mlflow_is_not_made_again_in_silence(backend, made, params, client):
-    register.register(backend, made(1), params)
+def test_a_version_deleted_from_mlflow_is_not_made_again_in_silence(backend, build, params, client):
+    register.register(backend, build(1), params)
     client.delete_model_version(backend.model, "1")
     with pytest.raises(StateConflict, match=r"version 1 .* was deleted from MLflow"):
-        register.register(backend, made(1), params)
+        register.register(backend, build(1), params)
 
 
-def test_with_the_server_down_nothing_is_recorded(backend, made, params, unreachable):
+def test_with_the_server_down_nothing_is_recorded(backend, build, params, unreachable):
     with pytest.raises(Unavailable, match="does not answer"):
-        register.register(unreachable(backend), made(1), params)
+        register.register(unreachable(backend), build(1), params)
     assert database_versions.stages(backend.database, backend.model) == []
 
 
@@ -175,17 +175,17 @@ def test_with_the_server_down_nothing_is_recorded(backend, made, params, unreach
     ],
 )
 def test_variables_of_mlflow_that_were_set_for_something_else_have_no_say(
-    backend, made, params, client, monkeypatch, name, value
+    backend, build, params, client, monkeypatch, name, value
 ):
     monkeypatch.setenv(name, value)
-    receipt = register.register(backend, made(1), params)
+    receipt = register.register(backend, build(1), params)
     assert [int(version.version) for version in versions(client, backend)] == [receipt.version]
 
 
-def test_a_version_that_our_postgres_does_not_show_is_not_recorded(backend, made, params, database):
+def test_a_version_that_our_postgres_does_not_show_is_not_recorded(backend, build, params, database):
     """The MLflow server keeps its registry in another database than the one that LOCKGATE_DATABASE_URL names."""
     astray = replace(backend, database=database)
     with pytest.raises(StateConflict, match="this database has none") as refused:
-        register.register(astray, made(1), params)
+        register.register(astray, build(1), params)
     assert "MLFLOW_TRACKING_URI" in refused.value.hint
-    assert database_versions.version_of_digest(database, backend.model, manifest.digest(made(1).bundle)) is None
+    assert database_versions.version_of_digest(database, backend.model, manifest.digest(build(1).bundle)) is None

@@ -98,11 +98,11 @@ def delete(keeper: Workspace, version: int) -> None:
 
 
 def test_of_a_sound_project_nothing_is_found(
-    backend: Workspace, judged: Callable[..., object], made: Callable[[int], Build], params: Params, tmp_path: Path
+    backend: Workspace, validated: Callable[..., object], build: Callable[[int], Build], params: Params, tmp_path: Path
 ) -> None:
-    judged(1)
-    receipt = register.register(backend, made(1), params)
-    project = made(1).build.parent
+    validated(1)
+    receipt = register.register(backend, build(1), params)
+    project = build(1).build.parent
     receipt.write(project / "build" / "version.json")
     (project / "dvc.yaml").write_text(PIPELINE)
     found = checks.examine(Site(project, params, backend, every_version=True), repair=True)
@@ -240,9 +240,9 @@ def test_a_gc_that_was_killed_is_finished(model: RawModel, keeper: Workspace) ->
 
 
 def test_files_that_are_missing_or_changed_are_integrity_failures(
-    backend: Workspace, judged: Callable[..., object], home: Path
+    backend: Workspace, validated: Callable[..., object], home: Path
 ) -> None:
-    judged(1)
+    validated(1)
     left = storage_use.belongings(backend.database, backend.model, 1)
     folder = home / "artifacts" / left.model_files.removeprefix("mlflow-artifacts:/")
     [booster] = folder.rglob("catboost.cbm")
@@ -264,9 +264,9 @@ def test_files_that_are_missing_or_changed_are_integrity_failures(
 
 
 def test_only_all_looks_at_the_files_of_a_version_that_nobody_needs(
-    backend: Workspace, judged: Callable[..., object], home: Path
+    backend: Workspace, validated: Callable[..., object], home: Path
 ) -> None:
-    judged(1, max_rmspe=0.001)
+    validated(1, max_rmspe=0.001)
     left = storage_use.belongings(backend.database, backend.model, 1)
     shutil.rmtree(home / "artifacts" / left.model_files.removeprefix("mlflow-artifacts:/"))
     assert says(look(site(backend), "files are whole")) == []
@@ -274,12 +274,12 @@ def test_only_all_looks_at_the_files_of_a_version_that_nobody_needs(
 
 
 def test_a_receipt_from_before_the_registry_was_wiped_comes_right(
-    backend: Workspace, made: Callable[[int], Build], params: Params
+    backend: Workspace, build: Callable[[int], Build], params: Params
 ) -> None:
-    project = made(1).build.parent
+    project = build(1).build.parent
     (project / "dvc.yaml").write_text(PIPELINE)
     path = project / "build" / "version.json"
-    kept = register.register(replace(backend, model=f"{backend.model}-before"), made(1), params)
+    kept = register.register(replace(backend, model=f"{backend.model}-before"), build(1), params)
     Receipt(backend.model, 7, kept.run_id, kept.bundle_digest).write(path)
     at = Site(project, params, backend)
     found = look(at, "receipt holds")
@@ -292,9 +292,9 @@ def test_a_receipt_from_before_the_registry_was_wiped_comes_right(
 
 
 def test_a_stale_receipt_whose_bundle_is_not_at_hand_needs_the_pipeline(
-    backend: Workspace, made: Callable[[int], Build], params: Params
+    backend: Workspace, build: Callable[[int], Build], params: Params
 ) -> None:
-    project = made(1).build.parent
+    project = build(1).build.parent
     (project / "dvc.yaml").write_text(PIPELINE)
     Receipt(backend.model, 7, "run", "a" * 64).write(project / "build" / "version.json")
     at = Site(project, params, backend)
@@ -307,11 +307,11 @@ def test_a_stale_receipt_whose_bundle_is_not_at_hand_needs_the_pipeline(
 
 
 def test_a_receipt_of_a_deleted_version_does_not_bring_it_back(
-    backend: Workspace, made: Callable[[int], Build], params: Params
+    backend: Workspace, build: Callable[[int], Build], params: Params
 ) -> None:
-    project = made(1).build.parent
+    project = build(1).build.parent
     (project / "dvc.yaml").write_text(PIPELINE)
-    register.register(backend, made(1), params).write(project / "build" / "version.json")
+    register.register(backend, build(1), params).write(project / "build" / "version.json")
     delete(backend, 1)
     found = look(Site(project, params, backend), "receipt holds", repair=True)
     assert says(found) == ["the receipt names version 1, which the registry no longer has"]
@@ -381,6 +381,6 @@ def test_doctor_prints_one_line_a_check_in_80_columns_and_what_it_repaired(
         "repaired: the guard is installed and complete",
     ]
     assert found.stderr.splitlines()[0] == "error: 1 check could not run"
-    told = json.loads(doctor("--json").stdout)
-    assert [each["name"] for each in told["checks"]] == list(checks.CHECKERS)
-    assert {each["outcome"] for each in told["checks"]} == {"ok", "not checked"}
+    printed = json.loads(doctor("--json").stdout)
+    assert [each["name"] for each in printed["checks"]] == list(checks.CHECKERS)
+    assert {each["outcome"] for each in printed["checks"]} == {"ok", "not checked"}

@@ -139,7 +139,7 @@ def test_an_error_of_mlflows_own_client_is_no_broken_artifact(monkeypatch, backe
     """MLflow's client checks this variable before it asks the server."""
     registry = backend.registry()
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "99")
-    told = pytest.raises(BadConfiguration, match="MLflow's client refuses before it calls the server")
-    with told as refusal, translated(), stored(1):
+    refused = pytest.raises(BadConfiguration, match="MLflow's client refuses before it calls the server")
+    with refused as refusal, translated(), stored(1):
         registry.read()
     assert "MLFLOW_" in refusal.value.hint

@@ -30,56 +30,56 @@ def pinned(params, *trusted):
 
 
 def test_a_signed_version_passes_and_one_whose_key_was_revoked_is_not_opened_again(
-    backend, made, params, key, tmp_path
+    backend, build, params, key, tmp_path
 ):
-    receipt = register.register(backend, made(1), params)
+    receipt = register.register(backend, build(1), params)
     policy = pinned(params, key)
-    assert validate.validate(backend, receipt, made(1), policy).outcome == "passed"
+    assert validate.validate(backend, receipt, build(1), policy).outcome == "passed"
     promote.promote(backend, YES, 1, policy_digest(policy), None)
-    assert receipt.bundle_digest == manifest.digest(made(1).bundle)  # the same bundle, signed or not
+    assert receipt.bundle_digest == manifest.digest(build(1).bundle)  # the same bundle, signed or not
     row = backend.state().find(1)
     load_version.verify(backend, row)
     other = keys.make(tmp_path / "other.pem")
     for strict in (
         replace(backend, trusted_keys=(other,)),
-        _in_force(backend, made(1), receipt, pinned(params, other)),
+        _in_force(backend, build(1), receipt, pinned(params, other)),
     ):
         with pytest.raises(IntegrityBroken, match=UNTRUSTED):
             load_version.verify(strict, row)
         with pytest.raises(IntegrityBroken, match=UNTRUSTED):
-            predict.predict(strict, _order(made(1), tmp_path), 1)
+            predict.predict(strict, _order(build(1), tmp_path), 1)
     assert not (tmp_path / "forecast.csv").exists()
 
 
-def _in_force(backend, made, receipt, policy):
+def _in_force(backend, build, receipt, policy):
     """The policy comes into force by a run of the gate, which the version does not survive."""
     with pytest.raises(IntegrityBroken, match=UNTRUSTED):
-        validate.validate(backend, receipt, made, policy)
+        validate.validate(backend, receipt, build, policy)
     return backend
 
 
-def _order(made, tmp_path):
-    return predict.Order(made.prepared / "holdout.parquet", tmp_path / "forecast.csv", force=False, confidence=0.95)
+def _order(build, tmp_path):
+    return predict.Order(build.prepared / "holdout.parquet", tmp_path / "forecast.csv", force=False, confidence=0.95)
 
 
 def test_an_unsigned_version_that_has_passed_is_not_promoted_once_keys_are_pinned(
-    backend, judged, made, params, key, monkeypatch
+    backend, validated, build, params, key, monkeypatch
 ):
     monkeypatch.delenv("LOCKGATE_SIGNING_KEY")
-    passed = judged()
+    passed = validated()
     assert passed.outcome == "passed"
     policy = pinned(params, key)
     with pytest.raises(StateConflict, match="another policy"):
         promote.promote(backend, YES, 1, policy_digest(policy), None)
-    receipt = register.register(backend, made(1), params)
+    receipt = register.register(backend, build(1), params)
     with pytest.raises(IntegrityBroken, match=UNSIGNED):
-        validate.validate(backend, receipt, made(1), policy)
+        validate.validate(backend, receipt, build(1), policy)
     with pytest.raises(StateConflict, match="another policy than the one in force"):
         promote.promote(backend, YES, 1, passed.digests.policy_digest, None)
 
 
-def test_mlflow_loads_a_version_by_the_keys_in_its_environment(backend, made, params, key, tmp_path, monkeypatch):
-    register.register(backend, made(1), params)
+def test_mlflow_loads_a_version_by_the_keys_in_its_environment(backend, build, params, key, tmp_path, monkeypatch):
+    register.register(backend, build(1), params)
     mlflow.set_tracking_uri(backend.addresses.tracking_uri)
     mlflow.set_registry_uri(backend.addresses.tracking_uri)
     for trusted in ("", key):
@@ -97,10 +97,10 @@ def load(backend):
         return mlflow.pyfunc.load_model(f"models:/{backend.model}/1")
 
 
-def test_an_unfit_key_stops_a_registration_before_anything_is_written(backend, made, params, tmp_path, monkeypatch):
+def test_an_unfit_key_stops_a_registration_before_anything_is_written(backend, build, params, tmp_path, monkeypatch):
     monkeypatch.setenv("LOCKGATE_SIGNING_KEY", str(tmp_path / "nowhere.pem"))
     with pytest.raises(BadConfiguration, match="the signing key cannot be read"):
-        register.register(backend, made(1), params)
+        register.register(backend, build(1), params)
     mlflow.set_tracking_uri(backend.addresses.tracking_uri)
     mlflow.set_registry_uri(backend.addresses.tracking_uri)
     client = mlflow.MlflowClient()

@@ -52,13 +52,13 @@ def create_experiment(found: Addresses, name: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def told() -> list[str]:
+def printed() -> list[str]:
     """What the two racing `up`s of the fixture `clone` said."""
     return []
 
 
 @pytest.fixture(scope="module")
-def clone(tmp_path_factory: pytest.TempPathFactory, told: list[str]) -> Iterator[Path]:
+def clone(tmp_path_factory: pytest.TempPathFactory, printed: list[str]) -> Iterator[Path]:
     """A folder in which one `up` was killed in the middle, and then two ran at once."""
     folder = tmp_path_factory.mktemp("another clone")
     try:
@@ -66,16 +66,16 @@ def clone(tmp_path_factory: pytest.TempPathFactory, told: list[str]) -> Iterator
         assert processes.wait_until(lambda: bool(mlflow_server.running(folder / ".lockgate")), time.monotonic() + 30)
         killed.kill()
         killed.communicate()
-        told += [each.communicate(timeout=120)[0] for each in [start_up(folder), start_up(folder)]]
+        printed += [each.communicate(timeout=120)[0] for each in [start_up(folder), start_up(folder)]]
         yield folder
     finally:
         lockgate_stack.down(folder, tell=silent)
 
 
-def test_after_a_killed_up_two_racing_ones_end_in_one_stack(clone: Path, told: list[str]) -> None:
+def test_after_a_killed_up_two_racing_ones_end_in_one_stack(clone: Path, printed: list[str]) -> None:
     """Neither the killed one's server is left over, nor are there two."""
-    assert told[0].splitlines()[-1] == told[1].splitlines()[-1]
-    assert sorted("already running" in each for each in told) == [False, True]
+    assert printed[0].splitlines()[-1] == printed[1].splitlines()[-1]
+    assert sorted("already running" in each for each in printed) == [False, True]
     running = mlflow_server.running(clone / ".lockgate")
     assert len({os.getsid(process.pid) for process in running}) == 1
 

@@ -21,62 +21,64 @@ def stages(backend):
     return [row.stage for row in versions.stages(backend.database, backend.model)]
 
 
-def test_a_passed_version_goes_to_staging_with_the_verdict_in_the_ledger(backend, judged):
-    verdict = judged()
+def test_a_passed_version_goes_to_staging_with_the_verdict_in_the_ledger(backend, validated):
+    verdict = validated()
     assert (verdict.outcome, stages(backend)) == ("passed", ["Staging"])
     entry = ledger.read(backend.database, backend.model)[-1]
     assert (entry.command, entry.actor, entry.verdict_id) == ("validate", "anna", verdict.id)
     assert (entry.bundle_digest, entry.reason) == (verdict.digests.bundle_digest, f"verdict {verdict.id} passed")
 
 
-def test_a_refused_version_stays_where_it_is(backend, judged):
-    verdict = judged(max_rmspe=0.001)
+def test_a_refused_version_stays_where_it_is(backend, validated):
+    verdict = validated(max_rmspe=0.001)
     assert (verdict.outcome, stages(backend)) == ("refused", ["None"])
     assert [check["name"] for check in verdict.checks if check["outcome"] != "passed"] == ["rmspe below limit"]
 
 
-def test_too_few_rows_are_inconclusive_and_move_nothing(backend, judged):
-    assert (judged(min_scored_rows=10_000_000).outcome, stages(backend)) == ("inconclusive", ["None"])
+def test_too_few_rows_are_inconclusive_and_move_nothing(backend, validated):
+    assert (validated(min_scored_rows=10_000_000).outcome, stages(backend)) == ("inconclusive", ["None"])
 
 
-def test_the_same_case_is_not_judged_twice(backend, judged):
-    assert judged().id == judged().id
+def test_the_same_case_is_not_judged_twice(backend, validated):
+    assert validated().id == validated().id
 
 
-def test_a_changed_limit_is_judged_anew_and_a_restored_one_is_said_again(backend, judged):
-    passed, refused, restored = judged(), judged(max_rmspe=0.001), judged()
+def test_a_changed_limit_is_judged_anew_and_a_restored_one_is_said_again(backend, validated):
+    passed, refused, restored = validated(), validated(max_rmspe=0.001), validated()
     assert [verdict.outcome for verdict in (passed, refused, restored)] == ["passed", "refused", "passed"]
     assert verdicts.latest_verdict(backend.database, backend.model, 1).id == restored.id > refused.id
     assert restored.metrics == passed.metrics
 
 
-def test_a_better_candidate_takes_staging_from_the_one_that_waits_there(backend, judged):
-    judged(seed=1)
-    judged(seed=2, max_rmspe_over_serving=1.0)
+def test_a_better_candidate_takes_staging_from_the_one_that_waits_there(backend, validated):
+    validated(seed=1)
+    validated(seed=2, max_rmspe_over_serving=1.0)
     assert stages(backend) == ["Archived", "Staging"]
 
 
-def test_the_version_in_production_is_judged_but_never_moved(backend, judged, params):
-    judged()
+def test_the_version_in_production_is_judged_but_never_moved(backend, validated, params):
+    validated()
     promote.promote(backend, YES, 1, policy_digest(params.gate), None)
-    assert judged(max_rmspe=0.001).outcome == "refused"
-    assert judged().outcome == "passed"
+    assert validated(max_rmspe=0.001).outcome == "refused"
+    assert validated().outcome == "passed"
     assert stages(backend) == ["Production"]
 
 
-def test_a_version_that_serves_by_now_keeps_the_verdict_that_brought_it_there(backend, judged, params):
+def test_a_version_that_serves_by_now_keeps_the_verdict_that_brought_it_there(backend, validated, params):
     """It was compared with version 1, which it displaced; a run that changes nothing writes nothing."""
-    judged(seed=1)
+    validated(seed=1)
     promote.promote(backend, YES, 1, policy_digest(params.gate), None)
     limits = {"max_rmspe_over_serving": 1.0}
-    verdict = judged(seed=2, **limits)
+    verdict = validated(seed=2, **limits)
     promote.promote(backend, YES, 2, policy_digest(params.gate.model_copy(update=limits)), None)
-    assert judged(seed=2, **limits).id == verdict.id
+    assert validated(seed=2, **limits).id == verdict.id
 
 
-def test_a_version_that_is_being_judged_anew_is_not_promoted_on_its_old_verdict(backend, judged, params, monkeypatch):
+def test_a_version_that_is_being_judged_anew_is_not_promoted_on_its_old_verdict(
+    backend, validated, params, monkeypatch
+):
     before, after = ({"max_rmspe_over_serving": limit} for limit in (0.5, 1.0))
-    judged(1, **before)
+    validated(1, **before)
     examine = score_candidate.examine
     policies = [policy_digest(params.gate.model_copy(update=limits)) for limits in (before, after)]
 
@@ -87,17 +89,17 @@ def test_a_version_that_is_being_judged_anew_is_not_promoted_on_its_old_verdict(
         return examine(*args)
 
     monkeypatch.setattr(score_candidate, "examine", promoted_meanwhile)
-    judged(1, **after)
+    validated(1, **after)
     assert stages(backend) == ["Staging"]
     promote.promote(backend, YES, 1, policies[1], None)
     assert stages(backend) == ["Production"]
 
 
-def test_the_candidate_is_held_against_the_version_in_production_on_the_same_rows(backend, judged, params):
+def test_the_candidate_is_held_against_the_version_in_production_on_the_same_rows(backend, validated, params):
     """The same model trained anew with another seed: it passes if these 438 rows can tell, and else is in doubt."""
-    judged(seed=1)
+    validated(seed=1)
     promote.promote(backend, YES, 1, policy_digest(params.gate), None)
-    verdict = judged(seed=2)
+    verdict = validated(seed=2)
     says = {check["name"]: check["says"] for check in verdict.checks}
     measured = verdict.metrics
     low, high = measured["over_serving_low"], measured["over_serving_high"]
@@ -110,11 +112,11 @@ def test_the_candidate_is_held_against_the_version_in_production_on_the_same_row
 
 
 def test_a_candidate_that_forecasts_a_tenth_too_much_is_refused_beside_the_one_that_serves(
-    backend, judged, made, params
+    backend, validated, build, params
 ):
-    judged(seed=1)
+    validated(seed=1)
     promote.promote(backend, YES, 1, policy_digest(params.gate), None)
-    worse = made(2)
+    worse = build(2)
     forecaster = store.load(worse.bundle, manifest.digest(worse.bundle))
     weights = {name: weight * 1.1 for name, weight in forecaster.weights.items()}
     store.save(replace(forecaster, weights=weights), worse.bundle)
@@ -123,11 +125,11 @@ def test_a_candidate_that_forecasts_a_tenth_too_much_is_refused_beside_the_one_t
     assert {"no worse than serving", "no slice worse than serving", "no worse than linear member"} <= refused
 
 
-def test_the_verdict_tells_how_many_other_versions_the_holdout_has_judged(backend, judged):
+def test_the_verdict_tells_how_many_other_versions_the_holdout_has_judged(backend, validated):
     """The same version judged again is no other version."""
-    first, again, second = judged(), judged(max_rmspe=0.001), judged(seed=2)
+    first, again, second = validated(), validated(max_rmspe=0.001), validated(seed=2)
     assert [verdict.metrics["holdout_uses"] for verdict in (first, again, second)] == [0, 0, 1]
-    worn = judged(seed=2, max_holdout_uses=1)
+    worn = validated(seed=2, max_holdout_uses=1)
     says = {check["name"]: (check["outcome"], check["says"]) for check in worn.checks}["holdout not overused"]
     assert says == (
         "inconclusive",
@@ -139,8 +141,8 @@ def verdict_rows(verdict):
     return {check["name"]: check["says"] for check in verdict.checks}["enough rows"].split()[0]
 
 
-def test_reviewers_see_the_verdict_in_mlflow(backend, judged, stack):
-    verdict = judged()
+def test_reviewers_see_the_verdict_in_mlflow(backend, validated, stack):
+    verdict = validated()
     mlflow.set_tracking_uri(stack.tracking_uri)
     mlflow.set_registry_uri(stack.tracking_uri)
     client = mlflow.MlflowClient()
@@ -153,22 +155,22 @@ def test_reviewers_see_the_verdict_in_mlflow(backend, judged, stack):
     assert shown == {"verdict/verdict.json", "verdict/holdout.png"}
 
 
-def test_a_changed_artifact_is_refused_before_it_is_loaded(backend, made, params, home):
-    receipt = register.register(backend, made(1), params)
+def test_a_changed_artifact_is_refused_before_it_is_loaded(backend, build, params, home):
+    receipt = register.register(backend, build(1), params)
     path = on_the_server(home, receipt)
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(IntegrityBroken, match=r"lightgbm\.txt sha256 mismatch"):
-        validate.validate(backend, receipt, made(1), params.gate)
+        validate.validate(backend, receipt, build(1), params.gate)
     assert stages(backend) == ["None"]
     assert verdicts.latest_verdict(backend.database, backend.model, None) is None
 
 
-def test_an_artifact_folder_that_is_gone_is_refused(backend, made, params, home):
-    receipt = register.register(backend, made(1), params)
+def test_an_artifact_folder_that_is_gone_is_refused(backend, build, params, home):
+    receipt = register.register(backend, build(1), params)
     path = on_the_server(home, receipt)
     shutil.rmtree(path.parent)
     with pytest.raises(IntegrityBroken):
-        validate.validate(backend, receipt, made(1), params.gate)
+        validate.validate(backend, receipt, build(1), params.gate)
     assert stages(backend) == ["None"]
 
 
@@ -179,10 +181,10 @@ def on_the_server(home, receipt):
     return path
 
 
-def test_a_verdict_whose_move_was_killed_moves_on_the_next_run(backend, made, params, judged, stack):
+def test_a_verdict_whose_move_was_killed_moves_on_the_next_run(backend, build, params, validated, stack):
     """The verdict was recorded, the process died before the move to Staging."""
-    judged(min_scored_rows=10_000_000)
-    case_passed = judged()
+    validated(min_scored_rows=10_000_000)
+    case_passed = validated()
     client = mlflow.MlflowClient()
     assert case_passed.outcome == "passed"
     assert stages(backend) == [Stage.STAGING]

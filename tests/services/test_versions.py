@@ -65,7 +65,7 @@ def move(database: Database, *moves: tuple[int, str]) -> None:
             )
 
 
-def told(database: Database) -> list[tuple[int, str, str, str, str, str]]:
+def ledger_rows(database: Database) -> list[tuple[int, str, str, str, str, str]]:
     """The ledger without its numbers, digests and times."""
     return [
         (row.version, row.from_stage, row.to_stage, row.command, row.actor, row.reason)
@@ -190,7 +190,7 @@ def test_an_intent_is_consumed_once(database: Database) -> None:
     intents.open_intent(database, Intent("m", 1, "None", "Staging", "ann", "good", "validate"))
     for stage in ("Staging", "None", "Staging"):
         move(database, (1, stage))
-    assert [row[3:5] for row in told(database)] == [("validate", "ann"), *[("out of band", "lockgate")] * 2]
+    assert [row[3:5] for row in ledger_rows(database)] == [("validate", "ann"), *[("out of band", "lockgate")] * 2]
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_an_intent_for_another_move_is_not_taken(database: Database, other: Inte
     put_versions(database, 1)
     intents.open_intent(database, other)
     move(database, (1, "Staging"))
-    assert told(database) == [(1, "None", "Staging", "out of band", "lockgate", "out of band")]
+    assert ledger_rows(database) == [(1, "None", "Staging", "out of band", "lockgate", "out of band")]
 
 
 def test_an_old_or_withdrawn_intent_is_not_taken(database: Database) -> None:
@@ -216,7 +216,7 @@ def test_an_old_or_withdrawn_intent_is_not_taken(database: Database) -> None:
     intents.withdraw_intent(database, withdrawn)
     make_older(database, "11 seconds")
     move(database, (1, "Staging"))
-    assert told(database)[0][3] == "out of band"
+    assert ledger_rows(database)[0][3] == "out of band"
 
 
 def test_an_intent_counts_as_long_as_its_command_holds_the_model(database: Database) -> None:
@@ -225,7 +225,7 @@ def test_an_intent_counts_as_long_as_its_command_holds_the_model(database: Datab
         intents.open_intent(database, Intent("m", 1, "None", "Staging", "ann", "slow server", "validate"), holder)
         make_older(database, "9 minutes")
         move(database, (1, "Staging"))
-    assert told(database)[0][3:5] == ("validate", "ann")
+    assert ledger_rows(database)[0][3:5] == ("validate", "ann")
 
 
 def test_an_intent_of_a_command_that_is_gone_lends_its_name_to_nobody(database: Database) -> None:
@@ -235,7 +235,7 @@ def test_an_intent_of_a_command_that_is_gone_lends_its_name_to_nobody(database: 
     make_older(database, "11 seconds")
     with model_lock(database, "m", wait=1), model_lock(database, "n", wait=1):  # another command holds the model by now
         move(database, (1, "Staging"))
-    assert told(database)[0][3:5] == ("out of band", "lockgate")
+    assert ledger_rows(database)[0][3:5] == ("out of band", "lockgate")
 
 
 def make_older(database: Database, age: str) -> None:
@@ -250,7 +250,7 @@ def test_the_displaced_version_names_the_one_that_displaced_it(database: Databas
     move(database, (1, "Production"))
     intents.open_intent(database, Intent("m", 2, "None", "Production", "bob", "better", "promote"))
     move(database, (1, "Archived"), (2, "Production"))
-    assert told(database)[1:] == [
+    assert ledger_rows(database)[1:] == [
         (1, "Production", "Archived", "promote", "bob", "displaced by version 2: better"),
         (2, "None", "Production", "promote", "bob", "better"),
     ]
@@ -262,7 +262,7 @@ def test_a_swap_in_the_other_order_is_told_alike(database: Database) -> None:
     move(database, (2, "Production"))
     intents.open_intent(database, Intent("m", 1, "None", "Production", "bob", "bad week", "rollback"))
     move(database, (1, "Production"), (2, "Archived"))
-    assert told(database)[1:] == [
+    assert ledger_rows(database)[1:] == [
         (1, "None", "Production", "rollback", "bob", "bad week"),
         (2, "Production", "Archived", "rollback", "bob", "displaced by version 1: bad week"),
     ]
@@ -273,14 +273,14 @@ def test_a_version_archived_by_itself_is_not_displaced_by_an_older_neighbour(dat
     move(database, (1, "Staging"))
     move(database, (2, "Staging"))
     move(database, (1, "Archived"))
-    assert told(database)[-1] == (1, "Staging", "Archived", "out of band", "lockgate", "out of band")
+    assert ledger_rows(database)[-1] == (1, "Staging", "Archived", "out of band", "lockgate", "out of band")
 
 
 def test_a_stage_that_is_set_again_leaves_no_row(database: Database) -> None:
     put_versions(database, 1)
     for _ in range(2):
         move(database, (1, "Production"))
-    assert len(told(database)) == 1
+    assert len(ledger_rows(database)) == 1
 
 
 def test_a_move_that_is_rolled_back_leaves_neither_row_nor_alias_and_keeps_its_intent(database: Database) -> None:
@@ -290,9 +290,9 @@ def test_a_move_that_is_rolled_back_leaves_neither_row_nor_alias_and_keeps_its_i
         connection.execute(text("UPDATE model_versions SET current_stage = 'Production'"))
         connection.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
         _ = 1 / 0
-    assert (told(database), aliases(database)) == ([], {})
+    assert (ledger_rows(database), aliases(database)) == ([], {})
     move(database, (1, "Production"))
-    assert told(database)[0][4] == "ann"
+    assert ledger_rows(database)[0][4] == "ann"
 
 
 def test_the_ledger_can_be_read_as_of_a_moment(database: Database) -> None:
@@ -309,14 +309,14 @@ def test_moves_that_race_are_each_told_once(database: Database) -> None:
     put_versions(database, 8)
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda version: move(database, (version, "Staging")), range(1, 9)))
-    assert sorted(row[0] for row in told(database)) == list(range(1, 9))
+    assert sorted(row[0] for row in ledger_rows(database)) == list(range(1, 9))
     assert aliases(database) == {"staging": 8}
 
 
 def test_another_workspace_is_not_looked_at(database: Database) -> None:
     put_versions(database, 1, workspace="other")
     move(database, (1, "Production"))
-    assert (told(database), aliases(database)) == ([], {})
+    assert (ledger_rows(database), aliases(database)) == ([], {})
 
 
 # --- the mirrored aliases --------------------------------------------------------------------------------------------
