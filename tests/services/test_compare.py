@@ -98,9 +98,9 @@ def test_on_the_holdout_both_score_as_the_gate_found(pair, holdout):
     assert found.pairs["week"].tolist() == [(day - 1) // 7 + 1 for day in days_ahead(holdout.rows)]
 
 
-def test_every_slice_that_the_gate_tests_is_shown_with_the_same_rows(pair, made, holdout):
+def test_every_slice_that_the_gate_tests_is_shown_with_the_same_rows(pair, build, holdout):
     shown = compare.compare(pair, 1, 2, holdout).comparison.trial.agreement.slices
-    tables = Tables.read(made(1).prepared)
+    tables = Tables.read(build(1).prepared)
     sold = tables.holdout[tables.holdout["Sales"] > 0]
     tested = slices.split(slices.with_attributes(sold, tables.stores, tables.rows), slices.IN_GATE)
     scored = {each.name: each.scored.first.rows for each in shown if each.by in slices.IN_GATE}
@@ -108,9 +108,9 @@ def test_every_slice_that_the_gate_tests_is_shown_with_the_same_rows(pair, made,
     assert scored == {part.name: part.rows for part, _ in tested}
 
 
-def test_without_past_sales_the_stores_have_no_size_and_that_is_said(pair, made):
-    (made(1).prepared / "rows.parquet").unlink()
-    found = compare.compare(pair, 1, 2, compare.read_rows(None, made(1).prepared)).comparison
+def test_without_past_sales_the_stores_have_no_size_and_that_is_said(pair, build):
+    (build(1).prepared / "rows.parquet").unlink()
+    found = compare.compare(pair, 1, 2, compare.read_rows(None, build(1).prepared)).comparison
     assert {each.by for each in found.trial.agreement.slices} == {*slices.IN_COMPARISON} - {"size"}
     assert found.notes == ("the past sales in data/prepared are not at hand: no slices of large and small stores",)
 

@@ -290,9 +290,9 @@ def test_guard_status_reject_and_retire_by_the_command_line(
 
 
 def test_a_model_is_covered_and_uncovered_by_the_command_line(
-    two_lives: RawModel, shell: Callable[..., tuple[int, str]]
+    two_productions: RawModel, shell: Callable[..., tuple[int, str]]
 ) -> None:
-    name, other = two_lives.name, f"{two_lives.name}-other"
+    name, other = two_productions.name, f"{two_productions.name}-other"
     assert shell("guard", "cover", other) == (0, f"{other} is now under the guard\n")
     assert shell("guard", "cover", other) == (0, f"{other} is already under the guard\n")
     code, out = shell("guard", "status", "--json")
@@ -309,7 +309,7 @@ def test_a_model_is_covered_and_uncovered_by_the_command_line(
 
 
 def test_the_default_of_params_yaml_is_taken_over_by_guard_install(
-    two_lives: RawModel, shell: Callable[..., tuple[int, str]], tmp_path: Path, database: Database, database_url: str,
+    two_productions: RawModel, shell: Callable[..., tuple[int, str]], tmp_path: Path, database: Database, database_url: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """On a database of this test alone: the default is that of a whole server."""
