@@ -102,7 +102,7 @@ def guard_triggers(database: Database) -> Iterator[tuple[str, str, str]]:
 def test_nothing_of_it_is_recorded_or_mirrored(plain: RawModel) -> None:
     plain.add()
     assert plain.transition(1, "Production").status_code == 200
-    assert plain.told() == []
+    assert plain.ledger_rows() == []
     assert "aliases" not in plain.ask("GET", "registered-models/get", name=plain.name).json()["registered_model"]
 
 
@@ -114,7 +114,7 @@ def test_a_covered_model_is_taken_over_as_it_stands(plain: RawModel) -> None:
         plain.transition(version, stage)
     assert coverage.cover(plain.database, plain.name, "anna") is True
     assert coverage.cover(plain.database, plain.name, "anna") is False
-    assert plain.told() == [(1, "None", "Production", "adopt", "anna"), (2, "None", "Staging", "adopt", "anna")]
+    assert plain.ledger_rows() == [(1, "None", "Production", "adopt", "anna"), (2, "None", "Staging", "adopt", "anna")]
     model = plain.ask("GET", "registered-models/get", name=plain.name).json()["registered_model"]
     assert {alias["alias"]: alias["version"] for alias in model["aliases"]} == {"production": "1", "staging": "2"}
     assert said(plain.transition(3, "Staging"))[:2] == (
@@ -195,7 +195,7 @@ def test_while_clients_promote_a_model_it_is_covered_whole_or_not_at_all(stack: 
             assert "are all in Production" in str(covering.exception())
             assert not coverage.covers(database, model.name)
             continue
-        last = {version: to for version, _, to, _, _ in model.told()}
+        last = {version: to for version, _, to, _, _ in model.ledger_rows()}
         assert last == {version: stage for version, stage in model.stages().items() if stage != "None"}
         assert list(model.stages().values()).count("Production") <= 1
         assert guard.status(database).faults == ()

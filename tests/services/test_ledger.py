@@ -309,8 +309,8 @@ def test_a_model_is_covered_and_uncovered_by_the_command_line(
 
 
 def test_the_default_of_params_yaml_is_taken_over_by_guard_install(
-    two_productions: RawModel, shell: Callable[..., tuple[int, str]], tmp_path: Path, database: Database, database_url: str,
-    monkeypatch: pytest.MonkeyPatch,
+    two_productions: RawModel, shell: Callable[..., tuple[int, str]], tmp_path: Path, database: Database,
+    database_url: str, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """On a database of this test alone: the default is that of a whole server."""
     monkeypatch.setenv("LOCKGATE_DATABASE_URL", database_url)
