@@ -174,7 +174,10 @@ def tell(line: str) -> None:
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], paged: bool = False) -> None:
-    """Print a table as wide as the terminal, or nothing without rows. `paged`: a long table goes through a pager."""
+    """Print a table as wide as the terminal, or nothing without rows.
+
+    `paged`: a table that is longer than the terminal goes through the user's pager.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -185,12 +188,13 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], paged: bool = Fal
     drawn = Table(*heads, box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for row in rows:
         drawn.add_row(*row)
-    if paged and console.is_terminal and len(rows) > console.height:
-        with console.capture() as captured:
-            console.print(drawn)
-        click.echo_via_pager(captured.get())
-    else:
+    with console.capture() as captured:
         console.print(drawn)
+    text = captured.get()
+    if paged and console.is_terminal and text.count("\n") >= console.height:
+        click.echo_via_pager(text.removesuffix("\n"))  # click adds one
+    else:
+        click.echo(text, nl=False)
 
 
 def session() -> Session:
