@@ -4,8 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-# pip obeys variables and files of its user's that are meant for other environments.
-PIP := env -u PIP_USER -u PIP_TARGET -u PIP_PREFIX -u PIP_ROOT -u PIP_REQUIRE_VIRTUALENV $(BIN)/python -I -m pip --disable-pip-version-check --quiet
+# pip obeys variables and files of its user's that are meant for other environments. Of the variables, only those count
+# that say where and how to download.
+DOWNLOADS := INDEX_URL EXTRA_INDEX_URL NO_INDEX FIND_LINKS TRUSTED_HOST CERT CLIENT_CERT PROXY KEYRING_PROVIDER \
+	CACHE_DIR NO_CACHE_DIR TIMEOUT DEFAULT_TIMEOUT RETRIES CONFIG_FILE
+FOREIGN := $(filter-out $(addprefix PIP_,$(DOWNLOADS)),$(filter PIP_%,$(.VARIABLES)))
+PIP := env $(addprefix -u ,$(FOREIGN)) $(BIN)/python -I -m pip --disable-pip-version-check --quiet
 
 # Every recipe runs as in the activated environment.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
