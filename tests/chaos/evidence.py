@@ -156,7 +156,7 @@ COLLECTED = """
       )
 """
 INTENTS = """
-    SELECT id, to_char(told_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS told_at
+    SELECT id, to_char(reported_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS reported_at
     FROM lockgate.intents WHERE model = %s
 """
 LIMITS = "SELECT digest, limits FROM lockgate.policies"

@@ -241,7 +241,7 @@ class Record:
             return "it was rejected"
         wanted = self.evidence.tables.limits[verdict["policy_digest"] or ""]["approval_required"]
         given = any((each["decision"], each.get("verdict_id")) == ("approved", verdict["id"]) for each in said)
-        return "nobody has approved it" if wanted and row["to_stage"] == PRODUCTION and not given else None
+        return "it has no approval" if wanted and row["to_stage"] == PRODUCTION and not given else None
 
 
 def _standing(rows: list[tuple[datetime, Row]], at: datetime, seconds: float) -> list[Row]:
@@ -302,7 +302,7 @@ def done_once(evidence: Evidence) -> Iterator[str]:
 
     One that had come to its end, and was killed before it could say so, is another one when it is said again.
     """
-    told = {row["id"]: row["told_at"] for row in evidence.tables.intents}
+    told = {row["id"]: row["reported_at"] for row in evidence.tables.intents}
     for name, rows in _by_actor(evidence).items():
         own = [row for row in rows if row["reason"] == reason(name)]
         for first, second in pairwise(own):

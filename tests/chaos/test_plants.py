@@ -75,7 +75,7 @@ def test_the_guard_refuses_to_archive_what_serves_before_the_next_one_comes(mode
     model.serving(1)
     model.candidate(2)
     with plants.archive_then_promote():
-        assert "nothing would be in Production then" in model.refused("promote", version=2, policy="usual")
+        assert "Production would be empty" in model.refused("promote", version=2, policy="usual")
     assert caught(model) == set()
 
 

@@ -105,7 +105,7 @@ def honest() -> Evidence:
     runs = [
         {"run_uuid": row["run_id"], "status": "FINISHED", "bundle_digest": row["bundle_digest"]} for row in versions
     ]
-    intents = [{"id": name, "told_at": None} for name in past.operations]
+    intents = [{"id": name, "reported_at": None} for name in past.operations]
     limits = {"policy": {"max_rmspe": 0.1, "approval_required": False}}
     tables = Tables(past.ledger, versions, versions, runs, intents, [], limits)
     end = past.now.timestamp()

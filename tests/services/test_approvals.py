@@ -58,18 +58,18 @@ def test_without_the_approval_that_the_policy_asks_for_nothing_goes_to_productio
     status, sentence, hint = said(model.transition(1, "Production"))
     verdict_id = ledger.read(model.database, model.name)[-1].verdict_id
     assert (status, sentence) == (
-        400, f"version 1 of {model.name} stays in Staging: nobody has approved it on verdict {verdict_id}"
+        400, f"version 1 of {model.name} stays in Staging: it has no approval on verdict {verdict_id}"
     )  # fmt: skip
     assert "lockgate approve 1" in hint
     assert "approved_by" in hint
-    with pytest.raises(StateConflict, match="nobody has approved it"):
+    with pytest.raises(StateConflict, match="it has no approval"):
         promote.promote(backend, YES, 1, policy_digest(ASKS), None)
     assert model.stages() == {1: "Staging"}
 
 
 def test_a_dry_run_says_that_the_approval_is_missing(make: Make) -> None:
     _, backend = make(ASKS)
-    with pytest.raises(StateConflict, match="nobody has approved it"):
+    with pytest.raises(StateConflict, match="it has no approval"):
         promote.promote(
             backend, MoveRequest("r", dry_run=True, confirm=lambda move: None), 1, policy_digest(ASKS), None
         )
@@ -107,7 +107,7 @@ def test_a_new_verdict_needs_a_new_approval_and_takes_the_old_one_off_the_page(m
     model, _ = make(ASKS)
     approve_in_the_ui(model)
     model.judge(1)
-    assert "nobody has approved it on verdict" in said(model.transition(1, "Production"))[1]
+    assert "it has no approval on verdict" in said(model.transition(1, "Production"))[1]
     assert "approval" not in tags(model)
     approve_in_the_ui(model)
     assert model.transition(1, "Production").status_code == 200
@@ -119,7 +119,7 @@ def test_a_tag_taken_away_withdraws_the_approval(make: Make) -> None:
     approve_in_the_ui(model)
     model.ask("DELETE", "model-versions/delete-tag", name=model.name, version="1", key="approval")
     assert [each[0] for each in decisions(model)] == ["approved", "withdrawn"]
-    assert "nobody has approved it" in said(model.transition(1, "Production"))[1]
+    assert "it has no approval" in said(model.transition(1, "Production"))[1]
 
 
 @pytest.mark.parametrize("outcome", ["refused", "inconclusive", None])
@@ -140,9 +140,9 @@ def test_what_has_not_passed_cannot_be_approved(stack: Addresses, outcome: str |
 @pytest.mark.parametrize(
     ("value", "by", "says"),
     [
-        ("approved", None, "nobody has signed it"),
-        ("approved", "  ", "nobody has signed it"),
-        ("yes", "rita", "the tag approval says neither approved nor rejected"),
+        ("approved", None, "the tag approved_by is missing"),
+        ("approved", "  ", "the tag approved_by is missing"),
+        ("yes", "rita", "the tag approval is neither approved nor rejected"),
     ],
 )
 def test_a_tag_that_says_too_little_is_refused_with_what_to_do(
@@ -228,14 +228,14 @@ def test_the_two_person_rule_wants_an_approver_who_neither_validated_nor_promote
         promote.promote(person, YES, 1, policy_digest(TWO), None)
         assert model.stages() == {1: "Production"}
     else:
-        with pytest.raises(StateConflict, match="asks for two persons"):
+        with pytest.raises(StateConflict, match="requires two persons"):
             promote.promote(person, YES, 1, policy_digest(TWO), None)
 
 
 def test_under_the_two_person_rule_mlflow_alone_cannot_promote(make: Make) -> None:
     model, backend = make(TWO)
     approve_in_the_ui(model)
-    assert "does not say who is promoting" in said(model.transition(1, "Production"))[1]
+    assert "does not name the promoter" in said(model.transition(1, "Production"))[1]
     promote.promote(backend, YES, 1, policy_digest(TWO), None)
     assert model.stages() == {1: "Production"}
 

@@ -29,9 +29,7 @@ from lockgate.system.service_urls import Addresses
 
 STAGES = ["None", "Staging", "Production", "Archived"]
 FREE = {("None", "Staging"), ("None", "Archived"), ("Staging", "Production"), ("Staging", "Archived")}
-IN_ITS_PLACE = (
-    "put another one in its place: lockgate promote or lockgate rollback; or leave the stage empty: lockgate retire"
-)
+IN_ITS_PLACE = "replace it: lockgate promote or lockgate rollback; or leave the stage empty: lockgate retire"
 
 
 @pytest.fixture
@@ -208,7 +206,7 @@ def test_archive_then_promote_in_two_calls_is_refused_at_the_first(model: RawMod
     first = model.serving()
     model.candidate(against=first)
     assert said(model.transition(first, "Archived")) == (
-        400, f"version 1 of {model.name} stays in Production: nothing would be in Production then", IN_ITS_PLACE
+        400, f"version 1 of {model.name} stays in Production: Production would be empty", IN_ITS_PLACE
     )  # fmt: skip
 
 
@@ -280,8 +278,8 @@ def test_an_undo_of_anything_but_the_last_rollback_is_refused(two_productions: R
     two_productions.announce(1, "Production", "undo")
     assert said(two_productions.transition(1, "Production", archive=True)) == (
         400,
-        f"version 1 of {two_productions.name} stays in Archived: "
-        "it is not what the last rollback took out of Production",
+        f"version 1 of {two_productions.name} stays in Archived:"
+        " it is not the version that the last rollback took out of Production",
         "see: lockgate history",
     )
     two_productions.announce(1, "Production", "rollback")
@@ -355,7 +353,7 @@ def test_a_model_without_a_version_in_a_stage_may_go(model: RawModel) -> None:
             "may not begin in Production",
         ),
         ("UPDATE registered_model_aliases SET version = 7 WHERE name = '{}'", "follows the stage Production"),
-        ("TRUNCATE model_versions CASCADE", "may not be emptied at one stroke"),
+        ("TRUNCATE model_versions CASCADE", "TRUNCATE of the registry is not allowed"),
     ],
 )
 def test_the_same_holds_for_sql(model: RawModel, home: Path, change: str, says: str) -> None:

@@ -133,7 +133,7 @@ def test_what_is_on_record_is_only_added_to(database: Database, table: str, stat
 
 
 def test_nobody_writes_a_row_by_hand(database: Database) -> None:
-    with pytest.raises(StateConflict, match="written by the trigger"), database.transaction() as connection:
+    with pytest.raises(StateConflict, match="takes rows only from the trigger"), database.transaction() as connection:
         connection.execute(
             text(
                 "INSERT INTO lockgate.ledger (model, version, from_stage, to_stage, command, actor, reason, db_user)"

@@ -72,6 +72,8 @@ def of_11(database: Database) -> Database:
             "ALTER TABLE lockgate.guard_changes DROP CONSTRAINT IF EXISTS guard_changes_change_check",
             "ALTER TABLE lockgate.guard_changes ADD CONSTRAINT guard_changes_change_check"
             " CHECK (change IN ('installed', 'removed'))",
+            "ALTER TABLE lockgate.intents RENAME COLUMN reported_at TO told_at",
+            "ALTER TYPE lockgate.objection RENAME ATTRIBUTE reason TO says",
             "UPDATE lockgate.migrations SET number = 11",
         ):
             connection.execute(text(statement))

@@ -46,7 +46,7 @@ class Approval:
 
 
 COLUMNS = "id, version, bundle_digest, verdict_id, decision, decided_by, recorded_by, reason, at"
-OBJECTION = "SELECT says, hint FROM lockgate.objection_to_decision(:model, :version, :decision)"
+OBJECTION = "SELECT reason, hint FROM lockgate.objection_to_decision(:model, :version, :decision)"
 INSERT_APPROVAL = f"""
     INSERT INTO lockgate.approvals
         (model, version, bundle_digest, verdict_id, decision, decided_by, recorded_by, reason)
@@ -73,9 +73,9 @@ def record(database: Database, statement: Statement) -> Approval:
     """
     with database.transaction() as connection:
         objection = connection.execute(text(OBJECTION), asdict(statement)).one()
-        if objection.says:
+        if objection.reason:
             raise StateConflict(
-                f"version {statement.version} cannot be {statement.decision}: {objection.says}", hint=objection.hint
+                f"version {statement.version} cannot be {statement.decision}: {objection.reason}", hint=objection.hint
             )
         standing = _standing(connection, statement)
         if standing is not None:

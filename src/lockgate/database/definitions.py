@@ -109,9 +109,9 @@ def piece_faults(connection: Connection, pieces: Iterable[Piece]) -> dict[Piece,
 def apply(connection: Connection) -> None:
     """Make the functions, constraints, recording triggers and grants those of this code, and record their digest."""
     connection.execute(text("SET LOCAL check_function_bodies = off"))  # they call one another
+    _drop_unknown_functions(connection)
     for sql in sql_files.function_files():
         run(connection, sql)
-    _drop_unknown_functions(connection)
     replace(connection, piece_faults(connection, [*sql_files.constraints(), *sql_files.recording_triggers()]))
     run(connection, sql_files.grants())
     if schema_check.definitions_in_force(connection) != sql_files.digest():
@@ -160,11 +160,11 @@ def _function_faults(connection: Connection) -> Iterator[str]:
 
 
 def _drop_unknown_functions(connection: Connection) -> None:
-    """Functions of an earlier version, and any overload that could be called in place of ours."""
+    """Functions with the arguments or the result of an earlier version, and overloads that could be called instead."""
     connection.execute(text(FULL_NAMES))
-    known = {function[:2] for function in sql_files.functions()}
-    for identity, found in _found_functions(connection).items():
-        if identity not in known:
+    known = {function[:3] for function in sql_files.functions()}
+    for found in _found_functions(connection).values():
+        if found.function[:3] not in known:
             run(connection, f"DROP ROUTINE {found.signature} CASCADE")
 
 

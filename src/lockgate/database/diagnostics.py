@@ -33,7 +33,7 @@ SELECT_DEAD_INTENTS = """
 """
 
 # The registration that a run belongs to ends it, and its version points to it. A run that was left open or failed
-# belongs to nobody, and neither does any second run of a bundle that has its version: a reply or a lock was lost.
+# has no version, and neither has a second run of a bundle that has its version: a reply or a lock was lost.
 # Hidden ones count: the next registration hides what it throws away. A run goes with the last of its logged models.
 SELECT_DEAD_RUNS = """
     WITH dead AS (
@@ -71,7 +71,7 @@ class RememberedRow(NamedTuple):
 
 
 class DeadIntent(NamedTuple):
-    """An intent that nobody consumed while it counted."""
+    """An intent that was not consumed while it counted."""
 
     id: int
     command: str
@@ -98,7 +98,7 @@ def dead_intents(database: Database, model: str) -> list[DeadIntent]:
 def dead_runs(database: Database, model: str, bundle_tag: str, digest: str | None = None) -> list[Belongings]:
     """What registrations that did not come to their end have left, of one bundle or of all.
 
-    Only whoever holds the model's lock knows that nobody is at work on it.
+    Call it under the model's lock: only then no registration is in progress.
     """
     with database.transaction() as connection:
         values = {"model": model, "tag": bundle_tag, "digest": digest}

@@ -67,7 +67,7 @@ def status(database: Database) -> Guard:
 def install(database: Database, actor: str) -> bool:
     """Put on what is missing or changed, in one transaction; whether anything had to be done.
 
-    Raises StateConflict, with every violation that stands in the registry now, before anything is changed.
+    Raises StateConflict with every violation in the registry, before anything is changed.
     """
     if status(database).faults == ():
         return False

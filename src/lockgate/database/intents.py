@@ -15,14 +15,14 @@ INSERT_INTENT = """
 """
 WITHDRAW_INTENT = "DELETE FROM lockgate.intents WHERE id = :id AND consumed_at IS NULL"
 IS_CONSUMED = "SELECT consumed_at IS NOT NULL FROM lockgate.intents WHERE id = :id"
-MARK_REPORTED = "UPDATE lockgate.intents SET told_at = clock_timestamp() WHERE id = :id"
+MARK_REPORTED = "UPDATE lockgate.intents SET reported_at = clock_timestamp() WHERE id = :id"
 UNREPORTED = """
     SELECT intent.id, intent.version, intent.from_stage, intent.to_stage, intent.command,
            array(SELECT version FROM lockgate.ledger
                  WHERE (model, intent_id) = (intent.model, intent.id) AND version <> intent.version)
     FROM lockgate.intents AS intent
     WHERE (intent.model, intent.actor, intent.reason) = (:model, :actor, :reason)
-      AND intent.command = ANY (:commands) AND intent.told_at IS NULL
+      AND intent.command = ANY (:commands) AND intent.reported_at IS NULL
       AND NOT lockgate.holds_model(intent.holder, intent.model)
       AND intent.id = (
           SELECT intent_id FROM lockgate.ledger
@@ -31,7 +31,7 @@ UNREPORTED = """
       )
 """
 OBJECTION_TO_RISE = """
-    SELECT objection.says, objection.hint
+    SELECT objection.reason, objection.hint
     FROM lockgate.objection_to_rise(:model, :version, :to_stage, :actor, (
         SELECT ours.bundle_digest
         FROM public.model_versions AS serving
@@ -82,16 +82,16 @@ class UnreportedIntent:
 class Objection:
     """Why the database would refuse a move or a decision, and what to do about it."""
 
-    says: str
+    reason: str
     hint: str
 
 
 @with_retries
 def open_intent(database: Database, intent: Intent, holder: int | None = None) -> int:
-    """Say who is about to move what; the trigger consumes it with the move. Gives its number.
+    """Record who is about to move which version; the trigger consumes the intent with the move. Returns its number.
 
-    It counts only while the database session `holder` has the model's lock (and for ten seconds anyhow: a move that
-    was sent may still arrive): the same move by somebody else, later, does not bear this name.
+    It counts only while the database session `holder` has the model's lock, and for ten seconds in any case, because a
+    sent move may still arrive. The same move by another client, later, does not get this name.
     """
     with database.transaction() as connection:
         return int(connection.execute(text(INSERT_INTENT), asdict(intent) | {"holder": holder}).scalar_one())
@@ -99,14 +99,14 @@ def open_intent(database: Database, intent: Intent, holder: int | None = None) -
 
 @with_retries
 def withdraw_intent(database: Database, intent_id: int) -> None:
-    """The move did not happen: no later one by somebody else may be taken for it. A consumed intent stays."""
+    """Delete the intent of a move that did not happen, so that no later move gets its name. A consumed one stays."""
     with database.transaction() as connection:
         connection.execute(text(WITHDRAW_INTENT), {"id": intent_id})
 
 
 @with_retries
 def is_consumed(database: Database, intent_id: int) -> bool:
-    """Whether the move was made for this intent, and for no other's."""
+    """Whether the move of this intent was made."""
     with database.transaction() as connection:
         return bool(connection.scalar(text(IS_CONSUMED), {"id": intent_id}))
 
@@ -132,7 +132,7 @@ def unreported(database: Database, model: str, key: CommandKey, version: int | N
 
 @with_retries
 def objection_to_rise(database: Database, intent: Intent) -> Objection | None:
-    """What the guard would say now to this move up; None if nothing stands in its way. Nothing is written."""
+    """The objection of the guard to this move up now; None if there is none. Nothing is written."""
     with database.transaction() as connection:
         row = connection.execute(text(OBJECTION_TO_RISE), asdict(intent)).one()
-    return Objection(row.says, row.hint) if row.says else None
+    return Objection(row.reason, row.hint) if row.reason else None

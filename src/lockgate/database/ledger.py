@@ -97,7 +97,7 @@ def missing_tail(database: Database, model: str) -> list[str]:
 
 @with_retries
 def unearned(database: Database, model: str) -> list[str]:
-    """The moves to Production that no passed verdict, or no approval where one was asked for, stands behind."""
+    """The moves to Production without a passed verdict, or without the approval that the policy required."""
     with database.transaction() as connection:
         found = connection.execute(text(SELECT_UNEARNED), {"model": model})
         return [f"version {row.version} came without a passed verdict or an approval (row {row.seq})" for row in found]

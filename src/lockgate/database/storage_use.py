@@ -83,7 +83,7 @@ STILL_SHOWN = """
             SELECT FROM public.logged_models WHERE (model_id, lifecycle_stage) = (:model_id, 'active') FOR UPDATE
         )
 """
-# MLflow's own gc would also erase what anybody else has deleted on the server.
+# MLflow's own gc would also erase what other users have deleted on the server.
 ERASE = [
     """
     DELETE FROM public.input_tags AS tag USING public.inputs AS link
@@ -135,7 +135,7 @@ def belongings(database: Database, model: str, version: int) -> Belongings:
 def erase(database: Database, belonging: Belongings) -> None:
     """Take the rows of a run and a logged model that are marked deleted out of MLflow's tables, for good.
 
-    Raises StateConflict if somebody has restored one of the two meanwhile; then both stay.
+    Raises StateConflict if one of the two was restored meanwhile; then both stay.
     """
     names = {"run_id": belonging.run_id, "model_id": belonging.model_id}
     with database.transaction() as connection:

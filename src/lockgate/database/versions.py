@@ -34,7 +34,7 @@ class Version(Registration):
 
     @property
     def files(self) -> dict[str, str]:
-        """The digests of the files around the bundle; empty if nobody took them."""
+        """The digests of the files around the bundle; empty if they were not recorded."""
         return {name: str(digest) for name, digest in _section(self.lineage, "files").items()}
 
     @property
@@ -45,7 +45,7 @@ class Version(Registration):
 
 @dataclass(frozen=True)
 class VersionRow:
-    """A version as MLflow's registry has it now; without a bundle digest if it came past us."""
+    """A version as MLflow's registry has it now; without a bundle digest if it was registered outside Lockgate."""
 
     version: int
     stage: str

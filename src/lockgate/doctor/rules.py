@@ -44,7 +44,7 @@ def records(remembered: Sequence[Remembered]) -> Iterator[Finding]:
         elif each.astray and not each.deleted:
             yield Finding(
                 f"version {each.version} points to another run or other files than at its registration",
-                hint="it can no longer be promoted; train another one: dvc repro",
+                hint="it can no longer be promoted; train another version: dvc repro",
             )
         elif each.run_hidden and not each.deleted:
             yield Finding(

@@ -300,7 +300,7 @@ def good_productions(roster: ModelState) -> list[int]:
 
 def _how_to_undo(roster: ModelState, version: int | None) -> str:
     if version is None or version != roster.taken_out_last():
-        return "train another one: dvc repro"
+        return "train another version: dvc repro"
     return f"if that rollback was a mistake, undo it with: lockgate rollback --to {version}"
 
 

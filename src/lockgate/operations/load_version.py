@@ -99,7 +99,7 @@ def opened(workspace: Workspace, record: Recorded) -> Iterator[Opened]:
         if failure:
             raise BundleUnreadable(
                 f"version {version.version} of {workspace.model} cannot be opened: {failure.reason}",
-                hint="train another one: dvc repro",
+                hint="train another version: dvc repro",
             )
         yield Opened(version.version, version.digest, store.load(version.bundle, version.digest))
 

@@ -45,7 +45,7 @@ def _require_no_objection(backend: Workspace, roster: ModelState, move: Move) ->
     now = backend.state()
     if now.ledger != roster.ledger:  # the registry has changed since the decision
         raise moves.concurrent_move(now, move)
-    raise StateConflict(f"version {move.version} may not be promoted: {objection.says}", hint=objection.hint)
+    raise StateConflict(f"version {move.version} may not be promoted: {objection.reason}", hint=objection.hint)
 
 
 def _verdict_on_candidate(backend: Workspace, roster: ModelState, version: int | None) -> StoredVerdict | None:

@@ -158,7 +158,7 @@ def _recipe(workspace: Workspace, version: int, params: Params) -> Recipe:
     except ValidationError as error:
         raise StateConflict(
             f"version {version} was trained with params that this release does not know",
-            hint="train another one: dvc repro",
+            hint="train another version: dvc repro",
         ) from error
 
 

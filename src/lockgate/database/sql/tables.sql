@@ -89,7 +89,7 @@ CREATE TABLE lockgate.approvals (
 CREATE INDEX approvals_of_version ON lockgate.approvals (model, version, id DESC);
 
 -- Written by a command before it asks MLflow for a move; the trigger that records the move consumes it, and so knows the
--- actor and the reason. `holder` is the database session that held the model's lock; `told_at` is when the command had
+-- actor and the reason. `holder` is the database session that held the model's lock; `reported_at` is when the command
 -- reported the move: a command that was killed before that reports it when it is repeated.
 CREATE TABLE lockgate.intents (
     id          bigint      GENERATED ALWAYS AS IDENTITY,
@@ -103,7 +103,7 @@ CREATE TABLE lockgate.intents (
     created_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
     consumed_at timestamptz,
     holder      integer,
-    told_at     timestamptz
+    reported_at timestamptz
 );
 CREATE INDEX intents_open ON lockgate.intents (model, version, to_stage) WHERE consumed_at IS NULL;
 
@@ -174,8 +174,8 @@ CREATE TABLE lockgate.in_production (
     version integer NOT NULL
 );
 
--- Why a version may not move: `says` is the reason, `hint` the next step. `says` is null if nothing is in the way.
-CREATE TYPE lockgate.objection AS (says text, hint text);
+-- Why a version may not move, and the next step. The reason is null if nothing is in the way.
+CREATE TYPE lockgate.objection AS (reason text, hint text);
 
 -- MLflow's artifacts, where its server keeps them in its database (--artifacts-destination lockgate-artifacts:/).
 -- A file names its content, a blob, by its SHA-256; files with the same content share one blob. A blob is cut into chunks.

@@ -1,5 +1,6 @@
--- A reviewer sets the tags `approved_by` and then `approval` in MLflow; the description of the version is the reason.
--- Taking the tag away withdraws the decision. Deferred, so that MLflow shows a refusal without the statement behind it.
+-- Record the decision of a reviewer who sets the tags `approved_by` and then `approval` in MLflow; the description of the
+-- version is the reason. Deleting the tag withdraws the decision. The trigger is deferred, so that MLflow shows a refusal
+-- without the SQL statement.
 CREATE OR REPLACE FUNCTION lockgate.record_tagged_approval() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 DECLARE
@@ -35,17 +36,17 @@ BEGIN
     WHERE (workspace, name, version, key) = (tag.workspace, tag.name, tag.version, 'approved_by');
     IF said NOT IN ('approved', 'rejected') THEN
         RAISE EXCEPTION USING ERRCODE = 'restrict_violation',
-            MESSAGE = refusal || ': the tag approval says neither approved nor rejected',
+            MESSAGE = refusal || ': the tag approval is neither approved nor rejected',
             HINT = 'set the tag approval to one of these two words';
     ELSIF coalesce(who, '') = '' THEN
         RAISE EXCEPTION USING ERRCODE = 'restrict_violation',
-            MESSAGE = refusal || ': nobody has signed it',
+            MESSAGE = refusal || ': the tag approved_by is missing',
             HINT = 'set the tag approved_by to your name, then the tag approval';
     END IF;
     objection := lockgate.objection_to_decision(tag.name, tag.version, said);
-    IF objection.says IS NOT NULL THEN
+    IF objection.reason IS NOT NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'restrict_violation',
-            MESSAGE = refusal || ': ' || objection.says, HINT = objection.hint;
+            MESSAGE = refusal || ': ' || objection.reason, HINT = objection.hint;
     END IF;
     INSERT INTO lockgate.approvals
         (model, version, bundle_digest, verdict_id, decision, decided_by, recorded_by, reason)
@@ -59,7 +60,7 @@ BEGIN
 END
 $$;
 
--- An approval is of one verdict. With a new one, its tags go from the version's page, so that they can be set again.
+-- Delete the tags of an approval when a new verdict comes: an approval belongs to one verdict.
 CREATE OR REPLACE FUNCTION lockgate.take_approval_off_the_page() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 BEGIN

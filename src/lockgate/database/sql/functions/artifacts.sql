@@ -1,5 +1,5 @@
--- Whether the blob is new, so that its chunks have to be sent. One that is there stays at least until this transaction
--- ends; one that another transaction is sending is waited for.
+-- Whether the blob is new, so that its chunks must be sent. An existing blob stays at least until this transaction ends.
+-- The function waits for a blob that another transaction is sending.
 CREATE OR REPLACE FUNCTION lockgate_artifacts.claim(of_digest text, of_size bigint) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 BEGIN
@@ -16,13 +16,14 @@ BEGIN
 END
 $$;
 
--- Files come and go one transaction at a time, so that nobody decides on what another one is about to change.
+-- Lets transactions add and remove files one after the other, so that none decides on files that another is changing.
 CREATE OR REPLACE FUNCTION lockgate_artifacts.alone() RETURNS void
 LANGUAGE sql SET search_path = pg_catalog AS $$
     SELECT pg_advisory_xact_lock(hashtextextended('lockgate.artifacts', 0))
 $$;
 
--- Blobs that no file names go, but for those that an upload has just claimed; they go with a later call, if it fails.
+-- Delete the blobs without a file, but not those that an upload has just claimed. If the upload fails, a later call deletes
+-- them.
 CREATE OR REPLACE FUNCTION lockgate_artifacts.let_go() RETURNS void
 LANGUAGE sql SET search_path = pg_catalog AS $$
     DELETE FROM lockgate_artifacts.blobs
@@ -34,7 +35,7 @@ LANGUAGE sql SET search_path = pg_catalog AS $$
     )
 $$;
 
--- A version in MLflow's registry whose files are this place, or lie in it, or around it; NULL if there is none.
+-- A version in MLflow's registry whose folder is this place, or is inside it, or contains it; NULL if there is none.
 CREATE OR REPLACE FUNCTION lockgate_artifacts.holder(place text) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
     SELECT format('version %s of %s', version, name)
@@ -48,15 +49,15 @@ LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
     LIMIT 1
 $$;
 
-CREATE OR REPLACE FUNCTION lockgate_artifacts.refuse(says text, hint text) RETURNS void
+CREATE OR REPLACE FUNCTION lockgate_artifacts.refuse(reason text, hint text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 BEGIN
-    RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = says, HINT = hint;
+    RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = reason, HINT = hint;
 END
 $$;
 
--- Let a path name a claimed blob. The same again changes nothing. Files of a logged model, and those of a version in the
--- registry, are written once; others may be written over.
+-- Let a path name a claimed blob. A repetition changes nothing. Files of a logged model or of a registered version are
+-- written once; other files may be overwritten.
 CREATE OR REPLACE FUNCTION lockgate_artifacts.keep(at_path text, of_digest text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 DECLARE
@@ -94,7 +95,7 @@ BEGIN
 END
 $$;
 
--- Remove a file, or a folder with all that is in it; how many files went. Refused while a version in the registry needs it.
+-- Delete a file, or a folder with its files, and return the number of files. Refused while a registered version needs it.
 CREATE OR REPLACE FUNCTION lockgate_artifacts.remove(place text) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 DECLARE

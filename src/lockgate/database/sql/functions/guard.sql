@@ -70,12 +70,12 @@ BEGIN
             AND (lockgate.intent_for(subject.name, subject.version, 'Deleted_Internal')).command IS DISTINCT FROM 'gc'
         THEN
             lockgate.because(format('%s may not be deleted: it is %s', whom, in_use),
-                'the last three versions that a rollback may go to stay; lockgate gc --keep N says otherwise')
+                'the last three versions that a rollback may go to stay; lockgate gc --keep N deletes older ones')
         WHEN in_use LIKE 'in %' AND leaves THEN
             lockgate.because(format('%s may not be deleted: it is %s', whom, in_use),
                 CASE subject.current_stage
-                    WHEN 'Staging' THEN format('turn it down first: lockgate reject %s --reason ...', subject.version)
-                    ELSE 'put another one in its place first: lockgate promote;'
+                    WHEN 'Staging' THEN format('reject it first: lockgate reject %s --reason ...', subject.version)
+                    ELSE 'promote another version first: lockgate promote;'
                         ' or leave the stage empty: lockgate retire'
                 END)
         WHEN TG_OP = 'UPDATE' AND NOT leaves AND in_use IS NOT NULL
@@ -103,8 +103,8 @@ BEGIN
                        ' or: lockgate promote %s --reason ...',
                        other, NEW.version))
     END;
-    IF objection.says IS NOT NULL THEN
-        RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = objection.says, HINT = objection.hint;
+    IF objection.reason IS NOT NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = objection.reason, HINT = objection.hint;
     END IF;
     RETURN NULL;
 END
@@ -114,7 +114,7 @@ CREATE OR REPLACE FUNCTION lockgate.refuse_truncate() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 BEGIN
     RAISE EXCEPTION USING ERRCODE = 'restrict_violation',
-        MESSAGE = 'the registry may not be emptied at one stroke', HINT = 'delete the versions one by one';
+        MESSAGE = 'TRUNCATE of the registry is not allowed', HINT = 'delete the versions one by one';
 END
 $$;
 
@@ -130,12 +130,12 @@ LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
             WHEN entry.to_stage = 'Production' THEN
                 format('Production is reached from Staging: lockgate validate %s, then lockgate promote', entry.version)
             WHEN entry.to_stage = 'Staging' AND entry.from_stage = 'Archived' THEN
-                'what is archived does not come back to Staging; train another one: dvc repro'
+                'an archived version does not return to Staging; train another version: dvc repro'
             WHEN entry.from_stage = 'Production' THEN
-                'put another one in its place: lockgate promote or lockgate rollback;'
+                'replace it: lockgate promote or lockgate rollback;'
                 ' or leave the stage empty: lockgate retire'
             WHEN entry.from_stage = 'Staging' THEN
-                format('to turn it down: lockgate reject %s --reason ...', entry.version)
+                format('to reject it: lockgate reject %s --reason ...', entry.version)
             ELSE 'a version goes from None to Staging to Production to Archived'
         END
     )
@@ -173,14 +173,14 @@ BEGIN
         SELECT FROM public.model_versions
         WHERE (workspace, name, current_stage) = ('default', NEW.model, 'Production')
     ) THEN
-        objection := lockgate.because('nothing would be in Production then',
-            'put another one in its place: lockgate promote or lockgate rollback;'
+        objection := lockgate.because('Production would be empty',
+            'replace it: lockgate promote or lockgate rollback;'
                 ' or leave the stage empty: lockgate retire');
     END IF;
-    IF objection.says IS NOT NULL THEN
+    IF objection.reason IS NOT NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'restrict_violation',
             MESSAGE = format('version %s of %s stays in %s: %s',
-                NEW.version, NEW.model, NEW.from_stage, objection.says),
+                NEW.version, NEW.model, NEW.from_stage, objection.reason),
             HINT = objection.hint;
     END IF;
     RETURN NULL;

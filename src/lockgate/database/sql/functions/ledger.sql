@@ -12,8 +12,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
     ]) WITH ORDINALITY AS fields (field, place)
 $$;
 
--- Numbers and hashes are given here, under the lock of the model's ledger. A row comes from the recording trigger, or
--- says that a version was found in its stage when the guard was installed.
+-- Set the number and the hash of a new row, under the lock of the model's ledger. A row comes from the recording trigger,
+-- or is the `adopt` row of a version that was in a stage when its model was covered.
 CREATE OR REPLACE FUNCTION lockgate.chain_ledger_row() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 DECLARE
@@ -21,8 +21,8 @@ DECLARE
 BEGIN
     IF pg_trigger_depth() < 2 AND NEW.command <> 'adopt' THEN
         RAISE EXCEPTION USING ERRCODE = 'restrict_violation',
-            MESSAGE = 'the ledger is written by the trigger that sees the stage change, and by nobody else',
-            HINT = 'move the version; the row comes by itself';
+            MESSAGE = 'the ledger takes rows only from the trigger that records stage changes',
+            HINT = 'move the version, and the trigger writes the row';
     END IF;
     PERFORM lockgate.lock_ledger(NEW.model);
     SELECT * INTO last FROM lockgate.ledger WHERE model = NEW.model ORDER BY seq DESC LIMIT 1;
@@ -48,7 +48,7 @@ BEGIN
 END
 $$;
 
--- Who listens hears that Production moved: LISTEN lockgate_production.
+-- Notify the listeners of channel lockgate_production when a version enters or leaves Production.
 CREATE OR REPLACE FUNCTION lockgate.tell_of_production() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 BEGIN
@@ -65,7 +65,7 @@ CREATE OR REPLACE FUNCTION lockgate.refuse_change() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 BEGIN
     RAISE EXCEPTION USING ERRCODE = 'restrict_violation',
-        MESSAGE = format('%s is append-only: what is on record is never changed', TG_RELID::regclass),
-        HINT = 'what is wrong on record is set right by what comes after it';
+        MESSAGE = format('%s is append-only: its rows cannot be changed or deleted', TG_RELID::regclass),
+        HINT = 'a later row corrects an earlier one';
 END
 $$;

@@ -1,6 +1,9 @@
-CREATE OR REPLACE FUNCTION lockgate.because(says text, hint text) RETURNS lockgate.objection
+-- The objections to stage changes: the guard's triggers ask for them at each commit, and the commands before they act.
+-- An objection has a reason and a hint; the reason is null if nothing is in the way.
+
+CREATE OR REPLACE FUNCTION lockgate.because(reason text, hint text) RETURNS lockgate.objection
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog AS $$
-    SELECT says, hint
+    SELECT reason, hint
 $$;
 
 CREATE OR REPLACE FUNCTION lockgate.policy_in_force(of_model text) RETURNS lockgate.policies
@@ -13,7 +16,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
     LIMIT 1
 $$;
 
--- The last row on the version's coming to Production or leaving it, before this transaction.
+-- The last ledger row before this transaction in which the version enters or leaves Production.
 CREATE OR REPLACE FUNCTION lockgate.last_of_production(of_model text, of_version integer) RETURNS lockgate.ledger
 LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
     SELECT entry
@@ -24,14 +27,14 @@ LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
     LIMIT 1
 $$;
 
--- A rollback took the version out of Production, and that has not been undone.
+-- Whether a rollback took the version out of Production, and was not undone.
 CREATE OR REPLACE FUNCTION lockgate.quarantined(of_model text, of_version integer) RETURNS boolean
 LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
     SELECT coalesce((last.from_stage, last.command) = ('Production', 'rollback'), false)
     FROM lockgate.last_of_production(of_model, of_version) AS last
 $$;
 
--- Is it the version that was registered? (What 0004 asked of a version is from here on two questions.)
+-- The objection to a version that is not on record, or that points to another run or files than at its registration.
 CREATE OR REPLACE FUNCTION lockgate.objection_to_identity(of_model text, of_version integer) RETURNS lockgate.objection
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog AS $$
 DECLARE
@@ -55,7 +58,7 @@ BEGIN
 END
 $$;
 
--- Has somebody turned it down?
+-- The objection to a version that a person has rejected.
 CREATE OR REPLACE FUNCTION lockgate.objection_of_people(of_model text, of_version integer) RETURNS lockgate.objection
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog AS $$
 DECLARE
@@ -66,27 +69,27 @@ BEGIN
             lockgate.because(
                 format('%s rejected it: %s', approval.decided_by,
                        regexp_replace(left(approval.reason, 200), '\s+', ' ', 'g')),
-                'train another one: dvc repro')
+                'train another version: dvc repro')
     END;
 END
 $$;
 
--- Is it the version that was registered, and has nobody turned it down?
+-- The objection to a version by itself: identity, quarantine, rejection.
 CREATE OR REPLACE FUNCTION lockgate.objection_to_version(of_model text, of_version integer) RETURNS lockgate.objection
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog AS $$
 DECLARE
     objection lockgate.objection := lockgate.objection_to_identity(of_model, of_version);
 BEGIN
     RETURN CASE
-        WHEN objection.says IS NOT NULL THEN objection
+        WHEN objection.reason IS NOT NULL THEN objection
         WHEN lockgate.quarantined(of_model, of_version) THEN
-            lockgate.because('it is quarantined: a rollback took it out of Production', 'train another one: dvc repro')
+            lockgate.because('it is quarantined: a rollback took it out of Production', 'train another version: dvc repro')
         ELSE lockgate.objection_of_people(of_model, of_version)
     END;
 END
 $$;
 
--- Does its newest verdict let it pass: now, by this clock, under the policy in force?
+-- The objection to a version whose newest verdict is not passed, has expired, or was given under another policy.
 CREATE OR REPLACE FUNCTION lockgate.objection_to_verdict(of_model text, of_version integer) RETURNS lockgate.objection
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog AS $$
 DECLARE
@@ -111,7 +114,7 @@ BEGIN
 END
 $$;
 
--- Has somebody else approved it, where the policy asks for that? A promoter without a name is nobody in particular.
+-- The objection to a version without the approval that the policy requires. The promoter is null if MLflow's client is one.
 CREATE OR REPLACE FUNCTION lockgate.objection_to_approval(of_model text, of_version integer, promoter text)
 RETURNS lockgate.objection
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog AS $$
@@ -124,22 +127,22 @@ BEGIN
     RETURN CASE
         WHEN NOT (policy.approval_required OR policy.two_persons) THEN NULL
         WHEN approval.id IS NULL OR approval.decision <> 'approved' OR approval.verdict_id <> verdict.id THEN
-            lockgate.because(format('nobody has approved it on verdict %s', verdict.id),
+            lockgate.because(format('it has no approval on verdict %s', verdict.id),
                 format('approve it: lockgate approve %s --reason ..., or in MLflow set the version''s tags approved_by'
                        ' (your name) and approval (approved)', of_version))
         WHEN NOT policy.two_persons THEN NULL
         WHEN promoter IS NULL THEN
-            lockgate.because('the policy asks for two persons, and MLflow does not say who is promoting',
+            lockgate.because('the policy requires two persons, and MLflow does not name the promoter',
                 format('promote it by name: lockgate promote %s --reason ...', of_version))
         WHEN lower(verdict.actor) = ANY (approvers) OR lower(promoter) = ANY (approvers) THEN
-            lockgate.because(format('the policy asks for two persons: %s approved it, %s validated it, %s promotes it',
+            lockgate.because(format('the policy requires two persons: %s approved it, %s validated it, %s promotes it',
                        approval.decided_by, verdict.actor, promoter),
-                'let somebody else approve it: lockgate approve')
+                'let another person approve it: lockgate approve')
     END;
 END
 $$;
 
--- What stands in the way of a version on its way up?
+-- The objection to a move up to this stage. `serving` is the bundle that it replaces in Production, null for none.
 CREATE OR REPLACE FUNCTION lockgate.objection_to_rise(of_model text, of_version integer, stage text, promoter text, serving text)
 RETURNS lockgate.objection
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog AS $$
@@ -147,12 +150,12 @@ DECLARE
     objection lockgate.objection := lockgate.objection_to_version(of_model, of_version);
     verdict lockgate.verdicts := lockgate.newest_verdict(of_model, of_version);
 BEGIN
-    IF objection.says IS NULL THEN
+    IF objection.reason IS NULL THEN
         objection := lockgate.objection_to_verdict(of_model, of_version);
     END IF;
-    IF objection.says IS NULL AND stage = 'Production' THEN
+    IF objection.reason IS NULL AND stage = 'Production' THEN
         objection := lockgate.objection_to_approval(of_model, of_version, promoter);
-        IF objection.says IS NULL AND verdict.serving_digest IS DISTINCT FROM serving THEN
+        IF objection.reason IS NULL AND verdict.serving_digest IS DISTINCT FROM serving THEN
             objection := lockgate.because(
                 'it was compared with another version than the one in Production now',
                 format('judge it again: lockgate validate %s', of_version));
@@ -162,23 +165,23 @@ BEGIN
 END
 $$;
 
--- May it come back to Production? Its verdict was asked for when it went there first, and may have expired since.
+-- The objection to a return to Production. The verdict was checked at the first promotion, and may have expired since.
 CREATE OR REPLACE FUNCTION lockgate.objection_to_return(of_model text, of_version integer) RETURNS lockgate.objection
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog AS $$
 DECLARE
     objection lockgate.objection := lockgate.objection_to_version(of_model, of_version);
 BEGIN
-    IF objection.says IS NULL AND NOT EXISTS (
+    IF objection.reason IS NULL AND NOT EXISTS (
         SELECT FROM lockgate.ledger WHERE (model, version, to_stage) = (of_model, of_version, 'Production')
             AND from_stage <> 'Archived'
     ) THEN
-        objection := lockgate.because('it has never been in Production', 'see who has: lockgate history');
+        objection := lockgate.because('it has never been in Production', 'see the versions that have: lockgate history');
     END IF;
     RETURN objection;
 END
 $$;
 
--- May the last rollback be undone with it? Its quarantine is the very thing that is taken back.
+-- The objection to undoing the last rollback with this version. Its quarantine is no objection, because the undo lifts it.
 CREATE OR REPLACE FUNCTION lockgate.objection_to_undo(of_model text, of_version integer) RETURNS lockgate.objection
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog AS $$
 DECLARE
@@ -190,15 +193,15 @@ BEGIN
       AND xmin IS DISTINCT FROM pg_current_xact_id_if_assigned()::xid
     ORDER BY seq DESC LIMIT 1;
     RETURN CASE
-        WHEN objection.says IS NOT NULL THEN objection
+        WHEN objection.reason IS NOT NULL THEN objection
         WHEN (departed.version, departed.command) IS DISTINCT FROM (of_version, 'rollback') THEN
-            lockgate.because('it is not what the last rollback took out of Production', 'see: lockgate history')
+            lockgate.because('it is not the version that the last rollback took out of Production', 'see: lockgate history')
         ELSE lockgate.objection_of_people(of_model, of_version)
     END;
 END
 $$;
 
--- May somebody approve or reject it?
+-- The objection to an approval or a rejection.
 CREATE OR REPLACE FUNCTION lockgate.objection_to_decision(of_model text, of_version integer, decision text)
 RETURNS lockgate.objection
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog AS $$
@@ -216,8 +219,8 @@ BEGIN
         RETURN lockgate.because('it is in Production', 'to take it out: lockgate rollback');
     ELSIF decision = 'approved' AND stage NOT IN ('None', 'Staging') THEN
         RETURN lockgate.because(
-            format('it is in %s, and nothing leads up from there', stage),
-            'train another one: dvc repro');
+            format('it is in %s, and no stage change leads up from there', stage),
+            'train another version: dvc repro');
     ELSIF decision = 'approved' THEN
         RETURN lockgate.objection_to_verdict(of_model, of_version);
     END IF;

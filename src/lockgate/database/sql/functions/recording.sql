@@ -2,14 +2,14 @@
 -- mirrored alias, and an approval that is given in MLflow's UI leaves a row too. All of it happens in MLflow's
 -- transaction, or none. The functions have the rights of their owner, so that MLflow's role needs none in schema lockgate.
 
--- One model's ledger rows are written one transaction after the other.
+-- Lets transactions write the ledger rows of a model one after the other.
 CREATE OR REPLACE FUNCTION lockgate.lock_ledger(of_model text) RETURNS void
 LANGUAGE sql SET search_path = pg_catalog AS $$
     SELECT pg_advisory_xact_lock(hashtextextended('lockgate.ledger:' || of_model, 0))
 $$;
 
--- The version that displaced another one from a stage: it is in that stage now, by this same transaction.
--- (xmin is the transaction that wrote a row; MLflow archives and promotes in one.)
+-- The version that takes the place of an archived version: this transaction has moved it to the stage that the other left.
+-- (xmin is the transaction that wrote a row; MLflow archives and promotes in one transaction.)
 CREATE OR REPLACE FUNCTION lockgate.displacer(changed public.model_versions, left_stage text) RETURNS integer
 LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
     SELECT other.version
@@ -21,7 +21,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
     LIMIT 1
 $$;
 
--- Does this session hold the lock of the model? (Commands take it: connection.py.)
+-- Whether this session has the lock of the model, which commands take in database/model_lock.py.
 CREATE OR REPLACE FUNCTION lockgate.holds_model(holder integer, of_model text) RETURNS boolean
 LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
     SELECT EXISTS (
@@ -31,9 +31,9 @@ LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
     )
 $$;
 
--- The newest intent for this move that is not consumed, or was so by this same transaction (for the displaced version).
--- It counts while its command holds the model, and for ten seconds anyhow: of a command that was killed, the move may
--- still be on its way. After that, who moves is somebody else.
+-- The newest intent for this move that is not consumed, or that this transaction has consumed (for the displaced version).
+-- It counts while its command has the model's lock, and for ten seconds in any case: the move of a killed command may still
+-- arrive. A later move belongs to another client.
 CREATE OR REPLACE FUNCTION lockgate.intent_for(
     moving_model text, moving_version integer, target text, origin text DEFAULT NULL::text
 ) RETURNS lockgate.intents
@@ -67,7 +67,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
     LIMIT 1
 $$;
 
--- Aliases `production` and `staging` point where the stages say; an empty stage has no alias.
+-- Point the aliases `production` and `staging` to the versions in these stages; an empty stage has no alias.
 CREATE OR REPLACE FUNCTION lockgate.mirror_stages(of_workspace text, of_model text) RETURNS void
 LANGUAGE sql SET search_path = pg_catalog AS $$
     WITH holder AS (
@@ -86,7 +86,7 @@ LANGUAGE sql SET search_path = pg_catalog AS $$
     ON CONFLICT (workspace, name, alias) DO UPDATE SET version = excluded.version
 $$;
 
--- The evidence of a move up is the verdict and the approval that stand; a version that makes room needs none.
+-- Write the ledger row of a stage change. A move up gets the newest verdict and its approval; a displaced version gets none.
 CREATE OR REPLACE FUNCTION lockgate.record_stage_change() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 DECLARE

@@ -8,7 +8,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
             SELECT FROM lockgate.ledger WHERE (model, version, from_stage) = (of_model, of_version, 'Production')
         )
         AND NOT lockgate.quarantined(of_model, of_version)
-        AND (lockgate.objection_of_people(of_model, of_version)).says IS NULL
+        AND (lockgate.objection_of_people(of_model, of_version)).reason IS NULL
 $$;
 
 -- Is an archived version one of the last three rollback targets: do fewer than three others follow it?

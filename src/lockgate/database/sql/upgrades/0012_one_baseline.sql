@@ -30,6 +30,9 @@ CREATE TABLE lockgate.in_production (
 
 ALTER TABLE lockgate_artifacts.chunks SET (toast_tuple_target = 8160);
 
+ALTER TABLE lockgate.intents RENAME COLUMN told_at TO reported_at;
+ALTER TYPE lockgate.objection RENAME ATTRIBUTE says TO reason;
+
 -- Every model was under the guard; from here on, those are that Lockgate has registered.
 ALTER TABLE lockgate.guard_changes ADD COLUMN model text;
 CREATE INDEX guard_changes_of_model ON lockgate.guard_changes (model, id DESC);
