@@ -21,11 +21,11 @@ from lockgate.database import approvals, intents, ledger, storage_use
 from lockgate.database.approvals import Decision, Statement
 from lockgate.database.connection import Database
 from lockgate.database.intents import Intent
-from lockgate.errors import StateConflict, Unavailable
+from lockgate.errors import ArtifactMissing, StateConflict, Unavailable
 from lockgate.lifecycle import invariants
 from lockgate.lifecycle.moves import Command, Move, Stage
 from lockgate.lifecycle.retention import Rule
-from lockgate.operations import gc, register, status
+from lockgate.operations import gc, load_version, register, status
 from lockgate.operations.workspace import Workspace
 from lockgate.system.service_urls import Addresses
 
@@ -326,3 +326,15 @@ def test_gc_asks_first_shows_what_it_would_do_and_tells_what_it_did(model: RawMo
     assert max(map(len, done.stdout.splitlines())) <= 80
     again = lockgate(model, tmp_path, *words, "--yes")
     assert (again.returncode, again.stdout) == (0, "nothing to delete\n")
+
+
+def test_the_files_of_a_version_that_gc_deletes_meanwhile_are_not_called_missing(
+    model: RawModel, keeper: Workspace
+) -> None:
+    record = load_version.recorded(keeper, model.register())
+    with pytest.raises(ArtifactMissing, match="no longer has the files"), load_version.fetched(keeper, record):
+        pass
+    model.transition(1, "Archived")
+    assert collect(keeper) == {1: None}
+    with pytest.raises(StateConflict, match=f"{model.name} has no version 1"), load_version.fetched(keeper, record):
+        pass

@@ -76,16 +76,28 @@ def _read_record(workspace: Workspace, version: int) -> tuple[Version | None, li
 def fetched(workspace: Workspace, record: Recorded) -> Iterator[Fetched]:
     """Download a version into a private folder and check its files; the digest of the bundle is verified on opening.
 
-    Raises IntegrityBroken if the files differ from the registered ones; ArtifactMissing if the store has none. With
+    Raises IntegrityBroken if the files differ from the registered ones; ArtifactMissing if the store has none;
+    StateConflict if the version was deleted meanwhile. With
     trusted keys, the bundle must be signed by one of the keys of the policy in force and by one of params.yaml's.
     """
     version, digest = record.version.version, record.version.bundle_digest
     with tempfile.TemporaryDirectory(prefix="lockgate-") as folder:
-        workspace.registry().download(version, Path(folder))
-        found = registered_files.examined(Path(folder), digest, record.version.files)
+        with _refusing_deleted(workspace, version):
+            workspace.registry().download(version, Path(folder))
+            found = registered_files.examined(Path(folder), digest, record.version.files)
         for trusted in (workspace.trusted_keys, record.trusted_keys):
             signing.require(found.bundle, digest, trusted)
         yield Fetched(version, digest, found.bundle, found.has_signature, record.version.tree_clean)
+
+
+@contextmanager
+def _refusing_deleted(workspace: Workspace, version: int) -> Iterator[None]:
+    """Raise StateConflict in place of IntegrityBroken if the version was deleted meanwhile: its files go with it."""
+    try:
+        yield
+    except IntegrityBroken:
+        workspace.state().find(version)
+        raise
 
 
 @contextmanager
