@@ -6,11 +6,12 @@ import pytest
 import small_chain
 
 from lockgate.errors import BadData
+from lockgate.models.members import MEMBERS
 from lockgate.reports import plots
 from lockgate.training import backtest, train
 from lockgate.training.backtest import Plan
 
-NAMES = ["blend", "lightgbm", "xgboost", "catboost", "ridge", "seasonal naive"]
+NAMES = ["blend", *MEMBERS, "ridge", "seasonal naive"]
 PLAN = Plan(origins=2, days_apart=30)
 
 

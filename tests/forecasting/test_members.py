@@ -8,12 +8,10 @@ import pytest
 import small_chain
 
 from lockgate.bundle import store
-from lockgate.models import catboost, lightgbm, xgboost
 from lockgate.models.booster import Budget, Task
 from lockgate.models.members import MEMBERS
 from lockgate.problem.params import MembersParams
 
-MODULES = {"lightgbm": lightgbm, "xgboost": xgboost, "catboost": catboost}
 RNG = np.random.default_rng(2)
 VALUES = RNG.normal(size=(900, 6)).astype(np.float32)
 VALUES[RNG.random(VALUES.shape) < 0.05] = np.nan
@@ -21,7 +19,7 @@ OFFSET = 8 + RNG.normal(size=900) * 0.1
 LOG_SALES = OFFSET + 0.3 * (np.nan_to_num(VALUES[:, 0]) > 0) + RNG.normal(size=900) * 0.05
 BUDGET = Budget(rounds=40, patience=5, seed=7, threads=2)
 
-every_member = pytest.mark.parametrize("name", list(MODULES))
+every_member = pytest.mark.parametrize("name", list(MEMBERS))
 every_target = pytest.mark.parametrize("target", ["log", "ratio"])
 
 
@@ -35,7 +33,7 @@ def settings(name):
 
 
 def fit(name, target="log", budget=BUDGET, score=None):
-    return MODULES[name].fit(settings(name), task(target), score, budget)
+    return MEMBERS[name].fit(settings(name), task(target), score, budget)
 
 
 @every_member
@@ -49,7 +47,7 @@ def test_it_learns_what_the_offset_does_not_explain(name, target):
 @every_member
 def test_it_is_the_same_after_a_round_trip_through_its_own_file(name):
     booster = fit(name).booster
-    again = MODULES[name].restore(booster.dump())
+    again = MEMBERS[name].restore(booster.dump())
     assert np.array_equal(again.raw(VALUES, 1), booster.raw(VALUES, 1))
 
 
@@ -107,9 +105,9 @@ def test_calls_from_many_threads_give_the_numbers_of_calls_one_by_one(name, rows
     """A server calls one loaded model from many threads at once, the first calls too."""
     content = fit(name).booster.dump()
     batches = [VALUES[start : start + rows] for start in range(0, 500, 50)] * 20
-    alone = MODULES[name].restore(content)
+    alone = MEMBERS[name].restore(content)
     expected = [alone.raw(batch, 1) for batch in batches]
-    booster = MODULES[name].restore(content)
+    booster = MEMBERS[name].restore(content)
     with ThreadPoolExecutor(16) as pool:
         found = list(pool.map(lambda batch: booster.raw(batch, threads), batches))
     assert all(np.array_equal(one, other) for one, other in zip(found, expected, strict=True))
