@@ -1,11 +1,15 @@
-"""Each DVC stage depends on every module that its script can reach, so that changed code runs again."""
+"""Lists that repeat what the code imports are complete: the dependencies of a stage, the packages of a forecast."""
 
 import ast
+import sys
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import grimp
 import pytest
 import yaml
+
+from lockgate.operations.lineage import INFERENCE_PACKAGES
 
 PROJECT = Path(__file__).parents[2]
 STAGES = yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"]
@@ -52,3 +56,15 @@ def test_every_module_that_a_stage_names_is_reached(name: str, graph: grimp.Impo
 @pytest.mark.parametrize("name", STAGES)
 def test_a_stage_script_is_about_thirty_lines(name: str) -> None:
     assert len((PROJECT / f"pipelines/{name}.py").read_text().splitlines()) <= 45
+
+
+def test_the_version_of_every_library_that_a_member_imports_is_recorded() -> None:
+    """MLflow installs these packages where it serves a version."""
+    trees = [ast.parse(path.read_text()) for path in (PROJECT / "src/lockgate/models").glob("*.py")]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    names = {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+    names |= {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    libraries = {name.partition(".")[0] for name in names} - sys.stdlib_module_names - {"lockgate"}
+    assert "catboost" in libraries
+    distributions = packages_distributions()
+    assert [name for name in libraries if not set(distributions[name]) & set(INFERENCE_PACKAGES)] == []
