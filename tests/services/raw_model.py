@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -13,23 +14,11 @@ from lockgate.database.intents import Intent
 from lockgate.database.verdicts import Digests, StoredVerdict, Verdict
 from lockgate.database.versions import Registration
 from lockgate.gate.verdict import policy_digest
-from lockgate.problem.params import GateParams
+from lockgate.problem.params import GateParams, load_params
 from lockgate.system.service_urls import Addresses
 
-POLICY = GateParams(
-    max_rmspe=0.1,
-    max_rmspe_over_serving=0.002,
-    max_slice_over_serving=0.005,
-    min_gain_over_baseline=0.1,
-    min_share_of_naive=0.3,
-    min_scored_rows=1,
-    max_holdout_uses=100,
-    verdict_valid_days=30,
-    approval_required=False,
-    two_persons=False,
-    clean_tree_required=False,
-    trusted_keys=[],
-)
+PROJECT = Path(__file__).parents[2]
+POLICY = load_params(PROJECT / "params.yaml").gate.model_copy(update={"min_scored_rows": 1})
 counter = itertools.count(1)
 
 
