@@ -47,3 +47,22 @@ def test_every_room_has_its_line_in_the_order_of_the_import_contract() -> None:
     rooms = re.findall(r"^\| `([a-z]+)` \| ", page, re.MULTILINE)
     assert ["digests | errors", *rooms, "__main__"] == contract["layers"][::-1]
     assert {path.name for path in (PROJECT / "src/lockgate").iterdir() if (path / "__init__.py").exists()} == set(rooms)
+
+
+def test_every_place_where_to_add_something_exists_and_has_the_names() -> None:
+    """Each line names files (of src/lockgate or of the project) and the names that they define."""
+    page = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## Where to add\n")[2]
+    lines = re.findall(r"^- .*(?:\n  .*)*", page.partition("\n## ")[0], re.MULTILINE)
+    assert len(lines) >= 10
+    for line in lines:
+        words = re.findall(r"`([\w./-]+)`", line) + re.findall(r"(?<!`)\b(docs/[\w./-]+\.md)", line)
+        paths = [path for word in words if "/" in word or word.endswith((".yaml", ".md")) for path in [place(word)]]
+        assert [path for path in paths if not path.exists()] == [], line
+        text = "\n".join(path.read_text(encoding="utf-8") for path in paths if path.is_file())
+        assert [word for word in words if re.fullmatch(r"_?[A-Za-z_]+", word) and word not in text] == [], line
+
+
+def place(word: str) -> Path:
+    """The path that a word of CONTRIBUTING names, in src/lockgate or in the project."""
+    own = PROJECT / "src/lockgate" / word
+    return own if own.exists() else PROJECT / word
