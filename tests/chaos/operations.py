@@ -24,8 +24,9 @@ from lockgate.doctor import checks as doctor_checks
 from lockgate.doctor.context import Site
 from lockgate.errors import StateConflict
 from lockgate.gate.verdict import policy_digest
-from lockgate.lifecycle.moves import Move, Stage
+from lockgate.lifecycle.moves import Move
 from lockgate.lifecycle.retention import Rule
+from lockgate.lifecycle.stages import Stage
 from lockgate.operations import (
     gc as operations_gc,
 )

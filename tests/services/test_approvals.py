@@ -10,7 +10,8 @@ from lockgate.database import approvals, ledger, policies
 from lockgate.database.connection import Database
 from lockgate.errors import StateConflict, WrongUsage
 from lockgate.gate.verdict import policy_digest
-from lockgate.lifecycle.moves import Command, Move, Stage
+from lockgate.lifecycle.moves import Move
+from lockgate.lifecycle.stages import Command, Stage
 from lockgate.operations import promote, retire, review
 from lockgate.operations.confirmed_move import MoveRequest
 from lockgate.operations.workspace import Workspace

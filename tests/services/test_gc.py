@@ -23,8 +23,9 @@ from lockgate.database.connection import Database
 from lockgate.database.intents import Intent
 from lockgate.errors import ArtifactMissing, StateConflict, Unavailable
 from lockgate.lifecycle import invariants
-from lockgate.lifecycle.moves import Command, Move, Stage
+from lockgate.lifecycle.moves import Move
 from lockgate.lifecycle.retention import Rule
+from lockgate.lifecycle.stages import Command, Stage
 from lockgate.operations import gc, load_version, register, status
 from lockgate.operations.workspace import Workspace
 from lockgate.system.service_urls import Addresses

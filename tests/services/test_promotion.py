@@ -222,8 +222,8 @@ def test_versions_and_their_past_are_of_one_moment(backend, passed, policy, monk
 
     monkeypatch.setattr(ledger, "read", after_a_move)
     for stage in ("Staging", "Production"):
-        roster = backend.state()
-        assert (roster.find(1).stage, roster.ledger[-1].to_stage) == (stage, stage)
+        state = backend.state()
+        assert (state.find(1).stage, state.ledger[-1].to_stage) == (stage, stage)
 
 
 def test_who_is_outrun_between_two_questions_is_told_by_whom_and_not_what_came_of_it(

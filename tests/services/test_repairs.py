@@ -24,7 +24,8 @@ from lockgate.doctor import checks
 from lockgate.doctor.context import Site
 from lockgate.doctor.report import Examination
 from lockgate.errors import IntegrityBroken, StateConflict, Unavailable
-from lockgate.lifecycle.moves import Command, Move, Stage
+from lockgate.lifecycle.moves import Move
+from lockgate.lifecycle.stages import Command, Stage
 from lockgate.operations import register
 from lockgate.operations.stage_files import Build, Receipt
 from lockgate.operations.workspace import Workspace

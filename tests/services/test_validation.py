@@ -10,7 +10,7 @@ from lockgate.bundle import manifest, store
 from lockgate.database import ledger, verdicts, versions
 from lockgate.errors import IntegrityBroken, StateConflict
 from lockgate.gate.verdict import policy_digest
-from lockgate.lifecycle.moves import Stage
+from lockgate.lifecycle.stages import Stage
 from lockgate.operations import promote, register, score_candidate, validate
 from lockgate.operations.confirmed_move import MoveRequest
 

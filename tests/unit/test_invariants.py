@@ -6,7 +6,8 @@ import pytest
 
 from lockgate.lifecycle import invariants
 from lockgate.lifecycle.invariants import Facts
-from lockgate.lifecycle.moves import Entry, ModelState, Registered, Stage
+from lockgate.lifecycle.model_state import Entry, ModelState, Registered
+from lockgate.lifecycle.stages import Stage
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 NONE, STAGING, PRODUCTION, ARCHIVED, _ = Stage
@@ -15,8 +16,8 @@ GOOD_PAST = [(1, NONE, STAGING, "validate"), (1, STAGING, PRODUCTION, "promote")
 
 def broken(stages, past, aliases, **found):
     versions = [Registered(number, stage, None) for number, stage in enumerate(stages, start=1)]
-    roster = ModelState("m", versions, [Entry(*entry, "anna", NOON) for entry in past])
-    return invariants.broken(Facts(roster, aliases, **found))
+    state = ModelState("m", versions, [Entry(*entry, "anna", NOON) for entry in past])
+    return invariants.broken(Facts(state, aliases, **found))
 
 
 def test_nothing_is_broken_in_an_empty_registry_or_a_good_life():

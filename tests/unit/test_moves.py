@@ -7,13 +7,15 @@ import pytest
 
 from lockgate.errors import StateConflict
 from lockgate.lifecycle import moves
-from lockgate.lifecycle.moves import LEGAL_MOVES, Command, Entry, ModelState, Move, PromotionVerdict, Registered, Stage
+from lockgate.lifecycle.model_state import Entry, ModelState, Registered
+from lockgate.lifecycle.moves import Move, PromotionVerdict
+from lockgate.lifecycle.stages import LEGAL_MOVES, Command, Stage
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 STAGES = NONE, STAGING, PRODUCTION, ARCHIVED = [stage for stage in Stage if stage is not Stage.DELETED]
 
 
-def roster(*stages, ledger=()):
+def state(*stages, ledger=()):
     versions = [Registered(number, stage, f"digest {number}") for number, stage in enumerate(stages, start=1)]
     return ModelState("rossmann-ensemble", versions, [Entry(*entry, "anna", NOON) for entry in ledger])
 
@@ -51,12 +53,12 @@ def test_the_legal_moves_are_these_and_no_others():
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_validate_moves_a_new_version_and_no_other(stage):
-    move = moves.staging(roster(stage), 1)
+    move = moves.staging(state(stage), 1)
     assert move == (Move(1, NONE, STAGING, Command.VALIDATE, ()) if stage is NONE else None)
 
 
 def test_validate_archives_the_version_that_stood_in_staging():
-    assert moves.staging(roster(STAGING, NONE), 2) == Move(2, NONE, STAGING, Command.VALIDATE, (1,))
+    assert moves.staging(state(STAGING, NONE), 2) == Move(2, NONE, STAGING, Command.VALIDATE, (1,))
 
 
 PAIRS = [pair for pair in product([PRODUCTION, ARCHIVED], STAGES) if pair != (PRODUCTION, PRODUCTION)]
@@ -65,7 +67,7 @@ PAIRS = [pair for pair in product([PRODUCTION, ARCHIVED], STAGES) if pair != (PR
 @pytest.mark.parametrize(("serving", "candidate"), PAIRS)
 def test_promote_takes_only_from_staging(serving, candidate):
     """Every pair of stages: promotion happens from Staging, does nothing in Production, and is refused elsewhere."""
-    now = roster(serving, candidate)
+    now = state(serving, candidate)
     standing = passed("digest 1" if serving is PRODUCTION else None)
     if candidate is PRODUCTION:
         assert moves.promotion(now, 2, standing, "policy") is None
@@ -78,7 +80,7 @@ def test_promote_takes_only_from_staging(serving, candidate):
 
 
 def test_promote_without_a_number_takes_the_version_in_staging():
-    assert moves.promotion(roster(ARCHIVED, STAGING), None, passed(), "policy").version == 2
+    assert moves.promotion(state(ARCHIVED, STAGING), None, passed(), "policy").version == 2
 
 
 @pytest.mark.parametrize(
@@ -93,11 +95,11 @@ def test_promote_without_a_number_takes_the_version_in_staging():
 )
 def test_promote_needs_a_passed_verdict_under_the_policy_against_what_serves(standing, says):
     with pytest.raises(StateConflict, match=says):
-        moves.promotion(roster(STAGING), 1, standing, "policy")
+        moves.promotion(state(STAGING), 1, standing, "policy")
 
 
 def test_promote_expecting_another_current_version_names_the_one_that_serves_and_since_when():
-    now = roster(PRODUCTION, STAGING, ledger=[promoted(1)])
+    now = state(PRODUCTION, STAGING, ledger=[promoted(1)])
     with pytest.raises(StateConflict, match="version 1 is in Production, not 9, since 2026-01-01 12:00:00 UTC"):
         moves.promotion(now, 2, passed("digest 1"), "policy", expect_current=9)
     assert moves.promotion(now, 2, passed("digest 1"), "policy", expect_current=1).archives == (1,)
@@ -106,9 +108,13 @@ def test_promote_expecting_another_current_version_names_the_one_that_serves_and
 @pytest.mark.parametrize(
     ("now", "version", "says"),
     [
-        (roster(), None, "no version of rossmann-ensemble is in Staging"),
-        (roster(STAGING), 7, "has no version 7"),
-        (roster(PRODUCTION, PRODUCTION, STAGING), 3, "versions 1 and 2 of rossmann-ensemble are both in Production"),
+        (state(), None, "no version of rossmann-ensemble is in Staging"),
+        (state(STAGING), 7, "has no version 7"),
+        (
+            state(PRODUCTION, PRODUCTION, STAGING),
+            3,
+            "versions 1 and 2 of rossmann-ensemble are both in Production",
+        ),
     ],
 )
 def test_promote_says_what_is_missing(now, version, says):
@@ -117,7 +123,7 @@ def test_promote_says_what_is_missing(now, version, says):
 
 
 def test_rollback_returns_to_the_last_good_production_even_with_a_lower_number():
-    now = roster(ARCHIVED, PRODUCTION, ledger=[promoted(1), archived(1), promoted(2)])
+    now = state(ARCHIVED, PRODUCTION, ledger=[promoted(1), archived(1), promoted(2)])
     assert moves.rollback(now) == Move(1, ARCHIVED, PRODUCTION, Command.ROLLBACK, (2,))
 
 
@@ -126,20 +132,20 @@ def test_rollback_passes_over_a_version_that_a_rollback_took_out():
         promoted(1), archived(1), promoted(2), archived(2), promoted(3),
         archived(3, Command.ROLLBACK), rolled_back_to(2),
     ]  # fmt: skip
-    assert moves.rollback(roster(ARCHIVED, PRODUCTION, ARCHIVED, ledger=past)).version == 1
+    assert moves.rollback(state(ARCHIVED, PRODUCTION, ARCHIVED, ledger=past)).version == 1
 
 
 ROLLED_BACK = [promoted(1), archived(1), promoted(2), archived(2, Command.ROLLBACK), rolled_back_to(1)]
 
 
 def test_naming_what_the_last_rollback_took_out_undoes_it():
-    now = roster(PRODUCTION, ARCHIVED, ledger=ROLLED_BACK)
+    now = state(PRODUCTION, ARCHIVED, ledger=ROLLED_BACK)
     assert moves.rollback(now, to=2) == Move(2, ARCHIVED, PRODUCTION, Command.UNDO, (1,))
 
 
 def test_after_an_undone_rollback_both_versions_are_good_again():
     past = [*ROLLED_BACK, archived(1, Command.UNDO), (2, ARCHIVED, PRODUCTION, Command.UNDO)]
-    now = roster(ARCHIVED, PRODUCTION, ledger=past)
+    now = state(ARCHIVED, PRODUCTION, ledger=past)
     assert not now.quarantined(1)
     assert not now.quarantined(2)
     assert moves.rollback(now) == Move(1, ARCHIVED, PRODUCTION, Command.ROLLBACK, (2,))
@@ -148,17 +154,17 @@ def test_after_an_undone_rollback_both_versions_are_good_again():
 def test_a_rollback_that_was_followed_by_a_promotion_is_not_undone():
     past = [*ROLLED_BACK, archived(1), promoted(3)]
     with pytest.raises(StateConflict, match="version 2 is no earlier good Production: it is quarantined"):
-        moves.rollback(roster(ARCHIVED, ARCHIVED, PRODUCTION, ledger=past), to=2)
+        moves.rollback(state(ARCHIVED, ARCHIVED, PRODUCTION, ledger=past), to=2)
 
 
 def test_a_second_rollback_with_nowhere_to_go_tells_how_to_undo_the_first():
     with pytest.raises(StateConflict, match="no earlier good Production") as refusal:
-        moves.rollback(roster(PRODUCTION, ARCHIVED, ledger=ROLLED_BACK))
+        moves.rollback(state(PRODUCTION, ARCHIVED, ledger=ROLLED_BACK))
     assert refusal.value.hint == "if that rollback was a mistake, undo it with: lockgate rollback --to 2"
 
 
 def test_what_was_retired_comes_back_by_a_rollback():
-    now = roster(ARCHIVED, ledger=[promoted(1), archived(1, Command.RETIRE)])
+    now = state(ARCHIVED, ledger=[promoted(1), archived(1, Command.RETIRE)])
     assert moves.rollback(now) == Move(1, ARCHIVED, PRODUCTION, Command.ROLLBACK, ())
 
 
@@ -177,14 +183,14 @@ def test_rollback_goes_only_to_an_earlier_good_production(to, says):
         archived(4, Command.ROLLBACK), rolled_back_to(1), archived(1), promoted(2),
     ]  # fmt: skip
     with pytest.raises(StateConflict, match=says):
-        moves.rollback(roster(ARCHIVED, PRODUCTION, ARCHIVED, ARCHIVED, ledger=past), to)
+        moves.rollback(state(ARCHIVED, PRODUCTION, ARCHIVED, ARCHIVED, ledger=past), to)
 
 
 @pytest.mark.parametrize(
     ("now", "says"),
     [
-        (roster(ARCHIVED), "no version of rossmann-ensemble has been in Production"),
-        (roster(PRODUCTION, ledger=[promoted(1)]), "no earlier good Production"),
+        (state(ARCHIVED), "no version of rossmann-ensemble has been in Production"),
+        (state(PRODUCTION, ledger=[promoted(1)]), "no earlier good Production"),
     ],
 )
 def test_rollback_says_why_there_is_nowhere_to_go(now, says):
@@ -193,29 +199,29 @@ def test_rollback_says_why_there_is_nowhere_to_go(now, says):
 
 
 def test_a_quarantined_version_is_never_promoted_again():
-    now = roster(PRODUCTION, STAGING, ledger=[promoted(2), archived(2, Command.ROLLBACK)])
+    now = state(PRODUCTION, STAGING, ledger=[promoted(2), archived(2, Command.ROLLBACK)])
     with pytest.raises(StateConflict, match="version 2 is quarantined"):
         moves.promotion(now, 2, passed("digest 1"), "policy")
 
 
 def test_validate_makes_room_for_itself_however_many_are_in_staging():
-    assert moves.staging(roster(STAGING, STAGING, NONE), 3).archives == (1, 2)
+    assert moves.staging(state(STAGING, STAGING, NONE), 3).archives == (1, 2)
 
 
 def test_retire_takes_the_serving_version_out_and_puts_nothing_there():
-    assert moves.retirement(roster(ARCHIVED, PRODUCTION)) == Move(2, PRODUCTION, ARCHIVED, Command.RETIRE, ())
+    assert moves.retirement(state(ARCHIVED, PRODUCTION)) == Move(2, PRODUCTION, ARCHIVED, Command.RETIRE, ())
 
 
 def test_there_is_nothing_to_retire_where_nothing_serves():
     with pytest.raises(StateConflict, match="nothing to retire"):
-        moves.retirement(roster(STAGING))
+        moves.retirement(state(STAGING))
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_reject_archives_what_has_not_got_to_production(stage):
     if stage is PRODUCTION:
         with pytest.raises(StateConflict, match="is in Production"):
-            moves.rejection(roster(stage), 1)
+            moves.rejection(state(stage), 1)
     else:
         expected = None if stage is ARCHIVED else Move(1, stage, ARCHIVED, Command.REJECT, ())
-        assert moves.rejection(roster(stage), 1) == expected
+        assert moves.rejection(state(stage), 1) == expected

@@ -7,8 +7,9 @@ import pytest
 
 from lockgate.errors import WrongUsage
 from lockgate.lifecycle import retention
-from lockgate.lifecycle.moves import Command, Entry, ModelState, Registered, Stage
+from lockgate.lifecycle.model_state import Entry, ModelState, Registered
 from lockgate.lifecycle.retention import REASONS, Holding, Rule
+from lockgate.lifecycle.stages import Command, Stage
 
 NONE, STAGING, PRODUCTION, ARCHIVED, DELETED = Stage
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -17,7 +18,7 @@ OLD, YOUNG = timedelta(days=91), timedelta(days=89)
 REFUSED = Holding(1, NONE, OLD, registered_by_us=True, verdict="refused")
 
 
-def roster(*stages, past=()):
+def state(*stages, past=()):
     versions = [Registered(number, stage, None) for number, stage in enumerate(stages, start=1)]
     return ModelState("m", versions, [Entry(*entry, "anna", NOON) for entry in past])
 
@@ -31,13 +32,13 @@ def went_out(version, command=Command.PROMOTE):
 
 
 def kept_for(holding, now=None, rule=RULE):
-    [fate] = retention.fates([holding], now or roster(holding.stage), rule)
+    [fate] = retention.fates([holding], now or state(holding.stage), rule)
     assert fate.goes is (fate.kept_for is None)
     return fate.kept_for
 
 
-WAS_LIVE = roster(ARCHIVED, past=[went_up(1), went_out(1)])
-ROLLED_BACK = roster(ARCHIVED, past=[went_up(1), went_out(1, Command.ROLLBACK)])
+WAS_LIVE = state(ARCHIVED, past=[went_up(1), went_out(1)])
+ROLLED_BACK = state(ARCHIVED, past=[went_up(1), went_out(1, Command.ROLLBACK)])
 
 ALONE = {
     "in Production": (replace(REFUSED, stage=PRODUCTION), None),
@@ -94,22 +95,22 @@ LIVES = [
 
 def test_rollback_targets_are_good_past_productions_the_latest_first_each_once():
     """Version 3 is quarantined, version 5 serves, and version 1 came back after 2."""
-    now = roster(ARCHIVED, ARCHIVED, ARCHIVED, ARCHIVED, PRODUCTION, past=LIVES)
+    now = state(ARCHIVED, ARCHIVED, ARCHIVED, ARCHIVED, PRODUCTION, past=LIVES)
     assert retention.rollback_targets(now, 10) == [4, 1, 2]
     assert retention.rollback_targets(now, 2) == [4, 1]
 
 
 def test_a_deleted_version_is_no_rollback_target_and_takes_no_place_of_one():
-    now = roster(ARCHIVED, ARCHIVED, ARCHIVED, DELETED, PRODUCTION, past=LIVES)
+    now = state(ARCHIVED, ARCHIVED, ARCHIVED, DELETED, PRODUCTION, past=LIVES)
     assert retention.rollback_targets(now, 2) == [1, 2]
 
 
 def test_after_a_retirement_the_version_that_served_is_the_first_target():
-    assert retention.rollback_targets(roster(ARCHIVED, past=[went_up(1), went_out(1, Command.RETIRE)]), 1) == [1]
+    assert retention.rollback_targets(state(ARCHIVED, past=[went_up(1), went_out(1, Command.RETIRE)]), 1) == [1]
 
 
 def test_a_version_taken_out_by_an_earlier_rollback_goes():
-    now = roster(ARCHIVED, ARCHIVED, PRODUCTION, past=[*LIVES[:6], went_up(1), went_out(1), went_up(2)])
+    now = state(ARCHIVED, ARCHIVED, PRODUCTION, past=[*LIVES[:6], went_up(1), went_out(1), went_up(2)])
     assert kept_for(replace(REFUSED, version=3, stage=ARCHIVED), now) is None
 
 

@@ -6,7 +6,7 @@ import click
 
 from lockgate.cli.common_options import VERSION, command, session, tell, workspace
 from lockgate.errors import WrongUsage
-from lockgate.lifecycle.moves import Stage
+from lockgate.lifecycle.stages import Stage
 from lockgate.problem.confidence import DEFAULT, checked
 
 STAGES = [str(Stage.PRODUCTION), str(Stage.STAGING)]  # at most one version is in each

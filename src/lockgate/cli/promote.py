@@ -6,7 +6,8 @@ import click
 
 from lockgate.cli.common_options import VERSION, command, confirm, dry_run, params, reason, session, workspace, yes
 from lockgate.gate.verdict import policy_digest
-from lockgate.lifecycle.moves import Command, Move
+from lockgate.lifecycle.moves import Move
+from lockgate.lifecycle.stages import Command
 
 if TYPE_CHECKING:
     from lockgate.operations.confirmed_move import MoveRequest

@@ -10,7 +10,7 @@ import click
 
 from lockgate.cli.common_options import VERSION, as_json, command, params, print_json, session, table, workspace
 from lockgate.errors import GateRefused, LockgateError, StateConflict
-from lockgate.lifecycle.moves import Stage
+from lockgate.lifecycle.stages import Stage
 from lockgate.system import project, timeouts
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 from lockgate.database import definitions, sql_files
 from lockgate.database.connection import Database, with_retries
 from lockgate.errors import StateConflict
-from lockgate.lifecycle.moves import LEGAL_MOVES
+from lockgate.lifecycle.stages import LEGAL_MOVES
 
 RESOLVE = "resolve them in MLflow, then: lockgate guard install"
 VIOLATIONS = "SELECT sentence FROM lockgate.violations(NULL) AS sentence"

@@ -10,8 +10,8 @@ from sqlalchemy import text
 
 from lockgate.database.connection import Database, with_retries
 from lockgate.errors import StateConflict
-from lockgate.lifecycle.moves import Stage
 from lockgate.lifecycle.retention import Holding
+from lockgate.lifecycle.stages import Stage
 
 # A deleted version is listed as long as its run or its logged model is there: their rows go last.
 # Shared: another living version, of whatever model, names the same run, source or files, or was copied from this one.

@@ -7,7 +7,8 @@ from lockgate.doctor.context import Site
 from lockgate.doctor.report import Finding, Weight
 from lockgate.errors import IntegrityBroken
 from lockgate.lifecycle import retention
-from lockgate.lifecycle.moves import ModelState, Registered, Stage
+from lockgate.lifecycle.model_state import ModelState, Registered
+from lockgate.lifecycle.stages import Stage
 from lockgate.operations import load_version
 
 TARGETS = 10  # the default of gc --keep
@@ -28,19 +29,19 @@ def artifacts(site: Site) -> Iterator[Finding]:
 
 def _looked_at(site: Site) -> list[Registered]:
     """The versions to check: those with a recorded digest; a version registered outside Lockgate has none."""
-    vital = _vital(site.roster)
+    vital = _vital(site.state)
     return [
         registered
-        for registered in site.roster.versions
+        for registered in site.state.versions
         if registered.bundle_digest and (site.every_version or registered.version in vital)
     ]
 
 
-def _vital(roster: ModelState) -> set[int]:
+def _vital(state: ModelState) -> set[int]:
     held = {
-        registered.version for registered in roster.versions if registered.stage in (Stage.PRODUCTION, Stage.STAGING)
+        registered.version for registered in state.versions if registered.stage in (Stage.PRODUCTION, Stage.STAGING)
     }
-    return held | set(retention.rollback_targets(roster, TARGETS))
+    return held | set(retention.rollback_targets(state, TARGETS))
 
 
 def _verify(site: Site, registered: Registered) -> None:

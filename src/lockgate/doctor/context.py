@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from lockgate.errors import LockgateError
 from lockgate.lifecycle.invariants import Facts
-from lockgate.lifecycle.moves import ModelState
+from lockgate.lifecycle.model_state import ModelState
 from lockgate.operations import status
 from lockgate.operations.workspace import Workspace
 from lockgate.problem.params import Params
@@ -58,7 +58,7 @@ class Site:
         return _or_raise(self._registry)
 
     @cached_property
-    def roster(self) -> ModelState:
+    def state(self) -> ModelState:
         """All versions and the ledger."""
         return self.workspace.state()
 

@@ -38,7 +38,7 @@ def receipt(site: Site) -> Iterator[Finding]:
         yield _repairable(found, site, left) if held else found
         return
     rows = diagnostics.remembered(site.workspace.database, site.workspace.model)
-    living = {registered.version for registered in site.roster.versions}
+    living = {registered.version for registered in site.state.versions}
     digests = {row.version: row.bundle_digest for row in rows}
     contradiction = rules.receipt(read, site.workspace.model, digests, living)
     if contradiction is None:

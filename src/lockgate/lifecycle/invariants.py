@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from lockgate.lifecycle.moves import LEGAL_MOVES, Command, ModelState, Stage
+from lockgate.lifecycle.model_state import ModelState
+from lockgate.lifecycle.stages import LEGAL_MOVES, Command, Stage
 
 MIRRORED = {"production": Stage.PRODUCTION, "staging": Stage.STAGING}
 
@@ -12,7 +13,7 @@ MIRRORED = {"production": Stage.PRODUCTION, "staging": Stage.STAGING}
 class Facts:
     """The input of the checkers. The last three are violations that the database found, already as messages."""
 
-    roster: ModelState
+    state: ModelState
     aliases: Mapping[str, int]
     guard_faults: Sequence[str] = field(default=())
     ledger_breaks: Sequence[str] = field(default=())
@@ -28,26 +29,26 @@ def broken(facts: Facts) -> list[str]:
 
 
 def _one_version_in_production(facts: Facts) -> Iterator[str]:
-    roster = facts.roster
-    found = [str(registered.version) for registered in roster.versions if registered.stage is Stage.PRODUCTION]
+    state = facts.state
+    found = [str(registered.version) for registered in state.versions if registered.stage is Stage.PRODUCTION]
     if len(found) > 1:
         yield f"versions {', '.join(found)} are in Production"
-    left = [entry for entry in roster.ledger if Stage.PRODUCTION in (entry.from_stage, entry.to_stage)]
+    left = [entry for entry in state.ledger if Stage.PRODUCTION in (entry.from_stage, entry.to_stage)]
     if not found and left and left[-1].command != Command.RETIRE:
         yield "none is in Production, and one was before"
 
 
 def _ledger_tells_every_stage(facts: Facts) -> Iterator[str]:
-    roster = facts.roster
-    last = {entry.version: entry.to_stage for entry in roster.ledger}
-    for registered in roster.versions:
+    state = facts.state
+    last = {entry.version: entry.to_stage for entry in state.ledger}
+    for registered in state.versions:
         recorded = last.get(registered.version, Stage.NONE)
         if recorded is not registered.stage:
             yield f"version {registered.version} is in {registered.stage}, the ledger says {recorded}"
 
 
 def _every_move_was_legal(facts: Facts) -> Iterator[str]:
-    for entry in facts.roster.ledger:
+    for entry in facts.state.ledger:
         if entry.command not in LEGAL_MOVES.get((entry.from_stage, entry.to_stage), frozenset()):
             yield (
                 f"version {entry.version} went from {entry.from_stage} to {entry.to_stage} by {entry.actor}"
@@ -56,9 +57,9 @@ def _every_move_was_legal(facts: Facts) -> Iterator[str]:
 
 
 def _aliases_mirror_the_stages(facts: Facts) -> Iterator[str]:
-    roster, aliases = facts.roster, facts.aliases
+    state, aliases = facts.state, facts.aliases
     for alias, stage in MIRRORED.items():
-        holders = [registered.version for registered in roster.versions if registered.stage is stage]
+        holders = [registered.version for registered in state.versions if registered.stage is stage]
         holder = max(holders, default=None)
         if aliases.get(alias) != holder:
             points_to = f"version {aliases[alias]}" if alias in aliases else "nothing"

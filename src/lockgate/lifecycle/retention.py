@@ -7,7 +7,8 @@ from datetime import timedelta
 
 from lockgate.errors import WrongUsage
 from lockgate.lifecycle import moves
-from lockgate.lifecycle.moves import ModelState, Stage
+from lockgate.lifecycle.model_state import ModelState
+from lockgate.lifecycle.stages import Stage
 
 UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 SPAN = re.compile(r"(?P<count>\d{1,6})(?P<unit>[hdw])")
@@ -65,15 +66,15 @@ class Ground:
     taken_out_last: int | None
 
 
-def fates(holdings: Sequence[Holding], roster: ModelState, rule: Rule) -> list[Fate]:
+def fates(holdings: Sequence[Holding], state: ModelState, rule: Rule) -> list[Fate]:
     """The fate of each version, in the given order."""
-    ground = Ground(rule, frozenset(rollback_targets(roster, rule.keep)), roster.taken_out_last())
+    ground = Ground(rule, frozenset(rollback_targets(state, rule.keep)), state.taken_out_last())
     return [Fate(holding.version, holding.stage, _kept_for(holding, ground)) for holding in holdings]
 
 
-def rollback_targets(roster: ModelState, keep: int) -> list[int]:
+def rollback_targets(state: ModelState, keep: int) -> list[int]:
     """The newest `keep` versions to which a rollback may go, the latest first."""
-    return moves.good_productions(roster)[:keep]
+    return moves.good_productions(state)[:keep]
 
 
 def span(text: str) -> timedelta:

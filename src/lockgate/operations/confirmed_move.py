@@ -6,7 +6,8 @@ from time import perf_counter
 
 from lockgate.database import intents
 from lockgate.lifecycle import moves
-from lockgate.lifecycle.moves import ModelState, Move
+from lockgate.lifecycle.model_state import ModelState
+from lockgate.lifecycle.moves import Move
 from lockgate.operations.workspace import Workspace
 
 
@@ -37,9 +38,9 @@ def confirm_and_move(
     request.confirm(move)
     confirmed = perf_counter()
     with workspace.lock() as lock:
-        roster = workspace.state()
-        if decide(roster) != move:
-            raise moves.concurrent_move(roster, move)
+        state = workspace.state()
+        if decide(state) != move:
+            raise moves.concurrent_move(state, move)
         intent = lock.carry_out(move, request.reason)
         switched = perf_counter() - confirmed
         request.report(move)

@@ -9,7 +9,7 @@ from lockgate.database import approvals, ledger, policies, verdicts
 from lockgate.database.ledger import LedgerRow
 from lockgate.database.policies import PolicyChange
 from lockgate.database.verdicts import StoredVerdict
-from lockgate.lifecycle.moves import Stage
+from lockgate.lifecycle.stages import Stage
 from lockgate.operations.workspace import Workspace
 
 

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 
 from lockgate.database import storage_use
 from lockgate.lifecycle import retention
-from lockgate.lifecycle.moves import Command, Move, Stage
+from lockgate.lifecycle.moves import Move
 from lockgate.lifecycle.retention import Fate, Rule
+from lockgate.lifecycle.stages import Command, Stage
 from lockgate.operations import cleanup
 from lockgate.operations.workspace import ModelLock, Workspace
 

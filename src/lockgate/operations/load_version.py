@@ -17,7 +17,7 @@ from lockgate.errors import BundleUnreadable, IntegrityBroken
 from lockgate.evaluation import sandboxed
 from lockgate.evaluation.sandboxed import Forecasts
 from lockgate.forecaster.interface import ForecasterProtocol
-from lockgate.lifecycle.moves import Registered
+from lockgate.lifecycle.model_state import Registered
 from lockgate.operations.workspace import Workspace
 
 ROWS_TRIED_ALONE = 25

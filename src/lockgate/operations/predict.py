@@ -13,7 +13,8 @@ import pandas as pd
 from lockgate.data import ingest
 from lockgate.errors import StateConflict
 from lockgate.forecaster.interface import RowCounts
-from lockgate.lifecycle.moves import ModelState, Registered, Stage
+from lockgate.lifecycle.model_state import ModelState, Registered
+from lockgate.lifecycle.stages import Stage
 from lockgate.models.conformal import Interval
 from lockgate.operations import load_version
 from lockgate.operations.load_version import Opened, Recorded
@@ -90,13 +91,13 @@ def _record(workspace: Workspace, chosen: Stage | int) -> Recorded:
     )
 
 
-def _chosen(roster: ModelState, chosen: Stage | int) -> Registered:
+def _chosen(state: ModelState, chosen: Stage | int) -> Registered:
     if isinstance(chosen, int):
-        return roster.find(chosen)
-    found = roster.in_stage(chosen)
+        return state.find(chosen)
+    found = state.in_stage(chosen)
     if found is None:
         raise StateConflict(
-            f"no version of {roster.model} is in {chosen}", hint="promote one with: lockgate promote VERSION"
+            f"no version of {state.model} is in {chosen}", hint="promote one with: lockgate promote VERSION"
         )
     return found
 

@@ -4,7 +4,9 @@ from lockgate.database import intents, verdicts
 from lockgate.database.verdicts import StoredVerdict
 from lockgate.errors import StateConflict
 from lockgate.lifecycle import moves
-from lockgate.lifecycle.moves import Command, ModelState, Move, PromotionVerdict
+from lockgate.lifecycle.model_state import ModelState
+from lockgate.lifecycle.moves import Move, PromotionVerdict
+from lockgate.lifecycle.stages import Command
 from lockgate.operations import repeat
 from lockgate.operations.confirmed_move import MoveRequest, confirm_and_move
 from lockgate.operations.workspace import Workspace
@@ -21,11 +23,11 @@ def promote(
     """
     readable_line(request.reason, "the reason")
 
-    def decide(roster: ModelState) -> Move | None:
-        standing = _standing(_verdict_on_candidate(backend, roster, version))
-        move = moves.promotion(roster, version, standing, policy_digest, expect_current)
+    def decide(state: ModelState) -> Move | None:
+        standing = _standing(_verdict_on_candidate(backend, state, version))
+        move = moves.promotion(state, version, standing, policy_digest, expect_current)
         if move is not None:
-            _require_no_objection(backend, roster, move)
+            _require_no_objection(backend, state, move)
         return move
 
     made = repeat.reported_again(backend, request, version, Command.PROMOTE)
@@ -37,22 +39,22 @@ def promote(
     return move
 
 
-def _require_no_objection(backend: Workspace, roster: ModelState, move: Move) -> None:
+def _require_no_objection(backend: Workspace, state: ModelState, move: Move) -> None:
     """Raise the refusal of the guard before the person is asked to confirm."""
     objection = intents.objection_to_rise(backend.database, backend.intent(move, ""))
     if objection is None:
         return
     now = backend.state()
-    if now.ledger != roster.ledger:  # the registry has changed since the decision
+    if now.ledger != state.ledger:  # the registry has changed since the decision
         raise moves.concurrent_move(now, move)
     raise StateConflict(f"version {move.version} may not be promoted: {objection.reason}", hint=objection.hint)
 
 
-def _verdict_on_candidate(backend: Workspace, roster: ModelState, version: int | None) -> StoredVerdict | None:
-    serving = roster.serving()
+def _verdict_on_candidate(backend: Workspace, state: ModelState, version: int | None) -> StoredVerdict | None:
+    serving = state.serving()
     if serving is not None and version == serving.version:
         return None
-    candidate = moves.candidate_for_promotion(roster, version)
+    candidate = moves.candidate_for_promotion(state, version)
     return verdicts.latest_verdict(backend.database, backend.model, candidate.version)
 
 

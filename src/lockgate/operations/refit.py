@@ -22,7 +22,7 @@ from lockgate.database import verdicts, versions
 from lockgate.errors import StateConflict
 from lockgate.forecaster.ensemble import Forecaster
 from lockgate.gate.evidence import Outcome
-from lockgate.lifecycle.moves import Registered
+from lockgate.lifecycle.model_state import Registered
 from lockgate.models.members import MEMBERS
 from lockgate.operations import load_version, register
 from lockgate.operations.stage_files import Build, Receipt
@@ -119,8 +119,8 @@ def refit(workspace: Workspace, order: Order, params: Params, progress: Progress
 
 def _passed(workspace: Workspace, order: Order) -> Registered:
     """The version; raises StateConflict unless its newest verdict is passed, on the holdout of the given tables."""
-    roster = workspace.state()
-    candidate = roster.find(order.version)
+    state = workspace.state()
+    candidate = state.find(order.version)
     verdict = verdicts.latest_verdict(workspace.database, workspace.model, order.version)
     hint = f"judge it first: lockgate validate {order.version}"
     if verdict is None:
@@ -134,7 +134,7 @@ def _passed(workspace: Workspace, order: Order) -> Registered:
         raise StateConflict(
             f"version {order.version} passed on another holdout than that of {order.prepared}", hint=hint
         )
-    if roster.quarantined(order.version):
+    if state.quarantined(order.version):
         raise StateConflict(
             f"version {order.version} cannot be refit: a rollback took it out of Production",
             hint="refit another version, or train a new one: dvc repro",

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from lockgate.database import intents
 from lockgate.database.intents import CommandKey
-from lockgate.lifecycle.moves import Command, Move, Stage
+from lockgate.lifecycle.moves import Move
+from lockgate.lifecycle.stages import Command, Stage
 from lockgate.operations.confirmed_move import MoveRequest
 from lockgate.operations.workspace import Workspace
 

@@ -1,7 +1,8 @@
 """Retire: takes the version in Production out of service, with nothing in its place."""
 
 from lockgate.lifecycle import moves
-from lockgate.lifecycle.moves import Command, Move
+from lockgate.lifecycle.moves import Move
+from lockgate.lifecycle.stages import Command
 from lockgate.operations import repeat
 from lockgate.operations.confirmed_move import MoveRequest, confirm_and_move
 from lockgate.operations.workspace import Workspace

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from lockgate.database import approvals, intents
 from lockgate.database.approvals import Approval, Decision, Statement
 from lockgate.lifecycle import moves
-from lockgate.lifecycle.moves import Command, Move
+from lockgate.lifecycle.moves import Move
+from lockgate.lifecycle.stages import Command
 from lockgate.operations import repeat
 from lockgate.operations.workspace import Workspace
 from lockgate.system.readable_line import readable_line

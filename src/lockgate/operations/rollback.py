@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from lockgate.lifecycle import moves
-from lockgate.lifecycle.moves import Command, Move
+from lockgate.lifecycle.moves import Move
+from lockgate.lifecycle.stages import Command
 from lockgate.operations import load_version, repeat
 from lockgate.operations.confirmed_move import MoveRequest, confirm_and_move
 from lockgate.operations.workspace import Workspace
@@ -34,9 +35,9 @@ def rollback(backend: Workspace, request: MoveRequest, to: int | None) -> Rollba
     if made is not None:
         return RollbackResult(made, None, None)
     began = perf_counter()
-    roster = backend.state()
-    move = moves.rollback(roster, to)
-    load_version.verify(backend, roster.find(move.version))
+    state = backend.state()
+    move = moves.rollback(state, to)
+    load_version.verify(backend, state.find(move.version))
     verified = perf_counter() - began
     switched = confirm_and_move(backend, request, move, lambda now: moves.rollback(now, to))
     return RollbackResult(move, verified, switched)

@@ -15,7 +15,7 @@ from lockgate.evaluation import paired_test, sandboxed, slices
 from lockgate.evaluation.paired_test import PairedTest
 from lockgate.evaluation.sandboxed import FORECAST_LIMITS, Failure, Floats, Forecasts, Request
 from lockgate.gate.evidence import Evidence, ForecastSanity, NoEvidence, ServingComparison
-from lockgate.lifecycle.moves import Registered
+from lockgate.lifecycle.model_state import Registered
 from lockgate.models import seasonal_naive
 from lockgate.operations import load_version
 from lockgate.operations.load_version import Fetched

@@ -12,7 +12,7 @@ from lockgate.database.verdicts import StoredVerdict
 from lockgate.database.versions import Version, VersionRow
 from lockgate.lifecycle import invariants, moves
 from lockgate.lifecycle.invariants import Facts
-from lockgate.lifecycle.moves import Stage
+from lockgate.lifecycle.stages import Stage
 from lockgate.operations.workspace import Workspace
 
 
@@ -76,7 +76,7 @@ def _status(workspace: Workspace) -> Status:
     decisions = approvals.of_model(workspace.database, workspace.model)
     staging = _first(versions, Stage.STAGING)
     serving = _first(versions, Stage.PRODUCTION)
-    since = next((entry.at for entry in reversed(known.roster.ledger) if entry.to_stage is Stage.PRODUCTION), None)
+    since = next((entry.at for entry in reversed(known.state.ledger) if entry.to_stage is Stage.PRODUCTION), None)
     return Status(
         model=workspace.model,
         serving=serving,
@@ -85,7 +85,7 @@ def _status(workspace: Workspace) -> Status:
         versions=len(versions),
         deleted=deleted,
         broken=tuple(invariants.broken(known)),
-        rollback_targets=tuple(moves.good_productions(known.roster)),
+        rollback_targets=tuple(moves.good_productions(known.state)),
         approval_required=bool(policies_so_far and policies_so_far[-1].limits.get("approval_required")),
         staging_approved=bool(staging) and _newest_decision(decisions, staging) == "approved",
     )

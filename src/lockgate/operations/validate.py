@@ -15,7 +15,7 @@ from lockgate.gate import verdict
 from lockgate.gate.evidence import Outcome
 from lockgate.gate.verdict import Judgement
 from lockgate.lifecycle import moves
-from lockgate.lifecycle.moves import ModelState, Registered
+from lockgate.lifecycle.model_state import ModelState, Registered
 from lockgate.operations import lineage
 from lockgate.operations.stage_files import Build, Receipt
 from lockgate.operations.workspace import Workspace
@@ -55,12 +55,12 @@ def validate(workspace: Workspace, receipt: Receipt, made: Build, policy: GatePa
     The policy is in force from now on. A verdict on the same bundle, holdout, policy and serving version is reused
     from Postgres, without scoring, until it expires. An inconclusive verdict is not reused.
     """
-    roster = workspace.state()
-    roster.find(receipt.version)
+    state = workspace.state()
+    state.find(receipt.version)
     policies.put_in_force(workspace.database, workspace.model, policy, workspace.actor)
     holdout_digest = read_card(made.prepared)["holdout"]["digest"]
-    case = Case(receipt, holdout_digest, policy, roster.serving())
-    found = _found_again(workspace, case) or _judge(workspace, case, roster, made)
+    case = Case(receipt, holdout_digest, policy, state.serving())
+    found = _found_again(workspace, case) or _judge(workspace, case, state, made)
     if verdicts.shown_verdict(workspace.database, workspace.model, receipt.version) != found.id:
         _show_in_mlflow(workspace, found, receipt, made)
     if found.outcome == Outcome.PASSED:
@@ -102,11 +102,11 @@ def _found_again(workspace: Workspace, case: Case) -> StoredVerdict | None:
     return verdicts.record_verdict(workspace.database, replace(found.unstored(), actor=workspace.actor))
 
 
-def _judge(workspace: Workspace, case: Case, roster: ModelState, made: Build) -> StoredVerdict:
+def _judge(workspace: Workspace, case: Case, state: ModelState, made: Build) -> StoredVerdict:
     from lockgate.operations import score_candidate  # imports pandas and the boosters: not needed for a reused verdict
 
     earlier = verdicts.holdout_uses(workspace.database, workspace.model, case.digests)
-    found = score_candidate.examine(workspace, roster.find(case.receipt.version), case.reference, made, earlier)
+    found = score_candidate.examine(workspace, state.find(case.receipt.version), case.reference, made, earlier)
     judgement = verdict.judge(found.evidence, case.policy)
     metrics = with_floor(found.metrics, noise_floor(read_card(made.prepared)))
     judged = _as_verdict(workspace, case, judgement, metrics)

@@ -17,7 +17,9 @@ from lockgate.database.ledger import LedgerRow
 from lockgate.database.model_lock import model_lock
 from lockgate.errors import LockgateError
 from lockgate.lifecycle import moves
-from lockgate.lifecycle.moves import Entry, ModelState, Move, Registered, Stage
+from lockgate.lifecycle.model_state import Entry, ModelState, Registered
+from lockgate.lifecycle.moves import Move
+from lockgate.lifecycle.stages import Stage
 from lockgate.system import service_urls, timeouts
 from lockgate.system.service_urls import Addresses
 
