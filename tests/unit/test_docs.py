@@ -33,6 +33,11 @@ def test_every_check_of_the_gate_is_explained_in_its_order() -> None:
     assert re.findall(r"^\| ([a-z ]+) \| ", page, re.MULTILINE)[1:] == list(CHECKS)
 
 
+def test_the_transcript_of_the_readme_has_the_number_of_checks() -> None:
+    numbers = re.findall(r"all of (\d+) checks", (PROJECT / "README.md").read_text(encoding="utf-8"))
+    assert set(numbers) == {str(len(CHECKS))}
+
+
 def test_every_key_of_the_policy_is_explained() -> None:
     page = (PROJECT / "docs" / "reference" / "gate.md").read_text(encoding="utf-8")
     keys = yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8"))["gate"]

@@ -1,5 +1,6 @@
 """Scores that a hand can check."""
 
+import inspect
 import math
 import subprocess
 import sys
@@ -8,7 +9,15 @@ import pytest
 
 from lockgate.problem import metrics
 
-SCORES = [metrics.rmspe, metrics.capped_rmspe, metrics.mae, metrics.bias]
+SCORES = [
+    score
+    for name, score in inspect.getmembers(metrics, inspect.isfunction)
+    if not name.startswith("_") and list(inspect.signature(score).parameters) == ["actual", "forecast"]
+]
+
+
+def test_every_metric_is_among_the_scores():
+    assert {metrics.rmspe, metrics.capped_rmspe, metrics.mae, metrics.bias} <= set(SCORES)
 
 
 def test_rmspe_is_the_root_of_the_mean_squared_share():
