@@ -11,6 +11,7 @@ import numpy as np
 from lockgate.features.known_inputs import StoreAttributes
 from lockgate.forecaster.external import ExternalForecaster, Meaning, NativeFile, Window
 
+# stored names: `foreign` is an external model, `traits` are the attributes of the stores
 DESCRIPTION = "foreign.json"
 ARRAYS = "traits.npz"
 BOOSTER = "booster"
