@@ -1,4 +1,4 @@
-"""Features know the past up to their origin, the row itself, and nothing else."""
+"""A feature depends on the history up to the cutoff and on the row itself, and on nothing else."""
 
 from dataclasses import replace
 
@@ -25,31 +25,31 @@ def history(attributes):
     return panel.panel(small_chain.parts().rows, attributes.store_ids)
 
 
-def matrix(history, origin, attributes):
-    rows = known_inputs.panel_rows(history.between(origin + 1, origin + HORIZON))
-    state = features_history.history_states(history, [origin], attributes)[0]
+def matrix(history, cutoff, attributes):
+    rows = known_inputs.panel_rows(history.between(cutoff + 1, cutoff + HORIZON))
+    state = features_history.history_states(history, [cutoff], attributes)[0]
     return features_matrix.matrix(features_matrix.forecast_window(state, attributes, HORIZON), rows)
 
 
-def test_leak_probe_no_feature_moves_when_all_sales_after_the_origin_are_noise(history, attributes):
-    origin = history.last - HORIZON
-    future = slice(origin + 1 - history.first, None)
+def test_no_feature_changes_if_noise_replaces_all_sales_after_the_cutoff(history, attributes):
+    cutoff = history.last - HORIZON
+    future = slice(cutoff + 1 - history.first, None)
     noisy = history.log_sales.copy()
     noisy[:, future] = RNG.normal(20, 5, size=noisy[:, future].shape)
-    before, after = matrix(history, origin, attributes), matrix(replace(history, log_sales=noisy), origin, attributes)
+    before, after = matrix(history, cutoff, attributes), matrix(replace(history, log_sales=noisy), cutoff, attributes)
     assert np.array_equal(before.values, after.values, equal_nan=True)
     assert np.array_equal(before.ridge, after.ridge)
     assert np.array_equal(before.group_mean, after.group_mean)
 
 
-def test_leak_probe_a_profile_is_blind_to_plans_after_its_origin_too(history, attributes):
-    origin = history.last - HORIZON
-    future = slice(origin + 1 - history.first, None)
+def test_a_history_state_does_not_depend_on_plans_after_its_cutoff(history, attributes):
+    cutoff = history.last - HORIZON
+    future = slice(cutoff + 1 - history.first, None)
     changed = {name: getattr(history, name).copy() for name in ("promo", "school", "holiday")}
-    for grid in changed.values():
-        grid[:, future] = 1
-    before = features_history.history_states(history, [origin], attributes)[0]
-    after = features_history.history_states(replace(history, **changed), [origin], attributes)[0]
+    for array in changed.values():
+        array[:, future] = 1
+    before = features_history.history_states(history, [cutoff], attributes)[0]
+    after = features_history.history_states(replace(history, **changed), [cutoff], attributes)[0]
     assert np.array_equal(before.ridge.coefficients, after.ridge.coefficients)
     assert np.array_equal(before.ridge.effects, after.ridge.effects)
     assert np.array_equal(before.group_statistics, after.group_statistics, equal_nan=True)
@@ -57,19 +57,19 @@ def test_leak_probe_a_profile_is_blind_to_plans_after_its_origin_too(history, at
 
 
 def test_the_past_does_reach_the_features(history, attributes):
-    """The probe's own control: noise on the last day before the origin is seen."""
-    origin = history.last - HORIZON
+    """The control of the first test: noise on the last day up to the cutoff changes features."""
+    cutoff = history.last - HORIZON
     noisy = history.log_sales.copy()
-    noisy[:, origin - history.first] = 5.0
-    changed = matrix(replace(history, log_sales=noisy), origin, attributes)
-    assert not np.array_equal(matrix(history, origin, attributes).values, changed.values, equal_nan=True)
+    noisy[:, cutoff - history.first] = 5.0
+    changed = matrix(replace(history, log_sales=noisy), cutoff, attributes)
+    assert not np.array_equal(matrix(history, cutoff, attributes).values, changed.values, equal_nan=True)
 
 
-def test_an_origin_gets_the_same_profile_alone_and_among_others(history, attributes):
-    """Training blocks share the ridge's work; the forecast's state stands alone. Both must say the same."""
-    origins = [history.last - 84, history.last - 42, history.last]
-    together = features_history.history_states(history, origins, attributes)[-1]
-    alone = features_history.history_states(history, origins[-1:], attributes)[0]
+def test_a_cutoff_has_the_same_history_state_alone_and_with_others(history, attributes):
+    """A training computes the states of many cutoffs at once, a forecast computes one."""
+    cutoffs = [history.last - 84, history.last - 42, history.last]
+    together = features_history.history_states(history, cutoffs, attributes)[-1]
+    alone = features_history.history_states(history, cutoffs[-1:], attributes)[0]
     assert np.array_equal(together.group_statistics, alone.group_statistics, equal_nan=True)
     x = np.ones((len(attributes.store_ids), together.ridge.coefficients.shape[1]))
     stores, effects = np.arange(len(x)), np.ones((len(x), 1))
@@ -109,7 +109,7 @@ def test_customers_are_no_feature():
     assert not [name for name in features_matrix.FEATURES if "customer" in name.lower()]
 
 
-def test_habits_are_means_spreads_and_medians_of_the_same_weekday_and_promo(history):
+def test_group_statistics_are_means_spreads_and_medians_of_the_same_weekday_and_promo(history):
     """Against the same sums made with pandas from the raw rows."""
     rows = small_chain.parts().rows
     recent = rows[(rows["Date"] > rows["Date"].max() - pd.Timedelta(days=364)) & (rows["Sales"] > 0)]
