@@ -356,7 +356,7 @@ def test_a_server_that_answers_each_call_late_does_not_hold_a_registration_forev
     backend, build, params, between, monkeypatch
 ) -> None:
     """Each call comes within its own time; all of them together would not."""
-    monkeypatch.setattr(client, "CALLS_WORTH", 0.6)
+    monkeypatch.setattr(client, "TIME_LIMIT_IN_CALLS", 0.6)
     between[0].strike("", 99, late(0.7))
     with pytest.raises(Unavailable, match=r"too slow: after 3 s the run was not logged yet") as refusal:
         register.register(through(backend, between, 5.0), build(1), params)
@@ -413,7 +413,7 @@ def test_a_server_whose_answer_never_ends_is_given_up_when_a_registration_has_ha
     backend, build, params, between, monkeypatch
 ) -> None:
     """No call waits long for the next byte, and none ends."""
-    monkeypatch.setattr(register, "CALLS_WORTH", 0.8)
+    monkeypatch.setattr(register, "TIME_LIMIT_IN_CALLS", 0.8)
     between[0].strike("artifacts/bundle/manifest.json", 99, dripping(between[0]))
     with pytest.raises(Unavailable, match=r"after 4 s the bundle was not registered yet") as refusal:
         register.register(through(backend, between, 5.0), build(1), params)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lockgate.database.verdicts import StoredVerdict
     from lockgate.operations.status import Line, Portrait, Status
 
-SCORES = ("rmspe", "mae", "bias")
+INNER_FOLD_SCORES = ("rmspe", "mae", "bias")
 
 
 @command("status", example="lockgate status --json")
@@ -185,9 +185,10 @@ def _whereabouts(found: "Portrait") -> str:
 
 def _show_candidates(lineage: Mapping[str, Any]) -> None:
     scores = [
-        [row["member"], row["fold"], *(number(row[name]) for name in SCORES)] for row in lineage.get("candidates", [])
+        [row["member"], row["fold"], *(number(row[name]) for name in INNER_FOLD_SCORES)]
+        for row in lineage.get("candidates", [])
     ]
-    table(["candidate", "fold", *SCORES], scores)
+    table(["candidate", "fold", *INNER_FOLD_SCORES], scores)
     table(["lineage", ""], [[name, str(value)] for name, value in lineage.get("lineage", {}).items()])
 
 

@@ -136,10 +136,10 @@ class _Perturbation:
 
     @classmethod
     def of(cls, history: Panel, attributes: StoreAttributes, horizon: int, seed: int) -> "_Perturbation":
-        some, traits_of_some = _sample(history, attributes)
+        some, attributes_of_some = _sample(history, attributes)
         cutoff = some.last - horizon
-        features = _features(some, cutoff, traits_of_some)
-        return cls(some, cutoff, traits_of_some, features, np.random.default_rng(seed))
+        features = _features(some, cutoff, attributes_of_some)
+        return cls(some, cutoff, attributes_of_some, features, np.random.default_rng(seed))
 
     def changed(self, first: int, last: int) -> NDArray[np.bool_]:
         """Which features change when noise replaces the sales of the days first..last."""
@@ -177,6 +177,6 @@ def _with_noise(history: Panel, first: int, last: int, rng: Generator) -> Panel:
 def _sample(history: Panel, attributes: StoreAttributes) -> tuple[Panel, StoreAttributes]:
     count = len(attributes.store_ids)
     some = np.unique(np.linspace(0, count - 1, min(STORES, count)).astype(np.int64))
-    cutoff_shifts = {field.name: getattr(history, field.name)[some] for field in fields(Panel) if field.name != "first"}
+    arrays = {field.name: getattr(history, field.name)[some] for field in fields(Panel) if field.name != "first"}
     columns = {field.name: getattr(attributes, field.name)[some] for field in fields(StoreAttributes)}
-    return Panel(first=history.first, **cutoff_shifts), StoreAttributes(**columns)
+    return Panel(first=history.first, **arrays), StoreAttributes(**columns)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lockgate.registry.run_log import Contents, RunRecord
 
 
-CALLS_WORTH = 30  # time limit of a registration, in time limits of one call; it makes some hundred fast calls
+TIME_LIMIT_IN_CALLS = 30  # time limit of a registration, in time limits of one call; it makes about a hundred calls
 
 
 class Source(Protocol):
@@ -71,11 +71,11 @@ def register(workspace: Workspace, made: Build, params: Params) -> Receipt:
 def enter(workspace: Workspace, source: Source) -> Receipt:
     """Find the version that holds the bundle, or register it with its run, in None; then delete failed registrations.
 
-    Raises StateConflict if the version that held it was deleted from MLflow, and Unavailable after CALLS_WORTH times
-    the time limit of one call.
+    Raises StateConflict if the version that held it was deleted from MLflow, and Unavailable after the time limit of
+    TIME_LIMIT_IN_CALLS calls.
     """
     digest = manifest.digest(source.bundle)
-    budget = CALLS_WORTH * workspace.timeout
+    budget = TIME_LIMIT_IN_CALLS * workspace.timeout
     with timeouts.within(budget, _too_slow(budget)):
         receipt = find(workspace, digest) or _enter(workspace, source, digest)
         cleanup.forget_tries(workspace, digest)
@@ -90,7 +90,7 @@ def find(workspace: Workspace, digest: str) -> Receipt | None:
     known = versions.version_of_digest(workspace.database, workspace.model, digest)
     if known is None:
         return None
-    _require_alive(workspace, known.version)
+    _require_not_deleted(workspace, known.version)
     return Receipt(workspace.model, known.version, known.run_id, digest)
 
 
@@ -99,7 +99,7 @@ def _enter(workspace: Workspace, source: Source, digest: str) -> Receipt:
         record = source.record()
         registry = workspace.registry()
         version, run_id = registry.find_or_create(source.contents(digest), record)
-        _require_shown(workspace, version)
+        _require_in_database(workspace, version)
         kept = {
             "lineage": record.tags,
             "candidates": record.candidates.to_dict("records"),
@@ -111,7 +111,7 @@ def _enter(workspace: Workspace, source: Source, digest: str) -> Receipt:
     return Receipt(workspace.model, known.version, known.run_id, digest)
 
 
-def _require_shown(workspace: Workspace, version: int) -> None:
+def _require_in_database(workspace: Workspace, version: int) -> None:
     """Raise StateConflict if this Postgres does not have the version: MLflow may use another database."""
     if version not in {row.version for row in versions.stages(workspace.database, workspace.model)}:
         raise StateConflict(
@@ -128,7 +128,7 @@ def _too_slow(budget: float) -> Unavailable:
     )
 
 
-def _require_alive(workspace: Workspace, version: int) -> None:
+def _require_not_deleted(workspace: Workspace, version: int) -> None:
     if version not in {row.version for row in versions.stages(workspace.database, workspace.model)}:
         last = next((entry for entry in reversed(workspace.state().ledger) if entry.version == version), None)
         raise StateConflict(

@@ -24,8 +24,6 @@ from lockgate.operations.workspace import Workspace
 from lockgate.problem.metrics import bias, mae, rmspe, scored
 from lockgate.reports import plots
 
-NOTHING = float("nan")
-
 
 @dataclass(frozen=True)
 class Findings:
@@ -147,7 +145,7 @@ def _compared(workspace: Workspace, serving: Registered, tables: Tables, forecas
     rows = tables.holdout
     if isinstance(theirs, Failure):
         return ServingComparison(
-            serving.version, fetched.digest, paired_test.compare(rows, forecast, np.full(len(rows), NOTHING))
+            serving.version, fetched.digest, paired_test.compare(rows, forecast, np.full(len(rows), np.nan))
         )
     both = theirs.covered
     known = slices.with_attributes(rows, tables.stores, tables.rows)

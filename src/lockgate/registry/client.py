@@ -27,7 +27,7 @@ from lockgate.registry.run_log import Contents, RunRead, RunRecord, log_model, l
 from lockgate.system import timeouts
 from lockgate.system.service_urls import Addresses
 
-CALLS_WORTH = 6  # time limit of a registration, in time limits of one call; it makes some twenty calls
+TIME_LIMIT_IN_CALLS = 6  # time limit of a registration, in time limits of one call; it makes about twenty calls
 
 
 class Registry:
@@ -206,7 +206,7 @@ class Registry:
         tags = {BUNDLE_TAG: contents.digest, **record.tags}
         if self._parent:
             tags[MLFLOW_PARENT_RUN_ID] = self._parent
-        budget = CALLS_WORTH * self._timeout
+        budget = TIME_LIMIT_IN_CALLS * self._timeout
         until = monotonic() + budget
         with mlflow.start_run(experiment_id=experiment, run_name=f"bundle {contents.digest[:12]}", tags=tags) as run:
             for call in log_record(self._client, run, record):

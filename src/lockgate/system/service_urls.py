@@ -19,7 +19,7 @@ DATABASE_SCHEME = "postgresql+psycopg2"
 ARTIFACTS_IN_DATABASE = (
     "lockgate-artifacts:/"  # the artifacts destination of an MLflow server that stores them in its own database
 )
-TAKES_STACK_OR_ENVIRONMENT = f"start one with: lockgate up, or set {TRACKING_VARIABLE} and {DATABASE_VARIABLE}"
+HINT_WITHOUT_ADDRESSES = f"start one with: lockgate up, or set {TRACKING_VARIABLE} and {DATABASE_VARIABLE}"
 
 
 @dataclass(frozen=True, repr=False)
@@ -46,7 +46,7 @@ def find(folder: Path, environment: Mapping[str, str] = os.environ) -> Addresses
         if _has_stack(place):
             forget_libpq_variables()
             return read_state(place / STATE_FILE)
-    raise BadConfiguration("no addresses of MLflow and Postgres", where=str(folder), hint=TAKES_STACK_OR_ENVIRONMENT)
+    raise BadConfiguration("no addresses of MLflow and Postgres", where=str(folder), hint=HINT_WITHOUT_ADDRESSES)
 
 
 def _has_stack(folder: Path) -> bool:
@@ -73,9 +73,7 @@ def read_state(path: Path) -> Addresses:
     """The addresses that `lockgate up` wrote. Raises Unavailable after `lockgate down`."""
     try:
         if path.stat().st_uid not in (os.geteuid(), 0):
-            raise BadConfiguration(
-                "the stack belongs to another user", where=str(path), hint=TAKES_STACK_OR_ENVIRONMENT
-            )
+            raise BadConfiguration("the stack belongs to another user", where=str(path), hint=HINT_WITHOUT_ADDRESSES)
         state = json.loads(path.read_text(encoding="utf-8"))
         addresses, running = Addresses(str(state["tracking_uri"]), str(state["database_url"])), state["running"]
     except (OSError, ValueError, KeyError, TypeError) as error:
