@@ -154,7 +154,7 @@ def test_a_version_that_came_in_past_lockgate_is_compared_as_far_as_it_is_known(
     client.create_model_version(backend.model, source, model_id=source.removeprefix("models:/"))
     found = compare.compare(backend, 1, 2, holdout).comparison
     assert (found.second.bundle_digest, found.lineage, found.trial) == (None, None, None)
-    assert "version 2 came in past lockgate: its lineage and inner scores are not on record" in found.notes
+    assert "version 2 was registered outside Lockgate: its lineage and inner scores are not on record" in found.notes
     assert "version 2 has no digest on record and is not opened: the forecasts are not compared" in found.notes
 
 
@@ -166,7 +166,7 @@ def test_a_version_whose_run_is_gone_is_compared_without_params_and_importances(
         )
     found = compare.compare(pair_to_break, 1, 2, holdout).comparison
     assert (found.params, found.importances) == (None, None)
-    assert found.notes == ("version 2 has no run in MLflow (any more): its params and importances are not known",)
+    assert found.notes == ("version 2 has no run in MLflow: its params and importances are not known",)
     assert found.trial.agreement.rows == len(holdout.rows)
 
 

@@ -17,7 +17,7 @@ from lockgate.operations.workspace import Workspace
 if TYPE_CHECKING:
     from lockgate.registry.run_log import RunRead
 
-SCORES = ("rmspe", "mae", "bias")
+INNER_FOLD_SCORES = ("rmspe", "mae", "bias")
 ALL_FOLDS, INNER_FOLDS = "all", "inner folds"
 IMPORTANCES = "importances.csv"
 OF_TRAINING = ("weight_", "rounds_", "training_rows")  # the run's metrics that are in no other table
@@ -25,7 +25,7 @@ OF_TRAINING = ("weight_", "rounds_", "training_rows")  # the run's metrics that 
 
 @dataclass(frozen=True)
 class VerdictSummary:
-    """The newest verdict on a version, and what it looked at."""
+    """The newest verdict on a version, with the digests of its holdout and policy."""
 
     id: int
     outcome: str
@@ -36,7 +36,7 @@ class VerdictSummary:
 
 @dataclass(frozen=True)
 class Side:
-    """A version, as its line in `lockgate list` has it."""
+    """A version with its stage, bundle, run and newest verdict."""
 
     version: int
     stage: str
@@ -48,7 +48,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Record:
-    """All that is on record of a version. None where nothing is; `missing` says so in words."""
+    """The record of a version. Missing parts are None, and `missing` has a sentence for each."""
 
     side: Side
     scores: Scores
@@ -59,7 +59,10 @@ class Record:
 
 
 def record(backend: Workspace, version: int) -> Record:
-    """Gather what is on record; StateConflict if there is no such version, Unavailable if MLflow does not answer."""
+    """The record of a version.
+
+    Raises StateConflict if there is no such version, and Unavailable if MLflow does not answer.
+    """
     backend.state().find(version)
     row = next(row for row in versions.stages(backend.database, backend.model) if row.version == version)
     verdict = verdicts.latest_verdict(backend.database, backend.model, version)
@@ -92,9 +95,9 @@ def _missing(
     row: VersionRow, registered: Version | None, run: "RunRead | None", importances: Shares | None
 ) -> Iterable[str]:  # fmt: skip
     if registered is None:
-        yield f"version {row.version} came in past lockgate: its lineage and inner scores are not on record"
+        yield f"version {row.version} was registered outside Lockgate: its lineage and inner scores are not on record"
     if run is None:
-        yield f"version {row.version} has no run in MLflow (any more): its params and importances are not known"
+        yield f"version {row.version} has no run in MLflow: its params and importances are not known"
     elif importances is None:
         yield f"the run of version {row.version} holds no {IMPORTANCES} that can be read"
 
@@ -126,7 +129,7 @@ def _inner_scores(kept: Mapping[str, Any]) -> Scores:
     return {
         (_fold(row["fold"]), f"{row['member']} {name}"): float(row[name])
         for row in kept.get("candidates", ())
-        for name in SCORES
+        for name in INNER_FOLD_SCORES
     }
 
 

@@ -43,7 +43,8 @@ class Evidence:
     `interval` is the bootstrap 95 % interval of the RMSPE. `serving` is None without another version in Production,
     `linear` for a candidate without a linear member, `trained_until` and `tree_clean` if they are unknown, `leakage`
     without prepared rows for the leakage check. `holdout_uses` is the number of other versions that were judged on this
-    holdout; `uses_target_history` is False for a candidate whose features use no sales.
+    holdout; `batch_gap` is the largest relative difference between the forecast of a row alone and the same row in a
+    batch; `uses_target_history` is False for a candidate whose features use no sales.
     """
 
     rmspe: float
