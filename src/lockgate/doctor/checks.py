@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
-from lockgate.doctor import artifacts, folders, receipts, registry, servers
+from lockgate.doctor import artifacts, folders, receipts, registry, server
 from lockgate.doctor.context import Site
 from lockgate.doctor.report import Checked, Examination, Finding
 from lockgate.errors import LockgateError
@@ -11,8 +11,8 @@ from lockgate.lifecycle import invariants
 Checker = Callable[[Site], Iterator[Finding]]
 
 CHECKERS: dict[str, Checker] = {
-    "MLflow server answers": servers.mlflow_answers,
-    "own server is safe": servers.settings,
+    "MLflow server answers": server.mlflow_answers,
+    "own server is safe": server.settings,
     "schema lockgate fits": registry.schema,
     "clocks agree": registry.clock,
     **{name: registry.invariant(check) for name, check in invariants.CHECKERS.items()},
