@@ -1,12 +1,14 @@
 """What DVC offers around a pipeline: queued experiments, a remote, worktrees and shallow clones."""
 
 import hashlib
+import time
 from pathlib import Path
 
 import pytest
 from clone import Clone, commit
 
 pytestmark = pytest.mark.long
+SECONDS = 400  # until a queue is given up; an experiment takes a few of them
 
 
 def test_experiments_run_in_a_queue_and_are_applied(clone: Clone) -> None:
@@ -15,7 +17,7 @@ def test_experiments_run_in_a_queue_and_are_applied(clone: Clone) -> None:
     clone.run("git", "commit", "--quiet", "--message", "trained")
     for seed in (8, 9):
         clone.run("dvc", "exp", "run", "--queue", "--name", f"seed-{seed}", "--set-param", f"seed={seed}")
-    clone.run("dvc", "exp", "run", "--run-all", timeout=400)
+    clone.run("dvc", "exp", "run", "--run-all", timeout=SECONDS)
     shown = clone.run("dvc", "queue", "status").out
     assert "Failed" not in shown
     assert len(clone.stages()) == 3
@@ -24,6 +26,19 @@ def test_experiments_run_in_a_queue_and_are_applied(clone: Clone) -> None:
     assert len(clone.stages()) == 3
     bundle = hashlib.sha256((clone.folder / "build/bundle/manifest.json").read_bytes()).hexdigest()
     assert clone.read("build/version.json")["bundle_digest"] == bundle
+
+
+def test_a_queue_is_worked_off_by_a_worker_in_the_background(clone: Clone) -> None:
+    clone.repro()
+    commit(clone, "trained")
+    clone.run("dvc", "exp", "run", "--queue", "--name", "seed-8", "--set-param", "seed=8")
+    clone.run("dvc", "queue", "start")
+    deadline = time.monotonic() + SECONDS
+    while "Success" not in (shown := clone.run("dvc", "queue", "status").out):
+        assert "Failed" not in shown, clone.run("dvc", "queue", "logs", "seed-8").out
+        assert time.monotonic() < deadline, shown
+        time.sleep(1)
+    assert len(clone.stages()) == 2
 
 
 def test_a_worktree_and_a_shallow_clone_take_what_was_pushed(clone: Clone, tmp_path: Path) -> None:
