@@ -28,6 +28,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Lockgate needs Python 3.11 or newer"; echo "hint: name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 8; } >&2
 	"$(PYTHON)" -m venv $(VENV)
 	$(PIP) install --no-user --no-deps --require-hashes -r requirements.lock
+	@$(BIN)/python -I -c 'import click' || { echo "error: pip put the packages elsewhere than into $(VENV)"; echo "hint: a file of pip's settings says where; see: $(BIN)/pip config list"; exit 8; } >&2
 	$(PIP) install --no-user --no-deps --no-build-isolation --editable .
 	@mkdir -p -m 700 .lockgate
 	@touch $(INSTALLED)

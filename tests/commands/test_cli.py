@@ -105,6 +105,15 @@ def test_help_imports_nothing_heavy():
         (["promote"], {}, 2, "Missing option '--reason'"),
         (["status"], {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}, 8, "LOCKGATE_DATABASE_URL is not set"),
         (
+            ["predict", "--input", "-", "--output", "-"],
+            {
+                "MLFLOW_TRACKING_URI": "http://127.0.0.1:9",
+                "LOCKGATE_DATABASE_URL": "postgresql+psycopg2://nobody@127.0.0.1:9/lockgate",
+            },
+            3,
+            "no data rows: the file is empty (standard input)",
+        ),
+        (
             ["status"],
             {
                 "MLFLOW_TRACKING_URI": "http://127.0.0.1:9",

@@ -22,6 +22,11 @@ FOR_ANOTHER_PYTHON = {
     "PIP_REQUIRE_VIRTUALENV": "1",
 }
 NEEDED = ("click", "setuptools")  # the lock file of the test; an editable installation needs setuptools
+DRAWING = [
+    ".".join(path.relative_to(PROJECT / "src").with_suffix("").parts)
+    for path in sorted((PROJECT / "src").rglob("*.py"))
+    if re.search("^(import|from) matplotlib", path.read_text(encoding="utf-8"), re.MULTILINE)
+]
 
 
 def test_a_clone_on_a_machine_that_converts_line_endings_has_the_same_bytes(tmp_path: Path) -> None:
@@ -40,10 +45,7 @@ def test_a_clone_on_a_machine_that_converts_line_endings_has_the_same_bytes(tmp_
 
 @pytest.mark.long
 def test_make_install_obeys_no_setting_of_pip_for_another_python(tmp_path: Path) -> None:
-    clone = clone_of_project(tmp_path / "a clone", FOR_ANOTHER_PYTHON)
-    lock = (PROJECT / "requirements.lock").read_text(encoding="utf-8")
-    pinned = [re.search(rf"^{name}==[^\n]+\n(    --hash[^\n]+\n)+", lock, re.MULTILINE) for name in NEEDED]
-    (clone.folder / "requirements.lock").write_text("".join(each[0] for each in pinned if each))
+    clone = with_small_lock(tmp_path / "a clone", FOR_ANOTHER_PYTHON)
     clone.run("make", "install", timeout=600)
     where = clone.run(".venv/bin/python", "-c", "import click, lockgate; print(click.__file__)", PYTHONPATH="").out
     assert Path(where).is_relative_to(clone.folder / ".venv")
@@ -51,11 +53,22 @@ def test_make_install_obeys_no_setting_of_pip_for_another_python(tmp_path: Path)
     assert not (clone.folder / "elsewhere").exists()
 
 
-DRAWING = [
-    ".".join(path.relative_to(PROJECT / "src").with_suffix("").parts)
-    for path in sorted((PROJECT / "src").rglob("*.py"))
-    if re.search("^(import|from) matplotlib", path.read_text(encoding="utf-8"), re.MULTILINE)
-]
+@pytest.mark.long
+def test_a_file_of_pips_settings_that_leads_elsewhere_is_named(tmp_path: Path) -> None:
+    (tmp_path / "pip.conf").write_text(f"[install]\ntarget = {tmp_path / 'elsewhere'}\n")
+    clone = with_small_lock(tmp_path / "a clone", {"PIP_CONFIG_FILE": str(tmp_path / "pip.conf")})
+    said = clone.run("make", "install", code=2, timeout=600).err
+    assert "error: pip put the packages elsewhere than into .venv" in said
+    assert "hint: a file of pip's settings says where; see: .venv/bin/pip config list" in said
+
+
+def with_small_lock(folder: Path, variables: dict[str, str]) -> Clone:
+    """A clone of the project whose lock file has few packages."""
+    clone = clone_of_project(folder, variables)
+    lock = (PROJECT / "requirements.lock").read_text(encoding="utf-8")
+    pinned = [re.search(rf"^{name}==[^\n]+\n(    --hash[^\n]+\n)+", lock, re.MULTILINE) for name in NEEDED]
+    (folder / "requirements.lock").write_text("".join(each[0] for each in pinned if each))
+    return clone
 
 
 @pytest.mark.parametrize("module", DRAWING)

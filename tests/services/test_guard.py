@@ -1,5 +1,7 @@
 """The guard on a real MLflow server: what it refuses to every client, in which words, and what it lets pass."""
 
+import os
+import re
 import subprocess
 import sys
 import warnings
@@ -491,6 +493,21 @@ def test_each_missing_piece_is_named_by_status_and_put_back_by_install(
     assert operations_status.status(nowhere).broken == (f"guard is whole: {DAMAGE[damage]}",)
     assert guard.install(database, "anna") is True
     assert guard.status(database).faults == ()
+
+
+def test_status_names_the_first_of_many_faults_and_the_command_that_names_all(
+    psql: Callable[..., str], database_url: str
+) -> None:
+    psql("GRANT ALL ON ALL TABLES IN SCHEMA lockgate TO PUBLIC", database_url.split("@/")[1].split("?")[0])
+    services = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9", "LOCKGATE_DATABASE_URL": database_url}
+    words = [sys.executable, "-m", "lockgate", "status"]
+    done = subprocess.run(
+        words, cwd=Path(__file__).parents[2], env=os.environ | services, capture_output=True, text=True, timeout=60
+    )
+    error, hint = done.stderr.splitlines()
+    assert (done.returncode, error.count("guard is whole: "), error.count("; ")) == (5, 5, 5)
+    assert re.search(r"; and \d+ more$", error)
+    assert "lockgate doctor" in hint
 
 
 def test_without_the_guard_anything_goes_is_recorded_and_is_said(database: Database, database_url: str) -> None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from lockgate.operations.status import Line, Portrait, Status
 
 INNER_FOLD_SCORES = ("rmspe", "mae", "bias")
+MOST_FAULTS = 5  # in one message
+NEXT = "see all, and what repairs them, with: lockgate doctor; see what happened with: lockgate history"
 
 
 @command("status", example="lockgate status --json")
@@ -37,7 +39,9 @@ def status(as_json: bool, timeout: float) -> None:
     else:
         _show_status(found)
     if found.broken:
-        raise StateConflict("; ".join(found.broken), hint="see what happened with: lockgate history")
+        hidden = len(found.broken) - MOST_FAULTS
+        more = [f"and {hidden} more"] if hidden > 0 else []
+        raise StateConflict("; ".join([*found.broken[:MOST_FAULTS], *more]), hint=NEXT)
 
 
 def overview() -> None:

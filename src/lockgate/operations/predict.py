@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from lockgate.data import ingest
-from lockgate.errors import StateConflict
+from lockgate.errors import BadData, StateConflict
 from lockgate.forecaster.interface import RowCounts
 from lockgate.lifecycle.model_state import ModelState, Registered
 from lockgate.lifecycle.stages import Stage
@@ -109,7 +109,11 @@ def _read(source: Path) -> pd.DataFrame:
         received = Path(folder, "standard input")
         with received.open("wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file)
-        return ingest.read_forecast_rows(received)
+        try:
+            return ingest.read_forecast_rows(received)
+        except BadData as refusal:
+            refusal.where = refusal.where.removeprefix(f"{folder}/")
+            raise
 
 
 def _write(rows: pd.DataFrame, target: OutFile) -> None:
