@@ -139,7 +139,12 @@ def test_a_manifest_that_lists_a_file_elsewhere_is_refused(folder, digest):
     listing = json.loads((folder / "manifest.json").read_text())
     listing["files"]["../secret"] = listing["files"]["catboost.cbm"]
     (folder / "manifest.json").write_text(json.dumps(listing))
-    refused(folder, manifest.digest(folder), "other files than a bundle has")
+    refused(folder, manifest.digest(folder), "other files than a bundle of this code has")
+
+
+def test_a_bundle_without_the_file_of_a_new_member_is_refused_by_the_name_of_the_file(folder, digest, monkeypatch):
+    monkeypatch.setattr(store, "NAMES", store.NAMES | {"forest.npz"})
+    refused(folder, digest, "the first difference is 'forest.npz'")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "null", "{", '{"files": 3}', '{"files": {}}'])

@@ -126,7 +126,7 @@ def test_a_changed_file_of_its_bundle_is_refused_before_it_is_opened(one, tmp_pa
 def test_files_of_both_kinds_in_one_folder_are_refused(one, tmp_path):
     digest = store.save(small_chain.forecaster(), tmp_path / "bundle")
     (tmp_path / "bundle" / "foreign.json").write_text("{}")
-    with pytest.raises(IntegrityBroken, match="other files than a bundle has"):
+    with pytest.raises(IntegrityBroken, match="other files than a bundle of this code has"):
         store.load(tmp_path / "bundle", digest)
 
 

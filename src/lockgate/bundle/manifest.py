@@ -58,8 +58,12 @@ def _listed(manifest: bytes, folder: Path) -> dict[str, dict[str, Any]]:
 
 def _check_listing(folder: Path, listed: set[str], names: Set[str]) -> None:
     present = {entry.name for entry in os.scandir(folder)} - {MANIFEST, SIGNATURE}
-    if listed != names:
-        raise IntegrityBroken("the manifest lists other files than a bundle has", where=str(folder), hint=REBUILD)
+    if different := sorted(listed ^ names):
+        raise IntegrityBroken(
+            f"the manifest lists other files than a bundle of this code has; the first difference is {different[0]!a}",
+            where=str(folder),
+            hint=REBUILD,
+        )
     for name in sorted(present - listed):
         raise IntegrityBroken(f"{name!a} does not belong in the bundle", where=str(folder), hint=REBUILD)
     for name in sorted(listed - present):
