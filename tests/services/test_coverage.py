@@ -14,6 +14,8 @@ from sqlalchemy import text
 from lockgate.database import coverage, guard, ledger
 from lockgate.database.connection import Database
 from lockgate.errors import LockgateError, StateConflict
+from lockgate.operations import status
+from lockgate.operations.workspace import Workspace
 from lockgate.system.service_urls import Addresses
 
 counter = itertools.count(1)
@@ -111,6 +113,18 @@ def test_nothing_of_it_is_recorded_or_mirrored(plain: RawModel) -> None:
     assert plain.transition(1, "Production").status_code == 200
     assert plain.ledger_rows() == []
     assert "aliases" not in plain.ask("GET", "registered-models/get", name=plain.name).json()["registered_model"]
+
+
+def test_a_status_tells_that_the_model_of_the_project_is_not_covered(plain: RawModel) -> None:
+    where = Workspace(plain.name, plain.where, plain.database, "anna", 10.0)
+    plain.add()
+    assert status.status(where).broken == ()
+    plain.transition(1, "Production")
+    assert status.status(where).broken == (
+        f"guard is whole: {plain.name} is not covered; put it under the guard with: lockgate guard cover {plain.name}",
+    )
+    coverage.cover(plain.database, plain.name, "anna")
+    assert status.status(where).broken == ()
 
 
 # --- cover and uncover -----------------------------------------------------------------------------------------------

@@ -46,6 +46,13 @@ DAMAGE = {
     " FOR EACH STATEMENT EXECUTE FUNCTION lockgate.refuse_change()": (
         "the trigger append_only on lockgate.approvals was changed"
     ),
+    "CREATE FUNCTION public.swallow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
+    "CREATE TRIGGER a_swallow BEFORE INSERT ON lockgate.ledger FOR EACH ROW EXECUTE FUNCTION public.swallow()": (
+        "the trigger a_swallow on lockgate.ledger is not of this version"
+    ),
+    "CREATE RULE swallow AS ON INSERT TO lockgate.verdicts DO INSTEAD NOTHING": (
+        "the rule swallow on lockgate.verdicts is not of this version"
+    ),
     # constraints
     "ALTER TABLE lockgate.verdicts DROP CONSTRAINT verdicts_check": (
         "the constraint verdicts_check on lockgate.verdicts is missing"
@@ -59,6 +66,9 @@ DAMAGE = {
     ),
     # grants
     "GRANT INSERT ON lockgate.verdicts TO mlflow": "the role mlflow may INSERT lockgate.verdicts",
+    "GRANT ALL ON lockgate.ledger TO mlflow": (
+        "the role mlflow may DELETE, INSERT, REFERENCES, TRIGGER, TRUNCATE, UPDATE lockgate.ledger"
+    ),
     "GRANT UPDATE (outcome) ON lockgate.verdicts TO PUBLIC": "every role may UPDATE lockgate.verdicts",
     "GRANT CREATE ON SCHEMA lockgate TO mlflow": "the role mlflow may CREATE schema lockgate",
     "GRANT DELETE ON lockgate_artifacts.chunks TO mlflow": "the role mlflow may DELETE lockgate_artifacts.chunks",

@@ -738,6 +738,20 @@ def test_the_tag_that_names_the_bundle_is_neither_changed_nor_taken_away(model: 
     assert model.ask("DELETE", "model-versions/delete", name=model.name, version=str(version)).status_code == 200
 
 
+@pytest.mark.parametrize(("key", "value"), [("verdict", "passed"), ("verdict_id", "1")])
+def test_the_tags_of_the_verdict_repeat_the_newest_one(model: RawModel, key: str, value: str) -> None:
+    version = model.register()
+    assert model.tag(version, key, value).status_code == 200  # there is no verdict yet
+    verdict = model.judge(version, "refused")
+    on_record = {"verdict": "refused", "verdict_id": str(verdict.id)}[key]
+    assert said(model.tag(version, key, f"{value}0"))[1] == (
+        f"the tag {key} of version {version} of {model.name} repeats a record and may not be changed"
+    )
+    assert model.tag(version, key, on_record).status_code == 200
+    gone = model.ask("DELETE", "model-versions/delete-tag", name=model.name, version=str(version), key=key)
+    assert gone.status_code == 400
+
+
 def test_the_logged_model_of_a_version_in_use_is_not_deleted(home: Path, model: RawModel) -> None:
     """Nor renamed or moved; by SQL, as the MLflow server does it."""
     version = model.serving()

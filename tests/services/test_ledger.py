@@ -289,6 +289,18 @@ def test_guard_status_reject_and_retire_by_the_command_line(
     assert "retire" in shell("history")[1]
 
 
+def test_a_ledger_that_a_superuser_emptied_with_its_head_is_noticed(
+    two_productions: RawModel, shell: Callable[..., tuple[int, str]], psql: Callable[..., str]
+) -> None:
+    where = f"WHERE model = '{two_productions.name}'"
+    psql(
+        "SET session_replication_role = replica;"
+        f"DELETE FROM lockgate.ledger {where}; DELETE FROM lockgate.ledger_heads {where}",
+        "lockgate",
+    )
+    assert shell("ledger", "verify")[0] == 7
+
+
 def test_a_model_is_covered_and_uncovered_by_the_command_line(
     two_productions: RawModel, shell: Callable[..., tuple[int, str]]
 ) -> None:

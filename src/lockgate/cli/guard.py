@@ -122,13 +122,17 @@ def uncover(name: str, yes: bool, timeout: float) -> None:
 def verify(exported: Path | None, timeout: float) -> None:
     """Verify the hash of every row.
 
-    The command ends with exit code 7 if a row was changed, removed or inserted, and names the row.
+    The command ends with exit code 7 if a row was changed, removed or inserted, or if a version is in another stage
+    than its last row.
     """
     from lockgate.database import ledger
+    from lockgate.lifecycle import invariants
+    from lockgate.operations.status import facts
 
     here = workspace(timeout)
     rows = ledger.read(here.database, here.model)
-    broken = [*ledger.breaks(rows), *ledger.missing_tail(here.database, here.model)]
+    known = here.database.read_one_moment(lambda: facts(here))
+    broken = [*known.ledger_breaks, *invariants.CHECKERS["ledger tells every stage"](known)]
     if exported:
         with exported.open(encoding="utf-8") as lines:
             broken += ledger.departures(rows, ledger.from_json_lines(lines))

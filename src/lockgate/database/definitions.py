@@ -19,6 +19,18 @@ SELECT_FUNCTIONS = """
     JOIN pg_language AS language ON language.oid = prolang
     WHERE nspname IN ('lockgate', 'lockgate_artifacts')
 """
+SELECT_UNKNOWN = """
+    SELECT 'trigger' AS kind, tgname AS name, tgrelid::regclass::text AS table
+    FROM pg_trigger JOIN pg_class AS relation ON relation.oid = tgrelid
+    JOIN pg_namespace AS namespace ON namespace.oid = relnamespace
+    WHERE NOT tgisinternal AND nspname IN ('lockgate', 'lockgate_artifacts')
+    UNION ALL
+    SELECT 'rule', rulename, ev_class::regclass::text
+    FROM pg_rewrite JOIN pg_class AS relation ON relation.oid = ev_class
+    JOIN pg_namespace AS namespace ON namespace.oid = relnamespace
+    WHERE nspname IN ('lockgate', 'lockgate_artifacts')
+    ORDER BY 1, 2, 3
+"""
 SELECT_TRIGGERS = """
     SELECT tgrelid::regclass::text, tgname, pg_get_triggerdef(oid), tgenabled IN ('O', 'A')
     FROM pg_trigger
@@ -59,10 +71,11 @@ SELECT_FAULTS_OF_GRANTS = """
           AND NOT (acl.grantee = (SELECT oid FROM mlflow) AND proname IN ('claim', 'keep', 'remove'))
     )
     SELECT format('%s may %s %s', CASE grantee WHEN 0 THEN 'every role' ELSE 'the role ' || grantee::regrole END,
-                  privilege_type, name)
+                  string_agg(privilege_type, ', ' ORDER BY privilege_type), name)
     FROM written
     WHERE privilege_type NOT IN ('SELECT', 'MAINTAIN')
       AND (name, grantee, privilege_type) <> ('lockgate_artifacts.chunks', (SELECT oid FROM mlflow), 'INSERT')
+    GROUP BY grantee, name
     UNION ALL
     SELECT format('%s belongs to another role than its schema', relation.oid::regclass)
     FROM pg_class AS relation JOIN pg_namespace AS namespace ON namespace.oid = relnamespace
@@ -91,6 +104,7 @@ def faults(connection: Connection) -> list[str]:
     return [
         *_function_faults(connection),
         *piece_faults(connection, [*sql_files.constraints(), *sql_files.recording_triggers()]).values(),
+        *(f"the {kind} {name} on {table} is not of this version" for kind, name, table in _unknown(connection)),
         *connection.scalars(text(SELECT_FAULTS_OF_GRANTS)),
     ]
 
@@ -112,6 +126,8 @@ def apply(connection: Connection) -> None:
     _drop_unknown_functions(connection)
     for sql in sql_files.function_files():
         run(connection, sql)
+    for kind, name, table in _unknown(connection):
+        run(connection, f'DROP {kind} "{name}" ON {table}')
     replace(connection, piece_faults(connection, [*sql_files.constraints(), *sql_files.recording_triggers()]))
     run(connection, sql_files.grants())
     if schema_check.definitions_in_force(connection) != sql_files.digest():
@@ -128,6 +144,14 @@ def replace(connection: Connection, pieces: Iterable[Piece]) -> None:
 def run(connection: Connection, sql: str) -> None:
     """Run SQL as it stands; colons and percent signs in it are no parameters."""
     connection.execution_options(no_parameters=True).exec_driver_sql(sql)
+
+
+def _unknown(connection: Connection) -> list[tuple[str, str, str]]:
+    """Triggers and rules on our tables that are in no file: they could change or drop a row before it is recorded."""
+    connection.execute(text(FULL_NAMES))
+    known = {(each.name, each.table) for each in [*sql_files.recording_triggers(), *sql_files.guarding_triggers()]}
+    rows = [(row[0], row[1], row[2]) for row in connection.execute(text(SELECT_UNKNOWN))]
+    return [row for row in rows if row[1:] not in known]
 
 
 def _fault(piece: Piece, found: tuple[str, bool] | None) -> str | None:

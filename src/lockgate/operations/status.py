@@ -1,7 +1,7 @@
 """The status of a model: stages, newest verdicts, broken invariants. Read from Postgres alone."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from lockgate.database import approvals, coverage, guard, ledger, policies, verdicts
@@ -92,24 +92,27 @@ def _status(workspace: Workspace) -> Status:
 
 
 def facts(workspace: Workspace) -> Facts:
-    """The input of the invariants; read it within `one_moment`, because other clients may move versions."""
+    """The input of the invariants; read it within `one_moment`, because other clients may move versions.
+
+    A model that was never covered has no ledger: of its versions, only the missing cover is a fault.
+    """
     rows = ledger.read(workspace.database, workspace.model)
+    state = workspace.state()
+    covered = coverage.covers(workspace.database, workspace.model)
+    in_use = [each for each in state.versions if each.stage in (Stage.STAGING, Stage.PRODUCTION)]
     on = guard.status(workspace.database)
     faults = on.faults if on.installed else ("it is not installed; install it with: lockgate guard install",)
     return Facts(
-        workspace.state(),
-        database_versions.aliases(workspace.database, workspace.model),
-        [*faults, *_uncovered(workspace, rows)],
+        state if covered or rows else replace(state, versions=[]),
+        database_versions.aliases(workspace.database, workspace.model) if covered or rows else {},
+        [*faults, *([] if covered or not (rows or in_use) else [_uncovered(workspace.model)])],
         [*ledger.breaks(rows), *ledger.missing_tail(workspace.database, workspace.model)],
         ledger.unearned(workspace.database, workspace.model),
     )
 
 
-def _uncovered(workspace: Workspace, rows: Sequence[LedgerRow]) -> list[str]:
-    """The fault of a model with a history that was taken out of the guard."""
-    if not rows or coverage.covers(workspace.database, workspace.model):
-        return []
-    return [f"{workspace.model} is not covered; put it under the guard with: lockgate guard cover {workspace.model}"]
+def _uncovered(model: str) -> str:
+    return f"{model} is not covered; put it under the guard with: lockgate guard cover {model}"
 
 
 def portrait(workspace: Workspace, version: int) -> Portrait:

@@ -147,12 +147,21 @@ def _as_verdict(workspace: Workspace, case: Case, judgement: Judgement, metrics:
 
 
 def _show_in_mlflow(workspace: Workspace, found: StoredVerdict, receipt: Receipt, made: Build) -> None:
-    """Show the verdict on the run and on the page of the version; the tag of the version is set last, as a mark."""
+    """Show the verdict on the run and on the page of the version; the tag of the version is set last, as a mark.
+
+    If a newer verdict was recorded meanwhile, the guard refuses the tags: the other command shows the newer verdict.
+    """
     registry = workspace.registry()
     finite = {f"holdout.{name}": value for name, value in found.metrics.items() if isfinite(value)}
     plots = [path for path in [made.holdout_plot] if path.is_file()]
     registry.log_verdict(receipt.run_id, finite, as_json(found), plots)
-    registry.tag_version(receipt.version, {"verdict": found.outcome, "verdict_id": str(found.id)}, described(found))
+    tags = {"verdict": found.outcome, "verdict_id": str(found.id)}
+    try:
+        registry.tag_version(receipt.version, tags, described(found))
+    except StateConflict:
+        latest = verdicts.latest_verdict(workspace.database, workspace.model, receipt.version)
+        if latest is None or latest.id == found.id:
+            raise
 
 
 def as_json(found: StoredVerdict) -> dict[str, Any]:

@@ -86,35 +86,44 @@ BEGIN
 END
 $$;
 
--- The tag that names the bundle of a registered version has the digest on record. A deleted version loses its tags.
+-- The value that a tag of a registered version must have, because it repeats a record; null for any other tag.
+CREATE OR REPLACE FUNCTION lockgate.tag_on_record(of_model text, of_version integer, key text) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
+    SELECT CASE key
+        WHEN 'lockgate.bundle_digest' THEN
+            (SELECT bundle_digest FROM lockgate.versions WHERE (model, version) = (of_model, of_version))
+        WHEN 'verdict' THEN (lockgate.newest_verdict(of_model, of_version)).outcome
+        WHEN 'verdict_id' THEN (lockgate.newest_verdict(of_model, of_version)).id::text
+    END
+$$;
+
+-- The tags that repeat a record cannot be set to another value or deleted. A deleted version loses its tags.
 CREATE OR REPLACE FUNCTION lockgate.guard_version_tags() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 DECLARE
     changed public.model_version_tags := CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
+    of_key text;
     on_record text;
     tagged text;
 BEGIN
-    IF changed.workspace <> 'default'
-        OR changed.key <> 'lockgate.bundle_digest' AND OLD.key IS DISTINCT FROM 'lockgate.bundle_digest'
-        OR NOT lockgate.covers(changed.name)
-        OR NOT EXISTS (
-            SELECT FROM public.model_versions
-            WHERE (workspace, name, version) = (changed.workspace, changed.name, changed.version)
-              AND current_stage <> 'Deleted_Internal'
-        )
-    THEN
+    IF changed.workspace <> 'default' OR NOT lockgate.covers(changed.name) OR NOT EXISTS (
+        SELECT FROM public.model_versions
+        WHERE (workspace, name, version) = (changed.workspace, changed.name, changed.version)
+          AND current_stage <> 'Deleted_Internal'
+    ) THEN
         RETURN NULL;
     END IF;
-    SELECT bundle_digest INTO on_record FROM lockgate.versions WHERE (model, version) = (changed.name, changed.version);
-    SELECT value INTO tagged FROM public.model_version_tags
-    WHERE (workspace, name, version, key)
-        = (changed.workspace, changed.name, changed.version, 'lockgate.bundle_digest');
-    IF on_record IS NOT NULL AND tagged IS DISTINCT FROM on_record THEN
-        RAISE EXCEPTION USING ERRCODE = 'restrict_violation',
-            MESSAGE = format('the tag lockgate.bundle_digest of version %s of %s names its bundle and may not be changed',
-                             changed.version, changed.name),
-            HINT = 'use another tag; other files are a version of their own';
-    END IF;
+    FOREACH of_key IN ARRAY ARRAY[changed.key, CASE TG_OP WHEN 'UPDATE' THEN OLD.key ELSE changed.key END] LOOP
+        on_record := lockgate.tag_on_record(changed.name, changed.version, of_key);
+        SELECT value INTO tagged FROM public.model_version_tags
+        WHERE (workspace, name, version, key) = (changed.workspace, changed.name, changed.version, of_key);
+        IF on_record IS NOT NULL AND tagged IS DISTINCT FROM on_record THEN
+            RAISE EXCEPTION USING ERRCODE = 'restrict_violation',
+                MESSAGE = format('the tag %s of version %s of %s repeats a record and may not be changed',
+                                 of_key, changed.version, changed.name),
+                HINT = 'use another tag; lockgate show VERSION prints the record';
+        END IF;
+    END LOOP;
     RETURN NULL;
 END
 $$;
