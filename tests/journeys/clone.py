@@ -99,6 +99,8 @@ class Clone:
         """A copy, with all that was made so far, for another problem and so for a model of its own."""
         shutil.copytree(self.folder, folder, symlinks=True)
         clone = Clone(folder, self.services)
+        (folder / ".dvc/config.local").unlink()  # it names the folder
+        clone.run("make", "--silent", ".dvc/config.local")
         clone.set_params(problem=problem)
         return clone
 

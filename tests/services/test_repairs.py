@@ -16,7 +16,7 @@ import requests
 from raw_model import RawModel
 from sqlalchemy import text
 
-from lockgate.database import intents, storage_use, versions
+from lockgate.database import coverage, intents, storage_use, versions
 from lockgate.database.connection import Database
 from lockgate.database.intents import Intent
 from lockgate.database.versions import Registration
@@ -47,7 +47,8 @@ VERSION = """
 
 @pytest.fixture
 def alone(database: Database, database_url: str) -> Workspace:
-    """A model in a database of this test alone, without an MLflow server."""
+    """A covered model in a database of this test alone, without an MLflow server."""
+    coverage.cover(database, "m", "anna")
     return Workspace("m", Addresses("http://127.0.0.1:9", database_url), database, "anna", 2.0)
 
 
