@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lockgate.database import guard
 from lockgate.database.connection import Database
+from lockgate.database.migrate import migrate
 from lockgate.errors import LockgateError
 from lockgate.system import service_urls
 
@@ -13,7 +14,7 @@ SECONDS = 120.0
 if __name__ == "__main__":
     try:
         database = Database(service_urls.find(Path.cwd()).database_url, timeout=SECONDS)
-        done = database.migrate()
+        done = migrate(database)
         guard.install(database, actor="docker compose up")
     except LockgateError as error:
         sys.stderr.write(f"error: {error}\nhint: {error.hint}\n")
