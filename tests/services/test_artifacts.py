@@ -23,7 +23,8 @@ from lockgate.database import artifacts
 from lockgate.database.artifacts import BLOCK_BYTES, CHUNK_BYTES
 from lockgate.database.connection import Database
 from lockgate.errors import IntegrityBroken, LockgateError, StateConflict, Unavailable
-from lockgate.registry.artifact_repository import BACKEND_STORE_VARIABLE, DatabaseArtifactRepository
+from lockgate.registry.artifact_repository import DatabaseArtifactRepository
+from lockgate.registry.server_database import BACKEND_STORE_VARIABLE
 from lockgate.stack import embedded_postgres
 from lockgate.system.service_urls import ARTIFACTS_IN_DATABASE
 

@@ -5,38 +5,24 @@ mlflow-artifacts:/. MLflow imports this file with all artifact repositories, so 
 """
 
 import asyncio
-import os
 import posixpath
-from collections.abc import AsyncIterable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterable
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urlsplit
 
 from mlflow.entities.file_info import FileInfo
 from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import (
-    INTERNAL_ERROR,
-    INVALID_PARAMETER_VALUE,
-    RESOURCE_CONFLICT,
-    RESOURCE_DOES_NOT_EXIST,
-    TEMPORARILY_UNAVAILABLE,
-)
+from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
 from mlflow.store.artifact.artifact_repo import ArtifactRepository, StreamUploadMixin
 
-from lockgate.errors import IntegrityBroken, LockgateError, StateConflict, Unavailable
-from lockgate.system.service_urls import ARTIFACTS_IN_DATABASE, DATABASE_SCHEME
+from lockgate.registry.server_database import as_mlflow_errors, invalid, open_database
+from lockgate.system.service_urls import ARTIFACTS_IN_DATABASE
 
 if TYPE_CHECKING:
     from lockgate.database.artifacts import Upload
-    from lockgate.database.connection import Database
 
-BACKEND_STORE_VARIABLE = "_MLFLOW_SERVER_FILE_STORE"  # in mlflow.server.constants, which imports the whole server
-STATEMENT_SECONDS = 60.0
 LONGEST_PATH = 1024  # bytes
-
-# MLflow's clients repeat a call after 500 or 503. Damaged bytes stay damaged, so the answer for them is 409.
-CODES = {StateConflict: RESOURCE_CONFLICT, IntegrityBroken: RESOURCE_CONFLICT, Unavailable: TEMPORARILY_UNAVAILABLE}
 
 
 class DatabaseArtifactRepository(ArtifactRepository, StreamUploadMixin):
@@ -45,14 +31,14 @@ class DatabaseArtifactRepository(ArtifactRepository, StreamUploadMixin):
     def __init__(self, artifact_uri: str, tracking_uri: str | None = None, registry_uri: str | None = None) -> None:
         super().__init__(artifact_uri, tracking_uri, registry_uri)
         self._root = _root_of(artifact_uri)
-        self._database = _database_of_the_server()
+        self._database = open_database(ARTIFACTS_IN_DATABASE)
 
     def log_artifact(self, local_file: str, artifact_path: str | None = None) -> None:
         """Store a local file in the folder `artifact_path`, under its own name."""
         from lockgate.database import artifacts
 
         source = Path(local_file)
-        with _as_mlflow_errors():
+        with as_mlflow_errors():
             artifacts.log(self._database, self._place(artifact_path, source.name), source)
 
     def log_artifact_from_stream(
@@ -85,7 +71,7 @@ class DatabaseArtifactRepository(ArtifactRepository, StreamUploadMixin):
     def _log(self, upload: "Upload", name: str, folder: str | None) -> None:
         from lockgate.database import artifacts
 
-        with _as_mlflow_errors():
+        with as_mlflow_errors():
             artifacts.log_upload(self._database, self._place(folder, posixpath.basename(name)), upload)
 
     def log_artifacts(self, local_dir: str, artifact_path: str | None = None) -> None:
@@ -100,7 +86,7 @@ class DatabaseArtifactRepository(ArtifactRepository, StreamUploadMixin):
         from lockgate.database import artifacts
 
         folder = (path or "").rstrip("/")
-        with _as_mlflow_errors():
+        with as_mlflow_errors():
             found = artifacts.entries(self._database, self._place(folder))
         return [FileInfo(posixpath.join(folder, entry.name), entry.size is None, entry.size) for entry in found]
 
@@ -110,8 +96,8 @@ class DatabaseArtifactRepository(ArtifactRepository, StreamUploadMixin):
 
         place = self._place((artifact_path or "").rstrip("/"))
         if not place:
-            raise _invalid("the root of all artifacts cannot be deleted: give a file or a folder")
-        with _as_mlflow_errors():
+            raise invalid("the root of all artifacts cannot be deleted: give a file or a folder")
+        with as_mlflow_errors():
             artifacts.remove(self._database, place)
 
     def download_artifacts(self, artifact_path: str, dst_path: str | None = None) -> str:
@@ -121,7 +107,7 @@ class DatabaseArtifactRepository(ArtifactRepository, StreamUploadMixin):
         if artifact_path and dst_path:
             place = self._place(artifact_path)
             target = self._create_download_destination(artifact_path, dst_path)  # type: ignore[no-untyped-call]
-            with _as_mlflow_errors():
+            with as_mlflow_errors():
                 if artifacts.fetch(self._database, place, Path(target)):
                     return str(target)
         return str(super().download_artifacts(artifact_path, dst_path))  # type: ignore[no-untyped-call]
@@ -129,7 +115,7 @@ class DatabaseArtifactRepository(ArtifactRepository, StreamUploadMixin):
     def _download_file(self, remote_file_path: str, local_path: str) -> None:
         from lockgate.database import artifacts
 
-        with _as_mlflow_errors():
+        with as_mlflow_errors():
             found = artifacts.fetch(self._database, self._place(remote_file_path), Path(local_path))
         if not found:
             raise MlflowException(f"No such artifact: '{remote_file_path}'", RESOURCE_DOES_NOT_EXIST)
@@ -147,44 +133,17 @@ def _check(path: str) -> None:
     try:
         too_long = len(path.encode()) > LONGEST_PATH
     except UnicodeEncodeError:
-        raise _invalid(f"the artifact path is not valid text: {path!r}") from None
+        raise invalid(f"the artifact path is not valid text: {path!r}") from None
     if too_long:
-        raise _invalid(f"the artifact path is longer than {LONGEST_PATH} bytes: {path[:80]}...")
+        raise invalid(f"the artifact path is longer than {LONGEST_PATH} bytes: {path[:80]}...")
     if "\0" in path or not {"", ".", ".."}.isdisjoint(path.split("/")):
-        raise _invalid(f"the artifact path is not a plain relative one: {path!r}")
+        raise invalid(f"the artifact path is not a plain relative one: {path!r}")
 
 
 def _root_of(uri: str) -> str:
     if urlsplit(uri).netloc:
-        raise _invalid(f"artifacts are stored in the server's own database: write {ARTIFACTS_IN_DATABASE}, not {uri}")
+        raise invalid(f"artifacts are stored in the server's own database: write {ARTIFACTS_IN_DATABASE}, not {uri}")
     root = urlsplit(uri).path.strip("/")
     if root:
         _check(root)
     return root
-
-
-def _database_of_the_server() -> "Database":
-    """The database of the MLflow server in this process; there is no second address."""
-    from lockgate.database.connection import Database
-
-    url = os.environ.get(BACKEND_STORE_VARIABLE, "")
-    if urlsplit(url).scheme != DATABASE_SCHEME:
-        raise _invalid(
-            f"only an MLflow server on {DATABASE_SCHEME}:// opens {ARTIFACTS_IN_DATABASE};"
-            " its clients use mlflow-artifacts:/"
-        )
-    return Database(url, STATEMENT_SECONDS, keep_connections=True)
-
-
-def _invalid(message: str) -> MlflowException:
-    return MlflowException(message, INVALID_PARAMETER_VALUE)
-
-
-@contextmanager
-def _as_mlflow_errors() -> Iterator[None]:
-    """Raise Lockgate's errors as MLflow's, which the server sends as its answer, without the database's address."""
-    try:
-        yield
-    except LockgateError as error:
-        message = f"{error.message}; {error.hint}" if error.hint else error.message
-        raise MlflowException(message, CODES.get(type(error), INTERNAL_ERROR)) from error
