@@ -76,6 +76,7 @@ DAMAGE = {
         "the role mlflow may EXECUTE lockgate_artifacts.let_go()"
     ),
     "REVOKE EXECUTE ON FUNCTION lockgate_artifacts.keep FROM mlflow": "the role mlflow may not use lockgate_artifacts",
+    "REVOKE ALL ON FUNCTION lockgate_artifacts.holder FROM mlflow": "the role mlflow may not use lockgate_artifacts",
     "ALTER TABLE lockgate.approvals OWNER TO mlflow": "lockgate.approvals belongs to another role than its schema",
     # data of the rules
     "INSERT INTO lockgate.in_production SELECT 'm', 1; INSERT INTO lockgate.guard_changes (change, actor, model)"

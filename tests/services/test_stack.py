@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 import pytest
@@ -337,6 +338,30 @@ def test_down_then_up_keeps_the_registry_and_spares_strangers_with_recycled_pids
         stranger.kill()
         stranger.wait()
     assert (embedded_postgres.running(home), mlflow_server.running(home)) == (None, [])
+
+
+def test_a_stack_of_an_earlier_lockgate_keeps_its_files_and_protects_them_after_a_restart(clone: Path) -> None:
+    """Its server was started with the plain folder, which any client may change."""
+    home = clone / ".lockgate"
+    port = urlsplit(up(clone, []).tracking_uri).port
+    assert port is not None
+    mlflow_server.stop(home, 5)
+    store = embedded_postgres.url(home, embedded_postgres.MLFLOW_ROLE)
+    plain = artifact_location.folder(home).as_uri()
+    assert mlflow_server.start(home, store, plain, port, time.monotonic() + 60)
+    said: list[str] = []
+    address = f"{up(clone, said).tracking_uri}/api/2.0/mlflow-artifacts/artifacts/0/run/artifacts/file"
+    assert said == [
+        "already running",
+        "warning: an earlier Lockgate started the MLflow server; to protect the artifacts of registered versions,"
+        " run lockgate down, then lockgate up",
+    ]
+    with urlopen(Request(address, b"kept", method="PUT"), timeout=10):
+        lockgate_stack.down(clone, tell=silent)
+    up(clone, [], port)
+    with urlopen(address, timeout=10) as reply:
+        assert reply.read() == b"kept"
+    assert mlflow_server.stores_at(home, artifact_location.destination(home, Place.FOLDER))
 
 
 def test_down_where_nothing_runs_says_so(tmp_path: Path) -> None:

@@ -92,7 +92,8 @@ def test_database_and_artifacts_are_on_named_volumes() -> None:
     assert set(COMPOSE["volumes"]) == {"database", "artifacts"}
     assert "database:/var/lib/postgresql" in SERVICES["postgres"]["volumes"]
     assert SERVICES["mlflow"]["volumes"] == ["artifacts:/var/lib/mlflow/artifacts", "/var/lib/mlflow/passing"]
-    assert "--artifacts-destination=${MLFLOW_ARTIFACTS:-/var/lib/mlflow/artifacts}" in SERVICES["mlflow"]["command"]
+    destination = "--artifacts-destination=${MLFLOW_ARTIFACTS:-lockgate-folder:///var/lib/mlflow/artifacts}"
+    assert destination in SERVICES["mlflow"]["command"]
 
 
 def test_what_passes_through_the_server_is_on_a_disk_that_its_user_may_write_to() -> None:

@@ -68,7 +68,7 @@ SELECT_FAULTS_OF_GRANTS = """
         JOIN pg_namespace AS namespace ON namespace.oid = pronamespace,
              aclexplode(coalesce(proacl, acldefault('f', proowner))) AS acl
         WHERE nspname = 'lockgate_artifacts' AND acl.grantee <> proowner
-          AND NOT (acl.grantee = (SELECT oid FROM mlflow) AND proname IN ('claim', 'keep', 'remove'))
+          AND NOT (acl.grantee = (SELECT oid FROM mlflow) AND proname IN ('claim', 'keep', 'remove', 'holder'))
     )
     SELECT format('%s may %s %s', CASE grantee WHEN 0 THEN 'every role' ELSE 'the role ' || grantee::regrole END,
                   string_agg(privilege_type, ', ' ORDER BY privilege_type), name)
@@ -91,7 +91,7 @@ SELECT_FAULTS_OF_GRANTS = """
         AND has_table_privilege(oid, 'lockgate_artifacts.chunks', 'INSERT')
         AND (SELECT bool_and(has_function_privilege(mlflow.oid, function.oid, 'EXECUTE'))
              FROM pg_proc AS function JOIN pg_namespace AS namespace ON namespace.oid = pronamespace
-             WHERE nspname = 'lockgate_artifacts' AND proname IN ('claim', 'keep', 'remove'))
+             WHERE nspname = 'lockgate_artifacts' AND proname IN ('claim', 'keep', 'remove', 'holder'))
     )
     ORDER BY 1
 """

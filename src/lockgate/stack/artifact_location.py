@@ -1,10 +1,11 @@
 """Where MLflow's artifacts are stored: in a folder or in the database, never in both."""
 
 from enum import StrEnum
+from importlib.metadata import entry_points
 from pathlib import Path
 
-from lockgate.errors import StateConflict
-from lockgate.system.service_urls import ARTIFACTS_IN_DATABASE
+from lockgate.errors import BadConfiguration, StateConflict
+from lockgate.system.service_urls import ARTIFACTS_IN_DATABASE, FOLDER_SCHEME
 
 
 class Place(StrEnum):
@@ -21,7 +22,18 @@ def folder(home: Path) -> Path:
 
 def destination(home: Path, place: Place) -> str:
     """The value of MLflow's option --artifacts-destination."""
-    return ARTIFACTS_IN_DATABASE if place is Place.DATABASE else folder(home).as_uri()
+    in_folder = f"{FOLDER_SCHEME}://{folder(home).as_uri().removeprefix('file://')}"
+    return ARTIFACTS_IN_DATABASE if place is Place.DATABASE else in_folder
+
+
+def require_repository(destination: str) -> None:
+    """Raise BadConfiguration if MLflow would find no repository for this destination: entry points are installed."""
+    scheme = destination.partition(":")[0]
+    if not entry_points(group="mlflow.artifact_repository", name=scheme):
+        raise BadConfiguration(
+            f"the installed Lockgate is older than this code: it has no artifact repository {scheme}",
+            hint="install this code: make install",
+        )
 
 
 def refuse_to_lose(home: Path, place: Place, database_url: str) -> None:

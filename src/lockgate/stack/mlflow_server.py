@@ -52,6 +52,11 @@ def answers(home: Path, port: int) -> bool:
     return _listens(running(home), port) and _reads_registry(port)
 
 
+def stores_at(home: Path, artifacts: str) -> bool:
+    """Whether the server of this folder was started with its artifacts at this URI."""
+    return any(_has_argument(process, artifacts) for process in running(home))
+
+
 def start(home: Path, database_url: str, artifacts: str, port: int, deadline: float) -> bool:
     """Start a server with its artifacts at this URI, and wait for its first registry read.
 
@@ -119,6 +124,13 @@ def _listens(candidates: list[psutil.Process], port: int) -> bool:
         if any(each.status == psutil.CONN_LISTEN and each.laddr.port == port for each in sockets):
             return True
     return False
+
+
+def _has_argument(process: psutil.Process, value: str) -> bool:
+    try:
+        return value in process.cmdline()
+    except processes.Gone:
+        return False
 
 
 def _reads_registry(port: int) -> bool:

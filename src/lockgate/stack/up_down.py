@@ -18,6 +18,7 @@ from lockgate.system.service_urls import Addresses
 __all__ = ["Place", "down", "up"]
 
 Tell = Callable[[str], None]
+RESTART = "to protect the artifacts of registered versions, run lockgate down, then lockgate up"
 START_SECONDS = 120.0
 STOP_SECONDS = 20.0
 LEFTOVER_SECONDS = 3.0
@@ -82,6 +83,8 @@ def _up(home: Path, port: int | None, artifacts: Place | None, deadline: float, 
             _refuse_another(home, serving, port, artifacts)
             if ran_before:
                 tell("already running")
+            if not mlflow_server.stores_at(home, artifact_location.destination(home, place)):
+                tell(f"warning: an earlier Lockgate started the MLflow server; {RESTART}")
         return _finish(home, serving, place, deadline, tell)
     except BaseException:
         _take_back(home, started)
@@ -118,6 +121,8 @@ def _down(home: Path, patience: float) -> bool:
 
 def _start_mlflow(home: Path, named: int | None, place: Place, deadline: float, tell: Tell) -> int:
     """Start a server and return its port. If another process takes the port meanwhile, the next port is used."""
+    artifacts = artifact_location.destination(home, place)
+    artifact_location.require_repository(artifacts)
     mlflow_server.stop(home, LEFTOVER_SECONDS)  # a server of a killed `up` or of a crash
     backend = embedded_postgres.url(home, embedded_postgres.MLFLOW_ROLE)
     while True:
@@ -125,7 +130,7 @@ def _start_mlflow(home: Path, named: int | None, place: Place, deadline: float, 
         if named is None and port != mlflow_server.PREFERRED_PORT:
             tell(f"port {mlflow_server.PREFERRED_PORT} is taken: MLflow uses port {port}")
         tell(f"starting MLflow at {mlflow_server.uri(port)}")
-        if mlflow_server.start(home, backend, artifact_location.destination(home, place), port, deadline):
+        if mlflow_server.start(home, backend, artifacts, port, deadline):
             return port
 
 

@@ -19,6 +19,7 @@ DATABASE_SCHEME = "postgresql+psycopg2"
 ARTIFACTS_IN_DATABASE = (
     "lockgate-artifacts:/"  # the artifacts destination of an MLflow server that stores them in its own database
 )
+FOLDER_SCHEME = "lockgate-folder"  # of the artifacts destination of an MLflow server that stores them in a folder
 HINT_WITHOUT_ADDRESSES = f"start one with: lockgate up, or set {TRACKING_VARIABLE} and {DATABASE_VARIABLE}"
 
 

@@ -1,6 +1,6 @@
 -- Owners and rights in schemas lockgate and lockgate_artifacts. Their owner alone writes; any role may be allowed to read.
 -- MLflow's role is the owner of its tables, whatever its name is here. It has no rights in schema lockgate; among the
--- artifacts it reads, adds chunks, and calls three functions.
+-- artifacts it reads, adds chunks, and calls four functions.
 DO $$
 DECLARE
     mlflow regrole := (SELECT relowner FROM pg_class WHERE oid = 'public.model_versions'::regclass);
@@ -50,6 +50,8 @@ BEGIN
     EXECUTE format('GRANT USAGE ON SCHEMA lockgate_artifacts TO %s', mlflow);
     EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA lockgate_artifacts TO %s', mlflow);
     EXECUTE format('GRANT INSERT ON lockgate_artifacts.chunks TO %s', mlflow);
-    EXECUTE format('GRANT EXECUTE ON FUNCTION lockgate_artifacts.claim, lockgate_artifacts.keep, lockgate_artifacts.remove TO %s', mlflow);
+    EXECUTE format(
+        'GRANT EXECUTE ON FUNCTION lockgate_artifacts.claim, lockgate_artifacts.keep, lockgate_artifacts.remove,'
+        ' lockgate_artifacts.holder TO %s', mlflow);
 END
 $$;
