@@ -25,10 +25,12 @@ from typing import Any
 import pandas as pd
 import psutil
 
+from lockgate.problem import columns
+
 PROJECT = Path(__file__).resolve().parents[1]
 COPIED = ("dvc.yaml", ".dvcignore", ".dvc/config", "params.yaml", "pipelines", "src", "data/raw")
 FOREIGN = ("MLFLOW_", "LOCKGATE_", "DVC_", "PYTHONPATH")
-RAW_COLUMNS = ["Store", "Date", "Open", "Promo", "StateHoliday", "SchoolHoliday"]
+RAW_COLUMNS = columns.names(columns.REQUEST)
 RUNS, REQUESTS, START_SECONDS = 7, 500, 90
 VERSIONS, PROMOTED, SWAPS = 5000, 1000, 50
 

@@ -20,6 +20,7 @@ from lockgate.errors import BadData, GateRefused, IntegrityBroken
 from lockgate.features import calendar, known_inputs, panel, static_columns
 from lockgate.features.known_inputs import KnownInputs
 from lockgate.forecaster.external import Meaning, NativeFile, Window
+from lockgate.problem.columns import STATE_HOLIDAY
 
 DOCS = Path(__file__).parents[2] / "docs" / "how-to" / "register.md"
 USUAL = foreign_models.USUAL
@@ -71,7 +72,7 @@ def test_every_column_is_what_pandas_makes_of_the_same_rows():
         calendar.day_numbers(rows["Date"].to_numpy()),
         rows["Promo"].to_numpy(),
         rows["SchoolHoliday"].to_numpy(),
-        panel.holiday_codes(rows["StateHoliday"].to_numpy(dtype=object)),
+        panel.category_codes(rows["StateHoliday"].to_numpy(dtype=object), STATE_HOLIDAY.values),
     )
     expected = foreign_models.table(rows, stores)
     assert tuple(expected) == tuple(static_columns.COLUMNS) == foreign_models.COLUMNS

@@ -11,7 +11,7 @@ import pytest
 
 from lockgate import digests
 from lockgate.data import ingest
-from lockgate.data.column_types import CellFault
+from lockgate.data.column_types import CellFault, promo_months
 from lockgate.errors import BadData
 
 TRAIN = """Store,DayOfWeek,Date,Sales,Customers,Open,Promo,StateHoliday,SchoolHoliday
@@ -126,13 +126,13 @@ def test_the_source_names_each_file_without_its_folder(tmp_path: Path) -> None:
     [("", ()), ("Mar,Jun,Sept,Dec", (3, 6, 9, 12)), ("Sep", (9,)), ("Jan,Apr,Jul,Oct", (1, 4, 7, 10))],
 )
 def test_sept_is_the_ninth_month(interval: str, months: tuple[int, ...]) -> None:
-    assert ingest.promo_months(interval) == months
+    assert promo_months(interval) == months
 
 
 @pytest.mark.parametrize("interval", ["Mär", "Jan,,Apr", "Jan, Apr", ","])
 def test_strange_months_are_refused(interval: str) -> None:
     with pytest.raises(CellFault):
-        ingest.promo_months(interval)
+        promo_months(interval)
 
 
 def test_the_generator_is_an_explicit_choice(tmp_path: Path) -> None:

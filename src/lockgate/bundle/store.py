@@ -26,13 +26,13 @@ from lockgate.features.cold_start import HistoryLength
 from lockgate.features.history import HistoryState
 from lockgate.features.known_inputs import StoreAttributes
 from lockgate.features.matrix import FEATURES
-from lockgate.features.panel import HOLIDAY_LETTERS
 from lockgate.features.store_ridge import Ridge
 from lockgate.forecaster.ensemble import Forecaster, Member
 from lockgate.forecaster.external import ExternalForecaster
 from lockgate.forecaster.interface import ForecasterProtocol
 from lockgate.models.conformal import Calibration
 from lockgate.models.members import MEMBERS
+from lockgate.problem.columns import KEY, REQUIRED, TIME, Category, Flag
 from lockgate.problem.params import current_name
 
 DESCRIPTION = "forecaster.json"
@@ -175,19 +175,27 @@ def _restore(contents: Mapping[str, bytes]) -> tuple[Forecaster, dict[str, Any]]
 
 
 def _probe(forecaster: Forecaster | ExternalForecaster) -> dict[str, Any]:
-    """Raw rows of different stores, days and plans, with their forecasts."""
+    """Raw rows of different stores, days and known covariates, with their forecasts."""
     count = np.arange(PROBE_ROWS)
     ids = forecaster.attributes.store_ids
     first = np.datetime64(forecaster.origin).astype(np.int64) + 1
     day = first + count * 5 % forecaster.served_days
     rows = {
-        "Store": ids[count * len(ids) // PROBE_ROWS].tolist(),
-        "Date": day.astype("datetime64[D]").astype(str).tolist(),
-        "Promo": (count % 2).tolist(),
-        "StateHoliday": [HOLIDAY_LETTERS[1 if place % 16 == 0 else 0] for place in count],
-        "SchoolHoliday": (count // 2 % 2).tolist(),
+        KEY: ids[count * len(ids) // PROBE_ROWS].tolist(),
+        TIME: day.astype("datetime64[D]").astype(str).tolist(),
+        **_probe_covariates(count),
     }
     return {"rows": rows, "forecasts": forecaster.predict(pd.DataFrame(rows)).tolist()}
+
+
+def _probe_covariates(count: NDArray[np.int64]) -> dict[str, list[Any]]:
+    """Values of the required known covariates: the flags in every combination, and rarely the second category."""
+    flags = [column.name for column in REQUIRED if isinstance(column.kind, Flag)]
+    categories = {column.name: column.kind.values for column in REQUIRED if isinstance(column.kind, Category)}
+    return {
+        **{name: (count // 2**place % 2).tolist() for place, name in enumerate(flags)},
+        **{name: [values[1 if place % 16 == 0 else 0] for place in count] for name, values in categories.items()},
+    }
 
 
 def _check_probe(forecaster: ForecasterProtocol, probe: Mapping[str, Any]) -> None:

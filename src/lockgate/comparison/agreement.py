@@ -2,7 +2,7 @@
 
 Which of the two has the lower error, and how surely, is tested by `evaluation.paired_test`.
 
-A pair of forecasts is a row with Store, Date, first, second, Sales (NaN where unknown), and the columns of the ways to
+A pair of forecasts is a row with key, time, first, second, target (NaN where unknown), and the columns of the ways to
 slice (missing where unknown).
 """
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from lockgate.evaluation import slices
 from lockgate.evaluation.slices import Slice
 from lockgate.problem import metrics
+from lockgate.problem.columns import KEY, TARGET, TIME
 
 Floats = NDArray[np.float64]
 
@@ -134,15 +135,16 @@ def _slices(rows: pd.DataFrame) -> Iterator[SliceAgreement]:
 
 def _farthest(rows: pd.DataFrame) -> Iterator[RowDifference]:
     far = rows.assign(distance=rows["difference"].abs()).sort_values(
-        ["distance", "Store", "Date"], ascending=[False, True, True]
+        ["distance", KEY, TIME], ascending=[False, True, True]
     )
-    for row in far.head(FARTHEST).itertuples():
-        sales = None if np.isnan(row.Sales) else float(row.Sales)
-        yield RowDifference(int(row.Store), f"{row.Date:%Y-%m-%d}", row.first, row.second, row.difference, sales)
+    for row in far.head(FARTHEST).to_dict("records"):
+        sales = None if np.isnan(row[TARGET]) else float(row[TARGET])
+        date = f"{row[TIME]:%Y-%m-%d}"
+        yield RowDifference(int(row[KEY]), date, row["first"], row["second"], row["difference"], sales)
 
 
 def _scored(rows: pd.DataFrame) -> PairedScores | None:
-    sales = rows["Sales"].to_numpy(dtype=np.float64)
+    sales = rows[TARGET].to_numpy(dtype=np.float64)
     count = int(metrics.scored(sales).sum())
     if not count:
         return None

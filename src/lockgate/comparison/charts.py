@@ -15,6 +15,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 
 from lockgate.comparison import agreement
 from lockgate.comparison.record_diff import ImportanceChange
+from lockgate.problem.columns import TARGET, TIME
 from lockgate.reports import importance_bars
 
 WIDTH, HEIGHT = 5.2, 3.4
@@ -81,10 +82,10 @@ def scatter(pairs: pd.DataFrame, first: str, second: str) -> str:
 @style.context(LOOKS)
 def totals(pairs: pd.DataFrame, first: str, second: str) -> str:
     """The sum of all stores by day, of both, and of the sales where they are known of all rows."""
-    by_day = pairs.groupby("Date")[["first", "second", "Sales"]].sum()
+    by_day = pairs.groupby(TIME)[["first", "second", TARGET]].sum()
     figure, axes = _panel()
-    if pairs["Sales"].notna().all():
-        axes.plot(by_day.index, by_day["Sales"], color=MUTED, linewidth=1.5, linestyle=":", label="sales")
+    if pairs[TARGET].notna().all():
+        axes.plot(by_day.index, by_day[TARGET], color=MUTED, linewidth=1.5, linestyle=":", label="sales")
     axes.plot(by_day.index, by_day["first"], color=FIRST, linewidth=1.3, label=first)
     axes.plot(by_day.index, by_day["second"], color=SECOND, linewidth=1.3, linestyle="--", label=second)
     axes.set(ylabel="sum of a day")

@@ -27,13 +27,14 @@ from lockgate.evaluation import slices
 from lockgate.features.known_inputs import StoreAttributes
 from lockgate.operations import load_version
 from lockgate.operations.workspace import Workspace
+from lockgate.problem.columns import KEY, TARGET, TIME
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class ForecastRows:
-    """Rows that both are asked to forecast, with Sales (NaN where unknown), and the file that they come from.
+    """Rows that both are asked to forecast, with target (NaN where unknown), and the file that they come from.
 
     `store_sizes` holds the size of each store, as the gate slices by it; empty if the past sales are not known.
     """
@@ -104,11 +105,11 @@ def read_rows(source: Path | None, folder: Path) -> ForecastRows | None:
     """
     if source:
         rows = ingest.read_forecast_rows(source)
-        return ForecastRows(rows.assign(Sales=_sales(rows, source)), str(source), _store_sizes(folder))
+        return ForecastRows(rows.assign(**{TARGET: _sales(rows, source)}), str(source), _store_sizes(folder))
     if not (folder / "holdout.parquet").is_file():
         return None
     holdout = dataset.read(folder, "holdout")
-    rows = holdout.astype({"Sales": "float64"})
+    rows = holdout.astype({TARGET: "float64"})
     return ForecastRows(rows, str(folder / "holdout.parquet"), _store_sizes(folder))
 
 
@@ -205,16 +206,16 @@ def _pairs(given: ForecastRows, first: VersionForecast, second: VersionForecast)
     kept, attributes = given.rows[both], second.attributes
     return pd.DataFrame(
         {
-            "Store": kept["Store"],
-            "Date": kept["Date"],
+            KEY: kept[KEY],
+            TIME: kept[TIME],
             "Promo": kept["Promo"],
-            "StoreType": kept["Store"].map(_letters(attributes.store_ids, attributes.kind)),
-            "Assortment": kept["Store"].map(_letters(attributes.store_ids, attributes.assortment)),
-            "size": kept["Store"].map(given.store_sizes),
-            "week": slices.week(kept["Date"], pd.Timestamp(max(first.origin, second.origin))),
+            "StoreType": kept[KEY].map(_letters(attributes.store_ids, attributes.kind)),
+            "Assortment": kept[KEY].map(_letters(attributes.store_ids, attributes.assortment)),
+            "size": kept[KEY].map(given.store_sizes),
+            "week": slices.week(kept[TIME], pd.Timestamp(max(first.origin, second.origin))),
             "first": first.forecast[both],
             "second": second.forecast[both],
-            "Sales": kept["Sales"],
+            TARGET: kept[TARGET],
         }
     )
 
@@ -229,21 +230,21 @@ def _remarks(answers: list[VersionForecast], pairs: pd.DataFrame) -> Iterator[st
             yield f"{answer.beyond_horizon} rows lie after the days on which the gate judges version {version}"
     if pairs.empty:
         yield "no row can be forecast by both: the forecasts are not compared"
-    elif pairs["Sales"].isna().all():
+    elif pairs[TARGET].isna().all():
         yield "the rows hold no sales: whose forecasts are better is not known"
 
 
 def _sales(rows: pd.DataFrame, source: Path) -> "pd.Series[float]":
     """The sales of a file that was not meant to have any, NaN where it says nothing; BadData for what is no number."""
-    if "Sales" not in rows:
+    if TARGET not in rows:
         return pd.Series(np.nan, index=rows.index)
-    given = rows["Sales"].replace("", np.nan)
+    given = rows[TARGET].replace("", np.nan)
     sales = pd.to_numeric(given, errors="coerce").astype("float64")
     bad = (given.notna() & sales.isna()) | (sales < 0) | np.isinf(sales)
     if bad.any():
         place = int(np.flatnonzero(bad)[0])
         raise BadData(
-            f"Sales is {ascii(str(given.iloc[place]))[:40]}",
+            f"{TARGET} is {ascii(str(given.iloc[place]))[:40]}",
             where=f"{source}, row {place}",
             hint="write sales as numbers from 0, or leave them empty",
         )

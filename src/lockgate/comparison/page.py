@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from lockgate.comparison import charts, tables
 from lockgate.comparison.compare import Compared, Comparison
 from lockgate.comparison.tables import Sheet
+from lockgate.problem.columns import TIME
 from lockgate.system.output_file import OutFile
 
 LARGEST_CHANGES = 20
@@ -90,7 +91,7 @@ def _figures(pairs: pd.DataFrame, first: str, second: str) -> Iterator[Picture]:
             charts.scatter(pairs, first, second),
             f"Each row's forecast by {first} (across) and by {second} (up); on the dotted line both agree.",
         )
-    if pairs["Date"].nunique() > 1:
+    if pairs[TIME].nunique() > 1:
         yield _picture(
             "totals",
             charts.totals(pairs, first, second),

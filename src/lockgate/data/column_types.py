@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 
 from lockgate.data.readers import RawTable, TextColumn, shown
 from lockgate.errors import BadData
+from lockgate.problem.columns import Category, Column, ColumnKind, Date, Decimal, Flag, Months, Whole
 
 WHOLE = re.compile(r"-?[0-9]+(\.0+)?")  # pandas writes 1.0 where a column once held an empty cell
 DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 MOST_FAULTS = 1000  # distinct bad texts of a column that are counted at most
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 class CellFault(ValueError):
@@ -41,14 +43,39 @@ class ColumnType:
     open_ended: bool = False  # a truncated cell can be a valid value, as 12 for 123
 
 
-def whole(low: int, high: int, dtype: str = "int32") -> ColumnType:
-    """Whole numbers low..high."""
+def column_type(column: Column) -> ColumnType:
+    """The type of a column in which a missing value, if it has a meaning, becomes NaN."""
+    return optional(full_type(column.kind)) if column.missing else full_type(column.kind)
+
+
+def full_type(kind: ColumnKind) -> ColumnType:
+    """The type of a column without missing values."""
+    match kind:
+        case Whole(low, high):
+            return whole(low, high)
+        case Decimal(low, high):
+            return decimal(low, high)
+        case Flag():
+            return whole(0, 1)
+        case Category(values):
+            return letter(values)
+        case Date(first, last):
+            return iso_date(first, last)
+        case Months():
+            return checked(promo_months)
+
+
+def whole(low: int, high: int) -> ColumnType:
+    """Whole numbers low..high, in the first of int8, int32 and int64 that holds them."""
 
     def value(text: str) -> int:
         if not WHOLE.fullmatch(text):
             raise CellFault(_no_number(text, "a whole number"), _number_hint(text))
         return int(_in_range(int(text.partition(".")[0]), low, high))
 
+    dtype = next(
+        dtype for dtype in ("int8", "int32", "int64") if low >= np.iinfo(dtype).min and high <= np.iinfo(dtype).max
+    )
     return ColumnType(dtype, value, open_ended=high > 9)
 
 
@@ -105,6 +132,17 @@ def checked(column_type: Callable[[str], object]) -> ColumnType:
         return text
 
     return ColumnType("str", value, open_ended=True)
+
+
+def promo_months(interval: str) -> tuple[int, ...]:
+    """The months, from 1, in which a Promo2 round starts: 'Mar,Jun,Sept,Dec' -> (3, 6, 9, 12); '' -> ().
+
+    Raises CellFault for any other text. Kaggle writes September as Sept.
+    """
+    names = ["Sep" if name == "Sept" else name for name in interval.split(",")] if interval else []
+    if strange := [name for name in names if name not in MONTHS]:
+        raise CellFault(f"{strange[0]!r} is no month", "write months like Mar,Jun,Sept,Dec")
+    return tuple(MONTHS.index(name) + 1 for name in names)
 
 
 def typed(raw_table: RawTable, column_types: Mapping[str, ColumnType]) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from lockgate import digests
 from lockgate.errors import IntegrityBroken
+from lockgate.problem.columns import KEY, OPEN, TARGET, TIME
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,7 +62,7 @@ def card_of(source: "CsvSource | GeneratedSource", tables: "Tables", parts: "Spl
     return {
         "source": asdict(source),
         "cutoff": parts.cutoff.isoformat(),
-        "holdout_days": (tables.rows["Date"].max().date() - parts.cutoff).days,
+        "holdout_days": (tables.rows[TIME].max().date() - parts.cutoff).days,
         "rows": _rows_card(parts.rows),
         "holdout": _rows_card(parts.holdout),
         "stores": _stores_card(tables),
@@ -76,11 +77,11 @@ def gaps(rows: "pd.DataFrame") -> Card:
     Gaps with the same first and last day are listed as one, those of most stores first; at most LISTED_GAPS.
     """
     runs = _missing_runs(rows)
-    groups = runs.groupby(["first", "last"], as_index=False).agg(stores=("Store", "size"), days=("days", "first"))
+    groups = runs.groupby(["first", "last"], as_index=False).agg(stores=(KEY, "size"), days=("days", "first"))
     groups = groups.sort_values(["stores", "days", "first"], ascending=[False, False, True])
     return {
         "missing_rows": int(runs["days"].sum()),
-        "stores": int(runs["Store"].nunique()),
+        "stores": int(runs[KEY].nunique()),
         "longest_days": int(runs["days"].max()) if len(runs) else 0,
         "listed": [
             {"first_day": _iso(gap.first), "last_day": _iso(gap.last), "stores": int(gap.stores)}
@@ -90,19 +91,19 @@ def gaps(rows: "pd.DataFrame") -> Card:
 
 
 def _missing_runs(rows: "pd.DataFrame") -> "pd.DataFrame":
-    """One row per store and stretch of missing days: Store, first, last (day numbers since 1970), days."""
+    """One row per store and stretch of missing days: the key, first, last (day numbers since 1970), days."""
     import numpy as np
     import pandas as pd
 
-    day = rows["Date"].to_numpy().astype("datetime64[D]").astype(np.int64)
-    store = rows["Store"].to_numpy()
+    day = rows[TIME].to_numpy().astype("datetime64[D]").astype(np.int64)
+    store = rows[KEY].to_numpy()
     starts, ends = np.r_[True, store[1:] != store[:-1]], np.r_[store[1:] != store[:-1], True]
     before = np.where(starts, day.min() - 1, np.r_[0, day[:-1]])  # the previous day of the store
     inner = day - before > 1
     tail = ends & (day < day.max())
     runs = pd.DataFrame(
         {
-            "Store": np.r_[store[inner], store[tail]],
+            KEY: np.r_[store[inner], store[tail]],
             "first": np.r_[before[inner], day[tail]] + 1,
             "last": np.r_[day[inner] - 1, np.full(tail.sum(), day.max())],
         }
@@ -113,11 +114,11 @@ def _missing_runs(rows: "pd.DataFrame") -> "pd.DataFrame":
 def _rows_card(rows: "pd.DataFrame") -> Card:
     return {
         "count": len(rows),
-        "stores": int(rows["Store"].nunique()),
-        "first_day": rows["Date"].min().date().isoformat(),
-        "last_day": rows["Date"].max().date().isoformat(),
-        "open": int(rows["Open"].sum()),
-        "open_without_sales": int(((rows["Open"] == 1) & (rows["Sales"] == 0)).sum()),
+        "stores": int(rows[KEY].nunique()),
+        "first_day": rows[TIME].min().date().isoformat(),
+        "last_day": rows[TIME].max().date().isoformat(),
+        "open": int(rows[OPEN].sum()),
+        "open_without_sales": int(((rows[OPEN] == 1) & (rows[TARGET] == 0)).sum()),
         "columns": {str(name): _column_card(rows[name]) for name in rows},
         "digest": digests.of_frame(rows),
     }
@@ -127,7 +128,7 @@ def _stores_card(tables: "Tables") -> Card:
     stores = tables.stores
     return {
         "count": len(stores),
-        "without_rows": int((~stores["Store"].isin(tables.rows["Store"])).sum()),
+        "without_rows": int((~stores[KEY].isin(tables.rows[KEY])).sum()),
         "columns": {str(name): _column_card(stores[name]) for name in stores},
         "digest": digests.of_frame(stores),
     }

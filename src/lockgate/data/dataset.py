@@ -15,6 +15,7 @@ import pyarrow.parquet
 from lockgate import digests
 from lockgate.data.data_card import CARD, REPAIR, Card, Part, read_card
 from lockgate.errors import IntegrityBroken, StorageFailed
+from lockgate.problem.columns import TIME
 
 
 def write(folder: Path, parts: dict[Part, pd.DataFrame], card: Card) -> None:
@@ -47,7 +48,7 @@ def read(folder: Path, part: Part) -> pd.DataFrame:
 
 def _in_seconds(frame: pd.DataFrame) -> pd.DataFrame:
     """Dates in seconds: parquet has no seconds and returns milliseconds."""
-    return frame.astype({"Date": "datetime64[s]"}) if "Date" in frame else frame
+    return frame.astype({TIME: "datetime64[s]"}) if TIME in frame else frame
 
 
 def _parquet(frame: pd.DataFrame) -> bytes:

@@ -13,26 +13,17 @@ import pandas as pd
 
 from lockgate import digests
 from lockgate.data import readers, row_rules, text_file
-from lockgate.data.column_types import CellFault, ColumnType, checked, decimal, iso_date, letter, optional, typed, whole
+from lockgate.data.column_types import ColumnType, column_type, full_type, iso_date, typed
 from lockgate.data.readers import RawTable
 from lockgate.errors import BadData
+from lockgate.problem import columns
+from lockgate.problem.columns import KEY, TIME, Column, Date
 from lockgate.problem.params import Source
-
-FIRST_DAY = datetime.date(1990, 1, 1)  # an earlier date is a typing error
-LAST_DAY = datetime.date(2100, 12, 31)
-MOST_SOLD = 10_000_000  # on one day in one store; the maximum of Kaggle's data is 41,551
-MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 PUT_FILES = (
     "put Kaggle's train.csv and store.csv there; for a generated chain of stores, set source: generated in params.yaml;"
     " in a temporary workspace of DVC, add: --copy-paths data/raw/train.csv --copy-paths data/raw/store.csv"
 )
-
-STORE = whole(1, 1_000_000)
-FLAG = whole(0, 1, "int8")
-WEEKDAY = whole(1, 7, "int8")
-STATE_HOLIDAY = letter(("0", "a", "b", "c"))
-ROW_COLUMNS = ("Store", "Date", "Sales", "Open", "Promo", "StateHoliday", "SchoolHoliday")
 
 
 @dataclass(frozen=True)
@@ -54,60 +45,31 @@ class CsvSource:
 
 @dataclass(frozen=True)
 class Tables:
-    """Rows sorted by Store and Date, stores sorted by Store, and notes to print as warnings."""
+    """Rows sorted by key and time, stores sorted by key, and notes to print as warnings."""
 
     rows: pd.DataFrame
     stores: pd.DataFrame
     notes: tuple[str, ...] = ()
 
 
-def promo_months(interval: str) -> tuple[int, ...]:
-    """The months, from 1, in which a Promo2 round starts: 'Mar,Jun,Sept,Dec' -> (3, 6, 9, 12); '' -> ().
-
-    Raises CellFault for any other text. Kaggle writes September as Sept.
-    """
-    names = ["Sep" if name == "Sept" else name for name in interval.split(",")] if interval else []
-    if strange := [name for name in names if name not in MONTHS]:
-        raise CellFault(f"{strange[0]!r} is no month", "write months like Mar,Jun,Sept,Dec")
-    return tuple(MONTHS.index(name) + 1 for name in names)
+def _types(table: tuple[Column, ...]) -> dict[str, ColumnType]:
+    return {column.name: column_type(column) for column in table}
 
 
 def training_types(today: datetime.date) -> dict[str, ColumnType]:
-    """Column types of train.csv."""
+    """Column types of train.csv; the last valid date is `today`."""
+    in_future = f"in the future (today is {today})"
     return {
-        "Store": STORE,
-        "DayOfWeek": WEEKDAY,
-        "Date": iso_date(FIRST_DAY, today, past_last=f"in the future (today is {today})"),
-        "Sales": whole(0, MOST_SOLD),
-        "Customers": whole(0, MOST_SOLD),
-        "Open": FLAG,
-        "Promo": FLAG,
-        "StateHoliday": STATE_HOLIDAY,
-        "SchoolHoliday": FLAG,
+        column.name: iso_date(column.kind.first, today, in_future)
+        if isinstance(column.kind, Date)
+        else full_type(column.kind)
+        for column in columns.HISTORY
     }
 
 
-STORE_TYPES = {
-    "Store": STORE,
-    "StoreType": letter(("a", "b", "c", "d")),
-    "Assortment": letter(("a", "b", "c")),
-    "CompetitionDistance": optional(decimal(0, 10_000_000)),  # metres
-    "CompetitionOpenSinceMonth": optional(whole(1, 12)),
-    "CompetitionOpenSinceYear": optional(whole(1800, 2100)),
-    "Promo2": FLAG,
-    "Promo2SinceWeek": optional(whole(1, 53)),
-    "Promo2SinceYear": optional(whole(1990, 2100)),
-    "PromoInterval": checked(promo_months),
-}
-FORECAST_TYPES = {
-    "Store": STORE,
-    "Date": iso_date(FIRST_DAY, LAST_DAY),
-    "Open": optional(FLAG),  # empty in 11 rows of Kaggle's test.csv
-    "Promo": FLAG,
-    "StateHoliday": STATE_HOLIDAY,
-    "SchoolHoliday": FLAG,
-}
-OPTIONAL_FORECAST_TYPES = {"Id": whole(0, 2**62, "int64"), "DayOfWeek": WEEKDAY}
+STORE_TYPES = _types(columns.STATIC_TABLE)
+FORECAST_TYPES = _types(columns.REQUEST)
+OPTIONAL_FORECAST_TYPES = _types(columns.REQUEST_EXTRAS)
 
 
 def raw_files(folder: Path, source: Source) -> tuple[Path, Path] | None:
@@ -138,7 +100,7 @@ def read_tables(train: Path, store: Path, today: datetime.date | None = None) ->
     stores = _stores(store_table)
     raw = _cells(train_table, training_types(today or datetime.date.today()))
     row_rules.refuse_in_past(raw, stores, train_table.place)
-    notes = _ignored(train_table, training_types(LAST_DAY)) + _ignored(store_table, STORE_TYPES)
+    notes = _ignored(train_table, columns.HISTORY) + _ignored(store_table, columns.STATIC_TABLE)
     return Tables(as_rows(raw), stores, notes)
 
 
@@ -150,9 +112,8 @@ def source_of(*paths: Path) -> CsvSource:
 def read_forecast_rows(path: Path) -> pd.DataFrame:
     """Rows to forecast in the form of Kaggle's test.csv, from CSV (plain, gzip) or parquet; all columns, in file order.
 
-    Typed: Store int32, Date datetime64[s], Open float64 (NaN in empty cells: taken as open), Promo and
-    SchoolHoliday int8, StateHoliday str, and, if present, Id int64 and DayOfWeek int8. Other columns keep
-    their type (text from CSV). Raises BadData like `read_tables`.
+    The columns of FORECAST_TYPES and, if present, of OPTIONAL_FORECAST_TYPES are typed. Other columns keep their type
+    (text from CSV). Raises BadData like `read_tables`.
     """
     is_parquet = text_file.magic(path) == text_file.PARQUET
     raw_table = readers.read_parquet(path) if is_parquet else readers.read_csv(path)
@@ -167,14 +128,14 @@ def read_forecast_rows(path: Path) -> pd.DataFrame:
 
 
 def as_rows(raw: pd.DataFrame) -> pd.DataFrame:
-    """The rows of train.csv in their final form. `Customers` is dropped: it is not known in advance."""
-    return raw[list(ROW_COLUMNS)].sort_values(["Store", "Date"], ignore_index=True)
+    """The rows of train.csv in their final form, without past covariates: they are not known in advance."""
+    return raw[columns.names(columns.ROWS)].sort_values([KEY, TIME], ignore_index=True)
 
 
 def _stores(raw_table: RawTable) -> pd.DataFrame:
     stores = _cells(raw_table, STORE_TYPES)
     row_rules.refuse_in_stores(stores, raw_table.place)
-    return stores.sort_values("Store", ignore_index=True)
+    return stores.sort_values(KEY, ignore_index=True)
 
 
 def _cells(raw_table: RawTable, column_types: Mapping[str, ColumnType]) -> pd.DataFrame:
@@ -194,8 +155,8 @@ def _cells(raw_table: RawTable, column_types: Mapping[str, ColumnType]) -> pd.Da
     return frame
 
 
-def _ignored(raw_table: RawTable, column_types: Mapping[str, ColumnType]) -> tuple[str, ...]:
-    extra = [name for name in raw_table.names if name not in column_types]
+def _ignored(raw_table: RawTable, table: tuple[Column, ...]) -> tuple[str, ...]:
+    extra = [name for name in raw_table.names if name not in columns.names(table)]
     return (f"ignored column {', '.join(extra)} ({raw_table.path.name})",) if extra else ()
 
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import pandas as pd
 
 from lockgate.errors import BadConfiguration
+from lockgate.problem.columns import TIME
 
 
 @dataclass(frozen=True)
 class Split:
-    """Rows up to the cutoff, for training, and after it, both sorted by Store and Date."""
+    """Rows up to the cutoff, for training, and after it, both sorted by key and time."""
 
     rows: pd.DataFrame
     holdout: pd.DataFrame
@@ -22,7 +23,7 @@ def split(rows: pd.DataFrame, holdout_days: int) -> Split:
 
     Raises BadConfiguration unless twice as many days remain for training: one part to learn, one to choose rounds.
     """
-    first, last = rows["Date"].min(), rows["Date"].max()
+    first, last = rows[TIME].min(), rows[TIME].max()
     days = (last - first).days + 1
     if days < 3 * holdout_days:
         raise BadConfiguration(
@@ -31,5 +32,5 @@ def split(rows: pd.DataFrame, holdout_days: int) -> Split:
             hint=f"split.holdout_days: at most {days // 3}, or put more days into data/raw",
         )
     cutoff = last - pd.Timedelta(days=holdout_days)
-    kept = rows["Date"] > cutoff
+    kept = rows[TIME] > cutoff
     return Split(rows[~kept].reset_index(drop=True), rows[kept].reset_index(drop=True), cutoff.date())

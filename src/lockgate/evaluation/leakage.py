@@ -21,6 +21,7 @@ from lockgate.features.panel import Panel, panel
 from lockgate.features.store_ridge import FIRST_STEP_DAYS, STEP_DAYS
 from lockgate.features.training_rows import cutoffs
 from lockgate.forecaster.ensemble import Forecaster
+from lockgate.problem.columns import KEY, TIME
 
 Floats = NDArray[np.float64]
 
@@ -93,8 +94,8 @@ def by_feature(history: Panel, attributes: StoreAttributes, horizon: int, seed: 
 def _history(forecaster: Forecaster, rows: pd.DataFrame) -> Panel | None:
     """The rows of the forecaster's stores up to its cutoff."""
     ids, origin = forecaster.attributes.store_ids, forecaster.state.origin
-    day = calendar.day_numbers(rows["Date"].to_numpy())
-    known = rows[np.isin(rows["Store"].to_numpy(), ids) & (day <= origin)]
+    day = calendar.day_numbers(rows[TIME].to_numpy())
+    known = rows[np.isin(rows[KEY].to_numpy(), ids) & (day <= origin)]
     if known.empty or day.max() < origin:
         return None
     history = panel(known, ids)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from lockgate.evaluation import bootstrap, slices
 from lockgate.evaluation.bootstrap import Difference
 from lockgate.evaluation.slices import Slice
+from lockgate.problem.columns import KEY, TARGET, TIME
 from lockgate.problem.metrics import rmspe, scored
 
 Floats = NDArray[np.float64]
@@ -51,8 +52,8 @@ class PairedTest:
 
 
 def compare(rows: pd.DataFrame, candidate: Floats, reference: Floats, ways: Sequence[str] = ()) -> PairedTest:
-    """Test two forecasts of rows with Store, Date and Sales, and with the columns of the ways to slice."""
-    counts = scored(rows["Sales"])
+    """Test two forecasts of rows with key, time and target, and with the columns of the ways to slice."""
+    counts = scored(rows[TARGET])
     sold = rows[counts]
     errors = _Errors.of(sold, candidate[counts], reference[counts])
     tested, left_out = [], []
@@ -63,8 +64,8 @@ def compare(rows: pd.DataFrame, candidate: Floats, reference: Floats, ways: Sequ
         else:
             left_out.append(part.name)
     return PairedTest(
-        rmspe(rows["Sales"], candidate),
-        rmspe(rows["Sales"], reference),
+        rmspe(rows[TARGET], candidate),
+        rmspe(rows[TARGET], reference),
         int(counts.sum()),
         errors.difference(),
         tuple(tested),
@@ -73,8 +74,8 @@ def compare(rows: pd.DataFrame, candidate: Floats, reference: Floats, ways: Sequ
 
 
 def rmspe_interval(rows: pd.DataFrame, forecast: Floats) -> tuple[float, float]:
-    """The bootstrap 95 % interval of the RMSPE on rows with Store, Date and Sales; NaN if no row can be scored."""
-    counts = scored(rows["Sales"])
+    """The bootstrap 95 % interval of the RMSPE on rows with key, time and target; NaN if no row can be scored."""
+    counts = scored(rows[TARGET])
     errors = _Errors.of(rows[counts], forecast[counts], forecast[counts])
     if not (len(errors.day) and np.isfinite(errors.candidate).all()):
         return float("nan"), float("nan")
@@ -92,9 +93,9 @@ class _Errors:
 
     @classmethod
     def of(cls, rows: pd.DataFrame, candidate: Floats, reference: Floats) -> "_Errors":
-        sales = rows["Sales"].to_numpy(dtype=np.float64)
-        day = rows["Date"].to_numpy().astype("datetime64[D]").astype(np.int64)
-        return cls(candidate / sales - 1, reference / sales - 1, rows["Store"].to_numpy(dtype=np.int64), day)
+        sales = rows[TARGET].to_numpy(dtype=np.float64)
+        day = rows[TIME].to_numpy().astype("datetime64[D]").astype(np.int64)
+        return cls(candidate / sales - 1, reference / sales - 1, rows[KEY].to_numpy(dtype=np.int64), day)
 
     def where(self, chosen: NDArray[np.bool_]) -> "_Errors":
         return _Errors(self.candidate[chosen], self.reference[chosen], self.store[chosen], self.day[chosen])

@@ -9,13 +9,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lockgate.evaluation.bootstrap import WEEK
+from lockgate.problem.columns import KEY, TARGET, TIME
 
 # By name of the way: the value of each row, missing where it is unknown.
 WAYS: Mapping[str, Callable[[pd.DataFrame], "pd.Series[Any]"]] = {
     "store type": lambda rows: rows["StoreType"],
     "assortment": lambda rows: rows["Assortment"],
     "promo": lambda rows: rows["Promo"],
-    "weekday": lambda rows: rows["Date"].dt.day_of_week + 1,
+    "weekday": lambda rows: rows[TIME].dt.day_of_week + 1,
     "week": lambda rows: rows["week"],
     "size": lambda rows: rows["size"],
 }
@@ -54,12 +55,12 @@ def split(rows: pd.DataFrame, ways: Sequence[str]) -> Iterator[tuple[Slice, NDAr
 
 def with_attributes(rows: pd.DataFrame, stores: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
     """The rows of a holdout with StoreType, Assortment, week and size, missing where unknown."""
-    attributes = stores.set_index("Store")
+    attributes = stores.set_index(KEY)
     return rows.assign(
-        StoreType=rows["Store"].map(attributes["StoreType"]),
-        Assortment=rows["Store"].map(attributes["Assortment"]),
-        week=week(rows["Date"], rows["Date"].min() - pd.Timedelta(days=1)),
-        size=rows["Store"].map(store_sizes(history)),
+        StoreType=rows[KEY].map(attributes["StoreType"]),
+        Assortment=rows[KEY].map(attributes["Assortment"]),
+        week=week(rows[TIME], rows[TIME].min() - pd.Timedelta(days=1)),
+        size=rows[KEY].map(store_sizes(history)),
     )
 
 
@@ -68,7 +69,7 @@ def store_sizes(history: pd.DataFrame) -> "pd.Series[Any]":
 
     A store without past sales has no size.
     """
-    median_sales = history[history["Sales"] > 0].groupby("Store")["Sales"].median()
+    median_sales = history[history[TARGET] > 0].groupby(KEY)[TARGET].median()
     return (median_sales > median_sales.median()).map({True: "large", False: "small"})
 
 

@@ -1,14 +1,16 @@
 """Inputs known in advance: store attributes, and each row's store, date and plans. Contains no target."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lockgate.data import ingest
+from lockgate.data.column_types import promo_months
 from lockgate.features import calendar
 from lockgate.features.panel import Panel
+from lockgate.problem.columns import KEY
 
 LONG_AGO = -100_000  # day number for "since ever"
 NEVER = 100_000
@@ -35,7 +37,14 @@ class KnownInputs:
     day: NDArray[np.int64]  # days since 1970-01-01
     promo: NDArray[np.int8]
     school: NDArray[np.int8]
-    holiday: NDArray[np.int8]  # index in panel.HOLIDAY_LETTERS
+    holiday: NDArray[np.int8]  # index in columns.STATE_HOLIDAY.values
+
+    @classmethod
+    def of(
+        cls, store: NDArray[np.int64], day: NDArray[np.int64], covariates: Mapping[str, NDArray[np.int8]]
+    ) -> "KnownInputs":
+        """The known inputs from the codes of the known covariates, by name of the column."""
+        return cls(store, day, covariates["Promo"], covariates["SchoolHoliday"], covariates["StateHoliday"])
 
     def __len__(self) -> int:
         return len(self.day)
@@ -49,10 +58,10 @@ class KnownInputs:
 
 def store_attributes(stores: pd.DataFrame) -> StoreAttributes:
     """Encode a store table (columns as in Kaggle's store.csv)."""
-    table = stores.sort_values("Store")
+    table = stores.sort_values(KEY)
     with_promo2 = table["Promo2"].to_numpy() == 1
     return StoreAttributes(
-        store_ids=table["Store"].to_numpy(dtype=np.int32),
+        store_ids=table[KEY].to_numpy(dtype=np.int32),
         kind=_letter_codes(table["StoreType"]),
         assortment=_letter_codes(table["Assortment"]),
         distance=table["CompetitionDistance"].to_numpy(dtype=np.float64),
@@ -99,5 +108,5 @@ def _promo2_since(table: pd.DataFrame) -> NDArray[np.int64]:
 
 
 def _month_flags(interval: str) -> list[int]:
-    starts = ingest.promo_months(interval)
+    starts = promo_months(interval)
     return [int(month in starts) for month in range(1, 13)]

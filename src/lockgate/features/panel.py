@@ -1,5 +1,6 @@
 """The history as arrays of stores x days, and which holidays each store observes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -7,8 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lockgate.features import calendar
-
-HOLIDAY_LETTERS = ("0", "a", "b", "c")  # StateHoliday: none, public, Easter, Christmas; the place is the code
+from lockgate.problem.columns import KEY, OPEN, STATE_HOLIDAY, TARGET, TIME
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -22,7 +22,7 @@ class Panel:
     log_sales: Floats
     promo: NDArray[np.int8]
     school: NDArray[np.int8]
-    holiday: NDArray[np.int8]  # index in HOLIDAY_LETTERS
+    holiday: NDArray[np.int8]  # index in columns.STATE_HOLIDAY.values
     present: Flags  # there is a row
 
     @property
@@ -46,11 +46,11 @@ class Panel:
 
 def panel(rows: pd.DataFrame, store_ids: NDArray[np.int32]) -> Panel:
     """Lay out rows (as in ingest.Tables.rows) over `store_ids`, sorted, and all days from their first to their last."""
-    days = calendar.day_numbers(rows["Date"].to_numpy())
+    days = calendar.day_numbers(rows[TIME].to_numpy())
     first, width = int(days.min()), int(days.max() - days.min()) + 1
-    cells = np.searchsorted(store_ids, rows["Store"].to_numpy()) * width + (days - first)
-    sales = rows["Sales"].to_numpy(dtype=np.float64)
-    sold = (rows["Open"].to_numpy() == 1) & (sales > 0)
+    cells = np.searchsorted(store_ids, rows[KEY].to_numpy()) * width + (days - first)
+    sales = rows[TARGET].to_numpy(dtype=np.float64)
+    sold = (rows[OPEN].to_numpy() == 1) & (sales > 0)
     log_sales = np.full(len(store_ids) * width, np.nan)
     log_sales[cells[sold]] = np.log(sales[sold])
 
@@ -64,16 +64,16 @@ def panel(rows: pd.DataFrame, store_ids: NDArray[np.int32]) -> Panel:
         log_sales=log_sales.reshape(-1, width),
         promo=grid(rows["Promo"].to_numpy(dtype=np.int8)),
         school=grid(rows["SchoolHoliday"].to_numpy(dtype=np.int8)),
-        holiday=grid(holiday_codes(rows["StateHoliday"].to_numpy(dtype=object))),
+        holiday=grid(category_codes(rows["StateHoliday"].to_numpy(dtype=object), STATE_HOLIDAY.values)),
         present=grid(np.ones(len(rows), dtype=np.int8)).astype(bool),
     )
 
 
-def holiday_codes(letters: NDArray[np.object_]) -> NDArray[np.int8]:
-    """Index of each StateHoliday in HOLIDAY_LETTERS; -1 for any other text."""
-    codes = np.full(len(letters), -1, dtype=np.int8)
-    for code, letter in enumerate(HOLIDAY_LETTERS):
-        codes[letters == letter] = code
+def category_codes(texts: NDArray[np.object_], categories: Sequence[str]) -> NDArray[np.int8]:
+    """The place of each text in `categories`; -1 for any other text."""
+    codes = np.full(len(texts), -1, dtype=np.int8)
+    for code, category in enumerate(categories):
+        codes[texts == category] = code
     return codes
 
 

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from lockgate.errors import BadData
 from lockgate.features import calendar
 from lockgate.features.known_inputs import KnownInputs
-from lockgate.features.panel import HOLIDAY_LETTERS
 from lockgate.forecaster import input_values
 from lockgate.forecaster.input_values import DATE_FORM, NO_DAY
+from lockgate.problem import columns
+from lockgate.problem.columns import KEY, OPEN, TIME, WEEKDAY, Category, Column
 
-REQUIRED = ("Store", "Date", "Promo", "StateHoliday", "SchoolHoliday")
 SHOWN = 5
 NEW_STORE = "a new one needs a line in store.csv and a training"
 
@@ -58,6 +58,20 @@ class BrokenRule:
 
 
 @dataclass(frozen=True)
+class Covariate:
+    """A known covariate of rows as codes, the rows without a value, and the rows that break its rule.
+
+    The code of a flag is its value, that of a category its place. `missing` is False where a missing value has no
+    meaning.
+    """
+
+    codes: NDArray[np.int8]
+    missing: NDArray[np.bool_]
+    bad: NDArray[np.bool_]
+    allowed: str
+
+
+@dataclass(frozen=True)
 class CheckedRows:
     """Rows that can be forecast, as arrays."""
 
@@ -69,9 +83,9 @@ class CheckedRows:
 def read(rows: pd.DataFrame, limits: Limits) -> CheckedRows:
     """Check raw rows and turn them into arrays, in their order; `rows` is not changed.
 
-    Columns Store, Date (ISO text, date or datetime), Promo, StateHoliday, SchoolHoliday, and Open (a missing value or
-    column means open); a DayOfWeek, if there is one, must agree with the date; other columns are ignored. Raises
-    BadData that names the first bad rows.
+    The columns are those of `columns.REQUEST`; one whose missing values have a meaning may be missing as a whole. A
+    weekday, if the column exists, must agree with the date; other columns are ignored. Raises BadData that names the
+    first bad rows.
     """
     checked, failures = _read(rows, limits)
     first = list(islice(_describe(rows, failures), SHOWN))
@@ -91,31 +105,52 @@ def problems(rows: pd.DataFrame, limits: Limits) -> list[RowProblem]:
 def _read(rows: pd.DataFrame, limits: Limits) -> tuple[CheckedRows, list[BrokenRule]]:
     _check_columns(rows)
     ids = limits.store_ids
-    store_is_known, place = _places(input_values.numbers(rows["Store"]), ids)
-    day, holiday = input_values.days(rows["Date"]), input_values.holidays(rows["StateHoliday"])
-    promo, school = input_values.numbers(rows["Promo"]), input_values.numbers(rows["SchoolHoliday"])
-    opened, open_missing = _optional(rows, "Open")
-    weekday, weekday_missing = _optional(rows, "DayOfWeek")
+    store_is_known, place = _places(input_values.numbers(rows[KEY]), ids)
+    day = input_values.days(rows[TIME])
+    covariates = {column.name: _covariate(rows, column) for column in columns.KNOWN_COVARIATES}
+    weekday, weekday_missing = _optional(rows, WEEKDAY)
     other_weekday = (weekday != calendar.weekdays(day) + 1) & ~weekday_missing & (day != NO_DAY)
     failures = [
-        BrokenRule("Store", ~store_is_known, f"known stores: {len(ids)} from {ids[0]} to {ids[-1]}; {NEW_STORE}"),
-        BrokenRule("Date", day == NO_DAY, f"{limits.dates}; {DATE_FORM}"),
-        BrokenRule("Date", ((day <= limits.origin) | (day > limits.last_day)) & (day != NO_DAY), limits.dates),
-        BrokenRule("DayOfWeek", other_weekday, "DayOfWeek fits the date; Monday is 1"),
-        BrokenRule("Open", ~(_is_flag(opened) | open_missing), "Open is 0, 1 or missing (taken as open)"),
-        BrokenRule("Promo", ~_is_flag(promo), "Promo is 0 or 1"),
-        BrokenRule("StateHoliday", holiday < 0, f"StateHoliday is one of {', '.join(HOLIDAY_LETTERS)}"),
-        BrokenRule("SchoolHoliday", ~_is_flag(school), "SchoolHoliday is 0 or 1"),
+        BrokenRule(KEY, ~store_is_known, f"known stores: {len(ids)} from {ids[0]} to {ids[-1]}; {NEW_STORE}"),
+        BrokenRule(TIME, day == NO_DAY, f"{limits.dates}; {DATE_FORM}"),
+        BrokenRule(TIME, ((day <= limits.origin) | (day > limits.last_day)) & (day != NO_DAY), limits.dates),
+        BrokenRule(WEEKDAY, other_weekday, f"{WEEKDAY} fits the date; Monday is 1"),
+        *(BrokenRule(name, covariate.bad, covariate.allowed) for name, covariate in covariates.items()),
     ]
-    known = KnownInputs(place, day, (promo == 1).astype(np.int8), (school == 1).astype(np.int8), holiday)
-    return CheckedRows(known, open_missing | (opened == 1), open_missing), failures
+    known = KnownInputs.of(place, day, {name: covariate.codes for name, covariate in covariates.items()})
+    opened = covariates[OPEN]
+    return CheckedRows(known, opened.missing | (opened.codes == 1), opened.missing), failures
+
+
+def _covariate(rows: pd.DataFrame, column: Column) -> Covariate:
+    if isinstance(column.kind, Category):
+        return _category(rows[column.name], column.name, column.kind.values)
+    return _flag(rows, column)
+
+
+def _category(values: "pd.Series[str]", name: str, categories: tuple[str, ...]) -> Covariate:
+    codes = input_values.codes(values, categories)
+    nowhere = np.zeros(len(values), dtype=np.bool_)
+    return Covariate(codes, nowhere, codes < 0, f"{name} is one of {', '.join(categories)}")
+
+
+def _flag(rows: pd.DataFrame, column: Column) -> Covariate:
+    if column.missing:
+        values, missing = _optional(rows, column.name)
+        allowed = f"0, 1 or missing ({column.missing})"
+    else:
+        values, missing = input_values.numbers(rows[column.name]), np.zeros(len(rows), dtype=np.bool_)
+        allowed = "0 or 1"
+    bad = ~((values == 0) | (values == 1) | missing)
+    return Covariate((values == 1).astype(np.int8), missing, bad, f"{column.name} is {allowed}")
 
 
 def _check_columns(rows: pd.DataFrame) -> None:
-    missing = [name for name in REQUIRED if name not in rows.columns]
+    required = columns.names(columns.REQUIRED)
+    missing = [name for name in required if name not in rows.columns]
     if missing:
         found = ", ".join(map(str, rows.columns[:20]))
-        raise BadData(f"missing column {missing[0]}", where=f"found {found}", hint=f"needed: {', '.join(REQUIRED)}")
+        raise BadData(f"missing column {missing[0]}", where=f"found {found}", hint=f"needed: {', '.join(required)}")
     if not rows.columns.is_unique:
         twice = rows.columns[rows.columns.duplicated()][0]
         raise BadData(f"column {twice} appears twice", hint="name each column once")
@@ -138,10 +173,6 @@ def _optional(rows: pd.DataFrame, column: str) -> tuple[NDArray[np.float64], NDA
     if column not in rows:
         return np.full(len(rows), np.nan), np.ones(len(rows), dtype=np.bool_)
     return input_values.numbers(rows[column]), np.asarray(rows[column].isna())
-
-
-def _is_flag(values: NDArray[np.float64]) -> NDArray[np.bool_]:
-    return np.asarray((values == 0) | (values == 1))
 
 
 def _places(stores: NDArray[np.float64], ids: NDArray[np.int32]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:

@@ -1,9 +1,10 @@
-"""Converts the columns of raw rows to arrays: numbers, dates and holidays, in every form that common clients send.
+"""Converts the columns of raw rows to arrays: numbers, dates and categories, in every form that common clients send.
 
 A value that has none of these forms becomes NaN, NO_DAY or -1; `input_rows` refuses the row.
 """
 
 import re
+from collections.abc import Sequence
 from datetime import date, datetime, time
 
 import numpy as np
@@ -11,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lockgate.features import calendar
-from lockgate.features.panel import holiday_codes
+from lockgate.features.panel import category_codes
 
 NO_DAY = np.iinfo(np.int64).min
 EPOCH = date(1970, 1, 1).toordinal()
@@ -43,15 +44,16 @@ def _converted(column: "pd.Series[float]") -> "pd.Series[float]":
         return pd.to_numeric(column.astype(str), errors="coerce")
 
 
-def holidays(column: "pd.Series[str]") -> NDArray[np.int8]:
-    """Codes of StateHoliday, -1 for an unknown letter; the number 0 means the letter "0"."""
+def codes(column: "pd.Series[str]", categories: Sequence[str]) -> NDArray[np.int8]:
+    """The place of each value in `categories`, -1 for any other value; the number 0 means the category "0"."""
     if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iuf":
-        return np.where(column.to_numpy() == 0, 0, -1).astype(np.int8)
-    values = column.to_numpy(dtype=object)
-    return holiday_codes(np.array([_holiday_letter(value) for value in values], dtype=object))
+        texts = np.where(column.to_numpy() == 0, "0", "").astype(object)
+    else:
+        texts = np.array([_category(value) for value in column.to_numpy(dtype=object)], dtype=object)
+    return category_codes(texts, categories)
 
 
-def _holiday_letter(value: object) -> str:
+def _category(value: object) -> str:
     if isinstance(value, str):
         return str(value)
     is_number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)

@@ -2,6 +2,8 @@
 
 import pandas as pd
 
+from lockgate.problem.columns import KEY, OPEN, TARGET, TIME
+
 SEASON_DAYS = 364
 
 
@@ -10,15 +12,15 @@ def seasonal_naive(history: pd.DataFrame, rows: pd.DataFrame) -> "pd.Series[floa
 
     Without such days, the store's median is used, without the store the chain's. A closed row is 0.
     """
-    recent = history[history["Date"] > history["Date"].max() - pd.Timedelta(days=SEASON_DAYS)]
-    sold = _with_weekday(recent[(recent["Open"] == 1) & (recent["Sales"] > 0)])
-    keys = ["Store", "weekday", "Promo"]
-    usual = sold.groupby(keys)["Sales"].median().rename("usual")
-    store = sold.groupby("Store")["Sales"].median().rename("store")
-    keyed = _with_weekday(rows).join(usual, on=keys).join(store, on="Store")
-    forecast = keyed["usual"].fillna(keyed["store"]).fillna(float(sold["Sales"].median()))
-    return forecast.where(rows["Open"] != 0, 0.0).astype("float64")
+    recent = history[history[TIME] > history[TIME].max() - pd.Timedelta(days=SEASON_DAYS)]
+    sold = _with_weekday(recent[(recent[OPEN] == 1) & (recent[TARGET] > 0)])
+    keys = [KEY, "weekday", "Promo"]
+    usual = sold.groupby(keys)[TARGET].median().rename("usual")
+    store = sold.groupby(KEY)[TARGET].median().rename("store")
+    keyed = _with_weekday(rows).join(usual, on=keys).join(store, on=KEY)
+    forecast = keyed["usual"].fillna(keyed["store"]).fillna(float(sold[TARGET].median()))
+    return forecast.where(rows[OPEN] != 0, 0.0).astype("float64")
 
 
 def _with_weekday(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows.assign(weekday=rows["Date"].dt.day_of_week)
+    return rows.assign(weekday=rows[TIME].dt.day_of_week)

@@ -13,26 +13,32 @@ from lockgate.data.data_card import CARD, Part, read_card
 from lockgate.operations import lineage
 from lockgate.operations.lineage import Lineage
 from lockgate.operations.stage_files import Build
+from lockgate.problem import columns
+from lockgate.problem.columns import OPEN, Column, Date, Flag, Whole
 from lockgate.problem.params import Params
 from lockgate.registry.run_log import Contents, Dataset, RunRecord
 from lockgate.reports import plots
 
 EXAMPLE_ROWS = 5
 NO_CANDIDATES = ["member", "fold", "rmspe", "mae", "bias"]  # the columns of a table without rows
-RAW_COLUMNS = ["Store", "Date", "Open", "Promo", "StateHoliday", "SchoolHoliday"]
 
 
 def contents(made: Build, digest: str) -> Contents:
     """The bundle with an example of raw rows and the exact package versions, which MLflow stores beside it."""
-    example = data_dataset.read(made.prepared, "holdout")[RAW_COLUMNS].head(EXAMPLE_ROWS)
-    example = example.assign(
-        Store=example["Store"].astype("int64"),
-        Date=example["Date"].dt.strftime("%Y-%m-%d"),
-        Open=example["Open"].astype("float64"),
-        Promo=example["Promo"].astype("int64"),
-        SchoolHoliday=example["SchoolHoliday"].astype("int64"),
-    )
+    rows = data_dataset.read(made.prepared, "holdout").head(EXAMPLE_ROWS)
+    example = pd.DataFrame({column.name: _as_json(rows[column.name], column) for column in columns.REQUEST})
     return Contents(made.bundle, digest, example, lineage.pinned_requirements())
+
+
+def _as_json(values: "pd.Series[Any]", column: Column) -> "pd.Series[Any]":
+    """The values in the types that JSON has; numbers are floats in a column that may have missing values."""
+    match column.kind:
+        case Date():
+            return values.dt.strftime("%Y-%m-%d")
+        case Whole() | Flag():
+            return values.astype("float64" if column.missing else "int64")
+        case _:
+            return values
 
 
 def record(made: Build, params: Params) -> RunRecord:
@@ -55,7 +61,7 @@ def record(made: Build, params: Params) -> RunRecord:
 
 def brought_contents(bundle: Path, digest: str, rows: Mapping[str, list[Any]]) -> Contents:
     """An imported bundle with the data that MLflow stores beside it; the raw rows give the example."""
-    example = pd.DataFrame(dict(rows)).assign(Open=1.0)[RAW_COLUMNS]
+    example = pd.DataFrame(dict(rows)).assign(**{OPEN: 1.0})[columns.names(columns.REQUEST)]
     return Contents(bundle, digest, example, lineage.pinned_requirements())
 
 

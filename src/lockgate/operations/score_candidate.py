@@ -21,6 +21,7 @@ from lockgate.operations import load_version
 from lockgate.operations.load_version import Fetched
 from lockgate.operations.stage_files import Build
 from lockgate.operations.workspace import Workspace
+from lockgate.problem.columns import TARGET, TIME
 from lockgate.problem.metrics import bias, mae, rmspe, scored
 from lockgate.reports import plots
 
@@ -49,7 +50,7 @@ class Tables:
     @property
     def without_sales(self) -> pd.DataFrame:
         """The holdout without sales."""
-        return self.holdout.drop(columns="Sales")
+        return self.holdout.drop(columns=TARGET)
 
 
 def examine(
@@ -74,7 +75,7 @@ def examine(
         return Findings(NoEvidence(found.reason), {})
     shown = np.isfinite(found.together)
     if shown.any():
-        rows = tables.holdout[["Date", "Sales"]].assign(prediction=found.together)
+        rows = tables.holdout[[TIME, TARGET]].assign(prediction=found.together)
         plots.holdout(rows[shown], made.holdout_plot)
     compared = _compared(workspace, serving, tables, found.together) if serving else None
     return _findings(tables, found, compared, Circumstances(fetched, earlier))
@@ -90,7 +91,7 @@ class Circumstances:
 
 def _findings(tables: Tables, found: Forecasts, serving: ServingComparison | None, known: Circumstances) -> Findings:
     holdout, forecast = tables.holdout, found.together
-    sales = holdout["Sales"].to_numpy()
+    sales = holdout[TARGET].to_numpy()
     low, high = paired_test.rmspe_interval(holdout, forecast)
     naive = seasonal_naive.seasonal_naive(tables.rows, holdout).to_numpy()
     linear = None if found.ridge is None else paired_test.compare(holdout, forecast, found.ridge)
@@ -115,7 +116,7 @@ def _findings(tables: Tables, found: Forecasts, serving: ServingComparison | Non
         serving=serving,
         linear=linear,
         holdout_uses=known.holdout_uses,
-        holdout_from=holdout["Date"].min().date(),
+        holdout_from=holdout[TIME].min().date(),
         trained_until=found.origin,
         has_signature=known.fetched.has_signature,
         batch_gap=load_version.batch_gap(found, load_version.alone_places(holdout)),

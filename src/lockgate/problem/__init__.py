@@ -1,1 +1,1 @@
-"""What is forecast: params.yaml, metrics, confidence levels."""
+"""What is forecast: the table of columns, params.yaml, metrics, confidence levels."""

@@ -17,7 +17,7 @@ from mlflow.types.schema import AnyType, ColSpec, DataType, ParamSchema, ParamSp
 
 from lockgate.bundle.manifest import SIGNATURE as SIGNATURE_FILE
 from lockgate.bundle.mlmodel import MODEL_FILE
-from lockgate.problem import confidence
+from lockgate.problem import columns, confidence
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,12 +25,11 @@ if TYPE_CHECKING:
 DATASET_DIGEST_LENGTH = 36  # the limit of MLflow's column
 METRICS_PER_CALL = 1000  # MLflow's limit for one batch
 
-# The columns of Kaggle's test.csv. The forecaster checks names, types and values itself, and accepts more forms than a
+# The columns of a forecast request. The forecaster checks names, types and values itself, and accepts more forms than a
 # type of MLflow does (dates as text, date or timestamp; nullable and categorical columns; Open empty). For MLflow the
 # columns are optional, so that the forecaster refuses a missing one: MLflow's own message would repeat all rows.
-COLUMNS = ("Store", "Date", "Open", "Promo", "StateHoliday", "SchoolHoliday")
 SIGNATURE = ModelSignature(
-    inputs=Schema([ColSpec(AnyType(), name, required=False) for name in COLUMNS]),  # type: ignore[no-untyped-call]
+    inputs=Schema([ColSpec(AnyType(), column.name, required=False) for column in columns.REQUEST]),  # type: ignore[no-untyped-call]
     outputs=Schema([ColSpec(DataType.double, name) for name in ("prediction", "lower", "upper")]),
     params=ParamSchema([ParamSpec("confidence", DataType.double, confidence.DEFAULT)]),
 )

@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
+from lockgate.problem.columns import TARGET, TIME
 from lockgate.problem.metrics import rmspe
 from lockgate.reports import importance_bars
 
@@ -49,11 +50,11 @@ def importances(table: pd.DataFrame, path: Path) -> Path:
 
 
 def holdout(rows: pd.DataFrame, path: Path) -> Path:
-    """The chain's sales and forecasts by day, and the RMSPE by day. Columns: Date, Sales, prediction."""
+    """The chain's sales and forecasts by day, and the RMSPE by day. Columns: time, target, prediction."""
     figure, (above, below) = plt.subplots(2, 1, figsize=(WIDTH, HEIGHT * 1.3), sharex=True)
-    by_day = rows.groupby("Date")
-    totals = by_day[["Sales", "prediction"]].sum() / 1e6
-    above.plot(totals.index, totals["Sales"], label="sales", linewidth=1.5)
+    by_day = rows.groupby(TIME)
+    totals = by_day[[TARGET, "prediction"]].sum() / 1e6
+    above.plot(totals.index, totals[TARGET], label="sales", linewidth=1.5)
     above.plot(totals.index, totals["prediction"], label="forecast", linewidth=1.5)
     above.set_ylabel("the chain's sales, millions")
     above.legend()
@@ -84,8 +85,8 @@ def backtest(marks: Sequence[Mapping[str, Any]], path: Path) -> Path:
 
 
 def _daily_error(axes: Axes, rows: pd.DataFrame) -> None:
-    sold = rows[rows["Sales"] > 0]
-    errors = {day: rmspe(part["Sales"].to_numpy(), part["prediction"].to_numpy()) for day, part in sold.groupby("Date")}
+    sold = rows[rows[TARGET] > 0]
+    errors = {day: rmspe(part[TARGET].to_numpy(), part["prediction"].to_numpy()) for day, part in sold.groupby(TIME)}
     axes.bar(list(errors), list(errors.values()), color="tab:gray")
     axes.set_ylabel("RMSPE of the day")
 

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from lockgate.data.ingest import promo_months
+from lockgate.data.column_types import promo_months
 from lockgate.features import calendar
 from lockgate.synthetic.calendar_plans import CalendarPlans, Flags
 

@@ -17,6 +17,7 @@ from lockgate.forecaster.ensemble import Forecaster
 from lockgate.models import seasonal_naive
 from lockgate.models.conformal import coverage
 from lockgate.problem import metrics
+from lockgate.problem.columns import KEY, OPEN, TARGET, TIME
 from lockgate.problem.params import Params
 from lockgate.training import train
 from lockgate.training.folds import shortest_history
@@ -90,7 +91,7 @@ def means(marks: tuple[WindowScore, ...]) -> dict[str, dict[str, float]]:
 
 
 def _cutoffs(rows: pd.DataFrame, params: Params, plan: Plan) -> list[pd.Timestamp]:
-    last, first = rows["Date"].max(), rows["Date"].min()
+    last, first = rows[TIME].max(), rows[TIME].min()
     newest = last - pd.Timedelta(days=params.split.holdout_days)
     cutoffs = [newest - pd.Timedelta(days=plan.days_apart * place) for place in range(plan.origins)]
     needed = shortest_history(params)
@@ -106,13 +107,13 @@ def _cutoffs(rows: pd.DataFrame, params: Params, plan: Plan) -> list[pd.Timestam
 
 def _parts(rows: pd.DataFrame, last: pd.Timestamp, days: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The rows up to `last`, and the rows with sales of the window after it."""
-    after = (rows["Date"] > last) & (rows["Date"] <= last + pd.Timedelta(days=days))
-    window = rows[after & (rows["Open"] == 1) & (rows["Sales"] > 0)]
-    return rows[rows["Date"] <= last].reset_index(drop=True), window.reset_index(drop=True)
+    after = (rows[TIME] > last) & (rows[TIME] <= last + pd.Timedelta(days=days))
+    window = rows[after & (rows[OPEN] == 1) & (rows[TARGET] > 0)]
+    return rows[rows[TIME] <= last].reset_index(drop=True), window.reset_index(drop=True)
 
 
 def _forecasts(forecaster: Forecaster, known: pd.DataFrame, window: pd.DataFrame) -> dict[str, Floats]:
-    inputs = window.drop(columns="Sales")
+    inputs = window.drop(columns=TARGET)
     members = forecaster.predict_members(inputs)
     return {
         BLEND: forecaster.predict(inputs),
@@ -122,14 +123,14 @@ def _forecasts(forecaster: Forecaster, known: pd.DataFrame, window: pd.DataFrame
 
 
 def _covered(blend: WindowScore, forecaster: Forecaster, window: pd.DataFrame) -> WindowScore:
-    inputs, sold = window.drop(columns="Sales"), window["Sales"].to_numpy(dtype=np.float64)
+    inputs, sold = window.drop(columns=TARGET), window[TARGET].to_numpy(dtype=np.float64)
     at_80, at_95 = (coverage(sold, forecaster.interval(inputs, confidence)) for confidence in (0.80, 0.95))
     return replace(blend, coverage_80=at_80, coverage_95=at_95)
 
 
 def _marks(origin: str, window: pd.DataFrame, forecasts: dict[str, Floats], seed: int) -> list[WindowScore]:
-    sold = window["Sales"].to_numpy(dtype=np.float64)
-    store, day = window["Store"].to_numpy(dtype=np.int64), calendar.day_numbers(window["Date"].to_numpy())
+    sold = window[TARGET].to_numpy(dtype=np.float64)
+    store, day = window[KEY].to_numpy(dtype=np.int64), calendar.day_numbers(window[TIME].to_numpy())
     marks = []
     for name, forecast in forecasts.items():
         low, high = bootstrap.rmspe_interval(bootstrap.sums(forecast / sold - 1.0, store, day), seed)
