@@ -125,6 +125,7 @@ def _note_socket_folder(home: Path) -> None:
         note.unlink()
     if (folder := socket_folder(home)).parent != home:
         note.write_text(str(folder), encoding="utf-8")
+        note.chmod(0o600)
 
 
 def _launch(home: Path, deadline: float) -> None:
