@@ -321,6 +321,7 @@ def test_files_that_a_registered_version_points_to_neither_change_nor_go(
     """However they got there; when the version is deleted, they may."""
     file = "1/run/artifacts/model/deep/file"
     log(file, b"as registered")
+    log("1/run/artifacts/model/MLmodel", b"flavors")
     with database.transaction() as connection:
         connection.execute(text("INSERT INTO public.registered_models (name) VALUES ('chain')"))
         connection.execute(
@@ -334,12 +335,15 @@ def test_files_that_a_registered_version_points_to_neither_change_nor_go(
             artifacts.remove(store, place)
     with pytest.raises(StateConflict, match=f"{file} belongs to version 3 of chain"):
         log(file, b"something else")
+    for extra in ("1/run/artifacts/model/extra", "1/run/artifacts/model/deep/extra"):
+        with pytest.raises(StateConflict, match=f"{extra} belongs to version 3 of chain"):
+            log(extra, b"more")
     log("1/run/artifacts/model2/file", b"a neighbour")
     assert artifacts.remove(store, "1/run/artifacts/model2") == 1
     assert read(file) == b"as registered"
     with database.transaction() as connection:
         connection.execute(text("DELETE FROM public.model_versions"))
-    assert artifacts.remove(store, "1/run") == 1
+    assert artifacts.remove(store, "1/run") == 2
 
 
 def test_a_file_and_a_folder_cannot_have_one_name(log, read) -> None:

@@ -100,6 +100,16 @@ def test_the_files_of_a_version_are_not_overwritten(model: RawModel, held: tuple
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == {"weights.bin": CONTENT}
 
 
+def test_a_version_gets_no_further_files(model: RawModel, held: tuple[int, str], home: Path) -> None:
+    """An extra file would make every command refuse the version."""
+    folder = held[1].removesuffix("/deep/weights.bin")
+    assert put(model.where, f"{folder}/MLmodel", CONTENT).status_code == 200
+    for name in ("extra.txt", "deep/extra.txt", "new/extra.txt"):
+        assert answered(put(model.where, f"{folder}/{name}", CONTENT))[0] == 409
+    assert sorted(path.name for path in (home / "artifacts" / folder).iterdir()) == ["MLmodel", "deep"]
+    assert put(model.where, f"{folder.rpartition('/')[0]}/beside.txt", CONTENT).status_code == 200
+
+
 @pytest.mark.parametrize(
     "spelling", ["{run}//model", "{run}/./model", "{run}/%6dodel", "{run}/%256dodel", "{run}/model/"]
 )

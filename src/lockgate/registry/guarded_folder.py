@@ -8,7 +8,7 @@ import filecmp
 import os
 import posixpath
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from mlflow.exceptions import MlflowException
@@ -20,13 +20,14 @@ from mlflow.utils.uri import validate_path_is_safe, validate_path_within_directo
 from lockgate.registry.server_database import as_mlflow_errors, invalid, open_database
 from lockgate.system.service_urls import FOLDER_SCHEME
 
+MODEL_FILE = "MLmodel"
 DESTINATION_VARIABLE = "_MLFLOW_SERVER_ARTIFACT_DESTINATION"  # in mlflow.server.constants, as in server_database
 
 
 class GuardedFolderArtifactRepository(LocalArtifactRepository):
-    """Artifacts in a folder. While a registered version needs files, they are neither deleted nor overwritten.
+    """Artifacts in a folder. The files of a registered version are not deleted or overwritten, and it gets no others.
 
-    Only a deletion and an overwriting ask the server's database; both are refused if it does not answer.
+    A deletion, an overwriting and a new file of a model ask the server's database, and are refused without an answer.
     """
 
     def __init__(self, artifact_uri: str, tracking_uri: str | None = None, registry_uri: str | None = None) -> None:
@@ -71,13 +72,20 @@ class GuardedFolderArtifactRepository(LocalArtifactRepository):
         """
         target = Path(destination_file_path)
         place = self._place(target)
-        version = self._holder(place) if target.exists() else None
+        version = self._holder(place) if target.exists() or self._lies_in_a_model(target) else None
         if version is None:
             super()._publish_staged_artifact(temp_file_path, destination_file_path, finalize_temp_path)
         elif target.is_file() and filecmp.cmp(temp_file_path, target, shallow=False):
             self._cleanup_staged_artifact(temp_file_path)
         else:
+            self._cleanup_staged_artifact(temp_file_path)
+            _remove_empty(target.parents)
             raise _conflict(place, version, "register the changed files as a version of their own")
+
+    def _lies_in_a_model(self, target: Path) -> bool:
+        """Whether a folder above has the file MLmodel: a new file could then belong to a registered version."""
+        root = Path(self._root)
+        return any((folder / MODEL_FILE).exists() for folder in target.parents if folder.is_relative_to(root))
 
     def _holder(self, place: str) -> str | None:
         """A registered version that needs this place; raises an error if the database does not answer."""
@@ -97,6 +105,15 @@ def _file_uri(uri: str) -> str:
     if scheme != FOLDER_SCHEME or not rest.startswith("/"):
         raise invalid(f"the folder of the artifacts is written {FOLDER_SCHEME}:///absolute/path, not {uri}")
     return f"file://{rest}"
+
+
+def _remove_empty(folders: Iterable[Path]) -> None:
+    """Remove the folders that MLflow made for a refused file: a folder too many would make a version unreadable."""
+    for folder in folders:
+        try:
+            folder.rmdir()
+        except OSError:
+            return
 
 
 def _conflict(place: str, version: str, hint: str) -> MlflowException:

@@ -56,8 +56,21 @@ BEGIN
 END
 $$;
 
+-- Whether a folder above the path has the file MLmodel: a new file there could belong to a registered version.
+CREATE OR REPLACE FUNCTION lockgate_artifacts.lies_in_a_model(at_path text) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
+    SELECT EXISTS (
+        SELECT FROM lockgate_artifacts.files
+        WHERE path IN (
+            SELECT array_to_string(parts[:depth], '/') || '/MLmodel'
+            FROM (SELECT string_to_array(at_path, '/') AS parts) AS cut,
+                 generate_series(1, cardinality(parts) - 1) AS depth
+        )
+    )
+$$;
+
 -- Let a path name a claimed blob. A repetition changes nothing. Files of a logged model or of a registered version are
--- written once; other files may be overwritten.
+-- written once, and a registered version gets no further files; other files may be overwritten.
 CREATE OR REPLACE FUNCTION lockgate_artifacts.keep(at_path text, of_digest text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 DECLARE
@@ -73,7 +86,9 @@ BEGIN
         PERFORM lockgate_artifacts.refuse(format('%s was logged before with other content', at_path),
             'files of a logged model are written once: log the changed model anew');
     END IF;
-    IF before IS NOT NULL AND lockgate_artifacts.holder(at_path) IS NOT NULL THEN
+    IF (before IS NOT NULL OR lockgate_artifacts.lies_in_a_model(at_path))
+        AND lockgate_artifacts.holder(at_path) IS NOT NULL
+    THEN
         PERFORM lockgate_artifacts.refuse(
             format('%s belongs to %s', at_path, lockgate_artifacts.holder(at_path)),
             'register the changed files as a version of their own');
