@@ -17,7 +17,7 @@ from sqlalchemy import text
 
 from lockgate.database import guard, policies
 from lockgate.database.connection import Database
-from lockgate.problem.params import PARAMS_FILE, GateParams, load_params
+from lockgate.problem.params import PARAMS_FILE, Policy, load_params
 from lockgate.system import service_urls
 
 MODEL = "crowded"
@@ -49,7 +49,7 @@ def main() -> None:
     versions, promoted, swaps = map(int, sys.argv[1:])
     found = service_urls.find(Path.cwd())
     database = Database(found.database_url, timeout=300)
-    fill(database, versions, load_params(PARAMS_FILE).gate)
+    fill(database, versions, load_params(PARAMS_FILE).policy)
     for version in range(1, promoted + 1):
         live(database, version)
     guarded = [swap(found.tracking_uri, version) for version in range(promoted + 1, promoted + swaps + 1)]
@@ -59,7 +59,7 @@ def main() -> None:
     print(json.dumps({"guarded": guarded, "bare": bare}))
 
 
-def fill(database: Database, versions: int, policy: GateParams) -> None:
+def fill(database: Database, versions: int, policy: Policy) -> None:
     """Versions in None, each with a passed verdict against the one before it."""
     digest = policies.put_in_force(database, MODEL, policy, "bench")
     with database.transaction() as connection:

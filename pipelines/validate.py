@@ -16,7 +16,7 @@ def main() -> None:
     params = load_params(PARAMS_FILE)
     receipt = Receipt.read(receipt_path)
     workspace = Workspace.here(params.model_name, trusted_keys=params.gate.trusted_keys)
-    verdict = validate.validate(workspace, receipt, Build(prepared, build), params.gate)
+    verdict = validate.validate(workspace, receipt, Build(prepared, build), params.policy)
     verdict_path.write_text(json.dumps(validate.as_json(verdict), indent=2) + "\n", encoding="utf-8")
     report_path.write_text(validate.described(verdict), encoding="utf-8")
     print(validate.reported(verdict), file=sys.stderr)

@@ -45,8 +45,8 @@ def make_foreign(folder: Path, count: int) -> list[Path]:
 def params(problem: str) -> Params:
     """The params of the small chain for a problem of this name: a gate that a good bundle passes, whoever serves."""
     whole = small_chain.params()
-    over_serving = {"max_rmspe_over_serving": 1.0, "max_slice_over_serving": 1.0}
-    limits = {"max_rmspe": 0.8, "min_scored_rows": 100, "max_holdout_uses": 100_000} | over_serving
+    over_serving = {"over_serving": 1.0, "over_slice": 1.0}
+    limits = {"limit": 0.8, "min_scored_rows": 100, "max_holdout_uses": 100_000} | over_serving
     return whole.model_copy(update={"problem": problem, "gate": whole.gate.model_copy(update=limits)})
 
 

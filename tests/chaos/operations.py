@@ -55,7 +55,7 @@ from lockgate.operations import (
 from lockgate.operations.confirmed_move import MoveRequest
 from lockgate.operations.stage_files import Build, Receipt
 from lockgate.operations.workspace import Workspace
-from lockgate.problem.params import GateParams
+from lockgate.problem.params import Policy
 
 Values = dict[str, Any]
 DECISIONS = ["approved", "rejected", "maybe"]
@@ -68,7 +68,7 @@ COMES_FROM = {
 STAGES = ["None", "Staging", "Production", "Archived"]
 POLICIES: dict[str, dict[str, Any]] = {
     "usual": {},
-    "stricter": {"max_rmspe": 0.7},
+    "stricter": {"limit": 0.7},
     "signed": {"approval_required": True},
 }
 CLI_SECONDS = 60
@@ -100,7 +100,7 @@ class Actor:
             draft.rename(own)
         return Build(origin.prepared, own)
 
-    def policy(self) -> GateParams:
+    def policy(self) -> Policy:
         return policy_named(self.place, self.problem, self.asked.values["policy"])
 
 
@@ -140,9 +140,9 @@ def reason(operation: str) -> str:
     return f"asked by {operation}"
 
 
-def policy_named(place: Place, problem: str, name: str) -> GateParams:
+def policy_named(place: Place, problem: str, name: str) -> Policy:
     """The gate of the problem's params, with what this policy changes of it."""
-    return place.params(problem).gate.model_copy(update=POLICIES[name])
+    return place.params(problem).policy.model_copy(update=POLICIES[name])
 
 
 # --- Lockgate's own commands -----------------------------------------------------------------------------------------
@@ -200,7 +200,7 @@ def _by_the_pen(actor: Actor, version: int, outcome: str) -> int:
     reference = serving.bundle_digest if serving and serving.version != version else None
     holdout = read_card(actor.place.builds[0].prepared)["holdout"]["digest"]
     digests = Digests(known.bundle_digest, holdout, policy_digest(policy), reference)
-    checks = [{"name": "rmspe below limit", "outcome": outcome, "says": "by the pen"}]
+    checks = [{"name": "within limit", "outcome": outcome, "says": "by the pen"}]
     metrics = {"rmspe": {"passed": 0.07, "refused": 0.95, "inconclusive": nan}[outcome]}
     verdict = Verdict(backend.model, version, digests, outcome, checks, metrics, "c0ffee", actor.asked.id)
     return verdicts.record_verdict(backend.database, verdict).id

@@ -18,7 +18,7 @@ from lockgate.gate import checks
 from lockgate.gate.evidence import Evidence as Measured
 from lockgate.gate.evidence import Outcome
 from lockgate.operations import score_candidate
-from lockgate.problem.params import GateParams
+from lockgate.problem.params import Policy
 from lockgate.registry.client import Registry
 from lockgate.registry.error_messages import quiet, translated
 
@@ -118,18 +118,18 @@ def no_digest_key(model: Shelved) -> Iterator[None]:
 def not_at_or_over() -> Iterator[None]:
     """The gate asks whether the error is at or over the limit, and NaN is neither; and the error is NaN."""
 
-    def under_the_limit(evidence: Measured, policy: GateParams) -> tuple[Outcome, str]:
-        return checks._answer(not (evidence.rmspe >= policy.max_rmspe), f"RMSPE {evidence.rmspe}")
+    def under_the_limit(evidence: Measured, policy: Policy) -> tuple[Outcome, str]:
+        return checks._answer(not (evidence.score >= policy.limit), f"RMSPE {evidence.score}")
 
-    def beats_the_baseline(evidence: Measured, _: GateParams) -> tuple[Outcome, str]:
-        return checks._answer(not (evidence.rmspe >= evidence.baseline_rmspe), f"RMSPE {evidence.rmspe}")
+    def beats_the_baseline(evidence: Measured, _: Policy) -> tuple[Outcome, str]:
+        return checks._answer(not (evidence.score >= evidence.baseline_score), f"RMSPE {evidence.score}")
 
-    def is_credible(evidence: Measured, policy: GateParams) -> tuple[Outcome, str]:
-        floor = evidence.baseline_rmspe * policy.min_share_of_naive
-        return checks._answer(not (evidence.rmspe <= floor), f"RMSPE {evidence.rmspe}")
+    def is_credible(evidence: Measured, policy: Policy) -> tuple[Outcome, str]:
+        floor = evidence.baseline_score * policy.min_share_of_naive
+        return checks._answer(not (evidence.score <= floor), f"RMSPE {evidence.score}")
 
     asked = {
-        "rmspe below limit": under_the_limit,
+        "within limit": under_the_limit,
         "better than naive": beats_the_baseline,
         "plausible score": is_credible,
     }
@@ -144,7 +144,7 @@ def unmeasured() -> Iterator[None]:
 
     def without_a_number(*args: Any) -> score_candidate.Findings:
         found = findings(*args)
-        return replace(found, evidence=replace(found.evidence, rmspe=nan), metrics=dict(found.metrics) | {"rmspe": nan})
+        return replace(found, evidence=replace(found.evidence, score=nan), metrics=dict(found.metrics) | {"rmspe": nan})
 
     with patch.object(score_candidate, "_findings", without_a_number):
         yield

@@ -231,7 +231,7 @@ class Record:
         measured = float(json.loads(verdict["metrics"] or "{}").get("rmspe", "nan"))
         if verdict["outcome"] != "passed" or {check["outcome"] for check in checks} != {"passed"}:
             return f"verdict {verdict['id']} is {verdict['outcome']}"
-        if not (isfinite(measured) and 0 <= measured < limits["max_rmspe"]):
+        if not (isfinite(measured) and 0 <= measured < limits["limit"]):
             return f"verdict {verdict['id']} has passed with RMSPE {measured}"
         return None
 

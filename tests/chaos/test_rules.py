@@ -17,7 +17,7 @@ from chaos.witness import Change, Commit, Row
 MODEL = "m"
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 APART = timedelta(seconds=30)  # nothing in this past could have been missed by what came next
-CHECKS = '[{"name": "rmspe below limit", "outcome": "passed"}]'
+CHECKS = '[{"name": "within limit", "outcome": "passed"}]'
 
 
 @dataclass
@@ -106,7 +106,7 @@ def honest() -> Evidence:
         {"run_uuid": row["run_id"], "status": "FINISHED", "bundle_digest": row["bundle_digest"]} for row in versions
     ]
     intents = [{"id": name, "reported_at": None} for name in past.operations]
-    limits = {"policy": {"max_rmspe": 0.1, "approval_required": False}}
+    limits = {"policy": {"limit": 0.1, "approval_required": False}}
     tables = Tables(past.ledger, versions, versions, runs, intents, [], limits)
     end = past.now.timestamp()
     seen = [Seen("SQL", MODEL, 1, end - 1, end)]

@@ -14,13 +14,16 @@ from lockgate.comparison.compare import Compared, Comparison, ForecastComparison
 from lockgate.comparison.record_diff import DifferentValue, ImportanceChange, MetricPair, RecordDiff
 from lockgate.comparison.records import Side, VerdictSummary
 from lockgate.errors import BadData
+from lockgate.problem.metrics import METRICS
 from lockgate.system.output_file import OutFile
 
 NAN = float("nan")
+RMSPE = METRICS["rmspe"]
 PAIRS = pd.DataFrame(
     {
         "Store": [1, 1, 2, 2],
         "Date": pd.to_datetime(["2015-06-22", "2015-06-23", "2015-06-22", "2015-06-23"]),  # a Monday and a Tuesday
+        "Open": [1, 1, 1, 0],
         "Promo": [0, 1, 0, 1],
         "StoreType": ["a", "a", "c", "c"],
         "Assortment": ["b", "b", "b", "b"],
@@ -42,7 +45,7 @@ def side(version):
 
 
 def comparison(**changes):
-    trial = ForecastComparison("rows.csv", 5, (LeftOut(1, 1, {"Store": 1}), LeftOut(2, 0, {})), agreement(PAIRS))
+    trial = ForecastComparison("rows.csv", 5, (LeftOut(1, 1, {"Store": 1}), LeftOut(2, 0, {})), agreement(PAIRS, RMSPE))
     whole = Comparison(
         model="m",
         first=side(1),
@@ -163,7 +166,7 @@ def test_the_page_fits_a_phone_and_follows_light_and_dark(hostile):
     [(PAIRS.head(1), 2), (PAIRS.assign(first=0.0, second=0.0), 1), (PAIRS.assign(second=PAIRS["first"]), 3)],
 )
 def test_a_page_has_the_plots_that_its_rows_are_enough_for(pairs, pictures):
-    trial = replace(comparison().trial, agreement=agreement(pairs))
+    trial = replace(comparison().trial, agreement=agreement(pairs, RMSPE))
     drawn = page.html(Compared(comparison(trial=trial, importances=None), pairs))
     assert len(Page(drawn).of("svg")) == pictures
 

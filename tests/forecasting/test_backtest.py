@@ -31,7 +31,7 @@ def test_each_origin_has_a_mark_for_the_blend_each_member_and_the_baseline(marks
     last = small_chain.parts().rows["Date"].max()
     origins = [str((last - pd.Timedelta(days=days)).date()) for days in (42, 72)]
     assert [(mark.origin, mark.forecast) for mark in marks] == [(origin, name) for origin in origins for name in NAMES]
-    assert all(mark.low <= mark.rmspe <= mark.high and mark.mae > 0 and abs(mark.bias) < 0.5 for mark in marks)
+    assert all(mark.low <= mark.score <= mark.high and mark.mae > 0 and abs(mark.bias) < 0.5 for mark in marks)
 
 
 def test_a_mark_is_what_a_training_on_the_days_up_to_its_origin_gives(marks):
@@ -40,7 +40,7 @@ def test_a_mark_is_what_a_training_on_the_days_up_to_its_origin_gives(marks):
     window = rows[(rows["Date"] > marks[0].origin) & (rows["Sales"] > 0)]
     forecaster, _ = train.train(known, stores, small_chain.params(), lambda *_: None)
     errors = forecaster.predict(window.drop(columns="Sales")) / window["Sales"].to_numpy() - 1
-    assert marks[0].rmspe == pytest.approx(np.sqrt(np.mean(errors**2)))
+    assert marks[0].score == pytest.approx(np.sqrt(np.mean(errors**2)))
     assert marks[0].rows == len(window)
     bounds = forecaster.interval(window.drop(columns="Sales"), 0.8)
     inside = (bounds.lower <= window["Sales"]) & (window["Sales"] <= bounds.upper)
@@ -56,10 +56,10 @@ def test_the_blend_has_coverage_and_nothing_else_has(marks):
 
 def test_means_and_the_worst_are_over_the_origins(marks):
     found = backtest.means(marks)
-    blend = [mark.rmspe for mark in marks if mark.forecast == "blend"]
+    blend = [mark.score for mark in marks if mark.forecast == "blend"]
     assert list(found) == NAMES
-    assert found["blend"]["rmspe"] == pytest.approx(np.mean(blend))
-    assert found["blend"]["worst_rmspe"] == max(blend)
+    assert found["blend"]["score"] == pytest.approx(np.mean(blend))
+    assert found["blend"]["worst_score"] == max(blend)
 
 
 def test_more_origins_than_the_history_has_room_for_are_refused_with_how_many_it_has():

@@ -80,7 +80,7 @@ class Clone:
         return self.run("dvc", "repro", **variables)
 
     def set_params(self, **values: Any) -> None:
-        """Change params.yaml as an editor would; `gate__max_rmspe` is max_rmspe under gate."""
+        """Change params.yaml as an editor would; `gate__limit` is limit under gate."""
         path = self.folder / "params.yaml"
         params = yaml.safe_load(path.read_text())
         for name, value in values.items():
@@ -146,7 +146,7 @@ def make_small(clone: Clone) -> None:
         training__fold_ends_days_ago=[0],
         training__max_rounds=30,
         gate__min_scored_rows=100,
-        gate__max_rmspe_over_serving=0.05,
+        gate__over_serving=0.05,
     )
 
 

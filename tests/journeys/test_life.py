@@ -38,7 +38,7 @@ def test_refused_restored_promoted_rolled_back(project: Clone, tmp_path: Path) -
 
 
 def _a_candidate_over_the_limit_is_refused_loudly_and_production_is_untouched(clone: Clone) -> None:
-    clone.set_params(seed=8, gate__max_rmspe=ABSURD)
+    clone.set_params(seed=8, gate__limit=ABSURD)
     told = clone.repro()
     assert "REFUSED: version 2" in told.out + told.err
     verdict = clone.lockgate("verdict", code=4)
@@ -51,7 +51,7 @@ def _a_candidate_over_the_limit_is_refused_loudly_and_production_is_untouched(cl
 
 
 def _with_the_limit_restored_the_same_candidate_passes(clone: Clone) -> None:
-    clone.set_params(gate__max_rmspe=HONEST)
+    clone.set_params(gate__limit=HONEST)
     told = clone.repro()
     assert "PASSED: version 2" in told.out + told.err
     assert "PASSED" in clone.lockgate("verdict").out

@@ -10,12 +10,13 @@ import pytest
 
 from lockgate.evaluation import sandboxed
 from lockgate.evaluation.sandboxed import FORECAST_LIMITS, Failure, Forecasts, Request
+from lockgate.problem.metrics import Metric
 from lockgate.reports import plots
 from lockgate.system import sandbox
 from lockgate.system.sandbox import Limits
 
 Forecast = Callable[[Request, pd.DataFrame, Limits], Forecasts | Failure]
-Draw = Callable[[pd.DataFrame, Path], Path]
+Draw = Callable[..., Path]
 forecasts: dict[str, Forecasts] = {}
 pictures: dict[str, bytes] = {}
 
@@ -47,12 +48,12 @@ def _forecast_once(forecast: Forecast) -> Forecast:
 
 
 def _drawn_once(draw: Draw) -> Draw:
-    """The function, which draws only for another table."""
+    """The function, which draws only for another table or metric."""
 
-    def kept(table: pd.DataFrame, path: Path) -> Path:
-        key = repr((draw.__name__, table.to_csv()))
+    def kept(table: pd.DataFrame, path: Path, *more: Metric) -> Path:
+        key = repr((draw.__name__, table.to_csv(), more))
         if key not in pictures:
-            pictures[key] = draw(table, path).read_bytes()
+            pictures[key] = draw(table, path, *more).read_bytes()
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(pictures[key])
         return path

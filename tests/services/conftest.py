@@ -71,7 +71,7 @@ def validated(backend: Workspace, build: Callable[[int], Build], params: Params)
 
     def judge(seed: int = 1, **limits: float) -> StoredVerdict:
         receipt = register.register(backend, build(seed), params)
-        return validate.validate(backend, receipt, build(seed), params.gate.model_copy(update=limits))
+        return validate.validate(backend, receipt, build(seed), params.policy.model_copy(update=limits))
 
     return judge
 
@@ -92,13 +92,13 @@ def passed(backend: Workspace, build: Callable[[int], Build], params: Params) ->
     """Registers the build of a seed and moves it to Staging on a passed verdict by hand, without scoring."""
 
     def record(seed: int, **limits: float) -> StoredVerdict:
-        receipt, policy = register.register(backend, build(seed), params), params.gate.model_copy(update=limits)
+        receipt, policy = register.register(backend, build(seed), params), params.policy.model_copy(update=limits)
         policies.put_in_force(backend.database, backend.model, policy, backend.actor)
         serving = backend.state().serving()
         holdout = read_card(build(seed).prepared)["holdout"]["digest"]
         against = serving.bundle_digest if serving else None
         bound_to = Digests(receipt.bundle_digest, holdout, policy_digest(policy), against)
-        checks = [{"name": "rmspe below limit", "outcome": "passed", "says": "by hand"}]
+        checks = [{"name": "within limit", "outcome": "passed", "says": "by hand"}]
         given = Verdict(
             backend.model, receipt.version, bound_to, "passed", checks, {"rmspe": 0.09}, "c0ffee", backend.actor
         )

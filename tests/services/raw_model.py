@@ -14,11 +14,11 @@ from lockgate.database.intents import Intent
 from lockgate.database.verdicts import Digests, StoredVerdict, Verdict
 from lockgate.database.versions import Registration
 from lockgate.gate.verdict import policy_digest
-from lockgate.problem.params import GateParams, load_params
+from lockgate.problem.params import Policy, load_params
 from lockgate.system.service_urls import Addresses
 
 PROJECT = Path(__file__).parents[2]
-POLICY = load_params(PROJECT / "params.yaml").gate.model_copy(update={"min_scored_rows": 1})
+POLICY = load_params(PROJECT / "params.yaml").policy.model_copy(update={"min_scored_rows": 1})
 counter = itertools.count(1)
 
 
@@ -29,7 +29,7 @@ class RawModel:
     where: Addresses
     database: Database
     name: str = field(default_factory=lambda: f"raw-{next(counter)}")
-    policy: GateParams = POLICY
+    policy: Policy = POLICY
     is_prompt: bool = False
     is_covered: bool = True
 

@@ -15,20 +15,20 @@ from lockgate.lifecycle.stages import Command, Stage
 from lockgate.operations import promote, retire, review
 from lockgate.operations.confirmed_move import MoveRequest
 from lockgate.operations.workspace import Workspace
-from lockgate.problem.params import GateParams
+from lockgate.problem.params import Policy
 from lockgate.system.service_urls import Addresses
 
 YES = MoveRequest("reviewed", dry_run=False, confirm=lambda move: None)
 ASKS = POLICY.model_copy(update={"approval_required": True})
 TWO = POLICY.model_copy(update={"approval_required": True, "two_persons": True})
-Make = Callable[[GateParams], tuple[RawModel, Workspace]]
+Make = Callable[[Policy], tuple[RawModel, Workspace]]
 
 
 @pytest.fixture
 def make(stack: Addresses) -> Make:
     """A model under a policy with a candidate in Staging that vera validated, and anna's backend."""
 
-    def make(policy: GateParams) -> tuple[RawModel, Workspace]:
+    def make(policy: Policy) -> tuple[RawModel, Workspace]:
         model = RawModel(stack, Database(stack.database_url), policy=policy)
         model.candidate()
         return model, Workspace(model.name, stack, model.database, "anna", 10.0)

@@ -22,10 +22,12 @@ from lockgate.operations import register, validate
 from lockgate.operations.score_candidate import Tables
 from lockgate.operations.stage_files import Build
 from lockgate.operations.workspace import Workspace
-from lockgate.problem.metrics import rmspe
+from lockgate.problem.metrics import METRICS, rmspe
 from lockgate.problem.params import load_params
 
 GONE = "0" * 32
+
+RMSPE = METRICS["rmspe"]
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +35,7 @@ def pair(stack, trained_project):
     """Versions 1 and 2, of different seeds and otherwise alike; only to be looked at."""
     backend = Workspace("compared-ensemble", stack, Database(stack.database_url), "anna", 10.0)
     for receipt, build, params in registered(backend, trained_project):
-        validate.validate(backend, receipt, build, params.gate.model_copy(update={"max_rmspe_over_serving": 1.0}))
+        validate.validate(backend, receipt, build, params.policy.model_copy(update={"over_serving": 1.0}))
     return backend
 
 
@@ -67,7 +69,7 @@ def late_rows(holdout):
 
 
 def test_two_versions_are_compared_by_what_is_on_record(pair, holdout):
-    found = compare.compare(pair, 1, 2, holdout)
+    found = compare.compare(pair, 1, 2, holdout, RMSPE)
     compared = found.comparison
     assert (compared.model, compared.first.version, compared.second.version) == (pair.model, 1, 2)
     assert compared.params.differ == (DifferentValue("seed", "1", "2"),)
@@ -85,13 +87,13 @@ def test_two_versions_are_compared_by_what_is_on_record(pair, holdout):
 
 
 def test_on_the_holdout_both_score_as_the_gate_found(pair, holdout):
-    found = compare.compare(pair, 1, 2, holdout)
+    found = compare.compare(pair, 1, 2, holdout, RMSPE)
     trial = found.comparison.trial
     assert (trial.asked, trial.agreement.rows) == (len(holdout.rows), len(holdout.rows))
     assert [left.rows for left in trial.left_out] == [0, 0]
     for version, score in ((1, trial.agreement.scored.first), (2, trial.agreement.scored.second)):
         metrics = verdicts.latest_verdict(pair.database, pair.model, version).metrics
-        assert (score.rmspe, score.mae, score.bias) == pytest.approx(
+        assert (score.score, score.mae, score.bias) == pytest.approx(
             (metrics["rmspe"], metrics["mae"], metrics["bias"])
         )
     assert trial.agreement.both_zero == int((holdout.rows["Open"] == 0).sum())
@@ -99,7 +101,7 @@ def test_on_the_holdout_both_score_as_the_gate_found(pair, holdout):
 
 
 def test_every_slice_that_the_gate_tests_is_shown_with_the_same_rows(pair, build, holdout):
-    shown = compare.compare(pair, 1, 2, holdout).comparison.trial.agreement.slices
+    shown = compare.compare(pair, 1, 2, holdout, RMSPE).comparison.trial.agreement.slices
     tables = Tables.read(build(1).prepared)
     sold = tables.holdout[tables.holdout["Sales"] > 0]
     tested = slices.split(slices.with_attributes(sold, tables.stores, tables.rows), slices.IN_GATE)
@@ -116,7 +118,7 @@ def test_without_past_sales_the_stores_have_no_size_and_that_is_said(pair, build
 
 
 def test_rows_that_one_cannot_forecast_are_left_out_and_counted(pair, late_rows):
-    found = compare.compare(pair, 1, 2, late_rows).comparison
+    found = compare.compare(pair, 1, 2, late_rows, RMSPE).comparison
     assert found.trial.left_out == (
         compare.LeftOut(1, 2, {"Store": 1, "Date": 1}),
         compare.LeftOut(2, 2, {"Store": 1, "Date": 1}),
@@ -126,14 +128,14 @@ def test_rows_that_one_cannot_forecast_are_left_out_and_counted(pair, late_rows)
 
 
 def test_what_both_forecast_is_what_each_forecasts_alone(pair, holdout):
-    forward = compare.compare(pair, 1, 2, holdout).pairs
-    backward = compare.compare(pair, 2, 1, holdout).pairs
+    forward = compare.compare(pair, 1, 2, holdout, RMSPE).pairs
+    backward = compare.compare(pair, 2, 1, holdout, RMSPE).pairs
     assert forward["first"].tolist() == backward["second"].tolist()
     assert rmspe(forward["Sales"], forward["first"]) != rmspe(forward["Sales"], forward["second"])
 
 
 def test_without_rows_the_rest_is_compared_and_that_is_said(pair):
-    found = compare.compare(pair, 1, 2, None)
+    found = compare.compare(pair, 1, 2, None, RMSPE)
     assert (found.pairs, found.comparison.trial) == (None, None)
     assert found.comparison.notes == ("no rows are at hand: the forecasts are not compared; name a file with --input",)
     assert found.comparison.params.differ != ()
@@ -141,7 +143,7 @@ def test_without_rows_the_rest_is_compared_and_that_is_said(pair):
 
 def test_without_sales_the_forecasts_are_compared_and_nobody_is_called_better(pair, holdout):
     rows = replace(holdout, rows=holdout.rows.assign(Sales=float("nan")))
-    found = compare.compare(pair, 1, 2, rows).comparison
+    found = compare.compare(pair, 1, 2, rows, RMSPE).comparison
     assert found.trial.agreement.scored is None
     assert found.trial.agreement.spread.rows > 0
     assert found.notes == ("the rows hold no sales: whose forecasts are better is not known",)
@@ -152,7 +154,7 @@ def test_a_version_that_came_in_past_lockgate_is_compared_as_far_as_it_is_known(
     client = backend.registry()._client
     source = client.get_model_version(backend.model, "1").source
     client.create_model_version(backend.model, source, model_id=source.removeprefix("models:/"))
-    found = compare.compare(backend, 1, 2, holdout).comparison
+    found = compare.compare(backend, 1, 2, holdout, RMSPE).comparison
     assert (found.second.bundle_digest, found.lineage, found.trial) == (None, None, None)
     assert "version 2 was registered outside Lockgate: its lineage and inner scores are not on record" in found.notes
     assert "version 2 has no digest on record and is not opened: the forecasts are not compared" in found.notes
@@ -164,7 +166,7 @@ def test_a_version_whose_run_is_gone_is_compared_without_params_and_importances(
             "UPDATE public.model_versions SET run_id = %(run)s WHERE name = %(model)s AND version = 2",
             {"run": GONE, "model": pair_to_break.model},
         )
-    found = compare.compare(pair_to_break, 1, 2, holdout).comparison
+    found = compare.compare(pair_to_break, 1, 2, holdout, RMSPE).comparison
     assert (found.params, found.importances) == (None, None)
     assert found.notes == ("version 2 has no run in MLflow: its params and importances are not known",)
     assert found.trial.agreement.rows == len(holdout.rows)
@@ -175,14 +177,14 @@ def test_bytes_that_are_not_those_registered_are_refused(pair_to_break, holdout,
     [path] = home.glob(f"artifacts/*/models/{source.removeprefix('models:/')}/**/catboost.cbm")
     path.write_bytes(path.read_bytes()[:-1] + b"!")
     with pytest.raises(IntegrityBroken, match=r"catboost\.cbm sha256 mismatch"):
-        compare.compare(pair_to_break, 1, 2, holdout)
+        compare.compare(pair_to_break, 1, 2, holdout, RMSPE)
 
 
 def test_there_must_be_two_such_versions_and_a_server_to_ask(pair, holdout, unreachable):
     with pytest.raises(StateConflict, match="has no version 9"):
-        compare.compare(pair, 1, 9, holdout)
+        compare.compare(pair, 1, 9, holdout, RMSPE)
     with pytest.raises(Unavailable, match="does not answer"):
-        compare.compare(unreachable(pair), 1, 2, holdout)
+        compare.compare(unreachable(pair), 1, 2, holdout, RMSPE)
 
 
 def test_verdicts_on_other_holdouts_and_policies_are_told_apart(stack):
@@ -193,7 +195,7 @@ def test_verdicts_on_other_holdouts_and_policies_are_told_apart(stack):
     other = replace(verdict.digests, holdout_digest="e" * 64, policy_digest="f" * 64)
     verdicts.record_verdict(model.database, replace(verdict.unstored(), digests=other))
     backend = Workspace(model.name, stack, model.database, "anna", 10.0)
-    notes = compare.compare(backend, first, second, None).comparison.notes
+    notes = compare.compare(backend, first, second, None, RMSPE).comparison.notes
     assert "the two verdicts looked at different holdouts: their metrics are of different days or rows" in notes
     assert "the two verdicts were given under different policies" in notes
     assert f"the run of version {first} holds no importances.csv that can be read" in notes

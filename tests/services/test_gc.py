@@ -116,7 +116,7 @@ def test_a_refused_bundle_goes_with_its_model_run_and_files_and_nothing_else_doe
     backend: Workspace, validated: Callable[..., object], home: Path, build: Callable[..., object], params: object
 ) -> None:
     validated(1)
-    validated(2, max_rmspe=0.001)
+    validated(2, limit=0.001)
     files = {path: path.read_bytes() for path in (home / "artifacts").rglob("*") if path.is_file()}
     belongs = storage_use.belongings(backend.database, backend.model, 2)
     names = (belongs.run_id, belongs.model_id)

@@ -138,7 +138,7 @@ def test_the_newest_verdict_counts(model: RawModel) -> None:
 
 def test_a_verdict_under_another_policy_than_the_one_in_force_is_refused(model: RawModel) -> None:
     version = model.candidate()
-    looser = POLICY.model_copy(update={"max_rmspe": 0.5})
+    looser = POLICY.model_copy(update={"limit": 0.5})
     policies.put_in_force(model.database, model.name, looser, "mallory")
     assert said(model.transition(version, "Production"))[1:] == (
         f"version 1 of {model.name} stays in Staging: its verdict was given under another policy than the one in force",
@@ -146,7 +146,7 @@ def test_a_verdict_under_another_policy_than_the_one_in_force_is_refused(model: 
     )
     policies.put_in_force(model.database, model.name, POLICY, "paul")
     assert model.transition(version, "Production").status_code == 200
-    changes = [(change.actor, change.limits["max_rmspe"]) for change in policies.changes(model.database, model.name)]
+    changes = [(change.actor, change.limits["limit"]) for change in policies.changes(model.database, model.name)]
     assert changes == [("paul", 0.1), ("mallory", 0.5), ("paul", 0.1)]
 
 
@@ -301,7 +301,7 @@ def test_a_rollback_to_what_was_never_in_production_is_refused(two_productions: 
 
 def test_a_rollback_works_after_the_verdict_has_expired_and_the_policy_has_changed(two_productions: RawModel) -> None:
     policies.put_in_force(
-        two_productions.database, two_productions.name, POLICY.model_copy(update={"max_rmspe": 0.01}), "paul"
+        two_productions.database, two_productions.name, POLICY.model_copy(update={"limit": 0.01}), "paul"
     )
     two_productions.announce(1, "Production", "rollback")
     assert two_productions.transition(1, "Production", archive=True).status_code == 200

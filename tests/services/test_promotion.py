@@ -17,18 +17,18 @@ from lockgate.operations.confirmed_move import MoveRequest
 from lockgate.registry.error_messages import quiet
 
 YES = MoveRequest("reviewed", dry_run=False, confirm=lambda move: None)
-ANYTHING = {"max_rmspe_over_serving": 1.0}
+ANYTHING = {"over_serving": 1.0}
 
 
 @pytest.fixture
 def policy(params):
-    return policy_digest(params.gate)
+    return policy_digest(params.policy)
 
 
 @pytest.fixture
 def lenient_policy(params):
     """The policy under which any small candidate may follow any other."""
-    return policy_digest(params.gate.model_copy(update=ANYTHING))
+    return policy_digest(params.policy.model_copy(update=ANYTHING))
 
 
 @pytest.fixture

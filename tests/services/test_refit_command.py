@@ -51,7 +51,7 @@ def then(trained_project, tmp_path_factory):
 def earlier(backend, then, params):
     """That build, registered, and passed on the days that it did not know."""
     receipt = register.register(backend, then, params)
-    assert validate.validate(backend, receipt, then, params.gate).outcome == "passed"
+    assert validate.validate(backend, receipt, then, params.policy).outcome == "passed"
     return then
 
 
@@ -60,16 +60,16 @@ def test_a_refit_waits_in_none_until_there_are_days_that_it_has_not_learned(back
     assert (done.receipt.version, stages(backend)) == (2, ["Staging", "None"])
     assert done.trained_until == dataset.read(earlier.prepared, "holdout")["Date"].max().date()
 
-    on_its_own_days = validate.validate_registered(backend, 2, earlier.prepared, params.gate)
+    on_its_own_days = validate.validate_registered(backend, 2, earlier.prepared, params.policy)
     unseen = next(check for check in on_its_own_days.checks if check["name"] == "holdout unseen")
     assert (unseen["outcome"], stages(backend)) == ("refused", ["Staging", "None"])
     assert unseen["says"].startswith(f"trained until {done.trained_until}, the holdout begins on ")
     with pytest.raises(StateConflict, match="in None, not in Staging"):
         promote.promote(
-            backend, MoveRequest("now", dry_run=False, confirm=lambda _: None), 2, policy_digest(params.gate), None
+            backend, MoveRequest("now", dry_run=False, confirm=lambda _: None), 2, policy_digest(params.policy), None
         )
 
-    on_later_days = validate.validate_registered(backend, 2, build(1).prepared, params.gate)
+    on_later_days = validate.validate_registered(backend, 2, build(1).prepared, params.policy)
     assert (on_later_days.outcome, stages(backend)) == ("passed", ["Archived", "Staging"])
 
 
@@ -88,7 +88,7 @@ def test_what_has_not_passed_is_not_refit(backend, build, params, validated):
     with pytest.raises(StateConflict, match="version 1 cannot be refit: it has no verdict") as unseen:
         refit(backend, params, build(1).prepared)
     assert unseen.value.hint == "judge it first: lockgate validate 1"
-    validated(max_rmspe=0.001)
+    validated(limit=0.001)
     with pytest.raises(StateConflict, match="its newest verdict is refused") as refusal:
         refit(backend, params, build(1).prepared)
     assert refusal.value.hint == "refit one that passed: lockgate list"

@@ -38,7 +38,7 @@ def test_another_bundle_is_another_version(backend, build, params):
 def test_the_run_shows_params_candidates_curves_data_and_lineage(backend, build, params, client):
     receipt = register.register(backend, build(1), params)
     run = client.get_run(receipt.run_id)
-    assert run.data.params["gate.max_rmspe"] == str(params.gate.max_rmspe)
+    assert run.data.params["gate.limit"] == str(params.gate.limit)
     assert {f"inner_rmspe_{member}" for member in ("lightgbm", "xgboost", "catboost", "ridge", "blend")} <= set(
         run.data.metrics
     )

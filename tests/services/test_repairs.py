@@ -268,7 +268,7 @@ def test_files_that_are_missing_or_changed_are_integrity_failures(
 def test_only_all_looks_at_the_files_of_a_version_that_nobody_needs(
     backend: Workspace, validated: Callable[..., object], home: Path
 ) -> None:
-    validated(1, max_rmspe=0.001)
+    validated(1, limit=0.001)
     left = storage_use.belongings(backend.database, backend.model, 1)
     shutil.rmtree(home / "artifacts" / left.model_files.removeprefix("mlflow-artifacts:/"))
     assert says(look(site(backend), "files are whole")) == []

@@ -26,7 +26,7 @@ def key(tmp_path, monkeypatch):
 
 
 def pinned(params, *trusted):
-    return params.gate.model_copy(update={"trusted_keys": list(trusted)})
+    return params.policy.model_copy(update={"trusted_keys": list(trusted)})
 
 
 def test_a_signed_version_passes_and_one_whose_key_was_revoked_is_not_opened_again(

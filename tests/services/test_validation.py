@@ -5,14 +5,18 @@ from dataclasses import replace
 
 import mlflow
 import pytest
+from sqlalchemy import text
 
 from lockgate.bundle import manifest, store
-from lockgate.database import ledger, verdicts, versions
+from lockgate.database import ledger, policies, verdicts, versions
+from lockgate.database.connection import with_json
+from lockgate.database.verdicts import Digests, Verdict
 from lockgate.errors import IntegrityBroken, StateConflict
 from lockgate.gate.verdict import policy_digest
 from lockgate.lifecycle.stages import Stage
-from lockgate.operations import promote, register, score_candidate, validate
+from lockgate.operations import event_log, promote, register, score_candidate, status, validate
 from lockgate.operations.confirmed_move import MoveRequest
+from lockgate.problem.metrics import METRICS
 
 YES = MoveRequest("reviewed", dry_run=False, confirm=lambda move: None)
 
@@ -30,9 +34,71 @@ def test_a_passed_version_goes_to_staging_with_the_verdict_in_the_ledger(backend
 
 
 def test_a_refused_version_stays_where_it_is(backend, validated):
-    verdict = validated(max_rmspe=0.001)
+    verdict = validated(limit=0.001)
     assert (verdict.outcome, stages(backend)) == ("refused", ["None"])
-    assert [check["name"] for check in verdict.checks if check["outcome"] != "passed"] == ["rmspe below limit"]
+    assert [check["name"] for check in verdict.checks if check["outcome"] != "passed"] == ["within limit"]
+
+
+def in_metric(name, limit):
+    """Limits in units of a metric: a serving version may be better by anything."""
+    return {"metric": name, "limit": limit, "over_serving": 1e9, "over_slice": 1e9}
+
+
+@pytest.mark.parametrize(
+    ("name", "loose", "strict"), [("rmse", 5000.0, 1.0), ("r2", 0.1, 0.9999), ("median_absolute_error", 5000.0, 1.0)]
+)
+def test_the_gate_judges_in_the_metric_of_the_params(backend, validated, name, loose, strict):
+    refused, passed = validated(**in_metric(name, strict)), validated(**in_metric(name, loose))
+    failed = [check["name"] for check in refused.checks if check["outcome"] != "passed"]
+    assert (refused.outcome, failed, passed.outcome) == ("refused", ["within limit"], "passed")
+    found = passed.metrics
+    assert found[f"{name}_low"] < found[name] < found[f"{name}_high"]
+    assert METRICS[name].worse_by(found[f"{name}_naive"], found[name]) > 0
+    assert "rmspe" not in found
+    [line] = status.lines(backend)
+    assert (line.stage, line.metric, line.score) == ("Staging", name, found[name])
+    assert f"| forecast | {METRICS[name].label} |" in validate.described(passed)
+
+
+def test_a_candidate_that_is_worse_in_r2_is_refused_beside_the_one_that_serves(backend, validated, build, params):
+    policy = params.policy.model_copy(update={"metric": "r2", "limit": 0.1})
+    validated(seed=1, metric="r2", limit=0.1)
+    promote.promote(backend, YES, 1, policy_digest(policy), None)
+    verdict = validate.validate(backend, register.register(backend, too_high(build(2), 1.3), params), build(2), policy)
+    refused = {check["name"] for check in verdict.checks if check["outcome"] == "refused"}
+    assert {"no worse than serving", "no worse than linear member"} <= refused, verdict.checks
+    assert verdict.metrics["r2"] < verdict.metrics["r2_serving"]
+    assert 0 < verdict.metrics["over_serving_low"] < verdict.metrics["over_serving_high"]
+
+
+OLD_LIMITS = {"max_rmspe": 0.1, "min_scored_rows": 1000}
+OLD_CHECKS = [{"name": "rmspe below limit", "outcome": "passed", "says": "RMSPE 0.09000, limit 0.1 (gate.max_rmspe)"}]
+
+
+def test_a_verdict_of_an_earlier_release_is_shown_in_rmspe_and_counts_no_longer(backend, build, params):
+    """Its policy has no metric and the earlier names of the limits."""
+    receipt = register.register(backend, build(1), params)
+    with backend.database.transaction() as connection:
+        connection.execute(
+            with_json(policies.INSERT_POLICY, "limits", "checks"),
+            {"digest": "0" * 64, "limits": OLD_LIMITS, "checks": ["rmspe below limit"], "approval_required": False,
+             "two_persons": False, "verdict_valid_days": 30},
+        )  # fmt: skip
+        connection.execute(text(policies.CHANGE_POLICY), {"model": backend.model, "digest": "0" * 64, "actor": "anna"})
+    old = Digests(receipt.bundle_digest, "b" * 64, "0" * 64, None)
+    metrics = {"rmspe": 0.09, "rmspe_low": 0.08, "rmspe_high": 0.1, "mae": 500.0, "rmspe_naive": 0.15}
+    verdicts.record_verdict(
+        backend.database, Verdict(backend.model, 1, old, "passed", OLD_CHECKS, metrics, "c0ffee", "anna")
+    )
+    [line] = status.lines(backend)
+    assert (line.outcome, line.metric, line.score) == ("passed", "rmspe", 0.09)
+    shown = status.portrait(backend, 1).verdict
+    assert "  RMSPE        candidate 0.09000, seasonal naive forecast 0.15000" in validate.reported(shown)
+    assert "rmspe below limit" in validate.reported(shown)
+    assert {event.kind for event in event_log.events(backend)} >= {"verdict", "policy"}
+    again = validate.validate(backend, receipt, build(1), params.policy)
+    assert (again.outcome, again.id > shown.id) == ("passed", True)
+    assert "metric rmspe" in [event for event in event_log.events(backend) if event.kind == "policy"][-1].why
 
 
 def test_too_few_rows_are_inconclusive_and_move_nothing(backend, validated):
@@ -44,7 +110,7 @@ def test_the_same_case_is_not_judged_twice(backend, validated):
 
 
 def test_a_changed_limit_is_judged_anew_and_a_restored_one_is_said_again(backend, validated):
-    passed, refused, restored = validated(), validated(max_rmspe=0.001), validated()
+    passed, refused, restored = validated(), validated(limit=0.001), validated()
     assert [verdict.outcome for verdict in (passed, refused, restored)] == ["passed", "refused", "passed"]
     assert verdicts.latest_verdict(backend.database, backend.model, 1).id == restored.id > refused.id
     assert restored.metrics == passed.metrics
@@ -52,14 +118,14 @@ def test_a_changed_limit_is_judged_anew_and_a_restored_one_is_said_again(backend
 
 def test_a_better_candidate_takes_staging_from_the_one_that_waits_there(backend, validated):
     validated(seed=1)
-    validated(seed=2, max_rmspe_over_serving=1.0)
+    validated(seed=2, over_serving=1.0)
     assert stages(backend) == ["Archived", "Staging"]
 
 
 def test_the_version_in_production_is_judged_but_never_moved(backend, validated, params):
     validated()
-    promote.promote(backend, YES, 1, policy_digest(params.gate), None)
-    assert validated(max_rmspe=0.001).outcome == "refused"
+    promote.promote(backend, YES, 1, policy_digest(params.policy), None)
+    assert validated(limit=0.001).outcome == "refused"
     assert validated().outcome == "passed"
     assert stages(backend) == ["Production"]
 
@@ -67,20 +133,20 @@ def test_the_version_in_production_is_judged_but_never_moved(backend, validated,
 def test_a_version_that_serves_by_now_keeps_the_verdict_that_brought_it_there(backend, validated, params):
     """It was compared with version 1, which it displaced; a run that changes nothing writes nothing."""
     validated(seed=1)
-    promote.promote(backend, YES, 1, policy_digest(params.gate), None)
-    limits = {"max_rmspe_over_serving": 1.0}
+    promote.promote(backend, YES, 1, policy_digest(params.policy), None)
+    limits = {"over_serving": 1.0}
     verdict = validated(seed=2, **limits)
-    promote.promote(backend, YES, 2, policy_digest(params.gate.model_copy(update=limits)), None)
+    promote.promote(backend, YES, 2, policy_digest(params.policy.model_copy(update=limits)), None)
     assert validated(seed=2, **limits).id == verdict.id
 
 
 def test_a_version_that_is_being_judged_anew_is_not_promoted_on_its_old_verdict(
     backend, validated, params, monkeypatch
 ):
-    before, after = ({"max_rmspe_over_serving": limit} for limit in (0.5, 1.0))
+    before, after = ({"over_serving": limit} for limit in (0.5, 1.0))
     validated(1, **before)
     examine = score_candidate.examine
-    policies = [policy_digest(params.gate.model_copy(update=limits)) for limits in (before, after)]
+    policies = [policy_digest(params.policy.model_copy(update=limits)) for limits in (before, after)]
 
     def promoted_meanwhile(*args):
         for policy in policies:
@@ -98,12 +164,12 @@ def test_a_version_that_is_being_judged_anew_is_not_promoted_on_its_old_verdict(
 def test_the_candidate_is_held_against_the_version_in_production_on_the_same_rows(backend, validated, params):
     """The same model trained anew with another seed: it passes if these 438 rows can tell, and else is in doubt."""
     validated(seed=1)
-    promote.promote(backend, YES, 1, policy_digest(params.gate), None)
+    promote.promote(backend, YES, 1, policy_digest(params.policy), None)
     verdict = validated(seed=2)
     says = {check["name"]: check["says"] for check in verdict.checks}
     measured = verdict.metrics
     low, high = measured["over_serving_low"], measured["over_serving_high"]
-    limit = params.gate.max_rmspe_over_serving
+    limit = params.gate.over_serving
     assert low < measured["rmspe"] - measured["rmspe_serving"] < min(high, limit)
     assert verdict.outcome == ("passed" if high <= limit else "inconclusive")
     assert f"(95 %: {low:+.5f} to {high:+.5f}) on {verdict_rows(verdict)} rows" in says["no worse than serving"]
@@ -115,19 +181,24 @@ def test_a_candidate_that_forecasts_a_tenth_too_much_is_refused_beside_the_one_t
     backend, validated, build, params
 ):
     validated(seed=1)
-    promote.promote(backend, YES, 1, policy_digest(params.gate), None)
-    worse = build(2)
-    forecaster = store.load(worse.bundle, manifest.digest(worse.bundle))
-    weights = {name: weight * 1.1 for name, weight in forecaster.weights.items()}
-    store.save(replace(forecaster, weights=weights), worse.bundle)
-    verdict = validate.validate(backend, register.register(backend, worse, params), worse, params.gate)
+    promote.promote(backend, YES, 1, policy_digest(params.policy), None)
+    worse = too_high(build(2))
+    verdict = validate.validate(backend, register.register(backend, worse, params), worse, params.policy)
     refused = {check["name"] for check in verdict.checks if check["outcome"] == "refused"}
     assert {"no worse than serving", "no slice worse than serving", "no worse than linear member"} <= refused
 
 
+def too_high(made, factor=1.1):
+    """A build whose forecasts are too high by a factor."""
+    forecaster = store.load(made.bundle, manifest.digest(made.bundle))
+    weights = {name: weight * factor for name, weight in forecaster.weights.items()}
+    store.save(replace(forecaster, weights=weights), made.bundle)
+    return made
+
+
 def test_the_verdict_tells_how_many_other_versions_the_holdout_has_judged(backend, validated):
     """The same version judged again is no other version."""
-    first, again, second = validated(), validated(max_rmspe=0.001), validated(seed=2)
+    first, again, second = validated(), validated(limit=0.001), validated(seed=2)
     assert [verdict.metrics["holdout_uses"] for verdict in (first, again, second)] == [0, 0, 1]
     worn = validated(seed=2, max_holdout_uses=1)
     says = {check["name"]: (check["outcome"], check["says"]) for check in worn.checks}["holdout not overused"]
@@ -160,7 +231,7 @@ def test_a_changed_artifact_is_refused_before_it_is_loaded(backend, build, param
     path = on_the_server(home, receipt)
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(IntegrityBroken, match=r"lightgbm\.txt sha256 mismatch"):
-        validate.validate(backend, receipt, build(1), params.gate)
+        validate.validate(backend, receipt, build(1), params.policy)
     assert stages(backend) == ["None"]
     assert verdicts.latest_verdict(backend.database, backend.model, None) is None
 
@@ -170,7 +241,7 @@ def test_an_artifact_folder_that_is_gone_is_refused(backend, build, params, home
     path = on_the_server(home, receipt)
     shutil.rmtree(path.parent)
     with pytest.raises(IntegrityBroken):
-        validate.validate(backend, receipt, build(1), params.gate)
+        validate.validate(backend, receipt, build(1), params.policy)
     assert stages(backend) == ["None"]
 
 

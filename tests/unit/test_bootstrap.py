@@ -1,18 +1,23 @@
-"""Intervals of an RMSPE that know that rows of a store, and of a week, are alike."""
+"""Intervals of a score that know that rows of a store, and of a week, are alike."""
 
 import numpy as np
 import pytest
 
 from lockgate.evaluation import bootstrap
-from lockgate.evaluation.bootstrap import Difference
+from lockgate.evaluation.bootstrap import Difference, Rows
+from lockgate.problem.metrics import METRICS
 
 RNG = np.random.default_rng(21)
 STORES, DAYS = 60, 42
 STORE, DAY = np.repeat(np.arange(STORES), DAYS), np.tile(np.arange(DAYS) + 16_000, STORES)
 
 
+RMSPE = METRICS["rmspe"]
+ROWS = Rows(np.ones(len(STORE)), STORE, DAY)
+
+
 def interval(errors, seed=1):
-    return bootstrap.rmspe_interval(bootstrap.sums(errors, STORE, DAY), seed)
+    return bootstrap.interval(RMSPE, ROWS, 1 + errors, seed)
 
 
 def width(errors):
@@ -20,10 +25,34 @@ def width(errors):
     return high - low
 
 
-def test_sums_are_those_of_each_store_in_each_week():
-    found = bootstrap.sums(np.array([0.1, 0.2, 0.3]), np.array([5, 5, 9]), np.array([100, 106, 107]))
-    assert found.rows.tolist() == [[2, 0], [0, 1]]
-    assert found.squares == pytest.approx(np.array([[0.05, 0], [0, 0.09]]))
+TARGET = RNG.uniform(100, 1000, len(STORE))
+
+
+@pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
+def test_a_draw_scores_the_rows_as_often_as_it_has_them(metric):
+    """The score of a draw is that of a table in which each row is repeated."""
+    forecast = TARGET * (1 + RNG.normal(0, 0.1, len(STORE)))
+    rows = Rows(TARGET, STORE, DAY)
+    [drawn] = bootstrap._scores(metric, rows, [forecast], bootstrap.WEEK, seed=1)
+    draws = bootstrap._Draws.of(rows, bootstrap.WEEK, seed=1)
+    for place in (0, 1, 2):
+        times = (draws.of_store[place][draws.store] * draws.of_week[place][draws.week]).astype(int)
+        assert drawn[place] == pytest.approx(metric.score(np.repeat(TARGET, times), np.repeat(forecast, times)))
+
+
+@pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
+def test_a_worse_candidate_is_worse_by_more_than_0_in_each_metric_and_a_better_one_by_less(metric):
+    rows, reference = Rows(TARGET, STORE, DAY), TARGET * (1 + RNG.normal(0, 0.1, len(STORE)))
+    worse, better = (TARGET + times * (reference - TARGET) for times in (1.5, 0.5))
+    assert bootstrap.difference(metric, rows, worse, reference, 1).interval()[0] > 0
+    assert bootstrap.difference(metric, rows, better, reference, 1).interval()[1] < 0
+
+
+@pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
+def test_the_interval_of_each_metric_holds_its_score(metric):
+    rows, forecast = Rows(TARGET, STORE, DAY), TARGET * (1 + RNG.normal(0, 0.1, len(STORE)))
+    low, high = bootstrap.interval(metric, rows, forecast, 1)
+    assert low < metric.score(TARGET, forecast) < high
 
 
 def test_the_interval_holds_the_rmspe_and_is_the_same_for_the_same_seed():
@@ -49,7 +78,7 @@ def test_a_few_hard_stores_widen_the_interval_more_than_the_same_errors_scattere
 
 
 def paired(errors, other, seed=1, rows=slice(None)):
-    return bootstrap.difference((errors[rows], other[rows]), STORE[rows], DAY[rows], seed)
+    return bootstrap.difference(RMSPE, ROWS.where(rows), 1 + errors[rows], 1 + other[rows], seed)
 
 
 def test_the_difference_of_a_forecast_to_itself_is_nothing_without_any_doubt():

@@ -14,12 +14,15 @@ from lockgate.comparison.record_diff import (
     importance_changes,
     metric_pairs,
 )
+from lockgate.problem.metrics import METRICS
 
 NAN = float("nan")
+RMSPE = METRICS["rmspe"]
 PAIRS = pd.DataFrame(
     {
         "Store": [1, 1, 2, 2],
         "Date": pd.to_datetime(["2015-06-22", "2015-06-23", "2015-06-22", "2015-06-23"]),  # a Monday and a Tuesday
+        "Open": [1, 1, 1, 0],
         "Promo": [0, 1, 0, 1],
         "StoreType": ["a", "a", "c", "c"],
         "Assortment": ["b", "b", "b", "b"],
@@ -62,7 +65,7 @@ def test_importances_come_with_the_largest_change_first_and_0_for_what_a_member_
 
 
 def test_forecasts_are_weighed_on_the_rows_for_which_not_both_say_0():
-    found = agreement(PAIRS)
+    found = agreement(PAIRS, RMSPE)
     assert (found.rows, found.both_zero) == (4, 1)
     assert found.spread == Spread(
         rows=3,
@@ -76,25 +79,36 @@ def test_forecasts_are_weighed_on_the_rows_for_which_not_both_say_0():
 
 
 def test_both_are_scored_on_the_rows_with_sales():
-    assert agreement(PAIRS).scored == PairedScores(
-        first=Score(2, 0.0, 0.0, 0.0),
-        second=Score(2, pytest.approx(np.sqrt((0.04**2 + 0.1**2) / 2)), 12.0, pytest.approx(284 / 300 - 1)),
+    assert agreement(PAIRS, RMSPE).scored == PairedScores(
+        first=Score(2, "rmspe", 0.0, 0.0, 0.0),
+        second=Score(2, "rmspe", pytest.approx(np.sqrt((0.04**2 + 0.1**2) / 2)), 12.0, pytest.approx(284 / 300 - 1)),
     )
 
 
+def test_they_are_scored_in_the_metric_of_the_problem_and_closed_days_do_not_count():
+    """A closed store sells 0 and is forecast 0: three open rows, of which one has no sales on record."""
+    found = agreement(PAIRS, METRICS["rmse"]).scored
+    assert found.second == Score(
+        2, "rmse", pytest.approx(np.sqrt((4**2 + 20**2) / 2)), 12.0, pytest.approx(284 / 300 - 1)
+    )
+    assert found.first.score == 0.0
+
+
 def test_slices_say_where_the_two_differ():
-    found = {(part.by, part.value): part for part in agreement(PAIRS).slices}
+    found = {(part.by, part.value): part for part in agreement(PAIRS, RMSPE).slices}
     assert list(found) == [
         ("store type", "a"), ("store type", "c"), ("assortment", "b"), ("promo", "0"), ("promo", "1"), ("week", "1"),
         ("size", "small"), ("weekday", "1"), ("weekday", "2"),
     ]  # fmt: skip
-    tuesday = PairedScores(Score(1, 0.0, 0.0, 0.0), Score(1, pytest.approx(0.1), 20.0, pytest.approx(-0.1)))
+    tuesday = PairedScores(
+        Score(1, "rmspe", 0.0, 0.0, 0.0), Score(1, "rmspe", pytest.approx(0.1), 20.0, pytest.approx(-0.1))
+    )
     assert found["weekday", "2"] == SliceAgreement("weekday", "2", 1, pytest.approx(-0.1), pytest.approx(0.1), tuesday)
     assert found["store type", "c"] == SliceAgreement("store type", "c", 1, 0.0, 0.0, None)
 
 
 def test_the_rows_that_differ_most_come_first():
-    found = agreement(PAIRS).farthest
+    found = agreement(PAIRS, RMSPE).farthest
     assert found[0] == RowDifference(1, "2015-06-23", 200.0, 180.0, pytest.approx(-0.1), 200.0)
     assert [(row.store, row.date, row.sales) for row in found[1:]] == [
         (1, "2015-06-22", 100.0),
@@ -103,17 +117,17 @@ def test_the_rows_that_differ_most_come_first():
 
 
 def test_a_forecast_of_0_against_sales_is_a_finite_difference():
-    found = agreement(PAIRS.assign(first=0.0, second=[0.0, 0.0, 0.0, 50.0]))
+    found = agreement(PAIRS.assign(first=0.0, second=[0.0, 0.0, 0.0, 50.0]), RMSPE)
     assert found.spread is not None
     assert (found.spread.rows, found.spread.mean) == (1, 50.0)
 
 
 def test_where_both_say_0_to_everything_there_is_nothing_to_weigh():
-    found = agreement(PAIRS.assign(first=0.0, second=0.0, Sales=NAN))
+    found = agreement(PAIRS.assign(first=0.0, second=0.0, Sales=NAN), RMSPE)
     assert (found.both_zero, found.spread, found.slices, found.farthest, found.scored) == (4, None, (), (), None)
 
 
 def test_the_pairs_are_not_changed():
     before = PAIRS.copy(deep=True)
-    agreement(PAIRS)
+    agreement(PAIRS, RMSPE)
     pd.testing.assert_frame_equal(PAIRS, before)

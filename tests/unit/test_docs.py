@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from lockgate.gate.checks import CHECKS
+from lockgate.problem.metrics import METRICS
 
 PROJECT = Path(__file__).parents[2]
 PAGES = sorted([*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md"), PROJECT / "data" / "raw" / "README.md"])
@@ -38,12 +39,18 @@ def test_the_transcript_of_the_readme_has_the_number_of_checks() -> None:
     assert set(numbers) == {str(len(CHECKS))}
 
 
+def test_every_metric_is_explained_with_its_direction() -> None:
+    page = (PROJECT / "docs" / "reference" / "gate.md").read_text(encoding="utf-8")
+    explained = re.findall(r"^\| `(\w+)` \| (lower|higher) \| ", page, re.MULTILINE)
+    assert explained == [(name, metric.better) for name, metric in METRICS.items()]
+
+
 def test_every_key_of_the_policy_is_explained() -> None:
     page = (PROJECT / "docs" / "reference" / "gate.md").read_text(encoding="utf-8")
     keys = yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8"))["gate"]
     explained = set(re.findall(r"`gate\.(\w+)`", page))
     assert explained <= set(keys)
-    assert {"max_rmspe", "approval_required", "two_persons", "clean_tree_required"} <= explained
+    assert {"limit", "approval_required", "two_persons", "clean_tree_required"} <= explained
 
 
 def test_every_room_has_its_line_in_the_order_of_the_import_contract() -> None:

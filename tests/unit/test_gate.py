@@ -11,12 +11,14 @@ from lockgate.evaluation.paired_test import PairedTest, SliceDifference
 from lockgate.gate import verdict
 from lockgate.gate.checks import CHECKS
 from lockgate.gate.evidence import Check, Evidence, ForecastSanity, NoEvidence, Outcome, ServingComparison
-from lockgate.problem.params import GateParams
+from lockgate.problem.metrics import METRICS
+from lockgate.problem.params import Policy
 
-POLICY = GateParams(
-    max_rmspe=0.10,
-    max_rmspe_over_serving=0.002,
-    max_slice_over_serving=0.005,
+POLICY = Policy(
+    metric="rmspe",
+    limit=0.10,
+    over_serving=0.002,
+    over_slice=0.005,
     min_gain_over_baseline=0.1,
     min_share_of_naive=0.3,
     min_scored_rows=1000,
@@ -28,9 +30,9 @@ POLICY = GateParams(
     trusted_keys=[],
 )
 GOOD = Evidence(
-    rmspe=0.095,
+    score=0.095,
     interval=(0.091, 0.099),
-    baseline_rmspe=0.145,
+    baseline_score=0.145,
     scored_rows=40_000,
     serving=ServingComparison(1, "d", PairedTest(0.095, 0.096, 40_000, Difference(-0.001, 0.0005))),
     linear=PairedTest(0.095, 0.111, 40_000, Difference(-0.016, 0.001)),
@@ -82,7 +84,7 @@ def test_good_evidence_passes_every_check():
 
 
 @pytest.mark.parametrize(
-    ("rmspe", "expected"),
+    ("score", "expected"),
     [
         (0.0999999, Outcome.PASSED),
         (0.10, Outcome.REFUSED),
@@ -92,8 +94,8 @@ def test_good_evidence_passes_every_check():
         (-1.0, Outcome.INCONCLUSIVE),
     ],
 )
-def test_the_limit_is_strict_and_no_number_never_passes(rmspe, expected):
-    assert outcome(rmspe=rmspe) is expected
+def test_the_limit_is_strict_and_no_number_never_passes(score, expected):
+    assert outcome(score=score) is expected
 
 
 @pytest.mark.parametrize(
@@ -109,25 +111,25 @@ def test_the_limit_is_strict_and_no_number_never_passes(rmspe, expected):
         ({"serving": serving_better_by(0.003, 0.0006)}, Outcome.INCONCLUSIVE),
         ({"serving": serving_better_by(0.003, 0.0005)}, Outcome.REFUSED),
         ({"serving": serving_better_by(NAN, NAN)}, Outcome.INCONCLUSIVE),
-        ({"serving": serving_with(reference_rmspe=NAN)}, Outcome.INCONCLUSIVE),
-        ({"serving": serving_with(candidate_rmspe=NAN)}, Outcome.INCONCLUSIVE),
-        ({"serving": serving_with(rows=0, reference_rmspe=NAN, candidate_rmspe=NAN)}, Outcome.PASSED),
+        ({"serving": serving_with(reference_score=NAN)}, Outcome.INCONCLUSIVE),
+        ({"serving": serving_with(candidate_score=NAN)}, Outcome.INCONCLUSIVE),
+        ({"serving": serving_with(rows=0, reference_score=NAN, candidate_score=NAN)}, Outcome.PASSED),
         ({"serving": serving_better_on((0.004, 0.0), (-0.1, 0.0))}, Outcome.PASSED),
         ({"serving": serving_better_on((0.0051, 0.0), (-0.1, 0.0))}, Outcome.REFUSED),
         ({"serving": serving_better_on((0.008, 0.0015))}, Outcome.REFUSED),
         ({"serving": serving_better_on((0.008, 0.0015), (0.0, 0.0))}, Outcome.PASSED),
         ({"serving": serving_better_on(left_out=("promo",))}, Outcome.PASSED),
-        ({"baseline_rmspe": 0.1056}, Outcome.PASSED),
-        ({"baseline_rmspe": 0.1055}, Outcome.REFUSED),
+        ({"baseline_score": 0.1056}, Outcome.PASSED),
+        ({"baseline_score": 0.1055}, Outcome.REFUSED),
         ({"linear": None}, Outcome.PASSED),
         ({"linear": replace(GOOD.linear, difference=Difference(0.0, 0.0))}, Outcome.PASSED),
         ({"linear": replace(GOOD.linear, difference=Difference(0.001, 0.0006))}, Outcome.PASSED),
         ({"linear": replace(GOOD.linear, difference=Difference(0.001, 0.0005))}, Outcome.REFUSED),
-        ({"linear": replace(GOOD.linear, reference_rmspe=NAN)}, Outcome.INCONCLUSIVE),
+        ({"linear": replace(GOOD.linear, reference_score=NAN)}, Outcome.INCONCLUSIVE),
         ({"linear": replace(GOOD.linear, difference=Difference(NAN, NAN))}, Outcome.INCONCLUSIVE),
         ({"holdout_uses": 99}, Outcome.PASSED),
         ({"holdout_uses": 100}, Outcome.INCONCLUSIVE),
-        ({"baseline_rmspe": NAN}, Outcome.INCONCLUSIVE),
+        ({"baseline_score": NAN}, Outcome.INCONCLUSIVE),
         ({"scored_rows": 999}, Outcome.INCONCLUSIVE),
         ({"scored_rows": 1000}, Outcome.PASSED),
         ({"trained_until": date(2015, 5, 9)}, Outcome.REFUSED),
@@ -152,7 +154,7 @@ def test_each_check_decides(changes, expected):
 
 
 @pytest.mark.parametrize(
-    ("rmspe", "share", "expected"),
+    ("score", "share", "expected"),
     [
         (0.0436, 0.3, Outcome.PASSED),
         (0.0435, 0.3, Outcome.INCONCLUSIVE),
@@ -161,9 +163,9 @@ def test_each_check_decides(changes, expected):
         (0.0, 0.0, Outcome.INCONCLUSIVE),
     ],
 )
-def test_what_is_far_better_than_naive_is_not_believed(rmspe, share, expected):
+def test_what_is_far_better_than_naive_is_not_believed(score, share, expected):
     """A naive RMSPE of 0.145 makes the floor of a share of 0.3 0.0435; no errors at all are never believed."""
-    evidence = replace(GOOD, rmspe=rmspe, serving=None)
+    evidence = replace(GOOD, score=score, serving=None)
     assert verdict.judge(evidence, POLICY.model_copy(update={"min_share_of_naive": share})).outcome is expected
 
 
@@ -190,11 +192,90 @@ def test_a_candidate_that_gave_no_forecasts_is_inconclusive_and_the_verdict_says
     )
 
 
-@pytest.mark.parametrize("name", GateParams.model_fields)
+@pytest.mark.parametrize("name", Policy.model_fields)
 def test_every_limit_is_part_of_the_policy(name):
     now = getattr(POLICY, name)
-    other = {bool: not now, int: 7, float: 0.5, list: ["a key"]}[type(now)]
+    other = {bool: not now, int: 7, float: 0.5, list: ["a key"], str: "mae"}[type(now)]
     assert verdict.policy_digest(POLICY) != verdict.policy_digest(POLICY.model_copy(update={name: other}))
+
+
+def with_metric(name, **limits):
+    return POLICY.model_copy(update={"metric": name} | limits)
+
+
+def test_the_metric_is_part_of_the_policy():
+    found = {verdict.policy_digest(with_metric(name)) for name in METRICS}
+    assert len(found) == len(METRICS)
+
+
+def measured_in(name, better_by):
+    """Evidence in a metric, from a candidate that is better by this much than all that it is compared with."""
+    metric = METRICS[name]
+    reference = metric.worse_score(metric.perfect, 0.4)
+    score = metric.worse_score(reference, -better_by)
+    test = PairedTest(score, reference, 40_000, Difference(metric.worse_by(score, reference), 0.0001))
+    part = SliceDifference("week", "1", 1000, test.difference)
+    serving = ServingComparison(1, "d", replace(test, slices=(part,)))
+    evidence = replace(
+        GOOD, score=score, interval=(score, score), baseline_score=reference, serving=serving, linear=test
+    )
+    policy = with_metric(name, limit=reference, min_gain_over_baseline=0.05)
+    return {check.name: check.outcome for check in verdict.judge(evidence, policy).checks}
+
+
+COMPARING = (
+    "within limit",
+    "no worse than serving",
+    "no slice worse than serving",
+    "better than naive",
+    "no worse than linear member",
+)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_better_candidate_passes_every_comparison_and_a_worse_one_is_refused_in_each_metric(name):
+    """The scores are 0.3 and 0.5 against 0.4 for an error, and 0.7 and 0.5 against 0.6 for R2."""
+    better, worse = measured_in(name, 0.1), measured_in(name, -0.1)
+    assert {check: better[check] for check in COMPARING} == dict.fromkeys(COMPARING, Outcome.PASSED)
+    assert {check: worse[check] for check in COMPARING} == dict.fromkeys(COMPARING, Outcome.REFUSED)
+
+
+def test_the_checks_that_compare_are_those_that_turn_with_the_direction():
+    better, worse = measured_in("r2", 0.1), measured_in("r2", -0.1)
+    assert [name for name in CHECKS if better[name] is not worse[name]] == list(COMPARING)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_score_far_better_than_naive_is_implausible_in_each_metric(name):
+    assert measured_in(name, 0.39)["plausible score"] is Outcome.INCONCLUSIVE
+    assert measured_in(name, -0.3)["plausible score"] is Outcome.PASSED
+
+
+@pytest.mark.parametrize(("name", "score"), [("rmse", -0.1), ("r2", 1.1), ("r2", NAN)])
+def test_a_score_better_than_perfect_is_no_score(name, score):
+    assert verdict.judge(replace(GOOD, score=score), with_metric(name)).checks[1].outcome is Outcome.INCONCLUSIVE
+
+
+def test_a_sentence_names_the_metric_and_says_worse_by_in_its_direction():
+    test = PairedTest(0.8, 0.85, 500, Difference(0.05, 0.001))
+    evidence = replace(GOOD, score=0.8, interval=(0.78, 0.82), baseline_score=0.7, linear=test, serving=None)
+    assert says("no worse than linear member", with_metric("r2"), **vars(evidence)) == (
+        Outcome.REFUSED,
+        "R2 0.80000 against 0.85000 of the linear member alone, worse by +0.05000 (95 %: +0.04804 to +0.05196)",
+    )
+    assert says("within limit", with_metric("r2", limit=0.81), **vars(evidence)) == (
+        Outcome.REFUSED,
+        "R2 0.80000 (95 %: 0.78000 to 0.82000), limit 0.81 (gate.limit): worse by 0.01000; the interval includes the"
+        " limit",
+    )
+    assert says("better than naive", with_metric("r2"), **vars(evidence))[1] == (
+        "R2 0.80000, limit 0.75700: an error 10% (gate.min_gain_over_baseline) below that of the seasonal naive"
+        " forecast (0.70000)"
+    )
+    assert says("within limit", with_metric("rmse", limit=650), score=612.3456, interval=(600.0, 630.0)) == (
+        Outcome.PASSED,
+        "RMSE 612.346 (95 %: 600 to 630), limit 650 (gate.limit)",
+    )
 
 
 def test_no_checks_never_pass():
@@ -207,19 +288,19 @@ def test_a_refusal_outweighs_a_doubt():
 
 
 def test_a_check_says_what_was_measured_what_is_allowed_and_which_key_holds_it():
-    assert says("rmspe below limit") == (
+    assert says("within limit") == (
         Outcome.PASSED,
-        "RMSPE 0.09500 (95 %: 0.09100 to 0.09900), limit 0.1 (gate.max_rmspe)",
+        "RMSPE 0.09500 (95 %: 0.09100 to 0.09900), limit 0.1 (gate.limit)",
     )
     assert says("holdout unseen") == (Outcome.PASSED, "trained until 2015-05-08, the holdout begins on 2015-05-09")
     assert says("better than naive") == (
         Outcome.PASSED,
-        "RMSPE 0.09500, limit 0.13050: 10% (gate.min_gain_over_baseline) below the 0.14500 of the seasonal naive"
-        " forecast",
+        "RMSPE 0.09500, limit 0.13050: an error 10% (gate.min_gain_over_baseline) below that of the seasonal naive"
+        " forecast (0.14500)",
     )
     assert says("no worse than linear member") == (
         Outcome.PASSED,
-        "RMSPE 0.09500 against 0.11100 of the linear member alone: -0.01600 (95 %: -0.01796 to -0.01404)",
+        "RMSPE 0.09500 against 0.11100 of the linear member alone, worse by -0.01600 (95 %: -0.01796 to -0.01404)",
     )
     assert says("holdout not overused", holdout_uses=4) == (
         Outcome.PASSED,
@@ -228,12 +309,12 @@ def test_a_check_says_what_was_measured_what_is_allowed_and_which_key_holds_it()
 
 
 def test_a_refused_score_says_by_how_much_and_whether_chance_could_explain_it():
-    assert says("rmspe below limit", rmspe=0.10615, interval=(0.098, 0.114)) == (
+    assert says("within limit", score=0.10615, interval=(0.098, 0.114)) == (
         Outcome.REFUSED,
-        "RMSPE 0.10615 (95 %: 0.09800 to 0.11400), limit 0.1 (gate.max_rmspe): 0.00615 or 6.1% too high; the interval"
-        " includes the limit",
+        "RMSPE 0.10615 (95 %: 0.09800 to 0.11400), limit 0.1 (gate.limit): worse by 0.00615; the interval includes"
+        " the limit",
     )
-    assert says("rmspe below limit", rmspe=0.2, interval=(0.18, 0.22))[1].endswith("does not include the limit")
+    assert says("within limit", score=0.2, interval=(0.18, 0.22))[1].endswith("does not include the limit")
 
 
 def test_every_check_says_what_usually_helps():
@@ -241,19 +322,45 @@ def test_every_check_says_what_usually_helps():
 
 
 def test_a_verdict_shows_what_did_not_pass_first_then_the_scores_and_what_helps():
-    found = verdict.judge(replace(GOOD, rmspe=0.12, interval=(0.11, 0.13)), POLICY).as_json()
+    found = verdict.judge(replace(GOOD, score=0.12, interval=(0.11, 0.13)), POLICY).as_json()
     metrics = {"rmspe": 0.12, "rmspe_naive": 0.145, "rmspe_ridge": 0.125, "mae": 500.0, "rmspe_serving": NAN}
     lines = verdict.as_text("REFUSED: version 2 of rossmann-ensemble", found, metrics).splitlines()
     assert lines[0] == "REFUSED: version 2 of rossmann-ensemble"
-    assert lines[1].startswith("  refused      rmspe below limit: ")
+    assert lines[1].startswith("  refused      within limit: ")
     assert lines[len(CHECKS) + 1] == (
         "  RMSPE        candidate 0.12000, linear member alone 0.12500, seasonal naive forecast 0.14500"
     )
-    assert lines[-1].startswith("  what helps   rmspe below limit: compare other windows first: lockgate backtest")
+    assert lines[-1].startswith("  what helps   within limit: compare other windows first: lockgate backtest")
+
+
+@pytest.mark.parametrize(
+    ("metrics", "label", "scores"),
+    [
+        (
+            {"rmspe": 0.08, "mae": 500.0, "bias": 0.01, "rmspe_naive": 0.15, "holdout_uses": 3.0},
+            "RMSPE",
+            [("candidate", "0.08000"), ("seasonal naive forecast", "0.15000")],
+        ),
+        ({"rmspe": 0.09}, "RMSPE", [("candidate", "0.09000")]),
+        ({}, "RMSPE", []),
+        (
+            {"mae": 500.5, "mae_low": 480.0, "mae_high": 520.0, "mae_serving": 510.0, "bias": 0.0},
+            "MAE",
+            [("candidate", "500.5"), ("version in Production", "510")],
+        ),
+        (
+            {"r2": 0.9, "r2_low": NAN, "mae": 500.5, "r2_ridge": 0.8},
+            "R2",
+            [("candidate", "0.90000"), ("linear member alone", "0.80000")],
+        ),
+    ],
+)
+def test_a_stored_verdict_shows_the_metric_that_it_has_an_interval_of_and_an_old_one_rmspe(metrics, label, scores):
+    assert (verdict.metric_of(metrics).label, verdict.scores(metrics)) == (label, scores)
 
 
 def test_a_page_shows_one_line_and_then_tables():
-    found = verdict.judge(replace(GOOD, rmspe=0.12, interval=(0.11, 0.13)), POLICY).as_json()
+    found = verdict.judge(replace(GOOD, score=0.12, interval=(0.11, 0.13)), POLICY).as_json()
     lines = verdict.as_markdown("Verdict 5 on version 1: **REFUSED**", found, {"rmspe": 0.12}).splitlines()
     assert lines[:4] == [
         "Verdict 5 on version 1: **REFUSED**",
@@ -261,9 +368,9 @@ def test_a_page_shows_one_line_and_then_tables():
         "| check | outcome | measured |",
         "| --- | --- | --- |",
     ]
-    assert lines[4].startswith("| rmspe below limit | **refused** | RMSPE 0.12000")
+    assert lines[4].startswith("| within limit | **refused** | RMSPE 0.12000")
     assert "| candidate | 0.12000 |" in lines
-    assert lines[-2:] == ["| --- | --- |", f"| rmspe below limit | {verdict.ADVICE['rmspe below limit']} |"]
+    assert lines[-2:] == ["| --- | --- |", f"| within limit | {verdict.ADVICE['within limit']} |"]
 
 
 def test_a_leak_is_refused_by_name_and_a_history_that_does_not_match_is_doubted_by_name():
@@ -285,8 +392,8 @@ def test_a_leak_is_refused_by_name_and_a_history_that_does_not_match_is_doubted_
 def test_an_undecided_comparison_shows_its_interval_and_its_rows():
     assert says("no worse than serving", serving=serving_better_by(0.001, 0.001)) == (
         Outcome.INCONCLUSIVE,
-        "RMSPE 0.09500 against 0.09600 of version 1 in Production: +0.00100 (95 %: -0.00096 to +0.00296) on 40000 rows;"
-        " at most 0.002 is allowed (gate.max_rmspe_over_serving): the holdout is too small to decide",
+        "RMSPE 0.09500 against 0.09600 of version 1 in Production, worse by +0.00100 (95 %: -0.00096 to +0.00296) on"
+        " 40000 rows; at most 0.002 is allowed (gate.over_serving): the holdout is too small to decide",
     )
 
 
@@ -295,7 +402,7 @@ def test_the_slice_that_is_most_surely_worse_is_named_and_so_are_those_too_small
     found = serving_better_on((0.009, 0.001), (0.011, 0.004), (0.0, 0.0), left_out=("store type b", "assortment b"))
     assert says("no slice worse than serving", serving=found) == (
         Outcome.REFUSED,
-        "the worst of 3 slices is week 1: RMSPE +0.00900 (95 %: +0.00661 to +0.01139) on 1000 rows; refused if the"
-        " whole interval is above 0.005 (gate.max_slice_over_serving); too small to compare: store type b,"
+        "the worst of 3 slices is week 1: RMSPE worse by +0.00900 (95 %: +0.00661 to +0.01139) on 1000 rows; refused if"
+        " the whole interval is above 0.005 (gate.over_slice); too small to compare: store type b,"
         " assortment b",
     )

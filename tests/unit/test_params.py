@@ -26,18 +26,27 @@ def write(folder, **changes):
 def test_the_projects_own_params_are_good(tmp_path):
     params = load_params(write(tmp_path))
     assert params.model_name == "rossmann-ensemble"
-    assert (params.gate.max_rmspe, params.split.holdout_days) == (0.10, 42)
+    assert (params.gate.limit, params.split.holdout_days) == (0.10, 42)
 
 
 @pytest.mark.parametrize(
     ("changes", "message", "hint"),
     [
-        ({"gate__treshold": 0.1}, "unknown key gate.treshold", "known keys: max_rmspe"),
-        ({"gate__max_rmsp": 0.1}, "unknown key gate.max_rmsp", "did you mean max_rmspe?"),
+        ({"gate__treshold": 0.1}, "unknown key gate.treshold", "known keys: limit"),
+        ({"gate__limt": 0.1}, "unknown key gate.limt", "did you mean limit?"),
         ({"gat": 0.1}, "unknown key gat", "did you mean gate?"),
         ({"members__catbost": {}}, "unknown key members.catbost", "did you mean catboost?"),
-        *[({"gate__max_rmspe": bad}, "gate.max_rmspe is", "gate.max_rmspe:") for bad in (0, -1, 1.5, "0.1", None)],
-        ({"gate__max_rmspe": float("nan")}, "gate.max_rmspe is nan", "finite number"),
+        *[({"gate__limit": bad}, "gate.limit is", "gate.limit:") for bad in (-1, "0.1", None)],
+        *[
+            ({"gate__limit": bad}, f"gate.limit is {bad}", "with metric: rmspe, where lower is better")
+            for bad in (0, 1.5)
+        ],
+        ({"metric": "r2", "gate__limit": 1.0}, "gate.limit is 1", "must be between 1 (perfect) and 0"),
+        ({"metric": "mae", "gate__limit": 0}, "gate.limit is 0", "gate.limit must be above 0"),
+        ({"gate__over_slice": 1.5}, "gate.over_slice is 1.5", "gate.over_slice must be at most 1"),
+        ({"metric": "rmspee"}, "metric is 'rmspee'", "did you mean rmspe?"),
+        ({"metric": "accuracy"}, "metric is 'accuracy'", "known metrics: rmspe, rmse, mae"),
+        ({"gate__limit": float("nan")}, "gate.limit is nan", "finite number"),
         *[({"split__holdout_days": bad}, "split.holdout_days is", "split.holdout_days:") for bad in (0, -1, 3.5)],
         *[
             ({"gate__trusted_keys": [bad]}, "gate.trusted_keys.0 is", "not an Ed25519 public key")
@@ -69,11 +78,43 @@ def test_a_missing_file_or_a_folder_is_refused(tmp_path):
         load_params(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("section", "old", "new"),
+    [
+        ("gate", "max_rmspe", "gate.limit"),
+        ("gate", "max_rmspe_over_serving", "gate.over_serving"),
+        ("gate", "max_slice_over_serving", "gate.over_slice"),
+        ("training", "grids", "training.cutoff_shifts"),
+    ],
+)
+def test_an_old_key_is_refused_with_its_new_name(tmp_path, section, old, new):
+    params = yaml.safe_load(GOOD)
+    params[section][old] = params[section].pop(new.partition(".")[2])
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    with pytest.raises(BadConfiguration) as refused:
+        load_params(tmp_path / "params.yaml")
+    assert f"{section}.{old} has a new name" in str(refused.value)
+    assert (refused.value.hint, refused.value.exit_code) == (f"rename it to {new}", 8)
+
+
+@pytest.mark.parametrize(
+    ("metric", "limit", "over"), [("rmse", 900, 20), ("mae", 650, 2.5), ("r2", 0.8, 0.01), ("r2", 0.0, 0.0)]
+)
+def test_limits_are_in_units_of_the_metric(tmp_path, metric, limit, over):
+    params = load_params(write(tmp_path, metric=metric, gate__limit=limit, gate__over_serving=over))
+    assert (params.policy.measure.name, params.policy.limit, params.policy.over_serving) == (metric, limit, over)
+
+
+def test_the_policy_is_the_gate_and_the_metric(tmp_path):
+    params = load_params(write(tmp_path))
+    assert params.policy.model_dump() == params.gate.model_dump() | {"metric": "rmspe"}
+
+
 def test_a_missing_key_is_named(tmp_path):
     params = yaml.safe_load(GOOD)
-    del params["gate"]["max_rmspe"]
+    del params["gate"]["limit"]
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
-    with pytest.raises(BadConfiguration, match=r"missing key gate\.max_rmspe"):
+    with pytest.raises(BadConfiguration, match=r"missing key gate\.limit"):
         load_params(tmp_path / "params.yaml")
 
 

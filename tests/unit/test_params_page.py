@@ -69,5 +69,5 @@ def test_every_key_is_explained_with_its_type_limits_value_and_stages():
 
 def test_the_checks_that_the_page_names_are_the_gates():
     named = set(re.findall(r"check `([^`]+)`", PAGE))
-    assert "rmspe below limit" in named
+    assert "within limit" in named
     assert named <= set(CHECKS)

@@ -13,7 +13,7 @@ BOMB = b"a: &a [x, x, x, x, x, x, x, x, x]\n" + b"".join(
     ("text", "message"),
     [
         (b"a: 1\nb: 2\na: 3\n", "line 3, column 1: duplicate key a"),
-        (b"gate:\n  max_rmspe: 0.10\n  max_rmspe: 0.90\n", "line 3, column 3: duplicate key max_rmspe"),
+        (b"gate:\n  limit: 0.10\n  limit: 0.90\n", "line 3, column 3: duplicate key limit"),
         (b"a: {b: 1, b: 2}", "line 1, column 11: duplicate key b"),
         (b"- a: 1\n  a: 1\n", "line 2, column 3: duplicate key a"),
         (b"1: a\n1: b\n", "line 2, column 1: duplicate key 1"),

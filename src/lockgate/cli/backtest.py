@@ -11,6 +11,7 @@ import click
 
 from lockgate.cli.common_options import as_json, command, params, print_json, table
 from lockgate.errors import GateRefused
+from lockgate.problem.metrics import METRICS
 
 if TYPE_CHECKING:
     from lockgate.evaluation.leakage import FeatureLeakage
@@ -32,7 +33,7 @@ PREPARED = Path("data/prepared")
 )
 @as_json
 @click.option(
-    "--plot", type=click.Path(dir_okay=False, path_type=Path), help="Also draw RMSPE by cutoff into this PNG file."
+    "--plot", type=click.Path(dir_okay=False, path_type=Path), help="Also draw the score by cutoff into this PNG file."
 )
 def backtest(origins: int, days_apart: int, as_json: bool, plot: Path | None) -> None:
     """Train at earlier cutoffs and score the days after each.
@@ -89,9 +90,10 @@ def _finding(found: "FeatureLeakage") -> list[str]:
 
 
 def _print(marks: "tuple[WindowScore, ...]", means: dict[str, dict[str, float]]) -> None:
-    heads = ["cutoff", "forecast", "RMSPE", "95 % interval", "MAE", "bias", "80 % coverage", "95 % coverage"]
+    metric = METRICS[marks[0].metric]
+    heads = ["cutoff", "forecast", metric.label, "95 % interval", "MAE", "bias", "80 % coverage", "95 % coverage"]
     rows = [
-        [mark.origin, mark.forecast, f"{mark.rmspe:.4f}", f"{mark.low:.4f} .. {mark.high:.4f}", f"{mark.mae:.0f}",
+        [mark.origin, mark.forecast, f"{mark.score:.5g}", f"{mark.low:.5g} .. {mark.high:.5g}", f"{mark.mae:.0f}",
          f"{mark.bias:+.3f}", _share(mark.coverage_80), _share(mark.coverage_95)]
         for mark in marks
     ]  # fmt: skip
@@ -100,14 +102,17 @@ def _print(marks: "tuple[WindowScore, ...]", means: dict[str, dict[str, float]])
     summary = [
         [
             name,
-            *(f"{found[key]:.4f}" for key in ("rmspe", "worst_rmspe")),
+            *(f"{found[key]:.5g}" for key in ("score", "worst_score")),
             f"{found['mae']:.0f}",
             f"{found['bias']:+.3f}",
             *(_share(found.get(name)) for name in ("coverage_80", "coverage_95")),
         ]
         for name, found in means.items()
     ]
-    table(["forecast", "mean RMSPE", "worst", "mean MAE", "mean bias", "80 % coverage", "95 % coverage"], summary)
+    table(
+        ["forecast", f"mean {metric.label}", "worst", "mean MAE", "mean bias", "80 % coverage", "95 % coverage"],
+        summary,
+    )
 
 
 def _share(share: float | None) -> str:

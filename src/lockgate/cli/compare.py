@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lockgate.cli.common_options import VERSION, as_json, command, print_json, session, table, tell, workspace
+from lockgate.cli.common_options import VERSION, as_json, command, params, print_json, session, table, tell, workspace
 from lockgate.errors import WrongUsage
+from lockgate.problem.metrics import METRICS
 from lockgate.system.output_file import OutFile
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def compare(
     from lockgate.comparison import compare, page
 
     given = compare.read_rows(source, PREPARED)
-    compared = compare.compare(workspace(timeout), first, second, given)
+    compared = compare.compare(workspace(timeout), first, second, given, METRICS[params().metric])
     session().ids |= {"version": first, "other": second}
     if page_file:
         page.write(compared, page_file)

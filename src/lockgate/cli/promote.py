@@ -35,7 +35,7 @@ def promote(
     """
     from lockgate.operations import promote
 
-    policy = policy_digest(params().gate)
+    policy = policy_digest(params().policy)
     move = promote.promote(workspace(timeout), _request(reason, yes, dry_run), version, policy, expect_current)
     if move is None:
         session().ids["version"] = version or 0

@@ -11,6 +11,7 @@ import click
 from lockgate.cli.common_options import VERSION, as_json, command, params, print_json, session, table, workspace
 from lockgate.errors import GateRefused, LockgateError, StateConflict
 from lockgate.lifecycle.stages import Stage
+from lockgate.problem.metrics import METRICS
 from lockgate.system import project, timeouts
 
 if TYPE_CHECKING:
@@ -104,13 +105,13 @@ def list_versions(as_json: bool, timeout: float) -> None:
     if as_json:
         print_json([asdict(line) for line in lines])
         return
-    heads = ["version", "stage", "verdict", "RMSPE", "digest", "created (UTC)"]
+    heads = ["version", "stage", "verdict", "score", "digest", "created (UTC)"]
     rows = [
         [
             str(line.version),
             line.stage,
             line.outcome or "-",
-            number(line.rmspe),
+            _score(line),
             (line.bundle_digest or "-")[:12],
             when(line.created_at),
         ]
@@ -203,7 +204,7 @@ def _show_verdict(found: "StoredVerdict") -> None:
     failed_first = sorted(found.checks, key=lambda check: check["outcome"] == "passed")
     rows = [[str(check[key]) for key in ("name", "outcome", "says")] for check in failed_first]
     table(["check", "outcome", "measured"], rows)
-    table(["forecast", "RMSPE"], [[name, f"{score:.5f}"] for name, score in texts.scores(found.metrics)])
+    table(["forecast", texts.metric_of(found.metrics).label], texts.scores(found.metrics))
     table(["not passed", "what usually helps"], texts.advice(found.checks))
 
 
@@ -223,7 +224,12 @@ def _decision(given: "Approval") -> list[str]:
 def _standing(line: "Line | None") -> str:
     if line is None:
         return "-"
-    return f"version {line.version}, verdict {line.outcome or '-'}, RMSPE {number(line.rmspe)}"
+    return f"version {line.version}, verdict {line.outcome or '-'}, {_score(line)}"
+
+
+def _score(line: "Line") -> str:
+    """The metric and the score of the newest verdict; a dash without one."""
+    return "-" if line.metric is None else f"{METRICS[line.metric].label} {number(line.score)}"
 
 
 def _since(moment: datetime | None) -> str:

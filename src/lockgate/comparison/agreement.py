@@ -1,9 +1,9 @@
 """Statistics of how the forecasts of two versions differ: overall, by slice, and the rows that differ most.
 
-Which of the two has the lower error, and how surely, is tested by `evaluation.paired_test`.
+Which of the two is better, and how surely, is tested by `evaluation.paired_test`.
 
-A pair of forecasts is a row with key, time, first, second, target (NaN where unknown), and the columns of the ways to
-slice (missing where unknown).
+A pair of forecasts is a row with key, time, whether it is open, first, second, target (NaN where unknown), and the
+columns of the ways to slice (missing where unknown).
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lockgate.evaluation import slices
+from lockgate.evaluation import paired_test, slices
 from lockgate.evaluation.slices import Slice
-from lockgate.problem import metrics
 from lockgate.problem.columns import KEY, TARGET, TIME
+from lockgate.problem.metrics import METRICS, Metric, bias
 
 Floats = NDArray[np.float64]
 
@@ -38,17 +38,18 @@ class Spread:
 
 @dataclass(frozen=True)
 class Score:
-    """Errors of forecasts, over the rows with sales."""
+    """Scores of forecasts, over the rows that count for the metric; `metric` is the name of that of `score`."""
 
     rows: int
-    rmspe: float
+    metric: str
+    score: float
     mae: float
     bias: float
 
 
 @dataclass(frozen=True)
 class PairedScores:
-    """The errors of both versions on the same rows with sales."""
+    """The scores of both versions on the same rows."""
 
     first: Score
     second: Score
@@ -90,16 +91,16 @@ class Agreement:
     scored: PairedScores | None
 
 
-def agreement(pairs: pd.DataFrame) -> Agreement:
-    """The statistics of pairs of forecasts."""
+def agreement(pairs: pd.DataFrame, metric: Metric) -> Agreement:
+    """The statistics of pairs of forecasts, scored by a metric where the sales are known."""
     open_days = not_both_zero(pairs)
     return Agreement(
         rows=len(pairs),
         both_zero=len(pairs) - len(open_days),
         spread=_spread(open_days["difference"].to_numpy()) if len(open_days) else None,
-        slices=tuple(_slices(open_days)),
+        slices=tuple(_slices(open_days, metric)),
         farthest=tuple(_farthest(open_days)),
-        scored=_scored(pairs),
+        scored=_scored(pairs, metric),
     )
 
 
@@ -126,11 +127,11 @@ def _spread(differences: Floats) -> Spread:
     )
 
 
-def _slices(rows: pd.DataFrame) -> Iterator[SliceAgreement]:
+def _slices(rows: pd.DataFrame, metric: Metric) -> Iterator[SliceAgreement]:
     for part, chosen in slices.split(rows, slices.IN_COMPARISON):
         own = rows[chosen]
         mean, mean_absolute = float(own["difference"].mean()), float(own["difference"].abs().mean())
-        yield SliceAgreement(part.by, part.value, part.rows, mean, mean_absolute, _scored(own))
+        yield SliceAgreement(part.by, part.value, part.rows, mean, mean_absolute, _scored(own, metric))
 
 
 def _farthest(rows: pd.DataFrame) -> Iterator[RowDifference]:
@@ -143,13 +144,19 @@ def _farthest(rows: pd.DataFrame) -> Iterator[RowDifference]:
         yield RowDifference(int(row[KEY]), date, row["first"], row["second"], row["difference"], sales)
 
 
-def _scored(rows: pd.DataFrame) -> PairedScores | None:
-    sales = rows[TARGET].to_numpy(dtype=np.float64)
-    count = int(metrics.scored(sales).sum())
-    if not count:
+def _scored(rows: pd.DataFrame, metric: Metric) -> PairedScores | None:
+    scored = rows[paired_test.scored_rows(metric, rows)]
+    if scored.empty:
         return None
-    first, second = (
-        Score(count, metrics.rmspe(sales, forecast), metrics.mae(sales, forecast), metrics.bias(sales, forecast))
-        for forecast in (rows["first"].to_numpy(), rows["second"].to_numpy())
-    )
+    first, second = (_score(scored[TARGET], scored[forecast], metric) for forecast in ("first", "second"))
     return PairedScores(first, second)
+
+
+def _score(sales: "pd.Series[float]", forecast: "pd.Series[float]", metric: Metric) -> Score:
+    return Score(
+        len(sales),
+        metric.name,
+        metric.score(sales, forecast),
+        METRICS["mae"].score(sales, forecast),
+        bias(sales, forecast),
+    )

@@ -27,7 +27,8 @@ from lockgate.evaluation import slices
 from lockgate.features.known_inputs import StoreAttributes
 from lockgate.operations import load_version
 from lockgate.operations.workspace import Workspace
-from lockgate.problem.columns import KEY, TARGET, TIME
+from lockgate.problem.columns import KEY, OPEN, TARGET, TIME
+from lockgate.problem.metrics import Metric
 
 Floats = NDArray[np.float64]
 
@@ -120,8 +121,8 @@ def _store_sizes(folder: Path) -> Mapping[int, str]:
     return dict(zip(sizes.index, sizes, strict=True))
 
 
-def compare(backend: Workspace, first: int, second: int, given: ForecastRows | None) -> Compared:
-    """Put two versions side by side, and let both forecast the rows given.
+def compare(backend: Workspace, first: int, second: int, given: ForecastRows | None, metric: Metric) -> Compared:
+    """Put two versions side by side, and let both forecast the rows given, which the metric scores.
 
     Raises StateConflict if there is no such version, IntegrityBroken if the bytes of one are not those registered.
     """
@@ -135,7 +136,7 @@ def compare(backend: Workspace, first: int, second: int, given: ForecastRows | N
         given.source,
         len(given.rows),
         tuple(answer.left_out for answer in answers),
-        agreements.agreement(pairs) if len(pairs) else None,
+        agreements.agreement(pairs, metric) if len(pairs) else None,
     )
     remarks = [*_remarks(answers, pairs)]
     if not given.store_sizes:
@@ -208,6 +209,7 @@ def _pairs(given: ForecastRows, first: VersionForecast, second: VersionForecast)
         {
             KEY: kept[KEY],
             TIME: kept[TIME],
+            OPEN: kept[OPEN],
             "Promo": kept["Promo"],
             "StoreType": kept[KEY].map(_letters(attributes.store_ids, attributes.kind)),
             "Assortment": kept[KEY].map(_letters(attributes.store_ids, attributes.assortment)),

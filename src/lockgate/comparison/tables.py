@@ -8,6 +8,7 @@ from lockgate.comparison.agreement import Agreement, PairedScores, Score, SliceA
 from lockgate.comparison.compare import Comparison
 from lockgate.comparison.record_diff import MetricPair, RecordDiff
 from lockgate.comparison.records import INNER_FOLDS, Side
+from lockgate.problem.metrics import METRICS
 
 DIGEST = re.compile(r"[0-9a-f]{32,64}")
 SHOWN_OF_DIGEST = 12
@@ -130,14 +131,15 @@ def _record_diff(comparison: Comparison, what: str, found: RecordDiff) -> Sheet:
 
 
 def _scores(comparison: Comparison, scored: PairedScores) -> Sheet:
-    rows = tuple(
-        (name, *_score(score)) for name, score in zip(names(comparison), (scored.first, scored.second), strict=True)
-    )
-    return Sheet(f"errors on {scored.first.rows:,} rows with sales", ("", "RMSPE", "MAE", "bias"), rows)
+    columns = [_score(score) for score in (scored.first, scored.second)]
+    rows = tuple((name, *column.values()) for name, column in zip(names(comparison), columns, strict=True))
+    return Sheet(f"scores on {scored.first.rows:,} rows", ("", *columns[0]), rows)
 
 
-def _score(score: Score) -> tuple[str, str, str]:
-    return f"{score.rmspe:.5g}", f"{score.mae:,.1f}", f"{score.bias:+.2%}"
+def _score(score: Score) -> dict[str, str]:
+    """By label; one column only if the metric is the MAE."""
+    label = METRICS[score.metric].label
+    return {label: f"{score.score:.5g}"} | {"MAE": f"{score.mae:,.1f}", "bias": f"{score.bias:+.2%}"}
 
 
 def _quantiles(spread: Spread) -> Sheet:
@@ -148,20 +150,21 @@ def _quantiles(spread: Spread) -> Sheet:
 
 
 def _slices(comparison: Comparison, agreement: Agreement) -> Sheet:
-    errors = tuple(f"RMSPE {side.version}" for side in (comparison.first, comparison.second))
+    label = METRICS[agreement.scored.first.metric].label if agreement.scored else "score"
+    scores = tuple(f"{label} {side.version}" for side in (comparison.first, comparison.second))
     rows = tuple(
-        (each.by, _value(each), f"{each.rows:,}", _percent(each.mean), f"{each.mean_absolute:.1%}", *_rmspes(each))
+        (each.by, _value(each), f"{each.rows:,}", _percent(each.mean), f"{each.mean_absolute:.1%}", *_both_scores(each))
         for each in agreement.slices
     )
-    return Sheet("where they differ", ("by", "value", "rows", "mean", "mean size", *errors), rows, 2)
+    return Sheet("where they differ", ("by", "value", "rows", "mean", "mean size", *scores), rows, 2)
 
 
 def _value(part: SliceAgreement) -> str:
     return WEEKDAYS[int(part.value) - 1] if part.by == "weekday" else part.value
 
 
-def _rmspes(part: SliceAgreement) -> tuple[str, str]:
-    return (f"{part.scored.first.rmspe:.4f}", f"{part.scored.second.rmspe:.4f}") if part.scored else ("-", "-")
+def _both_scores(part: SliceAgreement) -> tuple[str, str]:
+    return (f"{part.scored.first.score:.4g}", f"{part.scored.second.score:.4g}") if part.scored else ("-", "-")
 
 
 def _farthest(comparison: Comparison, agreement: Agreement) -> Sheet:

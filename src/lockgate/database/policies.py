@@ -8,7 +8,7 @@ from sqlalchemy import text
 from lockgate.database.connection import Database, with_json, with_retries
 from lockgate.gate.checks import CHECKS
 from lockgate.gate.verdict import policy_digest
-from lockgate.problem.params import GateParams
+from lockgate.problem.params import Policy
 
 INSERT_POLICY = """
     INSERT INTO lockgate.policies (digest, limits, checks, approval_required, two_persons, verdict_valid_days)
@@ -34,16 +34,16 @@ SELECT_CHANGES = """
 
 @dataclass(frozen=True)
 class PolicyChange:
-    """From this moment on the model is judged by these limits."""
+    """From this moment on the model is judged by these limits, in this metric (RMSPE where the limits name none)."""
 
     policy_digest: str
-    limits: dict[str, float | bool | list[str]]
+    limits: dict[str, float | bool | str | list[str]]
     actor: str
     at: datetime
 
 
 @with_retries
-def put_in_force(database: Database, model: str, policy: GateParams, actor: str) -> str:
+def put_in_force(database: Database, model: str, policy: Policy, actor: str) -> str:
     """Judge the model by this policy from now on; nothing is written if it is in force already. Gives its digest."""
     digest = policy_digest(policy)
     terms = {

@@ -8,10 +8,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lockgate.evaluation import bootstrap, slices
-from lockgate.evaluation.bootstrap import Difference
+from lockgate.evaluation.bootstrap import Difference, Rows
 from lockgate.evaluation.slices import Slice
-from lockgate.problem.columns import KEY, TARGET, TIME
-from lockgate.problem.metrics import rmspe, scored
+from lockgate.problem.columns import KEY, OPEN, TARGET, TIME
+from lockgate.problem.metrics import Metric
 
 Floats = NDArray[np.float64]
 
@@ -22,20 +22,21 @@ FEWEST_STORES = 10  # of a slice: with fewer stores, the bootstrap draws the sam
 
 @dataclass(frozen=True)
 class SliceDifference(Slice):
-    """A slice, and the candidate's RMSPE on its rows minus the reference's."""
+    """A slice, and how much worse the candidate's score is than that of the reference on its rows."""
 
     difference: Difference
 
 
 @dataclass(frozen=True)
 class PairedTest:
-    """The RMSPE of a candidate and of a reference on the same rows with sales.
+    """The scores of a candidate and of a reference on the same rows, and how much worse the candidate is.
 
-    NaN if a forecast is no number, or if there is no row. `left_out` names the slices with too few rows or stores.
+    NaN if a forecast is no number, or if there is no row. `left_out` names the slices with too few rows or stores, and
+    those without a score.
     """
 
-    candidate_rmspe: float
-    reference_rmspe: float
+    candidate_score: float
+    reference_score: float
     rows: int
     difference: Difference
     slices: tuple[SliceDifference, ...] = ()
@@ -51,54 +52,47 @@ class PairedTest:
         return max(self.slices, key=lambda part: self.interval(part)[0], default=None)
 
 
-def compare(rows: pd.DataFrame, candidate: Floats, reference: Floats, ways: Sequence[str] = ()) -> PairedTest:
-    """Test two forecasts of rows with key, time and target, and with the columns of the ways to slice."""
-    counts = scored(rows[TARGET])
-    sold = rows[counts]
-    errors = _Errors.of(sold, candidate[counts], reference[counts])
+def compare(
+    metric: Metric, rows: pd.DataFrame, candidate: Floats, reference: Floats, ways: Sequence[str] = ()
+) -> PairedTest:
+    """Test two forecasts of rows with key, time, target and whether it is open, and with the columns of the ways to slice."""
+    counts = scored_rows(metric, rows)
+    kept, ours, theirs = rows[counts], candidate[counts], reference[counts]
+    scored = _bootstrap_rows(kept)
+
+    def difference(chosen: NDArray[np.bool_]) -> Difference:
+        return bootstrap.difference(metric, scored.where(chosen), ours[chosen], theirs[chosen], SEED)
+
     tested, left_out = [], []
-    for part, chosen in slices.split(sold, ways):
-        own = errors.where(chosen)
-        if part.rows >= FEWEST_ROWS and len(np.unique(own.store)) >= FEWEST_STORES:
-            tested.append(SliceDifference(part.by, part.value, part.rows, own.difference()))
+    for part, chosen in slices.split(kept, ways):
+        found = difference(chosen)
+        is_large = part.rows >= FEWEST_ROWS and len(np.unique(scored.store[chosen])) >= FEWEST_STORES
+        if is_large and np.isfinite(found.error):
+            tested.append(SliceDifference(part.by, part.value, part.rows, found))
         else:
             left_out.append(part.name)
     return PairedTest(
-        rmspe(rows[TARGET], candidate),
-        rmspe(rows[TARGET], reference),
-        int(counts.sum()),
-        errors.difference(),
+        metric.score(scored.actual, ours),
+        metric.score(scored.actual, theirs),
+        len(kept),
+        difference(np.ones(len(kept), dtype=np.bool_)),
         tuple(tested),
         tuple(left_out),
     )
 
 
-def rmspe_interval(rows: pd.DataFrame, forecast: Floats) -> tuple[float, float]:
-    """The bootstrap 95 % interval of the RMSPE on rows with key, time and target; NaN if no row can be scored."""
-    counts = scored(rows[TARGET])
-    errors = _Errors.of(rows[counts], forecast[counts], forecast[counts])
-    if not (len(errors.day) and np.isfinite(errors.candidate).all()):
-        return float("nan"), float("nan")
-    return bootstrap.rmspe_interval(bootstrap.sums(errors.candidate, errors.store, errors.day), SEED)
+def interval(metric: Metric, rows: pd.DataFrame, forecast: Floats) -> tuple[float, float]:
+    """The bootstrap 95 % interval of the score on rows with key, time, target and whether it is open; NaN if there is no score."""
+    counts = scored_rows(metric, rows)
+    return bootstrap.interval(metric, _bootstrap_rows(rows[counts]), forecast[counts], SEED)
 
 
-@dataclass(frozen=True)
-class _Errors:
-    """Percentage errors of both forecasts on the same rows."""
+def scored_rows(metric: Metric, rows: pd.DataFrame) -> NDArray[np.bool_]:
+    """The rows that are scored: those of open stores that count for the metric. A closed store sells 0 by rule."""
+    sales = rows[TARGET].to_numpy(dtype=np.float64)
+    return np.asarray((rows[OPEN] != 0).to_numpy(dtype=np.bool_) & metric.scored(sales))
 
-    candidate: Floats
-    reference: Floats
-    store: NDArray[np.int64]
-    day: NDArray[np.int64]
 
-    @classmethod
-    def of(cls, rows: pd.DataFrame, candidate: Floats, reference: Floats) -> "_Errors":
-        sales = rows[TARGET].to_numpy(dtype=np.float64)
-        day = rows[TIME].to_numpy().astype("datetime64[D]").astype(np.int64)
-        return cls(candidate / sales - 1, reference / sales - 1, rows[KEY].to_numpy(dtype=np.int64), day)
-
-    def where(self, chosen: NDArray[np.bool_]) -> "_Errors":
-        return _Errors(self.candidate[chosen], self.reference[chosen], self.store[chosen], self.day[chosen])
-
-    def difference(self) -> Difference:
-        return bootstrap.difference((self.candidate, self.reference), self.store, self.day, SEED)
+def _bootstrap_rows(rows: pd.DataFrame) -> Rows:
+    sales, store = rows[TARGET].to_numpy(dtype=np.float64), rows[KEY].to_numpy(dtype=np.int64)
+    return Rows(sales, store, rows[TIME].to_numpy().astype("datetime64[D]").astype(np.int64))

@@ -5,7 +5,8 @@ from math import isfinite
 from typing import TYPE_CHECKING
 
 from lockgate.gate.evidence import Evidence, Outcome, ServingComparison
-from lockgate.problem.params import GateParams
+from lockgate.problem.metrics import Metric
+from lockgate.problem.params import Policy
 
 if TYPE_CHECKING:  # numpy and pandas are not needed for a policy's digest
     from lockgate.evaluation.paired_test import PairedTest
@@ -13,40 +14,43 @@ if TYPE_CHECKING:  # numpy and pandas are not needed for a policy's digest
 MAX_BATCH_GAP = 1e-9
 MOST_NAMES = 5
 VALID = "predictions valid"
+WITHIN_LIMIT = "within limit"
 ALONE = "no other version is in Production"
 
 Answer = tuple[Outcome, str]
 
 
-def _below_limit(evidence: Evidence, policy: GateParams) -> Answer:
-    score, limit = evidence.rmspe, policy.max_rmspe
-    if not _is_rmspe(score):
-        return Outcome.INCONCLUSIVE, f"the RMSPE is {score}, which is not a valid score"
+def _within_limit(evidence: Evidence, policy: Policy) -> Answer:
+    metric, score = policy.measure, evidence.score
+    if not metric.is_valid(score):
+        return Outcome.INCONCLUSIVE, f"the {metric.label} is {score}, which is not a valid score"
     low, high = evidence.interval
-    measured = f"RMSPE {score:.5f} (95 %: {low:.5f} to {high:.5f}), limit {limit:g} (gate.max_rmspe)"
-    if score < limit:
-        return Outcome.PASSED, measured
-    includes = "includes" if low < limit else "does not include"
-    return Outcome.REFUSED, (
-        f"{measured}: {score - limit:.5f} or {score / limit - 1:.1%} too high; the interval {includes} the limit"
+    over = metric.worse_by(score, policy.limit)
+    measured = (
+        f"{metric.label} {metric.shown(score)} (95 %: {metric.shown(low)} to {metric.shown(high)}),"
+        f" limit {policy.limit:g} (gate.limit)"
     )
+    if over < 0:
+        return Outcome.PASSED, measured
+    includes = "includes" if min(metric.worse_by(end, policy.limit) for end in (low, high)) < 0 else "does not include"
+    return Outcome.REFUSED, f"{measured}: worse by {metric.shown(over)}; the interval {includes} the limit"
 
 
 def _with_serving(
-    check: Callable[[ServingComparison, GateParams], Answer],
-) -> Callable[[Evidence, GateParams], Answer]:
+    check: Callable[[ServingComparison, Policy], Answer],
+) -> Callable[[Evidence, Policy], Answer]:
     """A check against the version in Production; it also answers if there is none, or if it cannot be scored."""
 
-    def answer(evidence: Evidence, policy: GateParams) -> Answer:
+    def answer(evidence: Evidence, policy: Policy) -> Answer:
         serving = evidence.serving
         if serving is None:
             return Outcome.PASSED, ALONE
         if not serving.paired_test.rows:
             return Outcome.PASSED, f"version {serving.version} in Production cannot forecast these days"
-        if not _is_measured(serving.paired_test):
-            score = serving.paired_test.reference_rmspe
+        if not _is_measured(serving.paired_test, policy.measure):
+            score = serving.paired_test.reference_score
             return Outcome.INCONCLUSIVE, (
-                f"version {serving.version} in Production could not be scored: its RMSPE is {score}"
+                f"version {serving.version} in Production could not be scored: its {policy.measure.label} is {score}"
             )
         return check(serving, policy)
 
@@ -54,12 +58,12 @@ def _with_serving(
 
 
 @_with_serving
-def _no_worse_than_serving(serving: ServingComparison, policy: GateParams) -> Answer:
-    test, margin = serving.paired_test, policy.max_rmspe_over_serving
+def _no_worse_than_serving(serving: ServingComparison, policy: Policy) -> Answer:
+    test, margin = serving.paired_test, policy.over_serving
     low, high = test.difference.interval()
     measured = (
-        f"{_compared(test, f'version {serving.version} in Production')} on {test.rows} rows;"
-        f" at most {margin:g} is allowed (gate.max_rmspe_over_serving)"
+        f"{_compared(test, f'version {serving.version} in Production', policy.measure)} on {test.rows} rows;"
+        f" at most {margin:g} is allowed (gate.over_serving)"
     )
     if low <= margin < high:
         return Outcome.INCONCLUSIVE, f"{measured}: the holdout is too small to decide"
@@ -67,8 +71,8 @@ def _no_worse_than_serving(serving: ServingComparison, policy: GateParams) -> An
 
 
 @_with_serving
-def _no_slice_worse(serving: ServingComparison, policy: GateParams) -> Answer:
-    test, margin = serving.paired_test, policy.max_slice_over_serving
+def _no_slice_worse(serving: ServingComparison, policy: Policy) -> Answer:
+    test, margin, metric = serving.paired_test, policy.over_slice, policy.measure
     skipped = f"; too small to compare: {', '.join(test.left_out)}" if test.left_out else ""
     worst = test.worst
     if worst is None:
@@ -76,43 +80,49 @@ def _no_slice_worse(serving: ServingComparison, policy: GateParams) -> Answer:
     low, high = test.interval(worst)
     return _answer(
         low <= margin,
-        f"the worst of {len(test.slices)} slices is {worst.name}: RMSPE {worst.difference.value:+.5f} (95 %:"
-        f" {low:+.5f} to {high:+.5f}) on {worst.rows} rows; refused if the whole interval is above {margin:g}"
-        f" (gate.max_slice_over_serving){skipped}",
+        f"the worst of {len(test.slices)} slices is {worst.name}: {metric.label} worse by"
+        f" {_with_interval(worst.difference.value, low, high, metric)} on {worst.rows} rows; refused if the whole"
+        f" interval is above {margin:g} (gate.over_slice){skipped}",
     )
 
 
-def _better_than_naive(evidence: Evidence, policy: GateParams) -> Answer:
-    naive = evidence.baseline_rmspe
-    if not (_is_rmspe(naive) and _is_rmspe(evidence.rmspe)):
-        return Outcome.INCONCLUSIVE, f"the seasonal naive forecast has RMSPE {naive}"
-    limit = naive * (1 - policy.min_gain_over_baseline)
+def _better_than_naive(evidence: Evidence, policy: Policy) -> Answer:
+    metric, naive = policy.measure, evidence.baseline_score
+    if not (metric.is_valid(naive) and metric.is_valid(evidence.score)):
+        return Outcome.INCONCLUSIVE, f"the seasonal naive forecast has {metric.label} {naive}"
+    limit = metric.with_error(metric.error(naive) * (1 - policy.min_gain_over_baseline))
     return _answer(
-        evidence.rmspe < limit,
-        f"RMSPE {evidence.rmspe:.5f}, limit {limit:.5f}: {policy.min_gain_over_baseline:.0%}"
-        f" (gate.min_gain_over_baseline) below the {naive:.5f} of the seasonal naive forecast",
+        metric.worse_by(evidence.score, limit) < 0,
+        f"{metric.label} {metric.shown(evidence.score)}, limit {metric.shown(limit)}: an error"
+        f" {policy.min_gain_over_baseline:.0%} (gate.min_gain_over_baseline) below that of the seasonal naive forecast"
+        f" ({metric.shown(naive)})",
     )
 
 
-def _no_worse_than_linear(evidence: Evidence, _: GateParams) -> Answer:
+def _no_worse_than_linear(evidence: Evidence, policy: Policy) -> Answer:
     """Refused if the blend is significantly worse than its linear member, because then the boosters do harm."""
-    test = evidence.linear
+    test, metric = evidence.linear, policy.measure
     if test is None:
         return Outcome.PASSED, "the model has no linear member"
-    if not _is_measured(test):
-        return Outcome.INCONCLUSIVE, f"the linear member could not be scored: its RMSPE is {test.reference_rmspe}"
-    return _answer(test.difference.interval()[0] <= 0, _compared(test, "the linear member alone"))
+    if not _is_measured(test, metric):
+        return Outcome.INCONCLUSIVE, (
+            f"the linear member could not be scored: its {metric.label} is {test.reference_score}"
+        )
+    return _answer(test.difference.interval()[0] <= 0, _compared(test, "the linear member alone", metric))
 
 
-def _compared(test: "PairedTest", other: str) -> str:
-    low, high = test.difference.interval()
+def _compared(test: "PairedTest", other: str, metric: Metric) -> str:
     return (
-        f"RMSPE {test.candidate_rmspe:.5f} against {test.reference_rmspe:.5f} of {other}:"
-        f" {test.difference.value:+.5f} (95 %: {low:+.5f} to {high:+.5f})"
+        f"{metric.label} {metric.shown(test.candidate_score)} against {metric.shown(test.reference_score)} of {other},"
+        f" worse by {_with_interval(test.difference.value, *test.difference.interval(), metric)}"
     )
 
 
-def _holdout_not_overused(evidence: Evidence, policy: GateParams) -> Answer:
+def _with_interval(value: float, low: float, high: float, metric: Metric) -> str:
+    return f"{metric.shown_change(value)} (95 %: {metric.shown_change(low)} to {metric.shown_change(high)})"
+
+
+def _holdout_not_overused(evidence: Evidence, policy: Policy) -> Answer:
     """Inconclusive after too many uses: a holdout that selects the best of many candidates gives too good a score."""
     enough = evidence.holdout_uses < policy.max_holdout_uses
     return (Outcome.PASSED if enough else Outcome.INCONCLUSIVE), (
@@ -121,14 +131,14 @@ def _holdout_not_overused(evidence: Evidence, policy: GateParams) -> Answer:
     )
 
 
-def _enough_rows(evidence: Evidence, policy: GateParams) -> Answer:
+def _enough_rows(evidence: Evidence, policy: Policy) -> Answer:
     enough = evidence.scored_rows >= policy.min_scored_rows
     return (Outcome.PASSED if enough else Outcome.INCONCLUSIVE), (
         f"{evidence.scored_rows} rows scored, at least {policy.min_scored_rows} are needed (gate.min_scored_rows)"
     )
 
 
-def _predictions_valid(evidence: Evidence, _: GateParams) -> Answer:
+def _predictions_valid(evidence: Evidence, _: Policy) -> Answer:
     found = evidence.sanity
     if found.not_finite:
         return Outcome.INCONCLUSIVE, f"{found.not_finite} rows have no finite forecast"
@@ -137,18 +147,21 @@ def _predictions_valid(evidence: Evidence, _: GateParams) -> Answer:
     return _answer(found.different > 1, f"{found.different} different forecasts for {evidence.scored_rows} rows")
 
 
-def _plausible_score(evidence: Evidence, policy: GateParams) -> Answer:
+def _plausible_score(evidence: Evidence, policy: Policy) -> Answer:
     """A score far better than the naive forecast's suggests that the model has seen the target."""
-    floor = evidence.baseline_rmspe * policy.min_share_of_naive
-    limit = f"{policy.min_share_of_naive:.0%} (gate.min_share_of_naive) of the seasonal naive forecast's"
-    if evidence.rmspe > floor:
-        return Outcome.PASSED, f"RMSPE {evidence.rmspe:.5f} is above {floor:.5f}, {limit}"
-    return Outcome.INCONCLUSIVE, (
-        f"RMSPE {evidence.rmspe:.5f} is suspiciously low: not above {floor:.5f}, {limit}; look for leakage"
+    metric = policy.measure
+    bound = metric.with_error(metric.error(evidence.baseline_score) * policy.min_share_of_naive)
+    limit = (
+        f"{metric.shown(bound)}, an error of {policy.min_share_of_naive:.0%} (gate.min_share_of_naive) of that of the"
+        " seasonal naive forecast"
     )
+    measured = f"{metric.label} {metric.shown(evidence.score)}"
+    if metric.worse_by(evidence.score, bound) > 0:
+        return Outcome.PASSED, f"{measured} is plausible: worse than {limit}"
+    return Outcome.INCONCLUSIVE, f"{measured} is suspiciously good: not worse than {limit}; look for leakage"
 
 
-def _no_data_leakage(evidence: Evidence, _: GateParams) -> Answer:
+def _no_data_leakage(evidence: Evidence, _: Policy) -> Answer:
     """Refused for features that use later sales; inconclusive if other rows gave the stored history."""
     if not evidence.uses_target_history:
         return Outcome.PASSED, "not needed: the features use the row and its store, never sales"
@@ -178,7 +191,7 @@ def _few(names: Sequence[str]) -> str:
     return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
-def _holdout_unseen(evidence: Evidence, _: GateParams) -> Answer:
+def _holdout_unseen(evidence: Evidence, _: Policy) -> Answer:
     if evidence.trained_until is None:
         return Outcome.INCONCLUSIVE, (
             f"the last day of the training is unknown; the holdout begins on {evidence.holdout_from}"
@@ -189,12 +202,12 @@ def _holdout_unseen(evidence: Evidence, _: GateParams) -> Answer:
     )
 
 
-def _has_signature(evidence: Evidence, _: GateParams) -> Answer:
+def _has_signature(evidence: Evidence, _: Policy) -> Answer:
     declares = "declares" if evidence.has_signature else "does not declare"
     return _answer(evidence.has_signature, f"the registered model {declares} its input and output columns")
 
 
-def _row_and_batch_agree(evidence: Evidence, _: GateParams) -> Answer:
+def _row_and_batch_agree(evidence: Evidence, _: Policy) -> Answer:
     if not isfinite(evidence.batch_gap):
         return Outcome.INCONCLUSIVE, "single rows and the batch cannot be compared: some forecasts are not finite"
     return _answer(
@@ -204,7 +217,7 @@ def _row_and_batch_agree(evidence: Evidence, _: GateParams) -> Answer:
     )
 
 
-def _code_committed(evidence: Evidence, policy: GateParams) -> Answer:
+def _code_committed(evidence: Evidence, policy: Policy) -> Answer:
     if not policy.clean_tree_required:
         return Outcome.PASSED, "not required by the policy (gate.clean_tree_required: false)"
     state = {True: "committed", False: "changed since the last commit", None: "of an unknown commit"}
@@ -215,18 +228,14 @@ def _answer(good: bool, message: str) -> Answer:
     return (Outcome.PASSED if good else Outcome.REFUSED), message
 
 
-def _is_measured(test: "PairedTest") -> bool:
-    scores = test.candidate_rmspe, test.reference_rmspe
-    return all(map(_is_rmspe, scores)) and isfinite(test.difference.error)
+def _is_measured(test: "PairedTest", metric: Metric) -> bool:
+    scores = test.candidate_score, test.reference_score
+    return all(map(metric.is_valid, scores)) and isfinite(test.difference.error)
 
 
-def _is_rmspe(value: float) -> bool:
-    return isfinite(value) and value >= 0
-
-
-CHECKS: dict[str, Callable[[Evidence, GateParams], Answer]] = {
+CHECKS: dict[str, Callable[[Evidence, Policy], Answer]] = {
     VALID: _predictions_valid,
-    "rmspe below limit": _below_limit,
+    WITHIN_LIMIT: _within_limit,
     "no worse than serving": _no_worse_than_serving,
     "no slice worse than serving": _no_slice_worse,
     "better than naive": _better_than_naive,

@@ -38,18 +38,18 @@ class ForecastSanity:
 
 @dataclass(frozen=True)
 class Evidence:
-    """The measurements of a candidate on the holdout. RMSPE is a share (0.10 = 10 %), NaN if there is none.
+    """The measurements of a candidate on the holdout. A score is in the policy's metric, NaN if there is none.
 
-    `interval` is the bootstrap 95 % interval of the RMSPE. `serving` is None without another version in Production,
+    `interval` is the bootstrap 95 % interval of the score. `serving` is None without another version in Production,
     `linear` for a candidate without a linear member, `trained_until` and `tree_clean` if they are unknown, `leakage`
     without prepared rows for the leakage check. `holdout_uses` is the number of other versions that were judged on this
     holdout; `batch_gap` is the largest relative difference between the forecast of a row alone and the same row in a
     batch; `uses_target_history` is False for a candidate whose features use no sales.
     """
 
-    rmspe: float
+    score: float
     interval: tuple[float, float]
-    baseline_rmspe: float
+    baseline_score: float
     scored_rows: int
     serving: ServingComparison | None
     linear: "PairedTest | None"

@@ -6,16 +6,17 @@ from math import isfinite
 from typing import Any
 
 from lockgate import digests
-from lockgate.gate.checks import CHECKS, VALID
+from lockgate.gate.checks import CHECKS, VALID, WITHIN_LIMIT
 from lockgate.gate.evidence import Check, Evidence, NoEvidence, Outcome
-from lockgate.problem.params import GateParams
+from lockgate.problem.metrics import METRICS, Metric
+from lockgate.problem.params import Policy
 
 # What usually helps, for each failed check.
 ADVICE = {
     VALID: "see the training log and plots of the run; a broken feature often causes a constant or missing forecast",
-    "rmspe below limit": (
+    WITHIN_LIMIT: (
         "compare other windows first: lockgate backtest --origins 8; then more history, other members or features;"
-        " a higher gate.max_rmspe is a new policy, which needs a decision of the team"
+        " a looser gate.limit is a new policy, which needs a decision of the team"
     ),
     "no worse than serving": (
         "use a longer holdout (split.holdout_days); lockgate compare shows where the two versions differ"
@@ -46,7 +47,7 @@ class Judgement:
         return [{"name": check.name, "outcome": check.outcome, "says": check.message} for check in self.checks]
 
 
-def judge(evidence: Evidence | NoEvidence, policy: GateParams) -> Judgement:
+def judge(evidence: Evidence | NoEvidence, policy: Policy) -> Judgement:
     """Run every check.
 
     One refusal refuses the candidate; otherwise one inconclusive check, or none at all, is inconclusive.
@@ -65,21 +66,32 @@ def outcome_of(checks: Sequence[Check]) -> Outcome:
     return Outcome.PASSED if outcomes == {Outcome.PASSED} else Outcome.INCONCLUSIVE
 
 
-def policy_digest(policy: GateParams) -> str:
-    """SHA-256 of the limits and of the names of the checks; earlier verdicts count only under the same digest."""
+def policy_digest(policy: Policy) -> str:
+    """SHA-256 of metric, limits and names of the checks; earlier verdicts count only under the same digest."""
     return digests.of_json({"limits": policy.model_dump(), "checks": list(CHECKS)})
 
 
-def scores(metrics: Mapping[str, float]) -> list[tuple[str, float]]:
-    """The RMSPE of the candidate and of each forecast of the comparison, by name."""
+def metric_of(metrics: Mapping[str, float]) -> Metric:
+    """The metric that a stored verdict was decided in: the one with an interval.
+
+    A verdict without an interval is of a release that knew RMSPE only.
+    """
+    return next((metric for name, metric in METRICS.items() if f"{name}_low" in metrics), METRICS["rmspe"])
+
+
+def scores(metrics: Mapping[str, float]) -> list[tuple[str, str]]:
+    """The score of the candidate and of each forecast of the comparison, by name of the forecast."""
+    metric = metric_of(metrics)
     names = {
-        "rmspe": "candidate",
-        "rmspe_serving": "version in Production",
-        "rmspe_ridge": "linear member alone",
-        "rmspe_naive": "seasonal naive forecast",
+        metric.name: "candidate",
+        f"{metric.name}_serving": "version in Production",
+        f"{metric.name}_ridge": "linear member alone",
+        f"{metric.name}_naive": "seasonal naive forecast",
         "noise_floor": "noise floor of the generated chain",
     }
-    return [(name, metrics[key]) for key, name in names.items() if key in metrics and isfinite(metrics[key])]
+    return [
+        (name, metric.shown(metrics[key])) for key, name in names.items() if key in metrics and isfinite(metrics[key])
+    ]
 
 
 def advice(checks: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
@@ -92,9 +104,10 @@ def as_text(heading: str, checks: Sequence[Mapping[str, Any]], metrics: Mapping[
     """The verdict for a terminal: the outcome, the failed checks first, the scores, and the advice."""
     ordered = sorted(checks, key=lambda check: check["outcome"] == Outcome.PASSED)
     lines = [f"  {check['outcome']:<13}{check['name']}: {check['says']}" for check in ordered]
-    compared = ", ".join(f"{name} {score:.5f}" for name, score in scores(metrics))
+    compared = ", ".join(f"{name} {score}" for name, score in scores(metrics))
     helps = [f"  what helps   {name}: {text}" for name, text in advice(checks)]
-    return "\n".join([heading, *lines, *([f"  RMSPE        {compared}"] if compared else []), *helps])
+    label = f"  {metric_of(metrics).label:<13}"
+    return "\n".join([heading, *lines, *([label + compared] if compared else []), *helps])
 
 
 def as_markdown(heading: str, checks: Sequence[Mapping[str, Any]], metrics: Mapping[str, float]) -> str:
@@ -104,7 +117,7 @@ def as_markdown(heading: str, checks: Sequence[Mapping[str, Any]], metrics: Mapp
         (check["name"], f"**{check['outcome']}**", check["says"]) for check in ordered
     ])]  # fmt: skip
     if compared := scores(metrics):
-        parts += ["", *_table(("forecast", "RMSPE"), [(name, f"{score:.5f}") for name, score in compared])]
+        parts += ["", *_table(("forecast", metric_of(metrics).label), compared)]
     if helps := advice(checks):
         parts += ["", *_table(("not passed", "what usually helps"), helps)]
     return "\n".join([*parts, ""])

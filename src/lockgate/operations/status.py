@@ -10,6 +10,7 @@ from lockgate.database.approvals import Approval
 from lockgate.database.ledger import LedgerRow
 from lockgate.database.verdicts import StoredVerdict
 from lockgate.database.versions import Version, VersionRow
+from lockgate.gate.verdict import metric_of
 from lockgate.lifecycle import invariants, moves
 from lockgate.lifecycle.invariants import Facts
 from lockgate.lifecycle.stages import Stage
@@ -18,12 +19,13 @@ from lockgate.operations.workspace import Workspace
 
 @dataclass(frozen=True)
 class Line:
-    """One version on one line; `outcome` and `rmspe` are those of its newest verdict."""
+    """One version on one line; `outcome`, `metric` and `score` are those of its newest verdict."""
 
     version: int
     stage: str
     outcome: str | None
-    rmspe: float | None
+    metric: str | None
+    score: float | None
     bundle_digest: str | None
     created_at: datetime
 
@@ -131,9 +133,11 @@ def portrait(workspace: Workspace, version: int) -> Portrait:
 
 
 def _line(row: VersionRow, verdict: StoredVerdict | None) -> Line:
-    outcome = verdict.outcome if verdict else None
-    rmspe = verdict.metrics.get("rmspe") if verdict else None
-    return Line(row.version, row.stage, outcome, rmspe, row.bundle_digest, row.created_at)
+    if verdict is None:
+        return Line(row.version, row.stage, None, None, None, row.bundle_digest, row.created_at)
+    metric = metric_of(verdict.metrics).name
+    score = verdict.metrics.get(metric)
+    return Line(row.version, row.stage, verdict.outcome, metric, score, row.bundle_digest, row.created_at)
 
 
 def _first(versions: list[Line], stage: Stage) -> Line | None:

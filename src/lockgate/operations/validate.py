@@ -19,7 +19,7 @@ from lockgate.lifecycle.model_state import ModelState, Registered
 from lockgate.operations import lineage
 from lockgate.operations.stage_files import Build, Receipt
 from lockgate.operations.workspace import Workspace
-from lockgate.problem.params import GateParams
+from lockgate.problem.params import Policy
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Case:
 
     receipt: Receipt
     holdout_digest: str
-    policy: GateParams
+    policy: Policy
     serving: Registered | None
 
     @property
@@ -49,7 +49,7 @@ class Case:
         return None if self.candidate_serves else self.serving
 
 
-def validate(workspace: Workspace, receipt: Receipt, made: Build, policy: GateParams) -> StoredVerdict:
+def validate(workspace: Workspace, receipt: Receipt, made: Build, policy: Policy) -> StoredVerdict:
     """Judge the version of the receipt, and move it from None to Staging if it passed.
 
     The policy is in force from now on. A verdict on the same bundle, holdout, policy and serving version is reused
@@ -68,7 +68,7 @@ def validate(workspace: Workspace, receipt: Receipt, made: Build, policy: GatePa
     return found
 
 
-def validate_registered(workspace: Workspace, version: int | None, prepared: Path, policy: GateParams) -> StoredVerdict:
+def validate_registered(workspace: Workspace, version: int | None, prepared: Path, policy: Policy) -> StoredVerdict:
     """Judge a registered version (by default the newest in None) on the prepared tables.
 
     Raises StateConflict if there is none, if it is past Staging, or if it was registered outside Lockgate.
@@ -106,7 +106,8 @@ def _judge(workspace: Workspace, case: Case, state: ModelState, made: Build) -> 
     from lockgate.operations import score_candidate  # imports pandas and the boosters: not needed for a reused verdict
 
     earlier = verdicts.holdout_uses(workspace.database, workspace.model, case.digests)
-    found = score_candidate.examine(workspace, state.find(case.receipt.version), case.reference, made, earlier)
+    rivals = score_candidate.Rivals(state.find(case.receipt.version), case.reference)
+    found = score_candidate.examine(workspace, rivals, made, case.policy.measure, earlier)
     judgement = verdict.judge(found.evidence, case.policy)
     metrics = with_floor(found.metrics, noise_floor(read_card(made.prepared)))
     judged = _as_verdict(workspace, case, judgement, metrics)
@@ -114,7 +115,7 @@ def _judge(workspace: Workspace, case: Case, state: ModelState, made: Build) -> 
 
 
 def with_floor(metrics: Mapping[str, float], floor: float | None) -> Mapping[str, float]:
-    """The metrics, with the noise floor and the distance of the RMSPE from it, if both are known."""
+    """The metrics, with the noise floor (an RMSPE) and the distance of the RMSPE from it, if both are known."""
     if floor is None or "rmspe" not in metrics:
         return metrics
     return {**metrics, "noise_floor": floor, "over_floor": metrics["rmspe"] - floor}

@@ -5,9 +5,10 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from lockgate.errors import BadConfiguration
+from lockgate.problem.metrics import METRICS, Metric
 from lockgate.system import strict_yaml
 
 PARAMS_FILE = Path("params.yaml")
@@ -30,6 +31,9 @@ RENAMED = {
     "grids": "cutoff_shifts",
     "habit": "group_mean",
     "learning_rate_times": "learning_rate_factor",
+    "max_rmspe": "limit",
+    "max_rmspe_over_serving": "over_serving",
+    "max_slice_over_serving": "over_slice",
 }
 
 # An Ed25519 key as `openssl pkey -pubout` prints it between its two lines: a fixed beginning, then 32 bytes.
@@ -43,6 +47,17 @@ def _public_key(text: Any) -> Any:
 
 
 PublicKey = Annotated[str, BeforeValidator(_public_key)]
+
+
+def _metric_name(name: str) -> str:
+    if name not in METRICS:
+        near = difflib.get_close_matches(name, METRICS, n=1, cutoff=0.6)
+        raise ValueError(f"did you mean {near[0]}?" if near else f"known metrics: {', '.join(METRICS)}")
+    return name
+
+
+MetricName = Annotated[str, AfterValidator(_metric_name), Field(json_schema_extra={"enum": list(METRICS)})]
+Change = Annotated[float, Field(ge=0, allow_inf_nan=False)]  # a difference of scores, in units of the metric
 
 
 class Section(BaseModel):
@@ -159,11 +174,14 @@ class FastParams(Section):
 
 
 class GateParams(Section):
-    """Conditions for Staging. Any change makes a new policy with its own digest."""
+    """Conditions for Staging. Any change makes a new policy with its own digest.
 
-    max_rmspe: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
-    max_rmspe_over_serving: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-    max_slice_over_serving: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+    `limit`, `over_serving` and `over_slice` are in units of the metric; the last two count towards worse.
+    """
+
+    limit: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    over_serving: Change
+    over_slice: Change
     min_gain_over_baseline: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
     min_share_of_naive: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
     min_scored_rows: Annotated[int, Field(ge=1)]
@@ -173,6 +191,17 @@ class GateParams(Section):
     two_persons: bool
     clean_tree_required: bool
     trusted_keys: list[PublicKey]
+
+
+class Policy(GateParams):
+    """The gate's conditions together with the metric that they are measured in."""
+
+    metric: MetricName
+
+    @property
+    def measure(self) -> Metric:
+        """The metric of the table."""
+        return METRICS[self.metric]
 
 
 class GuardParams(Section):
@@ -189,6 +218,7 @@ class Params(Section):
     threads: Annotated[int, Field(ge=1, le=256)]
     profile: Literal["full", "fast"]
     source: Source
+    metric: MetricName
     generator: GeneratorParams
     split: SplitParams
     members: MembersParams
@@ -201,6 +231,11 @@ class Params(Section):
     def model_name(self) -> str:
         """The registered model's name in MLflow."""
         return f"{self.problem}-ensemble"
+
+    @property
+    def policy(self) -> Policy:
+        """The gate's policy: the keys under `gate`, and the metric."""
+        return Policy(metric=self.metric, **self.gate.model_dump())
 
     def in_force(self) -> "Params":
         """These params with the changes of their profile applied."""
@@ -239,14 +274,41 @@ def load_params(path: Path) -> Params:
     if not isinstance(raw, dict):
         raise BadConfiguration("the params file is not a mapping", where=str(path), hint="restore params.yaml from git")
     try:
-        return Params.model_validate(raw).in_force()
+        params = Params.model_validate(raw).in_force()
     except ValidationError as error:
         raise _as_configuration_error(path, error) from error
+    _require_limits_of_metric(path, params.policy)
+    return params
+
+
+def _require_limits_of_metric(path: Path, policy: Policy) -> None:
+    """Raise BadConfiguration for a limit that no forecast or every forecast can reach in this metric."""
+    metric = policy.measure
+    worst = metric.with_error(metric.widest)
+    if not 0 < metric.error(policy.limit) <= metric.widest:
+        allowed = f"between {metric.perfect:g} (perfect) and {worst:g}" if metric.relative else "above 0"
+        raise BadConfiguration(
+            f"gate.limit is {policy.limit:g}",
+            where=str(path),
+            hint=f"with metric: {metric.name}, where {metric.better} is better, gate.limit must be {allowed}",
+        )
+    for key in ("over_serving", "over_slice"):
+        if getattr(policy, key) > metric.widest:
+            raise BadConfiguration(
+                f"gate.{key} is {getattr(policy, key):g}",
+                where=str(path),
+                hint=f"with metric: {metric.name}, gate.{key} must be at most {metric.widest:g}",
+            )
 
 
 def _as_configuration_error(path: Path, error: ValidationError) -> BadConfiguration:
-    first = error.errors()[0]
+    found_errors = error.errors()
+    unknown = [each for each in found_errors if each["type"] == "extra_forbidden"]
+    first = next((each for each in unknown if each["loc"][-1] in RENAMED), found_errors[0])
     key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden" and first["loc"][-1] in RENAMED:
+        now = ".".join(str(part) for part in (*first["loc"][:-1], current_name(str(first["loc"][-1]))))
+        return BadConfiguration(f"{key} has a new name", where=str(path), hint=f"rename it to {now}")
     if first["type"] == "extra_forbidden":
         return BadConfiguration(f"unknown key {key}", where=str(path), hint=_nearest_key(first["loc"]))
     if first["type"] == "missing":

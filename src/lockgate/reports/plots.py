@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from lockgate.problem.columns import TARGET, TIME
-from lockgate.problem.metrics import rmspe
+from lockgate.problem.metrics import METRICS, Metric
 from lockgate.reports import importance_bars
 
 WIDTH, HEIGHT, DPI = 8.0, 4.5, 110
@@ -49,8 +49,8 @@ def importances(table: pd.DataFrame, path: Path) -> Path:
     return _saved(figure, path)
 
 
-def holdout(rows: pd.DataFrame, path: Path) -> Path:
-    """The chain's sales and forecasts by day, and the RMSPE by day. Columns: time, target, prediction."""
+def holdout(rows: pd.DataFrame, path: Path, metric: Metric) -> Path:
+    """The chain's sales and forecasts by day, and the score by day. Columns: time, target, prediction."""
     figure, (above, below) = plt.subplots(2, 1, figsize=(WIDTH, HEIGHT * 1.3), sharex=True)
     by_day = rows.groupby(TIME)
     totals = by_day[[TARGET, "prediction"]].sum() / 1e6
@@ -58,37 +58,41 @@ def holdout(rows: pd.DataFrame, path: Path) -> Path:
     above.plot(totals.index, totals["prediction"], label="forecast", linewidth=1.5)
     above.set_ylabel("the chain's sales, millions")
     above.legend()
-    _daily_error(below, rows)
+    _daily_score(below, rows, metric)
     figure.autofmt_xdate()
     return _saved(figure, path)
 
 
 def backtest(marks: Sequence[Mapping[str, Any]], path: Path) -> Path:
-    """RMSPE by cutoff with its interval, a colour for each forecast. The scale is logarithmic: windows differ tenfold.
+    """The score by cutoff with its interval, a colour for each forecast.
 
-    Keys: origin, forecast, rmspe, low, high.
+    The scale of an error is logarithmic: windows differ tenfold. Keys: origin, forecast, metric, score, low, high.
     """
+    metric = METRICS[marks[0]["metric"]]
     table = pd.DataFrame(marks).sort_values("origin", kind="stable")
     origins = list(table["origin"].unique())
     figure, axes = plt.subplots(figsize=(WIDTH, HEIGHT))
     for place, (forecast, line) in enumerate(table.groupby("forecast", sort=False)):
         at = [origins.index(origin) + 0.07 * place for origin in line["origin"]]
-        reach = [line["rmspe"] - line["low"], line["high"] - line["rmspe"]]
-        axes.errorbar(at, line["rmspe"], yerr=np.clip(reach, 0, None), label=str(forecast), fmt="o", capsize=2)
+        reach = [line["score"] - line["low"], line["high"] - line["score"]]
+        axes.errorbar(at, line["score"], yerr=np.clip(reach, 0, None), label=str(forecast), fmt="o", capsize=2)
     axes.set_xticks(range(len(origins)), origins, rotation=30, ha="right")
-    axes.set(ylabel="RMSPE of the days after the cutoff", xlabel="cutoff", yscale="log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 5.0, 7.0)))
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_locator(NullLocator())
+    axes.set(ylabel=f"{metric.label} of the days after the cutoff", xlabel="cutoff")
+    if metric.better == "lower":
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 5.0, 7.0)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_locator(NullLocator())
     axes.legend(fontsize="small")
     return _saved(figure, path)
 
 
-def _daily_error(axes: Axes, rows: pd.DataFrame) -> None:
-    sold = rows[rows[TARGET] > 0]
-    errors = {day: rmspe(part[TARGET].to_numpy(), part["prediction"].to_numpy()) for day, part in sold.groupby(TIME)}
-    axes.bar(list(errors), list(errors.values()), color="tab:gray")
-    axes.set_ylabel("RMSPE of the day")
+def _daily_score(axes: Axes, rows: pd.DataFrame, metric: Metric) -> None:
+    scores = {
+        day: metric.score(part[TARGET].to_numpy(), part["prediction"].to_numpy()) for day, part in rows.groupby(TIME)
+    }
+    axes.bar(list(scores), list(scores.values()), color="tab:gray")
+    axes.set_ylabel(f"{metric.label} of the day")
 
 
 def _saved(figure: Figure, path: Path) -> Path:

@@ -11,13 +11,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lockgate.errors import BadData
-from lockgate.evaluation import bootstrap
+from lockgate.evaluation import bootstrap, paired_test
 from lockgate.features import calendar
 from lockgate.forecaster.ensemble import Forecaster
 from lockgate.models import seasonal_naive
 from lockgate.models.conformal import coverage
-from lockgate.problem import metrics
-from lockgate.problem.columns import KEY, OPEN, TARGET, TIME
+from lockgate.problem.columns import KEY, TARGET, TIME
+from lockgate.problem.metrics import METRICS, bias
 from lockgate.problem.params import Params
 from lockgate.training import train
 from lockgate.training.folds import shortest_history
@@ -40,12 +40,13 @@ class Plan:
 
 @dataclass(frozen=True)
 class WindowScore:
-    """Errors of one forecast on the window after one cutoff; `low` and `high` are the 95 % interval of its RMSPE."""
+    """Scores of one forecast on the window after one cutoff; `low` and `high` are the 95 % interval of `score`."""
 
     origin: str  # the cutoff: the last day used in training
     forecast: str  # a member, the blend, or a baseline
     rows: int
-    rmspe: float
+    metric: str  # name of the metric of `score`
+    score: float
     low: float
     high: float
     mae: float
@@ -64,24 +65,24 @@ def backtest(
     """
     marks: list[WindowScore] = []
     for place, last in enumerate(_cutoffs(rows, params, plan)):
-        known, window = _parts(rows, last, params.split.holdout_days)
+        known, window = _parts(rows, last, params)
         name = str(last.date())
         progress(f"trained until {name}", place, plan.origins)
         forecaster, _ = train.train(known, stores, params, lambda *_: None)
-        blend, *others = _marks(name, window, _forecasts(forecaster, known, window), params.seed)
+        blend, *others = _marks(name, window, _forecasts(forecaster, known, window), params)
         marks += [_covered(blend, forecaster, window), *others]
     progress("done", plan.origins, plan.origins)
     return tuple(marks)
 
 
 def means(marks: tuple[WindowScore, ...]) -> dict[str, dict[str, float]]:
-    """For each forecast: the mean and the worst RMSPE over the cutoffs, and the means of the other scores."""
+    """For each forecast: the mean and the worst score over the cutoffs, and the means of the other scores."""
     by_forecast: dict[str, dict[str, float]] = {}
     for forecast in dict.fromkeys(mark.forecast for mark in marks):
         own = [mark for mark in marks if mark.forecast == forecast]
         by_forecast[forecast] = {
-            "rmspe": float(np.mean([mark.rmspe for mark in own])),
-            "worst_rmspe": max(mark.rmspe for mark in own),
+            "score": float(np.mean([mark.score for mark in own])),
+            "worst_score": max(own, key=lambda mark: METRICS[mark.metric].error(mark.score)).score,
             "mae": float(np.mean([mark.mae for mark in own])),
             "bias": float(np.mean([mark.bias for mark in own])),
         }
@@ -105,10 +106,10 @@ def _cutoffs(rows: pd.DataFrame, params: Params, plan: Plan) -> list[pd.Timestam
     return cutoffs
 
 
-def _parts(rows: pd.DataFrame, last: pd.Timestamp, days: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The rows up to `last`, and the rows with sales of the window after it."""
-    after = (rows[TIME] > last) & (rows[TIME] <= last + pd.Timedelta(days=days))
-    window = rows[after & (rows[OPEN] == 1) & (rows[TARGET] > 0)]
+def _parts(rows: pd.DataFrame, last: pd.Timestamp, params: Params) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows up to `last`, and the rows of the window after it that are scored."""
+    after = (rows[TIME] > last) & (rows[TIME] <= last + pd.Timedelta(days=params.split.holdout_days))
+    window = rows[after & paired_test.scored_rows(METRICS[params.metric], rows)]
     return rows[rows[TIME] <= last].reset_index(drop=True), window.reset_index(drop=True)
 
 
@@ -128,12 +129,14 @@ def _covered(blend: WindowScore, forecaster: Forecaster, window: pd.DataFrame) -
     return replace(blend, coverage_80=at_80, coverage_95=at_95)
 
 
-def _marks(origin: str, window: pd.DataFrame, forecasts: dict[str, Floats], seed: int) -> list[WindowScore]:
+def _marks(origin: str, window: pd.DataFrame, forecasts: dict[str, Floats], params: Params) -> list[WindowScore]:
     sold = window[TARGET].to_numpy(dtype=np.float64)
-    store, day = window[KEY].to_numpy(dtype=np.int64), calendar.day_numbers(window[TIME].to_numpy())
+    day = calendar.day_numbers(window[TIME].to_numpy())
+    scored = bootstrap.Rows(sold, window[KEY].to_numpy(dtype=np.int64), day)
+    metric = METRICS[params.metric]
     marks = []
     for name, forecast in forecasts.items():
-        low, high = bootstrap.rmspe_interval(bootstrap.sums(forecast / sold - 1.0, store, day), seed)
-        scores = (score(sold, forecast) for score in (metrics.mae, metrics.bias))
-        marks.append(WindowScore(origin, name, len(sold), metrics.rmspe(sold, forecast), low, high, *scores))
+        low, high = bootstrap.interval(metric, scored, forecast, params.seed)
+        scores = metric.score(sold, forecast), low, high, METRICS["mae"].score(sold, forecast), bias(sold, forecast)
+        marks.append(WindowScore(origin, name, len(sold), metric.name, *scores))
     return marks

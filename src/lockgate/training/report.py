@@ -95,8 +95,9 @@ def _scores(folds: Sequence[Fold], choice: Choice) -> tuple[Score, ...]:
         for fold in folds
     ]
     everything = (ALL_FOLDS, np.concatenate([part[1] for part in parts]), np.concatenate([part[2] for part in parts]))
+    mae = metrics.METRICS["mae"].score
     return tuple(
-        Score(member, name, *(score(sold, forecasts[:, place]) for score in (metrics.rmspe, metrics.mae, metrics.bias)))
+        Score(member, name, *(score(sold, forecasts[:, place]) for score in (metrics.rmspe, mae, metrics.bias)))
         for name, sold, forecasts in (*parts, everything)
         for place, member in enumerate((*choice.weights, BLEND))
     )
