@@ -112,7 +112,7 @@ def test_every_slice_that_the_gate_tests_is_shown_with_the_same_rows(pair, build
 
 def test_without_past_sales_the_stores_have_no_size_and_that_is_said(pair, build):
     (build(1).prepared / "rows.parquet").unlink()
-    found = compare.compare(pair, 1, 2, compare.read_rows(None, build(1).prepared)).comparison
+    found = compare.compare(pair, 1, 2, compare.read_rows(None, build(1).prepared), RMSPE).comparison
     assert {each.by for each in found.trial.agreement.slices} == {*slices.IN_COMPARISON} - {"size"}
     assert found.notes == ("the past sales in data/prepared are not at hand: no slices of large and small stores",)
 

@@ -11,7 +11,7 @@ import click
 
 from lockgate.cli.common_options import as_json, command, params, print_json, table
 from lockgate.errors import GateRefused
-from lockgate.problem.metrics import METRICS
+from lockgate.problem.metrics import METRICS, Metric
 
 if TYPE_CHECKING:
     from lockgate.evaluation.leakage import FeatureLeakage
@@ -93,7 +93,8 @@ def _print(marks: "tuple[WindowScore, ...]", means: dict[str, dict[str, float]])
     metric = METRICS[marks[0].metric]
     heads = ["cutoff", "forecast", metric.label, "95 % interval", "MAE", "bias", "80 % coverage", "95 % coverage"]
     rows = [
-        [mark.origin, mark.forecast, f"{mark.score:.5g}", f"{mark.low:.5g} .. {mark.high:.5g}", f"{mark.mae:.0f}",
+        [mark.origin, mark.forecast, _short(metric, mark.score),
+         f"{_short(metric, mark.low)} .. {_short(metric, mark.high)}", f"{mark.mae:.0f}",
          f"{mark.bias:+.3f}", _share(mark.coverage_80), _share(mark.coverage_95)]
         for mark in marks
     ]  # fmt: skip
@@ -102,7 +103,7 @@ def _print(marks: "tuple[WindowScore, ...]", means: dict[str, dict[str, float]])
     summary = [
         [
             name,
-            *(f"{found[key]:.5g}" for key in ("score", "worst_score")),
+            *(_short(metric, found[key]) for key in ("score", "worst_score")),
             f"{found['mae']:.0f}",
             f"{found['bias']:+.3f}",
             *(_share(found.get(name)) for name in ("coverage_80", "coverage_95")),
@@ -113,6 +114,10 @@ def _print(marks: "tuple[WindowScore, ...]", means: dict[str, dict[str, float]])
         ["forecast", f"mean {metric.label}", "worst", "mean MAE", "mean bias", "80 % coverage", "95 % coverage"],
         summary,
     )
+
+
+def _short(metric: Metric, score: float) -> str:
+    return f"{score:.4f}" if metric.relative else f"{score:.6g}"
 
 
 def _share(share: float | None) -> str:
