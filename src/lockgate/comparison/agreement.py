@@ -2,7 +2,7 @@
 
 Which of the two is better, and how surely, is tested by `evaluation.paired_test`.
 
-A pair of forecasts is a row with key, time, whether it is open, first, second, target (NaN where unknown), and the
+A pair of forecasts is a row with key, time, OPEN, first, second, target (NaN where unknown), and the
 columns of the ways to slice (missing where unknown).
 """
 

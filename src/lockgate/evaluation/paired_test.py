@@ -55,7 +55,7 @@ class PairedTest:
 def compare(
     metric: Metric, rows: pd.DataFrame, candidate: Floats, reference: Floats, ways: Sequence[str] = ()
 ) -> PairedTest:
-    """Test two forecasts of rows with key, time, target and whether it is open, and with the columns of the ways to slice."""
+    """Test two forecasts of rows with key, time, target, OPEN and the columns of the ways to slice."""
     counts = scored_rows(metric, rows)
     kept, ours, theirs = rows[counts], candidate[counts], reference[counts]
     scored = _bootstrap_rows(kept)
@@ -82,7 +82,7 @@ def compare(
 
 
 def interval(metric: Metric, rows: pd.DataFrame, forecast: Floats) -> tuple[float, float]:
-    """The bootstrap 95 % interval of the score on rows with key, time, target and whether it is open; NaN if there is no score."""
+    """The bootstrap 95 % interval of the score on rows with key, time, target and OPEN; NaN if there is no score."""
     counts = scored_rows(metric, rows)
     return bootstrap.interval(metric, _bootstrap_rows(rows[counts]), forecast[counts], SEED)
 
