@@ -35,7 +35,7 @@ class Findings:
 
 
 @dataclass(frozen=True)
-class Rivals:
+class VersionPair:
     """The candidate, and the version that it is compared with (None: there is none)."""
 
     candidate: Registered
@@ -61,7 +61,7 @@ class Tables:
         return self.holdout.drop(columns=TARGET)
 
 
-def examine(workspace: Workspace, rivals: Rivals, made: Build, metric: Metric, earlier: int) -> Findings:
+def examine(workspace: Workspace, pair: VersionPair, made: Build, metric: Metric, earlier: int) -> Findings:
     """Score the candidate on the holdout beside the serving version (None: without) and the seasonal naive forecast.
 
     Each version forecasts in a child process, so a failure of a version does not end this process. Writes the plot
@@ -71,7 +71,7 @@ def examine(workspace: Workspace, rivals: Rivals, made: Build, metric: Metric, e
     made.holdout_plot.unlink(missing_ok=True)
     tables = Tables.read(made.prepared)
     try:
-        with load_version.fetched(workspace, load_version.recorded(workspace, rivals.candidate.version)) as fetched:
+        with load_version.fetched(workspace, load_version.recorded(workspace, pair.candidate.version)) as fetched:
             alone, folder = load_version.alone_places(tables.holdout), str(made.prepared.resolve())
             request = Request(str(fetched.bundle), fetched.digest, alone, folder)
             found = sandboxed.forecast(request, tables.without_sales, FORECAST_LIMITS)
@@ -83,7 +83,7 @@ def examine(workspace: Workspace, rivals: Rivals, made: Build, metric: Metric, e
     if shown.any():
         rows = tables.holdout[[TIME, TARGET]].assign(prediction=found.together)
         plots.holdout(rows[shown], made.holdout_plot, metric)
-    compared = _compared(workspace, rivals.serving, tables, found.together, metric) if rivals.serving else None
+    compared = _compared(workspace, pair.serving, tables, found.together, metric) if pair.serving else None
     return _findings(tables, found, compared, Circumstances(fetched, metric, earlier))
 
 

@@ -106,8 +106,8 @@ def _judge(workspace: Workspace, case: Case, state: ModelState, made: Build) -> 
     from lockgate.operations import score_candidate  # imports pandas and the boosters: not needed for a reused verdict
 
     earlier = verdicts.holdout_uses(workspace.database, workspace.model, case.digests)
-    rivals = score_candidate.Rivals(state.find(case.receipt.version), case.reference)
-    found = score_candidate.examine(workspace, rivals, made, case.policy.measure, earlier)
+    pair = score_candidate.VersionPair(state.find(case.receipt.version), case.reference)
+    found = score_candidate.examine(workspace, pair, made, case.policy.measure, earlier)
     judgement = verdict.judge(found.evidence, case.policy)
     metrics = with_floor(found.metrics, noise_floor(read_card(made.prepared)))
     judged = _as_verdict(workspace, case, judgement, metrics)
