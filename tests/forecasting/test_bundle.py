@@ -165,7 +165,7 @@ def test_no_library_is_given_a_byte_of_a_damaged_bundle(folder, digest, monkeypa
 
 def test_code_that_would_forecast_other_numbers_is_refused(folder, digest, monkeypatch):
     """The probe: the forecasts of the day it was made travel with the bundle."""
-    from lockgate.features import store_ridge
+    from lockgate.features.store_panel import store_ridge
 
     honest = store_ridge.day_regressors
     monkeypatch.setattr(store_ridge, "day_regressors", lambda table: honest(table) * 1.001)

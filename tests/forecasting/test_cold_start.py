@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 import small_chain
 
-from lockgate.features import cold_start, known_inputs, panel
+from lockgate.features import known_inputs, panel
+from lockgate.features.store_panel import cold_start
 
 DAYS = 200
 

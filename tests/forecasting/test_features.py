@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 import small_chain
 
-from lockgate.features import history as features_history
-from lockgate.features import known_inputs, panel, store_ridge
-from lockgate.features import matrix as features_matrix
+from lockgate.features import known_inputs, panel
+from lockgate.features.store_panel import history as features_history
+from lockgate.features.store_panel import matrix as features_matrix
+from lockgate.features.store_panel import store_ridge
 
 HORIZON = 42
 RNG = np.random.default_rng(11)

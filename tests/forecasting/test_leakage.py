@@ -13,9 +13,9 @@ from lockgate.data.data_card import card_of
 from lockgate.data.ingest import CsvSource
 from lockgate.evaluation import leakage, sandboxed
 from lockgate.features import training_rows
-from lockgate.features.history import history_states
 from lockgate.features.known_inputs import store_attributes
 from lockgate.features.panel import panel
+from lockgate.features.store_panel.history import history_states
 from lockgate.gate import checks
 from lockgate.gate.evidence import Outcome
 

@@ -12,9 +12,9 @@ from lockgate.data import dataset, ingest, split
 from lockgate.data.data_card import card_of
 from lockgate.errors import GateRefused
 from lockgate.evaluation import leakage
-from lockgate.features import matrix
 from lockgate.features.known_inputs import store_attributes
 from lockgate.features.panel import panel
+from lockgate.features.store_panel import matrix
 from lockgate.system.exit_codes import Session
 
 HORIZON = 42

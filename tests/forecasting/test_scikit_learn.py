@@ -5,7 +5,7 @@ import pytest
 from sklearn.linear_model import Ridge
 from sklearn.metrics import mean_absolute_error, root_mean_squared_error
 
-from lockgate.features import shared_effects
+from lockgate.features.store_panel import shared_effects
 from lockgate.problem import metrics
 
 

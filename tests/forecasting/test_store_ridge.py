@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from lockgate.features import calendar, panel, shared_effects, store_ridge
+from lockgate.features import calendar, panel
 from lockgate.features.known_inputs import LONG_AGO, NEVER, StoreAttributes, panel_rows
 from lockgate.features.panel import Panel
+from lockgate.features.store_panel import shared_effects, store_ridge
 
 RNG = np.random.default_rng(4)
 STORES = 20

@@ -7,8 +7,8 @@ import small_chain
 from lockgate.bundle import store as bundle_store
 from lockgate.errors import BadData
 from lockgate.features.known_inputs import store_attributes
-from lockgate.features.matrix import FEATURES
 from lockgate.features.panel import panel
+from lockgate.features.store_panel.matrix import FEATURES
 from lockgate.forecaster.ensemble import RIDGE
 from lockgate.models.members import MEMBERS
 from lockgate.training import folds, report_files, train

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import small_chain
 
-from lockgate.features import shared_effects, training_rows
+from lockgate.features import training_rows
 from lockgate.features.known_inputs import store_attributes
 from lockgate.features.panel import panel
+from lockgate.features.store_panel import shared_effects
 
 HORIZON = 42
 RNG = np.random.default_rng(12)

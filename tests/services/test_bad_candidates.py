@@ -15,8 +15,8 @@ from lockgate.data.data_card import read_card
 from lockgate.database import verdicts, versions
 from lockgate.errors import ArtifactMissing, BundleUnreadable, IntegrityBroken
 from lockgate.evaluation import sandboxed
-from lockgate.features import history
 from lockgate.features.panel import panel
+from lockgate.features.store_panel import history
 from lockgate.gate.evidence import NoEvidence
 from lockgate.gate.verdict import policy_digest
 from lockgate.operations import load_version, promote, register, score_candidate, validate
@@ -147,7 +147,7 @@ def leak_said(verdict):
 def test_a_feature_whose_code_looks_past_the_origin_is_refused_by_name(backend, build, params, tmp_path, monkeypatch):
     """The child runs a copy of the package in which the level is taken before the rows are cut at the origin."""
     shutil.copytree(sandbox.PACKAGE_FOLDER, tmp_path / "src")
-    with (tmp_path / "src/lockgate/features/history.py").open("a", encoding="utf-8") as code:
+    with (tmp_path / "src/lockgate/features/store_panel/history.py").open("a", encoding="utf-8") as code:
         code.write(PEEKING)
     receipt = register.register(backend, build(1), params)
     monkeypatch.setattr(sandbox, "PACKAGE_FOLDER", tmp_path / "src")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lockgate.features.local_level import DAYS, HALF_LIFE_DAYS, LARGEST_RESIDUAL, PRIOR_DAYS, local_level
+from lockgate.features.store_panel.local_level import DAYS, HALF_LIFE_DAYS, LARGEST_RESIDUAL, PRIOR_DAYS, local_level
 
 STORES = 1000
 WEIGHTS = 0.5 ** (np.arange(DAYS - 1, -1, -1) / HALF_LIFE_DAYS)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lockgate.features.matrix import FEATURES, Matrix
+from lockgate.features.store_panel.matrix import FEATURES, Matrix
 from lockgate.features.training_rows import TrainingRows
 from lockgate.forecaster.ensemble import Member
 from lockgate.training import permutation_importance

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from lockgate.features import calendar, shared_effects
+from lockgate.features import calendar
+from lockgate.features.store_panel import shared_effects
 
 RNG = np.random.default_rng(8)
 FIRST, LAST = (int(np.datetime64(day).astype(np.int64)) for day in ("2013-01-01", "2014-12-31"))

@@ -22,11 +22,11 @@ from lockgate import digests
 from lockgate.bundle import external_format, manifest
 from lockgate.bundle.manifest import MANIFEST, REBUILD
 from lockgate.errors import BundleUnreadable, IntegrityBroken, LockgateError, StorageFailed
-from lockgate.features.cold_start import HistoryLength
-from lockgate.features.history import HistoryState
 from lockgate.features.known_inputs import StoreAttributes
-from lockgate.features.matrix import FEATURES
-from lockgate.features.store_ridge import Ridge
+from lockgate.features.store_panel.cold_start import HistoryLength
+from lockgate.features.store_panel.history import HistoryState
+from lockgate.features.store_panel.matrix import FEATURES
+from lockgate.features.store_panel.store_ridge import Ridge
 from lockgate.forecaster.ensemble import Forecaster, Member
 from lockgate.forecaster.external import ExternalForecaster
 from lockgate.forecaster.interface import ForecasterProtocol

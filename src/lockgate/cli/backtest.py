@@ -81,7 +81,7 @@ def probe(as_json: bool) -> None:
     if leaks := [finding.feature for finding in findings if finding.leaks]:
         raise GateRefused(
             f"features use sales after their cutoff: {', '.join(leaks)}",
-            hint="compute these features from the history state only (features/matrix.py)",
+            hint="compute these features from the history state only (features/store_panel/matrix.py)",
         )
 
 

@@ -13,12 +13,13 @@ import pandas as pd
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from lockgate.features import calendar, matrix
-from lockgate.features.history import HistoryState, history_states
+from lockgate.features import calendar
 from lockgate.features.known_inputs import KnownInputs, StoreAttributes, panel_rows
-from lockgate.features.matrix import FEATURES
 from lockgate.features.panel import Panel, panel
-from lockgate.features.store_ridge import FIRST_STEP_DAYS, STEP_DAYS
+from lockgate.features.store_panel import matrix
+from lockgate.features.store_panel.history import HistoryState, history_states
+from lockgate.features.store_panel.matrix import FEATURES
+from lockgate.features.store_panel.store_ridge import FIRST_STEP_DAYS, STEP_DAYS
 from lockgate.features.training_rows import cutoffs
 from lockgate.forecaster.ensemble import Forecaster
 from lockgate.problem.columns import KEY, TIME

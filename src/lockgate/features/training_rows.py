@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lockgate.features import matrix as features_matrix
-from lockgate.features import shared_effects
-from lockgate.features.history import HistoryState, history_states
 from lockgate.features.known_inputs import StoreAttributes, panel_rows
-from lockgate.features.matrix import Matrix
 from lockgate.features.panel import Panel
+from lockgate.features.store_panel import matrix as features_matrix
+from lockgate.features.store_panel import shared_effects
+from lockgate.features.store_panel.history import HistoryState, history_states
+from lockgate.features.store_panel.matrix import Matrix
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lockgate.features import matrix as features_matrix
-from lockgate.features.history import HistoryState
 from lockgate.features.known_inputs import KnownInputs, StoreAttributes
-from lockgate.features.matrix import ForecastWindow, Matrix
+from lockgate.features.store_panel import matrix as features_matrix
+from lockgate.features.store_panel.history import HistoryState
+from lockgate.features.store_panel.matrix import ForecastWindow, Matrix
 from lockgate.forecaster import input_rows
 from lockgate.forecaster.input_rows import Limits, RowProblem
 from lockgate.forecaster.interface import RowCounts, count_rows, predict_open_rows, threads_for

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lockgate.features.matrix import FEATURES, Matrix
+from lockgate.features.store_panel.matrix import FEATURES, Matrix
 from lockgate.features.training_rows import TrainingRows
 from lockgate.forecaster.ensemble import Member
 from lockgate.models import blend

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lockgate.features.matrix import FEATURES
+from lockgate.features.store_panel.matrix import FEATURES
 from lockgate.models import conformal
 from lockgate.models.booster import Fit
 from lockgate.problem import metrics

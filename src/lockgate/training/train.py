@@ -9,9 +9,9 @@ from time import process_time
 
 import pandas as pd
 
-from lockgate.features.history import HistoryState
 from lockgate.features.known_inputs import StoreAttributes, store_attributes
 from lockgate.features.panel import Panel, panel
+from lockgate.features.store_panel.history import HistoryState
 from lockgate.features.training_rows import rows_after, states_at
 from lockgate.forecaster.ensemble import Forecaster
 from lockgate.models import conformal

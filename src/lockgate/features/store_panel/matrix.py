@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lockgate.features import calendar, shared_effects, store_ridge
+from lockgate.features import calendar
 from lockgate.features.calendar import DayTable
-from lockgate.features.history import LEVEL, STATISTICS, HistoryState
 from lockgate.features.known_inputs import LONG_AGO, KnownInputs, StoreAttributes, promo2_active
+from lockgate.features.store_panel import shared_effects, store_ridge
+from lockgate.features.store_panel.history import LEVEL, STATISTICS, HistoryState
 from lockgate.problem.params import Offset
 
 Floats = NDArray[np.float64]

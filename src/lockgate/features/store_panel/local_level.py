@@ -7,7 +7,7 @@ ridge learns the calendar from years of data; the local level then corrects its 
 import numpy as np
 from numpy.typing import NDArray
 
-from lockgate.features import shared_effects
+from lockgate.features.store_panel import shared_effects
 
 Floats = NDArray[np.float64]
 

@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lockgate.features import calendar, panel, shared_effects
-from lockgate.features import local_level as features_local_level
+from lockgate.features import calendar, panel
 from lockgate.features.calendar import DayTable
 from lockgate.features.known_inputs import KnownInputs, StoreAttributes, panel_rows, promo2_active
-from lockgate.features.local_level import local_level
 from lockgate.features.panel import Panel
+from lockgate.features.store_panel import local_level as features_local_level
+from lockgate.features.store_panel import shared_effects
+from lockgate.features.store_panel.local_level import local_level
 from lockgate.problem import metrics
 
 Floats = NDArray[np.float64]

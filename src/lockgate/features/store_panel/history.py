@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lockgate.features import calendar, panel, store_ridge
-from lockgate.features.cold_start import HistoryLength, history_length, with_peers
+from lockgate.features import calendar, panel
 from lockgate.features.known_inputs import StoreAttributes
 from lockgate.features.panel import Panel
-from lockgate.features.store_ridge import Ridge
+from lockgate.features.store_panel import store_ridge
+from lockgate.features.store_panel.cold_start import HistoryLength, history_length, with_peers
+from lockgate.features.store_panel.store_ridge import Ridge
 from lockgate.system.single_thread import on_one_thread
 
 Floats = NDArray[np.float64]
