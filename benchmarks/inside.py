@@ -15,8 +15,9 @@ import pandas as pd
 from lockgate.bundle import manifest, store
 from lockgate.data import dataset
 from lockgate.features.known_inputs import store_attributes
-from lockgate.features.panel import panel
-from lockgate.features.training_rows import rows_after, states_at
+from lockgate.features.recipe import Table
+from lockgate.features.store_panel.recipe import STORE_PANEL
+from lockgate.features.training_rows import rows_after
 from lockgate.models.members import MEMBERS
 from lockgate.problem.params import PARAMS_FILE, Params, load_params
 from lockgate.training import backtest
@@ -43,13 +44,12 @@ def main() -> None:
 
 def features(rows: pd.DataFrame, stores: pd.DataFrame, params: Params) -> Part:
     """Make the training rows of the last fit: the history state of each cutoff, and the features of each row."""
-    horizon, attributes = params.split.holdout_days, store_attributes(stores)
-    history = panel(rows, attributes.store_ids)
-    cutoffs = training_cutoffs(history, history.last, params)
+    table = Table.of(rows, store_attributes(stores))
+    cutoffs = training_cutoffs(table, table.last, params)
 
     def make() -> int:
-        states = states_at(history, {*cutoffs, history.last}, attributes, horizon)
-        return sum(len(rows_after(history, states[cutoff], attributes, horizon).log_sales) for cutoff in cutoffs)
+        states = STORE_PANEL.fit(table, {*cutoffs, table.last}, params.split.holdout_days)
+        return sum(len(rows_after(table, states[cutoff]).log_sales) for cutoff in cutoffs)
 
     make()
     made, part = timed(make)

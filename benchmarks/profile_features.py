@@ -12,8 +12,9 @@ from time import process_time
 
 from lockgate.data import dataset
 from lockgate.features.known_inputs import store_attributes
-from lockgate.features.panel import panel
-from lockgate.features.training_rows import rows_after, states_at
+from lockgate.features.recipe import Table
+from lockgate.features.store_panel.recipe import STORE_PANEL
+from lockgate.features.training_rows import rows_after
 from lockgate.problem.params import PARAMS_FILE, load_params
 from lockgate.training.fitting import training_cutoffs
 
@@ -24,14 +25,13 @@ SHOWN_FUNCTIONS = 25
 def main() -> None:
     """Make the features of all training rows once, and print the functions of the features package by CPU time."""
     params, rows, stores = load_params(PARAMS_FILE), dataset.read(DATA, "rows"), dataset.read(DATA, "stores")
-    attributes, horizon = store_attributes(stores), params.split.holdout_days
-    history = panel(rows, attributes.store_ids)
-    cutoffs = training_cutoffs(history, history.last, params)
+    table = Table.of(rows, store_attributes(stores))
+    cutoffs = training_cutoffs(table, table.last, params)
     profiler = cProfile.Profile(process_time)
     with profiler:
-        states = states_at(history, cutoffs, attributes, horizon)
+        states = STORE_PANEL.fit(table, cutoffs, params.split.holdout_days)
         for cutoff in cutoffs:
-            rows_after(history, states[cutoff], attributes, horizon)
+            rows_after(table, states[cutoff])
     pstats.Stats(profiler).sort_stats("cumulative").print_stats("lockgate/features", SHOWN_FUNCTIONS)
 
 

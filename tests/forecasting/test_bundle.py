@@ -173,7 +173,8 @@ def test_code_that_would_forecast_other_numbers_is_refused(folder, digest, monke
 
 
 def test_other_features_than_the_code_has_are_refused(folder, digest, monkeypatch):
-    monkeypatch.setattr(store, "FEATURES", (*store.FEATURES, "phase_of_the_moon"))
+    other = replace(store.STORE_PANEL, names=(*store.STORE_PANEL.names, "phase_of_the_moon"))
+    monkeypatch.setattr(store, "STORE_PANEL", other)
     refused(folder, digest, "other features")
 
 

@@ -16,8 +16,9 @@ import xgboost
 
 from lockgate.bundle import external_conversion, external_mlmodel, manifest, store
 from lockgate.bundle.external_metadata import DeclaredMetadata, resolve
+from lockgate.data.column_types import category_codes
 from lockgate.errors import BadData, GateRefused, IntegrityBroken
-from lockgate.features import calendar, known_inputs, panel, static_columns
+from lockgate.features import calendar, known_inputs, static_columns
 from lockgate.features.known_inputs import KnownInputs
 from lockgate.forecaster.external import Meaning, NativeFile, Window
 from lockgate.problem.columns import STATE_HOLIDAY
@@ -72,7 +73,7 @@ def test_every_column_is_what_pandas_makes_of_the_same_rows():
         calendar.day_numbers(rows["Date"].to_numpy()),
         rows["Promo"].to_numpy(),
         rows["SchoolHoliday"].to_numpy(),
-        panel.category_codes(rows["StateHoliday"].to_numpy(dtype=object), STATE_HOLIDAY.values),
+        category_codes(rows["StateHoliday"].to_numpy(dtype=object), STATE_HOLIDAY.values),
     )
     expected = foreign_models.table(rows, stores)
     assert tuple(expected) == tuple(static_columns.COLUMNS) == foreign_models.COLUMNS

@@ -8,9 +8,11 @@ import pytest
 import small_chain
 
 from lockgate.features import known_inputs, panel
+from lockgate.features.recipe import RIDGE
 from lockgate.features.store_panel import history as features_history
 from lockgate.features.store_panel import matrix as features_matrix
 from lockgate.features.store_panel import store_ridge
+from lockgate.features.store_panel.matrix import GROUP_MEAN
 
 HORIZON = 42
 RNG = np.random.default_rng(11)
@@ -39,8 +41,8 @@ def test_no_feature_changes_if_noise_replaces_all_sales_after_the_cutoff(history
     noisy[:, future] = RNG.normal(20, 5, size=noisy[:, future].shape)
     before, after = matrix(history, cutoff, attributes), matrix(replace(history, log_sales=noisy), cutoff, attributes)
     assert np.array_equal(before.values, after.values, equal_nan=True)
-    assert np.array_equal(before.ridge, after.ridge)
-    assert np.array_equal(before.group_mean, after.group_mean)
+    assert np.array_equal(before.offsets[RIDGE], after.offsets[RIDGE])
+    assert np.array_equal(before.offsets[GROUP_MEAN], after.offsets[GROUP_MEAN])
 
 
 def test_a_history_state_does_not_depend_on_plans_after_its_cutoff(history, attributes):
@@ -102,8 +104,8 @@ def test_every_named_feature_is_a_column_of_plain_numbers(history, attributes):
     assert found.values.shape == (len(attributes.store_ids) * HORIZON, len(features_matrix.FEATURES))
     assert found.values.dtype == np.float32
     assert not np.isinf(found.values).any()
-    assert np.isfinite(found.ridge).all()
-    assert np.isfinite(found.group_mean).all()
+    assert np.isfinite(found.offsets[RIDGE]).all()
+    assert np.isfinite(found.offsets[GROUP_MEAN]).all()
 
 
 def test_customers_are_no_feature():

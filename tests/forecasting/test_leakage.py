@@ -14,8 +14,8 @@ from lockgate.data.ingest import CsvSource
 from lockgate.evaluation import leakage, sandboxed
 from lockgate.features import training_rows
 from lockgate.features.known_inputs import store_attributes
-from lockgate.features.panel import panel
-from lockgate.features.store_panel.history import history_states
+from lockgate.features.recipe import Table
+from lockgate.features.store_panel.recipe import STORE_PANEL
 from lockgate.gate import checks
 from lockgate.gate.evidence import Outcome
 
@@ -31,15 +31,18 @@ def answer(seen):
     return checks.CHECKS["no data leakage"](SimpleNamespace(leakage=seen, uses_target_history=True), None)
 
 
-def whole_history():
-    stores = store_attributes(small_chain.chain().stores)
-    return panel(small_chain.chain().rows, stores.store_ids), stores
+def whole_table():
+    return Table.of(small_chain.chain().rows, store_attributes(small_chain.chain().stores))
 
 
-def peeking_profiles(history, origins, attributes):
-    """Honest, but for the level: as if a rolling mean were taken before the rows were cut at the origin."""
-    later = np.nanmean(history.log_sales[:, -28:], axis=1).astype(np.float32)
-    return [replace(state, level=later) for state in history_states(history, origins, attributes)]
+def with_level(state, level):
+    return replace(state, history=replace(state.history, level=level))
+
+
+def peeking_fit(table, cutoffs, horizon):
+    """Honest, but for the level: as if a rolling mean were taken before the rows were cut at the cutoff."""
+    later = np.nanmean(table.history.log_sales[:, -28:], axis=1).astype(np.float32)
+    return {cutoff: with_level(state, later) for cutoff, state in STORE_PANEL.fit(table, cutoffs, horizon).items()}
 
 
 def test_an_honest_forecaster_passes_and_many_of_its_features_do_know_the_past():
@@ -49,14 +52,14 @@ def test_an_honest_forecaster_passes_and_many_of_its_features_do_know_the_past()
     outcome, says = answer(seen)
     assert outcome is Outcome.PASSED
     assert says == (
-        f"{seen.features_using_history} of {len(leakage.NAMES)} features depend on sales before the cutoff, none on"
+        f"{seen.features_using_history} of {seen.tested_features} features depend on sales before the cutoff, none on"
         f" later sales; the stored history matches the data up to {seen.cutoff}"
     )
 
 
-def test_a_feature_whose_code_looks_past_the_origin_is_refused_by_name(monkeypatch):
-    monkeypatch.setattr(leakage, "history_states", peeking_profiles)
-    outcome, says = answer(found())
+def test_a_feature_whose_code_looks_past_the_origin_is_refused_by_name():
+    peeking = replace(small_chain.forecaster(), recipe=replace(STORE_PANEL, fit=peeking_fit))
+    outcome, says = answer(found(peeking))
     assert (outcome, says) == (
         Outcome.REFUSED,
         "replacing sales after the training cutoff changes level_364: these features use future data",
@@ -66,12 +69,13 @@ def test_a_feature_whose_code_looks_past_the_origin_is_refused_by_name(monkeypat
 def test_a_bundle_whose_past_reaches_past_its_origin_is_doubted_by_name():
     """Its code is honest, and says so; its arrays were made of the holdout too."""
     honest = small_chain.forecaster()
-    history, stores = whole_history()
-    later = history_states(history, [history.last], stores)[0]
-    outcome, says = answer(found(replace(honest, state=replace(later, origin=honest.state.origin))))
+    table = whole_table()
+    later = STORE_PANEL.fit(table, [table.last], HORIZON)[table.last]
+    moved = replace(later, history=replace(later.history, origin=honest.state.cutoff))
+    outcome, says = answer(found(replace(honest, state=moved)))
     assert outcome is Outcome.INCONCLUSIVE
     assert "ridge, mean_364, spread_364" in says
-    one_array = replace(honest.state, level=later.level)
+    one_array = with_level(honest.state, later.history.level)
     assert found(replace(honest, state=one_array)).history_mismatch == ("level_364",)
 
 
@@ -99,34 +103,38 @@ def test_rows_that_end_before_the_origin_cannot_tell():
 
 
 def test_a_probe_that_sees_nothing_move_has_proven_nothing(monkeypatch):
-    monkeypatch.setattr(leakage, "_with_noise", lambda history, *_: history)
+    monkeypatch.setattr(leakage, "_with_noise", lambda table, *_: table)
     assert answer(found())[0] is Outcome.INCONCLUSIVE
 
 
 def test_no_row_to_learn_from_knows_a_sale_after_its_origin_either():
     """The boosters are taught on blocks of many origins that share their work; here of all of them after the first."""
-    history, stores = whole_history()
-    origins = training_rows.cutoffs(history, history.last, HORIZON, 182)
+    table = whole_table()
+    origins = training_rows.cutoffs(table, table.last, HORIZON, 182)
     first = origins[0]
-    noisy = leakage._with_noise(history, first + 1, history.last, np.random.default_rng(1))
-    was, now = (training_rows.states_at(each, origins, stores, HORIZON)[first] for each in (history, noisy))
-    rows = leakage.panel_rows(history.between(first + 1, first + HORIZON))
-    assert np.array_equal(*(leakage.feature_values(state, stores, rows) for state in (was, now)), equal_nan=True)
+    noisy = leakage._with_noise(table, first + 1, table.last, np.random.default_rng(1))
+    was, now = (STORE_PANEL.fit(each, origins, HORIZON)[first] for each in (table, noisy))
+    rows = table.known_inputs(first + 1, first + HORIZON)
+    assert same(*(leakage.columns(state, rows) for state in (was, now)))
+
+
+def same(these, those):
+    return all(np.array_equal(these[name], those[name], equal_nan=True) for name in these)
 
 
 def test_each_feature_of_a_row_rests_on_sales_at_least_as_old_as_its_days_ahead():
     """Noise on all days younger than that moves nothing in the row; the sale that is just as old moves some of them."""
-    history, stores = whole_history()
-    origin = history.last - HORIZON
+    table = whole_table()
+    origin = table.last - HORIZON
     for ahead in (1, 2, 7, 28, HORIZON):
         day, seen = origin + ahead, []
-        row = leakage.panel_rows(history.between(day, day))
+        row = table.known_inputs(day, day)
         for first in (day - ahead + 1, day - ahead):
-            noisy = leakage._with_noise(history, first, history.last, np.random.default_rng(ahead))
-            seen.append(leakage.feature_values(history_states(noisy, [origin], stores)[0], stores, row))
-        truth = leakage.feature_values(history_states(history, [origin], stores)[0], stores, row)
-        assert np.array_equal(seen[0], truth, equal_nan=True)
-        assert not np.array_equal(seen[1], truth, equal_nan=True)
+            noisy = leakage._with_noise(table, first, table.last, np.random.default_rng(ahead))
+            seen.append(leakage.columns(STORE_PANEL.fit(noisy, [origin], HORIZON)[origin], row))
+        truth = leakage.columns(STORE_PANEL.fit(table, [origin], HORIZON)[origin], row)
+        assert same(seen[0], truth)
+        assert not same(seen[1], truth)
 
 
 def test_the_child_that_opens_a_candidate_looks_for_leaks_where_it_is_asked_to(tmp_path):

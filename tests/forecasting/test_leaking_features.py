@@ -1,6 +1,7 @@
 """The leak probe finds what a feature knows without being told."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,50 +14,45 @@ from lockgate.data.data_card import card_of
 from lockgate.errors import GateRefused
 from lockgate.evaluation import leakage
 from lockgate.features.known_inputs import store_attributes
-from lockgate.features.panel import panel
-from lockgate.features.store_panel import matrix
+from lockgate.features.recipe import Table
+from lockgate.features.store_panel.matrix import FEATURES
+from lockgate.features.store_panel.recipe import STORE_PANEL
 from lockgate.system.exit_codes import Session
 
 HORIZON = 42
 PLANS = {"promo", "school", "weekday", "month", "from_holiday", "kind", "distance", "promo2"}
 
 
-@pytest.fixture(scope="module")
-def stores():
-    return store_attributes(small_chain.chain().stores)
+NAMES = (*FEATURES, "offset ridge", "offset group_mean")
 
 
 @pytest.fixture(scope="module")
-def history(stores):
-    return panel(small_chain.parts().rows, stores.store_ids)
+def table():
+    return Table.of(small_chain.parts().rows, store_attributes(small_chain.chain().stores))
 
 
-def findings(history, stores):
-    return {found.feature: found for found in leakage.by_feature(history, stores, HORIZON, seed=5)}
+def findings(recipe, table):
+    return {found.feature: found for found in leakage.by_feature(recipe, table, HORIZON, seed=5)}
 
 
-def test_no_feature_knows_a_sale_after_its_origin_and_each_past_one_is_as_old_as_the_horizon(history, stores):
-    found = findings(history, stores)
-    assert tuple(found) == leakage.NAMES
+def test_no_feature_knows_a_sale_after_its_origin_and_each_past_one_is_as_old_as_the_horizon(table):
+    found = findings(STORE_PANEL, table)
+    assert tuple(found) == NAMES
     assert [name for name, finding in found.items() if finding.leaks] == []
     assert {name for name, finding in found.items() if finding.youngest is None} >= PLANS
     youngest = {name: found[name].youngest for name in ("ridge", "level_364", "mean_364", "offset ridge")}
     assert youngest == {"ridge": 0, "level_364": 0, "mean_364": 0, "offset ridge": 0}
 
 
-def test_a_feature_that_peeks_is_found(history, stores, monkeypatch):
+def test_a_feature_that_peeks_is_found(table):
     """As if a rolling mean took in the row's own day."""
-    honest = matrix.forecast_window
 
-    def peeking(state, attributes, days):
-        view = honest(state, attributes, days)
-        view.state.level[:] = np.nanmean(looked_at[-1].log_sales[:, -5:], axis=1)
-        return view
+    def peeking(seen, cutoffs, horizon):
+        later = np.nanmean(seen.history.log_sales[:, -5:], axis=1).astype(np.float32)
+        states = STORE_PANEL.fit(seen, cutoffs, horizon)
+        return {at: replace(state, history=replace(state.history, level=later)) for at, state in states.items()}
 
-    looked_at, original = [], leakage._features
-    monkeypatch.setattr(matrix, "forecast_window", peeking)
-    monkeypatch.setattr(leakage, "_features", lambda panel, *rest: (looked_at.append(panel), original(panel, *rest))[1])
-    found = findings(history, stores)
+    found = findings(replace(STORE_PANEL, fit=peeking), table)
     assert [name for name, finding in found.items() if finding.leaks] == ["level_364"]
 
 
@@ -78,7 +74,7 @@ def command(folder, monkeypatch, *words):
 def test_the_command_lists_every_feature(tmp_path, monkeypatch):
     ended = command(tmp_path, monkeypatch, "--json")
     assert ended.exit_code == 0
-    assert [finding["feature"] for finding in json.loads(ended.stdout)] == list(leakage.NAMES)
+    assert [finding["feature"] for finding in json.loads(ended.stdout)] == list(NAMES)
 
 
 def test_the_command_refuses_a_leak_by_name(tmp_path, monkeypatch):

@@ -64,10 +64,11 @@ def test_another_machine_forecasts_the_same(machine, tmp_path):
 def test_noise_in_the_last_digit_of_all_that_it_remembers_changes_no_forecast(last_digits):
     """As another machine would have computed the ridge, from which the boosters start and to which features relate."""
     here, rows = small_chain.forecaster(), small_chain.asked()
-    ridge, rng = here.state.ridge, np.random.default_rng(last_digits)
+    ridge, rng = here.state.history.ridge, np.random.default_rng(last_digits)
     moved = replace(ridge, coefficients=one_off(ridge.coefficients, rng), effects=one_off(ridge.effects, rng))
     assert not np.array_equal(moved.coefficients, ridge.coefficients)
-    there = replace(here, state=replace(here.state, ridge=moved))
+    history = replace(here.state.history, ridge=moved)
+    there = replace(here, state=replace(here.state, history=history))
     np.testing.assert_allclose(there.predict(rows), here.predict(rows), rtol=SAME)
     for bound in ("lower", "upper"):
         found, expected = (getattr(each.interval(rows, 0.8), bound) for each in (there, here))

@@ -110,14 +110,13 @@ def test_a_holiday_on_a_weekday_that_it_never_fell_on_is_known_by_its_date():
     """Assumption was a Friday in all of the past and is a Saturday now: its eve is the Friday, where it is kept."""
     base = small_chain.forecaster()
     place = calendar.HOLIDAYS.index("assumption")
-    keeps, ignores = (np.array(base.state.observed) for _ in range(2))
+    keeps, ignores = (np.array(base.state.history.observed) for _ in range(2))
     keeps[:, place], ignores[:, place] = True, False
     eve = pd.DataFrame(
         {"Store": base.attributes.store_ids, "Date": "2015-08-14", "Promo": 0, "StateHoliday": "0", "SchoolHoliday": 1}
     )
-    kept, ignored = (
-        replace(base, state=replace(base.state, observed=observed)).predict(eve) for observed in (keeps, ignores)
-    )
+    histories = (replace(base.state.history, observed=observed) for observed in (keeps, ignores))
+    kept, ignored = (replace(base, state=replace(base.state, history=each)).predict(eve) for each in histories)
     rush = kept / ignored
     assert calendar.weekdays(calendar.day_numbers(np.array(["2014-08-15", "2015-08-15"], dtype="M8[D]"))).tolist() == [
         4,

@@ -8,33 +8,33 @@ from lockgate.bundle import store
 from lockgate.errors import BadData
 from lockgate.operations.refit import nested_params
 from lockgate.training import refit
-from lockgate.training.refit import Recipe
+from lockgate.training.refit import EarlierTraining
 
 
 @pytest.fixture(scope="module")
-def recipe():
-    return Recipe(small_chain.params(), small_chain.trained()[1].rounds)
+def earlier():
+    return EarlierTraining(small_chain.params(), small_chain.trained()[1].rounds)
 
 
-def refitted(recipe, rows):
-    return refit.refit(small_chain.forecaster(), recipe, rows, small_chain.chain().stores, lambda *_: None)
+def refitted(earlier, rows):
+    return refit.refit(small_chain.forecaster(), earlier, rows, small_chain.chain().stores, lambda *_: None)
 
 
-def test_on_the_rows_that_it_came_from_it_is_the_same_forecaster(recipe, tmp_path):
-    again = refitted(recipe, small_chain.parts().rows)
+def test_on_the_rows_that_it_came_from_it_is_the_same_forecaster(earlier, tmp_path):
+    again = refitted(earlier, small_chain.parts().rows)
     digests = {store.save(made, tmp_path / "bundle") for made in (small_chain.forecaster(), again)}
     assert len(digests) == 1
 
 
-def test_a_store_that_came_since_needs_a_training(recipe):
+def test_a_store_that_came_since_needs_a_training(earlier):
     stores = small_chain.chain().stores.replace({"Store": {12: 13}})
     with pytest.raises(BadData, match="has 12 stores, and not those 12 that are known"):
-        refit.refit(small_chain.forecaster(), recipe, small_chain.parts().rows, stores, lambda *_: None)
+        refit.refit(small_chain.forecaster(), earlier, small_chain.parts().rows, stores, lambda *_: None)
 
 
-def test_on_the_holdout_too_it_knows_that_and_forecasts_the_days_after_it(recipe):
+def test_on_the_holdout_too_it_knows_that_and_forecasts_the_days_after_it(earlier):
     parts = small_chain.parts()
-    later = refitted(recipe, pd.concat([parts.rows, parts.holdout]).sort_values(["Store", "Date"], ignore_index=True))
+    later = refitted(earlier, pd.concat([parts.rows, parts.holdout]).sort_values(["Store", "Date"], ignore_index=True))
     assert later.origin == parts.holdout["Date"].max().date()
     assert later.weights == small_chain.forecaster().weights
     assert len(later.problems(small_chain.asked())) == len(small_chain.asked())  # it has learned these days

@@ -7,7 +7,7 @@ import small_chain
 from lockgate.bundle import store as bundle_store
 from lockgate.errors import BadData
 from lockgate.features.known_inputs import store_attributes
-from lockgate.features.panel import panel
+from lockgate.features.recipe import Table
 from lockgate.features.store_panel.matrix import FEATURES
 from lockgate.forecaster.ensemble import RIDGE
 from lockgate.models.members import MEMBERS
@@ -95,8 +95,8 @@ def test_a_fold_without_enough_history_is_left_out():
     params = small_chain.params()
     some = params.model_copy(update={"training": params.training.model_copy(update={"fold_ends_days_ago": [336, 0]})})
     stores = store_attributes(small_chain.chain().stores)
-    history = panel(small_chain.parts().rows, stores.store_ids)
-    assert folds.fold_ends(history, some) == [history.last]
+    table = Table.of(small_chain.parts().rows, stores)
+    assert folds.fold_ends(table, some) == [table.last]
 
 
 def test_what_the_boosters_use_most_is_worth_something_on_days_that_they_have_not_seen(report):
@@ -109,12 +109,12 @@ def test_what_the_boosters_use_most_is_worth_something_on_days_that_they_have_no
 def test_a_booster_is_shown_no_block_that_reaches_beyond_what_may_be_known():
     """The last day of each block, from its origin, is at most the last day known, in every grid."""
     params, stores = small_chain.params(), store_attributes(small_chain.chain().stores)
-    history = panel(small_chain.parts().rows, stores.store_ids)
-    known = history.last - params.split.holdout_days
-    found = training_cutoffs(history, known, params)
+    table = Table.of(small_chain.parts().rows, stores)
+    known = table.last - params.split.holdout_days
+    found = training_cutoffs(table, known, params)
     assert [known - origin for origin in found[:-3:-1]] == [42, 63]
     assert found == sorted(set(found))
-    assert found[0] - history.first + 1 >= params.training.min_history_days
+    assert found[0] - table.first + 1 >= params.training.min_history_days
 
 
 def test_a_history_without_room_for_any_fold_is_refused_with_what_it_takes():

@@ -111,10 +111,11 @@ def unnumbered(build):
     honest, rows = forecaster_of(build), dataset.read(build.prepared, "holdout").drop(columns="Sales")
     weights = dict.fromkeys(honest.members, 0.0) | {"lightgbm": 1.0}
     lightgbm = {"lightgbm": replace(honest.boosters["lightgbm"], offset="group_mean")}
-    for place in np.ndindex(honest.state.group_statistics.shape[:3]):
-        group_statistics = honest.state.group_statistics.copy()
+    past = honest.state.history
+    for place in np.ndindex(past.group_statistics.shape[:3]):
+        group_statistics = past.group_statistics.copy()
         group_statistics[place] = np.inf
-        state = replace(honest.state, group_statistics=group_statistics)
+        state = replace(honest.state, history=replace(past, group_statistics=group_statistics))
         other = replace(honest, state=state, weights=weights, boosters=honest.boosters | lightgbm)
         if not np.isfinite(other.predict(rows)).all():
             digest = store.save(other, build.bundle)
@@ -163,7 +164,8 @@ def test_a_bundle_that_remembers_the_holdout_is_doubted_by_name_whatever_it_says
     honest = forecaster_of(candidate)
     tables = [dataset.read(candidate.prepared, part) for part in ("rows", "holdout")]
     later = history.level(panel(pd.concat(tables), honest.attributes.store_ids))
-    store.save(replace(honest, state=replace(honest.state, level=later)), candidate.bundle)
+    state = replace(honest.state, history=replace(honest.state.history, level=later))
+    store.save(replace(honest, state=state), candidate.bundle)
     verdict = validate.validate(backend, register.register(backend, candidate, params), candidate, params.policy)
     assert stages(backend) == ["None"]
     outcome, says = leak_said(verdict)

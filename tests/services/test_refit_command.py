@@ -32,7 +32,7 @@ def stages(backend):
 
 @pytest.fixture(scope="module")
 def then(trained_project, tmp_path_factory):
-    """A build as it was a holdout ago: the same recipe, and the last days that are known now unknown."""
+    """A build as it was a holdout ago: the same params and rounds, and the last days that are known now unknown."""
     folder, whole = tmp_path_factory.mktemp("then"), load_params(trained_project(1) / "params.yaml")
     now = Build(trained_project(1) / "data" / "prepared", trained_project(1) / "build")
     rows, stores = dataset.read(now.prepared, "rows"), dataset.read(now.prepared, "stores")
@@ -42,8 +42,8 @@ def then(trained_project, tmp_path_factory):
     dataset.write(build.prepared, {"rows": parts.rows, "holdout": parts.holdout, "stores": stores}, card)
     shutil.copytree(now.build, build.build)
     given = store.load(now.bundle, manifest.digest(now.bundle))
-    recipe = refits.Recipe(whole, dict.fromkeys(("lightgbm", "xgboost", "catboost"), 30))
-    store.save(refits.refit(given, recipe, parts.rows, stores, lambda *_: None), build.bundle)
+    earlier = refits.EarlierTraining(whole, dict.fromkeys(("lightgbm", "xgboost", "catboost"), 30))
+    store.save(refits.refit(given, earlier, parts.rows, stores, lambda *_: None), build.bundle)
     return build
 
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from lockgate.features.store_panel.matrix import FEATURES, Matrix
+from lockgate.features.recipe import Matrix
+from lockgate.features.store_panel.matrix import FEATURES
 from lockgate.features.training_rows import TrainingRows
 from lockgate.forecaster.ensemble import Member
 from lockgate.training import permutation_importance
@@ -24,7 +25,7 @@ def window():
     offset = np.full(ROWS, 8.0)
     rows, sold = np.arange(ROWS), 8.0 + 0.3 * values[:, PROMO]
     return TrainingRows(
-        Matrix(values, offset, offset), sold, rows, rows, daily_residual=np.zeros(ROWS), history_days=rows
+        Matrix(values, FEATURES, {"ridge": offset}), sold, rows, rows, daily_residual=np.zeros(ROWS), history_days=rows
     )
 
 

@@ -3,7 +3,7 @@
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -29,8 +29,7 @@ def contents(forecaster: ExternalForecaster, probe: Probe) -> dict[str, bytes]:
         "probe": probe,
     }
     buffer = io.BytesIO()
-    attributes = {field.name: getattr(forecaster.attributes, field.name) for field in fields(StoreAttributes)}
-    np.savez(buffer, allow_pickle=False, **attributes)  # numpy dates each entry 1980-01-01
+    np.savez(buffer, allow_pickle=False, **forecaster.attributes.arrays())  # numpy dates each entry 1980-01-01
     text = json.dumps(description, indent=1, sort_keys=True, allow_nan=False) + "\n"
     return {DESCRIPTION: text.encode(), ARRAYS: buffer.getvalue(), BOOSTER: forecaster.native.content}
 
@@ -39,7 +38,7 @@ def restore(contents: Mapping[str, bytes]) -> tuple[ExternalForecaster, dict[str
     """The forecaster of a bundle's files, and its probe."""
     description = json.loads(contents[DESCRIPTION])
     with np.load(io.BytesIO(contents[ARRAYS]), allow_pickle=False) as archive:
-        attributes = StoreAttributes(**{field.name: archive[field.name] for field in fields(StoreAttributes)})
+        attributes = StoreAttributes.of_arrays(archive)
     native = NativeFile(description["library"], contents[BOOSTER])
     meaning = Meaning(tuple(description["columns"]), description["target"])
     forecaster = ExternalForecaster(native, meaning, attributes, Window(**description["window"]))

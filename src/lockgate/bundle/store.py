@@ -10,7 +10,6 @@ import io
 import json
 import shutil
 from collections.abc import Mapping, Set
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +21,7 @@ from lockgate import digests
 from lockgate.bundle import external_format, manifest
 from lockgate.bundle.manifest import MANIFEST, REBUILD
 from lockgate.errors import BundleUnreadable, IntegrityBroken, LockgateError, StorageFailed
-from lockgate.features.known_inputs import StoreAttributes
-from lockgate.features.store_panel.cold_start import HistoryLength
-from lockgate.features.store_panel.history import HistoryState
-from lockgate.features.store_panel.matrix import FEATURES
-from lockgate.features.store_panel.store_ridge import Ridge
+from lockgate.features.store_panel.recipe import STORE_PANEL
 from lockgate.forecaster.ensemble import Forecaster, Member
 from lockgate.forecaster.external import ExternalForecaster
 from lockgate.forecaster.interface import ForecasterProtocol
@@ -110,12 +105,12 @@ def _clear(folder: Path) -> None:
 def _contents(forecaster: Forecaster) -> dict[str, bytes]:
     boosters = {MEMBERS[name].file: member.booster.dump() for name, member in forecaster.boosters.items()}
     description = {
-        "features": list(FEATURES),
+        "features": list(forecaster.recipe.names),
         "horizon_days": forecaster.horizon_days,
         "members": {
             name: {"offset": member.offset, "target": member.target} for name, member in forecaster.boosters.items()
         },
-        "origin": forecaster.state.origin,
+        "origin": forecaster.state.cutoff,
         "probe": _probe(forecaster),
         "weights": dict(forecaster.weights),
     }
@@ -124,19 +119,8 @@ def _contents(forecaster: Forecaster) -> dict[str, bytes]:
 
 
 def _arrays(forecaster: Forecaster) -> dict[str, NDArray[Any]]:
-    state, attributes = forecaster.state, forecaster.attributes
-    return {
-        **{field.name: getattr(attributes, field.name) for field in fields(StoreAttributes)},
-        "ridge": state.ridge.coefficients,
-        "chain": state.ridge.effects,
-        "observed": state.observed,
-        "habits": state.group_statistics,
-        "level": state.level,
-        "sold_days": state.history_length.sale_days,
-        "idle_days": state.history_length.days_since_sale,
-        "spread": forecaster.calibration.spread,
-        "quantiles": forecaster.calibration.quantiles,
-    }
+    calibration = forecaster.calibration
+    return {**forecaster.state.arrays(), "spread": calibration.spread, "quantiles": calibration.quantiles}
 
 
 def _packed(arrays: Mapping[str, NDArray[Any]]) -> bytes:
@@ -147,18 +131,11 @@ def _packed(arrays: Mapping[str, NDArray[Any]]) -> bytes:
 
 def _restore(contents: Mapping[str, bytes]) -> tuple[Forecaster, dict[str, Any]]:
     description = json.loads(contents[DESCRIPTION])
-    if description["features"] != list(FEATURES):
+    if description["features"] != list(STORE_PANEL.names):
         raise IntegrityBroken("the bundle was made with other features than this code has", hint=REBUILD)
     with np.load(io.BytesIO(contents[ARRAYS]), allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
-    state = HistoryState(
-        description["origin"],
-        Ridge(arrays["ridge"], arrays["chain"]),
-        arrays["observed"],
-        arrays["habits"],
-        arrays["level"],
-        HistoryLength(arrays["sold_days"], arrays["idle_days"]),
-    )
+    state = STORE_PANEL.restore(arrays, description["origin"], description["horizon_days"])
     boosters = {
         name: Member(
             MEMBERS[name].restore(contents[MEMBERS[name].file]),
@@ -166,11 +143,8 @@ def _restore(contents: Mapping[str, bytes]) -> tuple[Forecaster, dict[str, Any]]
         )
         for name, meaning in sorted(description["members"].items(), key=lambda item: list(MEMBERS).index(item[0]))
     }
-    attributes = StoreAttributes(**{field.name: arrays[field.name] for field in fields(StoreAttributes)})
     calibration = Calibration(arrays["spread"], arrays["quantiles"])
-    forecaster = Forecaster(
-        description["horizon_days"], attributes, state, boosters, description["weights"], calibration
-    )
+    forecaster = Forecaster(STORE_PANEL, state, boosters, description["weights"], calibration)
     return forecaster, description["probe"]
 
 

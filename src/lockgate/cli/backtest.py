@@ -67,12 +67,13 @@ def probe(as_json: bool) -> None:
     from lockgate.data import dataset
     from lockgate.evaluation import leakage
     from lockgate.features.known_inputs import store_attributes
-    from lockgate.features.panel import panel
+    from lockgate.features.recipe import Table
+    from lockgate.features.store_panel.recipe import STORE_PANEL
 
     rows, attributes = dataset.read(PREPARED, "rows"), store_attributes(dataset.read(PREPARED, "stores"))
     settings = params()
-    history = panel(rows, attributes.store_ids)
-    findings = leakage.by_feature(history, attributes, settings.split.holdout_days, settings.seed)
+    table_of_rows = Table.of(rows, attributes)
+    findings = leakage.by_feature(STORE_PANEL, table_of_rows, settings.split.holdout_days, settings.seed)
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:

@@ -6,7 +6,7 @@ Each distinct text of a column is converted once, so one strict rule both finds 
 import datetime
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -143,6 +143,14 @@ def promo_months(interval: str) -> tuple[int, ...]:
     if strange := [name for name in names if name not in MONTHS]:
         raise CellFault(f"{strange[0]!r} is no month", "write months like Mar,Jun,Sept,Dec")
     return tuple(MONTHS.index(name) + 1 for name in names)
+
+
+def category_codes(texts: NDArray[np.object_], categories: Sequence[str]) -> NDArray[np.int8]:
+    """The place of each text in `categories`; -1 for any other text."""
+    codes = np.full(len(texts), -1, dtype=np.int8)
+    for code, category in enumerate(categories):
+        codes[texts == category] = code
+    return codes
 
 
 def typed(raw_table: RawTable, column_types: Mapping[str, ColumnType]) -> pd.DataFrame:

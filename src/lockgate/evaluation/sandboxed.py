@@ -24,7 +24,8 @@ from lockgate.errors import BundleUnreadable, GateRefused, LockgateError
 from lockgate.evaluation import leakage
 from lockgate.evaluation.leakage import LeakageReport
 from lockgate.features import known_inputs
-from lockgate.forecaster.ensemble import RIDGE, Forecaster
+from lockgate.features.recipe import RIDGE
+from lockgate.forecaster.ensemble import Forecaster
 from lockgate.forecaster.external import Meaning, NativeFile, Window
 from lockgate.system import sandbox
 from lockgate.system.sandbox import Limits

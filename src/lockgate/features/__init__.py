@@ -1,1 +1,1 @@
-"""Features: a table up to a cutoff gives a history; the history and known inputs give a matrix."""
+"""Features: a recipe makes a state from a table up to a cutoff, and a matrix from the state and known inputs."""

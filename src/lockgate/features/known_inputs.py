@@ -1,7 +1,8 @@
 """Inputs known in advance: store attributes, and each row's store, date and plans. Contains no target."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,6 +28,19 @@ class StoreAttributes:
     competition_since: NDArray[np.int64]  # day number, LONG_AGO where unknown
     promo2_since: NDArray[np.int64]  # day number, NEVER without Promo2
     promo2_months: NDArray[np.int8]  # (stores, 12): 1 where a Promo2 round starts in that month
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "StoreAttributes":
+        """The attributes from their arrays; other arrays are ignored."""
+        return cls(**{field.name: arrays[field.name] for field in fields(cls)})
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All attributes, by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def take(self, stores: NDArray[np.int64]) -> "StoreAttributes":
+        """Some of the stores, by place."""
+        return StoreAttributes(**{name: array[stores] for name, array in self.arrays().items()})
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,12 @@
 """The history as arrays of stores x days, and which holidays each store observes."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lockgate.data.column_types import category_codes
 from lockgate.features import calendar
 from lockgate.problem.columns import KEY, OPEN, STATE_HOLIDAY, TARGET, TIME
 
@@ -67,14 +67,6 @@ def panel(rows: pd.DataFrame, store_ids: NDArray[np.int32]) -> Panel:
         holiday=grid(category_codes(rows["StateHoliday"].to_numpy(dtype=object), STATE_HOLIDAY.values)),
         present=grid(np.ones(len(rows), dtype=np.int8)).astype(bool),
     )
-
-
-def category_codes(texts: NDArray[np.object_], categories: Sequence[str]) -> NDArray[np.int8]:
-    """The place of each text in `categories`; -1 for any other text."""
-    codes = np.full(len(texts), -1, dtype=np.int8)
-    for code, category in enumerate(categories):
-        codes[texts == category] = code
-    return codes
 
 
 def observance(history: Panel) -> Flags:

@@ -3,18 +3,14 @@
 So each feature of a training row is as old, relative to its row, as the same feature of a forecast.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lockgate.features.known_inputs import StoreAttributes, panel_rows
-from lockgate.features.panel import Panel
-from lockgate.features.store_panel import matrix as features_matrix
-from lockgate.features.store_panel import shared_effects
-from lockgate.features.store_panel.history import HistoryState, history_states
-from lockgate.features.store_panel.matrix import Matrix
+from lockgate.features.daily_residual import daily_residuals
+from lockgate.features.recipe import RIDGE, Matrix, State, Table
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -35,49 +31,34 @@ class TrainingRows:
     history_days: Ints  # days of history up to the row's cutoff
 
 
-def cutoffs(history: Panel, last: int, horizon: int, min_history_days: int) -> list[int]:
+def cutoffs(table: Table, last: int, horizon: int, min_history_days: int) -> list[int]:
     """Cutoffs a horizon apart; the window after the last one ends on `last`. The oldest first."""
-    oldest = history.first + min_history_days - 1
+    oldest = table.first + min_history_days - 1
     return list(range(last - horizon, oldest - 1, -horizon))[::-1]
 
 
-def states_at(
-    history: Panel, wanted: Iterable[int], attributes: StoreAttributes, horizon: int
-) -> dict[int, HistoryState]:
-    """The history state at each cutoff. Cutoffs a horizon apart share the work."""
-    phases: dict[int, list[int]] = {}
-    for origin in sorted(set(wanted)):
-        phases.setdefault(origin % horizon, []).append(origin)
-    states = (state for grid in phases.values() for state in history_states(history, grid, attributes))
-    return {state.origin: state for state in states}
-
-
-def rows_after(history: Panel, state: HistoryState, attributes: StoreAttributes, horizon: int) -> TrainingRows:
-    """The rows with sales of the `horizon` days after a state's cutoff."""
-    window = history.between(state.origin + 1, state.origin + horizon)
-    log_sales = window.log_sales.ravel()
+def rows_after(table: Table, state: State) -> TrainingRows:
+    """The rows with sales of the horizon after a state's cutoff."""
+    first, last = state.cutoff + 1, state.cutoff + state.horizon
+    log_sales = table.log_sales(first, last)
     sold = ~np.isnan(log_sales)
-    rows = panel_rows(window).take(sold)
-    features = features_matrix.matrix(features_matrix.forecast_window(state, attributes, horizon), rows)
+    rows = table.known_inputs(first, last).take(sold)
+    matrix = state.transform(rows)
     return TrainingRows(
-        features,
+        matrix,
         log_sales[sold],
         rows.day,
         rows.store,
-        daily_residual=shared_effects.daily_residuals(rows.day, log_sales[sold] - features.ridge),
-        history_days=np.full(len(rows.day), state.origin - history.first + 1),
+        daily_residual=daily_residuals(rows.day, log_sales[sold] - matrix.offsets[RIDGE]),
+        history_days=np.full(len(rows.day), state.cutoff - table.first + 1),
     )
 
 
 def join(parts: Sequence[TrainingRows]) -> TrainingRows:
     """All rows of several cutoffs."""
-    matrix = Matrix(
-        values=np.concatenate([part.matrix.values for part in parts]),
-        ridge=np.concatenate([part.matrix.ridge for part in parts]),
-        group_mean=np.concatenate([part.matrix.group_mean for part in parts]),
-    )
     names = ("log_sales", "day", "store", "daily_residual", "history_days")
-    return TrainingRows(matrix, *(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+    arrays = (np.concatenate([getattr(part, name) for part in parts]) for name in names)
+    return TrainingRows(Matrix.join([part.matrix for part in parts]), *arrays)
 
 
 def training_target(rows: TrainingRows, *, remove_daily_residual: bool) -> TrainingRows:

@@ -1,4 +1,4 @@
-"""The fitted ensemble: raw rows in, sales out. It holds store attributes, history state, members and weights."""
+"""The fitted ensemble: raw rows in, sales out. It holds the state of a recipe, members and weights."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -10,9 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lockgate.features.known_inputs import KnownInputs, StoreAttributes
-from lockgate.features.store_panel import matrix as features_matrix
-from lockgate.features.store_panel.history import HistoryState
-from lockgate.features.store_panel.matrix import ForecastWindow, Matrix
+from lockgate.features.recipe import RIDGE, SERVED_HORIZONS, Matrix, Recipe, State
 from lockgate.forecaster import input_rows
 from lockgate.forecaster.input_rows import Limits, RowProblem
 from lockgate.forecaster.interface import RowCounts, count_rows, predict_open_rows, threads_for
@@ -21,9 +19,6 @@ from lockgate.models.booster import Booster, Offset, Target, log_forecast
 from lockgate.models.conformal import Calibration, Interval
 
 Floats = NDArray[np.float64]
-
-RIDGE = "ridge"
-SERVED_HORIZONS = 2  # a version serves after its holdout is over
 
 
 @dataclass(frozen=True)
@@ -36,7 +31,7 @@ class Member:
 
     def forecast(self, matrix: Matrix, threads: int) -> Floats:
         """Sales of an open day, by this member alone."""
-        offset = matrix.offset(self.offset)
+        offset = matrix.offsets[self.offset]
         return np.exp(log_forecast(self.booster.raw(matrix.values, threads), offset, self.target))
 
 
@@ -47,17 +42,26 @@ class Forecaster:
     The gate judges the first `horizon_days`; a version serves the second horizon, after its holdout is over.
     """
 
-    horizon_days: int
-    attributes: StoreAttributes
-    state: HistoryState
+    recipe: Recipe
+    state: State
     boosters: Mapping[str, Member]
     weights: Mapping[str, float]  # of the boosters and of the ridge; they sum to 1
     calibration: Calibration
 
     @property
+    def attributes(self) -> StoreAttributes:
+        """The attributes of its stores."""
+        return self.state.attributes
+
+    @property
+    def horizon_days(self) -> int:
+        """The days after `origin` up to the last one that the gate judges."""
+        return self.state.horizon
+
+    @property
     def origin(self) -> date:
         """The last training day."""
-        return date(1970, 1, 1) + timedelta(days=self.state.origin)
+        return date(1970, 1, 1) + timedelta(days=self.state.cutoff)
 
     @property
     def served_days(self) -> int:
@@ -72,8 +76,8 @@ class Forecaster:
     def check(self, rows: pd.DataFrame) -> RowCounts:
         """Check the rows and count them; raises BadData for rows that `predict` would refuse."""
         read = input_rows.read(rows, self._limits)
-        little = self.state.history_length.little[read.known.store[read.open]]
-        counts = count_rows(read, self.state.origin + self.horizon_days)
+        little = self.state.little_history[read.known.store[read.open]]
+        counts = count_rows(read, self.state.cutoff + self.horizon_days)
         return replace(counts, little_history=int(little.sum()))
 
     def problems(self, rows: pd.DataFrame) -> list[RowProblem]:
@@ -107,20 +111,16 @@ class Forecaster:
         return predict_open_rows(read, self._open_days, (len(rows), len(self.members)))
 
     def _open_days(self, rows: KnownInputs) -> Floats:
-        matrix = features_matrix.matrix(self._window, rows)
+        matrix = self.state.transform(rows)
         threads = threads_for(rows)
         return np.column_stack(
             [
                 *(member.forecast(matrix, threads) for member in self.boosters.values()),
-                np.exp(matrix.ridge),
+                np.exp(matrix.offsets[RIDGE]),
             ]
         )
 
     @cached_property
-    def _window(self) -> ForecastWindow:
-        return features_matrix.forecast_window(self.state, self.attributes, self.served_days)
-
-    @cached_property
     def _limits(self) -> Limits:
-        origin = self.state.origin
-        return Limits(self.attributes.store_ids, origin, origin + self.served_days)
+        cutoff = self.state.cutoff
+        return Limits(self.attributes.store_ids, cutoff, cutoff + self.served_days)

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lockgate.data.column_types import category_codes
 from lockgate.features import calendar
-from lockgate.features.panel import category_codes
 
 NO_DAY = np.iinfo(np.int64).min
 EPOCH = date(1970, 1, 1).toordinal()

@@ -1,4 +1,4 @@
-"""`lockgate refit`: trains the recipe of a passed version on the holdout too, and registers a new version.
+"""`lockgate refit`: trains a passed version again, on the holdout too, and registers a new version.
 
 No known day is left to judge it. So the new version starts in None, and the gate judges it on a later holdout.
 Why: docs/decisions/refit.md.
@@ -32,12 +32,12 @@ from lockgate.problem.params import Params, current_name
 from lockgate.system.readable_line import readable_line
 from lockgate.training import refit as refits
 from lockgate.training.fitting import Progress
-from lockgate.training.refit import Recipe
+from lockgate.training.refit import EarlierTraining
 
 if TYPE_CHECKING:
     from lockgate.registry.run_log import Contents, RunRecord
 
-OF_RECIPE = ("seed", "threads", "split", "members", "training")  # the params that a training depends on
+OF_TRAINING = ("seed", "threads", "split", "members", "training")  # the params that a training depends on
 CARD = "card.json"
 
 
@@ -63,7 +63,7 @@ class Again:
     """A refitted forecaster: a source of a registration, like a build of the pipeline."""
 
     made: Build
-    recipe: Recipe
+    earlier: EarlierTraining
     weights: Mapping[str, float]
     tags: Mapping[str, str]
 
@@ -82,13 +82,13 @@ class Again:
         """The settings of the earlier version, its number, and the data of the training."""
         from lockgate.operations import run_record
 
-        chosen = {f"rounds_{name}": float(rounds) for name, rounds in self.recipe.rounds.items()}
+        chosen = {f"rounds_{name}": float(rounds) for name, rounds in self.earlier.rounds.items()}
         chosen |= {f"weight_{name}": weight for name, weight in self.weights.items()}
-        return run_record.refit_record(self.made, self.recipe.params, chosen, self.tags)
+        return run_record.refit_record(self.made, self.earlier.params, chosen, self.tags)
 
 
 def refit(workspace: Workspace, order: Order, params: Params, progress: Progress) -> Refitted:
-    """Train the recipe of a passed version on rows and holdout, and register the result.
+    """Train a passed version again on rows and holdout, and register the result.
 
     The same refit again gives the same version.
 
@@ -97,14 +97,14 @@ def refit(workspace: Workspace, order: Order, params: Params, progress: Progress
     """
     readable_line(order.reason, "the reason")
     candidate = _passed(workspace, order)
-    recipe = _recipe(workspace, candidate.version, params)
+    earlier = _earlier_training(workspace, candidate.version, params)
     rows = pd.concat([dataset.read(order.prepared, "rows"), dataset.read(order.prepared, "holdout")])
     rows = rows.sort_values([KEY, TIME], ignore_index=True)
     with load_version.opened(workspace, load_version.recorded(workspace, candidate.version)) as opened:
         given = opened.forecaster
         if not isinstance(given, Forecaster):
-            raise _no_recipe(candidate.version)
-        forecaster = refits.refit(given, recipe, rows, dataset.read(order.prepared, "stores"), progress)
+            raise _unknown_training(candidate.version)
+        forecaster = refits.refit(given, earlier, rows, dataset.read(order.prepared, "stores"), progress)
     with tempfile.TemporaryDirectory(prefix="lockgate-") as folder:
         made = Build(order.prepared, Path(folder))
         store.save(forecaster, made.bundle)
@@ -114,7 +114,7 @@ def refit(workspace: Workspace, order: Order, params: Params, progress: Progress
             "refit_by": workspace.actor,
             "trained_until": str(forecaster.origin),
         }
-        receipt = register.enter(workspace, Again(made, recipe, forecaster.weights, tags))
+        receipt = register.enter(workspace, Again(made, earlier, forecaster.weights, tags))
     return Refitted(receipt, forecaster.origin)
 
 
@@ -143,19 +143,19 @@ def _passed(workspace: Workspace, order: Order) -> Registered:
     return candidate
 
 
-def _recipe(workspace: Workspace, version: int, params: Params) -> Recipe:
-    """The recipe from the run of the version; keys that do not change a training are those of `params`."""
+def _earlier_training(workspace: Workspace, version: int, params: Params) -> EarlierTraining:
+    """Params and rounds from the run of the version; keys that do not change a training are those of `params`."""
     known = versions.recorded_version(workspace.database, workspace.model, version)
     if known is None:
-        raise _no_recipe(version)
+        raise _unknown_training(version)
     run = workspace.registry().read_run(known.run_id, CARD)
     nested = nested_params(run.params)
     rounds = {name: int(run.metrics[f"rounds_{name}"]) for name in MEMBERS if f"rounds_{name}" in run.metrics}
-    if len(rounds) < len(MEMBERS) or not nested.keys() >= set(OF_RECIPE):
-        raise _no_recipe(version)
-    recorded = {name: nested[name] for name in OF_RECIPE}
+    if len(rounds) < len(MEMBERS) or not nested.keys() >= set(OF_TRAINING):
+        raise _unknown_training(version)
+    recorded = {name: nested[name] for name in OF_TRAINING}
     try:
-        return Recipe(Params.model_validate(params.model_dump() | recorded), rounds)
+        return EarlierTraining(Params.model_validate(params.model_dump() | recorded), rounds)
     except ValidationError as error:
         raise StateConflict(
             f"version {version} was trained with params that this release does not know",
@@ -163,9 +163,9 @@ def _recipe(workspace: Workspace, version: int, params: Params) -> Recipe:
         ) from error
 
 
-def _no_recipe(version: int) -> StateConflict:
+def _unknown_training(version: int) -> StateConflict:
     return StateConflict(
-        f"the recipe of version {version} is unknown: the train stage did not make it",
+        f"the params and rounds of version {version} are unknown: the train stage did not make it",
         hint="train it in its own project on the newer days, and register it: lockgate register PATH",
     )
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from lockgate.features.panel import Panel
+from lockgate.features.recipe import Table
 from lockgate.features.training_rows import TrainingRows, cutoffs, join, training_target
 from lockgate.forecaster.ensemble import Member
 from lockgate.models.booster import Budget, Fit, Task
@@ -29,21 +29,21 @@ class Steps:
 class Session:
     """Data, params and progress that all fits of one training share."""
 
-    history: Panel
+    table: Table
     params: Params
     steps: Steps
     windows: Mapping[int, TrainingRows]  # by cutoff: the rows of the horizon after it
 
     def training_rows(self, last: int) -> TrainingRows:
         """All training rows up to the day `last`."""
-        return join([self.windows[cutoff] for cutoff in training_cutoffs(self.history, last, self.params)])
+        return join([self.windows[cutoff] for cutoff in training_cutoffs(self.table, last, self.params)])
 
 
-def training_cutoffs(history: Panel, last: int, params: Params) -> list[int]:
+def training_cutoffs(table: Table, last: int, params: Params) -> list[int]:
     """Cutoffs of the training rows when `last` is the last day that may be used; the oldest first."""
     horizon, oldest = params.split.holdout_days, params.training.min_history_days
     return sorted(
-        cutoff for shift in params.training.cutoff_shifts for cutoff in cutoffs(history, last - shift, horizon, oldest)
+        cutoff for shift in params.training.cutoff_shifts for cutoff in cutoffs(table, last - shift, horizon, oldest)
     )
 
 
@@ -76,4 +76,4 @@ def settings_of(name: str, params: Params) -> BoosterParams:
 
 
 def _task(settings: BoosterParams, rows: TrainingRows) -> Task:
-    return Task(rows.matrix.values, rows.log_sales, rows.matrix.offset(settings.offset), settings.target)
+    return Task(rows.matrix.values, rows.log_sales, rows.matrix.offsets[settings.offset], settings.target)

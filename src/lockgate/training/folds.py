@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lockgate.errors import BadData
-from lockgate.features.panel import Panel
+from lockgate.features.recipe import RIDGE, Table
 from lockgate.features.training_rows import TrainingRows
 from lockgate.forecaster.ensemble import Member
 from lockgate.models.booster import Fit
@@ -32,17 +32,17 @@ class Fold:
     forecasts: Floats  # sales, (rows of the window, boosters and the ridge)
 
 
-def fold_ends(history: Panel, params: Params) -> list[int]:
+def fold_ends(table: Table, params: Params) -> list[int]:
     """Last day of each inner fold with enough history before it, in the order of the params.
 
     Raises BadData if there is none.
     """
     shortest = _shortest_before_window(params) + params.split.holdout_days
-    ends = [history.last - days for days in params.training.fold_ends_days_ago]
-    possible = [end for end in ends if end - history.first + 1 >= shortest]
+    ends = [table.last - days for days in params.training.fold_ends_days_ago]
+    possible = [end for end in ends if end - table.first + 1 >= shortest]
     if not possible:
         raise BadData(
-            f"{history.last - history.first + 1} days of history are not enough",
+            f"{table.last - table.first + 1} days of history are not enough",
             where="training needs an inner fold",
             hint=f"at least {shortest_history(params)} are needed; or lower training.min_history_days",
         )
@@ -63,7 +63,7 @@ def run_fold(end: int, session: Session) -> Fold:
     members = {name: member(name, fit, session.params) for name, fit in fits.items()}
     return Fold(
         name=str(np.datetime64(cutoff + 1, "D")),
-        history_days=cutoff - session.history.first + 1,
+        history_days=cutoff - session.table.first + 1,
         window=window,
         fits=fits,
         members=members,
@@ -73,7 +73,9 @@ def run_fold(end: int, session: Session) -> Fold:
 
 def _forecasts(members: Mapping[str, Member], window: TrainingRows, threads: int) -> Floats:
     matrix = window.matrix
-    return np.column_stack([*(each.forecast(matrix, threads) for each in members.values()), np.exp(matrix.ridge)])
+    return np.column_stack(
+        [*(each.forecast(matrix, threads) for each in members.values()), np.exp(matrix.offsets[RIDGE])]
+    )
 
 
 def _shortest_before_window(params: Params) -> int:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lockgate.features.store_panel.matrix import FEATURES, Matrix
+from lockgate.features.recipe import RIDGE
 from lockgate.features.training_rows import TrainingRows
 from lockgate.forecaster.ensemble import Member
 from lockgate.models import blend
@@ -29,17 +29,17 @@ def importances(
     """
     rng = np.random.default_rng(seed)
     some = np.sort(rng.permutation(len(window.log_sales))[:ROWS])
-    matrix = Matrix(window.matrix.values[some], window.matrix.ridge[some], window.matrix.group_mean[some])
+    matrix = window.matrix.take(some)
     sold, order = np.exp(window.log_sales[some]), rng.permutation(len(some))
     shares = np.array(list(weights.values()))
 
     def score(values: NDArray[np.float32]) -> float:
         changed = replace(matrix, values=values)
-        parts = [*(member.forecast(changed, 1) for member in members.values()), np.exp(matrix.ridge)]
+        parts = [*(member.forecast(changed, 1) for member in members.values()), np.exp(matrix.offsets[RIDGE])]
         return metrics.capped_rmspe(sold, blend.blend(np.column_stack(parts), shares))
 
     whole = score(matrix.values)
-    return {name: score(_permuted(matrix.values, place, order)) - whole for place, name in enumerate(FEATURES)}
+    return {name: score(_permuted(matrix.values, place, order)) - whole for place, name in enumerate(matrix.names)}
 
 
 def _permuted(values: NDArray[np.float32], place: int, order: NDArray[np.int64]) -> NDArray[np.float32]:

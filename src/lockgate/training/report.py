@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lockgate.features.store_panel.matrix import FEATURES
 from lockgate.models import conformal
 from lockgate.models.booster import Fit
 from lockgate.problem import metrics
@@ -75,7 +74,7 @@ def report_of(folds: Sequence[Fold], choice: Choice, final: FinalFit, params: Pa
         curves=tuple(Curve(name, fold.name, fit.curve) for fold in folds for name, fit in fold.fits.items()),
         rounds=choice.rounds,
         weights=choice.weights,
-        importances={name: _by_feature(fit) for name, fit in final.fits.items()},
+        importances={name: _by_feature(fit, folds[0].window.matrix.names) for name, fit in final.fits.items()},
         permutation_importances=permutation_importance.importances(
             folds[0].members, choice.weights, folds[0].window, params.seed
         ),
@@ -103,5 +102,5 @@ def _scores(folds: Sequence[Fold], choice: Choice) -> tuple[Score, ...]:
     )
 
 
-def _by_feature(fit: Fit) -> dict[str, float]:
-    return dict(zip(FEATURES, fit.booster.importances().tolist(), strict=True))
+def _by_feature(fit: Fit, names: tuple[str, ...]) -> dict[str, float]:
+    return dict(zip(names, fit.booster.importances().tolist(), strict=True))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lockgate.forecaster.ensemble import RIDGE
+from lockgate.features.recipe import RIDGE
 from lockgate.models import blend
 from lockgate.models.conformal import Residuals
 from lockgate.models.members import MEMBERS

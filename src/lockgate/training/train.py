@@ -9,10 +9,10 @@ from time import process_time
 
 import pandas as pd
 
-from lockgate.features.known_inputs import StoreAttributes, store_attributes
-from lockgate.features.panel import Panel, panel
-from lockgate.features.store_panel.history import HistoryState
-from lockgate.features.training_rows import rows_after, states_at
+from lockgate.features.known_inputs import store_attributes
+from lockgate.features.recipe import Recipe, State, Table
+from lockgate.features.store_panel.recipe import STORE_PANEL
+from lockgate.features.training_rows import rows_after
 from lockgate.forecaster.ensemble import Forecaster
 from lockgate.models import conformal
 from lockgate.models.members import MEMBERS
@@ -29,7 +29,7 @@ class Plan:
 
     session: Session
     fold_ends: list[int]
-    final_state: HistoryState  # as of the last day
+    final_state: State  # as of the last day
 
 
 def train(rows: pd.DataFrame, stores: pd.DataFrame, params: Params, progress: Progress) -> tuple[Forecaster, Report]:
@@ -39,16 +39,15 @@ def train(rows: pd.DataFrame, stores: pd.DataFrame, params: Params, progress: Pr
     count give the same forecaster.
     """
     started, attributes = process_time(), store_attributes(stores)
-    plan = _plan(panel(rows, attributes.store_ids), attributes, params, progress)
+    plan = _plan(STORE_PANEL, Table.of(rows, attributes), params, progress)
     session, store_count = plan.session, len(attributes.store_ids)
     folds = [run_fold(end, session) for end in plan.fold_ends]
     choice = choose(folds, params)
-    training_rows = session.training_rows(session.history.last)
+    training_rows = session.training_rows(session.table.last)
     fits = fit_all(choice.rounds, training_rows, session)
     session.steps.next("done")
     forecaster = Forecaster(
-        params.split.holdout_days,
-        attributes,
+        STORE_PANEL,
         plan.final_state,
         {name: member(name, fit, params) for name, fit in fits.items()},
         choice.weights,
@@ -58,14 +57,14 @@ def train(rows: pd.DataFrame, stores: pd.DataFrame, params: Params, progress: Pr
     return forecaster, report_of(folds, choice, final, params)
 
 
-def _plan(history: Panel, attributes: StoreAttributes, params: Params, progress: Progress) -> Plan:
+def _plan(recipe: Recipe, table: Table, params: Params, progress: Progress) -> Plan:
     """The inner folds, and the training rows of all cutoffs that the folds and the final fit need."""
-    horizon, ends = params.split.holdout_days, fold_ends(history, params)
+    horizon, ends = params.split.holdout_days, fold_ends(table, params)
     steps = Steps(progress, 1 + (len(ends) + 1) * len(MEMBERS))
     steps.next("features")
-    cutoffs = {end - horizon for end in (history.last, *ends)}
-    for end in (history.last, *ends):
-        cutoffs.update(training_cutoffs(history, end, params))
-    states = states_at(history, {*cutoffs, history.last}, attributes, horizon)
-    windows = {cutoff: rows_after(history, states[cutoff], attributes, horizon) for cutoff in sorted(cutoffs)}
-    return Plan(Session(history, params, steps, windows), ends, states[history.last])
+    cutoffs = {end - horizon for end in (table.last, *ends)}
+    for end in (table.last, *ends):
+        cutoffs.update(training_cutoffs(table, end, params))
+    states = recipe.fit(table, {*cutoffs, table.last}, horizon)
+    windows = {cutoff: rows_after(table, states[cutoff]) for cutoff in sorted(cutoffs)}
+    return Plan(Session(table, params, steps, windows), ends, states[table.last])

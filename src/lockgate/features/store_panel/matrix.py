@@ -12,27 +12,15 @@ from numpy.typing import NDArray
 from lockgate.features import calendar
 from lockgate.features.calendar import DayTable
 from lockgate.features.known_inputs import LONG_AGO, KnownInputs, StoreAttributes, promo2_active
+from lockgate.features.recipe import RIDGE, Matrix
 from lockgate.features.store_panel import shared_effects, store_ridge
 from lockgate.features.store_panel.history import LEVEL, STATISTICS, HistoryState
-from lockgate.problem.params import Offset
 
 Floats = NDArray[np.float64]
 Column = NDArray[np.float64] | NDArray[np.int64] | NDArray[np.float32] | NDArray[np.int8] | NDArray[np.bool_]
 
+GROUP_MEAN = "group_mean"
 NEAR_DAYS = 14  # distances to holidays are capped at this
-
-
-@dataclass(frozen=True)
-class Matrix:
-    """Features of rows, and the offsets (log sales) that boosters start from."""
-
-    values: NDArray[np.float32]  # (rows, len(FEATURES))
-    ridge: Floats  # log sales by the ridge
-    group_mean: Floats  # mean log sales of the same store, weekday and promo over 364 days; else the ridge's forecast
-
-    def offset(self, name: Offset) -> Floats:
-        """The offset of this name."""
-        return self.ridge if name == "ridge" else self.group_mean
 
 
 @dataclass(frozen=True)
@@ -53,7 +41,11 @@ def forecast_window(state: HistoryState, attributes: StoreAttributes, days: int)
 
 
 def matrix(window: ForecastWindow, rows: KnownInputs) -> Matrix:
-    """Features of rows whose days lie in the forecast window."""
+    """Features of rows whose days lie in the forecast window, and the offsets of boosters.
+
+    The offsets are log sales by the ridge, and the mean log sales of the same store, weekday and promo over 364 days
+    (the ridge's forecast without such a day).
+    """
     state = window.state
     at = rows.day - window.table.first
     weekday = window.table.weekday[at]
@@ -68,9 +60,9 @@ def matrix(window: ForecastWindow, rows: KnownInputs) -> Matrix:
     )
     usual = group_statistics[:, STATISTICS.index("mean_364")].astype(np.float64)
     return Matrix(
-        values=np.column_stack([columns[name] for name in FEATURES]).astype(np.float32),
-        ridge=expected,
-        group_mean=np.where(np.isnan(usual), expected, usual),
+        np.column_stack([columns[name] for name in FEATURES]).astype(np.float32),
+        FEATURES,
+        {RIDGE: expected, GROUP_MEAN: np.where(np.isnan(usual), expected, usual)},
     )
 
 

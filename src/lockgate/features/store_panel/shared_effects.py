@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from lockgate.features import calendar
 from lockgate.features.calendar import DayTable
-from lockgate.problem import metrics
 
 Floats = NDArray[np.float64]
 
@@ -21,7 +20,6 @@ NATIONWIDE = [name for name, kept in zip(calendar.HOLIDAYS, calendar.NATIONWIDE,
 AFTER_ANOTHER = ("boxing_day",)  # the day before is a holiday
 AFTER_SUNDAY = ("easter_monday", "whit_monday")  # the last shopping day is the Saturday
 CARNIVAL = (-52, -51, -50, -48, -47, -46)  # days from Easter: from the Thursday to Ash Wednesday
-PRIOR_ROWS = 4  # prior weight: as if this many rows with residual 0 had been seen
 RANKS = 5  # working days at either end of a month
 # Groups of effects, in order: number of effects, and penalty towards zero in days of evidence.
 GROUPS = {
@@ -84,12 +82,6 @@ def fit(regressors: Floats, penalty: Floats, means: DayMeans) -> tuple[float, Fl
     weighted = (centred * weight[:, None]).T
     slopes = np.linalg.solve(weighted @ centred + np.diag(penalty), weighted @ (means.log_sales - level))
     return means.level + level - float(centre @ slopes), np.asarray(slopes)
-
-
-def daily_residuals(day: NDArray[np.int64], residuals: Floats) -> Floats:
-    """Chain-wide residual of each row's day: the mean residual of the day's rows, shrunk towards 0 by PRIOR_ROWS."""
-    _, place, rows = np.unique(day, return_inverse=True, return_counts=True)
-    return np.asarray((np.bincount(place, metrics.capped(residuals)) / (rows + PRIOR_ROWS))[place])
 
 
 def _around_holidays(table: DayTable) -> list[NDArray[np.bool_]]:
