@@ -22,6 +22,7 @@ LIFE = [
 ]
 
 
+@pytest.mark.long
 def test_refused_restored_promoted_rolled_back(project: Clone, tmp_path: Path) -> None:
     clone = project.copy(tmp_path / "a clone", "life")
     clone.repro()

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 
+import pytest
 from clone import Clone, commit
 
 Variables = Callable[[Clone], dict[str, str]]
@@ -48,6 +49,7 @@ def test_dvc_shows_metrics_and_plots(first_run: Clone) -> None:
     assert "<DVC_METRIC" not in page
 
 
+@pytest.mark.long
 def test_an_experiment_is_kept_with_its_verdict_and_going_back_registers_nothing(clone: Clone) -> None:
     """Seed 7, 8, 7: DVC restores the training, and the receipt names the version that really holds it."""
     clone.set_params(seed=7)
@@ -66,6 +68,7 @@ def test_an_experiment_is_kept_with_its_verdict_and_going_back_registers_nothing
     assert clone.stages() == {1: "Archived", 2: "Staging"}
 
 
+@pytest.mark.long
 def test_a_pipeline_runs_from_an_unpacked_archive_without_git(clone: Clone) -> None:
     """`make install` tells DVC so; the lineage says that the commit is unknown."""
     (clone.folder / ".git").rename(clone.folder.parent / "moved away")
