@@ -340,6 +340,7 @@ def test_down_then_up_keeps_the_registry_and_spares_strangers_with_recycled_pids
     assert (embedded_postgres.running(home), mlflow_server.running(home)) == (None, [])
 
 
+@pytest.mark.long
 def test_a_stack_of_an_earlier_lockgate_keeps_its_files_and_protects_them_after_a_restart(clone: Path) -> None:
     """Its server was started with the plain folder, which any client may change."""
     home = clone / ".lockgate"
