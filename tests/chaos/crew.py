@@ -34,7 +34,7 @@ def forkserver() -> Any:
 def run_one(work: Callable[..., None], *args: Any, patience: float = HUNG_SECONDS) -> int:
     """Run a function in a process of its own; the exit code, negative for a signal.
 
-    Raises TimeoutError after so many seconds, and ends the process.
+    Raises TimeoutError after this many seconds, and ends the process.
     """
     process = forkserver().Process(target=work, args=args)
     process.start()

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
+from paired_rows import PAIRS
 
 from lockgate.comparison import page, tables
 from lockgate.comparison.agreement import agreement
@@ -19,21 +20,6 @@ from lockgate.system.output_file import OutFile
 
 NAN = float("nan")
 RMSPE = METRICS["rmspe"]
-PAIRS = pd.DataFrame(
-    {
-        "Store": [1, 1, 2, 2],
-        "Date": pd.to_datetime(["2015-06-22", "2015-06-23", "2015-06-22", "2015-06-23"]),  # a Monday and a Tuesday
-        "Open": [1, 1, 1, 0],
-        "Promo": [0, 1, 0, 1],
-        "StoreType": ["a", "a", "c", "c"],
-        "Assortment": ["b", "b", "b", "b"],
-        "size": ["small", "small", None, None],
-        "week": [1, 1, 1, 1],
-        "first": [100.0, 200.0, 400.0, 0.0],
-        "second": [104.0, 180.0, 400.0, 0.0],
-        "Sales": [100.0, 200.0, NAN, 0.0],
-    }
-)
 THEN = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
 SCRIPT = "<script>alert('x')</script>"
 

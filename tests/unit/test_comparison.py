@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from paired_rows import PAIRS
 
 from lockgate.comparison.agreement import PairedScores, RowDifference, Score, SliceAgreement, Spread, agreement
 from lockgate.comparison.record_diff import (
@@ -18,21 +19,6 @@ from lockgate.problem.metrics import METRICS
 
 NAN = float("nan")
 RMSPE = METRICS["rmspe"]
-PAIRS = pd.DataFrame(
-    {
-        "Store": [1, 1, 2, 2],
-        "Date": pd.to_datetime(["2015-06-22", "2015-06-23", "2015-06-22", "2015-06-23"]),  # a Monday and a Tuesday
-        "Open": [1, 1, 1, 0],
-        "Promo": [0, 1, 0, 1],
-        "StoreType": ["a", "a", "c", "c"],
-        "Assortment": ["b", "b", "b", "b"],
-        "size": ["small", "small", None, None],
-        "week": [1, 1, 1, 1],
-        "first": [100.0, 200.0, 400.0, 0.0],
-        "second": [104.0, 180.0, 400.0, 0.0],
-        "Sales": [100.0, 200.0, NAN, 0.0],
-    }
-)
 
 
 def test_values_that_differ_are_named_and_equal_ones_are_counted():

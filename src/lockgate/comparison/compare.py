@@ -121,16 +121,16 @@ def _store_sizes(folder: Path) -> Mapping[int, str]:
     return dict(zip(sizes.index, sizes, strict=True))
 
 
-def compare(backend: Workspace, first: int, second: int, given: ForecastRows | None, metric: Metric) -> Compared:
+def compare(workspace: Workspace, first: int, second: int, given: ForecastRows | None, metric: Metric) -> Compared:
     """Put two versions side by side, and let both forecast the rows given, which the metric scores.
 
     Raises StateConflict if there is no such version, IntegrityBroken if the bytes of one are not those registered.
     """
-    records = record(backend, first), record(backend, second)
+    records = record(workspace, first), record(workspace, second)
     reason = _why_not_forecast(records, given)
     if given is None or reason:
-        return Compared(_comparison(backend, records, None, [reason]), None)
-    answers = [_forecast(backend, version, given.rows) for version in (first, second)]
+        return Compared(_comparison(workspace, records, None, [reason]), None)
+    answers = [_forecast(workspace, version, given.rows) for version in (first, second)]
     pairs = _pairs(given, *answers)
     trial = ForecastComparison(
         given.source,
@@ -141,15 +141,15 @@ def compare(backend: Workspace, first: int, second: int, given: ForecastRows | N
     remarks = [*_remarks(answers, pairs)]
     if not given.store_sizes:
         remarks.append("the past sales in data/prepared are not at hand: no slices of large and small stores")
-    return Compared(_comparison(backend, records, trial, remarks), pairs)
+    return Compared(_comparison(workspace, records, trial, remarks), pairs)
 
 
 def _comparison(
-    backend: Workspace, records: tuple[Record, Record], trial: ForecastComparison | None, remarks: list[str]
+    workspace: Workspace, records: tuple[Record, Record], trial: ForecastComparison | None, remarks: list[str]
 ) -> Comparison:  # fmt: skip
     one, other = records
     return Comparison(
-        model=backend.model,
+        model=workspace.model,
         first=one.side,
         second=other.side,
         metrics=metric_pairs(one.scores, other.scores),
@@ -179,8 +179,10 @@ def _why_not_forecast(records: tuple[Record, Record], given: ForecastRows | None
     return "" if given else "no rows are at hand: the forecasts are not compared; name a file with --input"
 
 
-def _forecast(backend: Workspace, version: int, rows: pd.DataFrame) -> VersionForecast:
-    with load_version.opened(backend, load_version.recorded(backend, backend.state().find(version).version)) as opened:
+def _forecast(workspace: Workspace, version: int, rows: pd.DataFrame) -> VersionForecast:
+    with load_version.opened(
+        workspace, load_version.recorded(workspace, workspace.state().find(version).version)
+    ) as opened:
         forecaster = opened.forecaster
         why_not: dict[int, str] = {}
         for problem in forecaster.problems(rows):

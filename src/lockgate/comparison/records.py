@@ -58,30 +58,30 @@ class Record:
     missing: tuple[str, ...]
 
 
-def record(backend: Workspace, version: int) -> Record:
+def record(workspace: Workspace, version: int) -> Record:
     """The record of a version.
 
     Raises StateConflict if there is no such version, and Unavailable if MLflow does not answer.
     """
-    backend.state().find(version)
-    row = next(row for row in versions.stages(backend.database, backend.model) if row.version == version)
-    verdict = verdicts.latest_verdict(backend.database, backend.model, version)
-    registered = versions.recorded_version(backend.database, backend.model, version)
-    run = _run(backend, row)
+    workspace.state().find(version)
+    row = next(row for row in versions.stages(workspace.database, workspace.model) if row.version == version)
+    verdict = verdicts.latest_verdict(workspace.database, workspace.model, version)
+    registered = versions.recorded_version(workspace.database, workspace.model, version)
+    run = _run(workspace, row)
     importances = _shares(run.file) if run and run.file else None
     return Record(
         side=_side(row, verdict),
         scores=_scores(verdict, registered, run),
         params=_params(run) if run else None,
         importances=importances,
-        lineage=_lineage(backend, registered) if registered else None,
+        lineage=_lineage(workspace, registered) if registered else None,
         missing=tuple(_missing(row, registered, run, importances)),
     )
 
 
-def _run(backend: Workspace, row: VersionRow) -> "RunRead | None":
+def _run(workspace: Workspace, row: VersionRow) -> "RunRead | None":
     try:
-        return backend.registry().read_run(row.run_id, IMPORTANCES) if row.run_id else None
+        return workspace.registry().read_run(row.run_id, IMPORTANCES) if row.run_id else None
     except StateConflict:  # the run was deleted for good
         return None
 
@@ -137,9 +137,11 @@ def _fold(fold: str) -> str:
     return INNER_FOLDS if fold == ALL_FOLDS else f"fold {fold}"
 
 
-def _lineage(backend: Workspace, registered: Version) -> Texts:
+def _lineage(workspace: Workspace, registered: Version) -> Texts:
     kept: Mapping[str, Any] = registered.lineage
-    packages = dict(line.split("==", 1) for line in backend.registry().requirements(registered.version) if "==" in line)
+    packages = dict(
+        line.split("==", 1) for line in workspace.registry().requirements(registered.version) if "==" in line
+    )
     sources = {name: str(value) for name, value in kept.get("lineage", {}).items()}
     return sources | {f"package {name}": number for name, number in packages.items()}
 

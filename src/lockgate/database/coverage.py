@@ -64,7 +64,7 @@ def uncover(database: Database, model: str, actor: str) -> bool:
     """Take a model from the gate: from now on it behaves as on a plain MLflow server. Whether it was covered."""
     values = {"model": model, "actor": actor}
     with database.transaction() as connection:
-        connection.execute(text(LOCK))
+        lock_registry(connection)
         if not connection.scalar(text(SELECT_COVERS), values):
             return False
         connection.execute(text(UNCOVER), values)
@@ -82,18 +82,33 @@ def set_default(database: Database, default: str, actor: str) -> bool:
         before = _default(connection)
         if before == default:
             return False
-        connection.execute(text(LOCK))
+        lock_registry(connection)
         change = {"closed": "closed", "open": "opened"}[default]
         connection.execute(text(SET_DEFAULT), {"change": change, "actor": actor})
-        found = list(connection.scalars(text(VIOLATIONS)))
+        found = violations(connection)
         if found:
             raise StateConflict(
                 f"the default of the guard stays {before}: " + "; ".join(found),
                 where=database.address,
                 hint="resolve them in MLflow, or take a model out with: lockgate guard uncover NAME",
             )
-        connection.execute(text(TAKE_OVER), {"actor": actor})
+        take_over(connection, actor)
     return True
+
+
+def lock_registry(connection: Connection) -> None:
+    """Let nothing in MLflow's registry move until the end of the transaction."""
+    connection.execute(text(LOCK))
+
+
+def violations(connection: Connection) -> list[str]:
+    """A sentence for each state of a covered model that the guard would not have allowed."""
+    return [str(sentence) for sentence in connection.scalars(text(VIOLATIONS))]
+
+
+def take_over(connection: Connection, actor: str) -> None:
+    """Record the covered models as they are: `adopt` rows, aliases that mirror the stages, versions in Production."""
+    connection.execute(text(TAKE_OVER), {"actor": actor})
 
 
 def _default(connection: Connection) -> str:

@@ -9,21 +9,18 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
-from lockgate.database import definitions, sql_files
+from lockgate.database import coverage, definitions, sql_files
 from lockgate.database.connection import Database, with_retries
 from lockgate.errors import StateConflict
 from lockgate.lifecycle.stages import LEGAL_MOVES
 
 RESOLVE = "resolve them in MLflow, then: lockgate guard install"
-VIOLATIONS = "SELECT sentence FROM lockgate.violations(NULL) AS sentence"
 LAST_CHANGE = """
     SELECT change, actor, at FROM lockgate.guard_changes
     WHERE change IN ('installed', 'removed') ORDER BY id DESC LIMIT 1
 """
 NOTE_CHANGE = "INSERT INTO lockgate.guard_changes (change, actor) VALUES (:change, :actor)"
-LOCK = "SELECT lockgate.lock_registry()"
 FORGET_PRODUCTION = "DELETE FROM lockgate.in_production"
-TAKE_OVER = "SELECT lockgate.take_over(NULL, :actor)"
 UNHELD = """
     SELECT EXISTS (
         (SELECT name, version FROM public.model_versions
@@ -72,14 +69,14 @@ def install(database: Database, actor: str) -> bool:
     if status(database).faults == ():
         return False
     with database.transaction() as connection:
-        connection.execute(text(LOCK))
+        coverage.lock_registry(connection)
         for trigger in sql_files.guarding_triggers():
             definitions.run(connection, trigger.removal)
         definitions.apply(connection)
         _refuse_violations(connection, database.address)
         _renew_legal_moves(connection)
         connection.execute(text(FORGET_PRODUCTION))
-        connection.execute(text(TAKE_OVER), {"actor": actor})
+        coverage.take_over(connection, actor)
         definitions.replace(connection, sql_files.guarding_triggers())
         connection.execute(text(NOTE_CHANGE), {"change": "installed", "actor": actor})
     return True
@@ -101,19 +98,15 @@ def remove(database: Database, actor: str) -> bool:
 def violations(database: Database) -> list[str]:
     """What the guard would not have allowed in the registry; it is not installed before that is resolved."""
     with database.transaction() as connection:
-        return _violations(connection)
+        return coverage.violations(connection)
 
 
 def _is_off(faults: Collection[str]) -> bool:
     return len(faults) == len(sql_files.guarding_triggers()) and all(fault.endswith("is missing") for fault in faults)
 
 
-def _violations(connection: Connection) -> list[str]:
-    return [str(sentence) for sentence in connection.scalars(text(VIOLATIONS))]
-
-
 def _refuse_violations(connection: Connection, address: str) -> None:
-    found = _violations(connection)
+    found = coverage.violations(connection)
     if found:
         raise StateConflict("the guard is not installed: " + "; ".join(found), where=address, hint=RESOLVE)
 

@@ -14,7 +14,7 @@ from lockgate.system.readable_line import readable_line
 
 
 def promote(
-    backend: Workspace, request: MoveRequest, version: int | None, policy_digest: str, expect_current: int | None
+    workspace: Workspace, request: MoveRequest, version: int | None, policy_digest: str, expect_current: int | None
 ) -> Move | None:
     """Move a version from Staging to Production and archive the prior one.
 
@@ -24,38 +24,38 @@ def promote(
     readable_line(request.reason, "the reason")
 
     def decide(state: ModelState) -> Move | None:
-        standing = _standing(_verdict_on_candidate(backend, state, version))
+        standing = _standing(_verdict_on_candidate(workspace, state, version))
         move = moves.promotion(state, version, standing, policy_digest, expect_current)
         if move is not None:
-            _require_no_objection(backend, state, move)
+            _require_no_objection(workspace, state, move)
         return move
 
-    made = repeat.reported_again(backend, request, version, Command.PROMOTE)
+    made = repeat.reported_again(workspace, request, version, Command.PROMOTE)
     if made is not None:
         return made
-    move = decide(backend.state())
+    move = decide(workspace.state())
     if move is not None:
-        confirm_and_move(backend, request, move, decide)
+        confirm_and_move(workspace, request, move, decide)
     return move
 
 
-def _require_no_objection(backend: Workspace, state: ModelState, move: Move) -> None:
+def _require_no_objection(workspace: Workspace, state: ModelState, move: Move) -> None:
     """Raise the refusal of the guard before the person is asked to confirm."""
-    objection = intents.objection_to_rise(backend.database, backend.intent(move, ""))
+    objection = intents.objection_to_rise(workspace.database, workspace.intent(move, ""))
     if objection is None:
         return
-    now = backend.state()
+    now = workspace.state()
     if now.ledger != state.ledger:  # the registry has changed since the decision
         raise moves.concurrent_move(now, move)
     raise StateConflict(f"version {move.version} may not be promoted: {objection.reason}", hint=objection.hint)
 
 
-def _verdict_on_candidate(backend: Workspace, state: ModelState, version: int | None) -> StoredVerdict | None:
+def _verdict_on_candidate(workspace: Workspace, state: ModelState, version: int | None) -> StoredVerdict | None:
     serving = state.serving()
     if serving is not None and version == serving.version:
         return None
     candidate = moves.candidate_for_promotion(state, version)
-    return verdicts.latest_verdict(backend.database, backend.model, candidate.version)
+    return verdicts.latest_verdict(workspace.database, workspace.model, candidate.version)
 
 
 def _standing(verdict: StoredVerdict | None) -> PromotionVerdict | None:

@@ -19,14 +19,14 @@ class UnreportedMove:
 
 
 def unreported_move(
-    backend: Workspace, reason: str, *commands: Command, version: int | None = None
+    workspace: Workspace, reason: str, *commands: Command, version: int | None = None
 ) -> UnreportedMove | None:
     """The newest move of a version (without a version: of Production), if an earlier run of the same command made it.
 
     The same command is one of these, by the same actor for the same reason. None if that run reported its move.
     """
-    key = CommandKey(commands, backend.actor, reason)
-    found = intents.unreported(backend.database, backend.model, key, version)
+    key = CommandKey(commands, workspace.actor, reason)
+    found = intents.unreported(workspace.database, workspace.model, key, version)
     if found is None:
         return None
     from_stage, to_stage = Stage(found.from_stage), Stage(found.to_stage)
@@ -34,15 +34,15 @@ def unreported_move(
     return UnreportedMove(move, found.id)
 
 
-def reported_again(backend: Workspace, request: MoveRequest, version: int | None, *commands: Command) -> Move | None:
+def reported_again(workspace: Workspace, request: MoveRequest, version: int | None, *commands: Command) -> Move | None:
     """The move of Production that an earlier run of the same command made; reported now, but for a dry run.
 
     None if there is no such move, or if the move is of another version than the named one.
     """
-    found = unreported_move(backend, request.reason, *commands)
+    found = unreported_move(workspace, request.reason, *commands)
     if found is None or version not in (None, found.move.version):
         return None
     if not request.dry_run:
         request.report(found.move)
-        intents.mark_reported(backend.database, found.intent)
+        intents.mark_reported(workspace.database, found.intent)
     return found.move

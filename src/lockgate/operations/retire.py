@@ -9,15 +9,15 @@ from lockgate.operations.workspace import Workspace
 from lockgate.system.readable_line import readable_line
 
 
-def retire(backend: Workspace, request: MoveRequest) -> Move:
+def retire(workspace: Workspace, request: MoveRequest) -> Move:
     """Archive the version in Production and leave the stage empty.
 
     Returns the move that was made (on a dry run: would be made). Raises StateConflict if Production is empty.
     """
     readable_line(request.reason, "the reason")
-    made = repeat.reported_again(backend, request, None, Command.RETIRE)
+    made = repeat.reported_again(workspace, request, None, Command.RETIRE)
     if made is not None:
         return made
-    move = moves.retirement(backend.state())
-    confirm_and_move(backend, request, move, moves.retirement)
+    move = moves.retirement(workspace.state())
+    confirm_and_move(workspace, request, move, moves.retirement)
     return move

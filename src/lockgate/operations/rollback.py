@@ -24,20 +24,20 @@ class RollbackResult:
     switched: float | None
 
 
-def rollback(backend: Workspace, request: MoveRequest, to: int | None) -> RollbackResult:
+def rollback(workspace: Workspace, request: MoveRequest, to: int | None) -> RollbackResult:
     """Bring the last good Production (or the named one) back, after its bundle was verified and has forecast its probe.
 
     Raises StateConflict if there is nowhere to go back to, and IntegrityBroken if the bundle is not what was
     registered; then nothing was changed.
     """
     readable_line(request.reason, "the reason")
-    made = repeat.reported_again(backend, request, to, Command.ROLLBACK, Command.UNDO)
+    made = repeat.reported_again(workspace, request, to, Command.ROLLBACK, Command.UNDO)
     if made is not None:
         return RollbackResult(made, None, None)
     began = perf_counter()
-    state = backend.state()
+    state = workspace.state()
     move = moves.rollback(state, to)
-    load_version.verify(backend, state.find(move.version))
+    load_version.verify(workspace, state.find(move.version))
     verified = perf_counter() - began
-    switched = confirm_and_move(backend, request, move, lambda now: moves.rollback(now, to))
+    switched = confirm_and_move(workspace, request, move, lambda now: moves.rollback(now, to))
     return RollbackResult(move, verified, switched)
