@@ -48,7 +48,7 @@ def features(rows: pd.DataFrame, stores: pd.DataFrame, params: Params) -> Part:
     cutoffs = training_cutoffs(table, table.last, params)
 
     def make() -> int:
-        states = STORE_PANEL.fit(table, {*cutoffs, table.last}, params.split.holdout_days)
+        states = STORE_PANEL.fit(table, {*cutoffs, table.last}, params.horizon)
         return sum(len(rows_after(table, states[cutoff]).log_sales) for cutoff in cutoffs)
 
     make()
@@ -71,7 +71,7 @@ def fits(rows: pd.DataFrame, stores: pd.DataFrame, params: Params) -> dict[str, 
 
 def tested(rows: pd.DataFrame, stores: pd.DataFrame, params: Params) -> Part:
     """A backtest: a training at each cutoff, scored on the days after it."""
-    plan = backtest.Plan(ORIGINS, params.split.holdout_days)
+    plan = backtest.Plan(ORIGINS, params.horizon)
     return timed(lambda: backtest.backtest(rows, stores, params, plan, lambda *_: None))[1] | {"origins": ORIGINS}
 
 

@@ -29,7 +29,7 @@ def main() -> None:
     cutoffs = training_cutoffs(table, table.last, params)
     profiler = cProfile.Profile(process_time)
     with profiler:
-        states = STORE_PANEL.fit(table, cutoffs, params.split.holdout_days)
+        states = STORE_PANEL.fit(table, cutoffs, params.horizon)
         for cutoff in cutoffs:
             rows_after(table, states[cutoff])
     pstats.Stats(profiler).sort_stats("cumulative").print_stats("lockgate/features", SHOWN_FUNCTIONS)

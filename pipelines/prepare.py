@@ -17,7 +17,7 @@ from lockgate.system import exit_codes
 
 def main(raw: Path, folder: Path) -> None:
     params = load_params(Path("params.yaml"))
-    days = params.split.holdout_days
+    days = params.horizon
     if files := ingest.raw_files(raw, params.source):
         chain, source = ingest.read_tables(*files), ingest.source_of(*files)
     else:

@@ -34,7 +34,7 @@ def chain() -> generator.Chain:
 
 @cache
 def parts() -> split.Split:
-    return split.split(chain().rows, params().split.holdout_days)
+    return split.split(chain().rows, params().horizon)
 
 
 def train(rows: pd.DataFrame | None = None) -> tuple[Forecaster, Report]:

@@ -110,7 +110,7 @@ def test_a_booster_is_shown_no_block_that_reaches_beyond_what_may_be_known():
     """The last day of each block, from its origin, is at most the last day known, in every grid."""
     params, stores = small_chain.params(), store_attributes(small_chain.chain().stores)
     table = Table.of(small_chain.parts().rows, stores)
-    known = table.last - params.split.holdout_days
+    known = table.last - params.horizon
     found = training_cutoffs(table, known, params)
     assert [known - origin for origin in found[:-3:-1]] == [42, 63]
     assert found == sorted(set(found))

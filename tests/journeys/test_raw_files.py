@@ -52,7 +52,7 @@ def test_a_temporary_workspace_without_the_files_never_takes_generated_rows(clon
     _use_files(clone)
     clone.run("dvc", "repro", "prepare")
     commit(clone, "our own files")
-    changed = ["--temp", "--set-param", "split.holdout_days=28", "prepare"]
+    changed = ["--temp", "--set-param", "problem.horizon=28", "prepare"]
     alone = clone.run("dvc", "exp", "run", *changed, code=255)
     assert "there is no train.csv and no store.csv" in alone.err
     assert "--copy-paths data/raw/train.csv" in alone.err

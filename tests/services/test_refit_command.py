@@ -36,7 +36,7 @@ def then(trained_project, tmp_path_factory):
     folder, whole = tmp_path_factory.mktemp("then"), load_params(trained_project(1) / "params.yaml")
     now = Build(trained_project(1) / "data" / "prepared", trained_project(1) / "build")
     rows, stores = dataset.read(now.prepared, "rows"), dataset.read(now.prepared, "stores")
-    parts = split.split(rows, whole.split.holdout_days)
+    parts = split.split(rows, whole.horizon)
     build = Build(folder / "prepared", folder / "build")
     card = card_of(CsvSource(()), Tables(rows, stores), parts)
     dataset.write(build.prepared, {"rows": parts.rows, "holdout": parts.holdout, "stores": stores}, card)

@@ -48,7 +48,7 @@ def test_the_last_days_are_held_out_and_nothing_is_lost() -> None:
 def test_a_holdout_longer_than_the_data_allow_is_a_matter_of_configuration() -> None:
     """At least twice as many days must remain to train on."""
     assert split.split(CHAIN.rows, 133).cutoff
-    with pytest.raises(BadConfiguration, match=r"split\.holdout_days is 134, too long for 400 days") as caught:
+    with pytest.raises(BadConfiguration, match=r"problem\.horizon is 134, too long for 400 days") as caught:
         split.split(CHAIN.rows, 134)
     assert caught.value.exit_code == 8
     assert "at most 133" in caught.value.hint

@@ -73,7 +73,7 @@ def probe(as_json: bool) -> None:
     rows, attributes = dataset.read(PREPARED, "rows"), store_attributes(dataset.read(PREPARED, "stores"))
     settings = params()
     table_of_rows = Table.of(rows, attributes)
-    findings = leakage.by_feature(STORE_PANEL, table_of_rows, settings.split.holdout_days, settings.seed)
+    findings = leakage.by_feature(STORE_PANEL, table_of_rows, settings.horizon, settings.seed)
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:

@@ -48,7 +48,7 @@ def compare(
     from lockgate.comparison import compare, page
 
     given = compare.read_rows(source, PREPARED)
-    compared = compare.compare(workspace(timeout), first, second, given, METRICS[params().metric])
+    compared = compare.compare(workspace(timeout), first, second, given, METRICS[params().problem.metric])
     session().ids |= {"version": first, "other": second}
     if page_file:
         page.write(compared, page_file)

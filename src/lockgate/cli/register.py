@@ -117,7 +117,7 @@ def _require_prepared(prepared: Path) -> None:
 
 
 def _require_problem(problem: str | None) -> None:
-    in_force = params().problem
+    in_force = params().problem.name
     if problem not in (None, in_force):
         raise WrongUsage(
             f"the problem in params.yaml is {in_force}, not {ascii(problem)[1:-1][:60]}",

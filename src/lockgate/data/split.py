@@ -27,9 +27,9 @@ def split(rows: pd.DataFrame, holdout_days: int) -> Split:
     days = (last - first).days + 1
     if days < 3 * holdout_days:
         raise BadConfiguration(
-            f"split.holdout_days is {holdout_days}, too long for {days} days of data",
+            f"problem.horizon is {holdout_days}, too long for {days} days of data",
             where=f"{first.date()} .. {last.date()}",
-            hint=f"split.holdout_days: at most {days // 3}, or put more days into data/raw",
+            hint=f"problem.horizon: at most {days // 3}, or put more days into data/raw",
         )
     cutoff = last - pd.Timedelta(days=holdout_days)
     kept = rows[TIME] > cutoff

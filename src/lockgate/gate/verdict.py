@@ -19,13 +19,13 @@ ADVICE = {
         " a looser gate.limit is a new policy, which needs a decision of the team"
     ),
     "no worse than serving": (
-        "use a longer holdout (split.holdout_days); lockgate compare shows where the two versions differ"
+        "use a longer holdout (problem.horizon); lockgate compare shows where the two versions differ"
     ),
     "no slice worse than serving": "lockgate compare shows this slice; look at its rows in the plots of the run",
     "better than naive": "look for missing or wrong inputs: a trained model should be better than last year's sales",
     "no worse than linear member": "the boosters overfit: fewer rounds, a lower learning rate, or more history",
     "plausible score": "look for leakage: a column that holds the target, or training rows in the holdout",
-    "enough rows": "use a longer holdout: split.holdout_days in params.yaml",
+    "enough rows": "use a longer holdout: problem.horizon in params.yaml",
     "no data leakage": "lockgate probe names the features; train again on the prepared rows: dvc repro --force train",
     "holdout unseen": "train on rows before the holdout only, or prepare a later holdout",
     "holdout not overused": "wait for a later holdout, or raise gate.max_holdout_uses; that selects more by chance",

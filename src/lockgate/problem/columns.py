@@ -32,10 +32,11 @@ class Whole:
 
 @dataclass(frozen=True)
 class Decimal:
-    """Finite decimal numbers low..high."""
+    """Finite decimal numbers low..high; a text may end with one of the units, such as "23.4 kmpl"."""
 
     low: float
     high: float
+    units: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -45,17 +46,18 @@ class Flag:
 
 @dataclass(frozen=True)
 class Category:
-    """One of these texts; the place of a text is its code."""
+    """One of these texts; the place of a text is its code. Without values, every text is allowed."""
 
-    values: tuple[str, ...]
+    values: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Date:
-    """Days first..last; the time of the history also ends today."""
+    """Dates first..last, in the form YYYY-MM-DD or in `form`; the time of the history also ends today."""
 
     first: datetime.date
     last: datetime.date
+    form: str = ""  # of strptime
 
 
 @dataclass(frozen=True)
@@ -68,9 +70,10 @@ ColumnKind = Whole | Decimal | Flag | Category | Date | Months
 
 @dataclass(frozen=True)
 class Column:
-    """A column; `missing` is the meaning of a missing value outside the history.
+    """A column; `missing` is the meaning of a missing value, which is refused if it has none.
 
-    A missing value is refused if it has no meaning. In the history (train.csv) every missing value is refused.
+    With `full_history`, a missing value is refused in the history, too. `side_table` is the file of a side table that
+    holds the column; "" is the table of rows.
     """
 
     name: str
@@ -78,6 +81,8 @@ class Column:
     kind: ColumnKind
     meaning: str
     missing: str = ""
+    full_history: bool = False
+    side_table: str = ""
 
 
 OPEN = "Open"  # a row with 0 is not learned and not scored; its forecast is 0

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from lockgate.errors import BadConfiguration
+from lockgate.problem.description import Problem
 from lockgate.problem.metrics import METRICS, Metric
 from lockgate.system import strict_yaml
 
@@ -75,12 +76,6 @@ class GeneratorParams(Section):
     noise: Annotated[float, Field(gt=0, le=0.5, allow_inf_nan=False)]
 
 
-class SplitParams(Section):
-    """How many of the last days are kept from training; also the horizon of the forecasts."""
-
-    holdout_days: Annotated[int, Field(ge=7, le=365)]
-
-
 class LightgbmParams(Section):
     """Settings of LightGBM: offset, target, and the size and randomness of its trees.
 
@@ -146,10 +141,10 @@ BoosterParams = LightgbmParams | XgboostParams | CatboostParams
 
 
 class TrainingParams(Section):
-    """How rounds and weights are chosen on inner time folds, each a window of `holdout_days` before the holdout.
+    """How rounds and weights are chosen on inner time folds, each a window of the horizon before the holdout.
 
     `patience`: rounds without progress before a booster stops; also the minimum number of rounds.
-    `cutoff_shifts`: training cutoffs lie `holdout_days` apart; each entry adds them again this many days earlier.
+    `cutoff_shifts`: training cutoffs lie a horizon apart; each entry adds them again this many days earlier.
     """
 
     fold_ends_days_ago: DaysAgo
@@ -213,14 +208,12 @@ class GuardParams(Section):
 class Params(Section):
     """The whole of params.yaml."""
 
-    problem: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
+    problem: Problem
     seed: Seed
     threads: Annotated[int, Field(ge=1, le=256)]
     profile: Literal["full", "fast"]
     source: Source
-    metric: MetricName
     generator: GeneratorParams
-    split: SplitParams
     members: MembersParams
     training: TrainingParams
     fast: FastParams
@@ -228,14 +221,19 @@ class Params(Section):
     guard: GuardParams = GuardParams()
 
     @property
+    def horizon(self) -> int:
+        """The periods to forecast; 0 without a horizon."""
+        return self.problem.horizon or 0
+
+    @property
     def model_name(self) -> str:
         """The registered model's name in MLflow."""
-        return f"{self.problem}-ensemble"
+        return f"{self.problem.name}-ensemble"
 
     @property
     def policy(self) -> Policy:
         """The gate's policy: the keys under `gate`, and the metric."""
-        return Policy(metric=self.metric, **self.gate.model_dump())
+        return Policy(metric=self.problem.metric, **self.gate.model_dump())
 
     def in_force(self) -> "Params":
         """These params with the changes of their profile applied."""

@@ -93,7 +93,7 @@ def means(marks: tuple[WindowScore, ...]) -> dict[str, dict[str, float]]:
 
 def _cutoffs(rows: pd.DataFrame, params: Params, plan: Plan) -> list[pd.Timestamp]:
     last, first = rows[TIME].max(), rows[TIME].min()
-    newest = last - pd.Timedelta(days=params.split.holdout_days)
+    newest = last - pd.Timedelta(days=params.horizon)
     cutoffs = [newest - pd.Timedelta(days=plan.days_apart * place) for place in range(plan.origins)]
     needed = shortest_history(params)
     if (cutoffs[-1] - first).days + 1 < needed:
@@ -108,8 +108,8 @@ def _cutoffs(rows: pd.DataFrame, params: Params, plan: Plan) -> list[pd.Timestam
 
 def _parts(rows: pd.DataFrame, last: pd.Timestamp, params: Params) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The rows up to `last`, and the rows of the window after it that are scored."""
-    after = (rows[TIME] > last) & (rows[TIME] <= last + pd.Timedelta(days=params.split.holdout_days))
-    window = rows[after & paired_test.scored_rows(METRICS[params.metric], rows)]
+    after = (rows[TIME] > last) & (rows[TIME] <= last + pd.Timedelta(days=params.horizon))
+    window = rows[after & paired_test.scored_rows(METRICS[params.problem.metric], rows)]
     return rows[rows[TIME] <= last].reset_index(drop=True), window.reset_index(drop=True)
 
 
@@ -133,7 +133,7 @@ def _marks(origin: str, window: pd.DataFrame, forecasts: dict[str, Floats], para
     sold = window[TARGET].to_numpy(dtype=np.float64)
     day = calendar.day_numbers(window[TIME].to_numpy())
     scored = bootstrap.Rows(sold, window[KEY].to_numpy(dtype=np.int64), day)
-    metric = METRICS[params.metric]
+    metric = METRICS[params.problem.metric]
     marks = []
     for name, forecast in forecasts.items():
         low, high = bootstrap.interval(metric, scored, forecast, params.seed)

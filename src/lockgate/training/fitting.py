@@ -41,7 +41,7 @@ class Session:
 
 def training_cutoffs(table: Table, last: int, params: Params) -> list[int]:
     """Cutoffs of the training rows when `last` is the last day that may be used; the oldest first."""
-    horizon, oldest = params.split.holdout_days, params.training.min_history_days
+    horizon, oldest = params.horizon, params.training.min_history_days
     return sorted(
         cutoff for shift in params.training.cutoff_shifts for cutoff in cutoffs(table, last - shift, horizon, oldest)
     )

@@ -1,4 +1,4 @@
-"""Inner time folds: each booster learns the days before a window of `holdout_days` and is scored on the window."""
+"""Inner time folds: each booster learns the days before a window of the horizon and is scored on the window."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ def fold_ends(table: Table, params: Params) -> list[int]:
 
     Raises BadData if there is none.
     """
-    shortest = _shortest_before_window(params) + params.split.holdout_days
+    shortest = _shortest_before_window(params) + params.horizon
     ends = [table.last - days for days in params.training.fold_ends_days_ago]
     possible = [end for end in ends if end - table.first + 1 >= shortest]
     if not possible:
@@ -51,12 +51,12 @@ def fold_ends(table: Table, params: Params) -> list[int]:
 
 def shortest_history(params: Params) -> int:
     """Days of history that a training needs: the window of one inner fold and the training days before it."""
-    return _shortest_before_window(params) + params.split.holdout_days + min(params.training.fold_ends_days_ago)
+    return _shortest_before_window(params) + params.horizon + min(params.training.fold_ends_days_ago)
 
 
 def run_fold(end: int, session: Session) -> Fold:
     """Fit each booster on the days up to a horizon before `end`, and forecast the window that ends there."""
-    cutoff = end - session.params.split.holdout_days
+    cutoff = end - session.params.horizon
     rows, window = session.training_rows(cutoff), session.windows[cutoff]
     limit = session.params.training.max_rounds
     fits = {name: fit_one(name, limit, rows, window, session) for name in MEMBERS}
@@ -79,4 +79,4 @@ def _forecasts(members: Mapping[str, Member], window: TrainingRows, threads: int
 
 
 def _shortest_before_window(params: Params) -> int:
-    return params.training.min_history_days + MIN_TRAINING_WINDOWS * params.split.holdout_days
+    return params.training.min_history_days + MIN_TRAINING_WINDOWS * params.horizon

@@ -59,7 +59,7 @@ def train(rows: pd.DataFrame, stores: pd.DataFrame, params: Params, progress: Pr
 
 def _plan(recipe: Recipe, table: Table, params: Params, progress: Progress) -> Plan:
     """The inner folds, and the training rows of all cutoffs that the folds and the final fit need."""
-    horizon, ends = params.split.holdout_days, fold_ends(table, params)
+    horizon, ends = params.horizon, fold_ends(table, params)
     steps = Steps(progress, 1 + (len(ends) + 1) * len(MEMBERS))
     steps.next("features")
     cutoffs = {end - horizon for end in (table.last, *ends)}

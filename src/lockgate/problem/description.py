@@ -1,0 +1,343 @@
+"""The description of a problem: its tables, target, task, time, split, metric, features and members. Frozen data.
+
+params.yaml holds it under `problem`. What reads, refuses, learns, scores or shows a column takes the column from here.
+"""
+
+import datetime
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from lockgate.problem.columns import Category, Column, ColumnKind, Date, Decimal, Flag, Months, Role, Whole
+from lockgate.problem.periods import Period, PeriodName
+
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Names = tuple[Name, ...]
+Task = Literal["regression", "binary", "multiclass"]
+Kind = Literal["panel", "state", "table"]
+Scalar = str | int | float
+
+EARLIEST, LATEST = datetime.date(1800, 1, 1), datetime.date(2200, 12, 31)
+FIRST_TIME, LAST_TIME = datetime.date(1990, 1, 1), datetime.date(2100, 12, 31)  # an earlier date is a typing error
+LARGEST = 2**62
+MAIN_TABLE = ""
+
+
+def _as_tuple(value: Any) -> Any:
+    """YAML's lists as tuples; a single text as a tuple of one."""
+    if isinstance(value, str):
+        return (value,)
+    return tuple(value) if isinstance(value, list) else value
+
+
+Texts = Annotated[Names, BeforeValidator(_as_tuple)]
+
+
+class Described(BaseModel):
+    """A part of the description: no unknown keys, no silent coercion, never changed after reading."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class SourceFile(Described):
+    """A file in data/raw; one with a `key` is a side table with one row for each value of these columns."""
+
+    file: Name
+    key: Texts = ()
+    format: Literal["csv", "parquet"] = "csv"
+    delimiter: str = ","  # one character, or "spaces" for any number of spaces
+    encoding: str = "utf-8"
+    decimal: Literal[".", ","] = "."
+    names: Texts = ()  # of the columns, for a file without a header
+    missing: Texts = ()  # texts that mean a missing value, beside the empty one
+    duplicates: Literal["refuse", "drop"] = "refuse"  # rows that are equal in every column
+
+
+class TimeColumn(Described):
+    """The column of the time of a row, and the length of a period."""
+
+    column: Name
+    period: PeriodName = "day"
+
+
+class ColumnDescription(Described):
+    """The type and the range of a column; what is not given is decided by the role and by the data."""
+
+    type: Literal["integer", "number", "flag", "category", "date", "months"]
+    range: Annotated[tuple[float | datetime.date, float | datetime.date] | None, BeforeValidator(_as_tuple)] = None
+    categories: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = ()
+    unit: Texts = ()
+    form: str = ""
+    meaning: str = ""
+    missing: str = ""
+    full_history: bool = False
+    file: str = MAIN_TABLE  # of the side table that holds it
+
+    @property
+    def kind(self) -> ColumnKind:
+        """The kind of the column's values."""
+        low, high = self.range or (None, None)
+        match self.type:
+            case "integer":
+                return Whole(-LARGEST if low is None else int(low), LARGEST if high is None else int(high))  # type: ignore[arg-type]
+            case "number":
+                bounds = (float("-inf") if low is None else float(low), float("inf") if high is None else float(high))  # type: ignore[arg-type]
+                return Decimal(*bounds, self.unit)
+            case "flag":
+                return Flag()
+            case "category":
+                return Category(self.categories)
+            case "months":
+                return Months()
+            case "date":
+                first, last = (EARLIEST, LATEST) if low is None else (low, high)
+                return Date(first, last, self.form)  # type: ignore[arg-type]
+
+    @model_validator(mode="after")
+    def _fits_type(self) -> "ColumnDescription":
+        wanted: dict[str, tuple[str, ...]] = {
+            "range": ("integer", "number", "date"),
+            "categories": ("category",),
+            "unit": ("number",),
+            "form": ("date",),
+        }
+        for key, types in wanted.items():
+            if getattr(self, key) and self.type not in types:
+                raise ValueError(f"{key} is for columns of type {' or '.join(types)}")
+        if self.range and any(isinstance(end, datetime.date) != (self.type == "date") for end in self.range):
+            raise ValueError("range takes two dates for type: date, and two numbers for other types")
+        if self.range and not self.range[0] <= self.range[1]:  # type: ignore[operator]
+            raise ValueError("range is [lowest, highest]")
+        return self
+
+
+class Where(Described):
+    """The rows that are learned and scored: those with this value; `otherwise` is the forecast of the others."""
+
+    column: Name
+    equals: Scalar
+    otherwise: float
+
+
+class RowRule(Described):
+    """A rule between columns of a row: if a column has a value, another has a value, or is not missing."""
+
+    when: dict[str, Scalar]
+    then: dict[str, Scalar] = {}
+    filled: Texts = ()
+
+
+class Derived(Described):
+    """A target that is computed: the periods to the last row of its key, at most `cap`."""
+
+    of: Literal["periods_left"]
+    cap: Annotated[int | None, Field(ge=1)] = None
+
+
+class Split(Described):
+    """The rows that are held out: the last periods, whole groups, or a share of the rows."""
+
+    by: Literal["time", "group", "random", "stratified"]
+    last: Annotated[int | None, Field(ge=1)] = None  # periods; by: time
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.2  # by: group, random, stratified
+    column: str = ""  # of the groups; by: group (default: the key)
+
+
+class Bins(Described):
+    """A slice by the quantiles of a numeric column."""
+
+    column: Name
+    bins: Annotated[int, Field(ge=2, le=20)]
+
+
+class Problem(Described):
+    """A table, its target and its metric."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
+    title: str = ""
+    task: Task = "regression"
+    sources: Annotated[tuple[SourceFile, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
+    target: Name
+    positive: str = ""  # binary: the class whose probability is forecast
+    derived: Derived | None = None  # the target is computed, and no column of the file
+    keys: Texts = ()
+    time: TimeColumn | None = None
+    horizon: Annotated[int | None, Field(ge=0, le=10_000)] = None
+    known_covariates: Texts = ()
+    past_covariates: Texts = ()
+    static_features: Texts = ()
+    checks: dict[str, Literal["weekday"]] = {}  # columns that repeat another one: the weekday of the time, Monday is 1
+    row_id: str = ""
+    drop: Texts = ()
+    columns: dict[str, ColumnDescription]
+    where: Where | None = None
+    rules: Annotated[tuple[RowRule, ...], BeforeValidator(_as_tuple)] = ()
+    split: Split | None = None
+    metric: Name
+    prefer: Texts = ()  # metrics in the order in which they choose among candidates; default: the metric
+    baseline: Literal["seasonal_naive", "naive", "group_median", "mean", "prior", ""] = ""
+    slices: Annotated[tuple[str | Bins, ...], BeforeValidator(_as_tuple)] = ()
+    features: Annotated[tuple[str | dict[str, Any], ...], BeforeValidator(_as_tuple)] = ()
+    members: Texts = ()
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of forecaster: panel with horizon, panel state (horizon 0), or plain table."""
+        if self.time is None or self.horizon is None:
+            return "table"
+        return "panel" if self.horizon else "state"
+
+    @property
+    def period(self) -> Period:
+        """The period of the time; a plain table has none. Raises AttributeError without time."""
+        assert self.time is not None
+        return Period(self.time.period)
+
+    @property
+    def time_name(self) -> str:
+        """The name of the time's column; "" without time."""
+        return self.time.column if self.time else ""
+
+    @property
+    def holdout(self) -> Split:
+        """How the holdout is split off; by default the last horizon, a fifth of the keys, or a fifth of the rows."""
+        if self.split:
+            return self.split
+        if self.kind == "panel":
+            return Split(by="time", last=self.horizon)
+        if self.kind == "state":
+            return Split(by="group")
+        return Split(by="random" if self.task == "regression" else "stratified")
+
+    @cached_property
+    def table(self) -> tuple[Column, ...]:
+        """The table of columns, in the order in which `columns` describes them."""
+        roles = self._roles
+        return tuple(
+            Column(
+                name,
+                roles[name],
+                given.kind if name != self.time_name else _time_kind(given),
+                given.meaning,
+                given.missing,
+                given.full_history,
+                given.file,
+            )
+            for name, given in self.columns.items()
+        )
+
+    def of_role(self, *roles: Role) -> tuple[Column, ...]:
+        """The columns with one of these roles, in the order of the table."""
+        return tuple(column for column in self.table if column.role in roles)
+
+    def column(self, name: str) -> Column:
+        """A column by name. Raises KeyError without it."""
+        for column in self.table:
+            if column.name == name:
+                return column
+        raise KeyError(name)
+
+    @property
+    def request(self) -> tuple[Column, ...]:
+        """The columns of a forecast request; those of a state have the covariates of the past, too."""
+        return tuple(
+            column
+            for column in self.of_role(Role.KEYS, Role.TIME, Role.KNOWN_COVARIATES, *self._past_roles)
+            if not column.side_table
+        )
+
+    @property
+    def required(self) -> tuple[Column, ...]:
+        """The columns that a forecast request must have."""
+        return tuple(column for column in self.request if not column.missing)
+
+    @property
+    def history(self) -> tuple[Column, ...]:
+        """The columns of the file of rows, with the target unless it is derived."""
+        return tuple(
+            column
+            for column in self.table
+            if not column.side_table and column.role is not Role.ROW_ID and column.role is not Role.STATIC_FEATURES
+            and not (self.derived and column.role is Role.TARGET)
+        )
+
+    @property
+    def rows(self) -> tuple[Column, ...]:
+        """The columns of the prepared rows and holdout: what may be learned, and the target."""
+        roles = (Role.KEYS, Role.TIME, Role.TARGET, Role.KNOWN_COVARIATES, *self._past_roles)
+        return tuple(column for column in self.of_role(*roles) if not column.side_table)
+
+    @property
+    def _past_roles(self) -> tuple[Role, ...]:
+        return (Role.PAST_COVARIATES,) if self.kind == "state" else ()
+
+    @cached_property
+    def _roles(self) -> dict[str, Role]:
+        named = {
+            Role.KEYS: self.keys,
+            Role.TIME: (self.time_name,) if self.time else (),
+            Role.TARGET: (self.target,),
+            Role.KNOWN_COVARIATES: self.known_covariates,
+            Role.PAST_COVARIATES: self.past_covariates,
+            Role.STATIC_FEATURES: self.static_features,
+            Role.CHECK: tuple(self.checks),
+            Role.ROW_ID: (self.row_id,) if self.row_id else (),
+        }
+        return {name: role for role, names in named.items() for name in names}
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> "Problem":
+        for complaint in _complaints(self):
+            raise ValueError(complaint)
+        return self
+
+
+def _time_kind(given: ColumnDescription) -> ColumnKind:
+    kind = given.kind
+    if isinstance(kind, Date) and given.range is None:
+        return Date(FIRST_TIME, LAST_TIME, kind.form)
+    return kind
+
+
+def _complaints(problem: Problem) -> list[str]:
+    """What is contradictory in a description, the first thing first."""
+    roles = problem._roles
+    used = [
+        *problem.keys, problem.time_name, problem.target, *problem.known_covariates, *problem.past_covariates,
+        *problem.static_features, *problem.checks, problem.row_id,
+    ]  # fmt: skip
+    twice = sorted({name for name in used if name and used.count(name) > 1})
+    files = {source.file for source in problem.sources}
+    found: list[str] = []
+    found += [f"column {name} has two roles" for name in twice]
+    found += [f"column {name} has a role, but is not described under columns" for name in roles if name not in problem.columns]
+    found += [f"column {name} is described, but has no role; name it in drop" for name in problem.columns if name not in roles]
+    found += [
+        f"column {name} is in {given.file}, which is no side table of sources"
+        for name, given in problem.columns.items()
+        if given.file and not any(source.file == given.file and source.key for source in problem.sources)
+    ]
+    if sum(not source.key for source in problem.sources) != 1:
+        found.append("sources needs exactly one file without a key: the table of rows")
+    if len(files) < len(problem.sources):
+        found.append("sources names a file twice")
+    if problem.horizon is not None and problem.time is None:
+        found.append("horizon needs time")
+    if problem.time is not None and problem.horizon is None:
+        found.append("time needs a horizon: the number of periods to forecast, or 0 for the state now")
+    if problem.kind == "state" and not problem.keys:
+        found.append("horizon: 0 needs keys: the rows of a key so far give its answer")
+    if problem.kind == "panel" and problem.task != "regression":
+        found.append("a horizon above 0 needs task: regression")
+    if problem.time and not problem.period.is_integer and not isinstance(problem.columns[problem.time_name].kind, Date):
+        found.append(f"time.period: {problem.period.name} needs a column of type date")
+    if (problem.task == "binary") != bool(problem.positive):
+        found.append("task: binary needs positive, the class whose probability is forecast; other tasks have none")
+    if problem.derived and (problem.time is None or not problem.keys):
+        found.append("a derived target needs keys and time")
+    if problem.holdout.by == "time" and problem.kind != "panel":
+        found.append("split by: time needs time and a horizon above 0")
+    if problem.where and problem.where.column not in problem.known_covariates:
+        found.append("where.column must be a known covariate")
+    return found
