@@ -4,6 +4,7 @@ params.yaml holds it under `problem`. What reads, refuses, learns, scores or sho
 """
 
 import datetime
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -190,8 +191,9 @@ class Problem(Described):
 
     @property
     def period(self) -> Period:
-        """The period of the time; a plain table has none. Raises AttributeError without time."""
-        assert self.time is not None
+        """The period of the time. Raises ValueError without time."""
+        if self.time is None:
+            raise ValueError(f"{self.name} has no time")
         return Period(self.time.period)
 
     @property
@@ -213,7 +215,7 @@ class Problem(Described):
     @cached_property
     def table(self) -> tuple[Column, ...]:
         """The table of columns, in the order in which `columns` describes them."""
-        roles = self._roles
+        roles = self.roles
         return tuple(
             Column(
                 name,
@@ -258,7 +260,9 @@ class Problem(Described):
         return tuple(
             column
             for column in self.table
-            if not column.side_table and column.role is not Role.ROW_ID and column.role is not Role.STATIC_FEATURES
+            if not column.side_table
+            and column.role is not Role.ROW_ID
+            and column.role is not Role.STATIC_FEATURES
             and not (self.derived and column.role is Role.TARGET)
         )
 
@@ -273,7 +277,8 @@ class Problem(Described):
         return (Role.PAST_COVARIATES,) if self.kind == "state" else ()
 
     @cached_property
-    def _roles(self) -> dict[str, Role]:
+    def roles(self) -> dict[str, Role]:
+        """The role of each column that has one, by name."""
         named = {
             Role.KEYS: self.keys,
             Role.TIME: (self.time_name,) if self.time else (),
@@ -288,8 +293,8 @@ class Problem(Described):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> "Problem":
-        for complaint in _complaints(self):
-            raise ValueError(complaint)
+        if found := contradictions(self):
+            raise ValueError(found[0])
         return self
 
 
@@ -300,44 +305,68 @@ def _time_kind(given: ColumnDescription) -> ColumnKind:
     return kind
 
 
-def _complaints(problem: Problem) -> list[str]:
-    """What is contradictory in a description, the first thing first."""
-    roles = problem._roles
-    used = [
-        *problem.keys, problem.time_name, problem.target, *problem.known_covariates, *problem.past_covariates,
-        *problem.static_features, *problem.checks, problem.row_id,
-    ]  # fmt: skip
-    twice = sorted({name for name in used if name and used.count(name) > 1})
-    files = {source.file for source in problem.sources}
-    found: list[str] = []
-    found += [f"column {name} has two roles" for name in twice]
-    found += [f"column {name} has a role, but is not described under columns" for name in roles if name not in problem.columns]
-    found += [f"column {name} is described, but has no role; name it in drop" for name in problem.columns if name not in roles]
-    found += [
-        f"column {name} is in {given.file}, which is no side table of sources"
-        for name, given in problem.columns.items()
-        if given.file and not any(source.file == given.file and source.key for source in problem.sources)
-    ]
+def contradictions(problem: Problem) -> list[str]:
+    """The contradictions in a description, as sentences; empty for a consistent one."""
+    return [sentence for rule in CONSISTENCY for sentence in rule(problem)]
+
+
+def _one_role_each(problem: Problem) -> Iterator[str]:
+    used = [*problem.keys, problem.time_name, problem.target, *problem.known_covariates, *problem.past_covariates]
+    used += [*problem.static_features, *problem.checks, problem.row_id, *problem.drop]
+    yield from (f"column {name} has two roles" for name in sorted(set(used)) if name and used.count(name) > 1)
+
+
+def _described_and_used(problem: Problem) -> Iterator[str]:
+    described, used = problem.columns, problem.roles
+    yield from (f"{role} {name} is missing under columns" for name, role in used.items() if name not in described)
+    yield from (f"column {name} has no role; give it one, or move it to drop" for name in described if name not in used)
+
+
+def _side_tables(problem: Problem) -> Iterator[str]:
+    files = [source.file for source in problem.sources]
+    if len(set(files)) < len(files):
+        yield "sources has a file twice"
     if sum(not source.key for source in problem.sources) != 1:
-        found.append("sources needs exactly one file without a key: the table of rows")
-    if len(files) < len(problem.sources):
-        found.append("sources names a file twice")
+        yield "sources needs exactly one file without a key: the table of rows"
+    side = {source.file for source in problem.sources if source.key}
+    for name, given in problem.columns.items():
+        if given.file and given.file not in side:
+            yield f"column {name} is in {given.file}, which is no side table of sources"
+
+
+def _time_and_horizon(problem: Problem) -> Iterator[str]:
     if problem.horizon is not None and problem.time is None:
-        found.append("horizon needs time")
+        yield "horizon needs time"
     if problem.time is not None and problem.horizon is None:
-        found.append("time needs a horizon: the number of periods to forecast, or 0 for the state now")
+        yield "time needs horizon: the number of periods to forecast, or 0 for the state now"
     if problem.kind == "state" and not problem.keys:
-        found.append("horizon: 0 needs keys: the rows of a key so far give its answer")
-    if problem.kind == "panel" and problem.task != "regression":
-        found.append("a horizon above 0 needs task: regression")
-    if problem.time and not problem.period.is_integer and not isinstance(problem.columns[problem.time_name].kind, Date):
-        found.append(f"time.period: {problem.period.name} needs a column of type date")
-    if (problem.task == "binary") != bool(problem.positive):
-        found.append("task: binary needs positive, the class whose probability is forecast; other tasks have none")
-    if problem.derived and (problem.time is None or not problem.keys):
-        found.append("a derived target needs keys and time")
+        yield "horizon: 0 needs keys, because the rows of a key so far give its answer"
     if problem.holdout.by == "time" and problem.kind != "panel":
-        found.append("split by: time needs time and a horizon above 0")
+        yield "split by: time needs a horizon above 0"
+    if problem.time and problem.time_name in problem.columns:
+        yield from _time_type(problem)
+
+
+def _time_type(problem: Problem) -> Iterator[str]:
+    wanted = "integer" if problem.period.is_integer else "date"
+    if problem.columns[problem.time_name].type != wanted:
+        yield f"time.period: {problem.period.name} needs a column of type {wanted}"
+
+
+def _task_and_target(problem: Problem) -> Iterator[str]:
+    if problem.kind == "panel" and problem.task != "regression":
+        yield "a horizon above 0 needs task: regression"
+    if problem.task == "binary" and not problem.positive:
+        yield "task: binary needs positive, the class whose probability is forecast"
+    if problem.task != "binary" and problem.positive:
+        yield f"task: {problem.task} has no positive"
+    if problem.derived and not (problem.time and problem.keys):
+        yield "derived needs keys and time"
+
+
+def _where(problem: Problem) -> Iterator[str]:
     if problem.where and problem.where.column not in problem.known_covariates:
-        found.append("where.column must be a known covariate")
-    return found
+        yield "where.column must be one of known_covariates"
+
+
+CONSISTENCY = (_one_role_each, _described_and_used, _side_tables, _time_and_horizon, _task_and_target, _where)
