@@ -14,7 +14,6 @@ import pandas as pd
 
 from lockgate.bundle import manifest, store
 from lockgate.data import dataset
-from lockgate.features.known_inputs import store_attributes
 from lockgate.features.recipe import Table
 from lockgate.features.store_panel.recipe import STORE_PANEL
 from lockgate.features.training_rows import rows_after
@@ -44,12 +43,12 @@ def main() -> None:
 
 def features(rows: pd.DataFrame, stores: pd.DataFrame, params: Params) -> Part:
     """Make the training rows of the last fit: the history state of each cutoff, and the features of each row."""
-    table = Table.of(rows, store_attributes(stores))
+    table = Table.of(params.problem, rows, stores)
     cutoffs = training_cutoffs(table, table.last, params)
 
     def make() -> int:
         states = STORE_PANEL.fit(table, {*cutoffs, table.last}, params.horizon)
-        return sum(len(rows_after(table, states[cutoff]).log_sales) for cutoff in cutoffs)
+        return sum(len(rows_after(table, states[cutoff]).target) for cutoff in cutoffs)
 
     make()
     made, part = timed(make)

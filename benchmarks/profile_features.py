@@ -11,7 +11,6 @@ from pathlib import Path
 from time import process_time
 
 from lockgate.data import dataset
-from lockgate.features.known_inputs import store_attributes
 from lockgate.features.recipe import Table
 from lockgate.features.store_panel.recipe import STORE_PANEL
 from lockgate.features.training_rows import rows_after
@@ -25,7 +24,7 @@ SHOWN_FUNCTIONS = 25
 def main() -> None:
     """Make the features of all training rows once, and print the functions of the features package by CPU time."""
     params, rows, stores = load_params(PARAMS_FILE), dataset.read(DATA, "rows"), dataset.read(DATA, "stores")
-    table = Table.of(rows, store_attributes(stores))
+    table = Table.of(params.problem, rows, stores)
     cutoffs = training_cutoffs(table, table.last, params)
     profiler = cProfile.Profile(process_time)
     with profiler:

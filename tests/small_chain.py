@@ -1,11 +1,15 @@
 """A chain small enough to be trained on in a moment, and what was trained on it; made once for all tests."""
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import pandas as pd
 
 from lockgate.data import split
+from lockgate.features.panel import Panel
+from lockgate.features.recipe import Table
+from lockgate.features.scale import LOG
 from lockgate.forecaster.ensemble import Forecaster
 from lockgate.problem.params import GeneratorParams, Params, load_params
 from lockgate.synthetic import generator
@@ -35,6 +39,17 @@ def chain() -> generator.Chain:
 @cache
 def parts() -> split.Split:
     return split.split(chain().rows, params().horizon)
+
+
+def table(rows: pd.DataFrame | None = None) -> Table:
+    """The rows of the small chain, or some of them, laid out as stores x days."""
+    return Table.of(params().problem, parts().rows if rows is None else rows, chain().stores)
+
+
+def history() -> Panel:
+    """The log sales of the small chain."""
+    found = table().history
+    return replace(found, target=LOG.scaled(found.target))
 
 
 def train(rows: pd.DataFrame | None = None) -> tuple[Forecaster, Report]:

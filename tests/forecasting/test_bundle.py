@@ -11,6 +11,7 @@ import small_chain
 from lockgate import digests
 from lockgate.bundle import manifest, store
 from lockgate.errors import IntegrityBroken, StorageFailed
+from lockgate.features.store_panel.recipe import STORE_PANEL
 
 FILES = sorted(store.NAMES)
 
@@ -173,8 +174,8 @@ def test_code_that_would_forecast_other_numbers_is_refused(folder, digest, monke
 
 
 def test_other_features_than_the_code_has_are_refused(folder, digest, monkeypatch):
-    other = replace(store.STORE_PANEL, names=(*store.STORE_PANEL.names, "phase_of_the_moon"))
-    monkeypatch.setattr(store, "STORE_PANEL", other)
+    other = replace(STORE_PANEL, names=(*STORE_PANEL.names, "phase_of_the_moon"))
+    monkeypatch.setattr(store, "recipe_of", lambda problem: other)
     refused(folder, digest, "other features")
 
 

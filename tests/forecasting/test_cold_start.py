@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 import small_chain
 
-from lockgate.features import known_inputs, panel
+from lockgate.features import panel
 from lockgate.features.store_panel import cold_start
+from lockgate.features.store_panel.store_attributes import store_attributes
 
 DAYS = 200
 
@@ -16,8 +17,7 @@ def a_past(*sold):
     log_sales = np.full((len(sold), DAYS), np.nan)
     for store, days in enumerate(sold):
         log_sales[store, days] = 8.0
-    nothing = np.zeros(log_sales.shape, dtype=np.int8)
-    return panel.Panel(16_000, log_sales, nothing, nothing, nothing, nothing.astype(bool))
+    return panel.Panel(16_000, log_sales, {}, np.zeros(log_sales.shape, dtype=bool))
 
 
 @pytest.mark.parametrize(
@@ -44,9 +44,7 @@ def test_a_store_has_no_past_a_little_one_an_old_one_or_enough(sold, is_none, is
 
 def stores(*letters):
     table = small_chain.chain().stores.head(len(letters))
-    return known_inputs.store_attributes(
-        table.assign(StoreType=[a for a, _ in letters], Assortment=[b for _, b in letters])
-    )
+    return store_attributes(table.assign(StoreType=[a for a, _ in letters], Assortment=[b for _, b in letters]))
 
 
 @pytest.mark.parametrize(
@@ -78,7 +76,7 @@ def test_where_nobody_sold_nothing_changes():
 
 def test_a_chain_in_which_every_store_sells_has_no_strangers():
     table = small_chain.parts().rows
-    seen = cold_start.history_length(panel.panel(table, np.unique(table["Store"])))
+    seen = cold_start.history_length(small_chain.history())
     assert not seen.never_sold.any()
     assert seen.sale_days.tolist() == table[table["Sales"] > 0].groupby("Store").size().tolist()
     last = pd.Series(table["Date"].max() - table[table["Sales"] > 0].groupby("Store")["Date"].max()).dt.days

@@ -18,8 +18,10 @@ from lockgate.bundle import external_conversion, external_mlmodel, manifest, sto
 from lockgate.bundle.external_metadata import DeclaredMetadata, resolve
 from lockgate.data.column_types import category_codes
 from lockgate.errors import BadData, GateRefused, IntegrityBroken
-from lockgate.features import calendar, known_inputs, static_columns
+from lockgate.features import calendar
 from lockgate.features.known_inputs import KnownInputs
+from lockgate.features.store_panel import external_columns
+from lockgate.features.store_panel.store_attributes import store_attributes
 from lockgate.forecaster.external import Meaning, NativeFile, Window
 from lockgate.problem.columns import STATE_HOLIDAY
 
@@ -28,7 +30,7 @@ USUAL = foreign_models.USUAL
 ORIGIN = int(np.datetime64(small_chain.parts().cutoff).astype(int))
 WINDOW = Window(ORIGIN, ORIGIN + 42, ORIGIN + 84)
 MEANING = Meaning(USUAL, "log")
-TRAITS = known_inputs.store_attributes(small_chain.chain().stores)
+TRAITS = store_attributes(small_chain.chain().stores)
 
 
 def learned(names=USUAL):
@@ -71,13 +73,15 @@ def test_every_column_is_what_pandas_makes_of_the_same_rows():
     made = KnownInputs(
         np.searchsorted(TRAITS.store_ids, rows["Store"]),
         calendar.day_numbers(rows["Date"].to_numpy()),
-        rows["Promo"].to_numpy(),
-        rows["SchoolHoliday"].to_numpy(),
-        category_codes(rows["StateHoliday"].to_numpy(dtype=object), STATE_HOLIDAY.values),
+        {
+            "Promo": rows["Promo"].to_numpy(),
+            "SchoolHoliday": rows["SchoolHoliday"].to_numpy(),
+            "StateHoliday": category_codes(rows["StateHoliday"].to_numpy(dtype=object), STATE_HOLIDAY.values),
+        },
     )
     expected = foreign_models.table(rows, stores)
-    assert tuple(expected) == tuple(static_columns.COLUMNS) == foreign_models.COLUMNS
-    assert np.array_equal(static_columns.matrix(tuple(expected), made, TRAITS), expected.to_numpy(), equal_nan=True)
+    assert tuple(expected) == tuple(external_columns.COLUMNS) == foreign_models.COLUMNS
+    assert np.array_equal(external_columns.matrix(tuple(expected), made, TRAITS), expected.to_numpy(), equal_nan=True)
     assert expected["CompetitionDays"].isna().any()
     assert expected["Promo2Round"].any()
 
@@ -240,7 +244,7 @@ def test_the_columns_in_the_docs_are_those_that_a_model_may_take():
     heads = re.findall(
         r"^\| ([A-Z]\w+(?:, [A-Z]\w+)*) \|", DOCS.read_text().partition("## What must be")[0], re.MULTILINE
     )
-    assert {name for head in heads for name in head.split(", ")} - {"PATH"} == set(static_columns.COLUMNS)
+    assert {name for head in heads for name in head.split(", ")} - {"PATH"} == set(external_columns.COLUMNS)
 
 
 def test_the_day_of_the_statement_is_the_origin(one):

@@ -13,8 +13,7 @@ from lockgate.data.data_card import card_of
 from lockgate.data.ingest import CsvSource
 from lockgate.evaluation import leakage, sandboxed
 from lockgate.features import training_rows
-from lockgate.features.known_inputs import store_attributes
-from lockgate.features.recipe import Table
+from lockgate.features.scale import LOG
 from lockgate.features.store_panel.recipe import STORE_PANEL
 from lockgate.gate import checks
 from lockgate.gate.evidence import Outcome
@@ -32,7 +31,7 @@ def answer(seen):
 
 
 def whole_table():
-    return Table.of(small_chain.chain().rows, store_attributes(small_chain.chain().stores))
+    return small_chain.table(small_chain.chain().rows)
 
 
 def with_level(state, level):
@@ -41,7 +40,7 @@ def with_level(state, level):
 
 def peeking_fit(table, cutoffs, horizon):
     """Honest, but for the level: as if a rolling mean were taken before the rows were cut at the cutoff."""
-    later = np.nanmean(table.history.log_sales[:, -28:], axis=1).astype(np.float32)
+    later = np.nanmean(LOG.scaled(table.history.target[:, -28:]), axis=1).astype(np.float32)
     return {cutoff: with_level(state, later) for cutoff, state in STORE_PANEL.fit(table, cutoffs, horizon).items()}
 
 

@@ -13,8 +13,7 @@ from lockgate.data import dataset, ingest, split
 from lockgate.data.data_card import card_of
 from lockgate.errors import GateRefused
 from lockgate.evaluation import leakage
-from lockgate.features.known_inputs import store_attributes
-from lockgate.features.recipe import Table
+from lockgate.features.scale import LOG
 from lockgate.features.store_panel.matrix import FEATURES
 from lockgate.features.store_panel.recipe import STORE_PANEL
 from lockgate.system.exit_codes import Session
@@ -28,7 +27,7 @@ NAMES = (*FEATURES, "offset ridge", "offset group_mean")
 
 @pytest.fixture(scope="module")
 def table():
-    return Table.of(small_chain.parts().rows, store_attributes(small_chain.chain().stores))
+    return small_chain.table()
 
 
 def findings(recipe, table):
@@ -48,7 +47,7 @@ def test_a_feature_that_peeks_is_found(table):
     """As if a rolling mean took in the row's own day."""
 
     def peeking(seen, cutoffs, horizon):
-        later = np.nanmean(seen.history.log_sales[:, -5:], axis=1).astype(np.float32)
+        later = np.nanmean(LOG.scaled(seen.history.target[:, -5:]), axis=1).astype(np.float32)
         states = STORE_PANEL.fit(seen, cutoffs, horizon)
         return {at: replace(state, history=replace(state.history, level=later)) for at, state in states.items()}
 

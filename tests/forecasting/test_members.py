@@ -8,7 +8,12 @@ import pytest
 import small_chain
 
 from lockgate.bundle import store
-from lockgate.models.booster import Budget, Task
+from lockgate.features.recipe import RIDGE, Matrix
+from lockgate.features.scale import LOG
+from lockgate.features.training_rows import TrainingRows
+from lockgate.models import panel_task
+from lockgate.models.booster import Budget
+from lockgate.models.loss import Loss
 from lockgate.models.members import MEMBERS
 from lockgate.problem.params import MembersParams
 
@@ -17,6 +22,7 @@ VALUES = RNG.normal(size=(900, 6)).astype(np.float32)
 VALUES[RNG.random(VALUES.shape) < 0.05] = np.nan
 OFFSET = 8 + RNG.normal(size=900) * 0.1
 LOG_SALES = OFFSET + 0.3 * (np.nan_to_num(VALUES[:, 0]) > 0) + RNG.normal(size=900) * 0.05
+LOSS = Loss.of("rmspe")
 BUDGET = Budget(rounds=40, patience=5, seed=7, threads=2)
 
 every_member = pytest.mark.parametrize("name", list(MEMBERS))
@@ -24,7 +30,9 @@ every_target = pytest.mark.parametrize("target", ["log", "ratio"])
 
 
 def task(target="log", rows=slice(0, 600)):
-    return Task(VALUES[rows], LOG_SALES[rows], OFFSET[rows], target)
+    matrix = Matrix(VALUES[rows], tuple("abcdef"), {RIDGE: OFFSET[rows]}, LOG)
+    none = np.zeros(len(OFFSET[rows]), dtype=np.int64)
+    return panel_task.task(TrainingRows(matrix, LOG_SALES[rows], none, none, none, none), RIDGE, target, LOSS)
 
 
 def settings(name):

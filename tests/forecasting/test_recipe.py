@@ -1,11 +1,12 @@
 """The laws of a recipe: its states and matrices depend on the table, the cutoff, the horizon and the row alone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import small_chain
 
-from lockgate.features.known_inputs import KnownInputs, store_attributes
-from lockgate.features.recipe import SERVED_HORIZONS, Matrix, Table
+from lockgate.features.recipe import SERVED_HORIZONS, Matrix
 from lockgate.features.store_panel.recipe import STORE_PANEL
 
 ODD_HORIZON = 28  # no multiple of the days between the rolling origins of the ridge
@@ -13,14 +14,14 @@ ODD_HORIZON = 28  # no multiple of the days between the rolling origins of the r
 
 @pytest.fixture(scope="module")
 def table():
-    return Table.of(small_chain.parts().rows, store_attributes(small_chain.chain().stores))
+    return small_chain.table()
 
 
 def days_ahead(table, state):
     """The plans of the last days of a table, as if they were those of the days that a version serves."""
     days = SERVED_HORIZONS * state.horizon
     rows = table.known_inputs(table.last - days + 1, table.last)
-    return KnownInputs(rows.store, rows.day + state.cutoff + days - table.last, rows.promo, rows.school, rows.holiday)
+    return replace(rows, period=rows.period + state.cutoff + days - table.last)
 
 
 def same(one: Matrix, other: Matrix) -> bool:

@@ -28,7 +28,7 @@ def test_on_the_rows_that_it_came_from_it_is_the_same_forecaster(earlier, tmp_pa
 
 def test_a_store_that_came_since_needs_a_training(earlier):
     stores = small_chain.chain().stores.replace({"Store": {12: 13}})
-    with pytest.raises(BadData, match="has 12 stores, and not those 12 that are known"):
+    with pytest.raises(BadData, match="of 13 keys, and not of those 12 that are known"):
         refit.refit(small_chain.forecaster(), earlier, small_chain.parts().rows, stores, lambda *_: None)
 
 

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from lockgate.features import calendar, panel
-from lockgate.features.known_inputs import LONG_AGO, NEVER, StoreAttributes, panel_rows
-from lockgate.features.panel import Panel
+from lockgate.features import calendar
+from lockgate.features.panel import Panel, panel_rows
 from lockgate.features.store_panel import shared_effects, store_ridge
+from lockgate.features.store_panel.observance import observance
+from lockgate.features.store_panel.store_attributes import LONG_AGO, NEVER, StoreAttributes
 
 RNG = np.random.default_rng(4)
 STORES = 20
@@ -29,13 +30,14 @@ def expected(log_sales, day, origin=ORIGIN):
     span = FIRST + np.arange(log_sales.shape[1])
     none = np.zeros(log_sales.shape, dtype=np.int8)
     holiday = none + np.isin(span, HOLIDAYS).astype(np.int8)
-    history = Panel(FIRST, log_sales, none, none, holiday, np.ones(log_sales.shape, dtype=bool))
+    plans = {"Promo": none, "SchoolHoliday": none, "StateHoliday": holiday}
+    history = Panel(FIRST, log_sales, plans, np.ones(log_sales.shape, dtype=bool))
     past = history.between(FIRST, origin)
     (fitted,) = store_ridge.fit(past, [origin], TRAITS)
     table = calendar.day_table(day, day)
     rows = panel_rows(history.between(day, day))
-    x = store_ridge.regressors(rows, table, store_ridge.day_regressors(table), (TRAITS, panel.observance(past)))
-    return fitted.predict(x, rows.store, np.repeat(shared_effects.effects(table), STORES, axis=0))
+    x = store_ridge.regressors(rows, table, store_ridge.day_regressors(table), (TRAITS, observance(past)))
+    return fitted.predict(x, rows.key, np.repeat(shared_effects.effects(table), STORES, axis=0))
 
 
 def noisy():

@@ -6,8 +6,6 @@ import small_chain
 
 from lockgate.bundle import store as bundle_store
 from lockgate.errors import BadData
-from lockgate.features.known_inputs import store_attributes
-from lockgate.features.recipe import Table
 from lockgate.features.store_panel.matrix import FEATURES
 from lockgate.forecaster.ensemble import RIDGE
 from lockgate.models.members import MEMBERS
@@ -94,8 +92,7 @@ def test_a_fold_without_enough_history_is_left_out():
     """336 days back is nearly the same season a year earlier; a short history does without it."""
     params = small_chain.params()
     some = params.model_copy(update={"training": params.training.model_copy(update={"fold_ends_days_ago": [336, 0]})})
-    stores = store_attributes(small_chain.chain().stores)
-    table = Table.of(small_chain.parts().rows, stores)
+    table = small_chain.table()
     assert folds.fold_ends(table, some) == [table.last]
 
 
@@ -108,8 +105,7 @@ def test_what_the_boosters_use_most_is_worth_something_on_days_that_they_have_no
 
 def test_a_booster_is_shown_no_block_that_reaches_beyond_what_may_be_known():
     """The last day of each block, from its origin, is at most the last day known, in every grid."""
-    params, stores = small_chain.params(), store_attributes(small_chain.chain().stores)
-    table = Table.of(small_chain.parts().rows, stores)
+    params, table = small_chain.params(), small_chain.table()
     known = table.last - params.horizon
     found = training_cutoffs(table, known, params)
     assert [known - origin for origin in found[:-3:-1]] == [42, 63]

@@ -15,7 +15,8 @@ from lockgate.data.data_card import read_card
 from lockgate.database import verdicts, versions
 from lockgate.errors import ArtifactMissing, BundleUnreadable, IntegrityBroken
 from lockgate.evaluation import sandboxed
-from lockgate.features.panel import panel
+from lockgate.features.recipe import Table
+from lockgate.features.scale import LOG
 from lockgate.features.store_panel import history
 from lockgate.gate.evidence import NoEvidence
 from lockgate.gate.verdict import policy_digest
@@ -163,7 +164,8 @@ def test_a_bundle_that_remembers_the_holdout_is_doubted_by_name_whatever_it_says
     candidate = build(1)
     honest = forecaster_of(candidate)
     tables = [dataset.read(candidate.prepared, part) for part in ("rows", "holdout")]
-    later = history.level(panel(pd.concat(tables), honest.attributes.store_ids))
+    grid = Table.of(honest.problem, pd.concat(tables), honest.state.series.frame).history
+    later = history.level(replace(grid, target=LOG.scaled(grid.target)))
     state = replace(honest.state, history=replace(honest.state.history, level=later))
     store.save(replace(honest, state=state), candidate.bundle)
     verdict = validate.validate(backend, register.register(backend, candidate, params), candidate, params.policy)

@@ -8,8 +8,8 @@ from lockgate.models import blend
 RNG = np.random.default_rng(5)
 
 
-def ratios(spreads, rows=4000):
-    return 1 + RNG.normal(size=(rows, len(spreads))) * np.array(spreads)
+def errors(spreads, rows=4000):
+    return RNG.normal(size=(rows, len(spreads))) * np.array(spreads)
 
 
 def fit(folds, shrinkage, shares=None):
@@ -19,23 +19,23 @@ def fit(folds, shrinkage, shares=None):
 
 def test_weights_are_never_negative_and_sum_to_one():
     for _ in range(20):
-        weights = fit([ratios(RNG.uniform(0.05, 0.5, size=4)) + RNG.normal(0, 0.05, size=4)], 0.0)
+        weights = fit([errors(RNG.uniform(0.05, 0.5, size=4)) + RNG.normal(0, 0.05, size=4)], 0.0)
         assert weights.min() >= 0
         assert weights.sum() == pytest.approx(1)
 
 
 def test_independent_members_are_weighted_by_their_precision():
-    weights = fit([ratios([0.1, 0.2])], 0.0)
+    weights = fit([errors([0.1, 0.2])], 0.0)
     assert weights == pytest.approx([0.8, 0.2], abs=0.02)
 
 
 def test_a_member_that_only_adds_error_gets_nothing():
-    good = ratios([0.1])
-    assert fit([np.hstack([good, 2 * good - 0.9])], 0.0) == pytest.approx([1, 0])
+    good = errors([0.1])
+    assert fit([np.hstack([good, 2 * good + 0.1])], 0.0) == pytest.approx([1, 0])
 
 
 def test_shrinkage_draws_towards_equal_shares():
-    rows = ratios([0.1, 0.2])
+    rows = errors([0.1, 0.2])
     far = [abs(fit([rows], shrinkage)[0] - 0.5) for shrinkage in (0.0, 0.3, 3.0, 1000.0)]
     assert far == sorted(far, reverse=True)
     assert far[-1] == pytest.approx(0, abs=1e-3)
@@ -43,7 +43,7 @@ def test_shrinkage_draws_towards_equal_shares():
 
 def test_shrinkage_draws_towards_the_shares_that_are_given():
     shares = np.array([0.3, 0.3, 0.3, 0.1])
-    rows = ratios([0.1] * 4)
+    rows = errors([0.1] * 4)
     assert fit([rows], 1000.0, shares) == pytest.approx(shares, abs=1e-3)
     same = np.hstack([rows[:, :1]] * 4)
     assert fit([same], 0.2, shares) == pytest.approx(shares, abs=1e-6)
@@ -51,32 +51,32 @@ def test_shrinkage_draws_towards_the_shares_that_are_given():
 
 def test_a_member_that_is_clearly_better_is_not_held_back_by_its_share():
     """The ridge of a chain that boosters only spoil, with the project's own shrinkage."""
-    common, own = ratios([0.08]), ratios([0.03, 0.03, 0.03])
-    boosters = common + own - 1
+    common, own = errors([0.08]), errors([0.03, 0.03, 0.03])
+    boosters = common + own
     found = fit([np.hstack([boosters, common])], 0.2, np.array([0.3, 0.3, 0.3, 0.1]))
-    blended = np.sqrt(np.mean((np.hstack([boosters, common]) @ found - 1) ** 2))
-    assert blended < 1.02 * np.sqrt(np.mean((common - 1) ** 2))
+    blended = np.sqrt(np.mean((np.hstack([boosters, common]) @ found) ** 2))
+    assert blended < 1.02 * np.sqrt(np.mean(common**2))
 
 
 def test_members_that_forecast_the_same_share_equally():
-    one = ratios([0.1])
+    one = errors([0.1])
     assert fit([np.hstack([one, one, one])], 0.0) == pytest.approx([1 / 3] * 3, abs=1e-6)
 
 
 def test_a_single_member_is_the_blend():
-    assert fit([ratios([0.3])], 0.1).tolist() == [1.0]
+    assert fit([errors([0.3])], 0.1).tolist() == [1.0]
 
 
 def test_no_weights_on_a_grid_are_better():
     """The subset search finds the optimum: nothing on a fine grid of the simplex has a smaller error."""
-    rows = ratios([0.04, 0.06, 0.12], rows=300) + np.array([0.02, -0.03, 0.0])
-    best = np.mean((rows @ fit([rows], 0.0) - 1) ** 2)
+    rows = errors([0.04, 0.06, 0.12], rows=300) + np.array([0.02, -0.03, 0.0])
+    best = np.mean((rows @ fit([rows], 0.0)) ** 2)
     grid = [(a, b, 1 - a - b) for a in np.linspace(0, 1, 41) for b in np.linspace(0, 1 - a, 41)]
-    assert best <= min(np.mean((rows @ np.array(point) - 1) ** 2) for point in grid) + 1e-9
+    assert best <= min(np.mean((rows @ np.array(point)) ** 2) for point in grid) + 1e-9
 
 
 def test_a_hard_fold_counts_no_more_than_an_easy_one():
     """Christmas must not decide alone: scaling a fold's errors changes nothing."""
-    easy, hard = ratios([0.02, 0.04]), ratios([0.05, 0.02])
-    scaled = 1 + 1.5 * (hard - 1)
+    easy, hard = errors([0.02, 0.04]), errors([0.05, 0.02])
+    scaled = 1.5 * hard
     assert fit([easy, scaled], 0.1) == pytest.approx(fit([easy, hard], 0.1))

@@ -30,10 +30,8 @@ def folds(count, shape="normal", seed=0, window_shift=0.0):
 
 
 def held(calibration, later, share):
-    low, high = calibration.factors(share)
-    inside = [
-        (low[fold.store] <= np.exp(fold.log_ratio)) & (np.exp(fold.log_ratio) <= high[fold.store]) for fold in later
-    ]
+    low, high = calibration.distances(share)
+    inside = [(low[fold.key] <= fold.scaled) & (fold.scaled <= high[fold.key]) for fold in later]
     return np.mean(inside)
 
 
@@ -59,23 +57,23 @@ def test_a_calm_store_and_a_wild_one_are_covered_nearly_alike():
     calibration = conformal.calibrate(folds(4), STORES)
     later = folds(40, seed=1)
     for own in (0, STORES - 1):
-        rows = [Residuals(fold.store[fold.store == own], fold.log_ratio[fold.store == own], 400) for fold in later]
+        rows = [Residuals(fold.key[fold.key == own], fold.scaled[fold.key == own], 400) for fold in later]
         assert held(calibration, rows, 0.8) == pytest.approx(0.8, abs=0.1)
 
 
 def test_bounds_widen_with_the_confidence_and_enclose_the_forecast():
     calibration = conformal.calibrate(folds(3, "lopsided"), STORES)
-    bounds = [calibration.factors(share) for share in np.linspace(0.001, confidence.MOST, 300)]
+    bounds = [calibration.distances(share) for share in np.linspace(0.001, confidence.MOST, 300)]
     lower, upper = (np.array(side) for side in zip(*bounds, strict=True))
     assert (np.diff(lower, axis=0) <= 0).all() and (np.diff(upper, axis=0) >= 0).all()
-    assert (lower > 0).all() and (lower <= 1).all() and (upper >= 1).all()
+    assert (lower <= 0).all() and (upper >= 0).all()
 
 
 def test_a_store_with_few_rows_is_taken_to_be_like_the_chain():
     fold = folds(1)[0]
-    wild = Residuals(np.append(fold.store, STORES), np.append(fold.log_ratio, 5.0), 400)
+    wild = Residuals(np.append(fold.key, STORES), np.append(fold.scaled, 5.0), 400)
     found = conformal.spreads([wild], STORES + 2)
-    chain = np.abs(wild.log_ratio).mean()
+    chain = np.abs(wild.scaled).mean()
     assert found[STORES + 1] == pytest.approx(chain)  # without any row
     assert chain < found[STORES] < 1.06 * chain  # one row that was missed by far
 
@@ -89,16 +87,16 @@ def test_folds_that_knew_as_much_count_the_same_however_many_rows_they_have():
     """A long calm fold and a short wild one: between the medians of both, not at that of the longer one."""
     store = np.zeros(9_000, dtype=np.int64)
     calm, wild = Residuals(store, np.full(9_000, -0.1), 400), Residuals(store[:1_000], np.full(1_000, 0.1), 400)
-    low, high = conformal.calibrate([calm, wild], 1).factors(0.5)
-    assert low[0] < 0.91 and high[0] > 1.1
+    low, high = conformal.calibrate([calm, wild], 1).distances(0.5)
+    assert low[0] < -0.09 and high[0] > 0.09
 
 
 def test_a_fold_that_knew_little_counts_little():
     """Windows long ago are forecast from less history, and worse."""
-    long_ago = [replace(fold, log_ratio=3 * fold.log_ratio, known_days=100) for fold in folds(1)]
+    long_ago = [replace(fold, scaled=3 * fold.scaled, history=100) for fold in folds(1)]
     later = folds(20, seed=2)
     assert held(conformal.calibrate([*folds(3, seed=1), *long_ago], STORES), later, 0.95) < 0.97
-    alike = [replace(fold, known_days=400) for fold in long_ago]
+    alike = [replace(fold, history=400) for fold in long_ago]
     assert held(conformal.calibrate([*folds(3, seed=1), *alike], STORES), later, 0.95) > 0.98
 
 
@@ -111,20 +109,20 @@ def test_one_fold_is_enough_for_bounds_and_too_few_to_check_them():
 def test_inner_coverage_asks_of_each_fold_what_the_others_say():
     alike = folds(4)
     assert conformal.inner_coverage(alike, STORES, 0.95) == pytest.approx(0.95, abs=0.02)
-    stranger = Residuals(alike[0].store, alike[0].log_ratio + 3.0, 400)
+    stranger = Residuals(alike[0].key, alike[0].scaled + 3.0, 400)
     assert conformal.inner_coverage([alike[0], stranger], STORES, 0.5) < 0.6
 
 
 def test_errors_that_are_all_zero_give_bounds_at_the_forecast():
-    nothing = [Residuals(fold.store, np.zeros_like(fold.log_ratio), 400) for fold in folds(2)]
-    lower, upper = conformal.calibrate(nothing, STORES).factors(0.95)
-    assert lower.tolist() == upper.tolist() == [1.0] * STORES
+    nothing = [Residuals(fold.key, np.zeros_like(fold.scaled), 400) for fold in folds(2)]
+    lower, upper = conformal.calibrate(nothing, STORES).distances(0.95)
+    assert lower.tolist() == upper.tolist() == [0.0] * STORES
 
 
 @pytest.mark.parametrize("share", [0.0, -0.1, 1.0, 0.9991, 1.5, 95, float("nan"), float("inf")])
 def test_a_confidence_without_bounds_is_refused(share):
     with pytest.raises(WrongUsage, match="the confidence is") as refusal:
-        Calibration(np.ones(1), np.zeros(len(conformal.PROBABILITIES))).factors(share)
+        Calibration(np.ones(1), np.zeros(len(conformal.PROBABILITIES))).distances(share)
     assert "at most 0.999" in refusal.value.hint
 
 

@@ -3,11 +3,14 @@
 import numpy as np
 
 from lockgate.features.recipe import Matrix
+from lockgate.features.scale import LOG
 from lockgate.features.store_panel.matrix import FEATURES
 from lockgate.features.training_rows import TrainingRows
 from lockgate.forecaster.ensemble import Member
+from lockgate.models.loss import Loss
 from lockgate.training import permutation_importance
 
+LOSS = Loss.of("rmspe")
 RNG = np.random.default_rng(31)
 ROWS = 500
 PROMO = FEATURES.index("promo")
@@ -25,12 +28,14 @@ def window():
     offset = np.full(ROWS, 8.0)
     rows, sold = np.arange(ROWS), 8.0 + 0.3 * values[:, PROMO]
     return TrainingRows(
-        Matrix(values, FEATURES, {"ridge": offset}), sold, rows, rows, daily_residual=np.zeros(ROWS), history_days=rows
+        Matrix(values, FEATURES, {"ridge": offset}, LOG), sold, rows, rows, shared_residual=np.zeros(ROWS), history=rows
     )
 
 
 def rises(weights):
-    return permutation_importance.importances({"a": Member(KnowsPromo(), "ridge", "log")}, weights, window(), seed=1)
+    return permutation_importance.importances(
+        {"a": Member(KnowsPromo(), "ridge", "log")}, weights, window(), LOSS, seed=1
+    )
 
 
 def test_only_the_feature_that_is_used_is_worth_something():
@@ -48,6 +53,6 @@ def test_the_window_is_not_changed():
     block = window()
     before = block.matrix.values.copy()
     permutation_importance.importances(
-        {"a": Member(KnowsPromo(), "ridge", "log")}, {"a": 1.0, "ridge": 0.0}, block, seed=1
+        {"a": Member(KnowsPromo(), "ridge", "log")}, {"a": 1.0, "ridge": 0.0}, block, LOSS, seed=1
     )
     assert np.array_equal(block.matrix.values, before)

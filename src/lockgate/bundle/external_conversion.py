@@ -11,7 +11,8 @@ import catboost
 import numpy as np
 
 from lockgate.errors import GateRefused, IntegrityBroken
-from lockgate.features.known_inputs import KnownInputs, StoreAttributes
+from lockgate.features.known_inputs import KnownInputs
+from lockgate.features.store_panel.store_attributes import StoreAttributes
 from lockgate.forecaster.external import ExternalForecaster, Floats, Meaning, NativeFile, Window
 from lockgate.models.booster import Booster
 from lockgate.models.catboost import CatboostBooster
@@ -87,7 +88,8 @@ def _a_row_of_each_store(forecaster: ExternalForecaster) -> KnownInputs:
     count = len(forecaster.attributes.store_ids)
     plain = np.zeros(count, dtype=np.int8)
     day = forecaster.window.origin + 1 + np.arange(count) % forecaster.served_days
-    return KnownInputs(np.arange(count), day, (np.arange(count) % 2).astype(np.int8), plain, plain)
+    covariates = {"Promo": (np.arange(count) % 2).astype(np.int8), "SchoolHoliday": plain, "StateHoliday": plain}
+    return KnownInputs(np.arange(count), day, covariates)
 
 
 def _inputs_of_lightgbm(booster: Any) -> tuple[list[str], bool]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lockgate.features.known_inputs import StoreAttributes
+from lockgate.features.store_panel.store_attributes import StoreAttributes
 from lockgate.forecaster.external import ExternalForecaster, Meaning, NativeFile, Window
 
 # stored names: `foreign` is an external model, `traits` are the attributes of the stores

@@ -21,13 +21,15 @@ from lockgate import digests
 from lockgate.bundle import external_format, manifest
 from lockgate.bundle.manifest import MANIFEST, REBUILD
 from lockgate.errors import BundleUnreadable, IntegrityBroken, LockgateError, StorageFailed
-from lockgate.features.store_panel.recipe import STORE_PANEL
+from lockgate.features.recipes import recipe_of
+from lockgate.features.store_panel.description import ROSSMANN
 from lockgate.forecaster.ensemble import Forecaster, Member
 from lockgate.forecaster.external import ExternalForecaster
 from lockgate.forecaster.interface import ForecasterProtocol
 from lockgate.models.conformal import Calibration
 from lockgate.models.members import MEMBERS
 from lockgate.problem.columns import KEY, REQUIRED, TIME, Category, Flag
+from lockgate.problem.description import Problem
 from lockgate.problem.params import current_name
 
 DESCRIPTION = "forecaster.json"
@@ -112,6 +114,7 @@ def _contents(forecaster: Forecaster) -> dict[str, bytes]:
         },
         "origin": forecaster.state.cutoff,
         "probe": _probe(forecaster),
+        "problem": forecaster.problem.model_dump(mode="json"),
         "weights": dict(forecaster.weights),
     }
     text = json.dumps(description, indent=1, sort_keys=True, allow_nan=False) + "\n"
@@ -131,11 +134,13 @@ def _packed(arrays: Mapping[str, NDArray[Any]]) -> bytes:
 
 def _restore(contents: Mapping[str, bytes]) -> tuple[Forecaster, dict[str, Any]]:
     description = json.loads(contents[DESCRIPTION])
-    if description["features"] != list(STORE_PANEL.names):
+    problem = _problem(description)
+    recipe = recipe_of(problem)
+    if description["features"] != list(recipe.names):
         raise IntegrityBroken("the bundle was made with other features than this code has", hint=REBUILD)
     with np.load(io.BytesIO(contents[ARRAYS]), allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
-    state = STORE_PANEL.restore(arrays, description["origin"], description["horizon_days"])
+    state = recipe.restore(arrays, description["origin"], description["horizon_days"])
     boosters = {
         name: Member(
             MEMBERS[name].restore(contents[MEMBERS[name].file]),
@@ -144,8 +149,14 @@ def _restore(contents: Mapping[str, bytes]) -> tuple[Forecaster, dict[str, Any]]
         for name, meaning in sorted(description["members"].items(), key=lambda item: list(MEMBERS).index(item[0]))
     }
     calibration = Calibration(arrays["spread"], arrays["quantiles"])
-    forecaster = Forecaster(STORE_PANEL, state, boosters, description["weights"], calibration)
+    forecaster = Forecaster(problem, recipe, state, boosters, description["weights"], calibration)
     return forecaster, description["probe"]
+
+
+def _problem(description: Mapping[str, Any]) -> Problem:
+    """The problem of a bundle; bundles were Rossmann's before they held a description."""
+    held = description.get("problem", ROSSMANN)
+    return Problem.model_validate_json(json.dumps(held))
 
 
 def _probe(forecaster: Forecaster | ExternalForecaster) -> dict[str, Any]:

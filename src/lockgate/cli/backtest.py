@@ -66,14 +66,13 @@ def probe(as_json: bool) -> None:
     """
     from lockgate.data import dataset
     from lockgate.evaluation import leakage
-    from lockgate.features.known_inputs import store_attributes
     from lockgate.features.recipe import Table
-    from lockgate.features.store_panel.recipe import STORE_PANEL
+    from lockgate.features.recipes import recipe_of
 
-    rows, attributes = dataset.read(PREPARED, "rows"), store_attributes(dataset.read(PREPARED, "stores"))
     settings = params()
-    table_of_rows = Table.of(rows, attributes)
-    findings = leakage.by_feature(STORE_PANEL, table_of_rows, settings.horizon, settings.seed)
+    table_of_rows = Table.of(settings.problem, dataset.read(PREPARED, "rows"), dataset.read(PREPARED, "stores"))
+    recipe = recipe_of(settings.problem)
+    findings = leakage.by_feature(recipe, table_of_rows, settings.horizon, settings.seed)
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:

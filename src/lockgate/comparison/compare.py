@@ -24,7 +24,7 @@ from lockgate.comparison.records import Record, Side, record
 from lockgate.data import dataset, ingest
 from lockgate.errors import BadData
 from lockgate.evaluation import slices
-from lockgate.features.known_inputs import StoreAttributes
+from lockgate.features.store_panel.store_attributes import StoreAttributes
 from lockgate.operations import load_version
 from lockgate.operations.workspace import Workspace
 from lockgate.problem.columns import KEY, OPEN, TARGET, TIME

@@ -13,11 +13,9 @@ import pandas as pd
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from lockgate.features import calendar
-from lockgate.features.known_inputs import KnownInputs
+from lockgate.features.known_inputs import KnownInputs, covariate_columns
 from lockgate.features.recipe import Recipe, State, Table
 from lockgate.forecaster.ensemble import Forecaster
-from lockgate.problem.columns import KEY, TIME
 
 Columns = dict[str, NDArray[np.float64]]  # by name: each feature and each offset of some rows
 
@@ -86,13 +84,13 @@ def by_feature(recipe: Recipe, table: Table, horizon: int, seed: int) -> tuple[F
 
 
 def _table(forecaster: Forecaster, rows: pd.DataFrame) -> Table | None:
-    """The rows of the forecaster's stores up to its cutoff."""
-    ids, cutoff = forecaster.attributes.store_ids, forecaster.state.cutoff
-    day = calendar.day_numbers(rows[TIME].to_numpy())
-    known = rows[np.isin(rows[KEY].to_numpy(), ids) & (day <= cutoff)]
-    if known.empty or day.max() < cutoff:
+    """The rows of the forecaster's keys up to its cutoff."""
+    problem, series, cutoff = forecaster.problem, forecaster.state.series, forecaster.state.cutoff
+    period = problem.period.number(rows[problem.time_name].to_numpy())
+    known = rows[(series.places(rows) >= 0) & (period <= cutoff)]
+    if known.empty or period.max() < cutoff:
         return None
-    table = Table.of(known, forecaster.attributes)
+    table = Table.of(problem, known, series.frame)
     return table if table.last == cutoff and cutoff - table.first > 2 * forecaster.horizon_days else None
 
 
@@ -109,11 +107,11 @@ def _close(stored: NDArray[np.float64], expected: NDArray[np.float64]) -> bool:
 
 
 def _days_ahead(forecaster: Forecaster) -> KnownInputs:
-    """Every store on each of the next days, with and without promotion, school holidays and a public holiday."""
-    stores, days = len(forecaster.attributes.store_ids), min(forecaster.horizon_days, COMPARED_DAYS)
-    store, ahead, plan = (grid.ravel() for grid in np.meshgrid(*map(np.arange, (stores, days, 2)), indexing="ij"))
-    flag = plan.astype(np.int8)
-    return KnownInputs(store, forecaster.state.cutoff + 1 + ahead, flag, flag, flag)
+    """Every key in each of the next periods, with all known covariates 0 and with all of them 1."""
+    keys, periods = len(forecaster.state.series), min(forecaster.horizon_days, COMPARED_DAYS)
+    key, ahead, plan = (grid.ravel() for grid in np.meshgrid(*map(np.arange, (keys, periods, 2)), indexing="ij"))
+    names = [column.name for column in covariate_columns(forecaster.problem)]
+    return KnownInputs(key, forecaster.state.cutoff + 1 + ahead, {name: plan.astype(np.int8) for name in names})
 
 
 @dataclass(frozen=True)
@@ -157,11 +155,11 @@ def columns(state: State, rows: KnownInputs) -> Columns:
 
 
 def _with_noise(table: Table, first: int, last: int, rng: Generator) -> Table:
-    """The same table with noise as the sales of the days first..last, open or not."""
-    stores = len(table.attributes.store_ids)
-    return table.with_log_sales(first, rng.normal(20.0, 5.0, size=(stores, last + 1 - first)))
+    """The same table with noise as the target of the periods first..last, learned or not."""
+    shape = (len(table.series), last + 1 - first)
+    return table.with_target(first, np.nanmax(np.abs(table.history.target)) * np.exp(rng.normal(4.0, 2.0, size=shape)))
 
 
 def _sample(table: Table) -> Table:
-    count = len(table.attributes.store_ids)
+    count = len(table.series)
     return table.take(np.unique(np.linspace(0, count - 1, min(STORES, count)).astype(np.int64)))

@@ -23,8 +23,8 @@ from lockgate.data import dataset
 from lockgate.errors import BundleUnreadable, GateRefused, LockgateError
 from lockgate.evaluation import leakage
 from lockgate.evaluation.leakage import LeakageReport
-from lockgate.features import known_inputs
 from lockgate.features.recipe import RIDGE
+from lockgate.features.store_panel.store_attributes import store_attributes
 from lockgate.forecaster.ensemble import Forecaster
 from lockgate.forecaster.external import Meaning, NativeFile, Window
 from lockgate.system import sandbox
@@ -206,7 +206,7 @@ def _make(folder: Path, given: Json) -> Output:
     adopted = external_conversion.adopt(
         NativeFile(given["library"], (folder / "booster").read_bytes()),
         Meaning(tuple(given["columns"]), given["target"]),
-        known_inputs.store_attributes(dataset.read(Path(given["prepared"]), "stores")),
+        store_attributes(dataset.read(Path(given["prepared"]), "stores")),
         Window(**given["window"]),
     )
     bundle = folder / "bundle"

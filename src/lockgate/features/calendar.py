@@ -1,7 +1,7 @@
 """The German calendar: weekdays, months, and distances to public holidays, computed from the date alone.
 
 Days are whole numbers since 1970-01-01. HOLIDAYS are those of any federal state; which of them a store observes is
-learned from its history (`panel.observance`). Why not a library's table: docs/decisions/the-german-calendar.md.
+learned from its history (store_panel/observance.py). Why not a library's table: docs/decisions/the-german-calendar.md.
 """
 
 from dataclasses import dataclass

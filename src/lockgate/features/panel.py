@@ -1,91 +1,81 @@
-"""The history as arrays of stores x days, and which holidays each store observes."""
+"""The history as arrays of keys x periods."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lockgate.data.column_types import category_codes
-from lockgate.features import calendar
-from lockgate.problem.columns import KEY, OPEN, STATE_HOLIDAY, TARGET, TIME
+from lockgate.features.known_inputs import Categories, Codes, KnownInputs, covariate_columns, encoded
+from lockgate.features.series import Series
+from lockgate.problem.description import Problem
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Panel:
-    """Stores x days. `log_sales` is NaN where there is no target: no row, closed, or open without a sale."""
+    """Keys x periods. `target` is NaN where nothing is learned: no row, a row outside `where`, or no value."""
 
-    first: int  # day number of the first column
-    log_sales: Floats
-    promo: NDArray[np.int8]
-    school: NDArray[np.int8]
-    holiday: NDArray[np.int8]  # index in columns.STATE_HOLIDAY.values
+    first: int  # number of the first period
+    target: Floats
+    covariates: Mapping[str, Codes]  # by name; 0 without a row
     present: Flags  # there is a row
 
     @property
     def last(self) -> int:
-        """Day number of the last column."""
-        return self.first + int(self.log_sales.shape[1]) - 1
+        """Number of the last period."""
+        return self.first + int(self.target.shape[1]) - 1
 
     def between(self, first: int, last: int) -> "Panel":
-        """The columns of the days first..last, both included and both inside."""
+        """The columns of the periods first..last, both included and both inside."""
         span = slice(first - self.first, last + 1 - self.first)
-        return replace(
-            self,
-            first=first,
-            log_sales=self.log_sales[:, span],
-            promo=self.promo[:, span],
-            school=self.school[:, span],
-            holiday=self.holiday[:, span],
-            present=self.present[:, span],
-        )
+        covariates = {name: grid[:, span] for name, grid in self.covariates.items()}
+        return Panel(first, self.target[:, span], covariates, self.present[:, span])
+
+    def take(self, keys: Ints) -> "Panel":
+        """Some of the keys, by place."""
+        covariates = {name: grid[keys] for name, grid in self.covariates.items()}
+        return Panel(self.first, self.target[keys], covariates, self.present[keys])
 
 
-def panel(rows: pd.DataFrame, store_ids: NDArray[np.int32]) -> Panel:
-    """Lay out rows (as in ingest.Tables.rows) over `store_ids`, sorted, and all days from their first to their last."""
-    days = calendar.day_numbers(rows[TIME].to_numpy())
-    first, width = int(days.min()), int(days.max() - days.min()) + 1
-    cells = np.searchsorted(store_ids, rows[KEY].to_numpy()) * width + (days - first)
-    sales = rows[TARGET].to_numpy(dtype=np.float64)
-    sold = (rows[OPEN].to_numpy() == 1) & (sales > 0)
-    log_sales = np.full(len(store_ids) * width, np.nan)
-    log_sales[cells[sold]] = np.log(sales[sold])
+def panel(problem: Problem, rows: pd.DataFrame, series: Series, categories: Categories) -> Panel:
+    """Lay out rows (as in ingest.Tables.rows) over the series, and all periods from their first to their last."""
+    period = problem.period.number(rows[problem.time_name].to_numpy())
+    first, width = int(period.min()), int(period.max() - period.min()) + 1
+    cells = series.places(rows) * width + (period - first)
+    target = rows[problem.target].to_numpy(dtype=np.float64)
+    learned = ~np.isnan(target) & learned_rows(problem, rows)
 
-    def grid(values: NDArray[np.int8]) -> NDArray[np.int8]:
-        filled = np.zeros(len(store_ids) * width, dtype=np.int8)
+    def grid(values: Codes, empty: float = 0) -> Codes:
+        filled = np.full(len(series) * width, empty, dtype=values.dtype)
         filled[cells] = values
         return filled.reshape(-1, width)
 
+    codes = encoded(covariate_columns(problem), rows, categories)
     return Panel(
         first=first,
-        log_sales=log_sales.reshape(-1, width),
-        promo=grid(rows["Promo"].to_numpy(dtype=np.int8)),
-        school=grid(rows["SchoolHoliday"].to_numpy(dtype=np.int8)),
-        holiday=grid(category_codes(rows["StateHoliday"].to_numpy(dtype=object), STATE_HOLIDAY.values)),
-        present=grid(np.ones(len(rows), dtype=np.int8)).astype(bool),
+        target=grid(np.where(learned, target, np.nan), np.nan),
+        covariates={name: grid(values) for name, values in codes.items()},
+        present=grid(np.ones(len(rows), dtype=np.bool_)),
     )
 
 
-def observance(history: Panel) -> Flags:
-    """Which holidays each store observes, (stores, calendar.HOLIDAYS).
+def learned_rows(problem: Problem, rows: pd.DataFrame) -> Flags:
+    """The rows that are learned and scored: those of `where`."""
+    if problem.where is None:
+        return np.ones(len(rows), dtype=np.bool_)
+    return np.asarray(rows[problem.where.column] == problem.where.equals, dtype=np.bool_)
 
-    A store observes a holiday if one of its rows on that day has a StateHoliday. Without a row on that day, a store
-    observes the holiday if it is nationwide.
-    """
-    years = (
-        np.unique(
-            np.array([history.first, history.last]).astype("datetime64[D]").astype("datetime64[Y]").astype(np.int64)
-        )
-        + 1970
+
+def panel_rows(history: Panel) -> KnownInputs:
+    """Every key x period of a panel as rows, keys outermost."""
+    keys, width = history.target.shape
+    return KnownInputs(
+        key=np.repeat(np.arange(keys), width),
+        period=np.tile(np.arange(history.first, history.first + width), keys),
+        covariates={name: grid.ravel() for name, grid in history.covariates.items()},
     )
-    days = calendar.holiday_days(np.arange(years[0], years[-1] + 1))
-    kept = np.tile(calendar.NATIONWIDE, (history.log_sales.shape[0], 1))
-    for holiday, occurrences in enumerate(days):
-        columns = occurrences[(occurrences >= history.first) & (occurrences <= history.last)] - history.first
-        seen = history.present[:, columns].any(axis=1)
-        flagged = (history.holiday[:, columns] > 0).any(axis=1)
-        kept[:, holiday] = np.where(seen, flagged, kept[:, holiday])
-    return kept

@@ -9,14 +9,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lockgate.features.known_inputs import KnownInputs, StoreAttributes
+from lockgate.features.known_inputs import KnownInputs
 from lockgate.features.recipe import RIDGE, SERVED_HORIZONS, Matrix, Recipe, State
+from lockgate.features.store_panel.store_attributes import StoreAttributes
 from lockgate.forecaster import input_rows
 from lockgate.forecaster.input_rows import Limits, RowProblem
 from lockgate.forecaster.interface import RowCounts, count_rows, predict_open_rows, threads_for
 from lockgate.models import blend
-from lockgate.models.booster import Booster, Offset, Target, log_forecast
+from lockgate.models.booster import Booster
 from lockgate.models.conformal import Calibration, Interval
+from lockgate.models.panel_task import scaled_forecast
+from lockgate.problem.description import Problem
+from lockgate.problem.params import Offset, Target
 
 Floats = NDArray[np.float64]
 
@@ -30,9 +34,9 @@ class Member:
     target: Target
 
     def forecast(self, matrix: Matrix, threads: int) -> Floats:
-        """Sales of an open day, by this member alone."""
-        offset = matrix.offsets[self.offset]
-        return np.exp(log_forecast(self.booster.raw(matrix.values, threads), offset, self.target))
+        """The forecasts of rows by this member alone."""
+        raw = self.booster.raw(matrix.values, threads)
+        return matrix.scale.target(scaled_forecast(raw, matrix.offsets[self.offset], self.target))
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class Forecaster:
     The gate judges the first `horizon_days`; a version serves the second horizon, after its holdout is over.
     """
 
+    problem: Problem
     recipe: Recipe
     state: State
     boosters: Mapping[str, Member]
@@ -51,7 +56,8 @@ class Forecaster:
     @property
     def attributes(self) -> StoreAttributes:
         """The attributes of its stores."""
-        return self.state.attributes
+        attributes: StoreAttributes = self.state.attributes  # type: ignore[attr-defined]  # of Rossmann's recipe only
+        return attributes
 
     @property
     def horizon_days(self) -> int:
@@ -76,7 +82,7 @@ class Forecaster:
     def check(self, rows: pd.DataFrame) -> RowCounts:
         """Check the rows and count them; raises BadData for rows that `predict` would refuse."""
         read = input_rows.read(rows, self._limits)
-        little = self.state.little_history[read.known.store[read.open]]
+        little = self.state.little_history[read.known.key[read.open]]
         counts = count_rows(read, self.state.cutoff + self.horizon_days)
         return replace(counts, little_history=int(little.sum()))
 
@@ -101,9 +107,10 @@ class Forecaster:
         later days have bounds of the same width. Raises BadData as `predict` does, WrongUsage for a confidence out of
         range.
         """
-        lower, upper = self.calibration.factors(confidence)
-        store, prediction = input_rows.read(rows, self._limits).known.store, self.predict(rows)
-        return Interval(prediction, prediction * lower[store], prediction * upper[store])
+        lower, upper = self.calibration.distances(confidence)
+        key, prediction = input_rows.read(rows, self._limits).known.key, self.predict(rows)
+        scale = self.state.scale.take(key)
+        return Interval(prediction, scale.moved(prediction, lower[key]), scale.moved(prediction, upper[key]))
 
     def predict_members(self, rows: pd.DataFrame) -> Floats:
         """Sales by each member alone, (rows, members), in the order of `members`."""
@@ -116,7 +123,7 @@ class Forecaster:
         return np.column_stack(
             [
                 *(member.forecast(matrix, threads) for member in self.boosters.values()),
-                np.exp(matrix.offsets[RIDGE]),
+                matrix.scale.target(matrix.offsets[RIDGE]),
             ]
         )
 

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lockgate.features import static_columns
-from lockgate.features.known_inputs import KnownInputs, StoreAttributes
+from lockgate.features.known_inputs import KnownInputs
+from lockgate.features.store_panel import external_columns
+from lockgate.features.store_panel.store_attributes import StoreAttributes
 from lockgate.forecaster import input_rows
 from lockgate.forecaster.input_rows import Limits, RowProblem
 from lockgate.forecaster.interface import RowCounts, count_rows, predict_open_rows, threads_for
@@ -116,7 +117,7 @@ class ExternalForecaster:
 
     def values(self, rows: KnownInputs) -> Floats:
         """The booster's input for some rows."""
-        return static_columns.matrix(self.meaning.columns, rows, self.attributes)
+        return external_columns.matrix(self.meaning.columns, rows, self.attributes)
 
     def _open_days(self, rows: KnownInputs) -> Floats:
         return self.meaning.sales(self.native.booster.raw(self.values(rows), threads_for(rows)))

@@ -117,7 +117,8 @@ def _read(rows: pd.DataFrame, limits: Limits) -> tuple[CheckedRows, list[BrokenR
         BrokenRule(WEEKDAY, other_weekday, f"{WEEKDAY} fits the date; Monday is 1"),
         *(BrokenRule(name, covariate.bad, covariate.allowed) for name, covariate in covariates.items()),
     ]
-    known = KnownInputs.of(place, day, {name: covariate.codes for name, covariate in covariates.items()})
+    codes = {name: covariate.codes for name, covariate in covariates.items() if name != OPEN}
+    known = KnownInputs(place, day, codes)
     opened = covariates[OPEN]
     return CheckedRows(known, opened.missing | (opened.codes == 1), opened.missing), failures
 

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lockgate.features.known_inputs import KnownInputs, StoreAttributes
+from lockgate.features.known_inputs import KnownInputs
+from lockgate.features.store_panel.store_attributes import StoreAttributes
 from lockgate.forecaster.input_rows import CheckedRows, RowProblem
 from lockgate.models.conformal import Interval
 
@@ -42,7 +43,7 @@ def predict_open_rows(
 
 def count_rows(rows: CheckedRows, judged_until: int) -> RowCounts:
     """Counts of checked rows; `judged_until` is the last day that the gate judged."""
-    beyond = rows.known.day > judged_until
+    beyond = rows.known.period > judged_until
     return RowCounts(len(rows.open), int(rows.open_missing.sum()), int(beyond.sum()))
 
 

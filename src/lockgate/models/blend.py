@@ -6,7 +6,6 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from lockgate.problem import metrics
 from lockgate.system.single_thread import on_one_thread
 
 Floats = NDArray[np.float64]
@@ -21,13 +20,13 @@ def blend(forecasts: Floats, weights: Floats) -> Floats:
 
 @on_one_thread
 def fit_weights(folds: Sequence[Floats], shrinkage: float, shares: Floats) -> Floats:
-    """Weights with the least squared percentage error, plus `shrinkage` times their squared distance from `shares`.
+    """Weights with the least squared error, plus `shrinkage` times their squared distance from `shares`.
 
-    Each fold holds forecast / actual, (rows, members). All folds have equal weight: a fold's squared error, clipped row
-    by row (metrics.capped), is divided by the mean of its members' squared errors. With a larger shrinkage, members
-    that differ only by chance stay nearer to their shares. The solution is exact: every subset of members is solved.
+    Each fold holds the members' errors (Loss.errors), (rows, members). All folds have equal weight: a fold's squared
+    error is divided by the mean of its members' squared errors. With a larger shrinkage, members that differ only by
+    chance stay nearer to their shares. The solution is exact: every subset of members is solved.
     """
-    gram = np.mean([_relative_gram(ratios) for ratios in folds], axis=0)
+    gram = np.mean([_relative_gram(errors) for errors in folds], axis=0)
     members = len(gram)
     pull = shrinkage + RIDGE
     candidates = [
@@ -39,9 +38,8 @@ def fit_weights(folds: Sequence[Floats], shrinkage: float, shares: Floats) -> Fl
     return min(legal, key=lambda weights: _loss(gram, pull, weights - shares, weights))
 
 
-def _relative_gram(ratios: Floats) -> Floats:
+def _relative_gram(errors: Floats) -> Floats:
     """Mean products of the members' errors; since the weights sum to 1, the blend's error is the weighted error."""
-    errors = metrics.capped(ratios - 1.0)
     gram = errors.T @ errors / len(errors)
     return np.asarray(gram / max(float(np.trace(gram)) / len(gram), 1e-12))
 

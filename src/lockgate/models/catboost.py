@@ -8,10 +8,12 @@ from typing import Any
 import catboost
 import numpy as np
 
-from lockgate.models.booster import Budget, Features, Fit, Floats, Task, shares
+from lockgate.models.booster import Budget, Features, Fit, Floats, Objective, Task, shares
 from lockgate.problem.params import CatboostParams
 
 VOLATILE = ("model_guid", "train_finish_time")  # metadata that differs between two equal trainings
+
+OBJECTIVES: dict[Objective, str] = {"squared": "RMSE", "absolute": "MAE"}
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ def fit(params: CatboostParams, train: Task, score: Task | None, budget: Budget)
     The library stops by its own squared error, because a metric in Python would take longer than the trees; the curve
     holds capped RMSPE.
     """
-    model = catboost.CatBoost(_settings(params, budget))
+    model = catboost.CatBoost(_settings(params, budget, train.objective))
     data = catboost.Pool(train.values, train.labels, weight=train.weights)
     if score is None:
         model.fit(data)
@@ -60,9 +62,9 @@ def restore(content: bytes) -> CatboostBooster:
     return CatboostBooster(model)
 
 
-def _settings(params: CatboostParams, budget: Budget) -> dict[str, Any]:
+def _settings(params: CatboostParams, budget: Budget, objective: Objective) -> dict[str, Any]:
     return {
-        "loss_function": "RMSE",
+        "loss_function": OBJECTIVES[objective],
         "iterations": budget.rounds,
         "learning_rate": params.learning_rate,
         "depth": params.depth,

@@ -1,7 +1,7 @@
-"""Split-conformal prediction intervals, scaled by the spread of each store's residuals.
+"""Split-conformal prediction intervals, scaled by the spread of each key's residuals.
 
-The residuals of the blend on the inner folds, which it did not learn, are divided by the spread of their store. The
-lower and upper quantiles of these scores give the factors from a forecast to its bounds. No distribution is assumed.
+The residuals of the blend on the inner folds, which it did not learn, are divided by the spread of their key. The
+lower and upper quantiles of these scores give the distances of a forecast from its bounds. No distribution is assumed.
 """
 
 from collections.abc import Sequence
@@ -16,35 +16,35 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 PROBABILITIES = 1 / (1 + np.exp(-np.linspace(-8, 8, 401)))  # denser towards both tails
-PRIOR_ROWS = 60  # prior weight: as if a store had this many more rows with the chain's spread
-LARGEST_SHARE = 4.0  # residuals are clipped to this multiple of the chain's spread
+PRIOR_ROWS = 60  # prior weight: as if a key had this many more rows with the spread of all keys
+LARGEST_SHARE = 4.0  # residuals are clipped to this multiple of the spread of all keys
 
 
 @dataclass(frozen=True)
 class Residuals:
-    """Residuals of one fold: log sales minus log forecast of each row, with the row's store."""
+    """Residuals of one fold: target minus forecast of each row, in the scale of the recipe, with the row's key."""
 
-    store: Ints  # index in StoreAttributes.store_ids
-    log_ratio: Floats
-    known_days: int  # of history before the fold's window
+    key: Ints  # place in Series
+    scaled: Floats
+    history: int  # periods before the fold's window
 
 
 @dataclass(frozen=True)
 class Calibration:
     """Spreads and quantiles from the folds: the base of all intervals."""
 
-    spread: Floats  # mean absolute residual in log sales, one entry a store
-    quantiles: Floats  # of residuals in units of their store's spread, at PROBABILITIES
+    spread: Floats  # mean absolute residual in the scale of the recipe, one entry a key
+    quantiles: Floats  # of residuals in units of their key's spread, at PROBABILITIES
 
-    def factors(self, confidence: float) -> tuple[Floats, Floats]:
-        """Factors from a forecast to its lower and its upper bound: (stores,) each.
+    def distances(self, confidence: float) -> tuple[Floats, Floats]:
+        """What is added to a forecast, in the scale of the recipe, for its lower and its upper bound: (keys,) each.
 
-        Equal tails; lower factors are at most 1 and upper factors at least 1, so the bounds enclose the forecast.
+        Equal tails; the lower ones are at most 0 and the upper ones at least 0, so the bounds enclose the forecast.
         Raises WrongUsage for a confidence that is not above 0 or is above confidence.MOST.
         """
         tail = (1 - checked(confidence)) / 2
         low, high = np.interp([tail, 1 - tail], PROBABILITIES, self.quantiles)
-        return np.exp(min(low, 0.0) * self.spread), np.exp(max(high, 0.0) * self.spread)
+        return min(low, 0.0) * self.spread, max(high, 0.0) * self.spread
 
 
 @dataclass(frozen=True)
@@ -56,33 +56,31 @@ class Interval:
     upper: Floats
 
 
-def calibrate(folds: Sequence[Residuals], stores: int) -> Calibration:
+def calibrate(folds: Sequence[Residuals], keys: int) -> Calibration:
     """Compute spreads and quantiles from the residuals on at least one fold.
 
     A fold's scores use the spreads of the other folds, because the errors of a new window are not part of its spread
     either. A fold's weight is the square of the days of history before it, and does not depend on its number of rows:
     with half the history, the errors of a forecaster are larger than those of the final one.
     """
-    counts = np.array([fold.known_days for fold in folds], dtype=np.float64) ** 2
-    scores = [_scores(fold, spreads(_others(folds, fold) or folds, stores)) for fold in folds]
-    return Calibration(spreads(folds, stores), _quantiles(scores, counts))
+    counts = np.array([fold.history for fold in folds], dtype=np.float64) ** 2
+    scores = [_scores(fold, spreads(_others(folds, fold) or folds, keys)) for fold in folds]
+    return Calibration(spreads(folds, keys), _quantiles(scores, counts))
 
 
-def spreads(folds: Sequence[Residuals], stores: int) -> Floats:
-    """Mean absolute residual of each store, clipped row by row, shrunk towards the chain's if it has few rows."""
-    store = np.concatenate([fold.store for fold in folds])
-    absolute = np.abs(np.concatenate([fold.log_ratio for fold in folds]))
-    chain = max(float(np.mean(absolute)), 1e-9)
-    total = np.bincount(store, np.minimum(absolute, LARGEST_SHARE * chain), minlength=stores)
-    rows = np.bincount(store, minlength=stores)
-    return np.asarray((total + PRIOR_ROWS * chain) / (rows + PRIOR_ROWS))
+def spreads(folds: Sequence[Residuals], keys: int) -> Floats:
+    """Mean absolute residual of each key, clipped row by row, shrunk towards that of all keys if it has few rows."""
+    key = np.concatenate([fold.key for fold in folds])
+    absolute = np.abs(np.concatenate([fold.scaled for fold in folds]))
+    overall = max(float(np.mean(absolute)), 1e-9)
+    total = np.bincount(key, np.minimum(absolute, LARGEST_SHARE * overall), minlength=keys)
+    rows = np.bincount(key, minlength=keys)
+    return np.asarray((total + PRIOR_ROWS * overall) / (rows + PRIOR_ROWS))
 
 
-def inner_coverage(folds: Sequence[Residuals], stores: int, confidence: float) -> float:
+def inner_coverage(folds: Sequence[Residuals], keys: int, confidence: float) -> float:
     """The share of sales within bounds from the other folds; NaN with one fold only."""
-    shares = [
-        _covered(fold, calibrate(others, stores), confidence) for fold in folds if (others := _others(folds, fold))
-    ]
+    shares = [_covered(fold, calibrate(others, keys), confidence) for fold in folds if (others := _others(folds, fold))]
     return float(np.mean(shares)) if shares else float("nan")
 
 
@@ -98,7 +96,7 @@ def _others(folds: Sequence[Residuals], own: Residuals) -> list[Residuals]:
 
 
 def _scores(fold: Residuals, spread: Floats) -> Floats:
-    return np.asarray(fold.log_ratio / spread[fold.store])
+    return np.asarray(fold.scaled / spread[fold.key])
 
 
 def _quantiles(scores: Sequence[Floats], counts: Floats) -> Floats:
@@ -111,5 +109,5 @@ def _quantiles(scores: Sequence[Floats], counts: Floats) -> Floats:
 
 
 def _covered(fold: Residuals, known: Calibration, confidence: float) -> float:
-    low, high = (np.log(factor)[fold.store] for factor in known.factors(confidence))
-    return float(np.mean((low <= fold.log_ratio) & (fold.log_ratio <= high)))
+    low, high = (distance[fold.key] for distance in known.distances(confidence))
+    return float(np.mean((low <= fold.scaled) & (fold.scaled <= high)))

@@ -6,8 +6,10 @@ from typing import Any
 import lightgbm
 import numpy as np
 
-from lockgate.models.booster import Budget, Features, Fit, Floats, Task, shares
+from lockgate.models.booster import Budget, Features, Fit, Floats, Objective, Task, shares
 from lockgate.problem.params import LightgbmParams
+
+OBJECTIVES: dict[Objective, str] = {"squared": "regression", "absolute": "regression_l1"}
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ def fit(params: LightgbmParams, train: Task, score: Task | None, budget: Budget)
     watched: dict[str, Any] = {}
     if score is not None:
         watched = _watch(score, curve, data, budget.patience)
-    model = lightgbm.train(_settings(params, budget), data, num_boost_round=budget.rounds, **watched)
+    model = lightgbm.train(_settings(params, budget, train.objective), data, num_boost_round=budget.rounds, **watched)
     return Fit(LightgbmBooster(model), tuple(curve))
 
 
@@ -42,9 +44,9 @@ def restore(content: bytes) -> LightgbmBooster:
     return LightgbmBooster(lightgbm.Booster(model_str=content.decode()))
 
 
-def _settings(params: LightgbmParams, budget: Budget) -> dict[str, Any]:
+def _settings(params: LightgbmParams, budget: Budget, objective: Objective) -> dict[str, Any]:
     return {
-        "objective": "regression",
+        "objective": OBJECTIVES[objective],
         "metric": "None",
         "learning_rate": params.learning_rate,
         "num_leaves": params.leaves,

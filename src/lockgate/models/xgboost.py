@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import xgboost
 
-from lockgate.models.booster import Budget, Features, Fit, Floats, Task, shares
+from lockgate.models.booster import Budget, Features, Fit, Floats, Objective, Task, shares
 from lockgate.problem.params import XgboostParams
 
 MAX_BIN = 128
 PARALLEL_THREADS = min(cpu_count() or 1, 4)
+OBJECTIVES: dict[Objective, str] = {"squared": "reg:squarederror", "absolute": "reg:absoluteerror"}
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def fit(params: XgboostParams, train: Task, score: Task | None, budget: Budget) 
     watched: dict[str, Any] = {}
     if score is not None:
         watched = _watch(score, curve, data, budget)
-    model = xgboost.train(_settings(params, budget), data, num_boost_round=budget.rounds, **watched)
+    model = xgboost.train(_settings(params, budget, train.objective), data, num_boost_round=budget.rounds, **watched)
     return Fit(restore(bytes(model.save_raw("ubj"))), tuple(curve))
 
 
@@ -66,9 +67,9 @@ def _configured(content: bytes, threads: int) -> xgboost.Booster:
     return model
 
 
-def _settings(params: XgboostParams, budget: Budget) -> dict[str, Any]:
+def _settings(params: XgboostParams, budget: Budget, objective: Objective) -> dict[str, Any]:
     return {
-        "objective": "reg:squarederror",
+        "objective": OBJECTIVES[objective],
         "disable_default_eval_metric": True,
         "tree_method": "hist",
         "max_depth": params.depth,

@@ -142,7 +142,7 @@ def _made(
 
 
 def _require_known_columns(model: ExternalModel) -> None:
-    from lockgate.features.static_columns import COLUMNS
+    from lockgate.features.store_panel.external_columns import COLUMNS
 
     unknown = [ascii(name)[1:-1] for name in model.columns if name not in COLUMNS]
     if unknown:

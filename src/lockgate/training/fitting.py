@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from lockgate.features.recipe import Table
 from lockgate.features.training_rows import TrainingRows, cutoffs, join, training_target
 from lockgate.forecaster.ensemble import Member
-from lockgate.models.booster import Budget, Fit, Task
+from lockgate.models.booster import Budget, Fit
+from lockgate.models.loss import Loss
 from lockgate.models.members import MEMBERS
+from lockgate.models.panel_task import task
 from lockgate.problem.params import BoosterParams, Params
 
 Progress = Callable[[str, int, int], None]  # name of the next step, steps done, steps in all
@@ -35,12 +37,12 @@ class Session:
     windows: Mapping[int, TrainingRows]  # by cutoff: the rows of the horizon after it
 
     def training_rows(self, last: int) -> TrainingRows:
-        """All training rows up to the day `last`."""
+        """All training rows up to the period `last`."""
         return join([self.windows[cutoff] for cutoff in training_cutoffs(self.table, last, self.params)])
 
 
 def training_cutoffs(table: Table, last: int, params: Params) -> list[int]:
-    """Cutoffs of the training rows when `last` is the last day that may be used; the oldest first."""
+    """Cutoffs of the training rows when `last` is the last period that may be used; the oldest first."""
     horizon, oldest = params.horizon, params.training.min_history_days
     return sorted(
         cutoff for shift in params.training.cutoff_shifts for cutoff in cutoffs(table, last - shift, horizon, oldest)
@@ -54,13 +56,14 @@ def fit_all(rounds: Mapping[str, int], rows: TrainingRows, session: Session) -> 
 
 def fit_one(name: str, rounds: int, rows: TrainingRows, window: TrainingRows | None, session: Session) -> Fit:
     """One booster; with a window to score on, it may stop early."""
-    session.steps.next(f"{name}, {len(rows.log_sales)} rows")
+    session.steps.next(f"{name}, {len(rows.target)} rows")
     params = session.params
     settings = settings_of(name, params)
     budget = Budget(rounds, params.training.patience, params.seed, params.threads)
-    score = None if window is None else _task(settings, window)
-    target = training_target(rows, remove_daily_residual=settings.remove_daily_residual)
-    return MEMBERS[name].fit(settings, _task(settings, target), score, budget)
+    meaning = (settings.offset, settings.target, Loss.of(params.problem.metric))
+    score = None if window is None else task(window, *meaning)
+    learned = training_target(rows, params.problem.period.name, remove_shared_residual=settings.remove_daily_residual)
+    return MEMBERS[name].fit(settings, task(learned, *meaning), score, budget)
 
 
 def member(name: str, fit: Fit, params: Params) -> Member:
@@ -73,7 +76,3 @@ def settings_of(name: str, params: Params) -> BoosterParams:
     """The settings of a booster."""
     settings: BoosterParams = getattr(params.members, name)
     return settings
-
-
-def _task(settings: BoosterParams, rows: TrainingRows) -> Task:
-    return Task(rows.matrix.values, rows.log_sales, rows.matrix.offsets[settings.offset], settings.target)

@@ -1,4 +1,4 @@
-"""Inner time folds: each booster learns the days before a window of the horizon and is scored on the window."""
+"""Inner time folds: each booster learns the periods before a window of the horizon and is scored on the window."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,18 +22,18 @@ MIN_TRAINING_WINDOWS = 2
 
 @dataclass(frozen=True)
 class Fold:
-    """One inner fold: its window, the boosters fitted on the days before the window, and their forecasts of it."""
+    """One inner fold: its window, the boosters fitted on the periods before the window, and their forecasts of it."""
 
-    name: str  # first day of the window
-    history_days: int  # before the window
+    name: str  # first period of the window
+    history: int  # periods before the window
     window: TrainingRows
     fits: Mapping[str, Fit]
     members: Mapping[str, Member]
-    forecasts: Floats  # sales, (rows of the window, boosters and the ridge)
+    forecasts: Floats  # (rows of the window, boosters and the ridge)
 
 
 def fold_ends(table: Table, params: Params) -> list[int]:
-    """Last day of each inner fold with enough history before it, in the order of the params.
+    """Last period of each inner fold with enough history before it, in the order of the params.
 
     Raises BadData if there is none.
     """
@@ -42,7 +42,7 @@ def fold_ends(table: Table, params: Params) -> list[int]:
     possible = [end for end in ends if end - table.first + 1 >= shortest]
     if not possible:
         raise BadData(
-            f"{table.last - table.first + 1} days of history are not enough",
+            f"{params.problem.period.plural(table.last - table.first + 1)} of history are not enough",
             where="training needs an inner fold",
             hint=f"at least {shortest_history(params)} are needed; or lower training.min_history_days",
         )
@@ -50,20 +50,20 @@ def fold_ends(table: Table, params: Params) -> list[int]:
 
 
 def shortest_history(params: Params) -> int:
-    """Days of history that a training needs: the window of one inner fold and the training days before it."""
+    """Periods of history that a training needs: the window of one inner fold and the periods before it."""
     return _shortest_before_window(params) + params.horizon + min(params.training.fold_ends_days_ago)
 
 
 def run_fold(end: int, session: Session) -> Fold:
-    """Fit each booster on the days up to a horizon before `end`, and forecast the window that ends there."""
+    """Fit each booster on the periods up to a horizon before `end`, and forecast the window that ends there."""
     cutoff = end - session.params.horizon
     rows, window = session.training_rows(cutoff), session.windows[cutoff]
     limit = session.params.training.max_rounds
     fits = {name: fit_one(name, limit, rows, window, session) for name in MEMBERS}
     members = {name: member(name, fit, session.params) for name, fit in fits.items()}
     return Fold(
-        name=str(np.datetime64(cutoff + 1, "D")),
-        history_days=cutoff - session.table.first + 1,
+        name=session.params.problem.period.text(cutoff + 1),
+        history=cutoff - session.table.first + 1,
         window=window,
         fits=fits,
         members=members,
@@ -74,7 +74,7 @@ def run_fold(end: int, session: Session) -> Fold:
 def _forecasts(members: Mapping[str, Member], window: TrainingRows, threads: int) -> Floats:
     matrix = window.matrix
     return np.column_stack(
-        [*(each.forecast(matrix, threads) for each in members.values()), np.exp(matrix.offsets[RIDGE])]
+        [*(each.forecast(matrix, threads) for each in members.values()), matrix.scale.target(matrix.offsets[RIDGE])]
     )
 
 

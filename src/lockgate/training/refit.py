@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 
 from lockgate.errors import BadData
-from lockgate.features.known_inputs import store_attributes
 from lockgate.features.recipe import Table
 from lockgate.features.training_rows import rows_after
 from lockgate.forecaster.ensemble import Forecaster
@@ -25,19 +24,19 @@ class EarlierTraining:
 
 
 def refit(
-    given: Forecaster, earlier: EarlierTraining, rows: pd.DataFrame, stores: pd.DataFrame, progress: Progress
+    given: Forecaster, earlier: EarlierTraining, rows: pd.DataFrame, static: pd.DataFrame, progress: Progress
 ) -> Forecaster:  # fmt: skip
     """The forecaster that the earlier training fits on these rows, with weights and calibration of the given one.
 
-    A refit on the rows of the first training gives an equal forecaster. Raises BadData if the stores differ.
+    A refit on the rows of the first training gives an equal forecaster. Raises BadData if the keys differ.
     """
-    attributes = store_attributes(stores)
-    if not np.array_equal(attributes.store_ids, given.attributes.store_ids):
+    table = Table.of(given.problem, rows, static)
+    known, found = given.state.series, table.series
+    if len(known) != len(found) or not np.array_equal(known.places(found.frame), np.arange(len(known))):
         raise BadData(
-            f"the store table has {len(stores)} stores, and not those {len(given.attributes.store_ids)} that are known",
-            hint="to add or remove stores, train again: dvc repro",
+            f"the rows are of {len(found)} keys, and not of those {len(known)} that are known",
+            hint="to add or remove keys, train again: dvc repro",
         )
-    table = Table.of(rows, attributes)
     steps = Steps(progress, 1 + len(MEMBERS))
     steps.next("features")
     cutoffs = training_cutoffs(table, table.last, earlier.params)

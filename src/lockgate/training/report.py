@@ -7,6 +7,7 @@ import numpy as np
 
 from lockgate.models import conformal
 from lockgate.models.booster import Fit
+from lockgate.models.loss import Loss
 from lockgate.problem import metrics
 from lockgate.problem.params import Params
 from lockgate.training import permutation_importance
@@ -59,7 +60,7 @@ class FinalFit:
 
     fits: Mapping[str, Fit]
     training_rows: int
-    stores: int
+    keys: int
     cpu_seconds: float
 
 
@@ -68,7 +69,7 @@ def report_of(folds: Sequence[Fold], choice: Choice, final: FinalFit, params: Pa
     return Report(
         scores=_scores(folds, choice),
         coverage={
-            confidence: conformal.inner_coverage(choice.residuals, final.stores, confidence)
+            confidence: conformal.inner_coverage(choice.residuals, final.keys, confidence)
             for confidence in REPORTED_CONFIDENCES
         },
         curves=tuple(Curve(name, fold.name, fit.curve) for fold in folds for name, fit in fold.fits.items()),
@@ -76,7 +77,7 @@ def report_of(folds: Sequence[Fold], choice: Choice, final: FinalFit, params: Pa
         weights=choice.weights,
         importances={name: _by_feature(fit, folds[0].window.matrix.names) for name, fit in final.fits.items()},
         permutation_importances=permutation_importance.importances(
-            folds[0].members, choice.weights, folds[0].window, params.seed
+            folds[0].members, choice.weights, folds[0].window, Loss.of(params.problem.metric), params.seed
         ),
         training_rows=final.training_rows,
         cpu_seconds=final.cpu_seconds,
@@ -88,7 +89,7 @@ def _scores(folds: Sequence[Fold], choice: Choice) -> tuple[Score, ...]:
     parts = [
         (
             fold.name,
-            np.exp(fold.window.log_sales),
+            fold.window.actual,
             np.column_stack([fold.forecasts, choice.blended(fold.forecasts)]),
         )
         for fold in folds

@@ -7,8 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lockgate.features.recipe import RIDGE
+from lockgate.features.training_rows import TrainingRows
 from lockgate.models import blend
 from lockgate.models.conformal import Residuals
+from lockgate.models.loss import Loss
 from lockgate.models.members import MEMBERS
 from lockgate.problem.params import Params
 from lockgate.training.folds import Fold
@@ -37,10 +39,15 @@ def choose(folds: Sequence[Fold], params: Params) -> Choice:
     rounds = {name: best_round([fold.fits[name].curve for fold in folds], fewest) for name in MEMBERS}
     choice = Choice(rounds, _weights(folds, params), ())
     residuals = tuple(
-        Residuals(fold.window.store, fold.window.log_sales - np.log(choice.blended(fold.forecasts)), fold.history_days)
+        Residuals(fold.window.key, _residuals(fold.window, choice.blended(fold.forecasts)), fold.history)
         for fold in folds
     )
     return Choice(rounds, choice.weights, residuals)
+
+
+def _residuals(window: TrainingRows, forecast: Floats) -> Floats:
+    """Target minus forecast, in the scale of the recipe."""
+    return window.target - window.matrix.scale.scaled(forecast)
 
 
 def best_round(curves: Sequence[Sequence[float]], fewest: int) -> int:
@@ -58,7 +65,8 @@ def best_round(curves: Sequence[Sequence[float]], fewest: int) -> int:
 
 
 def _weights(folds: Sequence[Fold], params: Params) -> dict[str, float]:
-    ratios = [fold.forecasts / np.exp(fold.window.log_sales)[:, None] for fold in folds]
+    loss = Loss.of(params.problem.metric)
+    errors = [loss.errors(fold.window.actual, fold.forecasts) for fold in folds]
     shares = np.array([*(BOOSTER_SHARE for _ in MEMBERS), 1.0])
-    weights = blend.fit_weights(ratios, params.training.weight_shrinkage, shares / shares.sum())
+    weights = blend.fit_weights(errors, params.training.weight_shrinkage, shares / shares.sum())
     return dict(zip((*MEMBERS, RIDGE), weights.tolist(), strict=True))

@@ -1,6 +1,6 @@
 """Trains a forecaster: rounds and weights are chosen on inner time folds, then each member learns all rows.
 
-Training rows have features as of a cutoff, like the rows to forecast (features/training_rows). No day after
+Training rows have features as of a cutoff, like the rows to forecast (features/training_rows). No period after
 the last given row is used.
 """
 
@@ -9,9 +9,8 @@ from time import process_time
 
 import pandas as pd
 
-from lockgate.features.known_inputs import store_attributes
 from lockgate.features.recipe import Recipe, State, Table
-from lockgate.features.store_panel.recipe import STORE_PANEL
+from lockgate.features.recipes import recipe_of
 from lockgate.features.training_rows import rows_after
 from lockgate.forecaster.ensemble import Forecaster
 from lockgate.models import conformal
@@ -29,31 +28,32 @@ class Plan:
 
     session: Session
     fold_ends: list[int]
-    final_state: State  # as of the last day
+    final_state: State  # as of the last period
 
 
-def train(rows: pd.DataFrame, stores: pd.DataFrame, params: Params, progress: Progress) -> tuple[Forecaster, Report]:
-    """Fit a forecaster on rows and stores (frames as `prepare` writes them).
+def train(rows: pd.DataFrame, static: pd.DataFrame, params: Params, progress: Progress) -> tuple[Forecaster, Report]:
+    """Fit a forecaster on rows and static features (frames as `prepare` writes them).
 
     Folds with too little history are left out; Raises BadData if no fold remains. The same rows, params and thread
     count give the same forecaster.
     """
-    started, attributes = process_time(), store_attributes(stores)
-    plan = _plan(STORE_PANEL, Table.of(rows, attributes), params, progress)
-    session, store_count = plan.session, len(attributes.store_ids)
+    started, recipe = process_time(), recipe_of(params.problem)
+    plan = _plan(recipe, Table.of(params.problem, rows, static), params, progress)
+    session, keys = plan.session, len(plan.final_state.series)
     folds = [run_fold(end, session) for end in plan.fold_ends]
     choice = choose(folds, params)
     training_rows = session.training_rows(session.table.last)
     fits = fit_all(choice.rounds, training_rows, session)
     session.steps.next("done")
     forecaster = Forecaster(
-        STORE_PANEL,
+        params.problem,
+        recipe,
         plan.final_state,
         {name: member(name, fit, params) for name, fit in fits.items()},
         choice.weights,
-        conformal.calibrate(choice.residuals, store_count),
+        conformal.calibrate(choice.residuals, keys),
     )
-    final = FinalFit(fits, len(training_rows.log_sales), store_count, process_time() - started)
+    final = FinalFit(fits, len(training_rows.target), keys, process_time() - started)
     return forecaster, report_of(folds, choice, final, params)
 
 

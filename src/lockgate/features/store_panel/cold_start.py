@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lockgate.features.known_inputs import StoreAttributes
 from lockgate.features.panel import Panel
+from lockgate.features.store_panel.store_attributes import StoreAttributes
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -45,7 +45,7 @@ class HistoryLength:
 
 def history_length(past: Panel) -> HistoryLength:
     """Days with sales and days since the last sale, by store."""
-    sold = ~np.isnan(past.log_sales)
+    sold = ~np.isnan(past.target)
     width = sold.shape[1]
     idle = np.where(sold.any(axis=1), sold[:, ::-1].argmax(axis=1), width)
     return HistoryLength(sold.sum(axis=1).astype(np.int32), idle.astype(np.int32))

@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lockgate.features import calendar, panel
-from lockgate.features.known_inputs import StoreAttributes
+from lockgate.features import calendar
 from lockgate.features.panel import Panel
 from lockgate.features.store_panel import store_ridge
 from lockgate.features.store_panel.cold_start import HistoryLength, history_length, with_peers
+from lockgate.features.store_panel.observance import observance
+from lockgate.features.store_panel.store_attributes import StoreAttributes
 from lockgate.features.store_panel.store_ridge import Ridge
 from lockgate.system.single_thread import on_one_thread
 
@@ -50,26 +51,28 @@ def history_states(history: Panel, origins: Sequence[int], attributes: StoreAttr
 def _state(past: Panel, fitted: Ridge, attributes: StoreAttributes) -> HistoryState:
     length = history_length(past)
     fitted = replace(fitted, coefficients=with_peers(fitted.coefficients, length.never_sold, attributes))
-    return HistoryState(past.last, fitted, panel.observance(past), group_statistics(past), level(past), length)
+    return HistoryState(past.last, fitted, observance(past), group_statistics(past), level(past), length)
 
 
 def group_statistics(past: Panel) -> NDArray[np.float32]:
     """Mean, standard deviation and median of log sales by store, weekday and promo over the last WINDOWS of days."""
-    stores = past.log_sales.shape[0]
+    stores = past.target.shape[0]
     weekday = calendar.weekdays(np.arange(past.first, past.last + 1))
     table = np.empty((stores, 7, 2, len(STATISTICS)), dtype=np.float32)
     for day in range(7):
         columns = np.flatnonzero(weekday == day)
-        sales = past.log_sales[:, columns]
+        sales = past.target[:, columns]
         age = past.last - past.first - columns
         for promo in range(2):
-            table[:, day, promo] = _statistics(np.where(past.promo[:, columns] == promo, sales, np.nan), age)
+            table[:, day, promo] = _statistics(
+                np.where(past.covariates["Promo"][:, columns] == promo, sales, np.nan), age
+            )
     return table
 
 
 def level(past: Panel) -> NDArray[np.float32]:
     """Mean log sales of each store over the last LEVEL_WINDOW days."""
-    return _mean(past.log_sales[:, -LEVEL_WINDOW:]).astype(np.float32)
+    return _mean(past.target[:, -LEVEL_WINDOW:]).astype(np.float32)
 
 
 def _statistics(sales: Floats, age: NDArray[np.int64]) -> NDArray[np.float32]:

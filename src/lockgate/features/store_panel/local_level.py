@@ -7,7 +7,7 @@ ridge learns the calendar from years of data; the local level then corrects its 
 import numpy as np
 from numpy.typing import NDArray
 
-from lockgate.features.daily_residual import daily_residuals
+from lockgate.features.shared_residual import shared_residuals
 
 Floats = NDArray[np.float64]
 
@@ -25,7 +25,7 @@ def local_level(residuals: Floats) -> Floats:
     late = residuals[:, -DAYS:]
     sold = ~np.isnan(late)
     own = np.zeros(late.shape)
-    own[sold] = late[sold] - daily_residuals(np.nonzero(sold)[1], late[sold])
+    own[sold] = late[sold] - shared_residuals(np.nonzero(sold)[1], late[sold])
     weights = sold * 0.5 ** (np.arange(late.shape[1] - 1, -1, -1) / HALF_LIFE_DAYS)
     total = (weights * np.clip(own, -LARGEST_RESIDUAL, LARGEST_RESIDUAL)).sum(axis=1)
     return np.asarray(total / (weights.sum(axis=1) + PRIOR_DAYS))

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 
 from lockgate.features import calendar
 from lockgate.features.calendar import DayTable
-from lockgate.features.known_inputs import LONG_AGO, KnownInputs, StoreAttributes, promo2_active
+from lockgate.features.known_inputs import KnownInputs
 from lockgate.features.recipe import RIDGE, Matrix
+from lockgate.features.scale import LOG
 from lockgate.features.store_panel import shared_effects, store_ridge
 from lockgate.features.store_panel.history import LEVEL, STATISTICS, HistoryState
+from lockgate.features.store_panel.store_attributes import LONG_AGO, StoreAttributes, promo2_active
 
 Floats = NDArray[np.float64]
 Column = NDArray[np.float64] | NDArray[np.int64] | NDArray[np.float32] | NDArray[np.int8] | NDArray[np.bool_]
@@ -47,11 +49,11 @@ def matrix(window: ForecastWindow, rows: KnownInputs) -> Matrix:
     (the ridge's forecast without such a day).
     """
     state = window.state
-    at = rows.day - window.table.first
+    at = rows.period - window.table.first
     weekday = window.table.weekday[at]
     x = store_ridge.regressors(rows, window.table, window.shared, (window.attributes, state.observed))
-    expected = state.ridge.predict(x, rows.store, window.effects[at])
-    group_statistics = state.group_statistics[rows.store, weekday, rows.promo]
+    expected = state.ridge.predict(x, rows.key, window.effects[at])
+    group_statistics = state.group_statistics[rows.key, weekday, rows.covariates["Promo"]]
     columns = (
         _plans(window, rows)
         | _days(window, rows)
@@ -63,20 +65,21 @@ def matrix(window: ForecastWindow, rows: KnownInputs) -> Matrix:
         np.column_stack([columns[name] for name in FEATURES]).astype(np.float32),
         FEATURES,
         {RIDGE: expected, GROUP_MEAN: np.where(np.isnan(usual), expected, usual)},
+        LOG,
     )
 
 
 def _plans(window: ForecastWindow, rows: KnownInputs) -> dict[str, Column]:
     return {
-        "promo": rows.promo,
-        "school": rows.school,
-        "state_holiday": rows.holiday,
+        "promo": rows.covariates["Promo"],
+        "school": rows.covariates["SchoolHoliday"],
+        "state_holiday": rows.covariates["StateHoliday"],
     }
 
 
 def _days(window: ForecastWindow, rows: KnownInputs) -> dict[str, Column]:
-    table, at = window.table, rows.day - window.table.first
-    keeps = window.state.observed[rows.store]
+    table, at = window.table, rows.period - window.table.first
+    keeps = window.state.observed[rows.key]
     return {
         "weekday": table.weekday[at],
         "month": table.month[at],
@@ -90,16 +93,16 @@ def _days(window: ForecastWindow, rows: KnownInputs) -> dict[str, Column]:
 
 
 def _stores(window: ForecastWindow, rows: KnownInputs) -> dict[str, Column]:
-    attributes, store = window.attributes, rows.store
-    month = window.table.month[rows.day - window.table.first]
+    attributes, store = window.attributes, rows.key
+    month = window.table.month[rows.period - window.table.first]
     since = attributes.competition_since[store]
     return {
         "kind": attributes.kind[store],
         "assortment": attributes.assortment[store],
         "distance": attributes.distance[store],
-        "competition_days": np.where(since == LONG_AGO, np.nan, np.clip(rows.day - since, -100, 1500)),
+        "competition_days": np.where(since == LONG_AGO, np.nan, np.clip(rows.period - since, -100, 1500)),
         "promo2": promo2_active(attributes, rows, month),
-        "promo2_days": np.clip(rows.day - attributes.promo2_since[store], -100, 1500),
+        "promo2_days": np.clip(rows.period - attributes.promo2_since[store], -100, 1500),
     }
 
 
@@ -112,7 +115,7 @@ def _past(
         columns[name] = (
             group_statistics[:, place] if name.startswith("spread") else group_statistics[:, place] - expected
         )
-    columns[LEVEL] = window.state.level[rows.store] - expected
+    columns[LEVEL] = window.state.level[rows.key] - expected
     return columns
 
 

@@ -1,19 +1,24 @@
 """The recipe of a panel of stores: its state, and how the state is fitted, stored and restored."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lockgate.features.known_inputs import KnownInputs, StoreAttributes
+from lockgate.features.known_inputs import Categories, KnownInputs
 from lockgate.features.recipe import SERVED_HORIZONS, Matrix, Recipe, Table
+from lockgate.features.scale import LOG, Scale
+from lockgate.features.series import Series
 from lockgate.features.store_panel.cold_start import HistoryLength
 from lockgate.features.store_panel.history import HistoryState, history_states
 from lockgate.features.store_panel.matrix import FEATURES, ForecastWindow, forecast_window, matrix
+from lockgate.features.store_panel.store_attributes import KEY, StoreAttributes, store_attributes, store_table
 from lockgate.features.store_panel.store_ridge import FIRST_STEP_DAYS, STEP_DAYS, Ridge
+
+STATE_HOLIDAYS = ("0", "a", "b", "c")  # no holiday, public holiday, Easter, Christmas
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,21 @@ class StoreState:
     def cutoff(self) -> int:
         """Day number of the last day that was used."""
         return self.history.origin
+
+    @property
+    def series(self) -> Series:
+        """The stores."""
+        return Series((KEY,), store_table(self.attributes))
+
+    @property
+    def categories(self) -> Categories:
+        """The texts of the only category among the known covariates."""
+        return {"StateHoliday": STATE_HOLIDAYS}
+
+    @property
+    def scale(self) -> Scale:
+        """The log of sales, of every store."""
+        return LOG
 
     @property
     def little_history(self) -> NDArray[np.bool_]:
@@ -59,14 +79,15 @@ class StoreState:
 
 def fit(table: Table, cutoffs: Iterable[int], horizon: int) -> dict[int, StoreState]:
     """The state at each cutoff. Cutoffs a horizon apart share the work."""
-    wanted = sorted(set(cutoffs))
+    wanted, attributes = sorted(set(cutoffs)), store_attributes(table.series.frame)
+    history = replace(table.history, target=LOG.scaled(table.history.target))
     grids: dict[int, list[int]] = {}
     for cutoff in wanted:
         grids.setdefault(cutoff % horizon, []).append(cutoff)
     fitted = {
-        state.origin: StoreState(state, table.attributes, horizon)
+        state.origin: StoreState(state, attributes, horizon)
         for grid in grids.values()
-        for state in history_states(table.history, sorted({*_folds(table, grid[-1], horizon), *grid}), table.attributes)
+        for state in history_states(history, sorted({*_folds(table, grid[-1], horizon), *grid}), attributes)
     }
     return {cutoff: fitted[cutoff] for cutoff in wanted}
 

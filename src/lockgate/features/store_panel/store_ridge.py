@@ -11,13 +11,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lockgate.features import calendar, panel
+from lockgate.features import calendar
 from lockgate.features.calendar import DayTable
-from lockgate.features.known_inputs import KnownInputs, StoreAttributes, panel_rows, promo2_active
-from lockgate.features.panel import Panel
+from lockgate.features.known_inputs import KnownInputs
+from lockgate.features.panel import Panel, panel_rows
 from lockgate.features.store_panel import local_level as features_local_level
 from lockgate.features.store_panel import shared_effects
 from lockgate.features.store_panel.local_level import local_level
+from lockgate.features.store_panel.observance import observance
+from lockgate.features.store_panel.store_attributes import StoreAttributes, promo2_active
 from lockgate.problem import metrics
 
 Floats = NDArray[np.float64]
@@ -136,18 +138,18 @@ def day_regressors(table: DayTable) -> Floats:
 def regressors(rows: KnownInputs, table: DayTable, shared: Floats, context: tuple[StoreAttributes, Flags]) -> Floats:
     """(rows, regressors): the shared regressors of each row's day, then those of its plans and its store's holidays."""
     attributes, observed = context
-    at = rows.day - table.first
-    keeps = observed[rows.store]
+    at = rows.period - table.first
+    keeps = observed[rows.key]
     until = observed_distance(table.until[at], keeps)
     since = observed_distance(table.since[at], keeps)
     weekday = table.weekday[at]
-    promo = rows.promo == 1
+    promo = rows.covariates["Promo"] == 1
     own = [
         promo,
         *(promo & (weekday == day) for day in range(4)),
-        rows.school == 1,
-        (rows.school == 1) & (weekday == 5),
-        rows.holiday > 0,
+        rows.covariates["SchoolHoliday"] == 1,
+        (rows.covariates["SchoolHoliday"] == 1) & (weekday == 5),
+        rows.covariates["StateHoliday"] > 0,
         until == 1,
         until == 2,
         since == 1,
@@ -166,7 +168,7 @@ def fit(history: Panel, origins: Sequence[int], attributes: StoreAttributes) -> 
     losses = np.zeros(len(YEAR_PENALTIES))
     for origin in _walk(history.first, origins):
         past = history.between(history.first, origin)
-        days = _days(history.between(start, origin), (attributes, panel.observance(past)))
+        days = _days(history.between(start, origin), (attributes, observance(past)))
         losses += [_loss(days.residuals(candidate)) for candidate in candidates] or 0.0
         added = _normal_equations(days)
         sums = added if sums is None else sums.later(0.5 ** ((origin - start + 1) / HALF_LIFE_DAYS), added)
@@ -185,10 +187,10 @@ def _walk(first: int, origins: Sequence[int]) -> list[int]:
 
 
 def _days(block: Panel, context: tuple[StoreAttributes, Flags]) -> Days:
-    stores, width = block.log_sales.shape
+    stores, width = block.target.shape
     table = calendar.day_table(block.first, block.last)
     x = regressors(panel_rows(block), table, day_regressors(table), context).reshape(stores, width, -1)
-    return Days(x, shared_effects.effects(table), block.log_sales)
+    return Days(x, shared_effects.effects(table), block.target)
 
 
 def _loss(residuals: Floats) -> float:
@@ -234,9 +236,9 @@ def _chain(sums: Sums, past: Panel, plans: NDArray[np.float32]) -> tuple[Floats,
     Regressors that differ between stores (school holidays) are fitted on rows, shared ones on daily means.
     """
     own = _slopes_within_stores(sums)[-OWN:]
-    means = shared_effects.day_means(past.log_sales - plans[:, :, -OWN:] @ own)
+    means = shared_effects.day_means(past.target - plans[:, :, -OWN:] @ own)
     table = calendar.day_table(past.first, past.last)
-    sold = ~np.isnan(past.log_sales)
+    sold = ~np.isnan(past.target)
     promo = np.einsum("sd,sdp->dp", sold, plans[:, :, :-OWN]) / np.maximum(means.sellers, 1)[:, None]
     days = np.concatenate([day_regressors(table)[:, 1:], promo, shared_effects.effects(table)], axis=1)
     penalty = np.concatenate([TOWARDS_ZERO[1:-OWN], shared_effects.PENALTY])

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lockgate.features import calendar
-from lockgate.features.known_inputs import LONG_AGO, NEVER, KnownInputs, StoreAttributes, promo2_active
+from lockgate.features.known_inputs import KnownInputs
+from lockgate.features.store_panel.store_attributes import LONG_AGO, NEVER, StoreAttributes, promo2_active
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -23,11 +24,11 @@ def matrix(names: Sequence[str], rows: KnownInputs, attributes: StoreAttributes)
 
 
 def _dates(rows: KnownInputs) -> NDArray[np.datetime64]:
-    return rows.day.astype("datetime64[D]")
+    return rows.period.astype("datetime64[D]")
 
 
 def _year(rows: KnownInputs, _: StoreAttributes) -> Ints:
-    return _year_of(rows.day)
+    return _year_of(rows.period)
 
 
 def _month(rows: KnownInputs, _: StoreAttributes) -> Ints:
@@ -35,22 +36,22 @@ def _month(rows: KnownInputs, _: StoreAttributes) -> Ints:
 
 
 def _day(rows: KnownInputs, _: StoreAttributes) -> Ints:
-    return rows.day - _dates(rows).astype("datetime64[M]").astype("datetime64[D]").astype(np.int64) + 1
+    return rows.period - _dates(rows).astype("datetime64[M]").astype("datetime64[D]").astype(np.int64) + 1
 
 
 def _day_of_year(rows: KnownInputs, _: StoreAttributes) -> Ints:
-    return rows.day - _new_year(_year_of(rows.day)) + 1
+    return rows.period - _new_year(_year_of(rows.period)) + 1
 
 
 def _week_of_year(rows: KnownInputs, _: StoreAttributes) -> Ints:
     """The ISO week: the one that holds the row's Thursday, counted in that Thursday's year."""
-    thursday = rows.day - calendar.weekdays(rows.day) + 3
+    thursday = rows.period - calendar.weekdays(rows.period) + 3
     return (thursday - _new_year(_year_of(thursday))) // 7 + 1
 
 
 def _competition_days(rows: KnownInputs, attributes: StoreAttributes) -> Floats:
-    since = attributes.competition_since[rows.store]
-    return np.where(since == LONG_AGO, np.nan, rows.day - since)
+    since = attributes.competition_since[rows.key]
+    return np.where(since == LONG_AGO, np.nan, rows.period - since)
 
 
 def _promo2_round(rows: KnownInputs, attributes: StoreAttributes) -> NDArray[np.bool_]:
@@ -66,21 +67,21 @@ def _new_year(years: Ints) -> Ints:
 
 
 COLUMNS: dict[str, Callable[[KnownInputs, StoreAttributes], Values]] = {
-    "Store": lambda rows, attributes: attributes.store_ids[rows.store],
-    "DayOfWeek": lambda rows, _: calendar.weekdays(rows.day) + 1,
+    "Store": lambda rows, attributes: attributes.store_ids[rows.key],
+    "DayOfWeek": lambda rows, _: calendar.weekdays(rows.period) + 1,
     "Year": _year,
     "Month": _month,
     "Day": _day,
     "DayOfYear": _day_of_year,
     "WeekOfYear": _week_of_year,
     "Open": lambda rows, _: np.ones(len(rows)),  # closed rows are never passed to a model
-    "Promo": lambda rows, _: rows.promo,
-    "StateHoliday": lambda rows, _: rows.holiday,
-    "SchoolHoliday": lambda rows, _: rows.school,
-    "StoreType": lambda rows, attributes: attributes.kind[rows.store],
-    "Assortment": lambda rows, attributes: attributes.assortment[rows.store],
-    "CompetitionDistance": lambda rows, attributes: attributes.distance[rows.store],
+    "Promo": lambda rows, _: rows.covariates["Promo"],
+    "StateHoliday": lambda rows, _: rows.covariates["StateHoliday"],
+    "SchoolHoliday": lambda rows, _: rows.covariates["SchoolHoliday"],
+    "StoreType": lambda rows, attributes: attributes.kind[rows.key],
+    "Assortment": lambda rows, attributes: attributes.assortment[rows.key],
+    "CompetitionDistance": lambda rows, attributes: attributes.distance[rows.key],
     "CompetitionDays": _competition_days,
-    "Promo2": lambda rows, attributes: attributes.promo2_since[rows.store] != NEVER,
+    "Promo2": lambda rows, attributes: attributes.promo2_since[rows.key] != NEVER,
     "Promo2Round": _promo2_round,
 }

@@ -1,0 +1,67 @@
+"""The series of a panel: one for each key, with its static features."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lockgate.problem.description import Problem
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Series:
+    """One row for each key, sorted by key: the key columns, then the static features by their own names.
+
+    Without key columns there is one series.
+    """
+
+    keys: tuple[str, ...]
+    frame: pd.DataFrame
+
+    @classmethod
+    def of(cls, problem: Problem, rows: pd.DataFrame, static: pd.DataFrame) -> "Series":
+        """The keys of rows and of the table of static features, which may be empty."""
+        keys = list(problem.keys)
+        if not keys:
+            return cls((), pd.DataFrame(index=range(1)))
+        if static.empty:
+            return cls(problem.keys, _distinct(rows[keys]))
+        known = static.sort_values(keys).reset_index(drop=True)
+        every = _distinct(pd.concat([known[keys], rows[keys].drop_duplicates().astype(known[keys].dtypes)]))
+        return cls(problem.keys, known if len(every) == len(known) else every.merge(known, how="left", on=keys))
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def places(self, rows: pd.DataFrame) -> Ints:
+        """The place of the key of each row; -1 for an unknown key."""
+        if not self.keys:
+            return np.zeros(len(rows), dtype=np.int64)
+        if len(self.keys) == 1:
+            found = self._index.get_indexer(pd.Index(rows[self.keys[0]]))
+        else:
+            found = self._index.get_indexer(pd.MultiIndex.from_frame(rows[list(self.keys)]))
+        return np.asarray(found, dtype=np.int64)
+
+    def static(self, name: str) -> "pd.Series[Any]":
+        """A static feature, one value a key."""
+        return self.frame[name]
+
+    def take(self, places: Ints) -> "Series":
+        """Some of the series, by place."""
+        return Series(self.keys, self.frame.iloc[places].reset_index(drop=True))
+
+    @cached_property
+    def _index(self) -> pd.Index:
+        if len(self.keys) == 1:
+            return pd.Index(self.frame[self.keys[0]])
+        return pd.MultiIndex.from_frame(self.frame[list(self.keys)])
+
+
+def _distinct(keys: pd.DataFrame) -> pd.DataFrame:
+    return keys.drop_duplicates().sort_values(list(keys.columns)).reset_index(drop=True)

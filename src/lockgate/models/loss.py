@@ -1,0 +1,51 @@
+"""How the errors of a panel count in training: the loss follows the metric."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lockgate.models.booster import Objective
+from lockgate.problem import metrics
+
+Floats = NDArray[np.float64]
+
+# Metrics whose errors are shares of each row's target, and metrics of absolute errors; the others are squared.
+RELATIVE = ("rmspe", "mape")
+ABSOLUTE = ("mape", "mae", "wape", "mase", "median_absolute_error", "pinball")
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Errors as shares of the target or in its unit, squared or absolute. Shares are capped (metrics.capped)."""
+
+    relative: bool
+    squared: bool
+
+    @classmethod
+    def of(cls, metric: str) -> "Loss":
+        """The loss of a metric."""
+        return cls(metric in RELATIVE, metric not in ABSOLUTE)
+
+    @property
+    def objective(self) -> Objective:
+        """The objective of a booster."""
+        return "squared" if self.squared else "absolute"
+
+    def errors(self, actual: Floats, forecast: Floats) -> Floats:
+        """The error of each row that counts; `forecast` is (rows,) or (rows, members)."""
+        counts = self._counts(actual)
+        actual, forecast = actual[counts], forecast[counts]
+        if forecast.ndim == 2:
+            actual = actual[:, None]
+        return metrics.capped(forecast / actual - 1.0) if self.relative else forecast - actual
+
+    def score(self, actual: Floats, forecast: Floats) -> float:
+        """The size of the errors in the mean; lower is better. 0 without a row that counts."""
+        errors = self.errors(actual, forecast)
+        if not errors.size:
+            return 0.0
+        return float(np.sqrt(np.mean(errors**2)) if self.squared else np.mean(np.abs(errors)))
+
+    def _counts(self, actual: Floats) -> NDArray[np.bool_]:
+        return actual != 0 if self.relative else np.ones(len(actual), dtype=np.bool_)
