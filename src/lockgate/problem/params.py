@@ -20,7 +20,7 @@ Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 Penalty = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 Depth = Annotated[int, Field(ge=1, le=16)]
 Rounds = Annotated[int, Field(ge=1, le=20_000)]
-DaysAgo = Annotated[list[Annotated[int, Field(ge=0, le=2000)]], Field(min_length=1, max_length=12)]
+DaysAgo = Annotated[list[Annotated[int, Field(ge=0, le=100_000)]], Field(max_length=12)]
 Offset = Literal["ridge", "group_mean"]
 Target = Literal["log", "ratio"]
 Source = Literal["files", "generated"]
@@ -70,62 +70,64 @@ class Section(BaseModel):
 class GeneratorParams(Section):
     """The Rossmann-like chain that `source: generated` makes."""
 
-    seed: Seed
-    stores: Annotated[int, Field(ge=5, le=5000)]
-    days: Annotated[int, Field(ge=400, le=2000)]
-    noise: Annotated[float, Field(gt=0, le=0.5, allow_inf_nan=False)]
+    seed: Seed = 7
+    stores: Annotated[int, Field(ge=5, le=5000)] = 60
+    days: Annotated[int, Field(ge=400, le=2000)] = 900
+    noise: Annotated[float, Field(gt=0, le=0.5, allow_inf_nan=False)] = 0.072
 
 
 class LightgbmParams(Section):
     """Settings of LightGBM: offset, target, and the size and randomness of its trees.
 
+    `min_rows_in_leaf`: 0 is chosen by the number of rows.
+
     `remove_daily_residual`: subtract the chain-wide residual of the day from the training target
     (features/training_rows.training_target).
     """
 
-    offset: Offset
-    target: Target
-    remove_daily_residual: bool
-    learning_rate: Share
-    leaves: Annotated[int, Field(ge=2, le=1024)]
-    min_rows_in_leaf: Annotated[int, Field(ge=1)]
-    feature_share: Share
-    row_share: Share
-    l2: Penalty
+    offset: Offset = "ridge"
+    target: Target = "ratio"
+    remove_daily_residual: bool = False
+    learning_rate: Share = 0.05
+    leaves: Annotated[int, Field(ge=2, le=1024)] = 15
+    min_rows_in_leaf: Annotated[int, Field(ge=0)] = 0
+    feature_share: Share = 0.5
+    row_share: Share = 0.7
+    l2: Penalty = 5.0
 
 
 class XgboostParams(Section):
     """Settings of XGBoost: as LightGBM's, with trees of a given depth."""
 
-    offset: Offset
-    target: Target
-    remove_daily_residual: bool
-    learning_rate: Share
-    depth: Depth
-    min_rows_in_leaf: Annotated[int, Field(ge=1)]
-    feature_share: Share
-    row_share: Share
-    l2: Penalty
+    offset: Offset = "ridge"
+    target: Target = "ratio"
+    remove_daily_residual: bool = False
+    learning_rate: Share = 0.05
+    depth: Depth = 5
+    min_rows_in_leaf: Annotated[int, Field(ge=0)] = 0
+    feature_share: Share = 0.5
+    row_share: Share = 0.7
+    l2: Penalty = 5.0
 
 
 class CatboostParams(Section):
     """Settings of CatBoost: as LightGBM's, with symmetric trees."""
 
-    offset: Offset
-    target: Target
-    remove_daily_residual: bool
-    learning_rate: Share
-    depth: Depth
-    row_share: Share
-    l2: Penalty
+    offset: Offset = "ridge"
+    target: Target = "ratio"
+    remove_daily_residual: bool = False
+    learning_rate: Share = 0.08
+    depth: Depth = 5
+    row_share: Share = 0.7
+    l2: Penalty = 5.0
 
 
 class MembersParams(Section):
     """Settings of the boosters; the ridge, also a member, has no settings."""
 
-    lightgbm: LightgbmParams
-    xgboost: XgboostParams
-    catboost: CatboostParams
+    lightgbm: LightgbmParams = LightgbmParams()
+    xgboost: XgboostParams = XgboostParams()
+    catboost: CatboostParams = CatboostParams()
 
     def with_learning_rates(self, factor: float) -> "MembersParams":
         """The same settings with each learning rate multiplied by a factor."""
@@ -144,15 +146,16 @@ class TrainingParams(Section):
     """How rounds and weights are chosen on inner time folds, each a window of the horizon before the holdout.
 
     `patience`: rounds without progress before a booster stops; also the minimum number of rounds.
-    `cutoff_shifts`: training cutoffs lie a horizon apart; each entry adds them again this many days earlier.
+    `cutoff_shifts`: training cutoffs lie a horizon apart; each entry adds them again this many periods earlier.
+    Days are periods of the problem. An empty list, or 0 days, is chosen by period, horizon and length of the history.
     """
 
-    fold_ends_days_ago: DaysAgo
-    cutoff_shifts: DaysAgo
-    max_rounds: Rounds
-    patience: Rounds
-    weight_shrinkage: Penalty
-    min_history_days: Annotated[int, Field(ge=28, le=2000)]
+    fold_ends_days_ago: DaysAgo = []
+    cutoff_shifts: DaysAgo = []
+    max_rounds: Rounds = 200
+    patience: Rounds = 20
+    weight_shrinkage: Penalty = 0.2
+    min_history_days: Annotated[int, Field(ge=0, le=100_000)] = 0
 
 
 class FastParams(Section):
@@ -161,11 +164,11 @@ class FastParams(Section):
     `learning_rate_factor`: multiplies each booster's learning rate, because there are fewer rounds.
     """
 
-    fold_ends_days_ago: DaysAgo
-    cutoff_shifts: DaysAgo
-    max_rounds: Rounds
-    patience: Rounds
-    learning_rate_factor: Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
+    fold_ends_days_ago: DaysAgo = []
+    cutoff_shifts: DaysAgo = []
+    max_rounds: Rounds = 60
+    patience: Rounds = 15
+    learning_rate_factor: Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)] = 1.8
 
 
 class GateParams(Section):
@@ -177,15 +180,15 @@ class GateParams(Section):
     limit: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     over_serving: Change
     over_slice: Change
-    min_gain_over_baseline: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
-    min_share_of_naive: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
-    min_scored_rows: Annotated[int, Field(ge=1)]
-    max_holdout_uses: Annotated[int, Field(ge=1)]
-    verdict_valid_days: Annotated[int, Field(ge=1, le=3650)]
-    approval_required: bool
-    two_persons: bool
-    clean_tree_required: bool
-    trusted_keys: list[PublicKey]
+    min_gain_over_baseline: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.0
+    min_share_of_naive: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.1
+    min_scored_rows: Annotated[int, Field(ge=1)] = 30
+    max_holdout_uses: Annotated[int, Field(ge=1)] = 100
+    verdict_valid_days: Annotated[int, Field(ge=1, le=3650)] = 30
+    approval_required: bool = False
+    two_persons: bool = False
+    clean_tree_required: bool = False
+    trusted_keys: list[PublicKey] = []
 
 
 class Policy(GateParams):
@@ -209,14 +212,14 @@ class Params(Section):
     """The whole of params.yaml."""
 
     problem: Problem
-    seed: Seed
-    threads: Annotated[int, Field(ge=1, le=256)]
-    profile: Literal["full", "fast"]
-    source: Source
-    generator: GeneratorParams
-    members: MembersParams
-    training: TrainingParams
-    fast: FastParams
+    seed: Seed = 7
+    threads: Annotated[int, Field(ge=1, le=256)] = 2
+    profile: Literal["full", "fast"] = "full"
+    source: Source = "files"
+    generator: GeneratorParams = GeneratorParams()
+    members: MembersParams = MembersParams()
+    training: TrainingParams = TrainingParams()
+    fast: FastParams = FastParams()
     gate: GateParams
     guard: GuardParams = GuardParams()
 
