@@ -6,6 +6,7 @@ from lockgate.cli import (
     compare,
     guard,
     history,
+    init,
     maintenance,
     predict,
     promote,

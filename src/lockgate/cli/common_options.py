@@ -89,16 +89,16 @@ def group(name: str, about: str) -> None:
     lockgate.add_command(GROUPS[name])
 
 
-def command(name: str, example: str, server: bool = True) -> Callable[[Function], click.Command]:
+def command(name: str, example: str, server: bool = True, project: bool = True) -> Callable[[Function], click.Command]:
     """Add a command with an example in its help and the common options; `guard status` is `status` of group `guard`.
 
-    A command that needs no server has no --timeout.
+    A command that needs no server has no --timeout. One that needs no project runs in the folder of its user.
     """
     *above, own = name.split()
     group = GROUPS[above[0]] if above else lockgate
 
     def wrap(function: Function) -> click.Command:
-        decorated: Any = _in_project(function)
+        decorated: Any = _in_project(function) if project else function
         for option in (*([_timeout] if server else []), _debug, _result_json):
             decorated = option(decorated)
         return group.command(own, epilog=f"\b\nExample:\n  {example}")(decorated)

@@ -1,0 +1,132 @@
+"""The gate's limits, guessed from what a baseline without any learning scores on the data."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lockgate.describe.guess import Seen, positive_of
+from lockgate.problem.metrics import METRICS, Metric
+from lockgate.problem.periods import Period
+
+RARE = 0.35  # the share of the positive class below which precision and recall tell more than ROC-AUC
+SHARE_OVER_SERVING, SHARE_OVER_SLICE = 0.02, 0.1
+USUAL_ROWS, HELD_OUT = 1000, 0.2
+IMPLAUSIBLE = {"panel": 0.2, "state": 0.02, "table": 0.02}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The metric, the baseline, its score (NaN: unknown), and the keys of the gate that follow."""
+
+    metric: str
+    baseline: str
+    words: str  # what the baseline forecasts
+    score: float
+    limit: float
+    over_serving: float
+    over_slice: float
+    min_share_of_naive: float
+    min_scored_rows: int
+
+
+def limits_of(seen: Seen, switch: str) -> Limits:
+    """The limits of a table. `switch`: the flag of rows that count, or ""."""
+    metric = METRICS[metric_of(seen)]
+    baseline, words, actual, forecast = _baseline(seen, switch)
+    score = metric.score(actual, forecast) if len(actual) else math.nan
+    limit = _limit(metric, score)
+    distance = abs(metric.worse_by(limit, metric.perfect))
+    rows = len(actual) if seen.kind == "panel" else round(HELD_OUT * len(actual))
+    over_serving, over_slice = _short(SHARE_OVER_SERVING * distance), _short(SHARE_OVER_SLICE * distance)
+    enough = max(1, min(USUAL_ROWS, rows // 2))
+    return Limits(metric.name, baseline, words, score, limit, over_serving, over_slice, IMPLAUSIBLE[seen.kind], enough)
+
+
+def metric_of(seen: Seen) -> str:
+    """The metric that suits the task and the target."""
+    match seen.task:
+        case "binary":
+            return "pr_auc" if np.mean(_is_positive(seen)) < RARE else "roc_auc"
+        case "multiclass":
+            return "log_loss"
+        case "regression":
+            return {"panel": "wape", "state": "rmse", "table": "mae"}[seen.kind]
+
+
+def _baseline(seen: Seen, switch: str) -> tuple[str, str, NDArray[np.float64], NDArray[np.float64]]:
+    """Name and words of the baseline; actual values and its forecasts."""
+    if seen.task == "binary":
+        actual = _is_positive(seen)
+        return "prior", "the share of the positive class", actual, np.full(len(actual), actual.mean())
+    if seen.task == "multiclass":
+        codes = np.unique(seen.target.of_rows[np.isfinite(seen.target.of_rows)], return_inverse=True)[1].astype(
+            np.float64
+        )
+        shares = np.bincount(codes.astype(np.int64)) / max(1, len(codes))
+        return "prior", "the share of each class", codes, np.tile(shares, (len(codes), 1))
+    if seen.kind == "panel":
+        return _seasonal_naive(seen, switch)
+    actual = _lives(seen) if seen.derived else seen.target.of_rows
+    actual = actual[np.isfinite(actual)]
+    return "mean", "the mean of the target", actual, np.full(len(actual), actual.mean() if len(actual) else math.nan)
+
+
+def _is_positive(seen: Seen) -> NDArray[np.float64]:
+    filled = np.isfinite(seen.target.of_rows)
+    return seen.target.texts.among(frozenset({positive_of(seen.target)}))[filled].astype(np.float64)
+
+
+def cap_of(seen: Seen) -> int:
+    """Five eighths of the median number of periods of a key, to the next 5: earlier wear cannot be seen."""
+    lengths = np.bincount(seen.of_time.codes)
+    return max(5, round(float(np.median(lengths)) * 0.625 / 5) * 5)
+
+
+def _lives(seen: Seen) -> NDArray[np.float64]:
+    """The periods left to the last row of the key, capped."""
+    series = seen.of_time
+    last = np.full(series.codes.max() + 1, -np.inf)
+    np.maximum.at(last, series.codes, series.times)
+    return np.minimum(last[series.codes] - series.times, cap_of(seen))
+
+
+def _seasonal_naive(seen: Seen, switch: str) -> tuple[str, str, NDArray[np.float64], NDArray[np.float64]]:
+    """The last horizon, forecast by the value of the last season before it, or by the last value without a season."""
+    import pandas as pd
+
+    series = seen.of_time
+    period = Period(series.period or "integer")
+    moments = series.times if period.is_integer else series.times.astype("datetime64[s]")
+    rows = pd.DataFrame(
+        {"key": series.codes, "number": period.number(np.asarray(moments)), "target": seen.target.of_rows}
+    )
+    counts = seen.guesses[switch].of_rows == 1 if switch else np.ones(len(rows), dtype=bool)
+    rows = rows[counts & rows["target"].notna()].drop_duplicates(["key", "number"], keep="last")
+    cutoff, season = int(rows["number"].max()) - seen.horizon, next(iter(period.seasons), 1)
+    past, held = rows[rows["number"] <= cutoff], rows[rows["number"] > cutoff]
+    season = season if cutoff - int(rows["number"].min()) >= 2 * season else 1
+    recent = past.sort_values("number").assign(phase=past["number"] % season).groupby(["key", "phase"])["target"].last()
+    places = pd.MultiIndex.from_arrays([held["key"], held["number"] % season])
+    forecast = recent.reindex(places).to_numpy(dtype=np.float64)
+    known = np.isfinite(forecast)
+    words = f"the value of {period.plural(season)} before" if season > 1 else "the last value"
+    name = "seasonal_naive" if season > 1 else "naive"
+    return name, words, held["target"].to_numpy(dtype=np.float64)[known], forecast[known]
+
+
+def _limit(metric: Metric, score: float) -> float:
+    """The baseline's score with three digits, rounded towards worse; a middle value where the baseline has none."""
+    if not math.isfinite(score):
+        return metric.worse_score(metric.perfect, 0.5 if metric.relative else 1.0)
+    worst = metric.with_error(metric.widest)
+    step = 10 ** (math.floor(math.log10(abs(score))) - 2) if score else 0.001
+    rounded = (math.ceil(score / step) if metric.better == "lower" else math.floor(score / step)) * step
+    limit = min(rounded, worst) if metric.better == "lower" else max(rounded, worst)
+    return float(f"{limit:.6g}")
+
+
+def _short(value: float) -> float:
+    """A number with one digit that is not zero."""
+    return float(f"{value:.1g}")

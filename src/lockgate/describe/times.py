@@ -1,0 +1,65 @@
+"""Dates in text: their form, and the length of a period."""
+
+import datetime
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lockgate.problem.periods import PeriodName
+
+ISO = "%Y-%m-%d"
+FORMS = (
+    ISO, "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m",
+    "%d.%m.%Y", "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S", "%d/%m/%Y", "%m/%d/%Y", "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M",
+    "%d-%m-%Y", "%m-%d-%Y", "%d-%m-%Y %H:%M", "%Y/%m/%d", "%Y/%m/%d %H:%M:%S", "%d/%m/%y", "%m/%d/%y",
+    "%d-%b-%Y", "%d-%b-%y",
+    "%d %b %Y", "%b %Y", "%b-%Y", "%B %Y", "%d %B %Y", "%m/%Y",
+)  # fmt: skip
+DIGITS = "%Y%m%d"  # only for a column that is named as the time, or after a date
+TRIED = 200  # texts that decide which forms are worth a full check
+HOURS_OF_PERIODS: tuple[tuple[PeriodName, float, float], ...] = (
+    ("hour", 0, 2), ("day", 20, 100), ("week", 160, 180), ("month", 600, 800),
+)  # fmt: skip
+
+
+def forms_of(texts: Sequence[str], digits: bool = False) -> list[str]:
+    """The forms of strptime that fit every text, the likeliest first: dates rise by even steps, if two forms fit."""
+    forms = (*FORMS, DIGITS) if digits else FORMS
+    fitting = [form for form in forms if _fits(texts[:TRIED], form) and _all_fit(texts, form)]
+    return sorted(fitting, key=lambda form: _unevenness(parsed(texts, form)))
+
+
+def parsed(texts: Sequence[str], form: str) -> NDArray[Any]:
+    """The times of texts, as datetime64 in seconds."""
+    found: NDArray[Any] = pd.to_datetime(pd.Series(texts, dtype="str"), format=form).to_numpy().astype("datetime64[s]")
+    return found
+
+
+def period_of(steps: NDArray[np.float64]) -> PeriodName | None:
+    """The period whose length is the median of the steps between times, in hours; None for another length."""
+    if not len(steps):
+        return None
+    typical = float(np.median(steps))
+    return next((name for name, low, high in HOURS_OF_PERIODS if low < typical <= high), None)
+
+
+def _fits(texts: Sequence[str], form: str) -> bool:
+    for text in texts:
+        try:
+            datetime.datetime.strptime(text, form)
+        except ValueError:
+            return False
+    return bool(texts)
+
+
+def _all_fit(texts: Sequence[str], form: str) -> bool:
+    return bool(pd.to_datetime(pd.Series(texts, dtype="str"), format=form, errors="coerce").notna().all())
+
+
+def _unevenness(times: NDArray[Any]) -> float:
+    """The variation of the steps between distinct times, relative to their mean."""
+    steps = np.diff(np.unique(times).astype(np.int64)).astype(np.float64)
+    return float(steps.std() / steps.mean()) if len(steps) > 1 else 0.0

@@ -1,0 +1,91 @@
+"""Writes a problem folder for a table: the guessed description, the pipeline, the data, and DVC's own files."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from lockgate.describe import document, folder, guess, layout, reading
+from lockgate.describe.document import Document
+from lockgate.describe.guess import Wish
+from lockgate.errors import BadData, StateConflict, StorageFailed
+from lockgate.problem.params import PARAMS_FILE, load_params
+
+RAW = Path("data", "raw")
+DVC_SECONDS = 60
+DVC_SETTINGS = ("analytics = false", "autostage = false", "check_update = false")
+
+
+@dataclass(frozen=True)
+class ProblemFolder:
+    """A folder that was written, its description, and the kind of its forecaster."""
+
+    path: Path
+    document: Document
+    kind: str
+    task: str
+
+
+def init_problem(file: Path, wish: Wish, path: Path | None = None, name: str = "") -> ProblemFolder:
+    """Describe a table and write its problem folder, by default ./NAME; nothing is overwritten.
+
+    Raises BadData for a file that is no table, WrongUsage for a column that does not exist, StateConflict if a file of
+    the folder exists, StorageFailed if it cannot be written.
+    """
+    if not file.is_file():
+        raise BadData("there is no such file", where=str(file), hint="check the path")
+    name = name or guess.name_of(file)
+    destination = (path or Path(name)).absolute()
+    found = layout.layout_of(file)
+    seen = guess.look(reading.read(file, found), found, wish)
+    described = document.document_of(file, name, found, seen)
+    _write(destination, folder.files_of(described), file)
+    load_params(destination / PARAMS_FILE)
+    _init_dvc(destination)
+    return ProblemFolder(destination, described, seen.kind, seen.task)
+
+
+def _write(destination: Path, files: dict[str, str], data: Path) -> None:
+    raw = destination / RAW / data.name
+    if there := [name for name in (*files, str(RAW / data.name)) if (destination / name).exists()]:
+        raise StateConflict(
+            f"{', '.join(there)} is already there", where=str(destination), hint="name another folder: --folder DIR"
+        )
+    try:
+        raw.parent.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            (destination / name).write_text(text, encoding="utf-8")
+        shutil.copyfile(data, raw)
+    except OSError as error:
+        raise StorageFailed(
+            f"cannot write: {error.strerror}", where=str(destination), hint="name another folder"
+        ) from error
+
+
+def _init_dvc(destination: Path) -> None:
+    """Make the folder a project of DVC, unless it is in one; with git where a repository is above."""
+    above = (destination, *destination.parents)
+    if any((each / ".dvc").is_dir() for each in above):
+        return
+    repository = next((each for each in above if (each / ".git").exists()), None)
+    scm = ["--no-scm"] if repository is None else ["--subdir"] if repository != destination else []
+    done = subprocess.run(  # noqa: S603 - a fixed program with fixed words
+        [sys.executable, "-m", "dvc", "init", "--quiet", *scm], cwd=destination, capture_output=True, text=True,
+        timeout=DVC_SECONDS, check=False, env=os.environ | {"DVC_NO_ANALYTICS": "1"},
+    )  # fmt: skip
+    if done.returncode:
+        raise StorageFailed(
+            f"dvc init failed: {done.stderr.strip()}", where=str(destination), hint="run it by hand in this folder"
+        )
+    _configure_dvc(destination, with_git=repository is not None)
+
+
+def _configure_dvc(destination: Path, with_git: bool) -> None:
+    """DVC's settings; its cache of states is private, because DVC's own place for it can be written to by everyone."""
+    settings = DVC_SETTINGS if with_git else (*DVC_SETTINGS, "no_scm = true")
+    (destination / ".dvc/config").write_text("".join(["[core]\n", *(f"    {each}\n" for each in settings)]), "utf-8")
+    states = destination / ".dvc" / "tmp" / "states"
+    local = f'[core]\n    site_cache_dir = "{states}"\n'
+    (destination / ".dvc/config.local").write_text(local, "utf-8")
