@@ -44,9 +44,10 @@ FLAGS = {
     "predict": {"--input", "--output", "--stage", "--version", "--force", "--confidence"},
     "backtest": {"--origins", "--days-apart", "--json", "--plot"},
     "probe": {"--json"},
+    "init": {"--target", "--time", "--key", "--horizon", "--task", "--folder", "--name", "--json"},
 }
 COMMON = {"--timeout", "--debug", "--result-json"}
-ASK_NO_SERVER = {"backtest", "probe"}
+ASK_NO_SERVER = {"backtest", "init", "probe"}
 
 
 def commands(group, above=""):

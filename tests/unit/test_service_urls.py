@@ -45,6 +45,16 @@ def test_a_stack_is_found_from_the_folders_below_it(tmp_path: Path) -> None:
     assert service_urls.find(below, {}) == Addresses(MLFLOW, POSTGRES)
 
 
+def test_the_folder_of_the_stack_is_the_nearest_one_upward_else_the_folder_itself(tmp_path: Path) -> None:
+    below = tmp_path / "examples" / "churn"
+    below.mkdir(parents=True)
+    assert service_urls.stack_folder(below) == below
+    write_state(tmp_path)
+    assert service_urls.stack_folder(below) == tmp_path
+    write_state(below)
+    assert service_urls.stack_folder(below) == below
+
+
 def test_the_environment_wins_over_a_stack(tmp_path: Path) -> None:
     write_state(tmp_path, tracking_uri="http://127.0.0.1:5001")
     assert service_urls.find(tmp_path, environment()).tracking_uri == MLFLOW

@@ -19,16 +19,17 @@ from lockgate.system import service_urls
     help="Where MLflow stores the files of models and runs. Default: as at the last start; at the first start, folder.",
 )
 def up(port: int | None, artifacts: str | None, timeout: float) -> None:
-    """Start Postgres and the MLflow server of this folder.
+    """Start Postgres and the MLflow server.
 
-    Their data is in .lockgate. If they run already, the command prints their addresses.
+    Their data is in .lockgate of the nearest folder, from this one upward, that has a stack, else of this folder. If
+    they run already, the command prints their addresses.
     """
     from lockgate.stack import up_down
 
     place = up_down.Place(artifacts) if artifacts else None
     seconds = max(timeout, up_down.START_SECONDS)
     default = params().guard.default if PARAMS_FILE.exists() else None
-    found = up_down.up(Path.cwd(), port=port, artifacts=place, timeout=seconds, tell=tell)
+    found = up_down.up(service_urls.stack_folder(Path.cwd()), port=port, artifacts=place, timeout=seconds, tell=tell)
     if default:
         _set_guard_default(found.database_url, default, timeout)
     click.echo(f"MLflow    {found.tracking_uri}")
@@ -47,13 +48,14 @@ def _set_guard_default(database_url: str, default: str, timeout: float) -> None:
 
 @command("down", example="lockgate down")
 def down(timeout: float) -> None:
-    """Stop the services that `up` started here.
+    """Stop the services that `up` started here or in a folder above.
 
     The data stays.
     """
     from lockgate.stack import up_down
 
-    up_down.down(Path.cwd(), timeout=max(timeout, up_down.STOP_SECONDS), tell=tell)
+    folder = service_urls.stack_folder(Path.cwd())
+    up_down.down(folder, timeout=max(timeout, up_down.STOP_SECONDS), tell=tell)
 
 
 @command("env", example='eval "$(lockgate env)"')

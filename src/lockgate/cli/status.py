@@ -51,7 +51,7 @@ def overview() -> None:
 
     if project.find(Path.cwd()) is None:
         click.echo("no project here: this folder and the folders above it have no params.yaml with a dvc.yaml")
-        click.echo("next: go to the folder of the project; all commands: lockgate --help")
+        click.echo("next: go to the folder of a project, or make one: lockgate init FILE.csv --target COLUMN")
         return
     model = params().model_name  # raises BadConfiguration like every command
     try:

@@ -201,9 +201,7 @@ def _past_doubts(seen: Seen, roles: Roles) -> tuple[str, ...]:
     if seen.kind != "panel":
         return ()
     names = ", ".join(_names(roles.past))
-    return (
-        f"measured with {seen.wish.target} ({names})? Move those planned ahead, such as prices, to known_covariates",
-    )
+    return (f"measured together with {seen.wish.target}: {names}? Move what is planned ahead to known_covariates",)
 
 
 def _columns(seen: Seen, roles: Roles) -> list[Line]:

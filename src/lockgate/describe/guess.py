@@ -282,10 +282,11 @@ def _leaks(seen: Seen) -> list[suspects.Suspect]:
 def _role(seen: Seen, guess: ColumnGuess, parts: dict[str, Any], leak: str, has_id: bool) -> tuple[str, Line]:
     name = guess.name
     if why := next(_reasons_to_drop(seen, guess, leak), None):
-        return "dropped", Line(name, name, *why)
+        comment, doubts = why
+        return "dropped", Line(name, name, comment, (*guess.doubts, *doubts))
     if _is_identifier(guess) and seen.kind != "state":
         if has_id:
-            return "dropped", Line(name, name, "another value in each row: names the row")
+            return "dropped", Line(name, name, "another value in each row: names the row", guess.doubts)
         return "row_id", Line(name, name, "another value in each row: not learned, passed on with each forecast")
     if part := keys.repeats_calendar(guess, parts):
         if part == "weekday" and guess.type == "integer" and (guess.of_rows == parts["weekday"]).all():

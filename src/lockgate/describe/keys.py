@@ -71,7 +71,7 @@ def calendar_parts(time: ColumnGuess) -> dict[str, NDArray[np.float64]]:
         return {}
     days = pd.DatetimeIndex(time.of_rows.astype("datetime64[s]"))
     weeks = days.isocalendar().week.to_numpy(dtype=np.float64)
-    values = (days.dayofweek + 1, days.month, days.year, days.day, days.hour, weeks, days.quarter)
+    values = (days.day_of_week + 1, days.month, days.year, days.day, days.hour, weeks, days.quarter)
     return {name: np.asarray(value, dtype=np.float64) for name, value in zip(CALENDAR, values, strict=True)}
 
 

@@ -21,7 +21,7 @@ FORMS = (
 DIGITS = "%Y%m%d"  # only for a column that is named as the time, or after a date
 TRIED = 200  # texts that decide which forms are worth a full check
 HOURS_OF_PERIODS: tuple[tuple[PeriodName, float, float], ...] = (
-    ("hour", 0, 2), ("day", 20, 100), ("week", 160, 180), ("month", 600, 800),
+    ("hour", 0.9, 2), ("day", 20, 100), ("week", 160, 180), ("month", 600, 800),
 )  # fmt: skip
 
 

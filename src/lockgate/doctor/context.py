@@ -12,7 +12,7 @@ from lockgate.lifecycle.model_state import ModelState
 from lockgate.operations import status
 from lockgate.operations.workspace import Workspace
 from lockgate.problem.params import Params
-from lockgate.system.service_urls import STATE_FILE
+from lockgate.system.service_urls import STATE_FILE, stack_folder
 
 if TYPE_CHECKING:
     from lockgate.registry.client import Registry
@@ -45,7 +45,7 @@ class Site:
     @property
     def home(self) -> Path:
         """The folder of the stack; it may not exist."""
-        return self.folder / STATE_FILE.parent
+        return stack_folder(self.folder) / STATE_FILE.parent
 
     @property
     def workspace(self) -> Workspace:

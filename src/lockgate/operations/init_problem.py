@@ -1,19 +1,22 @@
 """Writes a problem folder for a table: the guessed description, the pipeline, the data, and DVC's own files."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from lockgate.describe import document, folder, guess, layout, reading
 from lockgate.describe.document import Document
 from lockgate.describe.guess import Wish
-from lockgate.errors import BadData, StateConflict, StorageFailed
+from lockgate.errors import BadData, StateConflict, StorageFailed, WrongUsage
 from lockgate.problem.params import PARAMS_FILE, load_params
 
 RAW = Path("data", "raw")
+NAME = r"[a-z][a-z0-9_]{0,40}"  # of problem/description.py
 DVC_SECONDS = 60
 DVC_SETTINGS = ("analytics = false", "autostage = false", "check_update = false")
 
@@ -36,15 +39,30 @@ def init_problem(file: Path, wish: Wish, path: Path | None = None, name: str = "
     """
     if not file.is_file():
         raise BadData("there is no such file", where=str(file), hint="check the path")
-    name = name or guess.name_of(file)
+    name = _checked_name(name or guess.name_of(file))
     destination = (path or Path(name)).absolute()
     found = layout.layout_of(file)
     seen = guess.look(reading.read(file, found), found, wish)
     described = document.document_of(file, name, found, seen)
-    _write(destination, folder.files_of(described), file)
-    load_params(destination / PARAMS_FILE)
+    files = folder.files_of(described)
+    _refuse_invalid(files)
+    _write(destination, files, file)
     _init_dvc(destination)
     return ProblemFolder(destination, described, seen.kind, seen.task)
+
+
+def _checked_name(name: str) -> str:
+    if not re.fullmatch(NAME, name):
+        raise WrongUsage(f"--name {name}: not a name", hint="use lower case letters, digits and _, a letter first")
+    return name
+
+
+def _refuse_invalid(files: dict[str, str]) -> None:
+    """Raise BadConfiguration for a description that could not be read again."""
+    with tempfile.TemporaryDirectory() as folder_of_trial:
+        trial = Path(folder_of_trial) / PARAMS_FILE
+        trial.write_text(files[str(PARAMS_FILE)], encoding="utf-8")
+        load_params(trial)
 
 
 def _write(destination: Path, files: dict[str, str], data: Path) -> None:

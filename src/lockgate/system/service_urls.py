@@ -43,11 +43,17 @@ def find(folder: Path, environment: Mapping[str, str] = os.environ) -> Addresses
     database_url = environment.get(DATABASE_VARIABLE, "").strip()
     if tracking_uri or database_url:
         return _checked(Addresses(tracking_uri, database_url), "the environment")
-    for place in (folder := folder.absolute(), *folder.parents):
-        if _has_stack(place):
-            forget_libpq_variables()
-            return read_state(place / STATE_FILE)
-    raise BadConfiguration("no addresses of MLflow and Postgres", where=str(folder), hint=HINT_WITHOUT_ADDRESSES)
+    place = stack_folder(folder)
+    if not _has_stack(place):
+        raise BadConfiguration("no addresses of MLflow and Postgres", where=str(place), hint=HINT_WITHOUT_ADDRESSES)
+    forget_libpq_variables()
+    return read_state(place / STATE_FILE)
+
+
+def stack_folder(folder: Path) -> Path:
+    """The nearest folder, from this one upward, with a stack in its `.lockgate`; without one, this folder."""
+    folder = folder.absolute()
+    return next((place for place in (folder, *folder.parents) if _has_stack(place)), folder)
 
 
 def _has_stack(folder: Path) -> bool:

@@ -1,0 +1,226 @@
+"""lockgate init guesses what a person would say of a table, and says what it does not know."""
+
+import gzip
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from lockgate.describe import document, folder, guess, layout, reading
+from lockgate.describe.document import Document
+from lockgate.describe.guess import Wish
+from lockgate.errors import BadData, WrongUsage
+from lockgate.problem.description import Problem
+
+DRAWN = np.random.default_rng(3)
+
+
+def written(path: Path, header: Sequence[str], columns: Sequence[Sequence[Any]], delimiter: str = ",") -> Path:
+    lines = [delimiter.join(header), *(delimiter.join(map(str, row)) for row in zip(*columns, strict=True))]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def described(path: Path, target: str, **wish: Any) -> tuple[dict[str, Any], Document]:
+    """The problem of the written params.yaml, which is valid, and the document."""
+    found = layout.layout_of(path)
+    seen = guess.look(reading.read(path, found), found, Wish(target, **wish))
+    made = document.document_of(path, guess.name_of(path), found, seen)
+    problem: dict[str, Any] = yaml.safe_load(folder.files_of(made)["params.yaml"])["problem"]
+    Problem.model_validate(problem)
+    return problem, made
+
+
+def numbers(count: int) -> list[float]:
+    return [round(float(value), 3) for value in DRAWN.normal(50, 10, count)]
+
+
+def prices(path: Path, rows: int = 300) -> Path:
+    """A plain table with a unit in text, a code, a missing value, and rows that are repeated."""
+    power = [f"{value:.1f} bhp" for value in DRAWN.uniform(40, 200, rows)]
+    power[3], power[4] = "", " bhp"
+    fuel = list(DRAWN.choice(["Diesel", "Petrol", "CNG"], rows))
+    columns = [[f"car{number}" for number in range(rows)], power, fuel, ["x"] * rows, DRAWN.integers(1000, 9000, rows)]
+    return written(path, ["car_id", "power", "fuel", "same", "price"], columns)
+
+
+def sales(path: Path, keys: int = 4, days: int = 120) -> Path:
+    """A panel of shops by day; closed on Sundays."""
+    dates = np.arange(np.datetime64("2024-01-01"), np.datetime64("2024-01-01") + days)
+    rows = [(shop, day) for shop in range(1, keys + 1) for day in dates]
+    weekday = [(day.astype(int) + 3) % 7 + 1 for _, day in rows]
+    is_open = [int(day != 7) for day in weekday]
+    sold = [round(float(DRAWN.uniform(50, 90)) * flag, 1) for flag in is_open]
+    visitors = [int(value * 2) for value in sold]
+    columns = [[shop for shop, _ in rows], [day for _, day in rows], weekday, is_open, visitors, sold]
+    return written(path, ["shop", "day", "weekday", "open", "visitors", "sold"], columns)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_the_delimiter_is_found(tmp_path: Path, delimiter: str) -> None:
+    path = written(tmp_path / "a.csv", ["a", "b", "c"], [range(9), "abcdefghi", range(9)], delimiter)
+    found = layout.layout_of(path)
+    assert (found.delimiter, found.header, found.names) == (delimiter, True, ("a", "b", "c"))
+
+
+def test_a_file_with_spaces_and_no_header_gets_numbered_names(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("1 1 0.5 100.0  \n1 2 0.6 100.0  \n2 1 0.4 100.0  \n")
+    found = layout.layout_of(path)
+    assert (found.delimiter, found.header, found.names[-1]) == ("spaces", False, "column_4")
+
+
+def test_a_decimal_comma_and_latin_letters_are_found(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes("Straße;Preis\nNord;3,5\nSüd;4,25\n".encode("cp1252"))
+    found = layout.layout_of(path)
+    assert (found.encoding, found.decimal) == ("cp1252", ",")
+    table = reading.read(path, found)
+    assert table.names == ("Straße", "Preis")
+
+
+def test_an_empty_file_and_a_header_alone_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty.csv").write_text("")
+    (tmp_path / "header.csv").write_text("a,b\n")
+    for name in ("empty.csv", "header.csv"):
+        with pytest.raises(BadData):
+            reading.read(tmp_path / name, layout.layout_of(tmp_path / name))
+
+
+def test_a_plain_table_has_units_missing_texts_an_id_and_a_constant_column(tmp_path: Path) -> None:
+    problem, made = described(prices(tmp_path / "cars.csv"), "price")
+    assert problem["sources"] == [{"file": "cars.csv", "missing": [" bhp"]}]
+    assert problem["columns"]["power"] == {"type": "number", "unit": ["bhp"], "missing": "unknown"}
+    assert (problem["row_id"], problem["drop"], problem["known_covariates"]) == ("car_id", ["same"], ["power", "fuel"])
+    assert (problem["task"], problem["metric"], problem["split"]["by"]) == ("regression", "mae", "random")
+    assert any("' bhp' is not a number with a unit" in doubt for doubt in made.doubts)
+
+
+def test_repeated_rows_are_dropped_and_said(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", ["a", "b"], [[*numbers(50), 1, 1], [*numbers(50), 2, 2]])
+    problem, made = described(path, "b")
+    assert problem["sources"] == [{"file": "a.csv", "duplicates": "drop"}]
+    assert any("1 of 52 rows repeat" in doubt for doubt in made.doubts)
+
+
+def test_a_panel_has_its_key_period_weekday_and_switch(tmp_path: Path) -> None:
+    problem, made = described(sales(tmp_path / "sales.csv"), "sold", time="day", horizon=14)
+    assert (problem["keys"], problem["time"], problem["horizon"]) == (["shop"], {"column": "day", "period": "day"}, 14)
+    assert problem["checks"] == {"weekday": "weekday"}
+    assert problem["where"] == {"column": "open", "equals": 1, "otherwise": 0}
+    assert (problem["known_covariates"], problem["past_covariates"]) == (["open"], ["visitors"])
+    assert problem["split"] == {"by": "time", "last": 14}
+    assert any("measured together with sold: visitors" in doubt for doubt in made.doubts)
+
+
+@pytest.mark.parametrize(
+    ("period", "times"),
+    [
+        ("hour", [f"2024-01-{day:02} {hour:02}:00:00" for day in range(1, 11) for hour in range(24)]),
+        ("week", [str(np.datetime64("2022-01-03") + 7 * week) for week in range(100)]),
+        ("month", [f"{month:02}/{year}" for year in range(2015, 2024) for month in range(1, 13)]),
+        ("integer", range(1, 101)),
+    ],
+)
+def test_the_period_is_found(tmp_path: Path, period: str, times: Sequence[Any]) -> None:
+    path = written(tmp_path / "a.csv", ["t", "y"], [times, numbers(len(times))])
+    problem, made = described(path, "y", time="t")
+    assert problem["time"]["period"] == period
+    assert problem["horizon"] > 0
+    assert any("no --horizon was given" in doubt for doubt in made.doubts)
+
+
+def test_times_that_are_no_period_are_doubted(tmp_path: Path) -> None:
+    times = [
+        f"2024-01-{day:02} {hour:02}:{minute:02}"
+        for day in range(1, 4)
+        for hour in range(24)
+        for minute in (0, 15, 30, 45)
+    ]
+    _, made = described(written(tmp_path / "a.csv", ["t", "y"], [times, numbers(len(times))]), "y", time="t", horizon=4)
+    assert any("the steps are no hour, day, week or month" in doubt for doubt in made.doubts)
+
+
+def test_dates_of_both_forms_are_told_apart_by_their_steps(tmp_path: Path) -> None:
+    days = [f"{day:02}/{month:02}/2024" for month in range(1, 13) for day in (1, 8)]
+    months = [f"{month:02}/01/{year}" for year in (2021, 2022, 2023) for month in range(1, 13)]
+    assert (
+        described(written(tmp_path / "a.csv", ["t", "y"], [days, numbers(24)]), "y")[0]["columns"]["t"]["form"]
+        == "%d/%m/%Y"
+    )
+    problem, _ = described(written(tmp_path / "b.csv", ["t", "y"], [months, numbers(36)]), "y", time="t")
+    assert (problem["columns"]["t"]["form"], problem["time"]["period"]) == ("%m/%d/%Y", "month")
+
+
+def test_remaining_life_is_derived_where_no_column_has_it(tmp_path: Path) -> None:
+    lines = [f"{unit} {cycle} {unit * cycle / 7:.3f}" for unit in range(1, 9) for cycle in range(1, 80 + unit)]
+    (tmp_path / "a.txt.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
+    problem, _ = described(tmp_path / "a.txt.gz", "life", keys=("1",), time="2", horizon=0)
+    assert problem["derived"] == {"of": "periods_left", "cap": 50}
+    assert (problem["keys"], problem["past_covariates"], problem["split"]["by"]) == (
+        ["column_1"],
+        ["column_3"],
+        "group",
+    )
+    assert problem["sources"][0]["file"] == "a.txt"
+
+
+def test_the_fewest_columns_that_name_a_series_are_the_keys(tmp_path: Path) -> None:
+    rows = [(shop, part, f"2024-{month:02}-01") for shop in "abc" for part in range(3) for month in range(1, 13)]
+    shops, parts, dates = zip(*rows, strict=True)
+    path = written(tmp_path / "a.csv", ["shop", "part", "date", "y"], [shops, parts, dates, numbers(len(rows))])
+    assert described(path, "y", time="date", horizon=2)[0]["keys"] == ["shop", "part"]
+
+
+def test_rows_that_no_key_tells_apart_are_doubted(tmp_path: Path) -> None:
+    dates = [f"2024-01-{day:02}" for day in range(1, 29)] * 2
+    path = written(tmp_path / "a.csv", ["date", "y"], [dates, numbers(len(dates))])
+    _, made = described(path, "y", time="date", horizon=3)
+    assert any("28 rows have the same time as another row" in doubt for doubt in made.doubts)
+
+
+def test_the_target_in_disguise_is_dropped_as_a_leak(tmp_path: Path) -> None:
+    y = numbers(200)
+    parts = numbers(200)
+    rest = [round(whole - part, 3) for whole, part in zip(y, parts, strict=True)]
+    columns = [y, [round(value * 1.2, 3) for value in y], parts, rest, numbers(200)]
+    problem, made = described(written(tmp_path / "a.csv", ["y", "gross", "part", "rest", "x"], columns), "y")
+    assert problem["drop"] == ["gross", "part", "rest"]
+    assert problem["known_covariates"] == ["x"]
+    assert sum("dropped as a leak" in doubt for doubt in made.doubts) == 3
+
+
+def test_numbers_with_leading_zeros_and_thousands_are_text(tmp_path: Path) -> None:
+    rows = ["a,b,y", *(f'0{code},"{code},{code}",{code}' for code in range(100, 160))]
+    (tmp_path / "a.csv").write_text("\n".join(rows) + "\n")
+    _, made = described(tmp_path / "a.csv", "y")
+    assert any("leading zeros" in doubt for doubt in made.doubts)
+    assert any("thousands separators" in doubt for doubt in made.doubts)
+
+
+def test_the_limit_is_the_score_of_the_baseline(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", ["x", "y"], [numbers(100), [10.0, 20.0] * 50])
+    _, made = described(path, "y", task="regression")
+    assert (made.limits.metric, made.limits.score, made.limits.limit) == ("mae", 5.0, 5.0)
+    assert "it is the MAE of the mean of the target (5)" in made.limit_comment
+
+
+def test_a_wrong_name_is_refused_with_the_nearest_one(tmp_path: Path) -> None:
+    path = sales(tmp_path / "sales.csv")
+    with pytest.raises(WrongUsage) as refused:
+        described(path, "solt")
+    assert refused.value.hint == "did you mean sold?"
+    with pytest.raises(WrongUsage, match="neither a date nor a whole number"):
+        described(path, "visitors", time="sold", horizon=3)
+    with pytest.raises(WrongUsage, match="no column has dates"):
+        described(prices(tmp_path / "cars.csv"), "price", horizon=3)
+
+
+@pytest.mark.parametrize(
+    ("file", "name"), [("Car details v3.csv", "car_details_v3"), ("2024.csv.gz", "table_2024"), ("train.txt", "train")]
+)
+def test_the_name_of_a_problem_is_that_of_its_file(file: str, name: str) -> None:
+    assert guess.name_of(Path(file)) == name
