@@ -21,6 +21,7 @@ from lockgate.models.members import MEMBERS
 from lockgate.problem.params import PARAMS_FILE, Params, load_params
 from lockgate.training import backtest
 from lockgate.training.fitting import training_cutoffs
+from lockgate.training.schedule import schedule
 from lockgate.training.train import train
 
 DATA, BUNDLE = Path("data/prepared"), Path("build/bundle")
@@ -44,7 +45,7 @@ def main() -> None:
 def features(rows: pd.DataFrame, stores: pd.DataFrame, params: Params) -> Part:
     """Make the training rows of the last fit: the history state of each cutoff, and the features of each row."""
     table = Table.of(params.problem, rows, stores)
-    cutoffs = training_cutoffs(table, table.last, params)
+    cutoffs = training_cutoffs(table, table.last, params.horizon, schedule(table, params))
 
     def make() -> int:
         states = STORE_PANEL.fit(table, {*cutoffs, table.last}, params.horizon)

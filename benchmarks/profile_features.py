@@ -16,6 +16,7 @@ from lockgate.features.store_panel.recipe import STORE_PANEL
 from lockgate.features.training_rows import rows_after
 from lockgate.problem.params import PARAMS_FILE, load_params
 from lockgate.training.fitting import training_cutoffs
+from lockgate.training.schedule import schedule
 
 DATA = Path("data/prepared")
 SHOWN_FUNCTIONS = 25
@@ -25,7 +26,7 @@ def main() -> None:
     """Make the features of all training rows once, and print the functions of the features package by CPU time."""
     params, rows, stores = load_params(PARAMS_FILE), dataset.read(DATA, "rows"), dataset.read(DATA, "stores")
     table = Table.of(params.problem, rows, stores)
-    cutoffs = training_cutoffs(table, table.last, params)
+    cutoffs = training_cutoffs(table, table.last, params.horizon, schedule(table, params))
     profiler = cProfile.Profile(process_time)
     with profiler:
         states = STORE_PANEL.fit(table, cutoffs, params.horizon)

@@ -12,6 +12,7 @@ from lockgate.models.members import MEMBERS
 from lockgate.training import folds, report_files, train
 from lockgate.training.fitting import training_cutoffs
 from lockgate.training.report import ALL_FOLDS, BLEND
+from lockgate.training.schedule import schedule
 from lockgate.training.selection import best_round
 
 ALL_MEMBERS = (*MEMBERS, RIDGE)
@@ -107,7 +108,7 @@ def test_a_booster_is_shown_no_block_that_reaches_beyond_what_may_be_known():
     """The last day of each block, from its origin, is at most the last day known, in every grid."""
     params, table = small_chain.params(), small_chain.table()
     known = table.last - params.horizon
-    found = training_cutoffs(table, known, params)
+    found = training_cutoffs(table, known, params.horizon, schedule(table, params))
     assert [known - origin for origin in found[:-3:-1]] == [42, 63]
     assert found == sorted(set(found))
     assert found[0] - table.first + 1 >= params.training.min_history_days

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lockgate.data.column_types import category_codes
-from lockgate.problem.columns import Category, Column, Decimal, Role, Whole
+from lockgate.problem.columns import Category, Column, Date, Decimal, Months, Role, Whole
 from lockgate.problem.description import Problem
 
 Ints = NDArray[np.int64]
@@ -65,4 +65,9 @@ def _encoded(column: Column, values: "pd.Series[Any]", categories: Categories) -
         return np.asarray(pd.Index(texts).get_indexer(pd.Index(values)), dtype=np.int16)
     if isinstance(column.kind, Whole | Decimal):
         return np.asarray(values, dtype=np.float64)
+    if isinstance(column.kind, Date):
+        days = values.to_numpy().astype("datetime64[D]")
+        return np.where(np.isnat(days), np.nan, days.astype(np.float64))
+    if isinstance(column.kind, Months):
+        return np.array([len(str(text).split(",")) if text and text == text else 0 for text in values], dtype=np.int8)
     return np.asarray(values.fillna(UNKNOWN) if values.isna().any() else values, dtype=np.int8)

@@ -23,6 +23,7 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 SERVED_HORIZONS = 2  # a version serves the horizon after its holdout, too
+GROUP_MEAN = "group_mean"  # an offset: the mean of the row's group
 RIDGE = "ridge"  # the offset that is also a forecast, and so a member of the blend
 
 

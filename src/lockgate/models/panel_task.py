@@ -20,9 +20,11 @@ def task(rows: TrainingRows, offset: Offset, target: Target, loss: Loss) -> Task
     """The task of rows.
 
     target "log": a booster's output is added to the offset. target "ratio": it is a factor on the offset, in the unit
-    of the target. The weights turn the booster's own error into the error of the loss.
+    of the target. A target that is learned in units of its key's level is always "log". The weights turn the booster's
+    own error into the error of the loss.
     """
     base, scale, actual = rows.matrix.offsets[offset], rows.matrix.scale, rows.actual
+    target = meaning(target, scale)
     rest = rows.target - base
 
     def score(raw: Floats) -> float:
@@ -30,6 +32,11 @@ def task(rows: TrainingRows, offset: Offset, target: Target, loss: Loss) -> Task
 
     labels = rest if target == "log" else np.exp(rest)
     return Task(rows.matrix.values, labels, _weights(rows, base, target, loss), score, loss.objective)
+
+
+def meaning(target: Target, scale: Scale) -> Target:
+    """The meaning of a booster's output in a scale: a ratio needs the log."""
+    return target if scale.level is None else "log"
 
 
 def scaled_forecast(raw: Floats, offset: Floats, target: Target) -> Floats:

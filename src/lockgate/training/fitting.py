@@ -4,13 +4,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from lockgate.features.recipe import Table
+from lockgate.features.scale import Scale
 from lockgate.features.training_rows import TrainingRows, cutoffs, join, training_target
 from lockgate.forecaster.ensemble import Member
 from lockgate.models.booster import Budget, Fit
 from lockgate.models.loss import Loss
 from lockgate.models.members import MEMBERS
-from lockgate.models.panel_task import task
+from lockgate.models.panel_task import meaning, task
 from lockgate.problem.params import BoosterParams, Params
+from lockgate.training.schedule import Schedule
+
+BOOSTERS = ("lightgbm", "xgboost", "catboost")
+FEWEST_IN_LEAF, MOST_IN_LEAF = 5, 100
 
 Progress = Callable[[str, int, int], None]  # name of the next step, steps done, steps in all
 
@@ -33,43 +38,58 @@ class Session:
 
     table: Table
     params: Params
+    schedule: Schedule
     steps: Steps
     windows: Mapping[int, TrainingRows]  # by cutoff: the rows of the horizon after it
 
     def training_rows(self, last: int) -> TrainingRows:
         """All training rows up to the period `last`."""
-        return join([self.windows[cutoff] for cutoff in training_cutoffs(self.table, last, self.params)])
+        return join(
+            [self.windows[cutoff] for cutoff in training_cutoffs(self.table, last, self.params.horizon, self.schedule)]
+        )
 
 
-def training_cutoffs(table: Table, last: int, params: Params) -> list[int]:
+def training_cutoffs(table: Table, last: int, horizon: int, times: Schedule) -> list[int]:
     """Cutoffs of the training rows when `last` is the last period that may be used; the oldest first."""
-    horizon, oldest = params.horizon, params.training.min_history_days
     return sorted(
-        cutoff for shift in params.training.cutoff_shifts for cutoff in cutoffs(table, last - shift, horizon, oldest)
+        cutoff for shift in times.cutoff_shifts for cutoff in cutoffs(table, last - shift, horizon, times.min_history)
     )
+
+
+def boosters_of(params: Params) -> tuple[str, ...]:
+    """The boosters among the members, in the order of BOOSTERS; all of them if the problem names no member."""
+    named = params.problem.members or BOOSTERS
+    return tuple(name for name in BOOSTERS if name in named)
 
 
 def fit_all(rounds: Mapping[str, int], rows: TrainingRows, session: Session) -> dict[str, Fit]:
     """Each booster, fitted on these rows for its number of rounds."""
-    return {name: fit_one(name, rounds[name], rows, None, session) for name in MEMBERS}
+    return {name: fit_one(name, rounds[name], rows, None, session) for name in rounds}
 
 
 def fit_one(name: str, rounds: int, rows: TrainingRows, window: TrainingRows | None, session: Session) -> Fit:
     """One booster; with a window to score on, it may stop early."""
     session.steps.next(f"{name}, {len(rows.target)} rows")
     params = session.params
-    settings = settings_of(name, params)
+    settings = sized(settings_of(name, params), len(rows.target))
     budget = Budget(rounds, params.training.patience, params.seed, params.threads)
-    meaning = (settings.offset, settings.target, Loss.of(params.problem.metric))
-    score = None if window is None else task(window, *meaning)
+    terms = (settings.offset, settings.target, Loss.of(params.problem.metric))
+    score = None if window is None else task(window, *terms)
     learned = training_target(rows, params.problem.period.name, remove_shared_residual=settings.remove_daily_residual)
-    return MEMBERS[name].fit(settings, task(learned, *meaning), score, budget)
+    return MEMBERS[name].fit(settings, task(learned, *terms), score, budget)
 
 
-def member(name: str, fit: Fit, params: Params) -> Member:
+def member(name: str, fit: Fit, scale: Scale, params: Params) -> Member:
     """A fitted booster as a member of the forecaster."""
     settings = settings_of(name, params)
-    return Member(fit.booster, settings.offset, settings.target)
+    return Member(fit.booster, settings.offset, meaning(settings.target, scale))
+
+
+def sized(settings: BoosterParams, rows: int) -> BoosterParams:
+    """The settings with min_rows_in_leaf chosen by the number of rows, if params.yaml leaves it open."""
+    if getattr(settings, "min_rows_in_leaf", 1):
+        return settings
+    return settings.model_copy(update={"min_rows_in_leaf": min(max(rows // 200, FEWEST_IN_LEAF), MOST_IN_LEAF)})
 
 
 def settings_of(name: str, params: Params) -> BoosterParams:

@@ -11,13 +11,11 @@ from lockgate.features.recipe import RIDGE, Table
 from lockgate.features.training_rows import TrainingRows
 from lockgate.forecaster.ensemble import Member
 from lockgate.models.booster import Fit
-from lockgate.models.members import MEMBERS
 from lockgate.problem.params import Params
-from lockgate.training.fitting import Session, fit_one, member
+from lockgate.training.fitting import Session, boosters_of, fit_one, member
+from lockgate.training.schedule import MIN_TRAINING_WINDOWS, Schedule, schedule, schedule_of
 
 Floats = NDArray[np.float64]
-
-MIN_TRAINING_WINDOWS = 2
 
 
 @dataclass(frozen=True)
@@ -37,21 +35,23 @@ def fold_ends(table: Table, params: Params) -> list[int]:
 
     Raises BadData if there is none.
     """
-    shortest = _shortest_before_window(params) + params.horizon
-    ends = [table.last - days for days in params.training.fold_ends_days_ago]
+    times = schedule(table, params)
+    shortest = _shortest_before_window(times, params) + params.horizon
+    ends = [table.last - ago for ago in times.fold_ends_ago]
     possible = [end for end in ends if end - table.first + 1 >= shortest]
     if not possible:
         raise BadData(
             f"{params.problem.period.plural(table.last - table.first + 1)} of history are not enough",
             where="training needs an inner fold",
-            hint=f"at least {shortest_history(params)} are needed; or lower training.min_history_days",
+            hint=f"at least {shortest + min(times.fold_ends_ago)} are needed; or lower training.min_history_days",
         )
     return possible
 
 
 def shortest_history(params: Params) -> int:
     """Periods of history that a training needs: the window of one inner fold and the periods before it."""
-    return _shortest_before_window(params) + params.horizon + min(params.training.fold_ends_days_ago)
+    times = schedule_of(0, 0, params)
+    return _shortest_before_window(times, params) + params.horizon + min(times.fold_ends_ago)
 
 
 def run_fold(end: int, session: Session) -> Fold:
@@ -59,8 +59,8 @@ def run_fold(end: int, session: Session) -> Fold:
     cutoff = end - session.params.horizon
     rows, window = session.training_rows(cutoff), session.windows[cutoff]
     limit = session.params.training.max_rounds
-    fits = {name: fit_one(name, limit, rows, window, session) for name in MEMBERS}
-    members = {name: member(name, fit, session.params) for name, fit in fits.items()}
+    fits = {name: fit_one(name, limit, rows, window, session) for name in boosters_of(session.params)}
+    members = {name: member(name, fit, window.matrix.scale, session.params) for name, fit in fits.items()}
     return Fold(
         name=session.params.problem.period.text(cutoff + 1),
         history=cutoff - session.table.first + 1,
@@ -78,5 +78,5 @@ def _forecasts(members: Mapping[str, Member], window: TrainingRows, threads: int
     )
 
 
-def _shortest_before_window(params: Params) -> int:
-    return params.training.min_history_days + MIN_TRAINING_WINDOWS * params.horizon
+def _shortest_before_window(times: Schedule, params: Params) -> int:
+    return times.min_history + MIN_TRAINING_WINDOWS * params.horizon

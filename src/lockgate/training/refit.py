@@ -10,9 +10,9 @@ from lockgate.errors import BadData
 from lockgate.features.recipe import Table
 from lockgate.features.training_rows import rows_after
 from lockgate.forecaster.ensemble import Forecaster
-from lockgate.models.members import MEMBERS
 from lockgate.problem.params import Params
 from lockgate.training.fitting import Progress, Session, Steps, fit_all, training_cutoffs
+from lockgate.training.schedule import schedule
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,12 @@ def refit(
             f"the rows are of {len(found)} keys, and not of those {len(known)} that are known",
             hint="to add or remove keys, train again: dvc repro",
         )
-    steps = Steps(progress, 1 + len(MEMBERS))
+    steps, times = Steps(progress, 1 + len(earlier.rounds)), schedule(table, earlier.params)
     steps.next("features")
-    cutoffs = training_cutoffs(table, table.last, earlier.params)
+    cutoffs = training_cutoffs(table, table.last, earlier.params.horizon, times)
     states = given.recipe.fit(table, {*cutoffs, table.last}, given.horizon_days)
     windows = {cutoff: rows_after(table, states[cutoff]) for cutoff in cutoffs}
-    session = Session(table, earlier.params, steps, windows)
+    session = Session(table, earlier.params, times, steps, windows)
     fits = fit_all(earlier.rounds, session.training_rows(table.last), session)
     steps.next("done")
     members = {name: replace(member, booster=fits[name].booster) for name, member in given.boosters.items()}

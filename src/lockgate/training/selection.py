@@ -11,7 +11,6 @@ from lockgate.features.training_rows import TrainingRows
 from lockgate.models import blend
 from lockgate.models.conformal import Residuals
 from lockgate.models.loss import Loss
-from lockgate.models.members import MEMBERS
 from lockgate.problem.params import Params
 from lockgate.training.folds import Fold
 
@@ -36,7 +35,7 @@ class Choice:
 def choose(folds: Sequence[Fold], params: Params) -> Choice:
     """Choose rounds and weights from the folds."""
     fewest = params.training.patience
-    rounds = {name: best_round([fold.fits[name].curve for fold in folds], fewest) for name in MEMBERS}
+    rounds = {name: best_round([fold.fits[name].curve for fold in folds], fewest) for name in folds[0].fits}
     choice = Choice(rounds, _weights(folds, params), ())
     residuals = tuple(
         Residuals(fold.window.key, _residuals(fold.window, choice.blended(fold.forecasts)), fold.history)
@@ -67,6 +66,6 @@ def best_round(curves: Sequence[Sequence[float]], fewest: int) -> int:
 def _weights(folds: Sequence[Fold], params: Params) -> dict[str, float]:
     loss = Loss.of(params.problem.metric)
     errors = [loss.errors(fold.window.actual, fold.forecasts) for fold in folds]
-    shares = np.array([*(BOOSTER_SHARE for _ in MEMBERS), 1.0])
+    shares = np.array([*(BOOSTER_SHARE for _ in folds[0].fits), 1.0])
     weights = blend.fit_weights(errors, params.training.weight_shrinkage, shares / shares.sum())
-    return dict(zip((*MEMBERS, RIDGE), weights.tolist(), strict=True))
+    return dict(zip((*folds[0].fits, RIDGE), weights.tolist(), strict=True))

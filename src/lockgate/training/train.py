@@ -14,11 +14,11 @@ from lockgate.features.recipes import recipe_of
 from lockgate.features.training_rows import rows_after
 from lockgate.forecaster.ensemble import Forecaster
 from lockgate.models import conformal
-from lockgate.models.members import MEMBERS
 from lockgate.problem.params import Params
-from lockgate.training.fitting import Progress, Session, Steps, fit_all, member, training_cutoffs
+from lockgate.training.fitting import Progress, Session, Steps, boosters_of, fit_all, member, training_cutoffs
 from lockgate.training.folds import fold_ends, run_fold
 from lockgate.training.report import FinalFit, Report, report_of
+from lockgate.training.schedule import schedule
 from lockgate.training.selection import choose
 
 
@@ -49,7 +49,7 @@ def train(rows: pd.DataFrame, static: pd.DataFrame, params: Params, progress: Pr
         params.problem,
         recipe,
         plan.final_state,
-        {name: member(name, fit, params) for name, fit in fits.items()},
+        {name: member(name, fit, plan.final_state.scale, params) for name, fit in fits.items()},
         choice.weights,
         conformal.calibrate(choice.residuals, keys),
     )
@@ -59,12 +59,12 @@ def train(rows: pd.DataFrame, static: pd.DataFrame, params: Params, progress: Pr
 
 def _plan(recipe: Recipe, table: Table, params: Params, progress: Progress) -> Plan:
     """The inner folds, and the training rows of all cutoffs that the folds and the final fit need."""
-    horizon, ends = params.horizon, fold_ends(table, params)
-    steps = Steps(progress, 1 + (len(ends) + 1) * len(MEMBERS))
+    horizon, ends, times = params.horizon, fold_ends(table, params), schedule(table, params)
+    steps = Steps(progress, 1 + (len(ends) + 1) * len(boosters_of(params)))
     steps.next("features")
     cutoffs = {end - horizon for end in (table.last, *ends)}
     for end in (table.last, *ends):
-        cutoffs.update(training_cutoffs(table, end, params))
+        cutoffs.update(training_cutoffs(table, end, horizon, times))
     states = recipe.fit(table, {*cutoffs, table.last}, horizon)
     windows = {cutoff: rows_after(table, states[cutoff]) for cutoff in sorted(cutoffs)}
-    return Plan(Session(table, params, steps, windows), ends, states[table.last])
+    return Plan(Session(table, params, times, steps, windows), ends, states[table.last])

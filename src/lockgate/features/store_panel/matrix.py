@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lockgate.features import calendar
 from lockgate.features.calendar import DayTable
 from lockgate.features.known_inputs import KnownInputs
-from lockgate.features.recipe import RIDGE, Matrix
+from lockgate.features.recipe import GROUP_MEAN, RIDGE, Matrix
 from lockgate.features.scale import LOG
 from lockgate.features.store_panel import shared_effects, store_ridge
 from lockgate.features.store_panel.history import LEVEL, STATISTICS, HistoryState
@@ -21,7 +21,6 @@ from lockgate.features.store_panel.store_attributes import LONG_AGO, StoreAttrib
 Floats = NDArray[np.float64]
 Column = NDArray[np.float64] | NDArray[np.int64] | NDArray[np.float32] | NDArray[np.int8] | NDArray[np.bool_]
 
-GROUP_MEAN = "group_mean"
 NEAR_DAYS = 14  # distances to holidays are capped at this
 
 

@@ -1,0 +1,1 @@
+"""The recipe of any described panel: a linear model for each key, and features by declaration."""

@@ -1,0 +1,193 @@
+"""The recipe of any described panel: its state, and how the state is fitted, stored and restored."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lockgate.features.known_inputs import Categories, KnownInputs, encoded
+from lockgate.features.panel import Panel
+from lockgate.features.panel_recipe import linear, target_scale
+from lockgate.features.panel_recipe.declaration import Declaration, declaration
+from lockgate.features.panel_recipe.linear import Linear
+from lockgate.features.panel_recipe.matrix import History, feature_names, matrix
+from lockgate.features.panel_recipe.past import Past, past
+from lockgate.features.panel_recipe.regressors import Layout
+from lockgate.features.recipe import Matrix, Recipe, Table
+from lockgate.features.scale import Scale
+from lockgate.features.series import Series
+from lockgate.problem.columns import Role
+from lockgate.problem.description import Problem
+from lockgate.problem.periods import PeriodName
+from lockgate.system.single_thread import on_one_thread
+
+Arrays = Mapping[str, NDArray[Any]]
+
+FEW_ROWS: dict[PeriodName, int] = {"hour": 168, "day": 28, "week": 12, "month": 12, "integer": 5}
+
+
+@dataclass(frozen=True)
+class PanelState:
+    """The history at a cutoff, with the series."""
+
+    history: History
+    series: Series
+    horizon: int
+    names: tuple[str, ...]
+
+    @property
+    def cutoff(self) -> int:
+        """Number of the last period that was used."""
+        return self.history.cutoff
+
+    @property
+    def categories(self) -> Categories:
+        """The texts of each known covariate that is a category."""
+        return self.history.layout.categories
+
+    @property
+    def scale(self) -> Scale:
+        """The scale of each series."""
+        return self.history.scale
+
+    @property
+    def little_history(self) -> NDArray[np.bool_]:
+        """The series with few rows, or whose last row is older than two horizons."""
+        past, few = self.history.past, FEW_ROWS[self.history.layout.period.name]
+        return np.asarray((past.rows < few) | (past.newest < self.cutoff - 2 * self.horizon))
+
+    def transform(self, rows: KnownInputs) -> Matrix:
+        """The matrix of rows after the cutoff."""
+        return matrix(self.history, self.names, rows)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All arrays of the state, by their name in a bundle."""
+        history = self.history
+        return {
+            **history.past.arrays(),
+            "coefficients": history.linear.coefficients,
+            "centre": history.linear.centre,
+            "spread_of_regressors": history.linear.spread,
+            "first": np.array(history.layout.first),
+            "floor": np.array(history.scale.floor),
+            "level": np.empty(0) if history.scale.level is None else history.scale.level,
+            "static": history.static,
+            **{f"series {name}": _plain(column) for name, column in self.series.frame.items()},
+            **{f"categories {name}": np.array(texts, dtype=np.str_) for name, texts in self.categories.items()},
+        }
+
+
+def panel_recipe(problem: Problem) -> Recipe:
+    """The recipe that a description declares."""
+    declared = declaration(problem)
+    names = feature_names(problem, declared, Layout.of(problem, 0, {}))
+
+    def fit(table: Table, cutoffs: Iterable[int], horizon: int) -> dict[int, PanelState]:
+        return _fit(_Fit(declared, names, table, horizon), sorted(set(cutoffs)))
+
+    def restore(arrays: Arrays, cutoff: int, horizon: int) -> PanelState:
+        return _restore(problem, declared, arrays, (cutoff, horizon))
+
+    return Recipe(names, fit, restore)
+
+
+@dataclass(frozen=True)
+class _Fit:
+    declared: Declaration
+    names: tuple[str, ...]
+    table: Table
+    horizon: int
+
+
+@on_one_thread
+def _fit(given: _Fit, cutoffs: list[int]) -> dict[int, PanelState]:
+    """The state at each cutoff; each uses the periods up to it only."""
+    table, problem = given.table, given.table.problem
+    history, period = table.history, table.problem.period.name
+    in_logs = target_scale.is_log(history, period)
+    base = replace(history, target=Scale(None).scaled(history.target)) if in_logs else history
+    layout = Layout.of(problem, table.first, table.categories)
+    ones = np.ones(len(table.series))
+
+    def levels(cutoff: int) -> NDArray[np.float64]:
+        return ones if in_logs else target_scale.levels(history, cutoff, period)
+
+    models = linear.fit(linear.Data(base, layout, levels, given.horizon), cutoffs)
+    static, floor = _static(problem, table.series, table.categories), _floor(problem, history)
+    states = {}
+    for cutoff in cutoffs:
+        scale = Scale(None, 0.0) if in_logs else Scale(levels(cutoff), floor)
+        seen = base.between(base.first, cutoff)
+        kept = past(seen, seen.target / levels(cutoff)[:, None], models[cutoff], layout, given.declared)
+        found = History(cutoff, given.declared, layout, models[cutoff], kept, scale, static, static_names(problem))
+        states[cutoff] = PanelState(found, table.series, given.horizon, given.names)
+    return states
+
+
+def _floor(problem: Problem, history: Panel) -> float:
+    """The lowest forecast: 0 for a target that is never negative."""
+    kind = problem.column(problem.target).kind
+    low = getattr(kind, "low", -np.inf)
+    return 0.0 if low >= 0 else -np.inf
+
+
+def static_names(problem: Problem) -> tuple[str, ...]:
+    """The names of the static features."""
+    return tuple(column.name for column in problem.of_role(Role.STATIC_FEATURES))
+
+
+def _static(problem: Problem, series: Series, categories: Categories) -> NDArray[np.float32]:
+    """The static features as numbers and codes, (keys, features); NaN for one that the series do not have."""
+    columns = problem.of_role(Role.STATIC_FEATURES)
+    held = tuple(column for column in columns if column.name in series.frame)
+    codes = encoded(held, series.frame, categories)
+    missing = np.full(len(series), np.nan)
+    parts = [codes.get(column.name, missing) for column in columns]
+    return np.column_stack(parts).astype(np.float32) if parts else np.empty((len(series), 0), dtype=np.float32)
+
+
+def _plain(column: "pd.Series[Any]") -> NDArray[Any]:
+    """A column as an array without Python objects; a missing text is an empty one."""
+    values = column.to_numpy()
+    if values.dtype.kind in "biuf":
+        return np.asarray(values)
+    if values.dtype.kind == "M":
+        return np.asarray(values, dtype="datetime64[s]")
+    return np.asarray(column.fillna("").to_numpy(dtype=object), dtype=np.str_)
+
+
+def _restore(problem: Problem, declared: Declaration, arrays: Arrays, times: tuple[int, int]) -> PanelState:
+    cutoff, horizon = times
+    categories = {
+        name.removeprefix("categories "): tuple(texts.tolist())
+        for name, texts in arrays.items()
+        if name.startswith("categories ")
+    }
+    layout = Layout.of(problem, int(arrays["first"]), categories)
+    level = arrays["level"] if arrays["level"].size else None
+    model = Linear(arrays["coefficients"], arrays["centre"], arrays["spread_of_regressors"])
+    scale = Scale(level, float(arrays["floor"]))
+    found = History(
+        cutoff, declared, layout, model, Past.of_arrays(arrays), scale, arrays["static"], static_names(problem)
+    )
+    return PanelState(found, _series(problem, arrays), horizon, feature_names(problem, declared, layout))
+
+
+def _series(problem: Problem, arrays: Arrays) -> Series:
+    columns = {name.removeprefix("series "): values for name, values in arrays.items() if name.startswith("series ")}
+    frame = (
+        pd.DataFrame(index=range(1))
+        if not problem.keys
+        else pd.DataFrame(
+            {name: _texts(values) if values.dtype.kind == "U" else values for name, values in columns.items()}
+        )
+    )
+    return Series(problem.keys, frame)
+
+
+def _texts(values: NDArray[Any]) -> "pd.Series[Any]":
+    texts = pd.Series(values, dtype="str")
+    return texts.where(texts != "")
