@@ -47,7 +47,8 @@ def params(problem: str) -> Params:
     whole = small_chain.params()
     over_serving = {"over_serving": 1.0, "over_slice": 1.0}
     limits = {"limit": 0.8, "min_scored_rows": 100, "max_holdout_uses": 100_000} | over_serving
-    return whole.model_copy(update={"problem": problem, "gate": whole.gate.model_copy(update=limits)})
+    named = whole.problem.model_copy(update={"name": problem})
+    return whole.model_copy(update={"problem": named, "gate": whole.gate.model_copy(update=limits)})
 
 
 def is_bad(number: int) -> bool:

@@ -101,7 +101,7 @@ class Clone:
         clone = Clone(folder, self.services)
         (folder / ".dvc/config.local").unlink()  # it names the folder
         clone.run("make", "--silent", ".dvc/config.local")
-        clone.set_params(problem=problem)
+        clone.set_params(problem__name=problem)
         return clone
 
     def stages(self) -> dict[int, str]:

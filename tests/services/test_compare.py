@@ -205,7 +205,8 @@ def test_verdicts_on_other_holdouts_and_policies_are_told_apart(stack):
 def folder(pair, build):
     """A folder whose params name the model of the pair, with the holdout in data/prepared."""
     folder = build(1).build.parent
-    params = yaml.safe_load((folder / "params.yaml").read_text()) | {"problem": pair.model.removesuffix("-ensemble")}
+    params = yaml.safe_load((folder / "params.yaml").read_text())
+    params["problem"]["name"] = pair.model.removesuffix("-ensemble")
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     return folder
 

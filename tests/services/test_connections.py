@@ -38,7 +38,8 @@ def test_a_forecast_takes_one_connection(backend: Workspace, validated, build, c
     verdict = validated()
     folder = build(1).build.parent
     settings = yaml.safe_load((folder / "params.yaml").read_text())
-    (folder / "params.yaml").write_text(yaml.safe_dump(settings | {"problem": backend.model.removesuffix("-ensemble")}))
+    settings["problem"]["name"] = backend.model.removesuffix("-ensemble")
+    (folder / "params.yaml").write_text(yaml.safe_dump(settings))
     holdout = folder / "data" / "prepared" / "holdout.parquet"
     services = {
         "MLFLOW_TRACKING_URI": backend.addresses.tracking_uri,

@@ -100,7 +100,8 @@ def judge_as_expired(model: RawModel, version: int) -> None:
 
 def lockgate(model: RawModel, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     params = yaml.safe_load((PROJECT / "params.yaml").read_text())
-    (folder / "params.yaml").write_text(yaml.safe_dump(params | {"problem": model.name.removesuffix("-ensemble")}))
+    params["problem"]["name"] = model.name.removesuffix("-ensemble")
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
     services = {"MLFLOW_TRACKING_URI": model.where.tracking_uri, "LOCKGATE_DATABASE_URL": model.where.database_url}
     command = [sys.executable, "-m", "lockgate", *words]
     return subprocess.run(

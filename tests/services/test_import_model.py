@@ -230,7 +230,7 @@ class Shell:
 def shell(build, backend, stack) -> Shell:
     folder = build(1).build.parent
     params = yaml.safe_load((folder / "params.yaml").read_text())
-    params["problem"] = backend.model.removesuffix("-ensemble")
+    params["problem"]["name"] = backend.model.removesuffix("-ensemble")
     params["gate"] |= EASY
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     mlflow.set_tracking_uri(stack.tracking_uri)

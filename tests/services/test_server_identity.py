@@ -85,7 +85,8 @@ def test_the_server_of_another_database_is_refused(backend: Workspace, database_
 
 def test_doctor_names_another_program_on_the_port(backend: Workspace, program, tmp_path: Path) -> None:
     params = yaml.safe_load((PROJECT / "params.yaml").read_text())
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params | {"problem": backend.model.removesuffix("-ensemble")}))
+    params["problem"]["name"] = backend.model.removesuffix("-ensemble")
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     address = program("other JSON")
     services = {"MLFLOW_TRACKING_URI": address, "LOCKGATE_DATABASE_URL": backend.addresses.database_url}
     done = subprocess.run(

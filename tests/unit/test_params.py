@@ -26,7 +26,7 @@ def write(folder, **changes):
 def test_the_projects_own_params_are_good(tmp_path):
     params = load_params(write(tmp_path))
     assert params.model_name == "rossmann-ensemble"
-    assert (params.gate.limit, params.split.holdout_days) == (0.10, 42)
+    assert (params.gate.limit, params.horizon) == (0.10, 42)
 
 
 @pytest.mark.parametrize(
@@ -36,25 +36,59 @@ def test_the_projects_own_params_are_good(tmp_path):
         ({"gate__limt": 0.1}, "unknown key gate.limt", "did you mean limit?"),
         ({"gat": 0.1}, "unknown key gat", "did you mean gate?"),
         ({"members__catbost": {}}, "unknown key members.catbost", "did you mean catboost?"),
+        ({"problem__targt": "Sales"}, "unknown key problem.targt", "did you mean target?"),
+        ({"problem__time__colum": "Date"}, "unknown key problem.time.colum", "did you mean column?"),
+        ({"problem__where__equal": 1}, "unknown key problem.where.equal", "did you mean equals?"),
+        ({"problem__split": {"by": "time", "lst": 3}}, "unknown key problem.split.lst", "did you mean last?"),
+        ({"problem__columns__Store__rnge": [1, 2]}, "unknown key problem.columns.Store.rnge", "did you mean range?"),
+        ({"problem__rules": [{"when": {}, "fill": "a"}]}, "unknown key problem.rules.0.fill", "did you mean filled?"),
+        (
+            {"problem__sources": [{"file": "a.csv", "delimeter": ";"}]},
+            "unknown key problem.sources.0.delimeter",
+            "did you mean delimiter?",
+        ),
+        (
+            {"problem__slices": ["Promo", {"column": "Store", "bin": 4}]},
+            "unknown key problem.slices.1.bin",
+            "did you mean bins?",
+        ),
+        (
+            {"problem__slices": ["Promo", {"column": "Store", "bins": 1}]},
+            "problem.slices.1.bins is 1",
+            "greater than or equal to 2",
+        ),
+        ({"problem__columns__Store__type": "int"}, "problem.columns.Store.type is 'int'", "'integer', 'number'"),
+        (
+            {"problem__columns__Promo__range": [0, 1]},
+            "problem.columns.Promo: range is for columns of type",
+            "problem.md",
+        ),
+        ({"problem__columns__Date__range": [1, 2]}, "problem.columns.Date: range takes two dates", "problem.md"),
+        ({"problem__columns__Id__range": [2, 1]}, "problem.columns.Id: range is [lowest, highest]", "problem.md"),
+        ({"problem": "rossmann"}, "problem is 'rossmann'", "its name is problem.name"),
+        ({"problem__prefer": ["mae", "rmspee"]}, "problem.prefer.1 is 'rmspee'", "did you mean rmspe?"),
         *[({"gate__limit": bad}, "gate.limit is", "gate.limit:") for bad in (-1, "0.1", None)],
         *[
-            ({"gate__limit": bad}, f"gate.limit is {bad}", "with metric: rmspe, where lower is better")
+            ({"gate__limit": bad}, f"gate.limit is {bad}", "with problem.metric: rmspe, where lower is better")
             for bad in (0, 1.5)
         ],
-        ({"metric": "r2", "gate__limit": 1.0}, "gate.limit is 1", "must be between 1 (perfect) and 0"),
-        ({"metric": "mae", "gate__limit": 0}, "gate.limit is 0", "gate.limit must be above 0"),
+        ({"problem__metric": "r2", "gate__limit": 1.0}, "gate.limit is 1", "must be between 1 (perfect) and 0"),
+        ({"problem__metric": "mae", "gate__limit": 0}, "gate.limit is 0", "gate.limit must be above 0"),
         ({"gate__over_slice": 1.5}, "gate.over_slice is 1.5", "gate.over_slice must be at most 1"),
-        ({"metric": "rmspee"}, "metric is 'rmspee'", "did you mean rmspe?"),
-        ({"metric": "accuracy"}, "metric is 'accuracy'", "known metrics: rmspe, rmse, mae"),
+        ({"problem__metric": "rmspee"}, "problem.metric is 'rmspee'", "did you mean rmspe?"),
+        ({"problem__metric": "klingon"}, "problem.metric is 'klingon'", "known metrics: rmspe, rmse, mae"),
         ({"gate__limit": float("nan")}, "gate.limit is nan", "finite number"),
-        *[({"split__holdout_days": bad}, "split.holdout_days is", "split.holdout_days:") for bad in (0, -1, 3.5)],
+        *[({"problem__horizon": bad}, "problem.horizon is", "problem.horizon:") for bad in (-1, 3.5, 10_001)],
         *[
             ({"gate__trusted_keys": [bad]}, "gate.trusted_keys.0 is", "not an Ed25519 public key")
             for bad in ("key.pem", "MCowBQYDK2VuAyEA" + "A" * 43 + "=", "MCowBQYDK2VwAyEA" + "A" * 42 + "==", 3, "")
         ],
         ({"threads": 0}, "threads is 0", "greater than or equal to 1"),
         ({"seed": 2**40}, "seed is", "less than"),
-        *[({"problem": bad}, "problem is", "problem:") for bad in ("Rossmann/x", "", "a b", "a:b", "größe", "x" * 256)],
+        *[
+            ({"problem__name": bad}, "problem.name is", "problem.name:")
+            for bad in ("Rossmann/x", "", "a b", "a:b", "größe", "x" * 256)
+        ],
     ],
 )
 def test_what_is_out_of_range_or_misspelt_is_named_with_a_hint(tmp_path, changes, message, hint):
@@ -98,10 +132,47 @@ def test_an_old_key_is_refused_with_its_new_name(tmp_path, section, old, new):
 
 
 @pytest.mark.parametrize(
+    ("changes", "contradiction"),
+    [
+        ({"keys": ["Store", "Promo"]}, "column Promo has two roles"),
+        ({"target": "Turnover"}, "target Turnover is missing under columns"),
+        ({"past_covariates": []}, "column Customers has no role; give it one, or move it to drop"),
+        ({"sources": [{"file": "train.csv"}, {"file": "store.csv"}]}, "sources needs exactly one file without a key"),
+        ({"sources": [{"file": "train.csv"}]}, "which is no side table of sources"),
+        ({"time": None}, "horizon needs time"),
+        ({"horizon": None}, "time needs horizon"),
+        ({"time": {"column": "Date", "period": "integer"}}, "time.period: integer needs a column of type integer"),
+        ({"task": "binary", "positive": "1"}, "a horizon above 0 needs task: regression"),
+        ({"task": "binary", "horizon": 0}, "task: binary needs positive"),
+        ({"positive": "1"}, "task: regression has no positive"),
+        ({"where": {"column": "Sales", "equals": 1, "otherwise": 0}}, "where.column must be one of known_covariates"),
+    ],
+)
+def test_a_contradiction_in_the_description_is_one_sentence(tmp_path, changes, contradiction):
+    with pytest.raises(BadConfiguration) as refused:
+        load_params(write(tmp_path, **{f"problem__{key}": value for key, value in changes.items()}))
+    assert str(refused.value).startswith("problem: ")
+    assert contradiction in str(refused.value)
+    assert refused.value.hint == "correct problem; see docs/reference/problem.md"
+
+
+def test_an_old_key_of_another_place_is_refused_with_its_new_place(tmp_path):
+    params = yaml.safe_load(GOOD)
+    for key, value, old, new in (
+        ("metric", "rmspe", "metric", "problem.metric"),
+        ("split", {"holdout_days": 42}, "split.holdout_days", "problem.horizon"),
+    ):
+        (tmp_path / "params.yaml").write_text(yaml.safe_dump(params | {key: value}))
+        with pytest.raises(BadConfiguration, match=f"{old} has a new name") as refused:
+            load_params(tmp_path / "params.yaml")
+        assert (refused.value.hint, refused.value.exit_code) == (f"rename it to {new}", 8)
+
+
+@pytest.mark.parametrize(
     ("metric", "limit", "over"), [("rmse", 900, 20), ("mae", 650, 2.5), ("r2", 0.8, 0.01), ("r2", 0.0, 0.0)]
 )
 def test_limits_are_in_units_of_the_metric(tmp_path, metric, limit, over):
-    params = load_params(write(tmp_path, metric=metric, gate__limit=limit, gate__over_serving=over))
+    params = load_params(write(tmp_path, problem__metric=metric, gate__limit=limit, gate__over_serving=over))
     assert (params.policy.measure.name, params.policy.limit, params.policy.over_serving) == (metric, limit, over)
 
 
@@ -124,7 +195,7 @@ def test_the_fast_profile_learns_less_and_at_a_higher_rate_and_nothing_else_chan
     assert fast.training.max_rounds == full.fast.max_rounds < full.training.max_rounds
     assert fast.members.lightgbm.learning_rate == pytest.approx(1.5 * full.members.lightgbm.learning_rate)
     assert fast.members.catboost.depth == full.members.catboost.depth
-    assert (fast.gate, fast.split, fast.generator) == (full.gate, full.split, full.generator)
+    assert (fast.gate, fast.problem, fast.generator) == (full.gate, full.problem, full.generator)
     assert fast.training.min_history_days == full.training.min_history_days
 
 
@@ -144,7 +215,7 @@ def test_a_rate_that_the_fast_profile_drives_out_of_range_is_named(tmp_path):
     ],
 )
 def test_a_huge_value_is_refused_in_a_short_message(tmp_path, seed, shown):
-    (tmp_path / "params.yaml").write_text(GOOD.replace("\nseed: 7\n", f"\nseed: {seed}\n"))
+    (tmp_path / "params.yaml").write_text(GOOD.replace("seed: 7\n", f"seed: {seed}\n", 1))
     with pytest.raises(BadConfiguration) as refused:
         load_params(tmp_path / "params.yaml")
     assert shown in str(refused.value)

@@ -1,4 +1,4 @@
-"""docs/reference/params.md describes exactly the keys that problem/params.py accepts."""
+"""docs/reference/params.md describes exactly the keys that problem/params.py accepts, but for those of `problem`."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ from lockgate.problem.params import Params
 
 PROJECT = Path(__file__).parents[2]
 PAGE = (PROJECT / "docs" / "reference" / "params.md").read_text(encoding="utf-8")
-ROW = re.compile(r"^\| `([\w.]+)` \| (.+?) \| (.+?) \| (.+?) \| ([\w, ]+) \| (.+) \|$", re.MULTILINE)
+ROW = re.compile(r"^\| `([\w.]+)` \| (.+?) \| (.+?) \| (.+?) \| (.+?) \| ([\w, ]+) \| (.+) \|$", re.MULTILINE)
 SCHEMA = Params.model_json_schema()
 STAGES = yaml.safe_load((PROJECT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 
@@ -18,6 +18,8 @@ STAGES = yaml.safe_load((PROJECT / "dvc.yaml").read_text(encoding="utf-8"))["sta
 def keys(section, above=""):
     """Every key below a section of the schema, with its own schema."""
     for name, schema in section["properties"].items():
+        if schema.get("$ref") == "#/$defs/Problem":
+            continue
         if "$ref" in schema:
             yield from keys(SCHEMA["$defs"][schema["$ref"].rpartition("/")[2]], f"{above}{name}.")
         else:
@@ -27,7 +29,7 @@ def keys(section, above=""):
 def allowed(schema):
     """The values that a key accepts, as the page writes them."""
     if schema["type"] == "array":
-        count = f"{schema['minItems']} to {schema['maxItems']} entries, each " if "maxItems" in schema else "each "
+        count = f"at most {schema['maxItems']} entries, each " if "maxItems" in schema else "each "
         return count + allowed(schema["items"])
     if schema["type"] == "string":
         return " or ".join(f"`{text}`" for text in schema["enum"]) if "enum" in schema else text_form(schema)
@@ -49,7 +51,22 @@ def value(name):
     found = yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8"))
     for part in name.split("."):
         found = found[part]
+    return written(found)
+
+
+def written(found):
+    """A value as YAML writes it."""
     return str(found).lower() if isinstance(found, bool) else str(found)
+
+
+def default(name):
+    """The default of the key; a section of which all keys have defaults may be left out."""
+    *sections, key = name.split(".")
+    model = Params
+    for section in sections:
+        model = model.model_fields[section].annotation
+    field = model.model_fields[key]
+    return "required" if field.is_required() else written(field.default)
 
 
 def stages(name):
@@ -61,9 +78,9 @@ def stages(name):
 
 
 def test_every_key_is_explained_with_its_type_limits_value_and_stages():
-    described = [row[:5] for row in ROW.findall(PAGE)]
+    described = [row[:6] for row in ROW.findall(PAGE)]
     assert described == [
-        (name, kind(schema), allowed(schema), value(name), stages(name)) for name, schema in keys(SCHEMA)
+        (name, kind(schema), allowed(schema), default(name), value(name), stages(name)) for name, schema in keys(SCHEMA)
     ]
 
 

@@ -37,7 +37,7 @@ from lockgate.training.refit import EarlierTraining
 if TYPE_CHECKING:
     from lockgate.registry.run_log import Contents, RunRecord
 
-OF_TRAINING = ("seed", "threads", "split", "members", "training")  # the params that a training depends on
+OF_TRAINING = ("seed", "threads", "members", "training")  # a training depends on these params, and on the problem
 CARD = "card.json"
 
 
@@ -97,13 +97,14 @@ def refit(workspace: Workspace, order: Order, params: Params, progress: Progress
     """
     readable_line(order.reason, "the reason")
     candidate = _passed(workspace, order)
-    earlier = _earlier_training(workspace, candidate.version, params)
     rows = pd.concat([dataset.read(order.prepared, "rows"), dataset.read(order.prepared, "holdout")])
     rows = rows.sort_values([KEY, TIME], ignore_index=True)
     with load_version.opened(workspace, load_version.recorded(workspace, candidate.version)) as opened:
         given = opened.forecaster
         if not isinstance(given, Forecaster):
             raise _unknown_training(candidate.version)
+        problem = given.problem.model_copy(update={"horizon": given.horizon_days})
+        earlier = _earlier_training(workspace, candidate.version, params.model_copy(update={"problem": problem}))
         forecaster = refits.refit(given, earlier, rows, dataset.read(order.prepared, "stores"), progress)
     with tempfile.TemporaryDirectory(prefix="lockgate-") as folder:
         made = Build(order.prepared, Path(folder))
@@ -144,7 +145,7 @@ def _passed(workspace: Workspace, order: Order) -> Registered:
 
 
 def _earlier_training(workspace: Workspace, version: int, params: Params) -> EarlierTraining:
-    """Params and rounds from the run of the version; keys that do not change a training are those of `params`."""
+    """Params and rounds from the run of the version; `params` gives the problem, and what does not change a training."""
     known = versions.recorded_version(workspace.database, workspace.model, version)
     if known is None:
         raise _unknown_training(version)

@@ -47,7 +47,7 @@ def record(made: Build, params: Params) -> RunRecord:
     curves = pd.read_csv(made.build / "curves.csv")
     metrics = json.loads((made.build / "metrics.json").read_text(encoding="utf-8"))
     return RunRecord(
-        params={name: str(value) for name, value in _flat(params.model_dump(exclude={"guard"})).items()},
+        params=_recorded(params),
         metrics={name: float(value) for name, value in metrics.items()},
         curves=[
             (f"curve.{row.member}.{row.fold}", int(row.step), float(row.capped_rmspe)) for row in curves.itertuples()
@@ -74,7 +74,7 @@ def refit_record(made: Build, params: Params, chosen: Mapping[str, float], tags:
     """The record of a refit: its settings, and rows and holdout as training data."""
     sources = _lineage(made, params)
     return RunRecord(
-        params={name: str(value) for name, value in _flat(params.model_dump(exclude={"guard"})).items()},
+        params=_recorded(params),
         metrics=chosen,
         curves=[],
         candidates=pd.DataFrame(columns=NO_CANDIDATES),
@@ -119,6 +119,17 @@ def _files(made: Build, curves: pd.DataFrame) -> list[Path]:
         plots.learning_curves(curves, pictures / "learning_curves.png"),
         plots.importances(pd.read_csv(made.build / "importances.csv"), pictures / "importances.png"),
     ]
+
+
+def _recorded(params: Params) -> dict[str, str]:
+    """The params of a run: all but the table of columns, which the bundle has, and what the description leaves out."""
+    settings = _flat(params.model_dump(exclude={"guard", "problem"}))
+    problem = params.problem.model_dump(mode="json", exclude={"columns"}, exclude_defaults=True)
+    described = {
+        f"problem.{key}": value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        for key, value in problem.items()
+    }
+    return {name: str(value) for name, value in (settings | described).items()}
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -4,13 +4,15 @@ params.yaml holds it under `problem`. What reads, refuses, learns, scores or sho
 """
 
 import datetime
+import difflib
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from lockgate.problem.columns import Category, Column, ColumnKind, Date, Decimal, Flag, Months, Role, Whole
+from lockgate.problem.metrics import METRICS
 from lockgate.problem.periods import Period, PeriodName
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
@@ -32,7 +34,16 @@ def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _metric_name(name: str) -> str:
+    if name not in METRICS:
+        near = difflib.get_close_matches(name, METRICS, n=1, cutoff=0.6)
+        raise ValueError(f"did you mean {near[0]}?" if near else f"known metrics: {', '.join(METRICS)}")
+    return name
+
+
 Texts = Annotated[Names, BeforeValidator(_as_tuple)]
+MetricName = Annotated[str, AfterValidator(_metric_name), Field(json_schema_extra={"enum": list(METRICS)})]
+MetricNames = Annotated[tuple[MetricName, ...], BeforeValidator(_as_tuple)]
 
 
 class Described(BaseModel):
@@ -175,8 +186,10 @@ class Problem(Described):
     where: Where | None = None
     rules: Annotated[tuple[RowRule, ...], BeforeValidator(_as_tuple)] = ()
     split: Split | None = None
-    metric: Name
-    prefer: Texts = ()  # metrics in the order in which they choose among candidates; default: the metric
+    metric: MetricName
+    prefer: Annotated[
+        tuple[MetricName, ...], BeforeValidator(_as_tuple)
+    ] = ()  # metrics in the order in which they choose among candidates; default: the metric
     baseline: Literal["seasonal_naive", "naive", "group_median", "mean", "prior", ""] = ""
     slices: Annotated[tuple[str | Bins, ...], BeforeValidator(_as_tuple)] = ()
     features: Annotated[tuple[str | dict[str, Any], ...], BeforeValidator(_as_tuple)] = ()
@@ -369,4 +382,4 @@ def _where(problem: Problem) -> Iterator[str]:
         yield "where.column must be one of known_covariates"
 
 
-CONSISTENCY = (_one_role_each, _described_and_used, _side_tables, _time_and_horizon, _task_and_target, _where)
+CONSISTENCY = (_time_and_horizon, _one_role_each, _described_and_used, _side_tables, _task_and_target, _where)

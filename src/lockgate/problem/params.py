@@ -2,17 +2,21 @@
 
 import difflib
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from lockgate.errors import BadConfiguration
-from lockgate.problem.description import Problem
+from lockgate.problem.description import MetricName, Problem
 from lockgate.problem.metrics import METRICS, Metric
 from lockgate.system import strict_yaml
 
 PARAMS_FILE = Path("params.yaml")
+PROBLEM_PAGE = "docs/reference/problem.md"
+UNKNOWN = "extra_forbidden"  # pydantic's type of the error
 LONGEST_SHOWN = 80  # characters of a wrong value in a message
 
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
@@ -37,6 +41,9 @@ RENAMED = {
     "max_slice_over_serving": "over_slice",
 }
 
+# Earlier keys whose place has changed, too.
+MOVED = {"metric": "problem.metric", "split.holdout_days": "problem.horizon"}
+
 # An Ed25519 key as `openssl pkey -pubout` prints it between its two lines: a fixed beginning, then 32 bytes.
 PUBLIC_KEY = re.compile(r"MCowBQYDK2VwAyEA[A-Za-z0-9+/]{43}=")
 
@@ -50,14 +57,6 @@ def _public_key(text: Any) -> Any:
 PublicKey = Annotated[str, BeforeValidator(_public_key)]
 
 
-def _metric_name(name: str) -> str:
-    if name not in METRICS:
-        near = difflib.get_close_matches(name, METRICS, n=1, cutoff=0.6)
-        raise ValueError(f"did you mean {near[0]}?" if near else f"known metrics: {', '.join(METRICS)}")
-    return name
-
-
-MetricName = Annotated[str, AfterValidator(_metric_name), Field(json_schema_extra={"enum": list(METRICS)})]
 Change = Annotated[float, Field(ge=0, allow_inf_nan=False)]  # a difference of scores, in units of the metric
 
 
@@ -277,7 +276,7 @@ def load_params(path: Path) -> Params:
     try:
         params = Params.model_validate(raw).in_force()
     except ValidationError as error:
-        raise _as_configuration_error(path, error) from error
+        raise _as_configuration_error(path, error, raw) from error
     _require_limits_of_metric(path, params.policy)
     return params
 
@@ -291,32 +290,70 @@ def _require_limits_of_metric(path: Path, policy: Policy) -> None:
         raise BadConfiguration(
             f"gate.limit is {policy.limit:g}",
             where=str(path),
-            hint=f"with metric: {metric.name}, where {metric.better} is better, gate.limit must be {allowed}",
+            hint=f"with problem.metric: {metric.name}, where {metric.better} is better, gate.limit must be {allowed}",
         )
     for key in ("over_serving", "over_slice"):
         if getattr(policy, key) > metric.widest:
             raise BadConfiguration(
                 f"gate.{key} is {getattr(policy, key):g}",
                 where=str(path),
-                hint=f"with metric: {metric.name}, gate.{key} must be at most {metric.widest:g}",
+                hint=f"with problem.metric: {metric.name}, gate.{key} must be at most {metric.widest:g}",
             )
 
 
-def _as_configuration_error(path: Path, error: ValidationError) -> BadConfiguration:
-    found_errors = error.errors()
-    unknown = [each for each in found_errors if each["type"] == "extra_forbidden"]
-    first = next((each for each in unknown if each["loc"][-1] in RENAMED), found_errors[0])
-    key = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden" and first["loc"][-1] in RENAMED:
-        now = ".".join(str(part) for part in (*first["loc"][:-1], current_name(str(first["loc"][-1]))))
-        return BadConfiguration(f"{key} has a new name", where=str(path), hint=f"rename it to {now}")
-    if first["type"] == "extra_forbidden":
+def _as_configuration_error(path: Path, error: ValidationError, raw: dict[str, Any]) -> BadConfiguration:
+    first = min(error.errors(), key=_rank)
+    location = _in_file(raw, first["loc"])
+    key, found = ".".join(str(part) for part in location), first["input"]
+    if renamed := _renamed(location, found) if first["type"] == UNKNOWN else None:
+        return BadConfiguration(f"{renamed[0]} has a new name", where=str(path), hint=f"rename it to {renamed[1]}")
+    if first["type"] == UNKNOWN:
         return BadConfiguration(f"unknown key {key}", where=str(path), hint=_nearest_key(first["loc"]))
     if first["type"] == "missing":
         return BadConfiguration(f"missing key {key}", where=str(path), hint=f"add {key} to {path.name}")
-    found = first["input"]
-    problem = first["ctx"]["error"] if first["type"] == "value_error" else first["msg"].lower()
-    return BadConfiguration(f"{key} is {_shown(found)}", where=str(path), hint=f"{key}: {problem}")
+    if location == ("problem",) and not isinstance(found, dict):
+        hint = f"problem: describe the table with keys of {PROBLEM_PAGE}; its name is problem.name"
+        return BadConfiguration(f"problem is {_shown(found)}", where=str(path), hint=hint)
+    reason = first["ctx"]["error"] if first["type"] == "value_error" else first["msg"].lower()
+    if isinstance(found, dict):
+        return BadConfiguration(f"{key}: {reason}", where=str(path), hint=f"correct {key}; see {PROBLEM_PAGE}")
+    return BadConfiguration(f"{key} is {_shown(found)}", where=str(path), hint=f"{key}: {reason}")
+
+
+def _rank(error: Any) -> int:
+    """The order of errors to show: a new name, an unknown key, others; last a text in place of a mapping's error."""
+    if error["type"] == UNKNOWN:
+        return 0 if _renamed(error["loc"], error["input"]) else 1
+    return 3 if error["type"] == "string_type" and isinstance(error["input"], dict) else 2
+
+
+def _renamed(location: tuple[Any, ...], found: Any) -> tuple[str, str] | None:
+    """The old and the new name of a key; None for a key that never was."""
+    *sections, last = map(str, location)
+    key = ".".join((*sections, last))
+    if last in RENAMED:
+        return key, ".".join((*sections, RENAMED[last]))
+    inside = [f"{key}.{name}" for name in found] if isinstance(found, dict) else []
+    return next(((old, MOVED[old]) for old in (key, *inside) if old in MOVED), None)
+
+
+def _in_file(raw: Any, location: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The parts of a location that are keys or places in the file; the others name alternatives of a type.
+
+    All parts for a value that is not in the file: a learning rate of the fast profile.
+    """
+    if location[0] not in raw:
+        return location
+    parts: list[Any] = []
+    for part in location:
+        if isinstance(raw, dict) and (part in raw or part == location[-1]):
+            raw = raw.get(part)
+        elif isinstance(raw, list) and isinstance(part, int) and part < len(raw):
+            raw = raw[part]
+        else:
+            continue
+        parts.append(part)
+    return tuple(parts)
 
 
 def _shown(value: Any) -> str:
@@ -331,7 +368,32 @@ def _shown(value: Any) -> str:
 def _nearest_key(location: tuple[Any, ...]) -> str:
     section: Any = Params
     for part in location[:-1]:
-        section = section.model_fields[part].annotation if part in section.model_fields else section
-    known = list(section.model_fields)
+        section = _part_of(section, part)
+    known = list(_section(section).model_fields)
     near = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.6)
     return f"did you mean {near[0]}?" if near else f"known keys: {', '.join(known)}"
+
+
+def _part_of(annotation: Any, part: str | int) -> Any:
+    """The type of a key of a section, of an entry of a list or mapping, or of the alternative with this name."""
+    for inside in _alternatives(annotation):
+        if isinstance(inside, type) and issubclass(inside, BaseModel):
+            return inside if part == inside.__name__ else inside.model_fields[str(part)].annotation
+        if get_origin(inside) in (tuple, list, dict):
+            return get_args(inside)[-1 if get_origin(inside) is dict else 0]
+    return annotation
+
+
+def _section(annotation: Any) -> type[BaseModel]:
+    return next(each for each in _alternatives(annotation) if isinstance(each, type) and issubclass(each, BaseModel))
+
+
+def _alternatives(annotation: Any) -> Iterator[Any]:
+    """The types of which a value has one: those of a union, without the constraints of each."""
+    if get_origin(annotation) in (Union, UnionType):
+        for each in get_args(annotation):
+            yield from _alternatives(each)
+    elif get_origin(annotation) is Annotated:
+        yield from _alternatives(get_args(annotation)[0])
+    else:
+        yield annotation
