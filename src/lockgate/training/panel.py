@@ -1,0 +1,70 @@
+"""Trains the forecaster of a panel: rounds and weights are chosen on inner time folds, then each member learns all rows.
+
+Training rows have features as of a cutoff, like the rows to forecast (features/training_rows). No period after
+the last given row is used.
+"""
+
+from dataclasses import dataclass
+from time import process_time
+
+import pandas as pd
+
+from lockgate.features.recipe import Recipe, State, Table
+from lockgate.features.recipes import recipe_of
+from lockgate.features.training_rows import rows_after
+from lockgate.forecaster.ensemble import Forecaster
+from lockgate.models import conformal
+from lockgate.problem.params import Params
+from lockgate.training.fitting import Progress, Session, Steps, boosters_of, fit_all, member, training_cutoffs
+from lockgate.training.folds import fold_ends, run_fold
+from lockgate.training.report import FinalFit, Report, report_of
+from lockgate.training.schedule import schedule
+from lockgate.training.selection import choose
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The inputs of the first fit."""
+
+    session: Session
+    fold_ends: list[int]
+    final_state: State  # as of the last period
+
+
+def train(rows: pd.DataFrame, static: pd.DataFrame, params: Params, progress: Progress) -> tuple[Forecaster, Report]:
+    """Fit a forecaster on rows and static features (frames as `prepare` writes them).
+
+    Folds with too little history are left out; Raises BadData if no fold remains. The same rows, params and thread
+    count give the same forecaster.
+    """
+    started, recipe = process_time(), recipe_of(params.problem)
+    plan = _plan(recipe, Table.of(params.problem, rows, static), params, progress)
+    session, keys = plan.session, len(plan.final_state.series)
+    folds = [run_fold(end, session) for end in plan.fold_ends]
+    choice = choose(folds, params)
+    training_rows = session.training_rows(session.table.last)
+    fits = fit_all(choice.rounds, training_rows, session)
+    session.steps.next("done")
+    forecaster = Forecaster(
+        params.problem,
+        recipe,
+        plan.final_state,
+        {name: member(name, fit, plan.final_state.scale, params) for name, fit in fits.items()},
+        choice.weights,
+        conformal.calibrate(choice.residuals, keys),
+    )
+    final = FinalFit(fits, len(training_rows.target), keys, process_time() - started)
+    return forecaster, report_of(folds, choice, final, params)
+
+
+def _plan(recipe: Recipe, table: Table, params: Params, progress: Progress) -> Plan:
+    """The inner folds, and the training rows of all cutoffs that the folds and the final fit need."""
+    horizon, ends, times = params.horizon, fold_ends(table, params), schedule(table, params)
+    steps = Steps(progress, 1 + (len(ends) + 1) * len(boosters_of(params)))
+    steps.next("features")
+    cutoffs = {end - horizon for end in (table.last, *ends)}
+    for end in (table.last, *ends):
+        cutoffs.update(training_cutoffs(table, end, horizon, times))
+    states = recipe.fit(table, {*cutoffs, table.last}, horizon)
+    windows = {cutoff: rows_after(table, states[cutoff]) for cutoff in sorted(cutoffs)}
+    return Plan(Session(table, params, times, steps, windows), ends, states[table.last])
