@@ -16,7 +16,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down check unit test test-long chaos bench lock clean
+.PHONY: help install demo wheel up down check unit test test-long chaos bench lock clean
 
 help:  ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,8 +38,13 @@ $(INSTALLED): requirements.lock pyproject.toml
 .dvc/config.local:
 	@printf '[core]\n    site_cache_dir = "%s"\n' "$(CURDIR)/.lockgate/dvc" > $@
 
-demo: install  ## from nothing to a model in Production, with the addresses to look at
-	@sh docs/demo.sh
+demo: install  ## from nothing to a model in Production, with the addresses to look at; PROBLEM=churn takes examples/churn
+	@sh docs/demo.sh $(PROBLEM)
+
+wheel: install  ## build dist/lockgate-VERSION.whl, which runs without a clone
+	@rm -rf .lockgate/wheel && mkdir -p .lockgate/wheel && cp -R pyproject.toml src .lockgate/wheel/
+	$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .lockgate/wheel
+	@rm -rf .lockgate/wheel
 
 up: install  ## start Postgres and the MLflow server
 	@lockgate up

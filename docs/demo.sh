@@ -1,13 +1,28 @@
 # `make demo`: from nothing to a model in Production. Run from the project's folder; doing it again changes nothing.
+# With a name, such as churn, the problem is that of examples/churn.
 set -eu
+problem=${1:-rossmann}
 
 say() { printf '\n$ %s\n' "$*"; "$@"; }
+
+if [ "$problem" != rossmann ] && [ ! -f "examples/$problem/params.yaml" ]; then
+    printf 'error: there is no examples/%s\nhint: PROBLEM is one of: rossmann' "$problem" >&2
+    for each in examples/*/params.yaml; do printf ', %s' "$(basename "$(dirname "$each")")" >&2; done
+    printf '\n' >&2
+    exit 2
+fi
 
 # Where MLflow and Postgres run elsewhere, their addresses are in the environment.
 [ -n "${MLFLOW_TRACKING_URI:-}" ] || say lockgate up
 
+if [ "$problem" != rossmann ]; then
+    cd "examples/$problem"
+    # Without the real file, the demonstration uses generated rows of the same form.
+    if [ -z "$(find data/raw -type f ! -name '*.md' ! -name '.*' 2>/dev/null)" ]; then
+        say python generate.py
+    fi
 # Without Kaggle's files, the demonstration uses a generated chain of stores: an explicit choice, in params.yaml.
-if ! ls data/raw | grep -qiE '^(train|store)|\.zip$' && grep -q '^source: files' params.yaml; then
+elif ! ls data/raw | grep -qiE '^(train|store)|\.zip$' && grep -q '^source: files' params.yaml; then
     printf '\ndata/raw holds no files: params.yaml now says source: generated\n'
     sed -i.old 's/^source: files    /source: generated/' params.yaml && rm params.yaml.old
 fi
