@@ -14,44 +14,41 @@ Ints = NDArray[np.int64]
 class Scale:
     """The scale of rows or of keys. `level` has an entry for each; None: the log, which needs none.
 
-    `floor` is the lowest forecast.
+    `floor` is the lowest forecast. `shift` is added to the target before its log.
     """
 
     level: Floats | None
     floor: float = -np.inf
+    shift: float = 0.0
 
     def take(self, which: Ints) -> "Scale":
         """The scale of some entries, by place."""
-        return Scale(None if self.level is None else self.level[which], self.floor)
+        return Scale(None if self.level is None else self.level[which], self.floor, self.shift)
 
     @classmethod
     def join(cls, parts: Sequence["Scale"]) -> "Scale":
         """The entries of several scales of one recipe."""
         levels = [part.level for part in parts if part.level is not None]
-        return cls(np.concatenate(levels) if levels else None, parts[0].floor)
+        return cls(np.concatenate(levels) if levels else None, parts[0].floor, parts[0].shift)
 
     def scaled(self, target: Floats) -> Floats:
         """Targets in this scale, (entries, ...); NaN where a log does not exist."""
         if self.level is None:
-            positive = target > 0
-            return np.log(target, out=np.full(target.shape, np.nan), where=positive)
+            moved = target + self.shift if self.shift else target
+            return np.log(moved, out=np.full(target.shape, np.nan), where=moved > 0)
         return target / self._level(target)
 
     def target(self, scaled: Floats) -> Floats:
         """Targets from values in this scale; the inverse of `scaled`."""
         if self.level is None:
-            return np.exp(scaled)
+            return np.maximum(np.exp(scaled) - self.shift, self.floor) if self.shift else np.exp(scaled)
         return np.maximum(scaled * self._level(scaled), self.floor)
 
     def moved(self, target: Floats, by: Floats) -> Floats:
         """Targets that are larger by this much in the scale."""
         if self.level is None:
-            return target * np.exp(by)
+            return np.maximum((target + self.shift) * np.exp(by) - self.shift, self.floor)
         return np.maximum(target + by * self._level(target), self.floor)
-
-    def unit(self, scaled: Floats) -> Floats:
-        """The size of one unit of the scale in units of the target, at these values."""
-        return np.exp(scaled) if self.level is None else self._level(scaled) + np.zeros(scaled.shape)
 
     def _level(self, like: Floats) -> Floats:
         level = np.ones(len(like)) if self.level is None else self.level

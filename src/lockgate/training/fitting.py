@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from lockgate.errors import BadConfiguration
 from lockgate.features.recipe import Table
 from lockgate.features.scale import Scale
 from lockgate.features.training_rows import TrainingRows, cutoffs, join, training_target
@@ -15,6 +16,7 @@ from lockgate.problem.params import BoosterParams, Params
 from lockgate.training.schedule import Schedule
 
 BOOSTERS = ("lightgbm", "xgboost", "catboost")
+LINEAR = "linear"  # the ridge, by its name in params.yaml
 FEWEST_IN_LEAF, MOST_IN_LEAF = 5, 100
 
 Progress = Callable[[str, int, int], None]  # name of the next step, steps done, steps in all
@@ -57,9 +59,25 @@ def training_cutoffs(table: Table, last: int, horizon: int, times: Schedule) -> 
 
 
 def boosters_of(params: Params) -> tuple[str, ...]:
-    """The boosters among the members, in the order of BOOSTERS; all of them if the problem names no member."""
+    """The boosters among the members, in the order of BOOSTERS; all of them if the problem names no member.
+
+    Raises BadConfiguration for a member that a panel does not have.
+    """
+    known = (*BOOSTERS, LINEAR)
+    for name in params.problem.members:
+        if name not in known:
+            raise BadConfiguration(
+                f"problem.members names {name}",
+                where="params.yaml",
+                hint=f"members of a problem with a horizon: {', '.join(known)}",
+            )
     named = params.problem.members or BOOSTERS
     return tuple(name for name in BOOSTERS if name in named)
+
+
+def has_linear(params: Params) -> bool:
+    """Whether the linear model is a member."""
+    return not params.problem.members or LINEAR in params.problem.members
 
 
 def fit_all(rounds: Mapping[str, int], rows: TrainingRows, session: Session) -> dict[str, Fit]:

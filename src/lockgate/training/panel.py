@@ -1,4 +1,4 @@
-"""Trains the forecaster of a panel: rounds and weights are chosen on inner time folds, then each member learns all rows.
+"""Trains the forecaster of a panel: rounds and weights are chosen on inner folds, then each member learns all rows.
 
 Training rows have features as of a cutoff, like the rows to forecast (features/training_rows). No period after
 the last given row is used.

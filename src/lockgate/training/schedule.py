@@ -56,9 +56,8 @@ def _min_history(periods: int, ends: tuple[int, ...], params: Params) -> int:
     """A season if a third of the history is longer, else a third of it; more where the cutoffs would be too many."""
     name, horizon = params.problem.period.name, params.horizon
     room = periods - (MIN_TRAINING_WINDOWS + 1) * horizon  # what the newest fold leaves
-    least = max(2, min(max(SHORT_SEASON[name], horizon), room))
-    wished = max(min(SEASON[name] + horizon, periods // 3), least)
-    return max(wished, periods - ends[-1] - (MOST_CUTOFFS + MIN_TRAINING_WINDOWS) * horizon)
+    wished = max(min(SEASON[name] + horizon, periods // 3), SHORT_SEASON[name], horizon)
+    return max(2, min(wished, room), periods - ends[-1] - (MOST_CUTOFFS + MIN_TRAINING_WINDOWS) * horizon)
 
 
 def _shifts(periods: int, rows: int, horizon: int) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from lockgate.models import blend
 from lockgate.models.conformal import Residuals
 from lockgate.models.loss import Loss
 from lockgate.problem.params import Params
+from lockgate.training.fitting import has_linear
 from lockgate.training.folds import Fold
 
 Floats = NDArray[np.float64]
@@ -66,6 +67,8 @@ def best_round(curves: Sequence[Sequence[float]], fewest: int) -> int:
 def _weights(folds: Sequence[Fold], params: Params) -> dict[str, float]:
     loss = Loss.of(params.problem.metric)
     errors = [loss.errors(fold.window.actual, fold.forecasts) for fold in folds]
-    shares = np.array([*(BOOSTER_SHARE for _ in folds[0].fits), 1.0])
+    names = (*folds[0].fits, RIDGE)
+    shares = np.array([*(BOOSTER_SHARE for _ in folds[0].fits), 1.0])[: len(names) if has_linear(params) else -1]
+    errors = [each[:, : len(shares)] for each in errors]
     weights = blend.fit_weights(errors, params.training.weight_shrinkage, shares / shares.sum())
-    return dict(zip((*folds[0].fits, RIDGE), weights.tolist(), strict=True))
+    return dict.fromkeys(names, 0.0) | dict(zip(names, weights.tolist(), strict=False))

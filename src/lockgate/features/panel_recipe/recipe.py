@@ -72,7 +72,7 @@ class PanelState:
             "centre": history.linear.centre,
             "spread_of_regressors": history.linear.spread,
             "first": np.array(history.layout.first),
-            "floor": np.array(history.scale.floor),
+            "floor": np.array([history.scale.floor, history.scale.shift]),
             "level": np.empty(0) if history.scale.level is None else history.scale.level,
             "static": history.static,
             **{f"series {name}": _plain(column) for name, column in self.series.frame.items()},
@@ -107,19 +107,20 @@ def _fit(given: _Fit, cutoffs: list[int]) -> dict[int, PanelState]:
     """The state at each cutoff; each uses the periods up to it only."""
     table, problem = given.table, given.table.problem
     history, period = table.history, table.problem.period.name
-    in_logs = target_scale.is_log(history, period)
-    base = replace(history, target=Scale(None).scaled(history.target)) if in_logs else history
+    shift = target_scale.log_shift(history, period)
+    logs = Scale(None, 0.0, shift or 0.0)
+    base = history if shift is None else replace(history, target=logs.scaled(history.target))
     layout = Layout.of(problem, table.first, table.categories)
     ones = np.ones(len(table.series))
 
     def levels(cutoff: int) -> NDArray[np.float64]:
-        return ones if in_logs else target_scale.levels(history, cutoff, period)
+        return target_scale.levels(history, cutoff, period) if shift is None else ones
 
     models = linear.fit(linear.Data(base, layout, levels, given.horizon), cutoffs)
     static, floor = _static(problem, table.series, table.categories), _floor(problem, history)
     states = {}
     for cutoff in cutoffs:
-        scale = Scale(None, 0.0) if in_logs else Scale(levels(cutoff), floor)
+        scale = Scale(levels(cutoff), floor) if shift is None else logs
         seen = base.between(base.first, cutoff)
         kept = past(seen, seen.target / levels(cutoff)[:, None], models[cutoff], layout, given.declared)
         found = History(cutoff, given.declared, layout, models[cutoff], kept, scale, static, static_names(problem))
@@ -169,7 +170,7 @@ def _restore(problem: Problem, declared: Declaration, arrays: Arrays, times: tup
     layout = Layout.of(problem, int(arrays["first"]), categories)
     level = arrays["level"] if arrays["level"].size else None
     model = Linear(arrays["coefficients"], arrays["centre"], arrays["spread_of_regressors"])
-    scale = Scale(level, float(arrays["floor"]))
+    scale = Scale(level, *arrays["floor"].tolist())
     found = History(
         cutoff, declared, layout, model, Past.of_arrays(arrays), scale, arrays["static"], static_names(problem)
     )

@@ -1,4 +1,7 @@
-"""Chooses the scale of a target: its log if all targets are positive and vary in proportion to their size."""
+"""Chooses the scale of a target: its log if no target is negative and all vary in proportion to their size.
+
+Targets with zeros are moved by a small share of their mean before the log.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +13,7 @@ Floats = NDArray[np.float64]
 
 # Periods at the start of a history that decide between log and level, and periods of a block in them.
 FIRST_PERIODS: dict[PeriodName, tuple[int, int]] = {
-    "hour": (672, 24),
+    "hour": (672, 6),
     "day": (182, 14),
     "week": (52, 8),
     "month": (24, 6),
@@ -19,26 +22,47 @@ FIRST_PERIODS: dict[PeriodName, tuple[int, int]] = {
 FEWEST_IN_BLOCK = 4
 PROPORTIONAL = 0.4  # exponent of the spread over the mean of a block: 1 is proportional, 0 is independent
 VARIED = 0.2  # spread of the logs of the blocks' means below which the exponent is not known
+MOST_ZEROS = 0.3  # share of zeros above which a target is learned in units of its level
+SHIFT = 0.05  # share of the mean
 LEVEL_PRIOR = 1.0  # prior weight: as if a key had this many more rows at the level of all keys
 LEVEL_PERIODS: dict[PeriodName, int] = {"hour": 672, "day": 364, "week": 52, "month": 12, "integer": 50}
 
 
-def is_log(history: Panel, period: PeriodName) -> bool:
-    """Whether the log is the scale. Needs a positive target everywhere; the start of the history decides the rest."""
+def log_shift(history: Panel, period: PeriodName) -> float | None:
+    """What is added to the target before its log; None if the log is not the scale.
+
+    A negative target forbids the log. The start of the history decides the rest, so that every cutoff decides alike.
+    """
     known = history.target[~np.isnan(history.target)]
-    if not known.size or known.min() <= 0:
-        return False
+    if not known.size or known.min() < 0:
+        return None
     periods, block = FIRST_PERIODS[period]
-    early = history.target[:, : min(periods, history.target.shape[1]) // block * block]
-    blocks = early.reshape(-1, block)
+    early = history.target[:, : max(min(periods, history.target.shape[1]) // block, 1) * block]
+    positive = known.min() > 0
+    if not _is_proportional(early, block, unknown=positive):
+        return None
+    return 0.0 if positive else _shift(early)
+
+
+def _shift(early: Floats) -> float | None:
+    """A share of the mean; None if too many targets are zero."""
+    known = early[~np.isnan(early)]
+    many = not known.size or np.mean(known == 0) > MOST_ZEROS
+    return None if many else max(SHIFT * float(known.mean()), 1e-9)
+
+
+def _is_proportional(early: Floats, block: int, *, unknown: bool) -> bool:
+    """Whether the spread of a block grows with its mean; `unknown` if too few blocks differ."""
+    width = early.shape[1] // block * block
+    blocks = early[:, :width].reshape(-1, block)
     full = (~np.isnan(blocks)).sum(axis=1) >= FEWEST_IN_BLOCK
     if full.sum() < 3:
-        return True
+        return unknown
     means, spreads = np.nanmean(blocks[full], axis=1), np.nanstd(blocks[full], axis=1)
-    varies = spreads > 0
+    varies = (spreads > 0) & (means > 0)
     x, y = np.log(means[varies]), np.log(spreads[varies])
     if len(x) < 3 or x.std() < VARIED:
-        return True
+        return unknown
     return bool(np.polyfit(x, y, 1)[0] > PROPORTIONAL)
 
 

@@ -1,0 +1,70 @@
+"""A training on any described panel: on every period, with the members that it names, in the scale of its target."""
+
+from functools import cache
+
+import numpy as np
+import panel_tables
+import pytest
+
+from lockgate.errors import BadConfiguration
+from lockgate.features.recipe import RIDGE
+from lockgate.problem.params import Params
+from lockgate.training.panel import train
+from lockgate.training.schedule import schedule_of
+
+TRAINING = {"max_rounds": 15, "patience": 5}
+every_period = pytest.mark.parametrize("name", list(panel_tables.TABLES))
+
+
+def params(name, **changes):
+    gate = {"limit": 0.5, "over_serving": 0.1, "over_slice": 0.1}
+    problem = panel_tables.problem(name, **changes).model_dump()
+    return Params.model_validate({"problem": problem, "training": TRAINING, "gate": gate})
+
+
+@cache
+def trained(name, **changes):
+    return train(*panel_tables.rows(name), params(name, **changes), lambda *_: None)
+
+
+@every_period
+def test_a_panel_of_each_period_is_learned_and_every_member_scored(name):
+    forecaster, report = trained(name)
+    assert forecaster.members == ("lightgbm", "xgboost", "catboost", RIDGE)
+    assert sum(forecaster.weights.values()) == pytest.approx(1)
+    assert {score.member for score in report.scores} == {*forecaster.members, "blend"}
+    assert all(np.isfinite(score.mae) for score in report.scores)
+    assert forecaster.calibration.spread.min() > 0
+
+
+def test_negative_targets_are_learned_in_units_of_their_level_and_targets_of_many_sizes_as_logs():
+    assert trained("week")[0].state.scale.level is not None
+    assert trained("day")[0].state.scale.level is None
+
+
+def test_the_linear_model_alone_is_a_forecaster():
+    forecaster, report = trained("month", members=("linear",))
+    assert forecaster.weights == {RIDGE: 1.0}
+    assert report.rounds == {}
+
+
+def test_a_member_that_is_not_named_has_no_weight():
+    forecaster, _ = trained("month", members=("lightgbm",))
+    assert forecaster.weights == {"lightgbm": 1.0, RIDGE: 0.0}
+
+
+def test_a_member_that_a_panel_does_not_have_is_refused():
+    with pytest.raises(BadConfiguration, match=r"problem\.members names prophet"):
+        trained("month", members=("prophet",))
+
+
+@pytest.mark.parametrize(("periods", "rows"), [(40, 40), (60, 600), (900, 900_000), (17_520, 17_520)])
+@pytest.mark.parametrize("name", list(panel_tables.TABLES))
+def test_settings_that_are_left_open_leave_two_windows_of_training_before_the_newest_fold(name, periods, rows):
+    chosen = params(name)
+    times = schedule_of(periods, rows, chosen)
+    horizon = chosen.horizon
+    assert times.fold_ends_ago[0] == times.cutoff_shifts[0] == 0
+    assert max(times.cutoff_shifts) < horizon
+    if periods > 4 * horizon:
+        assert times.min_history + 3 * horizon <= periods
