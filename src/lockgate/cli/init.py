@@ -1,4 +1,4 @@
-"""`init` writes a problem folder for a table; `check` says what is doubtful about its data before any training."""
+"""`init` writes a problem folder for a table."""
 
 from pathlib import Path
 

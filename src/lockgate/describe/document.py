@@ -172,9 +172,7 @@ def _role_lines(seen: Seen, roles: Roles) -> list[Line]:
         else "what a forecast request has"
     )
     past = (
-        "measured with the target, so only their past is used"
-        if seen.kind == "panel"
-        else "measured at the time of a row"
+        "known only after their period, as the target is" if seen.kind == "panel" else "measured at the time of a row"
     )
     found = [
         Line("known_covariates", _names(roles.known), known, _known_doubts(seen, roles)) if roles.known else None,

@@ -66,7 +66,8 @@ def _singles(sampled: dict[str, Floats], goal: Floats, classes: bool) -> list[Si
     varying = {name: values for name, values in sampled.items() if len(np.unique(values[np.isfinite(values)])) > 1}
     limit = _limit(goal, classes)
     return [
-        Single(name, _score(values, goal, classes), limit, _is_target(values, goal)) for name, values in varying.items()
+        Single(name, _score(values, goal, classes), limit, not classes and _is_target(values, goal))
+        for name, values in varying.items()
     ]
 
 
