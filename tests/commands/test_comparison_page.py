@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
-from paired_rows import PAIRS
+from paired_rows import CHURN, PAIRS, PROBLEM, ROWS, pairs
 
 from lockgate.comparison import page, tables
 from lockgate.comparison.agreement import agreement
@@ -34,6 +34,7 @@ def comparison(**changes):
     trial = ForecastComparison("rows.csv", 5, (LeftOut(1, 1, {"Store": 1}), LeftOut(2, 0, {})), agreement(PAIRS, RMSPE))
     whole = Comparison(
         model="m",
+        metric="rmspe",
         first=side(1),
         second=side(2),
         metrics=(MetricPair("verdict", "rmspe", 0.08, 0.09), MetricPair("fold 2015", "cat mae", 4.0, None)),
@@ -55,7 +56,7 @@ def test_digests_are_shortened_and_a_text_cannot_write_to_the_terminal():
 def test_the_summary_counts_what_was_left_out():
     assert list(tables.summary(comparison())) == [
         "both can forecast 4 of 5 rows of rows.csv",
-        "both say 0 for 1 of them, which are in no difference",
+        "a rule gives the forecast of 1 of them, which are in no difference",
         "in the mean version 2 says 2.00% less than version 1",
         "of 3 rows 33.3% within 1%, 66.7% within 5%, 100.0% within 10%",
     ]
@@ -148,12 +149,18 @@ def test_the_page_fits_a_phone_and_follows_light_and_dark(hostile):
 
 
 @pytest.mark.parametrize(
-    ("pairs", "pictures"),
-    [(PAIRS.head(1), 2), (PAIRS.assign(first=0.0, second=0.0), 1), (PAIRS.assign(second=PAIRS["first"]), 3)],
+    ("found", "pictures"),
+    [
+        (pairs(ROWS.head(1), [100.0], [104.0]), 2),
+        (pairs(ROWS.assign(Open=0), [0.0] * 4, [0.0] * 4), 1),
+        (pairs(second=PAIRS.first), 3),
+        (pairs(first=[-5.0, 2.0, 0.001, 0.0]), 3),
+        (pairs(pd.DataFrame({"Plan": ["a"], "Months": [1], "Churn": [1]}), [0.4], [0.6], CHURN), 2),
+    ],
 )
-def test_a_page_has_the_plots_that_its_rows_are_enough_for(pairs, pictures):
-    trial = replace(comparison().trial, agreement=agreement(pairs, RMSPE))
-    drawn = page.html(Compared(comparison(trial=trial, importances=None), pairs))
+def test_a_page_has_the_plots_that_its_rows_are_enough_for(found, pictures):
+    trial = replace(comparison().trial, agreement=agreement(found, RMSPE))
+    drawn = page.html(Compared(comparison(trial=trial, importances=None), found))
     assert len(Page(drawn).of("svg")) == pictures
 
 
@@ -175,28 +182,28 @@ def test_a_page_is_written_whole_or_not_at_all(tmp_path):
     assert target.path.read_text().startswith("<!DOCTYPE html>")
 
 
-ROWS = "Store,Date,Open,Promo,StateHoliday,SchoolHoliday,Sales\n1,2015-08-01,1,0,0,0,{}\n1,2015-08-02,1,0,0,0,70\n"
+FILE = "Store,Date,Open,Promo,StateHoliday,SchoolHoliday,Sales\n1,2015-08-01,1,0,0,0,{}\n1,2015-08-02,1,0,0,0,70\n"
 
 
 def test_rows_of_a_file_bring_their_sales_if_they_have_any(tmp_path):
     file = tmp_path / "rows.csv"
-    file.write_text(ROWS.format(""))
-    assert np.isnan(read_rows(file, tmp_path).rows["Sales"].iloc[0])
-    assert read_rows(file, tmp_path).rows["Sales"].iloc[1] == 70
+    file.write_text(FILE.format(""))
+    assert np.isnan(read_rows(PROBLEM, file, tmp_path).rows["Sales"].iloc[0])
+    assert read_rows(PROBLEM, file, tmp_path).rows["Sales"].iloc[1] == 70
     frame = pd.read_csv(file, dtype={"StateHoliday": str})
     frame.to_parquet(tmp_path / "sold.parquet")
-    assert read_rows(tmp_path / "sold.parquet", tmp_path).rows["Sales"].iloc[1] == 70
-    file.write_text("\n".join(line.rpartition(",")[0] for line in ROWS.splitlines()) + "\n")
-    assert read_rows(file, tmp_path).rows["Sales"].isna().all()
+    assert read_rows(PROBLEM, tmp_path / "sold.parquet", tmp_path).rows["Sales"].iloc[1] == 70
+    file.write_text("\n".join(line.rpartition(",")[0] for line in FILE.splitlines()) + "\n")
+    assert read_rows(PROBLEM, file, tmp_path).rows["Sales"].isna().all()
 
 
 @pytest.mark.parametrize("sales", ["many", "-1", "inf", "1e999"])
 def test_sales_that_are_none_are_refused(tmp_path, sales):
     file = tmp_path / "rows.csv"
-    file.write_text(ROWS.format(sales))
+    file.write_text(FILE.format(sales))
     with pytest.raises(BadData, match="Sales is"):
-        read_rows(file, tmp_path)
+        read_rows(PROBLEM, file, tmp_path)
 
 
 def test_without_a_file_and_without_a_holdout_no_rows_are_at_hand(tmp_path):
-    assert read_rows(None, tmp_path) is None
+    assert read_rows(PROBLEM, None, tmp_path) is None

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -22,12 +23,12 @@ from lockgate.operations import register, validate
 from lockgate.operations.score_candidate import Tables
 from lockgate.operations.stage_files import Build
 from lockgate.operations.workspace import Workspace
-from lockgate.problem.metrics import METRICS, rmspe
+from lockgate.problem.metrics import rmspe
 from lockgate.problem.params import load_params
 
 GONE = "0" * 32
 
-RMSPE = METRICS["rmspe"]
+PROBLEM = load_params(Path(__file__).parents[2] / "params.yaml").problem
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +57,7 @@ def registered(backend, trained_project):
 @pytest.fixture
 def holdout(build):
     """The holdout that both were judged on."""
-    return compare.read_rows(None, build(1).prepared)
+    return compare.read_rows(PROBLEM, None, build(1).prepared)
 
 
 @pytest.fixture
@@ -69,7 +70,7 @@ def late_rows(holdout):
 
 
 def test_two_versions_are_compared_by_what_is_on_record(pair, holdout):
-    found = compare.compare(pair, 1, 2, holdout, RMSPE)
+    found = compare.compare(pair, 1, 2, holdout, PROBLEM)
     compared = found.comparison
     assert (compared.model, compared.first.version, compared.second.version) == (pair.model, 1, 2)
     assert compared.params.differ == (DifferentValue("seed", "1", "2"),)
@@ -87,38 +88,40 @@ def test_two_versions_are_compared_by_what_is_on_record(pair, holdout):
 
 
 def test_on_the_holdout_both_score_as_the_gate_found(pair, holdout):
-    found = compare.compare(pair, 1, 2, holdout, RMSPE)
+    found = compare.compare(pair, 1, 2, holdout, PROBLEM)
     trial = found.comparison.trial
     assert (trial.asked, trial.agreement.rows) == (len(holdout.rows), len(holdout.rows))
     assert [left.rows for left in trial.left_out] == [0, 0]
     for version, score in ((1, trial.agreement.scored.first), (2, trial.agreement.scored.second)):
         metrics = verdicts.latest_verdict(pair.database, pair.model, version).metrics
-        assert (score.score, score.mae, score.bias) == pytest.approx(
-            (metrics["rmspe"], metrics["mae"], metrics["bias"])
-        )
-    assert trial.agreement.both_zero == int((holdout.rows["Open"] == 0).sum())
-    assert found.pairs["week"].tolist() == [(day - 1) // 7 + 1 for day in days_ahead(holdout.rows)]
+        assert score.scores == pytest.approx({name: metrics[name] for name in ("rmspe", "mae", "bias")})
+    assert trial.agreement.outside == int((holdout.rows["Open"] == 0).sum())
+    weeks = {part.value: mask for part, mask in found.pairs.parts if part.by == "week"}
+    ahead = days_ahead(holdout.rows)
+    assert {week: mask.tolist() for week, mask in weeks.items()} == {
+        str(week): ((ahead - 1) // 7 + 1 == week).tolist() for week in range(1, 7)
+    }
 
 
 def test_every_slice_that_the_gate_tests_is_shown_with_the_same_rows(pair, build, holdout):
-    shown = compare.compare(pair, 1, 2, holdout, RMSPE).comparison.trial.agreement.slices
+    shown = compare.compare(pair, 1, 2, holdout, PROBLEM).comparison.trial.agreement.slices
     tables = Tables.read(build(1).prepared)
     sold = tables.holdout[tables.holdout["Sales"] > 0]
     tested = slices.split(slices.with_attributes(sold, tables.stores, tables.rows), slices.IN_GATE)
-    scored = {each.name: each.scored.first.rows for each in shown if each.by in slices.IN_GATE}
-    assert {"assortment a", "small stores", "large stores", "week 1"} < set(scored)
-    assert scored == {part.name: part.rows for part, _ in tested}
+    scored = [(each.value, each.scored.first.rows) for each in shown if each.by != "weekday"]
+    assert sorted(scored) == sorted((part.value, part.rows) for part, _ in tested)
 
 
-def test_without_past_sales_the_stores_have_no_size_and_that_is_said(pair, build):
+def test_without_past_rows_the_keys_have_no_size_and_that_is_said(pair, build):
     (build(1).prepared / "rows.parquet").unlink()
-    found = compare.compare(pair, 1, 2, compare.read_rows(None, build(1).prepared), RMSPE).comparison
-    assert {each.by for each in found.trial.agreement.slices} == {*slices.IN_COMPARISON} - {"size"}
-    assert found.notes == ("the past sales in data/prepared are not at hand: no slices of large and small stores",)
+    found = compare.compare(pair, 1, 2, compare.read_rows(PROBLEM, None, build(1).prepared), PROBLEM).comparison
+    ways = {each.by for each in found.trial.agreement.slices}
+    assert ways == {"StoreType", "Assortment", "Promo", "week", "weekday"}
+    assert found.notes == ("no slices by size: the tables in data/prepared do not have them for these rows",)
 
 
 def test_rows_that_one_cannot_forecast_are_left_out_and_counted(pair, late_rows):
-    found = compare.compare(pair, 1, 2, late_rows, RMSPE).comparison
+    found = compare.compare(pair, 1, 2, late_rows, PROBLEM).comparison
     assert found.trial.left_out == (
         compare.LeftOut(1, 2, {"Store": 1, "Date": 1}),
         compare.LeftOut(2, 2, {"Store": 1, "Date": 1}),
@@ -128,14 +131,14 @@ def test_rows_that_one_cannot_forecast_are_left_out_and_counted(pair, late_rows)
 
 
 def test_what_both_forecast_is_what_each_forecasts_alone(pair, holdout):
-    forward = compare.compare(pair, 1, 2, holdout, RMSPE).pairs
-    backward = compare.compare(pair, 2, 1, holdout, RMSPE).pairs
-    assert forward["first"].tolist() == backward["second"].tolist()
-    assert rmspe(forward["Sales"], forward["first"]) != rmspe(forward["Sales"], forward["second"])
+    forward = compare.compare(pair, 1, 2, holdout, PROBLEM).pairs
+    backward = compare.compare(pair, 2, 1, holdout, PROBLEM).pairs
+    assert forward.first.tolist() == backward.second.tolist()
+    assert rmspe(forward.target, forward.first) != rmspe(forward.target, forward.second)
 
 
 def test_without_rows_the_rest_is_compared_and_that_is_said(pair):
-    found = compare.compare(pair, 1, 2, None, RMSPE)
+    found = compare.compare(pair, 1, 2, None, PROBLEM)
     assert (found.pairs, found.comparison.trial) == (None, None)
     assert found.comparison.notes == ("no rows are at hand: the forecasts are not compared; name a file with --input",)
     assert found.comparison.params.differ != ()
@@ -143,10 +146,10 @@ def test_without_rows_the_rest_is_compared_and_that_is_said(pair):
 
 def test_without_sales_the_forecasts_are_compared_and_nobody_is_called_better(pair, holdout):
     rows = replace(holdout, rows=holdout.rows.assign(Sales=float("nan")))
-    found = compare.compare(pair, 1, 2, rows, RMSPE).comparison
+    found = compare.compare(pair, 1, 2, rows, PROBLEM).comparison
     assert found.trial.agreement.scored is None
     assert found.trial.agreement.spread.rows > 0
-    assert found.notes == ("the rows hold no sales: whose forecasts are better is not known",)
+    assert found.notes == ("the rows hold no Sales: whose forecasts are better is not known",)
 
 
 def test_a_version_that_came_in_past_lockgate_is_compared_as_far_as_it_is_known(backend, validated, holdout):
@@ -154,7 +157,7 @@ def test_a_version_that_came_in_past_lockgate_is_compared_as_far_as_it_is_known(
     client = backend.registry()._client
     source = client.get_model_version(backend.model, "1").source
     client.create_model_version(backend.model, source, model_id=source.removeprefix("models:/"))
-    found = compare.compare(backend, 1, 2, holdout, RMSPE).comparison
+    found = compare.compare(backend, 1, 2, holdout, PROBLEM).comparison
     assert (found.second.bundle_digest, found.lineage, found.trial) == (None, None, None)
     assert "version 2 was registered outside Lockgate: its lineage and inner scores are not on record" in found.notes
     assert "version 2 has no digest on record and is not opened: the forecasts are not compared" in found.notes
@@ -166,7 +169,7 @@ def test_a_version_whose_run_is_gone_is_compared_without_params_and_importances(
             "UPDATE public.model_versions SET run_id = %(run)s WHERE name = %(model)s AND version = 2",
             {"run": GONE, "model": pair_to_break.model},
         )
-    found = compare.compare(pair_to_break, 1, 2, holdout, RMSPE).comparison
+    found = compare.compare(pair_to_break, 1, 2, holdout, PROBLEM).comparison
     assert (found.params, found.importances) == (None, None)
     assert found.notes == ("version 2 has no run in MLflow: its params and importances are not known",)
     assert found.trial.agreement.rows == len(holdout.rows)
@@ -177,14 +180,14 @@ def test_bytes_that_are_not_those_registered_are_refused(pair_to_break, holdout,
     [path] = home.glob(f"artifacts/*/models/{source.removeprefix('models:/')}/**/catboost.cbm")
     path.write_bytes(path.read_bytes()[:-1] + b"!")
     with pytest.raises(IntegrityBroken, match=r"catboost\.cbm sha256 mismatch"):
-        compare.compare(pair_to_break, 1, 2, holdout, RMSPE)
+        compare.compare(pair_to_break, 1, 2, holdout, PROBLEM)
 
 
 def test_there_must_be_two_such_versions_and_a_server_to_ask(pair, holdout, unreachable):
     with pytest.raises(StateConflict, match="has no version 9"):
-        compare.compare(pair, 1, 9, holdout, RMSPE)
+        compare.compare(pair, 1, 9, holdout, PROBLEM)
     with pytest.raises(Unavailable, match="does not answer"):
-        compare.compare(unreachable(pair), 1, 2, holdout, RMSPE)
+        compare.compare(unreachable(pair), 1, 2, holdout, PROBLEM)
 
 
 def test_verdicts_on_other_holdouts_and_policies_are_told_apart(stack):
@@ -195,7 +198,7 @@ def test_verdicts_on_other_holdouts_and_policies_are_told_apart(stack):
     other = replace(verdict.digests, holdout_digest="e" * 64, policy_digest="f" * 64)
     verdicts.record_verdict(model.database, replace(verdict.unstored(), digests=other))
     backend = Workspace(model.name, stack, model.database, "anna", 10.0)
-    notes = compare.compare(backend, first, second, None, RMSPE).comparison.notes
+    notes = compare.compare(backend, first, second, None, PROBLEM).comparison.notes
     assert "the two verdicts looked at different holdouts: their metrics are of different days or rows" in notes
     assert "the two verdicts were given under different policies" in notes
     assert f"the run of version {first} holds no importances.csv that can be read" in notes

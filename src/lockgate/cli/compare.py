@@ -10,7 +10,6 @@ import click
 
 from lockgate.cli.common_options import VERSION, as_json, command, params, print_json, session, table, tell, workspace
 from lockgate.errors import WrongUsage
-from lockgate.problem.metrics import METRICS
 from lockgate.system.output_file import OutFile
 
 if TYPE_CHECKING:
@@ -47,8 +46,9 @@ def compare(
         page_file.check((".html",), source)
     from lockgate.comparison import compare, page
 
-    given = compare.read_rows(source, PREPARED)
-    compared = compare.compare(workspace(timeout), first, second, given, METRICS[params().problem.metric])
+    problem = params().problem
+    given = compare.read_rows(problem, source, PREPARED)
+    compared = compare.compare(workspace(timeout), first, second, given, problem)
     session().ids |= {"version": first, "other": second}
     if page_file:
         page.write(compared, page_file)

@@ -1,21 +1,17 @@
 """Statistics of how the forecasts of two versions differ: overall, by slice, and the rows that differ most.
 
 Which of the two is better, and how surely, is tested by `evaluation.paired_test`.
-
-A pair of forecasts is a row with key, time, OPEN, first, second, target (NaN where unknown), and the
-columns of the ways to slice (missing where unknown).
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from lockgate.evaluation import paired_test, slices
+from lockgate.comparison.pairs import Pairs
 from lockgate.evaluation.slices import Slice
-from lockgate.problem.columns import KEY, TARGET, TIME
+from lockgate.problem.description import Problem
 from lockgate.problem.metrics import METRICS, Metric, bias
 
 Floats = NDArray[np.float64]
@@ -27,7 +23,7 @@ FARTHEST = 10
 
 @dataclass(frozen=True)
 class Spread:
-    """The relative differences (second / first - 1) of some rows."""
+    """The differences of some rows: second / first - 1, or second - first for probabilities."""
 
     rows: int
     mean: float
@@ -38,13 +34,10 @@ class Spread:
 
 @dataclass(frozen=True)
 class Score:
-    """Scores of forecasts, over the rows that count for the metric; `metric` is the name of that of `score`."""
+    """Scores of forecasts, over the rows that count for the metric, by name; the problem's metric is the first."""
 
     rows: int
-    metric: str
-    score: float
-    mae: float
-    bias: float
+    scores: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -57,7 +50,7 @@ class PairedScores:
 
 @dataclass(frozen=True)
 class SliceAgreement(Slice):
-    """A slice, and the relative differences on its rows; `scored` is None without sales."""
+    """A slice, and the differences on its rows; `scored` is None where the target is unknown."""
 
     mean: float
     mean_absolute: float
@@ -66,53 +59,49 @@ class SliceAgreement(Slice):
 
 @dataclass(frozen=True)
 class RowDifference:
-    """The two forecasts of a row, and their relative difference."""
+    """A row by its keys and time (without them, by its number), its two forecasts, their difference, and its target.
 
-    store: int
-    date: str
+    With more than two classes, a forecast is the probability of the class that the first version forecasts.
+    """
+
+    row: Mapping[str, str]
     first: float
     second: float
     difference: float
-    sales: float | None
+    actual: float | str | None
 
 
 @dataclass(frozen=True)
 class Agreement:
     """How two forecasts differ, over the rows that both versions can forecast.
 
-    `both_zero` counts the rows for which both forecast 0, closed stores mostly; they are in none of the differences.
+    `outside` counts the rows that `where` of the problem leaves out, such as those of closed stores: they are in none
+    of the differences. `other_class` counts the rows for which the two forecast different classes; None for numbers.
     """
 
     rows: int
-    both_zero: int
+    outside: int
+    is_relative: bool
+    other_class: int | None
     spread: Spread | None
     slices: tuple[SliceAgreement, ...]
     farthest: tuple[RowDifference, ...]
     scored: PairedScores | None
 
 
-def agreement(pairs: pd.DataFrame, metric: Metric) -> Agreement:
-    """The statistics of pairs of forecasts, scored by a metric where the sales are known."""
-    open_days = not_both_zero(pairs)
+def agreement(pairs: Pairs, metric: Metric) -> Agreement:
+    """The statistics of pairs of forecasts, scored by a metric where the target is known."""
+    inside = pairs.where(~pairs.outside)
     return Agreement(
         rows=len(pairs),
-        both_zero=len(pairs) - len(open_days),
-        spread=_spread(open_days["difference"].to_numpy()) if len(open_days) else None,
-        slices=tuple(_slices(open_days, metric)),
-        farthest=tuple(_farthest(open_days)),
-        scored=_scored(pairs, metric),
+        outside=len(pairs) - len(inside),
+        is_relative=pairs.is_relative,
+        other_class=None if pairs.is_relative else int((pairs.first_class != pairs.second_class).sum()),
+        spread=_spread(inside.difference) if len(inside) else None,
+        slices=tuple(_slices(inside, metric)),
+        farthest=tuple(_farthest(inside)),
+        scored=_scored(inside, metric),
     )
-
-
-def not_both_zero(pairs: pd.DataFrame) -> pd.DataFrame:
-    """The rows for which not both forecast 0, with their relative difference."""
-    rows = pairs[(pairs["first"] != 0) | (pairs["second"] != 0)]
-    return rows.assign(difference=relative(rows["first"].to_numpy(), rows["second"].to_numpy()))
-
-
-def relative(first: Floats, second: Floats) -> Floats:
-    """How much higher the second is, as a share of the first; a first below 1 counts as 1."""
-    return np.asarray((second - first) / np.maximum(np.abs(first), 1.0))
 
 
 def _spread(differences: Floats) -> Spread:
@@ -127,36 +116,55 @@ def _spread(differences: Floats) -> Spread:
     )
 
 
-def _slices(rows: pd.DataFrame, metric: Metric) -> Iterator[SliceAgreement]:
-    for part, chosen in slices.split(rows, slices.IN_COMPARISON):
-        own = rows[chosen]
-        mean, mean_absolute = float(own["difference"].mean()), float(own["difference"].abs().mean())
-        yield SliceAgreement(part.by, part.value, part.rows, mean, mean_absolute, _scored(own, metric))
+def _slices(pairs: Pairs, metric: Metric) -> Iterator[SliceAgreement]:
+    for part, chosen in pairs.parts:
+        if chosen.any():
+            own, differences = pairs.where(chosen), pairs.difference[chosen]
+            mean, size = float(differences.mean()), float(np.abs(differences).mean())
+            yield SliceAgreement(part.by, part.value, len(own), mean, size, _scored(own, metric))
 
 
-def _farthest(rows: pd.DataFrame) -> Iterator[RowDifference]:
-    far = rows.assign(distance=rows["difference"].abs()).sort_values(
-        ["distance", KEY, TIME], ascending=[False, True, True]
-    )
-    for row in far.head(FARTHEST).to_dict("records"):
-        sales = None if np.isnan(row[TARGET]) else float(row[TARGET])
-        date = f"{row[TIME]:%Y-%m-%d}"
-        yield RowDifference(int(row[KEY]), date, row["first"], row["second"], row["difference"], sales)
+def _farthest(pairs: Pairs) -> Iterator[RowDifference]:
+    for place in np.argsort(-np.abs(pairs.difference), kind="stable")[:FARTHEST].tolist():
+        first, second = pairs.first[place], pairs.second[place]
+        if pairs.first.ndim > 1:
+            shown = pairs.first_class[place]
+            first, second = first[shown], second[shown]
+        difference = float(pairs.difference[place])
+        yield RowDifference(_row(pairs, place), float(first), float(second), difference, _actual(pairs, place))
 
 
-def _scored(rows: pd.DataFrame, metric: Metric) -> PairedScores | None:
-    scored = rows[paired_test.scored_rows(metric, rows)]
-    if scored.empty:
+def _row(pairs: Pairs, place: int) -> dict[str, str]:
+    problem, row = pairs.problem, pairs.rows.iloc[place]
+    named = {name: str(row[name]) for name in problem.keys}
+    if problem.time:
+        number = problem.period.number(pairs.rows[problem.time_name].to_numpy()[place : place + 1])[0]
+        named[problem.time_name] = problem.period.text(int(number))
+    return named or {"row": str(row.name)}
+
+
+def _actual(pairs: Pairs, place: int) -> float | str | None:
+    if np.isnan(pairs.target[place]):
         return None
-    first, second = (_score(scored[TARGET], scored[forecast], metric) for forecast in ("first", "second"))
+    return float(pairs.target[place]) if pairs.is_relative else str(pairs.rows[pairs.problem.target].iloc[place])
+
+
+def _scored(pairs: Pairs, metric: Metric) -> PairedScores | None:
+    chosen = np.isfinite(pairs.target)
+    chosen[chosen] = metric.scored(pairs.target[chosen])
+    if not chosen.any():
+        return None
+    scored = pairs.where(chosen)
+    first, second = (
+        Score(len(scored), _scores(scored.problem, scored.target, forecast, metric))
+        for forecast in (scored.first, scored.second)
+    )
     return PairedScores(first, second)
 
 
-def _score(sales: "pd.Series[float]", forecast: "pd.Series[float]", metric: Metric) -> Score:
-    return Score(
-        len(sales),
-        metric.name,
-        metric.score(sales, forecast),
-        METRICS["mae"].score(sales, forecast),
-        bias(sales, forecast),
-    )
+def _scores(problem: Problem, target: Floats, forecast: Floats, metric: Metric) -> dict[str, float]:
+    found = {metric.name: metric.score(target, forecast)}
+    if problem.task == "regression":
+        return found | {"mae": METRICS["mae"].score(target, forecast), "bias": bias(target, forecast)}
+    classes = forecast >= 0.5 if forecast.ndim == 1 else forecast.argmax(axis=1)
+    return found | {"accuracy": float((classes == target).mean())}

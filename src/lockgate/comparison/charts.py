@@ -11,11 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.rcsetup import cycler
-from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
+from matplotlib.ticker import Formatter, MaxNLocator, PercentFormatter, StrMethodFormatter
 
-from lockgate.comparison import agreement
+from lockgate.comparison.pairs import Floats, Pairs
 from lockgate.comparison.record_diff import ImportanceChange
-from lockgate.problem.columns import TARGET, TIME
+from lockgate.problem.description import Problem
 from lockgate.reports import importance_bars
 
 WIDTH, HEIGHT = 5.2, 3.4
@@ -28,7 +28,7 @@ BEYOND = (0.005, 0.995)  # the histogram ends at these quantiles; what lies beyo
 INK, MUTED, FIRST, SECOND = "#010101", "#020202", "#030303", "#040404"
 OF_THE_PAGE = {INK: "var(--ink)", MUTED: "var(--muted)", FIRST: "var(--first)", SECOND: "var(--second)"}
 POINT = "#6f8fb0"  # the points are a picture in the picture, readable on both grounds
-THOUSANDS = StrMethodFormatter("{x:,.0f}")
+LARGE = 20  # from this forecast on, an axis shows whole numbers
 NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 PREAMBLE = re.compile(r"^.*?(?=<svg )|<metadata>.*?</metadata>|<!--.*?-->", re.DOTALL)
 LOOKS = {
@@ -51,51 +51,75 @@ LOOKS = {
 
 
 @style.context(LOOKS)
-def differences(pairs: pd.DataFrame) -> str:
-    """A histogram of the relative differences."""
-    found = agreement.not_both_zero(pairs)["difference"].to_numpy()
+def differences(pairs: Pairs) -> str:
+    """A histogram of the differences."""
+    found = pairs.difference
     low, high = np.quantile(found, BEYOND)
     reach = max(abs(low), abs(high), 1e-6)
     figure, axes = _panel()
     axes.hist(np.clip(found, -reach, reach), bins=BINS, range=(-reach, reach), color=FIRST)
     axes.axvline(0.0, color=INK, linewidth=0.8, linestyle=":")
     axes.xaxis.set_major_formatter(PercentFormatter(1.0))
-    axes.set(xlabel="relative difference", ylabel="rows")
+    axes.set(xlabel="relative difference" if pairs.is_relative else "difference of probabilities", ylabel="rows")
     return _svg(figure)
 
 
 @style.context(LOOKS)
-def scatter(pairs: pd.DataFrame, first: str, second: str) -> str:
-    """The forecasts of both, a point a row."""
-    rows = agreement.not_both_zero(pairs)
-    shown = rows.iloc[:: max(1, -(-len(rows) // POINTS))]
+def scatter(pairs: Pairs, first: str, second: str) -> str:
+    """The forecasts of both, a point a row; of more than two classes, the class that the first version forecasts."""
+    one, other = pairs.first, pairs.second
+    if one.ndim > 1:
+        one, other = (np.take_along_axis(each, pairs.first_class[:, None], axis=1)[:, 0] for each in (one, other))
+    step = max(1, -(-len(pairs) // POINTS))
     figure, axes = _panel()
-    axes.scatter(shown["first"], shown["second"], s=5, alpha=0.5, color=POINT, linewidths=0, rasterized=True)
+    axes.scatter(one[::step], other[::step], s=5, alpha=0.5, color=POINT, linewidths=0, rasterized=True)
     axes.axline((0.0, 0.0), slope=1.0, color=INK, linewidth=0.8, linestyle=":")
     axes.set(xlabel=first, ylabel=second)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(5))
-        axis.set_major_formatter(THOUSANDS)
+        axis.set_major_formatter(_numbers(one, pairs.is_relative))
     return _svg(figure)
+
+
+def by_time(problem: Problem) -> str:
+    """What `over_time` shows: the sum of a panel's keys, the mean of rows of other kinds."""
+    unit = "period" if problem.period.is_integer else problem.period.name
+    return f"sum of all forecasts of a {unit}" if problem.kind == "panel" else f"mean of all forecasts of a {unit}"
 
 
 @style.context(LOOKS)
-def totals(pairs: pd.DataFrame, first: str, second: str) -> str:
-    """The sum of all stores by day, of both, and of the sales where they are known of all rows."""
-    by_day = pairs.groupby(TIME)[["first", "second", TARGET]].sum()
+def over_time(pairs: Pairs, first: str, second: str) -> str:
+    """The forecasts of both by period, and the target where it is known of all rows."""
+    problem = pairs.problem
+    values = pd.DataFrame({"first": pairs.first, "second": pairs.second, "target": pairs.target})
+    groups = values.groupby(pairs.rows[problem.time_name].to_numpy())
+    by_period = groups.sum() if problem.kind == "panel" else groups.mean()
     figure, axes = _panel()
-    if pairs[TARGET].notna().all():
-        axes.plot(by_day.index, by_day[TARGET], color=MUTED, linewidth=1.5, linestyle=":", label="sales")
-    axes.plot(by_day.index, by_day["first"], color=FIRST, linewidth=1.3, label=first)
-    axes.plot(by_day.index, by_day["second"], color=SECOND, linewidth=1.3, linestyle="--", label=second)
-    axes.set(ylabel="sum of a day")
-    axes.set_ylim(bottom=0)
-    axes.yaxis.set_major_formatter(THOUSANDS)
+    if np.isfinite(pairs.target).all():
+        axes.plot(by_period.index, by_period["target"], color=MUTED, linewidth=1.5, linestyle=":", label=problem.target.replace("$", r"\$").lstrip("_"))
+    axes.plot(by_period.index, by_period["first"], color=FIRST, linewidth=1.3, label=first)
+    axes.plot(by_period.index, by_period["second"], color=SECOND, linewidth=1.3, linestyle="--", label=second)
+    axes.set(ylabel=by_time(problem).replace("all forecasts of ", ""))
+    if by_period.min().min() >= 0:
+        axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_formatter(_numbers(by_period["first"].to_numpy(), pairs.is_relative))
+    if not problem.period.is_integer:
+        _dates(axes)
+    _legend(axes)
+    return _svg(figure)
+
+
+def _dates(axes: Axes) -> None:
     days = AutoDateLocator(maxticks=6)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(days)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(days))  # type: ignore[no-untyped-call]
-    _legend(axes)
-    return _svg(figure)
+
+
+def _numbers(values: Floats, is_amount: bool) -> Formatter:
+    """The form of an axis: percent for probabilities; whole numbers where the values are large."""
+    if not is_amount:
+        return PercentFormatter(1.0)
+    return StrMethodFormatter("{x:,.0f}" if np.abs(values).max() >= LARGE else "{x:g}")
 
 
 @style.context(LOOKS)

@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 
 from lockgate.comparison import agreement as agreements
 from lockgate.comparison.agreement import Agreement
+from lockgate.comparison.pairs import Pairs
+from lockgate.comparison.parts import Background, parts
 from lockgate.comparison.record_diff import (
     ImportanceChange,
     MetricPair,
@@ -22,27 +25,30 @@ from lockgate.comparison.record_diff import (
 )
 from lockgate.comparison.records import Record, Side, record
 from lockgate.data import dataset, ingest
-from lockgate.errors import BadData
-from lockgate.evaluation import slices
-from lockgate.features.store_panel.store_attributes import StoreAttributes
+from lockgate.data.data_card import Part
+from lockgate.errors import BadData, StateConflict
 from lockgate.operations import load_version
 from lockgate.operations.workspace import Workspace
-from lockgate.problem.columns import KEY, OPEN, TARGET, TIME
-from lockgate.problem.metrics import Metric
+from lockgate.problem.columns import ColumnKind, Decimal, Whole
+from lockgate.problem.description import Bins, Problem
+from lockgate.problem.metrics import METRICS
+from lockgate.problem.target_values import target_values
 
 Floats = NDArray[np.float64]
+
+TWO = 2  # classes: the forecast is one probability a row
 
 
 @dataclass(frozen=True)
 class ForecastRows:
-    """Rows that both are asked to forecast, with target (NaN where unknown), and the file that they come from.
+    """Rows that both are asked to forecast, with the target (missing where unknown), and the file that they come from.
 
-    `store_sizes` holds the size of each store, as the gate slices by it; empty if the past sales are not known.
+    `known` holds what the slices need beside the rows, as far as it is at hand in data/prepared.
     """
 
     rows: pd.DataFrame
     source: str
-    store_sizes: Mapping[int, str]
+    known: Background
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,7 @@ class Comparison:
     """Two versions side by side. None where one of them has nothing to compare; `notes` say why."""
 
     model: str
+    metric: str
     first: Side
     second: Side
     metrics: tuple[MetricPair, ...]
@@ -81,10 +88,10 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Compared:
-    """The comparison, and row by row what both forecast (see `agreement`); None if nothing was forecast."""
+    """The comparison, and row by row what both forecast; None if nothing was forecast."""
 
     comparison: Comparison
-    pairs: pd.DataFrame | None
+    pairs: Pairs | None
 
 
 @dataclass(frozen=True)
@@ -93,63 +100,61 @@ class VersionForecast:
 
     forecast: Floats
     left_out: LeftOut
-    origin: date
-    attributes: StoreAttributes
+    classes: tuple[str, ...]
+    trained_until: int | None  # the number of the last training period
     beyond_horizon: int
 
 
-def read_rows(source: Path | None, folder: Path) -> ForecastRows | None:
+def read_rows(problem: Problem, source: Path | None, folder: Path) -> ForecastRows | None:
     """The rows of a file, as `lockgate predict` reads it; without one the holdout in `folder`, None if it is not there.
 
-    The sizes of the stores come from the rows before the holdout in `folder`. Raises BadData for rows that cannot be
-    forecast, or sales that are none.
+    Raises BadData for rows that cannot be forecast, or targets out of range.
     """
+    known = Background(_part(folder, "stores"), _part(folder, "rows"))
     if source:
         rows = ingest.read_forecast_rows(source)
-        return ForecastRows(rows.assign(**{TARGET: _sales(rows, source)}), str(source), _store_sizes(folder))
-    if not (folder / "holdout.parquet").is_file():
-        return None
-    holdout = dataset.read(folder, "holdout")
-    rows = holdout.astype({TARGET: "float64"})
-    return ForecastRows(rows, str(folder / "holdout.parquet"), _store_sizes(folder))
+        return ForecastRows(rows.assign(**{problem.target: _targets(problem, rows, source)}), str(source), known)
+    holdout = _part(folder, "holdout")
+    return None if holdout is None else ForecastRows(holdout, str(folder / "holdout.parquet"), known)
 
 
-def _store_sizes(folder: Path) -> Mapping[int, str]:
-    if not (folder / "rows.parquet").is_file():
-        return {}
-    sizes = slices.store_sizes(dataset.read(folder, "rows"))
-    return dict(zip(sizes.index, sizes, strict=True))
+def _part(folder: Path, name: Part) -> pd.DataFrame | None:
+    return dataset.read(folder, name) if (folder / f"{name}.parquet").is_file() else None
 
 
-def compare(workspace: Workspace, first: int, second: int, given: ForecastRows | None, metric: Metric) -> Compared:
-    """Put two versions side by side, and let both forecast the rows given, which the metric scores.
+def compare(workspace: Workspace, first: int, second: int, given: ForecastRows | None, problem: Problem) -> Compared:
+    """Put two versions side by side, and let both forecast the rows given, which the problem's metric scores.
 
     Raises StateConflict if there is no such version, IntegrityBroken if the bytes of one are not those registered.
     """
     records = record(workspace, first), record(workspace, second)
     reason = _why_not_forecast(records, given)
     if given is None or reason:
-        return Compared(_comparison(workspace, records, None, [reason]), None)
-    answers = [_forecast(workspace, version, given.rows) for version in (first, second)]
-    pairs = _pairs(given, *answers)
+        return Compared(_comparison(workspace, records, problem, None, [reason]), None)
+    answers = [_forecast(workspace, version, given.rows, problem) for version in (first, second)]
+    _require_same_classes(answers)
+    pairs = _pairs(problem, given, *answers)
     trial = ForecastComparison(
         given.source,
         len(given.rows),
         tuple(answer.left_out for answer in answers),
-        agreements.agreement(pairs, metric) if len(pairs) else None,
+        agreements.agreement(pairs, METRICS[problem.metric]) if len(pairs) else None,
     )
-    remarks = [*_remarks(answers, pairs)]
-    if not given.store_sizes:
-        remarks.append("the past sales in data/prepared are not at hand: no slices of large and small stores")
-    return Compared(_comparison(workspace, records, trial, remarks), pairs)
+    remarks = [*_remarks(answers, pairs), *_missing_slices(problem, pairs)]
+    return Compared(_comparison(workspace, records, problem, trial, remarks), pairs)
 
 
 def _comparison(
-    workspace: Workspace, records: tuple[Record, Record], trial: ForecastComparison | None, remarks: list[str]
-) -> Comparison:  # fmt: skip
+    workspace: Workspace,
+    records: tuple[Record, Record],
+    problem: Problem,
+    trial: ForecastComparison | None,
+    remarks: list[str],
+) -> Comparison:
     one, other = records
     return Comparison(
         model=workspace.model,
+        metric=problem.metric,
         first=one.side,
         second=other.side,
         metrics=metric_pairs(one.scores, other.scores),
@@ -179,49 +184,60 @@ def _why_not_forecast(records: tuple[Record, Record], given: ForecastRows | None
     return "" if given else "no rows are at hand: the forecasts are not compared; name a file with --input"
 
 
-def _forecast(workspace: Workspace, version: int, rows: pd.DataFrame) -> VersionForecast:
+def _forecast(workspace: Workspace, version: int, rows: pd.DataFrame, problem: Problem) -> VersionForecast:
     with load_version.opened(
         workspace, load_version.recorded(workspace, workspace.state().find(version).version)
     ) as opened:
         forecaster = opened.forecaster
         why_not: dict[int, str] = {}
-        for problem in forecaster.problems(rows):
-            why_not.setdefault(problem.row, problem.column)
-        forecast = np.full(len(rows), np.nan)
+        for each in forecaster.problems(rows):
+            why_not.setdefault(each.row, each.column)
         covered = np.setdiff1d(np.arange(len(rows)), list(why_not))
+        classes: tuple[str, ...] = getattr(forecaster, "classes", ())
+        forecast = np.full((len(rows), len(classes)) if len(classes) > TWO else len(rows), np.nan)
         beyond = 0
         if covered.size:
             forecast[covered] = forecaster.predict(rows.iloc[covered])
             beyond = forecaster.check(rows.iloc[covered]).beyond_horizon
-        why_not |= {int(row): "prediction" for row in covered if not np.isfinite(forecast[row])}
+        why_not |= {int(row): "prediction" for row in covered if not np.isfinite(forecast[row]).all()}
         left_out = LeftOut(version, len(why_not), dict(Counter(why_not.values()).most_common()))
-        return VersionForecast(forecast, left_out, forecaster.origin, forecaster.attributes, beyond)
+        return VersionForecast(forecast, left_out, classes, _period(problem, forecaster.origin), beyond)
 
 
-def _letters(stores: NDArray[np.int32], codes: NDArray[np.int8]) -> dict[int, str]:
-    """The letter of each store, by store id."""
-    return {int(store): chr(ord("a") + code) for store, code in zip(stores, codes, strict=True)}
+def _period(problem: Problem, day: date) -> int:
+    return int(problem.period.number(np.array([day], dtype="datetime64[s]"))[0])
 
 
-def _pairs(given: ForecastRows, first: VersionForecast, second: VersionForecast) -> pd.DataFrame:
+def _require_same_classes(answers: list[VersionForecast]) -> None:
+    first, second = answers
+    if first.classes != second.classes:
+        raise StateConflict(
+            f"version {first.left_out.version} forecasts the classes {', '.join(first.classes) or 'of no task'}, and"
+            f" version {second.left_out.version} {', '.join(second.classes) or 'numbers'}",
+            hint="compare two versions of the same task and classes",
+        )
+
+
+def _pairs(problem: Problem, given: ForecastRows, first: VersionForecast, second: VersionForecast) -> Pairs:
     """The rows that both forecast; the week is counted from the later of the two cutoffs."""
-    both = np.isfinite(first.forecast) & np.isfinite(second.forecast)
-    kept, attributes = given.rows[both], second.attributes
-    return pd.DataFrame(
-        {
-            KEY: kept[KEY],
-            TIME: kept[TIME],
-            OPEN: kept[OPEN],
-            "Promo": kept["Promo"],
-            "StoreType": kept[KEY].map(_letters(attributes.store_ids, attributes.kind)),
-            "Assortment": kept[KEY].map(_letters(attributes.store_ids, attributes.assortment)),
-            "size": kept[KEY].map(given.store_sizes),
-            "week": slices.week(kept[TIME], pd.Timestamp(max(first.origin, second.origin))),
-            "first": first.forecast[both],
-            "second": second.forecast[both],
-            TARGET: kept[TARGET],
-        }
-    )
+    both = _is_finite(first.forecast) & _is_finite(second.forecast)
+    rows = given.rows[both]
+    cutoffs = [each.trained_until for each in (first, second) if each.trained_until is not None]
+    known = replace(given.known, cutoff=max(cutoffs, default=None))
+    target = target_values(problem, rows[problem.target], first.classes)
+    return Pairs(problem, rows, target, first.forecast[both], second.forecast[both], parts(problem, rows, known))
+
+
+def _is_finite(forecast: Floats) -> NDArray[np.bool_]:
+    finite = np.isfinite(forecast)
+    return finite if finite.ndim == 1 else np.asarray(finite.all(axis=1))
+
+
+def _missing_slices(problem: Problem, pairs: Pairs) -> Iterator[str]:
+    ways = [way.column if isinstance(way, Bins) else way for way in problem.slices]
+    found = {part.by for part, _ in pairs.parts}
+    if len(pairs) and (missing := [way for way in ways if way not in found]):
+        yield f"no slices by {', '.join(missing)}: the tables in data/prepared do not have them for these rows"
 
 
 def _remarks(answers: list[VersionForecast], pairs: pd.DataFrame) -> Iterator[str]:
@@ -232,24 +248,32 @@ def _remarks(answers: list[VersionForecast], pairs: pd.DataFrame) -> Iterator[st
             yield f"version {version} cannot forecast {answer.left_out.rows} of {len(answer.forecast)} rows: {columns}"
         if answer.beyond_horizon:
             yield f"{answer.beyond_horizon} rows lie after the days on which the gate judges version {version}"
-    if pairs.empty:
+    if not len(pairs):
         yield "no row can be forecast by both: the forecasts are not compared"
-    elif pairs[TARGET].isna().all():
-        yield "the rows hold no sales: whose forecasts are better is not known"
+    elif np.isnan(pairs.target).all():
+        yield f"the rows hold no {pairs.problem.target}: whose forecasts are better is not known"
 
 
-def _sales(rows: pd.DataFrame, source: Path) -> "pd.Series[float]":
-    """The sales of a file that was not meant to have any, NaN where it says nothing; BadData for what is no number."""
-    if TARGET not in rows:
+def _targets(problem: Problem, rows: pd.DataFrame, source: Path) -> "pd.Series[Any]":
+    """The targets of a file that was not meant to have any, missing where it says nothing; BadData for a wrong one."""
+    target = problem.target
+    if target not in rows:
         return pd.Series(np.nan, index=rows.index)
-    given = rows[TARGET].replace("", np.nan)
-    sales = pd.to_numeric(given, errors="coerce").astype("float64")
-    bad = (given.notna() & sales.isna()) | (sales < 0) | np.isinf(sales)
+    given = rows[target].replace("", np.nan)
+    if problem.task != "regression":
+        return given
+    values = pd.to_numeric(given, errors="coerce").astype("float64")
+    low, high = _range(problem.column(target).kind)
+    bad = given.notna() & ~(np.isfinite(values) & (values >= low) & (values <= high))
     if bad.any():
         place = int(np.flatnonzero(bad)[0])
         raise BadData(
-            f"{TARGET} is {ascii(str(given.iloc[place]))[:40]}",
+            f"{target} is {ascii(str(given.iloc[place]))[:40]}",
             where=f"{source}, row {place}",
-            hint="write sales as numbers from 0, or leave them empty",
+            hint=f"write {target} as a number from {low:g} to {high:g}, or leave it empty",
         )
-    return sales
+    return values
+
+
+def _range(kind: ColumnKind) -> tuple[float, float]:
+    return (kind.low, kind.high) if isinstance(kind, Whole | Decimal) else (-np.inf, np.inf)

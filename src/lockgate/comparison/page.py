@@ -4,13 +4,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lockgate.comparison import charts, tables
 from lockgate.comparison.compare import Compared, Comparison
+from lockgate.comparison.pairs import Pairs
 from lockgate.comparison.tables import Sheet
-from lockgate.problem.columns import TIME
 from lockgate.system.output_file import OutFile
 
 LARGEST_CHANGES = 20
@@ -71,31 +70,34 @@ def html(compared: Compared) -> str:
     )
 
 
-def _forecasts(comparison: Comparison, pairs: pd.DataFrame | None) -> ForecastSection | None:
+def _forecasts(comparison: Comparison, pairs: Pairs | None) -> ForecastSection | None:
     if pairs is None or not (comparison.trial and comparison.trial.agreement):
         return None
     figures = tuple(_figures(pairs, *tables.names(comparison)))
     return ForecastSection(tuple(tables.summary(comparison)), figures, tuple(tables.forecasts(comparison)))
 
 
-def _figures(pairs: pd.DataFrame, first: str, second: str) -> Iterator[Picture]:
+def _figures(pairs: Pairs, first: str, second: str) -> Iterator[Picture]:
     """The plots that the rows are enough for."""
-    if ((pairs["first"] != 0) | (pairs["second"] != 0)).any():
+    inside = pairs.where(~pairs.outside)
+    if len(inside):
+        difference = f"{second} / {first} - 1" if pairs.is_relative else f"{second} - {first}, in probability"
         yield _picture(
             "differences",
-            charts.differences(pairs),
-            f"How many rows differ by how much ({second} / {first} - 1); the outermost bars hold the rest.",
+            charts.differences(inside),
+            f"How many rows differ by how much ({difference}); the outermost bars hold the rest.",
         )
         yield _picture(
             "scatter",
-            charts.scatter(pairs, first, second),
+            charts.scatter(inside, first, second),
             f"Each row's forecast by {first} (across) and by {second} (up); on the dotted line both agree.",
         )
-    if pairs[TIME].nunique() > 1:
+    if pairs.problem.time and pairs.rows[pairs.problem.time_name].nunique() > 1 and pairs.first.ndim == 1:
+        what = charts.by_time(pairs.problem)
         yield _picture(
-            "totals",
-            charts.totals(pairs, first, second),
-            f"The sum of all forecasts of a day: {first} solid, {second} dashed, sales dotted where known.",
+            "by-time",
+            charts.over_time(pairs, first, second),
+            f"The {what}: {first} solid, {second} dashed, {pairs.problem.target} dotted where known.",
         )
 
 

@@ -17,7 +17,6 @@ from lockgate.operations.workspace import Workspace
 if TYPE_CHECKING:
     from lockgate.registry.run_log import RunRead
 
-INNER_FOLD_SCORES = ("rmspe", "mae", "bias")
 ALL_FOLDS, INNER_FOLDS = "all", "inner folds"
 IMPORTANCES = "importances.csv"
 OF_TRAINING = ("weight_", "rounds_", "training_rows")  # the run's metrics that are in no other table
@@ -127,9 +126,10 @@ def _scores(verdict: StoredVerdict | None, registered: Version | None, run: "Run
 def _inner_scores(kept: Mapping[str, Any]) -> Scores:
     """Each member's scores on the inner folds, all of them together and one by one."""
     return {
-        (_fold(row["fold"]), f"{row['member']} {name}"): float(row[name])
+        (_fold(row["fold"]), f"{row['member']} {name}"): float(value)
         for row in kept.get("candidates", ())
-        for name in INNER_FOLD_SCORES
+        for name, value in row.items()
+        if name not in ("member", "fold") and isinstance(value, int | float)
     }
 
 

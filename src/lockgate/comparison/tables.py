@@ -12,7 +12,8 @@ from lockgate.problem.metrics import METRICS
 
 DIGEST = re.compile(r"[0-9a-f]{32,64}")
 SHOWN_OF_DIGEST = 12
-WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+WHOLE_FROM = 100
+LABELS = {"mae": "MAE", "bias": "bias", "accuracy": "accuracy"} | {name: each.label for name, each in METRICS.items()}
 
 
 @dataclass(frozen=True)
@@ -40,13 +41,14 @@ def sides(comparison: Comparison) -> Sheet:
 
 
 def metrics(comparison: Comparison) -> Sheet:
-    """The metrics of both: those of the verdicts and of the training, and each member's RMSPE on the inner folds."""
-    return _metric_pairs(comparison, "metrics", [each for each in comparison.metrics if _is_main_metric(each)])
+    """The metrics of both: those of the verdicts and of the training, and each member's score on the inner folds."""
+    main = [each for each in comparison.metrics if _is_main_metric(each, comparison.metric)]
+    return _metric_pairs(comparison, "metrics", main)
 
 
 def more_metrics(comparison: Comparison) -> Sheet:
     """The members' other scores, and the scores on each inner fold alone."""
-    rest = [each for each in comparison.metrics if not _is_main_metric(each)]
+    rest = [each for each in comparison.metrics if not _is_main_metric(each, comparison.metric)]
     return _metric_pairs(comparison, "more scores on the inner folds", rest)
 
 
@@ -80,7 +82,7 @@ def forecasts(comparison: Comparison) -> Iterator[Sheet]:
     if agreement.scored:
         yield _scores(comparison, agreement.scored)
     if agreement.spread:
-        yield _quantiles(agreement.spread)
+        yield _quantiles(agreement.spread, agreement.is_relative)
         yield _slices(comparison, agreement)
         yield _farthest(comparison, agreement)
 
@@ -92,14 +94,17 @@ def summary(comparison: Comparison) -> Iterator[str]:
         return
     found = trial.agreement
     yield f"both can forecast {found.rows if found else 0:,} of {trial.asked:,} rows of {shown(trial.source)}"
-    if found and found.both_zero:
-        yield f"both say 0 for {found.both_zero:,} of them, which are in no difference"
+    if found and found.outside:
+        yield f"a rule gives the forecast of {found.outside:,} of them, which are in no difference"
     if found and found.spread:
         first, second = names(comparison)
-        more = f"{abs(found.spread.mean):.2%} {'more' if found.spread.mean >= 0 else 'less'}"
-        near = ", ".join(f"{share:.1%} within {limit:.0%}" for limit, share in found.spread.near.items())
+        unit = "%" if found.is_relative else " points"
+        more = f"{100 * abs(found.spread.mean):.2f}{unit} {'more' if found.spread.mean >= 0 else 'less'}"
+        near = ", ".join(f"{share:.1%} within {100 * limit:.0f}{unit}" for limit, share in found.spread.near.items())
         yield f"in the mean {second} says {more} than {first}"
         yield f"of {found.spread.rows:,} rows {near}"
+    if found and found.other_class is not None:
+        yield f"the two forecast different classes for {found.other_class:,} of {found.rows:,} rows"
 
 
 def _side(side: Side) -> tuple[str, ...]:
@@ -108,9 +113,9 @@ def _side(side: Side) -> tuple[str, ...]:
     return side.stage, verdict or "-", registered, shown(side.bundle_digest), shown(side.run_id)
 
 
-def _is_main_metric(metric: MetricPair) -> bool:
-    is_rmspe = metric.group == INNER_FOLDS and metric.name.endswith(" rmspe")
-    return is_rmspe or metric.group in ("verdict", "training")
+def _is_main_metric(metric: MetricPair, name: str) -> bool:
+    is_score = metric.group == INNER_FOLDS and metric.name.endswith(f" {name}")
+    return is_score or metric.group in ("verdict", "training")
 
 
 def _metric_pairs(comparison: Comparison, title: str, metrics: Sequence[MetricPair]) -> Sheet:
@@ -137,42 +142,61 @@ def _scores(comparison: Comparison, scored: PairedScores) -> Sheet:
 
 
 def _score(score: Score) -> dict[str, str]:
-    """By label; one column only if the metric is the MAE."""
-    label = METRICS[score.metric].label
-    return {label: f"{score.score:.5g}"} | {"MAE": f"{score.mae:,.1f}", "bias": f"{score.bias:+.2%}"}
+    """By label."""
+    return {LABELS.get(name, name): _scored_as(name, value) for name, value in score.scores.items()}
 
 
-def _quantiles(spread: Spread) -> Sheet:
+def _scored_as(name: str, value: float) -> str:
+    if name == "bias":
+        return f"{value:+.2%}"
+    return _amount(value) if name == "mae" else f"{value:.5g}"
+
+
+def _quantiles(spread: Spread, is_relative: bool) -> Sheet:
+    kind = "relative difference" if is_relative else "difference of probabilities"
     heads = {0.0: "least", 0.5: "median", 1.0: "most"}
     columns = tuple(heads.get(quantile, f"{quantile:.0%}") for quantile in spread.quantiles)
     row = tuple(_percent(value) for value in spread.quantiles.values())
-    return Sheet(f"quantiles of the relative difference, {spread.rows:,} rows", columns, (row,), 0)
+    return Sheet(f"quantiles of the {kind}, {spread.rows:,} rows", columns, (row,), 0)
 
 
 def _slices(comparison: Comparison, agreement: Agreement) -> Sheet:
-    label = METRICS[agreement.scored.first.metric].label if agreement.scored else "score"
+    label = METRICS[comparison.metric].label if agreement.scored else "score"
     scores = tuple(f"{label} {side.version}" for side in (comparison.first, comparison.second))
     rows = tuple(
-        (each.by, _value(each), f"{each.rows:,}", _percent(each.mean), f"{each.mean_absolute:.1%}", *_both_scores(each))
+        (
+            shown(each.by),
+            shown(each.value),
+            f"{each.rows:,}",
+            _percent(each.mean),
+            f"{each.mean_absolute:.1%}",
+            *_both_scores(each, comparison.metric),
+        )
         for each in agreement.slices
     )
     return Sheet("where they differ", ("by", "value", "rows", "mean", "mean size", *scores), rows, 2)
 
 
-def _value(part: SliceAgreement) -> str:
-    return WEEKDAYS[int(part.value) - 1] if part.by == "weekday" else part.value
-
-
-def _both_scores(part: SliceAgreement) -> tuple[str, str]:
-    return (f"{part.scored.first.score:.4g}", f"{part.scored.second.score:.4g}") if part.scored else ("-", "-")
+def _both_scores(part: SliceAgreement, metric: str) -> tuple[str, str]:
+    if part.scored is None:
+        return "-", "-"
+    return f"{part.scored.first.scores[metric]:.4g}", f"{part.scored.second.scores[metric]:.4g}"
 
 
 def _farthest(comparison: Comparison, agreement: Agreement) -> Sheet:
     rows = tuple(
-        (str(row.store), row.date, _sold(row.first), _sold(row.second), _percent(row.difference), _sold(row.sales))
-        for row in agreement.farthest
+        (
+            *map(shown, each.row.values()),
+            _amount(each.first),
+            _amount(each.second),
+            _percent(each.difference),
+            _actual(each.actual),
+        )
+        for each in agreement.farthest
     )
-    return Sheet("the rows that differ most", ("store", "date", *names(comparison), "difference", "sales"), rows, 2)
+    named = tuple(agreement.farthest[0].row) if agreement.farthest else ()
+    heads = (*map(shown, named), *names(comparison), "difference", "actual")
+    return Sheet("the rows that differ most", heads, rows, len(named))
 
 
 def shown(value: str | None) -> str:
@@ -188,8 +212,13 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.6g}"
 
 
-def _sold(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.0f}"
+def _amount(value: float) -> str:
+    """Whole numbers from 100 on, else four digits."""
+    return f"{value:,.0f}" if abs(value) >= WHOLE_FROM else f"{value:.4g}"
+
+
+def _actual(value: float | str | None) -> str:
+    return _amount(value) if isinstance(value, float) else shown(value)
 
 
 def _percent(value: float) -> str:

@@ -145,7 +145,7 @@ def _passed(workspace: Workspace, order: Order) -> Registered:
 
 
 def _earlier_training(workspace: Workspace, version: int, params: Params) -> EarlierTraining:
-    """Params and rounds from the run of the version; `params` gives the problem, and what does not change a training."""
+    """Params and rounds from the version's run; `params` gives the problem, and what does not change a training."""
     known = versions.recorded_version(workspace.database, workspace.model, version)
     if known is None:
         raise _unknown_training(version)
