@@ -44,7 +44,7 @@ def layout_of(path: Path) -> Layout:
     delimiter = delimiter_of(lines)
     rows = split_lines(lines, delimiter)
     header = has_header(rows)
-    names = tuple(rows[0]) if header else tuple(f"column_{place}" for place in range(1, len(rows[0]) + 1))
+    names = tuple(_cells(lines[0], delimiter)) if header else tuple(f"column_{place}" for place in range(1, len(rows[0]) + 1))
     return Layout("csv", encoding, delimiter, decimal_of(rows[header:], delimiter), header, names)
 
 
@@ -70,9 +70,7 @@ def delimiter_of(lines: Sequence[str]) -> str:
 
 def split_lines(lines: Sequence[str], delimiter: str) -> list[list[str]]:
     """The cells of each line."""
-    if delimiter == SPACES:
-        return [line.split() for line in lines]
-    return [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=delimiter)]
+    return [[cell.strip() for cell in _cells(line, delimiter)] for line in lines]
 
 
 def has_header(rows: Sequence[Sequence[str]]) -> bool:
@@ -96,6 +94,10 @@ def decimal_of(rows: Sequence[Sequence[str]], delimiter: str) -> str:
         DECIMAL_COMMA.fullmatch(cell) and not GROUPED_THOUSANDS.fullmatch(cell) for each in numbers for cell in each
     )
     return "," if commas else "."
+
+
+def _cells(line: str, delimiter: str) -> list[str]:
+    return line.split() if delimiter == SPACES else next(csv.reader([line], delimiter=delimiter))
 
 
 def _start_of(path: Path) -> bytes:
