@@ -224,3 +224,30 @@ def test_a_wrong_name_is_refused_with_the_nearest_one(tmp_path: Path) -> None:
 )
 def test_the_name_of_a_problem_is_that_of_its_file(file: str, name: str) -> None:
     assert guess.name_of(Path(file)) == name
+
+
+@pytest.mark.parametrize(
+    ("target", "wish", "refusal"),
+    [
+        ("price", {"task": "binary"}, "--task binary: price has"),
+        ("fuel", {"task": "regression"}, "--task regression needs a target of numbers"),
+        ("same", {}, "the target same has a single value"),
+        ("car_id", {}, "too many for classes"),
+        ("price", {"keys": ("price",)}, "price is named twice"),
+    ],
+)
+def test_a_target_that_does_not_fit_is_refused(tmp_path: Path, target: str, wish: dict[str, Any], refusal: str) -> None:
+    with pytest.raises((BadData, WrongUsage), match=refusal):
+        described(prices(tmp_path / "cars.csv"), target, **wish)
+
+
+def test_a_line_with_more_cells_than_the_header_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("a;b\n" + "1;2\n" * 600 + "1;2;3\n")
+    with pytest.raises(BadData, match="the table cannot be read"):
+        described(tmp_path / "a.csv", "b")
+
+
+def test_a_row_without_time_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", ["t", "y"], [["2024-01-01", "", "2024-01-02"], [1, 2, 3]])
+    with pytest.raises(BadData, match="1 rows have no t"):
+        described(path, "y", time="t", horizon=1)

@@ -14,7 +14,7 @@ from lockgate.describe.column_guess import ColumnGuess
 from lockgate.describe.keys import Series
 from lockgate.describe.layout import Layout
 from lockgate.describe.table import TextTable
-from lockgate.errors import WrongUsage
+from lockgate.errors import BadData, WrongUsage
 from lockgate.problem.description import Task
 
 MOST_CLASSES = 20  # of texts; more are a name, not a class
@@ -119,15 +119,23 @@ class Seen:
 
 
 def look(table: TextTable, layout: Layout, wish: Wish) -> Seen:
-    """Guess the type of each column, then keys and period. Raises WrongUsage for a name that no column has."""
+    """Guess the type of each column, then keys and period. Raises WrongUsage or BadData."""
     wish = _with_time(table, layout, _by_place(table, layout, wish))
     _refuse_unknown(table, wish)
     guesses = {
         column.name: column_guess.guess(column, layout.decimal, column.name == wish.time) for column in table.columns
     }
-    _refuse_text_as_time(guesses, wish)
+    _refuse_no_time(guesses, wish)
     series = _series(table, guesses, wish) if wish.time else None
-    return Seen(table, guesses, wish, series, table.repeated_rows())
+    seen = Seen(table, guesses, wish, series, table.repeated_rows())
+    if not seen.derived:
+        _refuse_target(seen)
+    if seen.kind == "state" and not seen.of_time.keys:
+        raise WrongUsage(
+            "the state of a key is its answer now, but no column names a key",
+            hint="name it: --key COLUMN; for rows without a history, leave out --time and --horizon",
+        )
+    return seen
 
 
 def task_of(target: ColumnGuess, panel: bool) -> Task:
@@ -237,6 +245,9 @@ def _with_time(table: TextTable, layout: Layout, wish: Wish) -> Wish:
 def _refuse_unknown(table: TextTable, wish: Wish) -> None:
     may_be_derived = wish.time and wish.keys and wish.horizon == 0
     wanted = {"--time": (wish.time,), "--key": wish.keys, "--target": () if may_be_derived else (wish.target,)}
+    named = [name for name in (wish.target, wish.time, *wish.keys) if name]
+    if twice := next((name for name in named if named.count(name) > 1), ""):
+        raise WrongUsage(f"{twice} is named twice", hint="give --target, --time and --key different columns")
     for option, name in ((option, name) for option, names in wanted.items() for name in names if name):
         if name not in table.names:
             near = difflib.get_close_matches(name, table.names, n=1, cutoff=0.6)
@@ -244,7 +255,9 @@ def _refuse_unknown(table: TextTable, wish: Wish) -> None:
             raise WrongUsage(f"{option} {name}: no column has this name", hint=hint)
 
 
-def _refuse_text_as_time(guesses: dict[str, ColumnGuess], wish: Wish) -> None:
+def _refuse_no_time(guesses: dict[str, ColumnGuess], wish: Wish) -> None:
+    if wish.time and (without := guesses[wish.time].missing_rows):
+        raise BadData(f"{without:,} rows have no {wish.time}", hint="remove these rows, or name another --time")
     if wish.time and guesses[wish.time].type not in ("date", "integer"):
         example = next(iter(guesses[wish.time].filled), "")
         raise WrongUsage(
@@ -253,12 +266,31 @@ def _refuse_text_as_time(guesses: dict[str, ColumnGuess], wish: Wish) -> None:
         )
 
 
+def _refuse_target(seen: Seen) -> None:
+    """Raise BadData for a target of one value, WrongUsage for one that does not fit the task."""
+    name, target, classes = seen.wish.target, seen.target, len(seen.target.filled)
+    if classes < 2:
+        raise BadData(f"the target {name} has {('no value', 'a single value')[classes]}", hint="name another column")
+    if seen.task == "regression" and not target.is_numeric:
+        example = f"such as {target.filled[0]!r}"
+        needs = "--horizon above 0 needs" if seen.horizon else "--task regression needs"
+        raise WrongUsage(f"{needs} a target of numbers, but {name} has values {example}", hint="name another column")
+    if seen.task == "binary" and classes != 2:
+        raise WrongUsage(f"--task binary: {name} has {classes:,} different values", hint="use --task multiclass")
+    if seen.task != "regression" and (classes > MOST_CLASSES or target.type == "date"):
+        raise WrongUsage(
+            f"{name} has {classes:,} different values, too many for classes",
+            hint=f"at most {MOST_CLASSES}; or use numbers",
+        )
+
+
 def _series(table: TextTable, guesses: dict[str, ColumnGuess], wish: Wish) -> Series:
     time = guesses[wish.time]
     if wish.keys:
         return keys.series_of(table, time, wish.keys)
     candidates = keys.key_candidates(list(guesses.values()), frozenset({wish.target, wish.time}))
-    found = keys.keys_of(table.distinct_rows(), time, candidates)
+    distinct = table.distinct_rows()
+    found = keys.keys_of(distinct, distinct.by_name[wish.time], candidates)
     return keys.series_of(table, time, found or ())
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lockgate.describe import times
 from lockgate.describe.column_guess import ColumnGuess
-from lockgate.describe.table import TextTable
+from lockgate.describe.table import Texts, TextTable
 from lockgate.problem.periods import PeriodName
 
 MOST_CANDIDATES = 8
@@ -30,7 +30,7 @@ class Series:
     repeated: int  # rows whose key and time another row has
 
 
-def keys_of(table: TextTable, time: ColumnGuess, candidates: Sequence[str]) -> tuple[str, ...] | None:
+def keys_of(table: TextTable, time: Texts, candidates: Sequence[str]) -> tuple[str, ...] | None:
     """The fewest columns with which each time stands once for each key; None if there are none."""
     rows = _rows_of_some_times(time)
     for count in range(MOST_KEYS + 1):
@@ -102,15 +102,15 @@ def _period(time: ColumnGuess, steps: NDArray[np.float64]) -> PeriodName | None:
     return "integer"
 
 
-def _rows_of_some_times(time: ColumnGuess) -> NDArray[np.intp]:
+def _rows_of_some_times(time: Texts) -> NDArray[np.intp]:
     """Rows of a few times: a repeated key among them is a repeated key of the table, and found fast."""
-    codes = time.texts.codes
-    chosen = np.linspace(0, len(time.texts.distinct) - 1, TRIED_TIMES).astype(np.int64)
+    codes = time.codes
+    chosen = np.linspace(0, len(time.distinct) - 1, TRIED_TIMES).astype(np.int64)
     return np.flatnonzero(np.isin(codes, chosen))
 
 
-def _once(table: TextTable, time: ColumnGuess, names: tuple[str, ...], rows: "NDArray[np.intp] | slice") -> bool:
-    joint = time.texts.codes[rows].astype(np.int64)
+def _once(table: TextTable, time: Texts, names: tuple[str, ...], rows: "NDArray[np.intp] | slice") -> bool:
+    joint = time.codes[rows].astype(np.int64)
     for name in names:
         column = table.by_name[name]
         joint = np.unique(joint, return_inverse=True)[1] * len(column.distinct) + column.codes[rows]

@@ -44,7 +44,11 @@ def layout_of(path: Path) -> Layout:
     delimiter = delimiter_of(lines)
     rows = split_lines(lines, delimiter)
     header = has_header(rows)
-    names = tuple(_cells(lines[0], delimiter)) if header else tuple(f"column_{place}" for place in range(1, len(rows[0]) + 1))
+    names = (
+        tuple(_cells(lines[0], delimiter))
+        if header
+        else tuple(f"column_{place}" for place in range(1, len(rows[0]) + 1))
+    )
     return Layout("csv", encoding, delimiter, decimal_of(rows[header:], delimiter), header, names)
 
 

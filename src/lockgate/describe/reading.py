@@ -1,9 +1,11 @@
 """Reads a file with a guessed layout as a table of text."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pandas.errors import ParserWarning
 
 from lockgate.data import readers, text_file
 from lockgate.describe.layout import SPACES, Layout
@@ -32,24 +34,30 @@ def _of_parquet(path: Path) -> TextTable:
 
 def _of_csv(path: Path, layout: Layout) -> TextTable:
     try:
-        frame = pd.read_csv(
-            path,
-            sep=r"\s+" if layout.delimiter == SPACES else layout.delimiter,
-            header=None,
-            names=list(range(len(layout.names))),
-            skiprows=1 if layout.header else 0,
-            dtype=str,
-            na_filter=False,
-            index_col=False,
-            encoding=layout.encoding,
-            compression="gzip" if text_file.magic(path, 2) == text_file.GZIP else None,
-        )
-    except (ValueError, UnicodeDecodeError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", ParserWarning)
+            frame = _frame(path, layout)
+    except (ValueError, ParserWarning) as error:
         reason = str(error).strip().partition("\n")[0]
         raise BadData(
             f"the table cannot be read: {reason}", where=str(path), hint="each line needs as many cells as the header"
         ) from error
     return TextTable(tuple(_column(name, frame[place]) for place, name in enumerate(_full_names(layout.names))))
+
+
+def _frame(path: Path, layout: Layout) -> pd.DataFrame:
+    return pd.read_csv(
+        path,
+        sep=r"\s+" if layout.delimiter == SPACES else layout.delimiter,
+        header=None,
+        names=list(range(len(layout.names))),
+        skiprows=1 if layout.header else 0,
+        dtype=str,
+        na_filter=False,
+        index_col=False,
+        encoding=layout.encoding,
+        compression="gzip" if text_file.magic(path, 2) == text_file.GZIP else None,
+    )
 
 
 def _column(name: str, cells: "pd.Series[str]") -> Texts:
