@@ -42,7 +42,7 @@ FLAGS = {
     "refit": {"--reason", "--prepared", "--json"},
     "validate": {"--prepared", "--json"},
     "predict": {"--input", "--output", "--stage", "--version", "--force", "--confidence"},
-    "backtest": {"--origins", "--days-apart", "--json", "--plot"},
+    "backtest": {"--origins", "--apart", "--json", "--plot"},
     "probe": {"--json"},
     "init": {"--target", "--time", "--key", "--horizon", "--task", "--folder", "--name", "--json"},
 }

@@ -12,7 +12,7 @@ from lockgate.training import backtest, train
 from lockgate.training.backtest import Plan
 
 NAMES = ["blend", *MEMBERS, "ridge", "seasonal naive"]
-PLAN = Plan(origins=2, days_apart=30)
+PLAN = Plan(origins=2, apart=30)
 
 
 def run(rows, plan=PLAN):
@@ -64,7 +64,7 @@ def test_means_and_the_worst_are_over_the_origins(marks):
 
 def test_more_origins_than_the_history_has_room_for_are_refused_with_how_many_it_has():
     with pytest.raises(BadData, match="the earliest of 9 origins leaves too short a history") as refusal:
-        run(small_chain.parts().rows, Plan(origins=9, days_apart=42))
+        run(small_chain.parts().rows, Plan(origins=9, apart=42))
     assert "at most 3 that are 42 days apart" in refusal.value.hint
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lockgate.cli.common_options import as_json, command, params, print_json, table
+from lockgate.cli.common_options import as_json, command, params, print_json, require_panel, table
 from lockgate.errors import GateRefused
 from lockgate.problem.metrics import METRICS, Metric
 
@@ -29,17 +29,20 @@ PREPARED = Path("data/prepared")
     help="Number of cutoffs, each with its own training.",
 )
 @click.option(
-    "--days-apart", type=click.IntRange(1, 366), default=42, show_default=True, help="Days from one cutoff to the next."
-)
+    "--apart", type=click.IntRange(min=1),
+    help="Periods from one cutoff to the next. Default: the horizon of the problem.",
+)  # fmt: skip
 @as_json
 @click.option(
     "--plot", type=click.Path(dir_okay=False, path_type=Path), help="Also draw the score by cutoff into this PNG file."
 )
-def backtest(origins: int, days_apart: int, as_json: bool, plot: Path | None) -> None:
-    """Train at earlier cutoffs and score the days after each.
+def backtest(origins: int, apart: int | None, as_json: bool, plot: Path | None) -> None:
+    """Train at earlier cutoffs and score the horizon after each.
 
-    All cutoffs lie before the holdout. The last scored day is the day before the holdout begins.
+    All cutoffs lie before the holdout. The last scored period is the one before the holdout begins.
     """
+    settings = params()
+    require_panel(settings.problem, "backtest")
     from lockgate.data import dataset
     from lockgate.reports import plots
     from lockgate.system.progress import watch
@@ -47,7 +50,8 @@ def backtest(origins: int, days_apart: int, as_json: bool, plot: Path | None) ->
 
     rows, stores = dataset.read(PREPARED, "rows"), dataset.read(PREPARED, "stores")
     with watch("backtest") as progress:
-        marks = tested.backtest(rows, stores, params(), tested.Plan(origins, days_apart), progress)
+        plan = tested.Plan(origins, apart or settings.horizon)
+        marks = tested.backtest(rows, stores, settings, plan, progress)
     if plot:
         plots.backtest([asdict(mark) for mark in marks], plot)
     if as_json:
@@ -61,8 +65,8 @@ def backtest(origins: int, days_apart: int, as_json: bool, plot: Path | None) ->
 def probe(as_json: bool) -> None:
     """Check each feature for leakage.
 
-    The check replaces sales after a cutoff by noise and lists the features that change. It ends with exit code 4 if a
-    feature uses sales after its cutoff.
+    The check replaces the target after a cutoff by noise and lists the features that change. It ends with exit code 4
+    if a feature uses the target after its cutoff.
     """
     from lockgate.data import dataset
     from lockgate.evaluation import leakage
@@ -70,18 +74,19 @@ def probe(as_json: bool) -> None:
     from lockgate.features.recipes import recipe_of
 
     settings = params()
+    require_panel(settings.problem, "probe")
     table_of_rows = Table.of(settings.problem, dataset.read(PREPARED, "rows"), dataset.read(PREPARED, "stores"))
     recipe = recipe_of(settings.problem)
     findings = leakage.by_feature(recipe, table_of_rows, settings.horizon, settings.seed)
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:
-        heads = ["feature", "newest sales used, days before the cutoff", "uses later sales"]
+        heads = ["feature", f"newest {settings.problem.target} used, periods before the cutoff", "uses later values"]
         table(heads, [_finding(finding) for finding in findings])
     if leaks := [finding.feature for finding in findings if finding.leaks]:
         raise GateRefused(
-            f"features use sales after their cutoff: {', '.join(leaks)}",
-            hint="compute these features from the history state only (features/store_panel/matrix.py)",
+            f"features use the target after their cutoff: {', '.join(leaks)}",
+            hint="compute these features from the history state only: docs/decisions/one-interface-of-recipes.md",
         )
 
 

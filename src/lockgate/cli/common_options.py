@@ -13,6 +13,7 @@ import click
 
 from lockgate import __version__
 from lockgate.errors import StateConflict, WrongUsage
+from lockgate.problem.description import Problem
 from lockgate.problem.params import PARAMS_FILE, Params, load_params
 from lockgate.system import project, timeouts
 from lockgate.system.exit_codes import Session, run
@@ -126,6 +127,20 @@ def _enter_project(values: dict[str, Any]) -> dict[str, Any]:
         name: here / value if isinstance(value, Path) and str(value) != "-" and given(name) != DEFAULTED else value
         for name, value in values.items()
     }
+
+
+def require_panel(problem: Problem, command: str) -> None:
+    """Raise WrongUsage for a problem that is no panel, because the command trains or forecasts at earlier cutoffs."""
+    if problem.kind != "panel":
+        raise WrongUsage(
+            f"{command} is for problems with a horizon above 0, and {problem.name} has {described_horizon(problem)}",
+            hint="the inner folds of the training are in build/scores.csv; the gate checks the registered version",
+        )
+
+
+def described_horizon(problem: Problem) -> str:
+    """The horizon in words."""
+    return "no time" if problem.kind == "table" else "horizon: 0"
 
 
 def confirm(question: str, yes: bool) -> None:

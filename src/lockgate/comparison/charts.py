@@ -96,7 +96,8 @@ def over_time(pairs: Pairs, first: str, second: str) -> str:
     by_period = groups.sum() if problem.kind == "panel" else groups.mean()
     figure, axes = _panel()
     if np.isfinite(pairs.target).all():
-        axes.plot(by_period.index, by_period["target"], color=MUTED, linewidth=1.5, linestyle=":", label=problem.target.replace("$", r"\$").lstrip("_"))
+        name = problem.target.replace("$", r"\$").lstrip("_")  # matplotlib reads $ and _ in a label
+        axes.plot(by_period.index, by_period["target"], color=MUTED, linewidth=1.5, linestyle=":", label=name)
     axes.plot(by_period.index, by_period["first"], color=FIRST, linewidth=1.3, label=first)
     axes.plot(by_period.index, by_period["second"], color=SECOND, linewidth=1.3, linestyle="--", label=second)
     axes.set(ylabel=by_time(problem).replace("all forecasts of ", ""))

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from lockgate.evaluation.slices import Slice
 from lockgate.problem.description import Problem
+from lockgate.problem.target_values import outside_where
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -55,11 +56,7 @@ class Pairs:
     @cached_property
     def outside(self) -> Bools:
         """The rows that `where` leaves out: a rule gives their forecast, so they are in no difference."""
-        where = self.problem.where
-        if where is None:
-            return np.zeros(len(self), dtype=np.bool_)
-        values = self.rows[where.column]
-        return np.asarray(values.notna() & (values != where.equals), dtype=np.bool_)
+        return outside_where(self.problem, self.rows)
 
     @cached_property
     def difference(self) -> Floats:

@@ -1,4 +1,4 @@
-"""The target as numbers: the values of a regression, 0 or 1 for two classes, the place of a class of more."""
+"""The target as numbers, and the rows of which the target is learned and scored."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,19 @@ def target_values(problem: Problem, values: "pd.Series[Any]", classes: Sequence[
         return np.where(texts.isna(), np.nan, (texts == problem.positive).to_numpy(dtype=np.float64))
     places = {name: float(place) for place, name in enumerate(classes)}
     return np.asarray(texts.map(places), dtype=np.float64)
+
+
+def outside_where(problem: Problem, rows: "pd.DataFrame") -> "NDArray[np.bool_]":
+    """The rows that `where` leaves out: they are not learned and not scored, and a rule gives their forecast.
+
+    A missing value counts as the value that is learned.
+    """
+    import numpy as np
+
+    if problem.where is None:
+        return np.zeros(len(rows), dtype=np.bool_)
+    values = rows[problem.where.column]
+    return np.asarray(values.notna() & (values != problem.where.equals), dtype=np.bool_)
 
 
 def class_texts(values: "pd.Series[Any]") -> "pd.Series[Any]":

@@ -77,7 +77,7 @@ def backtest(marks: Sequence[Mapping[str, Any]], path: Path) -> Path:
         reach = [line["score"] - line["low"], line["high"] - line["score"]]
         axes.errorbar(at, line["score"], yerr=np.clip(reach, 0, None), label=str(forecast), fmt="o", capsize=2)
     axes.set_xticks(range(len(origins)), origins, rotation=30, ha="right")
-    axes.set(ylabel=f"{metric.label} of the days after the cutoff", xlabel="cutoff")
+    axes.set(ylabel=f"{metric.label} of the horizon after the cutoff", xlabel="cutoff")
     if metric.better == "lower":
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 5.0, 7.0)))

@@ -1,6 +1,6 @@
-"""Backtest: train at several cutoffs and score each forecaster on the days after its cutoff.
+"""Backtest of a panel: train at several cutoffs and score each forecaster on the horizon after its cutoff.
 
-Rounds and weights are chosen again at each cutoff, from the days up to it. The holdout is never used.
+Rounds and weights are chosen again at each cutoff, from the periods up to it. The holdout is never used.
 """
 
 from collections.abc import Callable
@@ -11,14 +11,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lockgate.errors import BadData
-from lockgate.evaluation import bootstrap, paired_test
-from lockgate.features import calendar
+from lockgate.evaluation import bootstrap
 from lockgate.forecaster.ensemble import Forecaster
 from lockgate.models import seasonal_naive
 from lockgate.models.conformal import coverage
-from lockgate.problem.columns import KEY, TARGET, TIME
+from lockgate.problem.description import Problem
 from lockgate.problem.metrics import METRICS, bias
 from lockgate.problem.params import Params
+from lockgate.problem.target_values import outside_where, target_values
 from lockgate.training import train
 from lockgate.training.folds import shortest_history
 from lockgate.training.report import BLEND
@@ -32,17 +32,17 @@ COVERAGES = ("coverage_80", "coverage_95")
 
 @dataclass(frozen=True)
 class Plan:
-    """The number of cutoffs and the days between them; the last window ends with the data."""
+    """The number of cutoffs and the periods between them; the last window ends with the data."""
 
     origins: int
-    days_apart: int
+    apart: int
 
 
 @dataclass(frozen=True)
 class WindowScore:
     """Scores of one forecast on the window after one cutoff; `low` and `high` are the 95 % interval of `score`."""
 
-    origin: str  # the cutoff: the last day used in training
+    origin: str  # the cutoff: the last period used in training
     forecast: str  # a member, the blend, or a baseline
     rows: int
     metric: str  # name of the metric of `score`
@@ -51,26 +51,27 @@ class WindowScore:
     high: float
     mae: float
     bias: float
-    coverage_80: float | None = None  # of the blend: the share of sales within its bounds, which should be 0.80
+    coverage_80: float | None = None  # of the blend: the share of targets within its bounds, which should be 0.80
     coverage_95: float | None = None
 
 
 def backtest(
-    rows: pd.DataFrame, stores: pd.DataFrame, params: Params, plan: Plan, progress: Progress
+    rows: pd.DataFrame, static: pd.DataFrame, params: Params, plan: Plan, progress: Progress
 ) -> tuple[WindowScore, ...]:
     """Scores of the blend, its members and the naive baseline at each cutoff, the latest cutoff first.
 
-    `rows` are the training rows, without the holdout. Raises BadData if the history is too short for a training at the
-    earliest cutoff.
+    `rows` are the training rows of a panel, without the holdout. Raises BadData if the history is too short for a
+    training at the earliest cutoff.
     """
     marks: list[WindowScore] = []
+    problem = params.problem
     for place, last in enumerate(_cutoffs(rows, params, plan)):
-        known, window = _parts(rows, last, params)
-        name = str(last.date())
+        known, window = _parts(rows, last, problem)
+        name = problem.period.text(last)
         progress(f"trained until {name}", place, plan.origins)
-        forecaster, _ = train.train(known, stores, params, lambda *_: None)
-        blend, *others = _marks(name, window, _forecasts(forecaster, known, window), params)
-        marks += [_covered(blend, forecaster, window), *others]
+        forecaster, _ = train.train(known, static, params, lambda *_: None)
+        blend, *others = _marks(name, window, _forecasts(forecaster, known, window, problem), params)
+        marks += [_covered(blend, forecaster, window, problem), *others]
     progress("done", plan.origins, plan.origins)
     return tuple(marks)
 
@@ -91,30 +92,38 @@ def means(marks: tuple[WindowScore, ...]) -> dict[str, dict[str, float]]:
     return by_forecast
 
 
-def _cutoffs(rows: pd.DataFrame, params: Params, plan: Plan) -> list[pd.Timestamp]:
-    last, first = rows[TIME].max(), rows[TIME].min()
-    newest = last - pd.Timedelta(days=params.horizon)
-    cutoffs = [newest - pd.Timedelta(days=plan.days_apart * place) for place in range(plan.origins)]
+def _cutoffs(rows: pd.DataFrame, params: Params, plan: Plan) -> list[int]:
+    period, times = params.problem.period, _periods(params.problem, rows)
+    first, newest = int(times.min()), int(times.max()) - params.horizon
+    cutoffs = [newest - plan.apart * place for place in range(plan.origins)]
     needed = shortest_history(params)
-    if (cutoffs[-1] - first).days + 1 < needed:
-        reach = (newest - first).days + 1 - needed
+    if cutoffs[-1] - first + 1 < needed:
+        room = max((newest - first + 1 - needed) // plan.apart + 1, 0)
         raise BadData(
             f"the earliest of {plan.origins} origins leaves too short a history",
-            where=f"{first.date()} .. {cutoffs[-1].date()}",
-            hint=f"--origins: at most {max(reach // plan.days_apart + 1, 0)} that are {plan.days_apart} days apart",
+            where=f"{period.text(first)} .. {period.text(cutoffs[-1])}",
+            hint=f"--origins: at most {room} that are {period.plural(plan.apart)} apart",
         )
     return cutoffs
 
 
-def _parts(rows: pd.DataFrame, last: pd.Timestamp, params: Params) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The rows up to `last`, and the rows of the window after it that are scored."""
-    after = (rows[TIME] > last) & (rows[TIME] <= last + pd.Timedelta(days=params.horizon))
-    window = rows[after & paired_test.scored_rows(METRICS[params.problem.metric], rows)]
-    return rows[rows[TIME] <= last].reset_index(drop=True), window.reset_index(drop=True)
+def _periods(problem: Problem, rows: pd.DataFrame) -> "NDArray[np.int64]":
+    return problem.period.number(rows[problem.time_name].to_numpy())
 
 
-def _forecasts(forecaster: Forecaster, known: pd.DataFrame, window: pd.DataFrame) -> dict[str, Floats]:
-    inputs = window.drop(columns=TARGET)
+def _parts(rows: pd.DataFrame, last: int, problem: Problem) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows up to the period `last`, and the rows of the window after it that are scored."""
+    times = _periods(problem, rows)
+    window = rows[(times > last) & (times <= last + (problem.horizon or 0))]
+    counts = METRICS[problem.metric].scored(target_values(problem, window[problem.target]))
+    window = window[counts & ~outside_where(problem, window)]
+    return rows[times <= last].reset_index(drop=True), window.reset_index(drop=True)
+
+
+def _forecasts(
+    forecaster: Forecaster, known: pd.DataFrame, window: pd.DataFrame, problem: Problem
+) -> dict[str, Floats]:
+    inputs = window.drop(columns=problem.target)
     members = forecaster.predict_members(inputs)
     return {
         BLEND: forecaster.predict(inputs),
@@ -123,20 +132,23 @@ def _forecasts(forecaster: Forecaster, known: pd.DataFrame, window: pd.DataFrame
     }
 
 
-def _covered(blend: WindowScore, forecaster: Forecaster, window: pd.DataFrame) -> WindowScore:
-    inputs, sold = window.drop(columns=TARGET), window[TARGET].to_numpy(dtype=np.float64)
-    at_80, at_95 = (coverage(sold, forecaster.interval(inputs, confidence)) for confidence in (0.80, 0.95))
+def _covered(blend: WindowScore, forecaster: Forecaster, window: pd.DataFrame, problem: Problem) -> WindowScore:
+    inputs, actual = window.drop(columns=problem.target), target_values(problem, window[problem.target])
+    at_80, at_95 = (coverage(actual, forecaster.interval(inputs, confidence)) for confidence in (0.80, 0.95))
     return replace(blend, coverage_80=at_80, coverage_95=at_95)
 
 
 def _marks(origin: str, window: pd.DataFrame, forecasts: dict[str, Floats], params: Params) -> list[WindowScore]:
-    sold = window[TARGET].to_numpy(dtype=np.float64)
-    day = calendar.day_numbers(window[TIME].to_numpy())
-    scored = bootstrap.Rows(sold, window[KEY].to_numpy(dtype=np.int64), day)
-    metric = METRICS[params.problem.metric]
+    problem = params.problem
+    actual, keys = target_values(problem, window[problem.target]), np.zeros(len(window), dtype=np.int64)
+    if problem.keys:
+        keys = window.groupby(list(problem.keys)).ngroup().to_numpy(dtype=np.int64)
+    scored = bootstrap.Rows(actual, keys, _periods(problem, window))
+    metric = METRICS[problem.metric]
     marks = []
     for name, forecast in forecasts.items():
         low, high = bootstrap.interval(metric, scored, forecast, params.seed)
-        scores = metric.score(sold, forecast), low, high, METRICS["mae"].score(sold, forecast), bias(sold, forecast)
-        marks.append(WindowScore(origin, name, len(sold), metric.name, *scores))
+        errors = METRICS["mae"].score(actual, forecast), bias(actual, forecast)
+        score = metric.score(actual, forecast), low, high
+        marks.append(WindowScore(origin, name, len(actual), metric.name, *score, *errors))
     return marks
