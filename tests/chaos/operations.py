@@ -158,7 +158,10 @@ def register(actor: Actor) -> Values:
 def bring(actor: Actor) -> Values:
     """A bundle, or somebody else's MLflow model, from a folder outside of the project."""
     values, prepared = actor.asked.values, actor.place.builds[0].prepared
-    arrived = import_model.bring(actor.backend, _brought(actor, values), DeclaredMetadata(None, None), prepared)
+    problem = actor.place.params(actor.problem).problem
+    arrived = import_model.bring(
+        actor.backend, _brought(actor, values), DeclaredMetadata(None, None), prepared, problem
+    )
     return {"version": arrived.receipt.version, "digest": arrived.receipt.bundle_digest}
 
 

@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner
+from paired_rows import CHURN, ENGINES
 
 from lockgate.cli import lockgate
 from lockgate.errors import StateConflict
@@ -144,6 +146,16 @@ def test_what_cannot_work_ends_with_its_code_and_no_traceback(words, environment
     assert says in ended.stderr
     assert "Traceback" not in ended.stderr
     assert "secret" not in ended.stderr
+
+
+@pytest.mark.parametrize(("problem", "horizon"), [(CHURN, "no time"), (ENGINES, "horizon: 0")])
+@pytest.mark.parametrize("words", [["backtest"], ["probe"], ["refit", "1", "--reason", "x"]])
+def test_a_command_of_panels_refuses_other_problems_and_says_what_their_horizon_is(words, problem, horizon, tmp_path):
+    described = {"problem": problem.model_dump(mode="json"), "gate": {"limit": 1, "over_serving": 1, "over_slice": 1}}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(described))
+    ended = run(*words, folder=tmp_path)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert f"{words[0]} is for problems with a horizon above 0, and {problem.name} has {horizon}" in ended.stderr
 
 
 @pytest.mark.parametrize("number", ["0", "latest", "1.5", "1_0", "٣", "9" * 5000])

@@ -43,8 +43,14 @@ def test_on_the_holdout_too_it_knows_that_and_forecasts_the_days_after_it(earlie
 
 
 def test_params_that_a_run_recorded_under_earlier_names_are_read_under_the_names_of_today():
-    recorded = {"training.grids": "[0, 21]", "members.xgboost.calm": "False", "members.xgboost.offset": "habit"}
+    recorded = {
+        "problem": "rossmann",
+        "training.grids": "[0, 21]",
+        "members.xgboost.calm": "False",
+        "members.xgboost.offset": "habit",
+    }
     assert nested_params(recorded) == {
+        "problem": "rossmann",
         "training": {"cutoff_shifts": [0, 21]},
         "members": {"xgboost": {"remove_daily_residual": False, "offset": "group_mean"}},
     }

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from paired_rows import CHURN
 from raw_model import RawModel
 
 from lockgate.bundle.external_metadata import DeclaredMetadata
@@ -24,11 +25,13 @@ from lockgate.errors import GateRefused, IntegrityBroken, StateConflict, WrongUs
 from lockgate.operations import import_model, promote, register, validate
 from lockgate.operations.confirmed_move import MoveRequest
 from lockgate.operations.lineage import UNKNOWN
+from lockgate.problem.params import load_params
 from lockgate.system.service_urls import DATABASE_VARIABLE, TRACKING_VARIABLE
 
 NOTHING = DeclaredMetadata()
 UNTIL = date(2015, 6, 19)  # the day before the holdout of the small chain
 EASY = {"limit": 0.2}
+PROBLEM = load_params(Path(__file__).parents[2] / "params.yaml").problem
 
 
 @pytest.fixture
@@ -60,7 +63,7 @@ def stages(backend):
 
 def test_a_bundle_copied_without_its_neighbours_is_registered_and_says_what_is_unknown(backend, build, tmp_path, stack):
     copied = build(1).bundle.rename(tmp_path / "from elsewhere")
-    arrived = import_model.bring(backend, copied, NOTHING, tmp_path / "no tables")
+    arrived = import_model.bring(backend, copied, NOTHING, tmp_path / "no tables", PROBLEM)
     assert (arrived.is_new, arrived.receipt.version, stages(backend)) == (True, 1, ["None"])
     lineage = versions.recorded_version(backend.database, backend.model, 1).lineage["lineage"]
     assert {lineage[name] for name in ("git_commit", "dvc_lock_digest", "rows_digest", "seed")} == {UNKNOWN}
@@ -81,14 +84,14 @@ def test_the_pipelines_bundle_and_the_model_downloaded_from_the_registry_are_the
     mlflow.set_registry_uri(stack.tracking_uri)
     mlflow.artifacts.download_artifacts(f"models:/{backend.model}/1", dst_path=str(tmp_path / "downloaded"))
     for path in (build(1).bundle, tmp_path / "downloaded"):
-        arrived = import_model.bring(backend, path, NOTHING, build(1).prepared)
+        arrived = import_model.bring(backend, path, NOTHING, build(1).prepared, PROBLEM)
         assert (arrived.receipt, arrived.is_new) == (receipt, False)
 
 
 @pytest.mark.parametrize("library", ["xgboost", "catboost"])
 def test_a_native_model_enters_at_none_and_says_who_stated_what(backend, train, tables, library):
     folder, _ = train(library)
-    assert import_model.bring(backend, folder, NOTHING, tables).is_new
+    assert import_model.bring(backend, folder, NOTHING, tables, PROBLEM).is_new
     assert stages(backend) == ["None"]
     lineage = versions.recorded_version(backend.database, backend.model, 1).lineage["lineage"]
     assert (lineage["kind"], lineage["columns"]) == (f"{library} model", ", ".join(foreign_models.USUAL))
@@ -101,7 +104,7 @@ def test_the_guard_keeps_a_model_in_none_and_one_that_knows_nothing_is_refused_b
     values, sales = sold(tables, ("Day",))
     booster = foreign_models.lightgbm_booster(values, sales, rounds=1)
     folder = foreign_models.save(booster, tmp_path / "mean", values)
-    import_model.bring(backend, folder, DeclaredMetadata(UNTIL), tables)
+    import_model.bring(backend, folder, DeclaredMetadata(UNTIL), tables, PROBLEM)
     with pytest.raises(StateConflict, match=r"version 1 .* stays in None"):
         backend.registry().move(1, "Staging")
     verdict = validate.validate_registered(backend, None, tables, params.policy)
@@ -112,7 +115,7 @@ def test_the_guard_keeps_a_model_in_none_and_one_that_knows_nothing_is_refused_b
 
 def test_a_model_that_has_seen_the_holdout_is_refused_however_well_it_does(backend, train, tables, params):
     folder, _ = train(metadata={"target": "log"})
-    import_model.bring(backend, folder, DeclaredMetadata(date(2015, 7, 1)), tables)
+    import_model.bring(backend, folder, DeclaredMetadata(date(2015, 7, 1)), tables, PROBLEM)
     verdict = validate.validate_registered(backend, 1, tables, params.policy.model_copy(update=EASY))
     outcomes = {check["name"]: check["outcome"] for check in verdict.checks}
     assert (verdict.outcome, stages(backend)) == ("refused", ["None"])
@@ -124,7 +127,7 @@ def test_a_model_trained_until_long_before_the_holdout_is_judged_on_all_of_it_un
     backend, train, tables, params
 ):
     folder, _ = train(metadata={"target": "log"})
-    import_model.bring(backend, folder, DeclaredMetadata(date(2014, 12, 31)), tables)
+    import_model.bring(backend, folder, DeclaredMetadata(date(2014, 12, 31)), tables, PROBLEM)
     verdict = validate.validate_registered(backend, 1, tables, params.policy.model_copy(update=EASY))
     assert (verdict.outcome, stages(backend)) == ("passed", ["Staging"])
     says = {check["name"]: check["says"] for check in verdict.checks}["no data leakage"]
@@ -139,8 +142,15 @@ def test_a_damaged_model_ends_its_own_process_and_not_ours(backend, train, table
     file = folder / "model.lgb"
     file.write_bytes(file.read_bytes().replace(b"Tree=2", b"Tree=2" + b"9" * 500, 1))
     with pytest.raises(GateRefused, match=r"the model cannot be opened: its process was ended by SIG"):
-        import_model.bring(backend, folder, NOTHING, tables)
+        import_model.bring(backend, folder, NOTHING, tables, PROBLEM)
     assert stages(backend) == []
+
+
+def test_a_native_model_of_a_problem_with_other_features_is_refused(backend, train, tables):
+    folder, _ = train()
+    with pytest.raises(WrongUsage, match="problems with features: store_panel, and not for churn") as refusal:
+        import_model.bring(backend, folder, NOTHING, tables, CHURN)
+    assert refusal.value.exit_code == 2
 
 
 @pytest.mark.parametrize(
@@ -157,7 +167,7 @@ def test_a_damaged_model_ends_its_own_process_and_not_ours(backend, train, table
 def test_what_nobody_states_or_two_state_differently_is_asked_for(backend, train, tables, said, metadata, match):
     folder, _ = train(metadata=metadata)
     with pytest.raises(WrongUsage, match=match):
-        import_model.bring(backend, folder, said, tables)
+        import_model.bring(backend, folder, said, tables, PROBLEM)
 
 
 def test_columns_that_nobody_can_compute_before_the_day_are_refused_by_name(backend, tables, tmp_path):
@@ -165,7 +175,7 @@ def test_columns_that_nobody_can_compute_before_the_day_are_refused_by_name(back
     values = values.assign(Customers=sales, **{"Sales last week": sales})
     folder = foreign_models.save(foreign_models.lightgbm_booster(values, sales, 1), tmp_path / "leak", values)
     with pytest.raises(GateRefused, match="cannot be computed before the day: Customers, Sales last week"):
-        import_model.bring(backend, folder, DeclaredMetadata(UNTIL), tables)
+        import_model.bring(backend, folder, DeclaredMetadata(UNTIL), tables, PROBLEM)
 
 
 @pytest.mark.parametrize(
@@ -180,19 +190,19 @@ def test_a_path_that_is_no_model_is_refused_with_a_hint(backend, build, tables, 
     build(1).build.rename(tmp_path / "build")
     (tmp_path / "file").touch()
     with pytest.raises(WrongUsage, match=says) as refusal:
-        import_model.bring(backend, tmp_path / name, NOTHING, tables)
+        import_model.bring(backend, tmp_path / name, NOTHING, tables, PROBLEM)
     assert hint in refusal.value.hint
 
 
 def test_a_bundle_needs_no_statement_and_takes_none(backend, build, tables):
     with pytest.raises(WrongUsage, match="a bundle holds its last training day"):
-        import_model.bring(backend, build(1).bundle, DeclaredMetadata(UNTIL), tables)
+        import_model.bring(backend, build(1).bundle, DeclaredMetadata(UNTIL), tables, PROBLEM)
 
 
 def test_a_changed_bundle_is_refused_and_registers_nothing(backend, build, tables):
     (build(1).bundle / "extra.pkl").touch()
     with pytest.raises(IntegrityBroken, match=r"'extra\.pkl' does not belong"):
-        import_model.bring(backend, build(1).bundle, NOTHING, tables)
+        import_model.bring(backend, build(1).bundle, NOTHING, tables, PROBLEM)
     assert stages(backend) == []
 
 

@@ -7,7 +7,18 @@ from pathlib import Path
 import click
 
 from lockgate.bundle.external_metadata import TARGETS, DeclaredMetadata
-from lockgate.cli.common_options import LINE, VERSION, as_json, command, params, print_json, session, tell, workspace
+from lockgate.cli.common_options import (
+    LINE,
+    VERSION,
+    as_json,
+    command,
+    params,
+    print_json,
+    require_panel,
+    session,
+    tell,
+    workspace,
+)
 from lockgate.cli.status import require_passed
 from lockgate.errors import WrongUsage
 from lockgate.problem.target import Target
@@ -47,7 +58,7 @@ def register(
 
     _require_problem(problem)
     declared = DeclaredMetadata(trained_until and trained_until.date(), target)
-    arrived = import_model.bring(workspace(timeout), path, declared, prepared)
+    arrived = import_model.bring(workspace(timeout), path, declared, prepared, params().problem)
     version = session().ids["version"] = arrived.receipt.version
     if as_json:
         print_json(asdict(arrived.receipt) | {"is_new": arrived.is_new})
@@ -75,9 +86,11 @@ def refit(version: int, reason: str, prepared: Path, as_json: bool, timeout: flo
     from lockgate.operations import refit
     from lockgate.system.progress import watch
 
+    settings = params()
+    require_panel(settings.problem, "refit")
     _require_prepared(prepared)
     with watch("refit") as progress:
-        done = refit.refit(workspace(timeout), refit.Order(version, reason, prepared), params(), progress)
+        done = refit.refit(workspace(timeout), refit.Order(version, reason, prepared), settings, progress)
     session().ids["version"] = done.receipt.version
     if as_json:
         print_json(asdict(done.receipt) | {"trained_until": done.trained_until.isoformat()})

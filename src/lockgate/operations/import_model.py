@@ -24,12 +24,14 @@ from lockgate.operations import register
 from lockgate.operations.lineage import UNKNOWN, Lineage
 from lockgate.operations.stage_files import Receipt
 from lockgate.operations.workspace import Workspace
+from lockgate.problem.description import Problem
 from lockgate.system import safe_files
 
 if TYPE_CHECKING:
     from lockgate.registry.run_log import Contents, RunRecord
 
 EPOCH = date(1970, 1, 1)
+NATIVE_RECIPE = "store_panel"  # its columns are computed for a native model, too
 ACCEPTED = "give the folder of a bundle (manifest.json) or of an MLflow model (MLmodel): docs/how-to/register.md"
 
 
@@ -64,25 +66,31 @@ class Brought:
         return run_record.brought_record(params, _unknown() | known | self.origin)
 
 
-def bring(workspace: Workspace, path: Path, declared: DeclaredMetadata, prepared: Path) -> Arrived:
+def bring(
+    workspace: Workspace, path: Path, declared: DeclaredMetadata, prepared: Path, problem: Problem
+) -> Arrived:  # fmt: skip
     """Register the model in the folder PATH; the same content again is the same version.
 
-    A bundle is registered unchanged. A native model is converted into a bundle for the stores and the holdout of the
-    prepared tables. Raises WrongUsage for a path with neither, IntegrityBroken for a file that is damaged or could run
-    code, and GateRefused for a model with columns that cannot be computed or with forecasts that are no numbers.
+    A bundle is registered unchanged. A native model is converted into a bundle for the keys and the holdout of the
+    prepared tables. Raises WrongUsage for a path with neither and for a native model of a problem whose columns are
+    not computed for one, IntegrityBroken for a file that is damaged or could run code, and GateRefused for a model with
+    columns that cannot be computed or with forecasts that are no numbers.
     """
-    with _opened(path, declared, prepared, workspace.actor) as brought:
+    with _opened(path, declared, prepared, workspace.actor, problem) as brought:
         known = register.find(workspace, brought.facts.digest)
         return Arrived(register.enter(workspace, brought), is_new=known is None)
 
 
 @contextmanager
-def _opened(path: Path, declared: DeclaredMetadata, prepared: Path, actor: str) -> Iterator[Brought]:
+def _opened(
+    path: Path, declared: DeclaredMetadata, prepared: Path, actor: str, problem: Problem
+) -> Iterator[Brought]:  # fmt: skip
     _require_model(path)
     with tempfile.TemporaryDirectory(prefix="lockgate-") as private:
         folder = Path(private)
         held = external_mlmodel.read(path) if _is_mlflow_model(path) else BundleInModel(path, manifest.digest(path))
         if isinstance(held, ExternalModel):
+            _require_recipe(problem)
             facts, origin = _made(held, declared, prepared, folder, actor)
         else:
             facts, origin = _taken(held, declared, folder)
@@ -139,6 +147,16 @@ def _made(
         "source_run_id": model.run_id or UNKNOWN,
     }
     return sandboxed.make_bundle(folder, described), origin
+
+
+def _require_recipe(problem: Problem) -> None:
+    """Raise WrongUsage if the columns of a native model cannot be computed for the problem."""
+    if NATIVE_RECIPE not in problem.features:
+        raise WrongUsage(
+            f"a model of a library can be registered for problems with features: {NATIVE_RECIPE}, and not for"
+            f" {problem.name}",
+            hint="register a bundle that the train stage has made: docs/how-to/register.md",
+        )
 
 
 def _require_known_columns(model: ExternalModel) -> None:

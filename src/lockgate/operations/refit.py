@@ -27,7 +27,6 @@ from lockgate.models.members import MEMBERS
 from lockgate.operations import load_version, register
 from lockgate.operations.stage_files import Build, Receipt
 from lockgate.operations.workspace import Workspace
-from lockgate.problem.columns import KEY, TIME
 from lockgate.problem.params import Params, current_name
 from lockgate.system.readable_line import readable_line
 from lockgate.training import refit as refits
@@ -98,7 +97,7 @@ def refit(workspace: Workspace, order: Order, params: Params, progress: Progress
     readable_line(order.reason, "the reason")
     candidate = _passed(workspace, order)
     rows = pd.concat([dataset.read(order.prepared, "rows"), dataset.read(order.prepared, "holdout")])
-    rows = rows.sort_values([KEY, TIME], ignore_index=True)
+    rows = rows.sort_values([*params.problem.keys, params.problem.time_name], ignore_index=True)
     with load_version.opened(workspace, load_version.recorded(workspace, candidate.version)) as opened:
         given = opened.forecaster
         if not isinstance(given, Forecaster):
