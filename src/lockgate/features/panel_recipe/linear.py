@@ -18,20 +18,20 @@ from lockgate.problem.periods import PeriodName
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-HALF_LIFE_YEARS = 2.0  # half-life of a row's weight
+HALF_LIFE_YEARS = 4.0  # half-life of a row's weight
 LEVEL_HALF_LIVES: dict[PeriodName, tuple[float, ...]] = {
     "hour": (24.0, 168.0, 1000.0),
     "day": (7.0, 28.0, 120.0),
     "week": (2.0, 8.0, 30.0),
     "month": (1.0, 3.0, 12.0),
-    "integer": (2.0, 8.0, 30.0),
+    "integer": (0.3, 2.0, 8.0, 30.0),
 }
 LEVEL_MEMORY = 3.0  # half-lives of the slowest level that are looked back to
-LEVEL_PRIOR = 0.5  # prior weight: as if so many periods with residual 0 had been seen
+LEVEL_PRIOR = 0.1  # prior weight: as if so many periods with residual 0 had been seen
 WIDEST_RESIDUAL = 4.0  # residuals are clipped to this multiple of their median size
 TESTED_WINDOWS = 6  # windows before a cutoff that choose among the candidates
 # (penalty of the trend of all keys towards 0, of a key's trend and of its year towards those of all keys)
-CANDIDATES = tuple((*trend, year) for trend in ((1e6, 1e6), (0.3, 100.0), (0.3, 3.0)) for year in (30.0, 3.0))
+CANDIDATES = tuple((*trend, year) for trend in ((1e6, 1e6), (0.3, 100.0), (0.3, 3.0), (0.3, 0.3)) for year in (30.0, 3.0, 0.3))
 TOWARDS_ALL = {Kind.LEVEL: 0.02, Kind.SHORT: 2.0, Kind.NUMBER: 10.0, Kind.FLAG: 5.0}
 TOWARDS_ZERO = {Kind.LEVEL: 0.0, Kind.SHORT: 0.1, Kind.YEAR: 1.0, Kind.NUMBER: 0.3, Kind.FLAG: 0.3}
 
