@@ -1,4 +1,4 @@
-"""The table of columns has what the code that derives its lists needs, and the documents list the same columns."""
+"""The table of columns of the top folder's problem, Rossmann: the documents list the same columns."""
 
 import re
 from pathlib import Path
@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 
 from lockgate.data.column_types import column_type, full_type
-from lockgate.problem import columns
 from lockgate.problem.columns import Category, Column, Date, Decimal, Flag, Months, Role, Whole
+from lockgate.problem.params import load_params
 
 PROJECT = Path(__file__).parents[2]
 ROW = re.compile(r"^\| (\w+) \| `(\w+)` \| (.+?) \| (.+?) \| (.+) \| (.+) \|$", re.MULTILINE)
-REQUEST = columns.names(columns.REQUEST)
+PROBLEM = load_params(PROJECT / "params.yaml").problem
+REQUEST = [column.name for column in PROBLEM.request]
+EXTRAS = PROBLEM.of_role(Role.CHECK, Role.ROW_ID)
 
 
 def values(kind):
@@ -20,7 +22,7 @@ def values(kind):
         case Whole(low, high) | Date(low, high):
             return f"{low} to {high}"
         case Decimal(low, high):
-            return f"{low} to {high}, with decimals"
+            return f"{low:.15g} to {high:.15g}, with decimals"
         case Flag():
             return "0 or 1"
         case Category(texts):
@@ -30,9 +32,9 @@ def values(kind):
 
 
 def in_request(column: Column) -> str:
-    if column in columns.REQUIRED:
+    if column in PROBLEM.required:
         return "required"
-    return "optional" if column in (*columns.REQUEST, *columns.REQUEST_EXTRAS) else "no"
+    return "optional" if column in (*PROBLEM.request, *EXTRAS) else "no"
 
 
 def text(page: str) -> str:
@@ -51,12 +53,12 @@ def test_every_column_is_explained_with_its_role_values_and_missing_value():
             column.missing or "refused",
             column.meaning,
         )
-        for column in columns.COLUMNS
+        for column in PROBLEM.table
     ]
 
 
 def test_the_page_on_mlflow_lists_the_columns_of_a_request_and_their_missing_values():
-    listed = [f"{c.name} (0, 1 or empty: {c.missing})" if c.missing else c.name for c in columns.REQUEST]
+    listed = [f"{c.name} (0, 1 or empty: {c.missing})" if c.missing else c.name for c in PROBLEM.request]
     assert f"those of Kaggle's test.csv: {', '.join(listed)}." in text("docs/how-to/mlflow-ways-in.md")
 
 
@@ -70,26 +72,22 @@ def test_every_example_of_a_request_has_its_columns_in_their_order(page):
     assert listed == [", ".join(f'"{name}"' for name in REQUEST)]
 
 
-def test_column_names_are_unique():
-    assert len(set(columns.names(columns.COLUMNS))) == len(columns.COLUMNS)
-
-
 def test_a_known_covariate_is_a_flag_or_a_category_and_a_category_is_never_missing():
-    """Request validation, the probe of a bundle and the example read no other kind."""
-    covariates = columns.KNOWN_COVARIATES
+    """The features of Rossmann read no other kind."""
+    covariates = PROBLEM.of_role(Role.KNOWN_COVARIATES)
     assert [column.name for column in covariates if not isinstance(column.kind, Flag | Category)] == []
     assert [column.name for column in covariates if column.missing and not isinstance(column.kind, Flag)] == []
 
 
 def test_only_numbers_have_a_meaning_when_they_are_missing():
     """A missing value becomes NaN."""
-    assert {type(column.kind) for column in columns.COLUMNS if column.missing} <= {Whole, Decimal, Flag}
+    assert {type(column.kind) for column in PROBLEM.table if column.missing} <= {Whole, Decimal, Flag}
 
 
 def test_every_role_has_a_column_and_its_columns_are_in_the_order_of_the_table():
-    assert {column.role for column in columns.COLUMNS} == set(Role)
-    assert columns.of_role(*Role) == columns.COLUMNS
-    assert columns.of_role(*reversed(Role)) == columns.COLUMNS
+    assert {column.role for column in PROBLEM.table} == set(Role)
+    assert PROBLEM.of_role(*Role) == PROBLEM.table
+    assert PROBLEM.of_role(*reversed(Role)) == PROBLEM.table
 
 
 def test_whole_numbers_have_the_smallest_type_that_holds_them():
@@ -98,6 +96,6 @@ def test_whole_numbers_have_the_smallest_type_that_holds_them():
 
 
 def test_a_column_with_a_meaning_of_missing_values_takes_an_empty_cell():
-    by_name = {column.name: column for column in columns.COLUMNS}
+    by_name = {column.name: column for column in PROBLEM.table}
     assert column_type(by_name["Open"]).dtype == "float64"
     assert column_type(by_name["Promo"]).dtype == "int8"

@@ -9,7 +9,7 @@ from lockgate.cli.common_options import as_json, command, print_json, tell
 TASKS = ("regression", "binary", "multiclass")
 
 
-@command("init", example="lockgate init sales.csv --target Sales --time Date --horizon 42", server=False, project=False)
+@command("init", example="lockgate init sales.csv --target sold --time date --horizon 42", server=False, project=False)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--target", required=True, metavar="COLUMN", help="Column to forecast.")
 @click.option("--time", default="", metavar="COLUMN", help="Column of the time: a date, or a running whole number.")

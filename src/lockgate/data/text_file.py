@@ -11,7 +11,7 @@ from typing import BinaryIO, cast
 
 from lockgate.errors import BadData, StorageFailed
 
-MAX_BYTES = 256 << 20  # after decompression; seven times Kaggle's train.csv
+MAX_BYTES = 256 << 20  # after decompression
 CHUNK_BYTES = 1 << 20
 GZIP = b"\x1f\x8b"
 PARQUET = b"PAR1"

@@ -34,7 +34,7 @@ class DatabaseArtifactRepository(ArtifactRepository, StreamUploadMixin):
         self._database = open_database(ARTIFACTS_IN_DATABASE)
 
     def log_artifact(self, local_file: str, artifact_path: str | None = None) -> None:
-        """Store a local file in the folder `artifact_path`, under its own name."""
+        """Write a local file to the folder `artifact_path`, under its own name."""
         from lockgate.database import artifacts
 
         source = Path(local_file)
@@ -44,7 +44,7 @@ class DatabaseArtifactRepository(ArtifactRepository, StreamUploadMixin):
     def log_artifact_from_stream(
         self, stream: BinaryIO, artifact_file_name: str, artifact_path: str | None = None
     ) -> None:
-        """Store the content of a stream in the folder `artifact_path`."""
+        """Write the content of a stream to the folder `artifact_path`."""
         from lockgate.database.artifacts import BLOCK_BYTES, Upload
 
         with Upload() as upload:
@@ -55,7 +55,7 @@ class DatabaseArtifactRepository(ArtifactRepository, StreamUploadMixin):
     async def log_artifact_from_async_stream(
         self, chunks: AsyncIterable[bytes], artifact_file_name: str, artifact_path: str | None = None
     ) -> None:
-        """Store the body of a request; the server answers other requests meanwhile."""
+        """Write the body of a request; the server answers other requests meanwhile."""
         from lockgate.database.artifacts import BLOCK_BYTES, Upload
 
         block = bytearray()
@@ -75,7 +75,7 @@ class DatabaseArtifactRepository(ArtifactRepository, StreamUploadMixin):
             artifacts.log_upload(self._database, self._place(folder, posixpath.basename(name)), upload)
 
     def log_artifacts(self, local_dir: str, artifact_path: str | None = None) -> None:
-        """Store every file below a local folder."""
+        """Write every file below a local folder."""
         folder = Path(local_dir)
         for file in sorted(each for each in folder.rglob("*") if each.is_file()):
             inside = file.relative_to(folder).as_posix()

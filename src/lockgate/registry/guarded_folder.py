@@ -37,7 +37,7 @@ class GuardedFolderArtifactRepository(LocalArtifactRepository):
         self._database = open_database(f"{FOLDER_SCHEME}:")
 
     def log_artifacts(self, local_dir: str, artifact_path: str | None = None) -> None:
-        """Store every file below a local folder."""
+        """Write every file below a local folder."""
         folder = Path(local_dir)
         for file in sorted(each for each in folder.rglob("*") if each.is_file()):
             inside = file.relative_to(folder).as_posix()
