@@ -1,4 +1,4 @@
-"""The package describes no table: names of Rossmann's columns are in its own features, in its generator, and in YAML."""
+"""Names of Rossmann's columns are in its own features, in its generator, and in YAML, and in no other module."""
 
 import re
 from pathlib import Path

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from lockgate.database.verdicts import StoredVerdict
     from lockgate.operations.status import Line, Portrait, Status
 
-INNER_FOLD_SCORES = ("rmspe", "mae", "bias")
 MOST_FAULTS = 5  # in one message
 NEXT = "see all, and what repairs them, with: lockgate doctor; see what happened with: lockgate history"
 
@@ -189,11 +188,10 @@ def _whereabouts(found: "Portrait") -> str:
 
 
 def _show_candidates(lineage: Mapping[str, Any]) -> None:
-    scores = [
-        [row["member"], row["fold"], *(number(row[name]) for name in INNER_FOLD_SCORES)]
-        for row in lineage.get("candidates", [])
-    ]
-    table(["candidate", "fold", *INNER_FOLD_SCORES], scores)
+    rows = lineage.get("candidates", [])
+    scores = [name for name in (rows[0] if rows else {}) if name not in ("member", "fold")]
+    cells = [[str(row["member"]), str(row["fold"]), *(_cell(row.get(name)) for name in scores)] for row in rows]
+    table(["candidate", "fold", *scores], cells)
     table(["lineage", ""], [[name, str(value)] for name, value in lineage.get("lineage", {}).items()])
 
 
@@ -238,6 +236,11 @@ def _since(moment: datetime | None) -> str:
 
 def when(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def _cell(value: Any) -> str:
+    """A number, or a text such as nan."""
+    return value if isinstance(value, str) else number(value)
 
 
 def number(value: float | None) -> str:
