@@ -7,7 +7,7 @@ import panel_tables
 import pytest
 
 from lockgate.errors import BadConfiguration
-from lockgate.features.recipe import RIDGE
+from lockgate.features.recipe import RIDGE, Table
 from lockgate.problem.params import Params
 from lockgate.training.panel import train
 from lockgate.training.schedule import schedule_of
@@ -19,7 +19,7 @@ every_period = pytest.mark.parametrize("name", list(panel_tables.TABLES))
 def params(name, **changes):
     gate = {"limit": 0.5, "over_serving": 0.1, "over_slice": 0.1}
     problem = panel_tables.problem(name, **changes).model_dump()
-    return Params.model_validate({"problem": problem, "training": TRAINING, "gate": gate})
+    return Params.model_validate({"problem": problem, "training": TRAINING, "gate": gate, "threads": 1})
 
 
 @cache
@@ -68,3 +68,22 @@ def test_settings_that_are_left_open_leave_two_windows_of_training_before_the_ne
     assert max(times.cutoff_shifts) < horizon
     if periods > 4 * horizon:
         assert times.min_history + 3 * horizon <= periods
+
+
+@pytest.mark.parametrize("target", [0.0, 5.0, -3.0])
+def test_a_target_that_never_changes_is_forecast_as_it_is(target):
+    rows, static = panel_tables.rows("day")
+    forecaster, _ = train(rows.assign(y=target), static, params("day"), lambda *_: None)
+    table = Table.of(forecaster.problem, rows, static)
+    matrix = forecaster.state.transform(table.known_inputs(table.last - 5, table.last))
+    for member in forecaster.boosters.values():
+        assert member.forecast(matrix, 1) == pytest.approx(np.full(len(matrix.values), target), abs=0.01)
+    assert matrix.scale.target(matrix.offsets[RIDGE]) == pytest.approx(np.full(len(matrix.values), target), abs=0.01)
+
+
+def test_fifty_rows_of_one_key_are_enough():
+    rows, static = panel_tables.rows("day")
+    few = rows[rows["shop"] == "a"].tail(50)
+    forecaster, report = train(few, static, params("day", horizon=5), lambda *_: None)
+    assert sum(forecaster.weights.values()) == pytest.approx(1)
+    assert report.training_rows > 50

@@ -44,7 +44,8 @@ def fit(params: CatboostParams, train: Task, score: Task | None, budget: Budget)
     The library stops by its own squared error, because a metric in Python would take longer than the trees; the curve
     holds capped RMSPE.
     """
-    model = catboost.CatBoost(_settings(params, budget, train.objective))
+    constant = {"allow_const_label": True} if np.ptp(train.labels.astype(np.float32)) == 0 else {}
+    model = catboost.CatBoost(_settings(params, budget, train.objective) | constant)
     data = catboost.Pool(train.values, train.labels, weight=train.weights)
     if score is None:
         model.fit(data)

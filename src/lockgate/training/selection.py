@@ -17,6 +17,7 @@ from lockgate.training.folds import Fold
 
 Floats = NDArray[np.float64]
 
+SMALLEST_SCORE = 1e-12  # a score of 0 is possible: the target never changes
 BOOSTER_SHARE = 3.0  # weights are shrunk towards these shares: 3 for each booster, 1 for the ridge
 
 
@@ -58,7 +59,7 @@ def best_round(curves: Sequence[Sequence[float]], fewest: int) -> int:
     booster costs much. A fold that stopped early keeps its last score.
     """
     longest = max(len(curve) for curve in curves)
-    relative = [np.asarray(curve) / min(curve) for curve in curves]
+    relative = [np.asarray(curve) / max(min(curve), SMALLEST_SCORE) for curve in curves]
     padded = [np.pad(curve, (0, longest - len(curve)), mode="edge") for curve in relative]
     start = min(fewest, longest) - 1
     return start + int(np.argmin(np.median(padded, axis=0)[start:])) + 1

@@ -31,7 +31,8 @@ LEVEL_PRIOR = 0.1  # prior weight: as if so many periods with residual 0 had bee
 WIDEST_RESIDUAL = 4.0  # residuals are clipped to this multiple of their median size
 TESTED_WINDOWS = 6  # windows before a cutoff that choose among the candidates
 # (penalty of the trend of all keys towards 0, of a key's trend and of its year towards those of all keys)
-CANDIDATES = tuple((*trend, year) for trend in ((1e6, 1e6), (0.3, 100.0), (0.3, 3.0), (0.3, 0.3)) for year in (30.0, 3.0, 0.3))
+TRENDS, YEARS = ((1e6, 1e6), (0.3, 100.0), (0.3, 3.0), (0.3, 0.3)), (30.0, 3.0, 0.3)
+CANDIDATES = tuple((*trend, year) for trend in TRENDS for year in YEARS)
 TOWARDS_ALL = {Kind.LEVEL: 0.02, Kind.SHORT: 2.0, Kind.NUMBER: 10.0, Kind.FLAG: 5.0}
 TOWARDS_ZERO = {Kind.LEVEL: 0.0, Kind.SHORT: 0.1, Kind.YEAR: 1.0, Kind.NUMBER: 0.3, Kind.FLAG: 0.3}
 
