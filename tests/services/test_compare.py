@@ -117,7 +117,7 @@ def test_without_past_rows_the_keys_have_no_size_and_that_is_said(pair, build):
     found = compare.compare(pair, 1, 2, compare.read_rows(PROBLEM, None, build(1).prepared), PROBLEM).comparison
     ways = {each.by for each in found.trial.agreement.slices}
     assert ways == {"StoreType", "Assortment", "Promo", "week", "weekday"}
-    assert found.notes == ("no slices by size: the tables in data/prepared do not have them for these rows",)
+    assert found.notes == ("no slices by size: unknown for these rows, or more than 20 values",)
 
 
 def test_rows_that_one_cannot_forecast_are_left_out_and_counted(pair, late_rows):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lockgate.comparison import agreement as agreements
 from lockgate.comparison.agreement import Agreement
 from lockgate.comparison.pairs import Pairs
-from lockgate.comparison.parts import Background, parts
+from lockgate.comparison.parts import MOST_VALUES, Background, parts
 from lockgate.comparison.record_diff import (
     ImportanceChange,
     MetricPair,
@@ -237,7 +237,7 @@ def _missing_slices(problem: Problem, pairs: Pairs) -> Iterator[str]:
     ways = [way.column if isinstance(way, Bins) else way for way in problem.slices]
     found = {part.by for part, _ in pairs.parts}
     if len(pairs) and (missing := [way for way in ways if way not in found]):
-        yield f"no slices by {', '.join(missing)}: the tables in data/prepared do not have them for these rows"
+        yield f"no slices by {', '.join(missing)}: unknown for these rows, or more than {MOST_VALUES} values"
 
 
 def _remarks(answers: list[VersionForecast], pairs: pd.DataFrame) -> Iterator[str]:
