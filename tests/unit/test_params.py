@@ -145,6 +145,12 @@ def test_an_old_key_is_refused_with_its_new_name(tmp_path, section, old, new):
         ({"task": "binary", "positive": "1"}, "a horizon above 0 needs task: regression"),
         ({"task": "binary", "horizon": 0}, "task: binary needs positive"),
         ({"positive": "1"}, "task: regression has no positive"),
+        ({"slices": ["Promo", "Colour"]}, "slices names Colour, which is not under columns"),
+        ({"slices": [{"column": "Promo", "bins": 2}]}, "slices: bins of Promo need a column of type integer or number"),
+        ({"rules": [{"when": {"Opne": 0}, "then": {"Sales": 0}}]}, "rules names Opne, which is not under columns"),
+        ({"split": {"by": "group", "column": "Region"}}, "split.column names Region, which is not under columns"),
+        ({"split": {"by": "random", "last": 3}}, "split.last is for split by: time"),
+        ({"split": {"by": "stratified"}}, "split by: stratified needs classes"),
         ({"where": {"column": "Sales", "equals": 1, "otherwise": 0}}, "where.column must be one of known_covariates"),
     ],
 )

@@ -25,6 +25,7 @@ EARLIEST, LATEST = datetime.date(1800, 1, 1), datetime.date(2200, 12, 31)
 FIRST_TIME, LAST_TIME = datetime.date(1990, 1, 1), datetime.date(2100, 12, 31)  # an earlier date is a typing error
 LARGEST = 2**62
 MAIN_TABLE = ""
+PANEL_SLICES = ("week", "size")  # of a panel: the week of the horizon, and the size of a key's past targets
 
 
 def _as_tuple(value: Any) -> Any:
@@ -375,6 +376,9 @@ def _task_and_target(problem: Problem) -> Iterator[str]:
         yield f"task: {problem.task} has no positive"
     if problem.derived and not (problem.time and problem.keys):
         yield "derived needs keys and time"
+    classes = problem.columns[problem.target].categories if problem.target in problem.columns else ()
+    if problem.positive and classes and problem.positive not in classes:
+        yield f"positive is {problem.positive}, and the categories of {problem.target} are {', '.join(classes)}"
 
 
 def _where(problem: Problem) -> Iterator[str]:
@@ -382,4 +386,41 @@ def _where(problem: Problem) -> Iterator[str]:
         yield "where.column must be one of known_covariates"
 
 
-CONSISTENCY = (_time_and_horizon, _one_role_each, _described_and_used, _side_tables, _task_and_target, _where)
+def _split(problem: Problem) -> Iterator[str]:
+    split = problem.holdout
+    if split.last is not None and split.by != "time":
+        yield "split.last is for split by: time"
+    if split.by == "stratified" and problem.task == "regression":
+        yield "split by: stratified needs classes: task: binary or multiclass"
+    if split.by == "group" and not (split.column or problem.keys):
+        yield "split by: group needs split.column, or keys"
+
+
+def _named_columns(problem: Problem) -> Iterator[str]:
+    """Columns that other keys name must be described."""
+    ways = PANEL_SLICES if problem.kind == "panel" else ()
+    slices = [each.column if isinstance(each, Bins) else each for each in problem.slices]
+    named = {
+        "slices": [name for name in slices if name not in ways],
+        "rules": [name for rule in problem.rules for name in (*rule.when, *rule.then, *rule.filled)],
+        "split.column": [problem.split.column] if problem.split and problem.split.column else [],
+        "sources": [name for source in problem.sources for name in source.key],
+    }
+    for key, names in named.items():
+        yield from (f"{key} names {name}, which is not under columns" for name in names if name not in problem.columns)
+    bins = [each.column for each in problem.slices if isinstance(each, Bins) and each.column in problem.columns]
+    for name in bins:
+        if problem.columns[name].type not in ("integer", "number"):
+            yield f"slices: bins of {name} need a column of type integer or number"
+
+
+CONSISTENCY = (
+    _time_and_horizon,
+    _one_role_each,
+    _described_and_used,
+    _side_tables,
+    _task_and_target,
+    _where,
+    _split,
+    _named_columns,
+)
