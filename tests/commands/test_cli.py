@@ -46,7 +46,7 @@ FLAGS = {
     "predict": {"--input", "--output", "--stage", "--version", "--force", "--confidence"},
     "backtest": {"--origins", "--apart", "--json", "--plot"},
     "probe": {"--json"},
-    "init": {"--target", "--time", "--key", "--horizon", "--task", "--folder", "--name", "--json"},
+    "init": {"--target", "--time", "--key", "--horizon", "--task", "--side", "--folder", "--name", "--json"},
 }
 COMMON = {"--timeout", "--debug", "--result-json"}
 ASK_NO_SERVER = {"backtest", "init", "probe"}

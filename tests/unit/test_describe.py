@@ -12,6 +12,7 @@ import yaml
 from lockgate.describe import document, folder, guess, layout, reading
 from lockgate.describe.document import Document
 from lockgate.describe.guess import Wish
+from lockgate.describe.side_table import side_table_of
 from lockgate.errors import BadData, WrongUsage
 from lockgate.problem.description import Problem
 
@@ -24,11 +25,13 @@ def written(path: Path, header: Sequence[str], columns: Sequence[Sequence[Any]],
     return path
 
 
-def described(path: Path, target: str, **wish: Any) -> tuple[dict[str, Any], Document]:
+def described(path: Path, target: str, *sides: Path, **wish: Any) -> tuple[dict[str, Any], Document]:
     """The problem of the written params.yaml, which is valid, and the document."""
     found = layout.layout_of(path)
     seen = guess.look(reading.read(path, found), found, Wish(target, **wish))
-    made = document.document_of(path, guess.name_of(path), found, seen)
+    made = document.document_of(
+        path, guess.name_of(path), found, seen, tuple(side_table_of(side, seen) for side in sides)
+    )
     problem: dict[str, Any] = yaml.safe_load(folder.files_of(made)["params.yaml"])["problem"]
     Problem.model_validate(problem)
     return problem, made
@@ -114,6 +117,30 @@ def test_a_panel_has_its_key_period_weekday_and_switch(tmp_path: Path) -> None:
     assert (problem["known_covariates"], problem["past_covariates"]) == (["open"], ["visitors"])
     assert problem["split"] == {"by": "time", "last": 14}
     assert any("measured together with sold: visitors" in doubt for doubt in made.doubts)
+
+
+def test_a_side_table_gives_static_features(tmp_path: Path) -> None:
+    stores = written(
+        tmp_path / "stores.csv", ["shop", "area", "kind", "country"], [range(1, 5), [10.5, "", 3, 4], "abab", "xxxx"]
+    )
+    problem, _ = described(sales(tmp_path / "sales.csv"), "sold", stores, time="day", horizon=14)
+    assert problem["sources"] == [{"file": "sales.csv"}, {"file": "stores.csv", "key": ["shop"]}]
+    assert problem["static_features"] == ["area", "kind"]
+    assert problem["columns"]["area"] == {"type": "number", "missing": "unknown", "file": "stores.csv"}
+
+
+@pytest.mark.parametrize(
+    ("header", "columns", "refusal"),
+    [
+        (["city", "area"], ["ab", [1, 2]], "no column has the name of a key"),
+        (["shop", "area"], [[1, 1], [1, 2]], "1 rows repeat the shop of another row"),
+        (["shop", "day"], [[1, 2], [1, 2]], "the table of rows also has the column day"),
+    ],
+)
+def test_a_side_table_that_cannot_be_joined_is_refused(tmp_path: Path, header: Any, columns: Any, refusal: str) -> None:
+    side = written(tmp_path / "stores.csv", header, columns)
+    with pytest.raises((BadData, WrongUsage), match=refusal):
+        described(sales(tmp_path / "sales.csv"), "sold", side, time="day", horizon=14)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Each folder of examples/ is a problem folder as `lockgate init` writes it, with generated data beside the real ones."""
+"""Each folder of examples/ is a problem folder as `lockgate init` writes it, and generates a look-alike of its data."""
 
 from pathlib import Path
 from typing import Any

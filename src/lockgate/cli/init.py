@@ -18,12 +18,16 @@ TASKS = ("regression", "binary", "multiclass")
     "--horizon", type=click.IntRange(0, 10_000), help="Periods to forecast; 0: the state now, such as remaining life."
 )
 @click.option("--task", type=click.Choice(TASKS), help="Default: guessed from the target.")
+@click.option(
+    "--side", "sides", multiple=True, type=click.Path(path_type=Path), metavar="FILE",
+    help="Side table with one row for each key, such as store.csv. Repeat it for several.",
+)  # fmt: skip
 @click.option("--folder", type=click.Path(path_type=Path), help="Folder to write. Default: the problem's name.")
 @click.option("--name", default="", help="Name of the problem. Default: the name of the file.")
 @as_json
 def init(
     file: Path, target: str, time: str, keys: tuple[str, ...], horizon: int | None, task: str | None,
-    folder: Path | None, name: str, as_json: bool,
+    sides: tuple[Path, ...], folder: Path | None, name: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Look at a table and write a problem folder for it.
 
@@ -33,7 +37,7 @@ def init(
     from lockgate.describe.guess import Wish
     from lockgate.operations.init_problem import init_problem
 
-    made = init_problem(file, Wish(target, time, keys, horizon, task or ""), folder, name)
+    made = init_problem(file, Wish(target, time, keys, horizon, task or ""), folder, name, sides)
     for doubt in made.document.doubts:
         tell(f"doubt: {doubt}")
     limits = made.document.limits

@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from lockgate.describe import guess, limits
+from lockgate.describe.column_guess import ColumnGuess
 from lockgate.describe.guess import Line, Roles, Seen
 from lockgate.describe.layout import Layout
 from lockgate.describe.limits import Limits
+from lockgate.describe.side_table import SideTable
 from lockgate.problem.metrics import METRICS
 from lockgate.problem.periods import Period
 
@@ -33,13 +35,13 @@ class Document:
     doubts: tuple[str, ...]
 
 
-def document_of(path: Path, name: str, layout: Layout, seen: Seen) -> Document:
-    """The description of a file."""
+def document_of(path: Path, name: str, layout: Layout, seen: Seen, sides: tuple[SideTable, ...] = ()) -> Document:
+    """The description of a file and its side tables."""
     roles = guess.roles_of(seen)
     switch = guess.switch_of(seen, roles)
     found = limits.limits_of(seen, switch)
-    head = tuple(_head(path, name, layout, seen, roles))
-    columns = tuple(_columns(seen, roles))
+    head = (*_head(path, name, layout, seen, sides), *_role_lines(seen, roles), *_static_line(sides))
+    columns = (*_columns(seen, roles), *(_static_column(each, side) for side in sides for each in side.learned))
     tail = tuple(_tail(seen, roles, switch, found))
     doubts = [
         *_about_rows(seen),
@@ -50,14 +52,14 @@ def document_of(path: Path, name: str, layout: Layout, seen: Seen) -> Document:
     )
 
 
-def _head(path: Path, name: str, layout: Layout, seen: Seen, roles: Roles) -> list[Line]:
+def _head(path: Path, name: str, layout: Layout, seen: Seen, sides: tuple[SideTable, ...]) -> list[Line]:
     wish = seen.wish
     target = "periods left" if seen.derived else wish.target
     lines = [
         Line("name", name, f"the registered model is {name}-ensemble"),
         Line("title", f"{target} of {path.name}"),
         _task(seen),
-        Line("sources", [_source(path, layout, seen)], _about_source(layout, seen)),
+        Line("sources", [_source(path, layout, seen), *map(_side_source, sides)], _about_source(layout, seen)),
         Line("target", wish.target),
     ]
     if seen.task == "binary":
@@ -68,7 +70,7 @@ def _head(path: Path, name: str, layout: Layout, seen: Seen, roles: Roles) -> li
             " early wear is not seen"
         )
         lines.append(Line("derived", {"of": "periods_left", "cap": limits.cap_of(seen)}, why))
-    return [*lines, *_series_lines(seen), *_role_lines(seen, roles)]
+    return [*lines, *_series_lines(seen)]
 
 
 def _task(seen: Seen) -> Line:
@@ -99,17 +101,35 @@ def _positive(seen: Seen) -> Line:
 
 
 def _source(path: Path, layout: Layout, seen: Seen) -> dict[str, Any]:
+    source = _file(path, layout, tuple(seen.guesses.values()))
+    return source | ({"duplicates": "drop"} if seen.repeated_rows else {})
+
+
+def _side_source(side: SideTable) -> dict[str, Any]:
+    return _file(side.path, side.layout, side.guesses) | {"key": list(side.key)}
+
+
+def _file(path: Path, layout: Layout, guesses: tuple[ColumnGuess, ...]) -> dict[str, Any]:
+    """A source: what differs from the defaults."""
     source: dict[str, Any] = {"file": path.name.removesuffix(".gz")}
     encoding = "utf-8" if layout.encoding == "utf-8-sig" else layout.encoding
     given = {"format": layout.format, "encoding": encoding, "delimiter": layout.delimiter, "decimal": layout.decimal}
     source |= {key: value for key, value in given.items() if value != FORMAT_DEFAULTS[key]}
     if not layout.header:
         source["names"] = list(layout.names)
-    if missing := sorted(frozenset().union(*(each.missing for each in seen.guesses.values()))):
+    if missing := sorted(frozenset().union(*(each.missing for each in guesses))):
         source["missing"] = missing
-    if seen.repeated_rows:
-        source["duplicates"] = "drop"
     return source
+
+
+def _static_line(sides: tuple[SideTable, ...]) -> list[Line]:
+    names = [each.name for side in sides for each in side.learned]
+    return [Line("static_features", names, "one value for each key, from the side tables")] if names else []
+
+
+def _static_column(found: ColumnGuess, side: SideTable) -> Line:
+    entry = guess.column_entry(found, classes=False) | {"file": side.path.name.removesuffix(".gz")}
+    return Line(found.name, entry, guess.summary_of(found), found.doubts)
 
 
 def _about_source(layout: Layout, seen: Seen) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from lockgate.describe import document, folder, guess, layout, reading
 from lockgate.describe.document import Document
 from lockgate.describe.guess import Wish
+from lockgate.describe.side_table import side_table_of
 from lockgate.errors import BadData, StateConflict, StorageFailed, WrongUsage
 from lockgate.problem.params import PARAMS_FILE, load_params
 
@@ -31,22 +32,27 @@ class ProblemFolder:
     task: str
 
 
-def init_problem(file: Path, wish: Wish, path: Path | None = None, name: str = "") -> ProblemFolder:
+def init_problem(
+    file: Path, wish: Wish, path: Path | None = None, name: str = "", sides: tuple[Path, ...] = ()
+) -> ProblemFolder:
     """Describe a table and write its problem folder, by default ./NAME; nothing is overwritten.
+
+    `sides` are side tables, with one row for each key.
 
     Raises BadData for a file that is no table, WrongUsage for a column that does not exist, StateConflict if a file of
     the folder exists, StorageFailed if it cannot be written.
     """
-    if not file.is_file():
-        raise BadData("there is no such file", where=str(file), hint="check the path")
+    for each in (file, *sides):
+        if not each.is_file():
+            raise BadData("there is no such file", where=str(each), hint="check the path")
     name = _checked_name(name or guess.name_of(file))
     destination = (path or Path(name)).absolute()
     found = layout.layout_of(file)
     seen = guess.look(reading.read(file, found), found, wish)
-    described = document.document_of(file, name, found, seen)
+    described = document.document_of(file, name, found, seen, tuple(side_table_of(each, seen) for each in sides))
     files = folder.files_of(described)
     _refuse_invalid(files)
-    _write(destination, files, file)
+    _write(destination, files, (file, *sides))
     _init_dvc(destination)
     return ProblemFolder(destination, described, seen.kind, seen.task)
 
@@ -65,17 +71,18 @@ def _refuse_invalid(files: dict[str, str]) -> None:
         load_params(trial)
 
 
-def _write(destination: Path, files: dict[str, str], data: Path) -> None:
-    raw = destination / RAW / data.name
-    if there := [name for name in (*files, str(RAW / data.name)) if (destination / name).exists()]:
+def _write(destination: Path, files: dict[str, str], data: tuple[Path, ...]) -> None:
+    raw = destination / RAW
+    if there := [name for name in (*files, *(str(RAW / each.name) for each in data)) if (destination / name).exists()]:
         raise StateConflict(
             f"{', '.join(there)} is already there", where=str(destination), hint="name another folder: --folder DIR"
         )
     try:
-        raw.parent.mkdir(parents=True, exist_ok=True)
+        raw.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
             (destination / name).write_text(text, encoding="utf-8")
-        shutil.copyfile(data, raw)
+        for each in data:
+            shutil.copyfile(each, raw / each.name)
     except OSError as error:
         raise StorageFailed(
             f"cannot write: {error.strerror}", where=str(destination), hint="name another folder"
