@@ -9,7 +9,7 @@ import yaml
 from lockgate.problem.params import load_params
 
 PROJECT = Path(__file__).parents[2]
-WRITTEN_BY_INIT = PROJECT / "src/lockgate/describe/templates/dvc.yaml"
+WRITTEN_BY_INIT = PROJECT / "src/lockgate/describe/templates/pipeline.yaml"
 EXAMPLES = sorted(path.parent for path in PROJECT.glob("examples/*/params.yaml"))
 
 

@@ -18,7 +18,7 @@ def files_of(document: Document) -> dict[str, str]:
     """The text of each file of the folder, without the data."""
     return {
         "params.yaml": _rendered("params.yaml.j2", document),
-        "dvc.yaml": _text("dvc.yaml"),
+        "dvc.yaml": _text("pipeline.yaml"),  # DVC would run a file called dvc.yaml in this package
         "README.md": _rendered("README.md.j2", document),
         ".gitignore": _text("gitignore"),
     }
