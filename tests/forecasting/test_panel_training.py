@@ -33,7 +33,7 @@ def test_a_panel_of_each_period_is_learned_and_every_member_scored(name):
     assert forecaster.members == ("lightgbm", "xgboost", "catboost", RIDGE)
     assert sum(forecaster.weights.values()) == pytest.approx(1)
     assert {score.member for score in report.scores} == {*forecaster.members, "blend"}
-    assert all(np.isfinite(score.mae) for score in report.scores)
+    assert all(np.isfinite(score.scores["mae"]) for score in report.scores)
     assert forecaster.calibration.spread.min() > 0
 
 

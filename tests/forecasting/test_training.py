@@ -58,12 +58,12 @@ def test_each_fold_is_scored_for_each_member_and_the_blend(report):
     fold_names = [score.fold for score in report.scores if score.member == BLEND]
     assert fold_names == ["2015-05-09", "2015-03-28", ALL_FOLDS]
     assert {score.member for score in report.scores} == {*ALL_MEMBERS, BLEND}
-    assert all(0 < score.rmspe < 1 and score.mae > 0 for score in report.scores)
+    assert all(0 < score.scores["rmspe"] < 1 and score.scores["mae"] > 0 for score in report.scores)
 
 
 def test_the_blend_is_no_worse_than_its_worst_member_on_any_fold(report):
     for fold in {score.fold for score in report.scores}:
-        scores = {score.member: score.rmspe for score in report.scores if score.fold == fold}
+        scores = {score.member: score.scores["rmspe"] for score in report.scores if score.fold == fold}
         assert scores[BLEND] <= max(scores[member] for member in ALL_MEMBERS)
 
 
@@ -142,10 +142,10 @@ def test_the_files_of_a_training_hold_flat_numbers_and_long_tables(report, tmp_p
         "scores.csv",
     ]
     curves = pd.read_csv(tmp_path / "curves.csv")
-    assert curves.columns.tolist() == ["step", "member", "fold", "capped_rmspe"]
-    assert len(curves) == sum(len(curve.capped_rmspe) for curve in report.curves)
+    assert curves.columns.tolist() == ["step", "member", "fold", "score"]
+    assert len(curves) == sum(len(curve.score) for curve in report.curves)
     assert sorted(pd.read_csv(tmp_path / "features.csv")["feature"]) == sorted(FEATURES)
     numbers = report_files.metrics(report)
     assert all(isinstance(value, int | float) for value in numbers.values())
     assert 0.5 < numbers["inner_coverage_80"] < numbers["inner_coverage_95"] <= 1
-    assert numbers["inner_rmspe_blend"] == report.scores[-1].rmspe
+    assert numbers["inner_rmspe_blend"] == report.scores[-1].scores["rmspe"]

@@ -44,7 +44,7 @@ def test_dvc_shows_metrics_and_plots(first_run: Clone) -> None:
     assert 0 < shown["build/verdict.json"]["data"]["metrics"]["rmspe"] < 0.1
     first_run.run("dvc", "plots", "show")
     page = (first_run.folder / "build/dvc_plots/index.html").read_text()
-    for word in ('"step": "1"', '"member": "catboost"', '"capped_rmspe": "0.', '"feature": "', '"share": "0.'):
+    for word in ('"step": "1"', '"member": "catboost"', '"score": "0.', '"feature": "', '"share": "0.'):
         assert word in page
     assert "<DVC_METRIC" not in page
 

@@ -10,14 +10,17 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Features = NDArray[np.float32] | NDArray[np.float64]
 
-Objective = Literal["squared", "absolute"]
+Objective = Literal["squared", "absolute", "log_loss"]
 
 
 class Booster(Protocol):
     """A fitted booster: raw outputs from features, and its own file format."""
 
     def raw(self, values: Features, threads: int) -> Floats:
-        """Output for each row; the number of threads does not change it."""
+        """Output for each row; the number of threads does not change it.
+
+        A class task gives probabilities: of class 1, (rows,), for two classes; (rows, classes) for more.
+        """
 
     def dump(self) -> bytes:
         """The library's own file; equal trainings give equal bytes."""
@@ -35,6 +38,7 @@ class Task:
     weights: Floats  # 1 on average
     score: Callable[[Floats], float]  # of raw outputs; lower is better
     objective: Objective = "squared"
+    classes: int = 0  # of objective "log_loss", whose labels are places of classes; 0 for a regression
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from lockgate.problem.params import CatboostParams
 
 VOLATILE = ("model_guid", "train_finish_time")  # metadata that differs between two equal trainings
 
-OBJECTIVES: dict[Objective, str] = {"squared": "RMSE", "absolute": "MAE"}
+OBJECTIVES: dict[Objective, str] = {"squared": "RMSE", "absolute": "MAE", "log_loss": "Logloss"}
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class CatboostBooster:
     model: catboost.CatBoost
 
     def raw(self, values: Features, threads: int) -> Floats:
-        return np.asarray(self.model.predict(values, thread_count=threads), dtype=np.float64)
+        return _of_class_one(self.model.predict(values, _output(self.model), thread_count=threads))
 
     def dump(self) -> bytes:
         metadata = self.model.get_metadata()
@@ -41,19 +41,19 @@ class CatboostBooster:
 def fit(params: CatboostParams, train: Task, score: Task | None, budget: Budget) -> Fit:
     """Fit on `train`; with rows to score, stop after `budget.patience` rounds without a better score.
 
-    The library stops by its own squared error, because a metric in Python would take longer than the trees; the curve
-    holds capped RMSPE.
+    The library stops by its own error, because a metric in Python would take longer than the trees; the curve holds
+    the task's score.
     """
     constant = {"allow_const_label": True} if np.ptp(train.labels.astype(np.float32)) == 0 else {}
-    model = catboost.CatBoost(_settings(params, budget, train.objective) | constant)
+    model = catboost.CatBoost(_settings(params, budget, train) | constant)
     data = catboost.Pool(train.values, train.labels, weight=train.weights)
     if score is None:
         model.fit(data)
         return Fit(CatboostBooster(model), ())
     watched = catboost.Pool(score.values, score.labels, weight=score.weights)
     model.fit(data, eval_set=watched, early_stopping_rounds=budget.patience, use_best_model=False)
-    stages = model.staged_predict(score.values, thread_count=budget.threads)
-    return Fit(CatboostBooster(model), tuple(score.score(np.asarray(raw, dtype=np.float64)) for raw in stages))
+    stages = model.staged_predict(score.values, _output(model), thread_count=budget.threads)
+    return Fit(CatboostBooster(model), tuple(score.score(_of_class_one(raw)) for raw in stages))
 
 
 def restore(content: bytes) -> CatboostBooster:
@@ -63,9 +63,19 @@ def restore(content: bytes) -> CatboostBooster:
     return CatboostBooster(model)
 
 
-def _settings(params: CatboostParams, budget: Budget, objective: Objective) -> dict[str, Any]:
+def _output(model: catboost.CatBoost) -> str:
+    return "Probability" if len(model.classes_) else "RawFormulaVal"
+
+
+def _of_class_one(output: Any) -> Floats:
+    """The output as it is, but of two classes the probability of the second alone."""
+    found = np.asarray(output, dtype=np.float64)
+    return found[:, 1] if found.ndim == 2 and found.shape[1] == 2 else found
+
+
+def _settings(params: CatboostParams, budget: Budget, train: Task) -> dict[str, Any]:
     return {
-        "loss_function": OBJECTIVES[objective],
+        "loss_function": "MultiClass" if train.classes > 2 else OBJECTIVES[train.objective],
         "iterations": budget.rounds,
         "learning_rate": params.learning_rate,
         "depth": params.depth,

@@ -9,7 +9,7 @@ import numpy as np
 from lockgate.models.booster import Budget, Features, Fit, Floats, Objective, Task, shares
 from lockgate.problem.params import LightgbmParams
 
-OBJECTIVES: dict[Objective, str] = {"squared": "regression", "absolute": "regression_l1"}
+OBJECTIVES: dict[Objective, str] = {"squared": "regression", "absolute": "regression_l1", "log_loss": "binary"}
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def fit(params: LightgbmParams, train: Task, score: Task | None, budget: Budget)
     watched: dict[str, Any] = {}
     if score is not None:
         watched = _watch(score, curve, data, budget.patience)
-    model = lightgbm.train(_settings(params, budget, train.objective), data, num_boost_round=budget.rounds, **watched)
+    model = lightgbm.train(_settings(params, budget, train), data, num_boost_round=budget.rounds, **watched)
     return Fit(LightgbmBooster(model), tuple(curve))
 
 
@@ -44,9 +44,9 @@ def restore(content: bytes) -> LightgbmBooster:
     return LightgbmBooster(lightgbm.Booster(model_str=content.decode()))
 
 
-def _settings(params: LightgbmParams, budget: Budget, objective: Objective) -> dict[str, Any]:
+def _settings(params: LightgbmParams, budget: Budget, train: Task) -> dict[str, Any]:
     return {
-        "objective": OBJECTIVES[objective],
+        **_objective(train),
         "metric": "None",
         "learning_rate": params.learning_rate,
         "num_leaves": params.leaves,
@@ -64,10 +64,16 @@ def _settings(params: LightgbmParams, budget: Budget, objective: Objective) -> d
     }
 
 
+def _objective(train: Task) -> dict[str, Any]:
+    if train.classes > 2:
+        return {"objective": "multiclass", "num_class": train.classes}
+    return {"objective": OBJECTIVES[train.objective]}
+
+
 def _watch(score: Task, curve: list[float], data: lightgbm.Dataset, patience: int) -> dict[str, Any]:
     def scored(raw: Floats, _: lightgbm.Dataset) -> tuple[str, float, bool]:
         curve.append(score.score(raw))
-        return "capped_rmspe", curve[-1], False
+        return "score", curve[-1], False
 
     watched = lightgbm.Dataset(score.values, score.labels, reference=data)
     stop = lightgbm.early_stopping(patience, verbose=False)

@@ -12,7 +12,11 @@ from lockgate.problem.params import XgboostParams
 
 MAX_BIN = 128
 PARALLEL_THREADS = min(cpu_count() or 1, 4)
-OBJECTIVES: dict[Objective, str] = {"squared": "reg:squarederror", "absolute": "reg:absoluteerror"}
+OBJECTIVES: dict[Objective, str] = {
+    "squared": "reg:squarederror",
+    "absolute": "reg:absoluteerror",
+    "log_loss": "binary:logistic",
+}
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ def fit(params: XgboostParams, train: Task, score: Task | None, budget: Budget) 
     watched: dict[str, Any] = {}
     if score is not None:
         watched = _watch(score, curve, data, budget)
-    model = xgboost.train(_settings(params, budget, train.objective), data, num_boost_round=budget.rounds, **watched)
+    model = xgboost.train(_settings(params, budget, train), data, num_boost_round=budget.rounds, **watched)
     return Fit(restore(bytes(model.save_raw("ubj"))), tuple(curve))
 
 
@@ -67,9 +71,9 @@ def _configured(content: bytes, threads: int) -> xgboost.Booster:
     return model
 
 
-def _settings(params: XgboostParams, budget: Budget, objective: Objective) -> dict[str, Any]:
+def _settings(params: XgboostParams, budget: Budget, train: Task) -> dict[str, Any]:
     return {
-        "objective": OBJECTIVES[objective],
+        **_objective(train),
         "disable_default_eval_metric": True,
         "tree_method": "hist",
         "max_depth": params.depth,
@@ -85,11 +89,17 @@ def _settings(params: XgboostParams, budget: Budget, objective: Objective) -> di
     }
 
 
+def _objective(train: Task) -> dict[str, Any]:
+    if train.classes > 2:
+        return {"objective": "multi:softprob", "num_class": train.classes}
+    return {"objective": OBJECTIVES[train.objective]}
+
+
 def _watch(score: Task, curve: list[float], data: xgboost.QuantileDMatrix, budget: Budget) -> dict[str, Any]:
     def scored(raw: Floats, _: xgboost.DMatrix) -> tuple[str, float]:
         curve.append(score.score(np.asarray(raw, dtype=np.float64)))
-        return "capped_rmspe", curve[-1]
+        return "score", curve[-1]
 
     watched = xgboost.QuantileDMatrix(score.values, score.labels, ref=data, max_bin=MAX_BIN, nthread=budget.threads)
-    stop = xgboost.callback.EarlyStopping(rounds=budget.patience, metric_name="capped_rmspe", maximize=False)
+    stop = xgboost.callback.EarlyStopping(rounds=budget.patience, metric_name="score", maximize=False)
     return {"evals": [(watched, "score")], "custom_metric": scored, "callbacks": [stop], "verbose_eval": False}

@@ -22,6 +22,7 @@ INFERENCE_PACKAGES = (
     "catboost",
     "xgboost-cpu",
     "xgboost",
+    "scikit-learn",
 )
 
 

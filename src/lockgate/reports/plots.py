@@ -26,15 +26,15 @@ MOST_IMPORTANT = 20
 def learning_curves(curves: pd.DataFrame, path: Path) -> Path:
     """Capped RMSPE by boosting step, a panel for each member and a line for each fold.
 
-    Columns: member, fold, step, capped_rmspe.
+    Columns: member, fold, step, score.
     """
     members = list(curves["member"].unique())
     figure, panels = plt.subplots(1, len(members), figsize=(WIDTH, HEIGHT), sharey=True, squeeze=False)
     for axes, member in zip(panels[0], members, strict=True):
         for fold, line in curves[curves["member"] == member].groupby("fold"):
-            axes.plot(line["step"], line["capped_rmspe"], label=str(fold), linewidth=1.2)
+            axes.plot(line["step"], line["score"], label=str(fold), linewidth=1.2)
         axes.set(title=member, xlabel="boosting round")
-    panels[0][0].set_ylabel("capped RMSPE on the fold")
+    panels[0][0].set_ylabel("error on the fold")
     panels[0][-1].legend(title="fold", fontsize="small")
     return _saved(figure, path)
 

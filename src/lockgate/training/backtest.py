@@ -19,7 +19,7 @@ from lockgate.problem.description import Problem
 from lockgate.problem.metrics import METRICS, bias
 from lockgate.problem.params import Params
 from lockgate.problem.target_values import outside_where, target_values
-from lockgate.training import train
+from lockgate.training import panel
 from lockgate.training.folds import shortest_history
 from lockgate.training.report import BLEND
 
@@ -69,7 +69,7 @@ def backtest(
         known, window = _parts(rows, last, problem)
         name = problem.period.text(last)
         progress(f"trained until {name}", place, plan.origins)
-        forecaster, _ = train.train(known, static, params, lambda *_: None)
+        forecaster, _ = panel.train(known, static, params, lambda *_: None)
         blend, *others = _marks(name, window, _forecasts(forecaster, known, window, problem), params)
         marks += [_covered(blend, forecaster, window, problem), *others]
     progress("done", plan.origins, plan.origins)

@@ -4,15 +4,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lockgate.models import conformal
 from lockgate.models.booster import Fit
 from lockgate.models.loss import Loss
 from lockgate.problem import metrics
+from lockgate.problem.description import Problem
 from lockgate.problem.params import Params
 from lockgate.training import permutation_importance
 from lockgate.training.folds import Fold
 from lockgate.training.selection import Choice
+
+Floats = NDArray[np.float64]
 
 BLEND = "blend"
 ALL_FOLDS = "all"
@@ -21,28 +25,29 @@ REPORTED_CONFIDENCES = (0.8, 0.95)
 
 @dataclass(frozen=True)
 class Score:
-    """Errors of a member or of the blend on a fold (fold "all": on all folds together)."""
+    """Scores of a member or of the blend on a fold (fold "all": on all folds together)."""
 
     member: str
-    fold: str  # the first day of the fold's window
-    rmspe: float
-    mae: float
-    bias: float
+    fold: str  # the first period of the fold's window; the number of the fold without time
+    scores: Mapping[str, float]  # by metric
+    samples: int
+    residual_std: float  # of target minus forecast; NaN for more than two classes
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Capped RMSPE (metrics.capped_rmspe) of a booster on a fold after each round."""
+    """The score of a member on a fold after each round, as its task counts errors; lower is better."""
 
     member: str
     fold: str
-    capped_rmspe: tuple[float, ...]
+    score: tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class Report:
     """The report of the training of a forecaster."""
 
+    metric: str
     scores: tuple[Score, ...]
     coverage: Mapping[float, float]  # by confidence: share of a fold's sales within bounds of the other folds, or NaN
     curves: tuple[Curve, ...]
@@ -67,7 +72,8 @@ class FinalFit:
 def report_of(folds: Sequence[Fold], choice: Choice, final: FinalFit, params: Params) -> Report:
     """The report of a training with these folds, this choice and this final fit."""
     return Report(
-        scores=_scores(folds, choice),
+        metric=params.problem.metric,
+        scores=_scores(folds, choice, params.problem),
         coverage={
             confidence: conformal.inner_coverage(choice.residuals, final.keys, confidence)
             for confidence in REPORTED_CONFIDENCES
@@ -84,7 +90,24 @@ def report_of(folds: Sequence[Fold], choice: Choice, final: FinalFit, params: Pa
     )
 
 
-def _scores(folds: Sequence[Fold], choice: Choice) -> tuple[Score, ...]:
+def metric_names(problem: Problem) -> tuple[str, ...]:
+    """The metrics of a report: the problem's, the preferred ones, and the usual ones of the task."""
+    usual = ("mae", "bias") if problem.task == "regression" else ("log_loss",)
+    return tuple(dict.fromkeys((problem.metric, *problem.prefer, *usual)))
+
+
+def score_of(member: str, fold: str, actual: Floats, forecast: Floats, names: Sequence[str]) -> Score:
+    """The scores of forecasts by these metrics."""
+    scores = {name: _score(name, actual, forecast) for name in names if name == "bias" or name in metrics.METRICS}
+    spread = float(np.std(actual - forecast)) if forecast.ndim == 1 and len(actual) else float("nan")
+    return Score(member, fold, scores, len(actual), spread)
+
+
+def _score(name: str, actual: Floats, forecast: Floats) -> float:
+    return metrics.bias(actual, forecast) if name == "bias" else metrics.METRICS[name].score(actual, forecast)
+
+
+def _scores(folds: Sequence[Fold], choice: Choice, problem: Problem) -> tuple[Score, ...]:
     """Each member and the blend on each fold, and on all folds together."""
     parts = [
         (
@@ -95,10 +118,9 @@ def _scores(folds: Sequence[Fold], choice: Choice) -> tuple[Score, ...]:
         for fold in folds
     ]
     everything = (ALL_FOLDS, np.concatenate([part[1] for part in parts]), np.concatenate([part[2] for part in parts]))
-    mae = metrics.METRICS["mae"].score
     return tuple(
-        Score(member, name, *(score(sold, forecasts[:, place]) for score in (metrics.rmspe, mae, metrics.bias)))
-        for name, sold, forecasts in (*parts, everything)
+        score_of(member, name, actual, forecasts[:, place], metric_names(problem))
+        for name, actual, forecasts in (*parts, everything)
         for place, member in enumerate((*choice.weights, BLEND))
     )
 

@@ -2,12 +2,12 @@
 
 import json
 import math
-from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
 
 from lockgate.errors import StorageFailed
+from lockgate.problem.metrics import METRICS
 from lockgate.training.report import ALL_FOLDS, BLEND, Report
 
 
@@ -22,7 +22,7 @@ def write(report: Report, build: Path) -> None:
         curves(report).to_csv(build / "curves.csv", index=False)
         importances(report).to_csv(build / "importances.csv", index=False)
         features(report).to_csv(build / "features.csv", index=False)
-        pd.DataFrame([asdict(score) for score in report.scores]).to_csv(build / "scores.csv", index=False)
+        scores(report).to_csv(build / "scores.csv", index=False)
     except OSError as error:
         raise StorageFailed(
             f"cannot write: {error.strerror}", where=str(build), hint="make room on the disk"
@@ -34,7 +34,10 @@ def metrics(report: Report) -> dict[str, float]:
     total = [score for score in report.scores if score.fold == ALL_FOLDS]
     return {
         **{
-            f"inner_{name}_{score.member}": getattr(score, name) for score in total for name in ("rmspe", "mae", "bias")
+            f"inner_{name}_{score.member}": value
+            for score in total
+            for name, value in score.scores.items()
+            if math.isfinite(value)
         },
         **{
             f"inner_coverage_{100 * share:.0f}": covered
@@ -47,15 +50,31 @@ def metrics(report: Report) -> dict[str, float]:
     }
 
 
+def scores(report: Report) -> pd.DataFrame:
+    """Each member and the blend on each fold and on all: a column a metric, then samples and residual_std."""
+    return pd.DataFrame(
+        [
+            {
+                "member": score.member,
+                "fold": score.fold,
+                **score.scores,
+                "samples": score.samples,
+                "residual_std": score.residual_std,
+            }
+            for score in report.scores
+        ]
+    )
+
+
 def curves(report: Report) -> pd.DataFrame:
-    """Capped RMSPE by step (from 1), member and fold."""
+    """The score by step (from 1), member and fold; lower is better."""
     return pd.DataFrame(
         [
             (step, curve.member, curve.fold, score)
             for curve in report.curves
-            for step, score in enumerate(curve.capped_rmspe, start=1)
+            for step, score in enumerate(curve.score, start=1)
         ],
-        columns=["step", "member", "fold", "capped_rmspe"],
+        columns=["step", "member", "fold", "score"],
     )
 
 
@@ -72,12 +91,18 @@ def importances(report: Report) -> pd.DataFrame:
 def features(report: Report) -> pd.DataFrame:
     """Permutation importance of each feature (permutation_importance.importances); the most useful first."""
     rows = sorted(report.permutation_importances.items(), key=lambda item: (-item[1], item[0]))
-    return pd.DataFrame(rows, columns=["feature", "rise_of_capped_rmspe"])
+    return pd.DataFrame(rows, columns=["feature", "rise_of_error"])
 
 
 def summary(report: Report) -> str:
     """One line for the terminal."""
     blend = next(score for score in report.scores if score.fold == ALL_FOLDS and score.member == BLEND)
     weights = ", ".join(f"{member} {weight:.2f}" for member, weight in report.weights.items())
-    scores = f"inner folds: RMSPE {blend.rmspe:.4f}, bias {blend.bias:+.3f}"
-    return f"{scores}; blend of {weights}; {report.cpu_seconds:.0f} CPU-seconds"
+    metric = METRICS[report.metric]
+    bias = f", bias {blend.scores['bias']:+.3f}" if "bias" in blend.scores else ""
+    found = f"inner folds: {metric.label} {_rounded(blend.scores[metric.name])}{bias}"
+    return f"{found}; blend of {weights}; {report.cpu_seconds:.0f} CPU-seconds"
+
+
+def _rounded(score: float) -> str:
+    return f"{score:.4f}" if abs(score) < 100 else f"{score:.6g}"

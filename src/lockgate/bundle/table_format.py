@@ -1,0 +1,84 @@
+"""The bundle of a plain table or of states: the description of the problem, arrays, and the file of each member."""
+
+import io
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lockgate.features.tabular_recipes import tabular_recipe
+from lockgate.forecaster.table import Blend, TableForecaster
+from lockgate.models.level_conformal import LevelCalibration
+from lockgate.models.members import TABLE_MEMBERS
+from lockgate.models.probability_calibration import ProbabilityMap
+from lockgate.problem.description import Problem
+
+DESCRIPTION = "forecaster.json"
+ARRAYS = "arrays.npz"
+STATE = "state/"  # before the names of the recipe's arrays
+INTERVAL = "interval"
+
+
+def contents(forecaster: TableForecaster) -> dict[str, bytes]:
+    """The files of a bundle, by name. The same forecaster gives the same bytes."""
+    blend = forecaster.blend
+    description = {
+        "kind": forecaster.problem.kind,
+        "problem": forecaster.problem.model_dump(mode="json"),
+        "classes": list(forecaster.classes),
+        "features": list(forecaster.state.names),
+        "members": list(blend.fitted),
+        "weights": dict(blend.weights),
+        "scale": blend.scale,
+        "calibration": _method(forecaster.calibration),
+    }
+    text = json.dumps(description, indent=1, sort_keys=True, allow_nan=False) + "\n"
+    files = {TABLE_MEMBERS[name].file: booster.dump() for name, booster in blend.fitted.items()}
+    return {DESCRIPTION: text.encode(), ARRAYS: _packed(_arrays(forecaster)), **files}
+
+
+def restore(contents: Mapping[str, bytes]) -> TableForecaster:
+    """The forecaster of a bundle's files."""
+    description = json.loads(contents[DESCRIPTION])
+    problem = Problem.model_validate_json(json.dumps(description["problem"]))
+    with np.load(io.BytesIO(contents[ARRAYS]), allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    state = {name.removeprefix(STATE): array for name, array in arrays.items() if name.startswith(STATE)}
+    names = description["members"]
+    fitted = {name: TABLE_MEMBERS[name].restore(contents[TABLE_MEMBERS[name].file]) for name in names}
+    weights = {name: description["weights"][name] for name in names}
+    return TableForecaster(
+        problem,
+        tuple(description["classes"]),
+        tabular_recipe(problem).restore(problem, state),
+        Blend(fitted, weights, description["scale"]),
+        _calibration(description["calibration"], arrays),
+    )
+
+
+def _method(calibration: LevelCalibration | ProbabilityMap) -> str:
+    return calibration.method if isinstance(calibration, ProbabilityMap) else INTERVAL
+
+
+def _arrays(forecaster: TableForecaster) -> dict[str, NDArray[Any]]:
+    calibration = forecaster.calibration
+    own = (
+        {"numbers": calibration.numbers}
+        if isinstance(calibration, ProbabilityMap)
+        else {"levels": calibration.levels, "spread": calibration.spread, "quantiles": calibration.quantiles}
+    )
+    return {**{f"{STATE}{name}": array for name, array in forecaster.state.arrays().items()}, **own}
+
+
+def _calibration(method: Any, arrays: Mapping[str, NDArray[Any]]) -> LevelCalibration | ProbabilityMap:
+    if method == INTERVAL:
+        return LevelCalibration(arrays["levels"], arrays["spread"], arrays["quantiles"])
+    return ProbabilityMap(method, arrays["numbers"])
+
+
+def _packed(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)  # numpy dates each entry 1980-01-01
+    return buffer.getvalue()

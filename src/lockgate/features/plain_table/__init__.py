@@ -1,0 +1,1 @@
+"""Features of a plain table: numbers, categories, dates, missing indicators, target encoding, group statistics."""
