@@ -51,7 +51,7 @@ CHURN = Problem.model_validate(
             "Churn": {"type": "category", "categories": ["No", "Yes"]},
         },
         "slices": ["Plan", {"column": "Months", "bins": 2}],
-        "metric": "mae",
+        "metric": "brier",
     }
 )
 ENGINES = Problem.model_validate(

@@ -12,8 +12,15 @@ STORES, DAYS = 60, 42
 STORE, DAY = np.repeat(np.arange(STORES), DAYS), np.tile(np.arange(DAYS) + 16_000, STORES)
 
 
+WEEK = 7
 RMSPE = METRICS["rmspe"]
-ROWS = Rows(np.ones(len(STORE)), STORE, DAY)
+ROWS = Rows(np.ones(len(STORE)), STORE, DAY, WEEK)
+OF_NUMBERS = {
+    name: metric.with_scale(50.0)
+    for name, metric in METRICS.items()
+    if metric.tasks == ("regression",) and name != "rul_score"  # a single error of 200 decides its mean
+}
+OF_TWO = {name: metric for name, metric in METRICS.items() if "binary" in metric.tasks}
 
 
 def interval(errors, seed=1):
@@ -28,31 +35,67 @@ def width(errors):
 TARGET = RNG.uniform(100, 1000, len(STORE))
 
 
-@pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
+@pytest.mark.parametrize("metric", OF_NUMBERS.values(), ids=OF_NUMBERS)
 def test_a_draw_scores_the_rows_as_often_as_it_has_them(metric):
     """The score of a draw is that of a table in which each row is repeated."""
     forecast = TARGET * (1 + RNG.normal(0, 0.1, len(STORE)))
-    rows = Rows(TARGET, STORE, DAY)
-    [drawn] = bootstrap._scores(metric, rows, [forecast], bootstrap.WEEK, seed=1)
-    draws = bootstrap._Draws.of(rows, bootstrap.WEEK, seed=1)
+    rows = Rows(TARGET, STORE, DAY, WEEK)
+    [drawn] = bootstrap._scores(metric, rows, [forecast], WEEK, seed=1)
+    draws = bootstrap._Draws.of(rows, WEEK, seed=1)
     for place in (0, 1, 2):
-        times = (draws.of_store[place][draws.store] * draws.of_week[place][draws.week]).astype(int)
+        times = (draws.of_key[place][draws.key] * draws.of_block[place][draws.block]).astype(int)
         assert drawn[place] == pytest.approx(metric.score(np.repeat(TARGET, times), np.repeat(forecast, times)))
 
 
-@pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
+@pytest.mark.parametrize("metric", OF_NUMBERS.values(), ids=OF_NUMBERS)
 def test_a_worse_candidate_is_worse_by_more_than_0_in_each_metric_and_a_better_one_by_less(metric):
-    rows, reference = Rows(TARGET, STORE, DAY), TARGET * (1 + RNG.normal(0, 0.1, len(STORE)))
+    rows, reference = Rows(TARGET, STORE, DAY, WEEK), TARGET * (1 + RNG.normal(0, 0.1, len(STORE)))
     worse, better = (TARGET + times * (reference - TARGET) for times in (1.5, 0.5))
     assert bootstrap.difference(metric, rows, worse, reference, 1).interval()[0] > 0
     assert bootstrap.difference(metric, rows, better, reference, 1).interval()[1] < 0
 
 
-@pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
+@pytest.mark.parametrize("metric", OF_NUMBERS.values(), ids=OF_NUMBERS)
 def test_the_interval_of_each_metric_holds_its_score(metric):
-    rows, forecast = Rows(TARGET, STORE, DAY), TARGET * (1 + RNG.normal(0, 0.1, len(STORE)))
+    rows, forecast = Rows(TARGET, STORE, DAY, WEEK), TARGET * (1 + RNG.normal(0, 0.1, len(STORE)))
     low, high = bootstrap.interval(metric, rows, forecast, 1)
     assert low < metric.score(TARGET, forecast) < high
+
+
+HAPPENED = (RNG.uniform(size=len(STORE)) < 0.3).astype(float)
+CHANCE = np.round(np.clip(0.4 + 0.1 * (HAPPENED - 0.3) + RNG.normal(0, 0.2, len(STORE)), 0.01, 0.99), 2)
+
+
+@pytest.mark.parametrize("metric", OF_TWO.values(), ids=OF_TWO)
+def test_a_draw_of_two_classes_scores_the_rows_as_often_as_it_has_them(metric):
+    rows = Rows(HAPPENED, np.arange(len(HAPPENED)), np.zeros(len(HAPPENED), dtype=int))
+    [drawn] = bootstrap._scores(metric, rows, [CHANCE], 1, seed=1)
+    draws = bootstrap._Draws.of(rows, 1, seed=1)
+    for place in (0, 1, 999):
+        times = draws.of_key[place][draws.key].astype(int)
+        assert drawn[place] == pytest.approx(metric.score(np.repeat(HAPPENED, times), np.repeat(CHANCE, times)))
+
+
+@pytest.mark.parametrize("metric", OF_TWO.values(), ids=OF_TWO)
+def test_the_interval_of_two_classes_holds_the_score_and_better_probabilities_are_better(metric):
+    rows = Rows(HAPPENED, np.arange(len(HAPPENED)), np.zeros(len(HAPPENED), dtype=int))
+    low, high = bootstrap.interval(metric, rows, CHANCE, 1)
+    assert low < metric.score(HAPPENED, CHANCE) < high
+    better = CHANCE + 0.9 * (HAPPENED - CHANCE)
+    assert bootstrap.difference(metric, rows, better, CHANCE, 1).interval()[1] < 0
+
+
+def test_more_keys_than_are_drawn_are_put_together_at_random_with_about_the_same_interval():
+    rng = np.random.default_rng(4)
+    count = 4 * bootstrap.MOST_KEYS
+    rows = Rows(np.ones(count), np.arange(count), np.zeros(count, dtype=int))
+    low, high = bootstrap.interval(METRICS["mae"], rows, 1 + rng.exponential(1.0, count), 1)
+    assert high - low == pytest.approx(2 * 1.96 / np.sqrt(count), rel=0.15)
+
+
+def test_a_table_of_a_single_class_has_no_interval():
+    rows = Rows(np.zeros(50), np.arange(50), np.zeros(50, dtype=int))
+    assert np.isnan(bootstrap.interval(METRICS["roc_auc"], rows, np.linspace(0, 1, 50), 1)).all()
 
 
 def test_the_interval_holds_the_rmspe_and_is_the_same_for_the_same_seed():
@@ -68,7 +111,7 @@ def test_errors_that_are_all_alike_leave_no_doubt():
 
 
 def test_a_week_that_was_hard_for_all_widens_the_interval_more_than_the_same_errors_scattered():
-    hard = np.where(DAY.min() + bootstrap.WEEK > DAY, 0.3, 0.05)
+    hard = np.where(DAY.min() + WEEK > DAY, 0.3, 0.05)
     assert width(hard) > 3 * width(RNG.permutation(hard))
 
 
@@ -98,7 +141,7 @@ def test_the_difference_turns_its_sign_with_the_order_and_is_the_same_for_the_sa
 
 def test_what_is_hard_for_both_does_not_widen_the_difference():
     """The pairs are a hundred times as sure of the difference as either is of itself."""
-    hard = np.where(DAY.min() + bootstrap.WEEK > DAY, 0.3, 0.05)
+    hard = np.where(DAY.min() + WEEK > DAY, 0.3, 0.05)
     low, high = paired(hard * 1.001, hard).interval()
     assert width(hard) > 100 * (high - low)
 

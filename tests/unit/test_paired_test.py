@@ -9,6 +9,11 @@ from lockgate.evaluation.slices import IN_GATE
 from lockgate.problem.metrics import METRICS, rmspe
 
 RMSPE = METRICS["rmspe"]
+OF_NUMBERS = {
+    name: metric.with_scale(50.0)
+    for name, metric in METRICS.items()
+    if metric.tasks == ("regression",) and name != "rul_score"  # a single error of 200 decides its mean
+}
 STORES, DAYS = 40, 42
 ROWS = pd.DataFrame(
     {
@@ -92,12 +97,12 @@ def test_closed_days_do_not_count_in_any_metric_and_open_days_without_sales_coun
     rows = SLICED.assign(Open=np.arange(len(ROWS)) % 4 != 0, Sales=np.where(np.arange(len(ROWS)) % 4 == 1, 0.0, 1000.0))
     found = {
         name: paired_test.compare(metric, rows, REFERENCE, REFERENCE).rows / len(rows)
-        for name, metric in METRICS.items()
+        for name, metric in OF_NUMBERS.items()
     }
-    assert found == dict.fromkeys(METRICS, 0.75) | {"rmspe": 0.5, "mape": 0.5}
+    assert found == dict.fromkeys(OF_NUMBERS, 0.75) | {"rmspe": 0.5, "mape": 0.5}
 
 
-@pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
+@pytest.mark.parametrize("metric", OF_NUMBERS.values(), ids=OF_NUMBERS)
 def test_a_worse_candidate_is_worse_overall_and_on_each_slice_in_each_metric(metric):
     rows = SLICED.assign(Sales=RNG.uniform(500, 1500, len(ROWS)))
     sales = rows["Sales"].to_numpy()

@@ -6,7 +6,9 @@ import pytest
 import yaml
 
 from lockgate.errors import BadConfiguration
-from lockgate.problem.params import load_params
+from lockgate.problem import params
+from lockgate.problem.description import Problem
+from lockgate.problem.params import Policy, load_params
 
 GOOD = (Path(__file__).parents[2] / "params.yaml").read_text()
 
@@ -226,3 +228,49 @@ def test_a_huge_value_is_refused_in_a_short_message(tmp_path, seed, shown):
         load_params(tmp_path / "params.yaml")
     assert shown in str(refused.value)
     assert len(str(refused.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"metric": "rmse"}, "metric rmse does not fit task: binary"),
+        ({"metric": "log_loss", "prefer": ["mae"]}, "metric mae does not fit task: binary"),
+        ({"task": "multiclass", "positive": "", "metric": "roc_auc"}, "metric roc_auc does not fit task: multiclass"),
+        ({"task": "regression", "positive": "", "metric": "mase"}, "metric mase needs a horizon above 0"),
+    ],
+)
+def test_a_metric_that_does_not_fit_is_refused(change, says):
+    churn = {
+        "name": "churn",
+        "task": "binary",
+        "sources": [{"file": "customers.csv"}],
+        "target": "Churn",
+        "positive": "Yes",
+        "known_covariates": ["Months"],
+        "columns": {"Months": {"type": "integer"}, "Churn": {"type": "category"}},
+        "metric": "pr_auc",
+    }
+    Problem.model_validate(churn)
+    with pytest.raises(ValueError, match=says):
+        Problem.model_validate(churn | change)
+
+
+@pytest.mark.parametrize(
+    ("metric", "task", "limit", "allowed"),
+    [
+        ("roc_auc", "binary", 0.5, "between 1 (perfect) and 0.5 (reached without any skill)"),
+        ("pr_auc", "binary", 0.0, "between 1 (perfect) and 0 (reached without any skill)"),
+        ("pr_auc", "binary", 1.0, "between 1 (perfect) and 0"),
+        ("log_loss", "binary", 0.7, "between 0 (perfect) and 0.693147"),
+        ("brier", "binary", 0.25, "between 0 (perfect) and 0.25"),
+        ("smape", "regression", 2.1, "between 0 (perfect) and 2"),
+        ("rul_score", "regression", 0.0, "above 0"),
+    ],
+)
+def test_a_limit_that_every_forecast_passes_or_none_is_refused(metric, task, limit, allowed):
+    policy = Policy(metric=metric, limit=limit, over_serving=0.0, over_slice=0.0)
+    with pytest.raises(BadConfiguration) as refused:
+        params._require_limits_of_metric(Path("params.yaml"), policy, task)
+    assert allowed in refused.value.hint
+    usual = {"log_loss": 0.5, "brier": 0.2}.get(metric, 0.8)
+    params._require_limits_of_metric(Path("params.yaml"), policy.model_copy(update={"limit": usual}), task)

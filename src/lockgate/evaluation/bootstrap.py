@@ -1,39 +1,45 @@
-"""Bootstrap intervals of a score, or of the difference of two scores, over stores and weeks at once.
+"""Bootstrap intervals of a score, or of the difference of two scores, over keys and blocks of time at once.
 
-The errors of a store are correlated, and so are those of a day and its neighbours. So stores are drawn, and
-independently weeks. The weight of a row is the number of draws of its store times that of its week. Source: Owen,
-"The pigeonhole bootstrap" (2007). The intervals are slightly too wide.
+The errors of a key are correlated, and so are those of a period and its neighbours. So keys are drawn, and
+independently blocks of time. The weight of a row is the number of draws of its key times that of its block. Source:
+Owen, "The pigeonhole bootstrap" (2007). The intervals are slightly too wide. Without time, only keys are drawn; in a
+plain table each row is a key of its own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lockgate.problem.metrics import Metric, Sums
+from lockgate.problem.metrics import Median, Metric, Ranking
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-WEEK = 7
-FEWEST_WEEKS = 4  # with fewer weeks, days are drawn
+FEWEST_BLOCKS = 4  # with fewer blocks, single periods are drawn
+MOST_KEYS = 5000  # more keys are put together at random, so that the draws need little memory
+CELLS = 4_000_000  # weights of rows at a time
 DRAWS = 1000
 CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows that count for the metric: the target, the store and the day (a number) of each."""
+    """The rows that count for the metric: the target, the key and the period (numbers) of each.
+
+    `block` is the length of a block of time in periods. Without time, the period of all rows is the same.
+    """
 
     actual: Floats
-    store: Ints
-    day: Ints
+    key: Ints
+    period: Ints
+    block: int = 1
 
     def where(self, chosen: NDArray[np.bool_]) -> "Rows":
         """Some of the rows."""
-        return Rows(self.actual[chosen], self.store[chosen], self.day[chosen])
+        return Rows(self.actual[chosen], self.key[chosen], self.period[chosen], self.block)
 
 
 @dataclass(frozen=True)
@@ -54,47 +60,68 @@ class Difference:
 
 @dataclass(frozen=True)
 class _Draws:
-    """How often each draw has each store (draws, stores) and each week (draws, weeks), and both of each row."""
+    """How often each draw has each key (draws, keys) and each block (draws, blocks), and both of each row."""
 
-    of_store: Floats
-    of_week: Floats
-    store: Ints
-    week: Ints
+    of_key: Floats
+    of_block: Floats
+    key: Ints
+    block: Ints
 
     @classmethod
     def of(cls, rows: Rows, block: int, seed: int) -> "_Draws":
-        """Weeks, or other blocks of days, are counted from the first day."""
-        stores, store = np.unique(rows.store, return_inverse=True)
-        week = (rows.day - rows.day.min()) // block
-        rng = np.random.default_rng(seed)
+        """Blocks are counted from the first period."""
+        keys, key = np.unique(rows.key, return_inverse=True)
+        rng, count = np.random.default_rng(seed), min(len(keys), MOST_KEYS)
+        place = (rows.period - rows.period.min()) // block
         drawn = [
-            rng.multinomial(count, np.full(count, 1 / count), size=DRAWS).astype(np.float64)
-            for count in (len(stores), int(week.max()) + 1)
+            rng.multinomial(each, np.full(each, 1 / each), size=DRAWS).astype(np.float64)
+            for each in (count, int(place.max()) + 1)
         ]
-        return cls(drawn[0], drawn[1], store, week)
+        together = rng.permutation(len(keys)) % count if len(keys) > count else np.arange(count)
+        return cls(drawn[0], drawn[1], together[key], place)
 
     def totals(self, term: Floats) -> Floats:
         """The weighted sum of a term of the rows in each draw."""
-        shape = self.of_store.shape[1], self.of_week.shape[1]
-        place = self.store * shape[1] + self.week
+        shape = self.of_key.shape[1], self.of_block.shape[1]
+        place = self.key * shape[1] + self.block
         cells = np.bincount(place, term, minlength=shape[0] * shape[1]).astype(np.float64).reshape(shape)
-        return np.asarray(((self.of_store @ cells) * self.of_week).sum(axis=1))
+        return np.asarray(((self.of_key @ cells) * self.of_block).sum(axis=1))
 
     def medians(self, errors: Floats) -> Floats:
         """The weighted median of the errors in each draw; NaN for a draw without rows."""
         order = np.argsort(errors, kind="stable")
-        ranked, store, week = errors[order], self.store[order], self.week[order]
-        counts = (
-            np.cumsum(stores[store] * weeks[week]) for stores, weeks in zip(self.of_store, self.of_week, strict=True)
-        )
-        return np.array([_median(ranked, count) for count in counts])
+        ranked = errors[order]
+        return np.array([_median(ranked, np.cumsum(weights)) for part in self._weights(order) for weights in part])
+
+    def rankings(self, ranking: Ranking, actual: Floats, forecast: Floats) -> Floats:
+        """The score of the ranked forecasts in each draw."""
+        order = np.argsort(-forecast, kind="stable")
+        ranked, positive = forecast[order], actual[order]
+        starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])
+
+        def scores(weights: Floats) -> Floats:
+            counted = (np.add.reduceat(each, starts, axis=1) for each in (weights * positive, weights))
+            return ranking.score(*counted)
+
+        return np.concatenate([scores(part) for part in self._weights(order)])
+
+    def _weights(self, order: NDArray[np.intp]) -> Iterator[Floats]:
+        """The weights of the rows in this order, (some draws, rows), for all draws."""
+        key, block = self.key[order], self.block[order]
+        step = max(1, CELLS // max(1, len(order)))
+        for start in range(0, DRAWS, step):
+            some = slice(start, start + step)
+            yield self.of_key[some][:, key] * self.of_block[some][:, block]
 
 
 def interval(metric: Metric, rows: Rows, forecast: Floats, seed: int) -> tuple[float, float]:
     """The interval that holds the middle CONFIDENCE of the scores of DRAWS draws; NaN as `difference`."""
-    if not (rows.day.size and np.isfinite(forecast).all()):
+    if not (rows.period.size and np.isfinite(forecast).all()):
         return float("nan"), float("nan")
-    [drawn] = _scores(metric, rows, [forecast], WEEK, seed)
+    [drawn] = _scores(metric, rows, [forecast], rows.block, seed)
+    drawn = drawn[np.isfinite(drawn)]
+    if drawn.size < DRAWS / 2:
+        return float("nan"), float("nan")
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail])
     return float(low), float(high)
@@ -106,30 +133,34 @@ def difference(metric: Metric, rows: Rows, candidate: Floats, reference: Floats,
     Each draw takes the same rows of both, so the difficulty of the rows cancels out. NaN where a forecast is not
     finite, or no row is left.
     """
-    if not (rows.day.size and np.isfinite(candidate).all() and np.isfinite(reference).all()):
+    if not (rows.period.size and np.isfinite(candidate).all() and np.isfinite(reference).all()):
         return Difference(float("nan"), float("nan"))
-    block = WEEK if np.ptp(rows.day) >= FEWEST_WEEKS * WEEK - 1 else 1
+    block = rows.block if np.ptp(rows.period) >= FEWEST_BLOCKS * rows.block - 1 else 1
     drawn = _scores(metric, rows, [candidate, reference], block, seed)
     value = metric.worse_by(metric.score(rows.actual, candidate), metric.score(rows.actual, reference))
-    return Difference(value, float(np.std(drawn[0] - drawn[1])))
+    changes = drawn[0] - drawn[1]
+    known = changes[np.isfinite(changes)]  # a draw may have rows of one class only
+    return Difference(value, float(np.std(known)) if known.size >= DRAWS / 2 else float("nan"))
 
 
 def _scores(metric: Metric, rows: Rows, forecasts: Sequence[Floats], block: int, seed: int) -> list[Floats]:
     """The scores of the same draws for each of some forecasts of the same rows, without draws that have no row."""
     draws, statistic = _Draws.of(rows, block, seed), metric.statistic
-    counted = draws.totals(np.ones(len(rows.day)))
+    counted = draws.totals(np.ones(len(rows.period)))
     some = counted > 0
-    if not isinstance(statistic, Sums):
-        return [draws.medians(statistic.errors(rows.actual, forecast))[some] for forecast in forecasts]
-    with np.errstate(divide="ignore", invalid="ignore"):  # a draw may have rows of one target value only
-        return [
-            np.asarray(
-                statistic.score(
-                    counted[some], *(draws.totals(term)[some] for term in statistic.terms(rows.actual, forecast))
-                )
-            )
-            for forecast in forecasts
-        ]
+
+    def scores(forecast: Floats) -> Floats:
+        match statistic:
+            case Median(errors):
+                return draws.medians(errors(rows.actual, forecast))
+            case Ranking():
+                return draws.rankings(statistic, rows.actual, forecast)
+            case _:
+                terms = statistic.terms(rows.actual, forecast)
+                return np.asarray(statistic.score(counted, *(draws.totals(term) for term in terms)))
+
+    with np.errstate(divide="ignore", invalid="ignore"):  # a draw may have no row, or rows of one target value only
+        return [scores(forecast)[some] for forecast in forecasts]
 
 
 def _median(ranked: Floats, count: Floats) -> float:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lockgate.evaluation import bootstrap, slices
 from lockgate.evaluation.bootstrap import Difference, Rows
-from lockgate.evaluation.slices import Slice
+from lockgate.evaluation.slices import WEEK, Slice
 from lockgate.problem.columns import KEY, OPEN, TARGET, TIME
 from lockgate.problem.metrics import Metric
 
@@ -66,7 +66,7 @@ def compare(
     tested, left_out = [], []
     for part, chosen in slices.split(kept, ways):
         found = difference(chosen)
-        is_large = part.rows >= FEWEST_ROWS and len(np.unique(scored.store[chosen])) >= FEWEST_STORES
+        is_large = part.rows >= FEWEST_ROWS and len(np.unique(scored.key[chosen])) >= FEWEST_STORES
         if is_large and np.isfinite(found.error):
             tested.append(SliceDifference(part.by, part.value, part.rows, found))
         else:
@@ -95,4 +95,4 @@ def scored_rows(metric: Metric, rows: pd.DataFrame) -> NDArray[np.bool_]:
 
 def _bootstrap_rows(rows: pd.DataFrame) -> Rows:
     sales, store = rows[TARGET].to_numpy(dtype=np.float64), rows[KEY].to_numpy(dtype=np.int64)
-    return Rows(sales, store, rows[TIME].to_numpy().astype("datetime64[D]").astype(np.int64))
+    return Rows(sales, store, rows[TIME].to_numpy().astype("datetime64[D]").astype(np.int64), WEEK)

@@ -381,6 +381,16 @@ def _task_and_target(problem: Problem) -> Iterator[str]:
         yield f"positive is {problem.positive}, and the categories of {problem.target} are {', '.join(classes)}"
 
 
+def _metrics(problem: Problem) -> Iterator[str]:
+    """Each metric must fit the task; a scaled error needs the past of each key."""
+    for name in (problem.metric, *problem.prefer):
+        if problem.task not in METRICS[name].tasks:
+            fitting = ", ".join(each for each, metric in METRICS.items() if problem.task in metric.tasks)
+            yield f"metric {name} does not fit task: {problem.task}; metrics that fit: {fitting}"
+        elif METRICS[name].needs_scale and problem.kind != "panel":
+            yield f"metric {name} needs a horizon above 0, because its scale is the error of a naive forecast"
+
+
 def _where(problem: Problem) -> Iterator[str]:
     if problem.where and problem.where.column not in problem.known_covariates:
         yield "where.column must be one of known_covariates"
@@ -420,6 +430,7 @@ CONSISTENCY = (
     _described_and_used,
     _side_tables,
     _task_and_target,
+    _metrics,
     _where,
     _split,
     _named_columns,

@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Iterator
+from math import isfinite
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -11,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from lockgate.errors import BadConfiguration
 from lockgate.problem.description import MetricName, Problem
-from lockgate.problem.metrics import METRICS, Metric
+from lockgate.problem.metrics import METRICS, Metric, Task
 from lockgate.system import strict_yaml
 
 PARAMS_FILE = Path("params.yaml")
@@ -277,27 +278,31 @@ def load_params(path: Path) -> Params:
         params = Params.model_validate(raw).in_force()
     except ValidationError as error:
         raise _as_configuration_error(path, error, raw) from error
-    _require_limits_of_metric(path, params.policy)
+    _require_limits_of_metric(path, params.policy, params.problem.task)
     return params
 
 
-def _require_limits_of_metric(path: Path, policy: Policy) -> None:
+def _require_limits_of_metric(path: Path, policy: Policy, task: Task) -> None:
     """Raise BadConfiguration for a limit that no forecast or every forecast can reach in this metric."""
     metric = policy.measure
-    worst = metric.with_error(metric.widest)
-    if not 0 < metric.error(policy.limit) <= metric.widest:
-        allowed = f"between {metric.perfect:g} (perfect) and {worst:g}" if metric.relative else "above 0"
+    widest = metric.widest_for(task)
+    worst, error = metric.with_error(widest), metric.error(policy.limit)
+    if not 0 < error <= widest or (task != "regression" and error == widest):
+        ends = f"between {metric.perfect:g} (perfect) and {worst:g}"
+        if task != "regression":
+            ends += " (reached without any skill)"
+        allowed = ends if isfinite(widest) else "above 0"
         raise BadConfiguration(
             f"gate.limit is {policy.limit:g}",
             where=str(path),
             hint=f"with problem.metric: {metric.name}, where {metric.better} is better, gate.limit must be {allowed}",
         )
     for key in ("over_serving", "over_slice"):
-        if getattr(policy, key) > metric.widest:
+        if getattr(policy, key) > widest:
             raise BadConfiguration(
                 f"gate.{key} is {getattr(policy, key):g}",
                 where=str(path),
-                hint=f"with problem.metric: {metric.name}, gate.{key} must be at most {metric.widest:g}",
+                hint=f"with problem.metric: {metric.name}, gate.{key} must be at most {widest:g}",
             )
 
 

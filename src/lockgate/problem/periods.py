@@ -19,6 +19,7 @@ SEASONS: dict[PeriodName, tuple[int, ...]] = {
     "month": (12,),
     "integer": (),
 }
+BLOCKS: dict[PeriodName, int] = {"hour": 24, "day": 7}  # periods whose errors are alike; other periods stand alone
 DAYS_OF_WEEK = 7
 FIRST_MONDAY = 4  # day number of 1970-01-05
 
@@ -38,6 +39,11 @@ class Period:
     def seasons(self) -> tuple[int, ...]:
         """The lengths of its seasons in periods, the shortest first."""
         return SEASONS[self.name]
+
+    @property
+    def block(self) -> int:
+        """The periods of a block of time whose errors are alike: a week of days, a day of hours."""
+        return BLOCKS.get(self.name, 1)
 
     def number(self, times: "NDArray[Any]") -> "NDArray[np.int64]":
         """The number of the period of each time."""

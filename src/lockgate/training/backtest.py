@@ -143,7 +143,7 @@ def _marks(origin: str, window: pd.DataFrame, forecasts: dict[str, Floats], para
     actual, keys = target_values(problem, window[problem.target]), np.zeros(len(window), dtype=np.int64)
     if problem.keys:
         keys = window.groupby(list(problem.keys)).ngroup().to_numpy(dtype=np.int64)
-    scored = bootstrap.Rows(actual, keys, _periods(problem, window))
+    scored = bootstrap.Rows(actual, keys, _periods(problem, window), problem.period.block)
     metric = METRICS[problem.metric]
     marks = []
     for name, forecast in forecasts.items():
