@@ -22,6 +22,7 @@ class Moments:
     hour: Ints
     weekday: Ints  # Monday is 0
     day: Ints  # of the month, from 1
+    days_in_month: Ints
     month: Ints  # from 1
     day_of_year: Ints  # from 1
 
@@ -35,15 +36,16 @@ def moments(period: Period, numbers: Ints) -> Moments:
     """The first moments of periods; all zero for running numbers."""
     if period.is_integer:
         none = np.zeros(len(numbers), dtype=np.int64)
-        return Moments(none, none, none, none, none)
+        return Moments(none, none, none, none + 1, none, none)
     start = period.start(numbers)
     days, months = start.astype("datetime64[D]"), start.astype("datetime64[M]")
-    since = days.astype(np.int64)
+    since, first = days.astype(np.int64), months.astype("datetime64[D]").astype(np.int64)
     january = start.astype("datetime64[Y]").astype("datetime64[D]").astype(np.int64)
     return Moments(
         hour=(start - days).astype("timedelta64[h]").astype(np.int64),
         weekday=(since + 3) % WEEKDAYS,
-        day=since - months.astype("datetime64[D]").astype(np.int64) + 1,
+        day=since - first + 1,
+        days_in_month=(months + 1).astype("datetime64[D]").astype(np.int64) - first,
         month=months.astype(np.int64) % MONTHS + 1,
         day_of_year=since - january + 1,
     )
@@ -98,7 +100,7 @@ def seasons(period: Period, numbers: Ints) -> Seasons:
         long = _waves(year, 2)
     elif period.name == "day":
         short = [at.weekday == day for day in range(1, WEEKDAYS)]
-        long = _waves(year, 3) + _waves(at.day / 31, 1)
+        long = _waves(year, 4) + _waves((at.day - 0.5) / at.days_in_month, 4)
     elif period.name == "week":
         long = _waves(year, 6)
     elif period.name == "month":
