@@ -38,8 +38,8 @@ def _engine(unit: int, levels: Any, directions: Any, rng: np.random.Generator) -
 
 def fleet_problem(*features: str | dict[str, Any], **changes: Any) -> Problem:
     """The description of the fleet."""
-    numbers = dict.fromkeys((*SETTINGS, *SENSORS), {"type": "number", "missing": "unknown"})
-    whole = dict.fromkeys(("unit", "cycle", "cycles_left"), {"type": "integer"})
+    numbers = {key: {"type": "number", "missing": "unknown"} for key in (*SETTINGS, *SENSORS)}
+    whole = {key: {"type": "integer"} for key in ("unit", "cycle", "cycles_left")}
     described = {
         "name": "fleet",
         "sources": ({"file": "fleet.csv"},),

@@ -126,7 +126,9 @@ class TableForecaster:
         return self._with_rest(rows, self.blend.members(matrix, len(self.classes)))
 
     def _with_rest(self, rows: pd.DataFrame, found: Floats) -> Floats:
-        """The values of rows; `where.otherwise` for rows that are not learned."""
+        """The values of rows, of periods left within 0 and the cap; `where.otherwise` for rows that are not learned."""
+        if self.problem.derived:
+            found = np.clip(found, 0, self.problem.derived.cap)
         where = self.problem.where
         if where is None or self.classes:
             return found
