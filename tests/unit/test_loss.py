@@ -17,6 +17,8 @@ ACTUAL, FORECAST = np.array([100.0, 200.0, 0.0]), np.array([110.0, 180.0, 5.0])
         ("r2", "squared", np.sqrt((100 + 400 + 25) / 3)),
         ("mae", "absolute", 35 / 3),
         ("wape", "absolute", 35 / 3),
+        ("mase", "absolute", 35 / 3),
+        ("median_absolute_error", "absolute", 35 / 3),
     ],
 )
 def test_each_metric_has_its_errors_and_its_objective(metric, objective, score):

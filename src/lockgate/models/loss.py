@@ -10,9 +10,7 @@ from lockgate.problem import metrics
 
 Floats = NDArray[np.float64]
 
-# Metrics whose errors are shares of each row's target, and metrics of absolute errors; the others are squared.
-RELATIVE = ("rmspe", "mape")
-ABSOLUTE = ("mape", "mae", "wape", "mase", "median_absolute_error", "pinball")
+RELATIVE = ("rmspe", "mape", "smape")  # metrics whose errors are shares of each row's target
 
 
 @dataclass(frozen=True)
@@ -25,7 +23,7 @@ class Loss:
     @classmethod
     def of(cls, metric: str) -> "Loss":
         """The loss of a metric."""
-        return cls(metric in RELATIVE, metric not in ABSOLUTE)
+        return cls(metric in RELATIVE, metrics.METRICS[metric].objective != "absolute")
 
     @property
     def objective(self) -> Objective:
