@@ -2,6 +2,7 @@
 
 import gzip
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from lockgate.describe.document import Document
 from lockgate.describe.guess import Wish
 from lockgate.describe.side_table import side_table_of
 from lockgate.errors import BadData, WrongUsage
-from lockgate.problem.description import Problem
+from lockgate.problem.params import load_params
 
 DRAWN = np.random.default_rng(3)
 
@@ -32,8 +33,10 @@ def described(path: Path, target: str, *sides: Path, **wish: Any) -> tuple[dict[
     made = document.document_of(
         path, guess.name_of(path), found, seen, tuple(side_table_of(side, seen) for side in sides)
     )
-    problem: dict[str, Any] = yaml.safe_load(folder.files_of(made)["params.yaml"])["problem"]
-    Problem.model_validate(problem)
+    written_params = path.with_name("params.yaml")
+    written_params.write_text(folder.files_of(made)["params.yaml"], encoding="utf-8")
+    load_params(written_params)
+    problem: dict[str, Any] = yaml.safe_load(written_params.read_text(encoding="utf-8"))["problem"]
     return problem, made
 
 
@@ -107,6 +110,39 @@ def test_repeated_rows_are_dropped_and_said(tmp_path: Path) -> None:
     problem, made = described(path, "b")
     assert problem["sources"] == [{"file": "a.csv", "duplicates": "drop"}]
     assert any("1 of 52 rows repeat" in doubt for doubt in made.doubts)
+
+
+def test_two_classes_are_binary_and_yes_is_positive(tmp_path: Path) -> None:
+    churn = ["No"] * 60 + ["Yes"] * 90
+    problem, _ = described(written(tmp_path / "a.csv", ["x", "churn"], [numbers(150), churn]), "churn")
+    assert (problem["task"], problem["positive"], problem["columns"]["churn"]["categories"]) == (
+        "binary",
+        "Yes",
+        ["No", "Yes"],
+    )
+    assert problem["split"] == {"by": "stratified", "share": 0.2}
+
+
+def test_the_rarer_class_is_positive_where_no_name_tells(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", ["x", "colour"], [numbers(100), ["red"] * 70 + ["blue"] * 30])
+    problem, made = described(path, "colour")
+    assert problem["positive"] == "blue"
+    assert any("positive is the rarer class" in doubt for doubt in made.doubts)
+
+
+def test_a_flag_as_target_has_the_positive_class_1(tmp_path: Path) -> None:
+    problem, _ = described(written(tmp_path / "a.csv", ["x", "y"], [numbers(100), [0, 0, 0, 1] * 25]), "y")
+    assert (problem["task"], problem["positive"]) == ("binary", "1")
+
+
+def test_several_texts_are_classes_and_few_numbers_are_doubted(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", ["x", "kind", "stars"], [numbers(90), ["a", "b", "c"] * 30, [1, 2, 3] * 30])
+    assert described(path, "kind")[0]["task"] == "multiclass"
+    problem, made = described(path, "stars", task="regression")
+    assert problem["columns"]["stars"] == {"type": "integer"}
+    problem, made = described(path, "stars")
+    assert problem["task"] == "multiclass"
+    assert any("--task regression" in doubt for doubt in made.doubts)
 
 
 def test_a_panel_has_its_key_period_weekday_and_switch(tmp_path: Path) -> None:
@@ -235,6 +271,15 @@ def test_the_limit_is_the_score_of_the_baseline(tmp_path: Path) -> None:
     assert "it is the MAE of the mean of the target (5)" in made.limit_comment
 
 
+def test_the_limit_of_classes_is_above_ignorance(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", ["x", "y", "z"], [numbers(100), ["no", "yes"] * 50, [1] * 20 + [0] * 80])
+    limits = [described(path, target)[1].limits for target in ("y", "z")]
+    assert [(each.metric, each.score, each.limit) for each in limits] == [
+        ("roc_auc", 0.5, 0.525),
+        ("pr_auc", 0.2, 0.24),
+    ]
+
+
 def test_a_wrong_name_is_refused_with_the_nearest_one(tmp_path: Path) -> None:
     path = sales(tmp_path / "sales.csv")
     with pytest.raises(WrongUsage) as refused:
@@ -278,3 +323,30 @@ def test_a_row_without_time_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path / "a.csv", ["t", "y"], [["2024-01-01", "", "2024-01-02"], [1, 2, 3]])
     with pytest.raises(BadData, match="1 rows have no t"):
         described(path, "y", time="t", horizon=1)
+
+
+CELLS: dict[str, Any] = {
+    "whole": lambda row: DRAWN.integers(-5, 10_000),
+    "few": lambda row: DRAWN.integers(0, 3),
+    "number": lambda row: f"{DRAWN.normal():.3f}",
+    "odd": lambda row: DRAWN.choice(["1e400", "007", "-0.0", "+3", "12"]),
+    "text": lambda row: DRAWN.choice(["a", "", "NA", " ", "x y", "#1", "a: b", "é"]),
+    "date": lambda row: np.datetime64("2020-01-01") + row % 50,
+    "unit": lambda row: DRAWN.choice(["12 kg", "3.5 kg", "", "kg"]),
+    "same": lambda row: 1,
+    "empty": lambda row: "",
+    "place": lambda row: row,
+    "mixed": lambda row: DRAWN.choice(["1", "a", "2020-01-01", "3 kg", ""]),
+}
+NAMES = ["a", "b b", "c:", "1", "yes", "date", "#x", "null"]
+
+
+@pytest.mark.parametrize("trial", range(60))
+def test_any_table_is_described_validly_or_refused(tmp_path: Path, trial: int) -> None:
+    rows, width = int(DRAWN.choice([1, 2, 10, 40, 120])), int(DRAWN.integers(2, 6))
+    names, kinds = [str(name) for name in DRAWN.permutation(NAMES)[:width]], DRAWN.choice(list(CELLS), width)
+    columns = [[CELLS[kind](row) for row in range(rows)] for kind in kinds]
+    path = written(tmp_path / "a.csv", names, columns, str(DRAWN.choice([",", ";", "\t"])))
+    wish = {"time": names[1]} if trial % 2 else {}
+    with suppress(BadData, WrongUsage):
+        described(path, names[0], horizon=[None, 0, 2][trial % 3], **wish)

@@ -297,7 +297,8 @@ def _about_rows(seen: Seen) -> list[str]:
 def _limit_comment(found: Limits) -> str:
     label = METRICS[found.metric].label
     score = f"{found.score:.4g}" if found.score == found.score else "unknown"
-    what = f"it is the {label} of {found.words} ({score})"
+    better = "" if "regression" in METRICS[found.metric].tasks else "a little better than "
+    what = f"it is {better}the {label} of {found.words} ({score})"
     return f"the score must be better than this; {what}: set it to what your use needs"
 
 

@@ -7,11 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lockgate.describe.guess import Seen, positive_of
+from lockgate.problem.description import Task
 from lockgate.problem.metrics import METRICS, Metric
 from lockgate.problem.periods import Period
 
 RARE = 0.35  # the share of the positive class below which precision and recall tell more than ROC-AUC
 SHARE_OVER_SERVING, SHARE_OVER_SLICE = 0.02, 0.1
+SKILL = 0.95  # of the error of a forecast without skill
 USUAL_ROWS, HELD_OUT = 1000, 0.2
 IMPLAUSIBLE = {"panel": 0.2, "state": 0.02, "table": 0.02}
 
@@ -36,7 +38,7 @@ def limits_of(seen: Seen, switch: str) -> Limits:
     metric = METRICS[metric_of(seen)]
     baseline, words, actual, forecast = _baseline(seen, switch)
     score = metric.score(actual, forecast) if len(actual) else math.nan
-    limit = _limit(metric, score)
+    limit = _limit(metric, score, seen.task)
     distance = abs(metric.worse_by(limit, metric.perfect))
     rows = len(actual) if seen.kind == "panel" else round(HELD_OUT * len(actual))
     over_serving, over_slice = _short(SHARE_OVER_SERVING * distance), _short(SHARE_OVER_SLICE * distance)
@@ -116,15 +118,24 @@ def _seasonal_naive(seen: Seen, switch: str) -> tuple[str, str, NDArray[np.float
     return name, words, held["target"].to_numpy(dtype=np.float64)[known], forecast[known]
 
 
-def _limit(metric: Metric, score: float) -> float:
-    """The baseline's score with three digits, rounded towards worse; a middle value where the baseline has none."""
+def _limit(metric: Metric, score: float, task: Task) -> float:
+    """The baseline's score, rounded; for classes with a twentieth less error, since a limit without skill is refused.
+
+    A middle value where the baseline has no score.
+    """
     if not math.isfinite(score):
         return metric.worse_score(metric.perfect, 0.5 if metric.relative else 1.0)
-    worst = metric.with_error(metric.widest)
+    if task != "regression":
+        return _rounded(metric, metric.with_error(SKILL * metric.error(score)))
+    error = min(metric.error(_rounded(metric, score)), metric.widest_for(task))
+    return float(f"{metric.with_error(error):.6g}")
+
+
+def _rounded(metric: Metric, score: float) -> float:
+    """A score with three digits, rounded towards worse."""
     step = 10 ** (math.floor(math.log10(abs(score))) - 2) if score else 0.001
-    rounded = (math.ceil(score / step) if metric.better == "lower" else math.floor(score / step)) * step
-    limit = min(rounded, worst) if metric.better == "lower" else max(rounded, worst)
-    return float(f"{limit:.6g}")
+    number = math.ceil(score / step) if metric.better == "lower" else math.floor(score / step)
+    return float(f"{number * step:.6g}")
 
 
 def _short(value: float) -> float:
