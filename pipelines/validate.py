@@ -1,26 +1,7 @@
-"""Stage validate: the gate judges the registered version; a passed one moves to Staging. Refused is exit 0 too."""
+"""Stage validate, as dvc.yaml runs it; the stage is lockgate.pipeline.validate."""
 
-import json
-import sys
-from pathlib import Path
-
-from lockgate.operations import validate
-from lockgate.operations.stage_files import Build, Receipt
-from lockgate.operations.workspace import Workspace
-from lockgate.problem.params import PARAMS_FILE, load_params
+from lockgate.pipeline.validate import main
 from lockgate.system import exit_codes
-
-
-def main() -> None:
-    prepared, build, receipt_path, verdict_path, report_path = map(Path, sys.argv[1:])
-    params = load_params(PARAMS_FILE)
-    receipt = Receipt.read(receipt_path)
-    workspace = Workspace.here(params.model_name, trusted_keys=params.gate.trusted_keys)
-    verdict = validate.validate(workspace, receipt, Build(prepared, build), params.policy)
-    verdict_path.write_text(json.dumps(validate.as_json(verdict), indent=2) + "\n", encoding="utf-8")
-    report_path.write_text(validate.described(verdict), encoding="utf-8")
-    print(validate.reported(verdict), file=sys.stderr)
-
 
 if __name__ == "__main__":
     exit_codes.script(main)
