@@ -16,7 +16,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo wheel up down check unit test test-long chaos bench lock clean
+.PHONY: help install demo wheel up down check unit test test-long chaos bench bench-peers lock clean
 
 help:  ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,6 +72,11 @@ chaos: install  ## abuse a stack of its own for SECONDS (300) with WORKERS (4), 
 
 bench: install  ## measure: pipeline, commands, serving
 	python benchmarks/bench.py
+
+bench-peers: install  ## measure: our blend beside other libraries on each problem, or on PROBLEMS; downloads them
+	"$(PYTHON)" -m venv .lockgate/peers-venv
+	.lockgate/peers-venv/bin/pip install --quiet -r benchmarks/peers-requirements.txt
+	python benchmarks/peers.py .lockgate/peers-venv/bin/python $(PROBLEMS)
 
 lock:  ## renew requirements.lock from requirements.in
 	"$(PYTHON)" -m venv .lockgate/lock-venv

@@ -32,7 +32,7 @@ Part = dict[str, float]
 
 def main() -> None:
     """Print the wall and CPU time of features, fits, a backtest and forecasts."""
-    params, rows, stores = load_params(PARAMS_FILE), dataset.read(DATA, "rows"), dataset.read(DATA, "stores")
+    params, rows, stores = load_params(PARAMS_FILE), dataset.read(DATA, "rows"), dataset.read(DATA, "static")
     found = {
         "features": features(rows, stores, params),
         "fits": fits(rows, stores, params),

@@ -24,7 +24,7 @@ SHOWN_FUNCTIONS = 25
 
 def main() -> None:
     """Make the features of all training rows once, and print the functions of the features package by CPU time."""
-    params, rows, stores = load_params(PARAMS_FILE), dataset.read(DATA, "rows"), dataset.read(DATA, "stores")
+    params, rows, stores = load_params(PARAMS_FILE), dataset.read(DATA, "rows"), dataset.read(DATA, "static")
     table = Table.of(params.problem, rows, stores)
     cutoffs = training_cutoffs(table, table.last, params.horizon, schedule(table, params))
     profiler = cProfile.Profile(process_time)

@@ -1,7 +1,10 @@
-"""Stage prepare, as dvc.yaml runs it; the stage is lockgate.pipeline.prepare."""
+"""Stage prepare: data/raw -> rows.parquet, holdout.parquet, static.parquet and card.json."""
 
-from lockgate.pipeline.prepare import main
+import sys
+from pathlib import Path
+
+from lockgate.pipeline import prepare
 from lockgate.system import exit_codes
 
 if __name__ == "__main__":
-    exit_codes.script(main)
+    exit_codes.script(lambda: prepare.main(*map(Path, sys.argv[1:])))

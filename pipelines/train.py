@@ -1,7 +1,10 @@
-"""Stage train, as dvc.yaml runs it; the stage is lockgate.pipeline.train."""
+"""Stage train: data/prepared -> build/bundle, metrics.json and tables of scores, curves and importances."""
 
-from lockgate.pipeline.train import main
+import sys
+from pathlib import Path
+
+from lockgate.pipeline import train
 from lockgate.system import exit_codes
 
 if __name__ == "__main__":
-    exit_codes.script(main)
+    exit_codes.script(lambda: train.main(*map(Path, sys.argv[1:])))

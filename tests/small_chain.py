@@ -38,7 +38,7 @@ def chain() -> generator.Chain:
 
 @cache
 def parts() -> split.Split:
-    return split.split(chain().rows, params().horizon)
+    return split.split(params().problem, chain().rows)
 
 
 def table(rows: pd.DataFrame | None = None) -> Table:

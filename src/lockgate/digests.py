@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CHUNK_BYTES = 1 << 20
+NO_TEXT = b"\xff\xff\xff\xff"
 
 
 def of_bytes(content: bytes) -> str:
@@ -53,5 +54,7 @@ def _column_bytes(column: "pd.Series[Any]") -> bytes:
     return _text_bytes(column.astype(str))
 
 
-def _text_bytes(texts: Iterable[str]) -> bytes:
-    return b"".join(len(raw).to_bytes(4, "little") + raw for raw in (text.encode() for text in texts))
+def _text_bytes(texts: Iterable[str | float]) -> bytes:
+    """Each text after its length; a missing text (NaN) has a length that no text has."""
+    raws = (text.encode() if isinstance(text, str) else None for text in texts)
+    return b"".join(NO_TEXT if raw is None else len(raw).to_bytes(4, "little") + raw for raw in raws)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rossmann import PROBLEM
 
 from lockgate.data import ingest, text_file
 from lockgate.errors import BadData
@@ -45,7 +46,7 @@ def written(folder: Path, train: bytes | str, store: bytes | str = STORE, name: 
 
 def refusal(folder: Path, train: bytes | str, store: bytes | str = STORE, name: str = "train.csv") -> str:
     with pytest.raises(BadData) as caught:
-        ingest.read_tables(*written(folder, train, store, name), today=TODAY)
+        ingest.read(PROBLEM, written(folder, train, store, name), today=TODAY)
     assert caught.value.exit_code == 3
     assert caught.value.hint
     return str(caught.value)
@@ -217,7 +218,7 @@ def test_what_is_no_file_is_refused(tmp_path: Path, make: Callable[[Path], None]
     make(tmp_path / "train.csv")
     (tmp_path / "store.csv").write_text(STORE)
     with pytest.raises(BadData, match=gist):
-        ingest.read_tables(tmp_path / "train.csv", tmp_path / "store.csv")
+        ingest.read(PROBLEM, (tmp_path / "train.csv", tmp_path / "store.csv"))
 
 
 @pytest.mark.parametrize("quoted", [False, True])
@@ -225,10 +226,10 @@ def test_cut_anywhere_a_file_is_refused_or_read_as_the_whole_rows_before_the_cut
     """No cell is ever read short; only a cut exactly after a row can't be seen here (DVC's digest sees it)."""
     lines = [HEADER, ROWS[0], '1,4,2015-07-30,5020,546,1,1,"0","1"' if quoted else ROWS[2]]
     text = "\n".join(lines) + "\n"
-    whole = ingest.read_tables(*written(tmp_path, text), today=TODAY).rows
+    whole = ingest.read(PROBLEM, written(tmp_path, text), today=TODAY).rows
     for end in range(len(HEADER) + 1, len(text)):
         try:
-            read = ingest.read_tables(*written(tmp_path, text[:end]), today=TODAY).rows
+            read = ingest.read(PROBLEM, written(tmp_path, text[:end]), today=TODAY).rows
         except BadData:
             continue
         assert end in (len(text) - 1, len("\n".join(lines[:2])), len("\n".join(lines[:2])) + 1)

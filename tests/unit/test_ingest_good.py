@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from rossmann import PROBLEM
 
 from lockgate import digests
 from lockgate.data import ingest
@@ -54,7 +55,7 @@ def with_extra(text: str) -> str:
 def read(folder: Path, train: bytes, name: str = "train.csv", store: bytes = STORE.encode()) -> ingest.Tables:
     (folder / name).write_bytes(train)
     (folder / "store.csv").write_bytes(store)
-    return ingest.read_tables(folder / name, folder / "store.csv")
+    return ingest.read(PROBLEM, (folder / name, folder / "store.csv"))
 
 
 SPELLINGS = {
@@ -94,7 +95,7 @@ def test_an_unnamed_index_column_is_ignored_and_named(tmp_path: Path) -> None:
 
 
 def test_the_store_table_keeps_its_nulls_and_its_year_1900(tmp_path: Path) -> None:
-    stores = read(tmp_path, TRAIN.encode()).stores
+    stores = read(tmp_path, TRAIN.encode()).static
     assert stores["Store"].tolist() == [1, 2]
     assert stores["CompetitionOpenSinceYear"].tolist()[1] == 1900.0
     assert stores.isna().sum()[lambda count: count > 0].to_dict() == {
@@ -110,9 +111,9 @@ def test_the_store_table_keeps_its_nulls_and_its_year_1900(tmp_path: Path) -> No
 def test_a_day_that_is_today_is_not_in_the_future(tmp_path: Path) -> None:
     read(tmp_path, TRAIN.encode())
     train, store = tmp_path / "train.csv", tmp_path / "store.csv"
-    ingest.read_tables(train, store, today=datetime.date(2015, 7, 31))
+    ingest.read(PROBLEM, (train, store), today=datetime.date(2015, 7, 31))
     with pytest.raises(BadData, match="in the future"):
-        ingest.read_tables(train, store, today=datetime.date(2015, 7, 30))
+        ingest.read(PROBLEM, (train, store), today=datetime.date(2015, 7, 30))
 
 
 def test_the_source_names_each_file_without_its_folder(tmp_path: Path) -> None:
@@ -140,9 +141,9 @@ def test_the_generator_is_an_explicit_choice(tmp_path: Path) -> None:
     (tmp_path / "README.md").touch()
     (tmp_path / "test.csv").touch()
     for folder in (tmp_path, tmp_path / "absent"):
-        assert ingest.raw_files(folder, "generated") is None
+        assert ingest.raw_files(PROBLEM, folder, "generated") is None
         with pytest.raises(BadData, match=r"no train\.csv and no store\.csv") as refused:
-            ingest.raw_files(folder, "files")
+            ingest.raw_files(PROBLEM, folder, "files")
         assert "source: generated" in refused.value.hint
 
 
@@ -150,7 +151,7 @@ def test_the_generator_is_an_explicit_choice(tmp_path: Path) -> None:
 def test_files_beside_the_generator_are_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).touch()
     with pytest.raises(BadData, match=f"{name} would not be used: params.yaml says source: generated"):
-        ingest.raw_files(tmp_path, "generated")
+        ingest.raw_files(PROBLEM, tmp_path, "generated")
 
 
 @pytest.mark.parametrize(("there", "missing"), [("train.csv", "store.csv"), ("store.csv", "train.csv")])
@@ -158,7 +159,7 @@ def test_files_beside_the_generator_are_refused(tmp_path: Path, name: str) -> No
 def test_one_file_alone_is_refused(tmp_path: Path, there: str, missing: str, ending: str) -> None:
     (tmp_path / (there + ending)).touch()
     with pytest.raises(BadData, match=f"^{missing} is missing beside {there}"):
-        ingest.raw_files(tmp_path, "files")
+        ingest.raw_files(PROBLEM, tmp_path, "files")
 
 
 @pytest.mark.parametrize("name", ["train.csv.zip", "rossmann-store-sales.zip", "Train.csv", "store.xlsx"])
@@ -166,29 +167,29 @@ def test_what_must_be_meant_for_them_is_not_passed_over(tmp_path: Path, name: st
     """A model of generated rows is a bad surprise for somebody who has put Kaggle's zip into data/raw."""
     (tmp_path / name).touch()
     with pytest.raises(BadData, match=f"{name} is not read"):
-        ingest.raw_files(tmp_path, "files")
+        ingest.raw_files(PROBLEM, tmp_path, "files")
 
 
 def test_a_dangling_link_is_not_taken_for_no_file(tmp_path: Path) -> None:
     for name in ("train.csv", "store.csv"):
         (tmp_path / name).symlink_to(tmp_path / "gone")
-    files = ingest.raw_files(tmp_path, "files")
+    files = ingest.raw_files(PROBLEM, tmp_path, "files")
     assert files
     with pytest.raises(BadData, match="there is no such file"):
-        ingest.read_tables(*files)
+        ingest.read(PROBLEM, files)
 
 
 def test_a_file_in_two_forms_is_refused(tmp_path: Path) -> None:
     for name in ("train.csv", "train.csv.gz", "store.csv"):
         (tmp_path / name).touch()
     with pytest.raises(BadData, match=r"train.csv exists plain and as .gz"):
-        ingest.raw_files(tmp_path, "files")
+        ingest.raw_files(PROBLEM, tmp_path, "files")
 
 
 def test_both_files_are_found_plain_or_gzip(tmp_path: Path) -> None:
     for name in ("train.csv.gz", "store.csv"):
         (tmp_path / name).touch()
-    assert ingest.raw_files(tmp_path, "files") == (tmp_path / "train.csv.gz", tmp_path / "store.csv")
+    assert ingest.raw_files(PROBLEM, tmp_path, "files") == (tmp_path / "train.csv.gz", tmp_path / "store.csv")
 
 
 FUTURE = """Id,Store,DayOfWeek,Date,Open,Promo,StateHoliday,SchoolHoliday,Note
@@ -200,7 +201,7 @@ FUTURE = """Id,Store,DayOfWeek,Date,Open,Promo,StateHoliday,SchoolHoliday,Note
 
 def forecast_rows(folder: Path, content: bytes, name: str = "test.csv") -> pd.DataFrame:
     (folder / name).write_bytes(content)
-    return ingest.read_forecast_rows(folder / name)
+    return ingest.read_forecast_rows(PROBLEM, folder / name)
 
 
 def test_rows_to_forecast_keep_their_order_and_all_their_columns(tmp_path: Path) -> None:
@@ -239,7 +240,7 @@ def test_parquet_reads_like_csv_whatever_its_types(tmp_path: Path, dates: str) -
     frame["StateHoliday"] = frame["StateHoliday"].astype("category")
     frame.index = pd.Index([5, 6, 7])
     frame.to_parquet(tmp_path / "test.parquet")
-    pd.testing.assert_frame_equal(ingest.read_forecast_rows(tmp_path / "test.parquet"), csv)
+    pd.testing.assert_frame_equal(ingest.read_forecast_rows(PROBLEM, tmp_path / "test.parquet"), csv)
 
 
 FORECAST_FAULTS = {
@@ -266,30 +267,30 @@ def test_a_bad_parquet_value_is_refused_with_its_row(tmp_path: Path) -> None:
     frame = forecast_rows(tmp_path, FUTURE.encode()).assign(Date=pd.Timestamp("2015-08-01T12:00"))
     frame.to_parquet(tmp_path / "test.parquet")
     with pytest.raises(BadData, match=r"Date is '2015-08-01 12:00:00': not a date .*test.parquet, row 1\)"):
-        ingest.read_forecast_rows(tmp_path / "test.parquet")
+        ingest.read_forecast_rows(PROBLEM, tmp_path / "test.parquet")
 
 
 def test_dates_in_parquet_with_a_time_zone_are_refused(tmp_path: Path) -> None:
     frame = forecast_rows(tmp_path, FUTURE.encode()).assign(Date=pd.Timestamp("2015-08-01", tz="Europe/Berlin"))
     frame.to_parquet(tmp_path / "test.parquet")
     with pytest.raises(BadData, match="not a date of the form"):
-        ingest.read_forecast_rows(tmp_path / "test.parquet")
+        ingest.read_forecast_rows(PROBLEM, tmp_path / "test.parquet")
 
 
 def test_lists_in_a_parquet_column_are_refused(tmp_path: Path) -> None:
     frame = forecast_rows(tmp_path, FUTURE.encode()).assign(Promo=[[1], [0], [0]])
     frame.to_parquet(tmp_path / "test.parquet")
     with pytest.raises(BadData, match="column Promo is of type list"):
-        ingest.read_forecast_rows(tmp_path / "test.parquet")
+        ingest.read_forecast_rows(PROBLEM, tmp_path / "test.parquet")
 
 
 def test_a_broken_or_empty_parquet_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "cut.parquet").write_bytes(b"PAR1\x15\x04")
     with pytest.raises(BadData, match="not a readable parquet file"):
-        ingest.read_forecast_rows(tmp_path / "cut.parquet")
+        ingest.read_forecast_rows(PROBLEM, tmp_path / "cut.parquet")
     forecast_rows(tmp_path, FUTURE.encode()).head(0).to_parquet(tmp_path / "empty.parquet")
     with pytest.raises(BadData, match="no data rows"):
-        ingest.read_forecast_rows(tmp_path / "empty.parquet")
+        ingest.read_forecast_rows(PROBLEM, tmp_path / "empty.parquet")
 
 
 def test_reading_leaves_no_warning(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """The split by date, the data card, and the folder that later stages read."""
 
-import datetime
 import json
 import subprocess
 import sys
@@ -8,17 +7,18 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from rossmann import PROBLEM, of_horizon
 
 from lockgate import digests
 from lockgate.data import data_card, dataset, split
 from lockgate.data.data_card import GeneratedSource
-from lockgate.data.ingest import CsvSource, SourceFile, Tables
+from lockgate.data.ingest import FileSource, InputFile, Tables
 from lockgate.errors import BadConfiguration, IntegrityBroken, StorageFailed
 from lockgate.problem.params import GeneratorParams
 from lockgate.synthetic import generator
 
-CHAIN = generator.generate(GeneratorParams(seed=3, stores=8, days=400, noise=0.05)).tables()
-SOURCE = CsvSource((SourceFile("train.csv", 12, "ab"),))
+CHAIN, _ = generator.tables_and_source(GeneratorParams(seed=3, stores=8, days=400, noise=0.05), PROBLEM)
+SOURCE = FileSource((InputFile("train.csv", 12, "ab"),))
 
 
 def rows(*days: tuple[int, str]) -> pd.DataFrame:
@@ -29,15 +29,15 @@ def rows(*days: tuple[int, str]) -> pd.DataFrame:
 
 
 def written(folder: Path) -> dict[str, object]:
-    parts = split.split(CHAIN.rows, 42)
-    card = data_card.card_of(SOURCE, CHAIN, parts)
-    dataset.write(folder, {"rows": parts.rows, "holdout": parts.holdout, "stores": CHAIN.stores}, card)
+    parts = split.split(PROBLEM, CHAIN.rows)
+    card = data_card.card_of(PROBLEM, SOURCE, CHAIN, parts)
+    dataset.write(folder, {"rows": parts.rows, "holdout": parts.holdout, "static": CHAIN.static}, card)
     return card
 
 
 def test_the_last_days_are_held_out_and_nothing_is_lost() -> None:
-    parts = split.split(CHAIN.rows, 42)
-    assert parts.cutoff == datetime.date(2015, 6, 19)
+    parts = split.split(PROBLEM, CHAIN.rows)
+    assert parts.cutoff == "2015-06-19"
     assert parts.rows["Date"].max() == pd.Timestamp("2015-06-19")
     assert parts.holdout["Date"].min() == pd.Timestamp("2015-06-20")
     assert parts.holdout["Date"].nunique() == 42
@@ -47,70 +47,70 @@ def test_the_last_days_are_held_out_and_nothing_is_lost() -> None:
 
 def test_a_holdout_longer_than_the_data_allow_is_a_matter_of_configuration() -> None:
     """At least twice as many days must remain to train on."""
-    assert split.split(CHAIN.rows, 133).cutoff
+    assert split.split(of_horizon(133), CHAIN.rows).cutoff
     with pytest.raises(BadConfiguration, match=r"problem\.horizon is 134, too long for 400 days") as caught:
-        split.split(CHAIN.rows, 134)
+        split.split(of_horizon(134), CHAIN.rows)
     assert caught.value.exit_code == 8
     assert "at most 133" in caught.value.hint
 
 
 def test_gaps_are_counted_at_the_start_inside_and_at_the_end() -> None:
     found = data_card.gaps(
-        rows((1, "2015-01-01"), (1, "2015-01-05"), (2, "2015-01-02"), (2, "2015-01-05"), (3, "2015-01-01"))
+        PROBLEM, rows((1, "2015-01-01"), (1, "2015-01-05"), (2, "2015-01-02"), (2, "2015-01-05"), (3, "2015-01-01"))
     )
     assert found == {
         "missing_rows": 3 + 1 + 2 + 4,
-        "stores": 3,
-        "longest_days": 4,
+        "keys": 3,
+        "longest_periods": 4,
         "listed": [
-            {"first_day": "2015-01-02", "last_day": "2015-01-05", "stores": 1},
-            {"first_day": "2015-01-02", "last_day": "2015-01-04", "stores": 1},
-            {"first_day": "2015-01-03", "last_day": "2015-01-04", "stores": 1},
-            {"first_day": "2015-01-01", "last_day": "2015-01-01", "stores": 1},
+            {"first": "2015-01-02", "last": "2015-01-05", "keys": 1},
+            {"first": "2015-01-02", "last": "2015-01-04", "keys": 1},
+            {"first": "2015-01-03", "last": "2015-01-04", "keys": 1},
+            {"first": "2015-01-01", "last": "2015-01-01", "keys": 1},
         ],
     }
 
 
 def test_gaps_of_the_same_days_are_told_together() -> None:
-    found = data_card.gaps(rows((1, "2015-01-01"), (1, "2015-01-04"), (2, "2015-01-01"), (2, "2015-01-04")))
-    assert found["listed"] == [{"first_day": "2015-01-02", "last_day": "2015-01-03", "stores": 2}]
+    found = data_card.gaps(PROBLEM, rows((1, "2015-01-01"), (1, "2015-01-04"), (2, "2015-01-01"), (2, "2015-01-04")))
+    assert found["listed"] == [{"first": "2015-01-02", "last": "2015-01-03", "keys": 2}]
 
 
 def test_a_chain_without_gaps_says_so() -> None:
-    found = data_card.gaps(rows((1, "2015-01-01"), (1, "2015-01-02")))
-    assert found == {"missing_rows": 0, "stores": 0, "longest_days": 0, "listed": []}
+    found = data_card.gaps(PROBLEM, rows((1, "2015-01-01"), (1, "2015-01-02")))
+    assert found == {"missing_rows": 0, "keys": 0, "longest_periods": 0, "listed": []}
 
 
 def test_the_card_tells_counts_ranges_and_digests() -> None:
-    parts = split.split(CHAIN.rows, 42)
-    card = data_card.card_of(SOURCE, CHAIN, parts)
+    parts = split.split(PROBLEM, CHAIN.rows)
+    card = data_card.card_of(PROBLEM, SOURCE, CHAIN, parts)
     assert card["source"] == {"files": ({"name": "train.csv", "bytes": 12, "sha256": "ab"},), "kind": "csv"}
     assert card["cutoff"] == "2015-06-19"
-    assert card["holdout_days"] == 42
+    assert card["holdout_periods"] == 42
     assert card["rows"]["count"] + card["holdout"]["count"] == len(CHAIN.rows)
-    assert card["holdout"]["first_day"] == "2015-06-20"
+    assert card["holdout"]["first"] == "2015-06-20"
     assert card["holdout"]["digest"] == digests.of_frame(parts.holdout)
     assert sum(card["rows"]["columns"]["StateHoliday"]["counts"].values()) == card["rows"]["count"]
-    zero = (CHAIN.rows["Open"] == 1) & (CHAIN.rows["Sales"] == 0)
-    assert card["rows"]["open_without_sales"] + card["holdout"]["open_without_sales"] == zero.sum() > 0
-    assert card["stores"]["without_rows"] == 0
+    assert card["rows"]["scored"] + card["holdout"]["scored"] == (CHAIN.rows["Open"] == 1).sum()
+    assert card["static"]["without_rows"] == 0
     assert "Customers" not in card["rows"]["columns"]
 
 
 def test_stores_without_rows_are_counted() -> None:
-    thinned = Tables(CHAIN.rows[CHAIN.rows["Store"] > 2].reset_index(drop=True), CHAIN.stores)
-    assert data_card.card_of(SOURCE, thinned, split.split(thinned.rows, 42))["stores"]["without_rows"] == 2
+    thinned = Tables(CHAIN.rows[CHAIN.rows["Store"] > 2].reset_index(drop=True), CHAIN.static)
+    card = data_card.card_of(PROBLEM, SOURCE, thinned, split.split(PROBLEM, thinned.rows))
+    assert card["static"]["without_rows"] == 2
 
 
 def test_a_column_of_nothing_but_nulls_has_no_range() -> None:
-    empty = Tables(CHAIN.rows, CHAIN.stores.assign(CompetitionDistance=float("nan")))
-    card = data_card.card_of(SOURCE, empty, split.split(empty.rows, 42))
-    assert card["stores"]["columns"]["CompetitionDistance"] == {"missing": 8}
+    empty = Tables(CHAIN.rows, CHAIN.static.assign(CompetitionDistance=float("nan")))
+    card = data_card.card_of(PROBLEM, SOURCE, empty, split.split(PROBLEM, empty.rows))
+    assert card["static"]["columns"]["CompetitionDistance"] == {"missing": 8}
 
 
 def test_the_card_of_a_generated_chain_names_its_noise_floor() -> None:
     source = GeneratedSource(stores=8, days=400, noise=0.05, seed=3, noise_floor_rmspe=0.0512)
-    card = data_card.card_of(source, CHAIN, split.split(CHAIN.rows, 42))
+    card = data_card.card_of(PROBLEM, source, CHAIN, split.split(PROBLEM, CHAIN.rows))
     assert card["source"] == {
         "stores": 8, "days": 400, "noise": 0.05, "seed": 3, "noise_floor_rmspe": 0.0512, "kind": "generator"
     }  # fmt: skip
@@ -120,7 +120,7 @@ def test_the_same_data_give_the_same_bytes(tmp_path: Path) -> None:
     written(tmp_path / "one")
     written(tmp_path / "two")
     names = sorted(path.name for path in (tmp_path / "one").iterdir())
-    assert names == ["card.json", "holdout.parquet", "rows.parquet", "stores.parquet"]
+    assert names == ["card.json", "holdout.parquet", "rows.parquet", "static.parquet"]
     for name in names:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
         assert str(tmp_path).encode() not in (tmp_path / "one" / name).read_bytes()
@@ -128,10 +128,10 @@ def test_the_same_data_give_the_same_bytes(tmp_path: Path) -> None:
 
 def test_what_was_written_is_read_with_the_same_types(tmp_path: Path) -> None:
     card = written(tmp_path)
-    parts = split.split(CHAIN.rows, 42)
+    parts = split.split(PROBLEM, CHAIN.rows)
     pd.testing.assert_frame_equal(dataset.read(tmp_path, "rows"), parts.rows)
     pd.testing.assert_frame_equal(dataset.read(tmp_path, "holdout"), parts.holdout)
-    pd.testing.assert_frame_equal(dataset.read(tmp_path, "stores"), CHAIN.stores)
+    pd.testing.assert_frame_equal(dataset.read(tmp_path, "static"), CHAIN.static)
     assert dataset.read_card(tmp_path) == json.loads(json.dumps(card))
 
 

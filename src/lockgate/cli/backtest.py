@@ -48,7 +48,7 @@ def backtest(origins: int, apart: int | None, as_json: bool, plot: Path | None) 
     from lockgate.system.progress import watch
     from lockgate.training import backtest as tested
 
-    rows, stores = dataset.read(PREPARED, "rows"), dataset.read(PREPARED, "stores")
+    rows, stores = dataset.read(PREPARED, "rows"), dataset.read(PREPARED, "static")
     with watch("backtest") as progress:
         plan = tested.Plan(origins, apart or settings.horizon)
         marks = tested.backtest(rows, stores, settings, plan, progress)
@@ -75,7 +75,7 @@ def probe(as_json: bool) -> None:
 
     settings = params()
     require_panel(settings.problem, "probe")
-    table_of_rows = Table.of(settings.problem, dataset.read(PREPARED, "rows"), dataset.read(PREPARED, "stores"))
+    table_of_rows = Table.of(settings.problem, dataset.read(PREPARED, "rows"), dataset.read(PREPARED, "static"))
     recipe = recipe_of(settings.problem)
     findings = leakage.by_feature(recipe, table_of_rows, settings.horizon, settings.seed)
     if as_json:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from lockgate.cli.common_options import VERSION, command, session, tell, workspace
+from lockgate.cli.common_options import VERSION, command, params, session, tell, workspace
 from lockgate.errors import WrongUsage
 from lockgate.lifecycle.stages import Stage
 from lockgate.problem.confidence import DEFAULT, checked
@@ -48,7 +48,7 @@ def predict(
         raise WrongUsage("--stage and --version exclude each other", hint="name one of them")
     from lockgate.operations import predict
 
-    order = predict.Order(source, target, force, checked(confidence))
+    order = predict.Order(params().problem, source, target, force, checked(confidence))
     done = predict.predict(workspace(timeout), order, version or Stage(stage or Stage.PRODUCTION))
     session().ids["version"] = done.version
     for remark in done.remarks:

@@ -110,9 +110,9 @@ def read_rows(problem: Problem, source: Path | None, folder: Path) -> ForecastRo
 
     Raises BadData for rows that cannot be forecast, or targets out of range.
     """
-    known = Background(_part(folder, "stores"), _part(folder, "rows"))
+    known = Background(_part(folder, "static"), _part(folder, "rows"))
     if source:
-        rows = ingest.read_forecast_rows(source)
+        rows = ingest.read_forecast_rows(problem, source)
         return ForecastRows(rows.assign(**{problem.target: _targets(problem, rows, source)}), str(source), known)
     holdout = _part(folder, "holdout")
     return None if holdout is None else ForecastRows(holdout, str(folder / "holdout.parquet"), known)

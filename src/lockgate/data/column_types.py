@@ -43,24 +43,41 @@ class ColumnType:
     open_ended: bool = False  # a truncated cell can be a valid value, as 12 for 123
 
 
-def column_type(column: Column) -> ColumnType:
+@dataclass(frozen=True)
+class TextForm:
+    """The form of the texts of a file: the decimal mark, and texts that mean a missing value beside the empty one."""
+
+    decimal: str = "."
+    missing: tuple[str, ...] = ()
+
+
+PLAIN = TextForm()
+
+
+def column_type(column: Column, form: TextForm = PLAIN) -> ColumnType:
     """The type of a column in which a missing value, if it has a meaning, becomes NaN."""
-    return optional(full_type(column.kind)) if column.missing else full_type(column.kind)
+    units = column.kind.units if isinstance(column.kind, Decimal) else ()
+    given = full_type(column.kind, form)
+    return optional(given, (*form.missing, *units)) if column.missing else given
 
 
-def full_type(kind: ColumnKind) -> ColumnType:
+def full_type(kind: ColumnKind, form: TextForm = PLAIN) -> ColumnType:
     """The type of a column without missing values."""
     match kind:
         case Whole(low, high):
             return whole(low, high)
-        case Decimal(low, high):
-            return decimal(low, high)
+        case Decimal(low, high, units):
+            return decimal(low, high, units, form.decimal)
         case Flag():
             return whole(0, 1)
+        case Category(()):
+            return any_text(form.missing)
         case Category(values):
             return letter(values)
-        case Date(first, last):
+        case Date(first, last, ""):
             return iso_date(first, last)
+        case Date(first, last, date_form):
+            return date_of_form(first, last, date_form)
         case Months():
             return checked(promo_months)
 
@@ -79,20 +96,67 @@ def whole(low: int, high: int) -> ColumnType:
     return ColumnType(dtype, value, open_ended=high > 9)
 
 
-def decimal(low: float, high: float) -> ColumnType:
-    """Finite decimal numbers low..high."""
+def decimal(low: float, high: float, units: Sequence[str] = (), mark: str = ".") -> ColumnType:
+    """Finite decimal numbers low..high with this decimal mark; with units, each number may be followed by one."""
 
     def value(text: str) -> float:
-        if not DECIMAL.fullmatch(text) or not math.isfinite(float(text)):
-            raise CellFault(_no_number(text, "a finite number"), _number_hint(text))
-        return float(_in_range(float(text), low, high))
+        number = _without_unit(text, units)
+        plain = number if mark == "." else number.replace(".", "?").replace(mark, ".")
+        if not DECIMAL.fullmatch(plain) or not math.isfinite(float(plain)):
+            wanted = f"a finite number{f' in {chr(32).join(units)}' if units else ''}"
+            raise CellFault(_no_number(text, wanted), _number_hint(text))
+        return float(_in_range(float(plain), low, high))
 
-    return ColumnType("float64", value, open_ended=True)
+    return ColumnType("float64", value, open_ended=not units)
 
 
-def optional(column_type: ColumnType) -> ColumnType:
-    """The same type; an empty cell becomes NaN."""
-    return ColumnType("float64", lambda text: column_type.value(text) if text else math.nan, column_type.open_ended)
+def _without_unit(text: str, units: Sequence[str]) -> str:
+    for unit in units:
+        if text.endswith(unit):
+            return text.removesuffix(unit).strip()
+    return text
+
+
+def optional(column_type: ColumnType, missing: Sequence[str] = ()) -> ColumnType:
+    """The same type; an empty cell, and a cell with one of these texts, is missing."""
+
+    def value(text: str) -> Any:
+        return math.nan if not text.strip() or text.strip() in missing else column_type.value(text)
+
+    dtype = column_type.dtype if column_type.dtype in ("str", "datetime64[s]") else "float64"
+    return ColumnType(dtype, value, column_type.open_ended)
+
+
+def any_text(missing: Sequence[str] = ()) -> ColumnType:
+    """Any text that does not mean a missing value."""
+
+    def value(text: str) -> str:
+        if not text.strip() or text in missing:
+            hint = "fill the cell, or describe the meaning of a missing value: missing, under problem.columns"
+            raise CellFault(_empty_or(text, "a missing value"), hint)
+        return text
+
+    return ColumnType("str", value, open_ended=True)
+
+
+def date_of_form(first: datetime.date, last: datetime.date, form: str, past_last: str = "") -> ColumnType:
+    """Times first..last in a form of strptime; `past_last` is the reason for refusing a later one."""
+
+    def value(text: str) -> np.datetime64:
+        try:
+            time = datetime.datetime.strptime(text, form).replace(tzinfo=None)
+        except ValueError as error:
+            raise CellFault(_empty_or(text, f"not a date of the form {form}"), "correct the date") from error
+        return _time_in_range(time, first, last, past_last)
+
+    return ColumnType("datetime64[s]", value)
+
+
+def _time_in_range(time: datetime.datetime, first: datetime.date, last: datetime.date, past_last: str) -> np.datetime64:
+    if not first <= time.date() <= last:
+        why = past_last if time.date() > last and past_last else f"outside {first} .. {last}"
+        raise CellFault(why, "correct the date, or remove the row")
+    return np.datetime64(time, "s")
 
 
 def letter(allowed: tuple[str, ...]) -> ColumnType:
@@ -116,10 +180,7 @@ def iso_date(first: datetime.date, last: datetime.date, past_last: str = "") -> 
             day = datetime.date.fromisoformat(text)
         except ValueError as error:
             raise CellFault(f"no day of the calendar: {error}", "correct the date") from error
-        if not first <= day <= last:
-            why = past_last if day > last and past_last else f"outside {first} .. {last}"
-            raise CellFault(why, "correct the date, or remove the row")
-        return np.datetime64(day, "s")
+        return _time_in_range(datetime.datetime.combine(day, datetime.time()), first, last, past_last)
 
     return ColumnType("datetime64[s]", value)
 
@@ -194,6 +255,9 @@ def _first_fault(name: str, texts: TextColumn, bad: dict[int, CellFault]) -> tup
 
 
 def _spread(values: list[Any], column_type: ColumnType, codes: NDArray[np.int32]) -> Any:
+    if column_type.dtype == "datetime64[s]":
+        times = [np.datetime64("NaT") if isinstance(value, float) else value for value in values]
+        return np.array(times, dtype=column_type.dtype)[codes]
     if column_type.dtype == "str":
         return pd.array(values, dtype="str").take(codes)
     return np.array(values, dtype=column_type.dtype)[codes]

@@ -5,24 +5,24 @@ The card holds no paths and no times. Reading it loads neither pandas nor numpy;
 
 import json
 from dataclasses import asdict, dataclass
-from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from lockgate import digests
 from lockgate.errors import IntegrityBroken
-from lockgate.problem.columns import KEY, OPEN, TARGET, TIME
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from lockgate.data.ingest import CsvSource, Tables
+    from lockgate.data.ingest import FileSource, Tables
     from lockgate.data.split import Split
+    from lockgate.problem.description import Problem
 
 Card = dict[str, Any]  # JSON
-Part = Literal["rows", "holdout", "stores"]
+Part = Literal["rows", "holdout", "static"]
 CARD = "card.json"
 LISTED_GAPS = 10
+LISTED_VALUES = 50
 REPAIR = "run: dvc repro --force prepare"
 
 
@@ -57,80 +57,99 @@ def noise_floor(card: Card) -> float | None:
     return None if floor is None else float(floor)
 
 
-def card_of(source: "CsvSource | GeneratedSource", tables: "Tables", parts: "Split") -> Card:
-    """The card of tables and their split, as a JSON value."""
+def card_of(problem: "Problem", source: "FileSource | GeneratedSource", tables: "Tables", parts: "Split") -> Card:
+    """The card of tables and their split, as a JSON value. A problem with a time also has its gaps."""
     return {
         "source": asdict(source),
-        "cutoff": parts.cutoff.isoformat(),
-        "holdout_days": (tables.rows[TIME].max().date() - parts.cutoff).days,
-        "rows": _rows_card(parts.rows),
-        "holdout": _rows_card(parts.holdout),
-        "stores": _stores_card(tables),
-        "gaps": gaps(tables.rows),
+        "problem": problem.name,
+        "cutoff": parts.cutoff,
+        "holdout_periods": _periods(problem, parts.holdout) if parts.cutoff else 0,
+        "rows": _rows_card(problem, parts.rows),
+        "holdout": _rows_card(problem, parts.holdout),
+        "static": _static_card(problem, tables),
+        "gaps": gaps(problem, tables.rows) if problem.time else {},
         "notes": list(tables.notes),
     }
 
 
-def gaps(rows: "pd.DataFrame") -> Card:
-    """Missing rows: days of the data on which a store has no row, also before its first day and after its last.
+def gaps(problem: "Problem", rows: "pd.DataFrame") -> Card:
+    """Missing rows: periods of the data for which a key has no row, also before its first one and after its last.
 
-    Gaps with the same first and last day are listed as one, those of most stores first; at most LISTED_GAPS.
+    Gaps with the same first and last period are listed as one, those of most keys first; at most LISTED_GAPS.
     """
-    runs = _missing_runs(rows)
-    groups = runs.groupby(["first", "last"], as_index=False).agg(stores=(KEY, "size"), days=("days", "first"))
-    groups = groups.sort_values(["stores", "days", "first"], ascending=[False, False, True])
+    runs = _missing_runs(problem, rows)
+    groups = runs.groupby(["first", "last"], as_index=False).agg(keys=("key", "size"), periods=("periods", "first"))
+    groups = groups.sort_values(["keys", "periods", "first"], ascending=[False, False, True])
+    text = problem.period.text
     return {
-        "missing_rows": int(runs["days"].sum()),
-        "stores": int(runs[KEY].nunique()),
-        "longest_days": int(runs["days"].max()) if len(runs) else 0,
+        "missing_rows": int(runs["periods"].sum()),
+        "keys": int(runs["key"].nunique()),
+        "longest_periods": int(runs["periods"].max()) if len(runs) else 0,
         "listed": [
-            {"first_day": _iso(gap.first), "last_day": _iso(gap.last), "stores": int(gap.stores)}
+            {"first": text(int(gap.first)), "last": text(int(gap.last)), "keys": int(gap.keys)}
             for gap in groups.head(LISTED_GAPS).itertuples()
         ],
     }
 
 
-def _missing_runs(rows: "pd.DataFrame") -> "pd.DataFrame":
-    """One row per store and stretch of missing days: the key, first, last (day numbers since 1970), days."""
+def _missing_runs(problem: "Problem", rows: "pd.DataFrame") -> "pd.DataFrame":
+    """One row per key and stretch of missing periods: place of the key, first, last (numbers), periods."""
     import numpy as np
     import pandas as pd
 
-    day = rows[TIME].to_numpy().astype("datetime64[D]").astype(np.int64)
-    store = rows[KEY].to_numpy()
-    starts, ends = np.r_[True, store[1:] != store[:-1]], np.r_[store[1:] != store[:-1], True]
-    before = np.where(starts, day.min() - 1, np.r_[0, day[:-1]])  # the previous day of the store
-    inner = day - before > 1
-    tail = ends & (day < day.max())
+    number = problem.period.number(rows[problem.time_name].to_numpy())
+    key = rows.groupby(list(problem.keys)).ngroup().to_numpy() if problem.keys else np.zeros(len(rows), dtype=np.int64)
+    starts, ends = np.r_[True, key[1:] != key[:-1]], np.r_[key[1:] != key[:-1], True]
+    before = np.where(starts, number.min() - 1, np.r_[0, number[:-1]])  # the previous period of the key
+    inner = number - before > 1
+    tail = ends & (number < number.max())
     runs = pd.DataFrame(
         {
-            KEY: np.r_[store[inner], store[tail]],
-            "first": np.r_[before[inner], day[tail]] + 1,
-            "last": np.r_[day[inner] - 1, np.full(tail.sum(), day.max())],
+            "key": np.r_[key[inner], key[tail]],
+            "first": np.r_[before[inner], number[tail]] + 1,
+            "last": np.r_[number[inner] - 1, np.full(tail.sum(), number.max())],
         }
     )
-    return runs.assign(days=runs["last"] - runs["first"] + 1)
+    return runs.assign(periods=runs["last"] - runs["first"] + 1)
 
 
-def _rows_card(rows: "pd.DataFrame") -> Card:
+def _rows_card(problem: "Problem", rows: "pd.DataFrame") -> Card:
     return {
         "count": len(rows),
-        "stores": int(rows[KEY].nunique()),
-        "first_day": rows[TIME].min().date().isoformat(),
-        "last_day": rows[TIME].max().date().isoformat(),
-        "open": int(rows[OPEN].sum()),
-        "open_without_sales": int(((rows[OPEN] == 1) & (rows[TARGET] == 0)).sum()),
+        **_keys_and_times(problem, rows),
         "columns": {str(name): _column_card(rows[name]) for name in rows},
         "digest": digests.of_frame(rows),
     }
 
 
-def _stores_card(tables: "Tables") -> Card:
-    stores = tables.stores
+def _keys_and_times(problem: "Problem", rows: "pd.DataFrame") -> Card:
+    found: Card = {}
+    if problem.keys:
+        found["keys"] = len(rows[list(problem.keys)].drop_duplicates())
+    if problem.time:
+        numbers = problem.period.number(rows[problem.time_name].to_numpy())
+        found |= {"first": problem.period.text(int(numbers.min())), "last": problem.period.text(int(numbers.max()))}
+    if problem.where:
+        found["scored"] = int((rows[problem.where.column] == problem.where.equals).sum())
+    if problem.positive:
+        found["positive_share"] = float((rows[problem.target].astype(str) == problem.positive).mean())
+    return found
+
+
+def _periods(problem: "Problem", rows: "pd.DataFrame") -> int:
+    number = problem.period.number(rows[problem.time_name].to_numpy())
+    return int(number.max() - number.min()) + 1
+
+
+def _static_card(problem: "Problem", tables: "Tables") -> Card:
+    static = tables.static
+    keys = [name for name in problem.keys if name in static]
+    stray = static.merge(tables.rows[keys].drop_duplicates(), how="left", on=keys, indicator=True) if keys else static
     return {
-        "count": len(stores),
-        "without_rows": int((~stores[KEY].isin(tables.rows[KEY])).sum()),
-        "columns": {str(name): _column_card(stores[name]) for name in stores},
-        "digest": digests.of_frame(stores),
+        "count": len(static),
+        "without_rows": int((stray["_merge"] == "left_only").sum()) if keys else 0,
+        "columns": {str(name): _column_card(static[name]) for name in static},
+        "digest": digests.of_frame(static),
     }
 
 
@@ -139,14 +158,16 @@ def _column_card(column: "pd.Series[Any]") -> Card:
     missing = int(column.isna().sum())
     if column.dtype == "str" or column.dtype == "int8":
         counts = column.value_counts().sort_index()
+        if len(counts) > LISTED_VALUES:
+            return {"missing": missing, "distinct": len(counts)}
         return {"missing": missing, "counts": {str(value): int(count) for value, count in counts.items()}}
     low, high = column.min(), column.max()
     if column.dtype.kind == "M":
-        return {"missing": missing, "min": low.date().isoformat(), "max": high.date().isoformat()}
+        return {"missing": missing, "min": _time(low), "max": _time(high)}
     return (
         {"missing": missing, "min": low.item(), "max": high.item()} if missing < len(column) else {"missing": missing}
     )
 
 
-def _iso(day: int) -> str:
-    return (date(1970, 1, 1) + timedelta(days=int(day))).isoformat()
+def _time(value: Any) -> str:
+    return str(value).removesuffix(" 00:00:00")

@@ -1,4 +1,4 @@
-"""The prepared dataset, a folder: rows, holdout and stores as parquet, and the data card.
+"""The prepared dataset, a folder: rows, holdout and static features as parquet, and the data card.
 
 Equal content gives equal bytes. Each table that is read is compared with its digest in the card, because DVC does not
 notice a damaged file in its cache.
@@ -15,7 +15,6 @@ import pyarrow.parquet
 from lockgate import digests
 from lockgate.data.data_card import CARD, REPAIR, Card, Part, read_card
 from lockgate.errors import IntegrityBroken, StorageFailed
-from lockgate.problem.columns import TIME
 
 
 def write(folder: Path, parts: dict[Part, pd.DataFrame], card: Card) -> None:
@@ -46,9 +45,14 @@ def read(folder: Path, part: Part) -> pd.DataFrame:
     return frame
 
 
+def trained_until(folder: Path) -> str:
+    """The last period of the rows as text; "" if the holdout is not split off by time."""
+    return str(read_card(folder)["cutoff"])
+
+
 def _in_seconds(frame: pd.DataFrame) -> pd.DataFrame:
     """Dates in seconds: parquet has no seconds and returns milliseconds."""
-    return frame.astype({TIME: "datetime64[s]"}) if TIME in frame else frame
+    return frame.astype(dict.fromkeys(frame.select_dtypes("datetime").columns, "datetime64[s]"))
 
 
 def _parquet(frame: pd.DataFrame) -> bytes:

@@ -1,33 +1,31 @@
-"""Reads Kaggle's train.csv, store.csv and test.csv by an explicit schema.
+"""Reads the files of a problem by its description: rows, static features of each key, and rows to forecast.
 
-The tables do not depend on the order of rows and columns in the files: `rows` (one for each store and day),
-`stores` (one for each store), and rows without sales to forecast.
+The tables do not depend on the order of columns in the files, and with a time not on the order of rows.
 """
 
 import datetime
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import reduce
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from lockgate import digests
 from lockgate.data import readers, row_rules, text_file
-from lockgate.data.column_types import ColumnType, column_type, full_type, iso_date, typed
+from lockgate.data.column_types import ColumnType, TextForm, column_type, date_of_form, full_type, iso_date, typed
 from lockgate.data.readers import RawTable
 from lockgate.errors import BadData
-from lockgate.problem import columns
-from lockgate.problem.columns import KEY, TIME, Column, Date
+from lockgate.problem.columns import Column, Date, Role, names
+from lockgate.problem.description import Problem, SourceFile
 from lockgate.problem.params import Source
 
-PUT_FILES = (
-    "put Kaggle's train.csv and store.csv there; for a generated chain of stores, set source: generated in params.yaml;"
-    " in a temporary workspace of DVC, add: --copy-paths data/raw/train.csv --copy-paths data/raw/store.csv"
-)
+COMPRESSED = ".gz"
 
 
 @dataclass(frozen=True)
-class SourceFile:
+class InputFile:
     """An input file: name without folder, size and SHA-256."""
 
     name: str
@@ -36,114 +34,177 @@ class SourceFile:
 
 
 @dataclass(frozen=True)
-class CsvSource:
-    """The CSV files that rows were read from."""
+class FileSource:
+    """The files that rows were read from."""
 
-    files: tuple[SourceFile, ...]
+    files: tuple[InputFile, ...]
     kind: str = "csv"
 
 
 @dataclass(frozen=True)
 class Tables:
-    """Rows sorted by key and time, stores sorted by key, and notes to print as warnings."""
+    """Rows sorted by key and time (without time: in file order), static features by key, and notes for the user.
+
+    `static` has the columns of the keys and the static features, sorted by key; it is empty without a side table.
+    """
 
     rows: pd.DataFrame
-    stores: pd.DataFrame
+    static: pd.DataFrame
     notes: tuple[str, ...] = ()
 
 
-def _types(table: tuple[Column, ...]) -> dict[str, ColumnType]:
-    return {column.name: column_type(column) for column in table}
+def raw_files(problem: Problem, folder: Path, source: Source) -> tuple[Path, ...] | None:
+    """The files of the problem in a folder, in the order of its sources; None if the source is the generator.
 
-
-def training_types(today: datetime.date) -> dict[str, ColumnType]:
-    """Column types of train.csv; the last valid date is `today`."""
-    in_future = f"in the future (today is {today})"
-    return {
-        column.name: iso_date(column.kind.first, today, in_future)
-        if isinstance(column.kind, Date)
-        else full_type(column.kind)
-        for column in columns.HISTORY
-    }
-
-
-STORE_TYPES = _types(columns.STATIC_TABLE)
-FORECAST_TYPES = _types(columns.REQUEST)
-OPTIONAL_FORECAST_TYPES = _types(columns.REQUEST_EXTRAS)
-
-
-def raw_files(folder: Path, source: Source) -> tuple[Path, Path] | None:
-    """train and store, each .csv or .csv.gz, in a folder; None if the source is the generator.
-
-    Raises BadData if a file is missing, exists in both forms or has a similar name, and if files exist although the
-    source is the generator: files and generator never replace each other in silence.
+    A file may be compressed with gzip. Raises BadData if a file is missing, exists in both forms or has a similar name,
+    and if files exist although the source is the generator: files and generator never replace each other in silence.
     """
-    train, store = (_one_form(folder, name) for name in ("train.csv", "store.csv"))
+    wanted = [each.file for each in problem.sources]
+    found = {name: _one_form(folder, name) for name in wanted}
+    there = [path for path in found.values() if path]
     if source == "generated":
-        _refuse_unused(folder, [path.name for path in (train, store) if path])
+        _refuse_unused(folder, wanted, [path.name for path in there])
         return None
-    if train and store:
-        return train, store
-    if not train and not store:
-        _refuse_similar_names(folder)
-        raise BadData("there is no train.csv and no store.csv", where=str(folder), hint=PUT_FILES)
-    missing, there = ("store.csv", "train.csv") if train else ("train.csv", "store.csv")
-    raise BadData(f"{missing} is missing beside {there}", where=str(folder), hint="put both files there")
+    if not there:
+        _refuse_similar_names(folder, wanted)
+        raise BadData(f"there is no {' and no '.join(wanted)}", where=str(folder), hint=_how_to_put(wanted))
+    for name in wanted:
+        if not found[name]:
+            beside = " and ".join(path.name for path in there)
+            raise BadData(f"{name} is missing beside {beside}", where=str(folder), hint="put all files there")
+    return tuple(there)
 
 
-def read_tables(train: Path, store: Path, today: datetime.date | None = None) -> Tables:
-    """Read and check Kaggle's two files; `today` (default: by this machine's clock) is the last valid date.
+def read(problem: Problem, files: Iterable[Path], today: datetime.date | None = None) -> Tables:
+    """Read and check the files of a problem; `today` (default: by this machine's clock) is the last valid date.
 
     Raises BadData with the line, the value and a hint.
     """
-    store_table, train_table = readers.read_csv(store), readers.read_csv(train)
-    stores = _stores(store_table)
-    raw = _cells(train_table, training_types(today or datetime.date.today()))
-    row_rules.refuse_in_past(raw, stores, train_table.place)
-    notes = _ignored(train_table, columns.HISTORY) + _ignored(store_table, columns.STATIC_TABLE)
-    return Tables(as_rows(raw), stores, notes)
-
-
-def source_of(*paths: Path) -> CsvSource:
-    """Name, size and SHA-256 of the files."""
-    return CsvSource(tuple(SourceFile(path.name, path.stat().st_size, digests.of_file(path)) for path in paths))
-
-
-def read_forecast_rows(path: Path) -> pd.DataFrame:
-    """Rows to forecast in the form of Kaggle's test.csv, from CSV (plain, gzip) or parquet; all columns, in file order.
-
-    The columns of FORECAST_TYPES and, if present, of OPTIONAL_FORECAST_TYPES are typed. Other columns keep their type
-    (text from CSV). Raises BadData like `read_tables`.
-    """
-    is_parquet = text_file.magic(path) == text_file.PARQUET
-    raw_table = readers.read_parquet(path) if is_parquet else readers.read_csv(path)
-    column_types = FORECAST_TYPES | {
-        name: column_type for name, column_type in OPTIONAL_FORECAST_TYPES.items() if name in raw_table.names
-    }
-    frame = _cells(raw_table, column_types)
-    row_rules.refuse_wrong_weekday(frame, raw_table.place)
-    return pd.DataFrame(
-        {name: frame[name] if name in column_types else raw_table.untouched(name) for name in raw_table.names}
+    read_in = [(source, readers.read(path, source)) for source, path in zip(problem.sources, files, strict=True)]
+    sides = [(source, table, _side_table(problem, source, table)) for source, table in read_in if source.key]
+    [(main, raw_table)] = [(source, table) for source, table in read_in if not source.key]
+    raw = _cells(raw_table, history_types(problem, main, today or datetime.date.today()))
+    raw, place, dropped = _without_duplicates(main, raw, raw_table)
+    row_rules.refuse_in_history(problem, raw, place)
+    for source, _, side in sides:
+        row_rules.refuse_without_side_row(source.key, raw, side, source.file, place)
+    known = {source.file: columns_of_file(problem, source) for source, _ in read_in}
+    notes = [_ignored(problem, table, known[source.file]) for source, table in read_in]
+    return Tables(
+        as_rows(problem, raw), _static(problem, [side for _, _, side in sides]), (*dropped, *filter(None, notes))
     )
 
 
-def as_rows(raw: pd.DataFrame) -> pd.DataFrame:
-    """The rows of train.csv in their final form, without past covariates: they are not known in advance."""
-    return raw[columns.names(columns.ROWS)].sort_values([KEY, TIME], ignore_index=True)
+def history_types(problem: Problem, source: SourceFile, today: datetime.date) -> dict[str, ColumnType]:
+    """Column types of the file of rows; the last valid date of the time is `today`."""
+    return {column.name: _history_type(column, form_of(source), today) for column in problem.history}
 
 
-def _stores(raw_table: RawTable) -> pd.DataFrame:
-    stores = _cells(raw_table, STORE_TYPES)
-    row_rules.refuse_in_stores(stores, raw_table.place)
-    return stores.sort_values(KEY, ignore_index=True)
+def _history_type(column: Column, form: TextForm, today: datetime.date) -> ColumnType:
+    if column.role is Role.TIME and isinstance(column.kind, Date):
+        in_future = f"in the future (today is {today})"
+        if column.kind.form:
+            return date_of_form(column.kind.first, today, column.kind.form, in_future)
+        return iso_date(column.kind.first, today, in_future)
+    return full_type(column.kind, form) if column.full_history else column_type(column, form)
+
+
+def form_of(source: SourceFile) -> TextForm:
+    """The form of the texts of a file."""
+    return TextForm(source.decimal, source.missing)
+
+
+def columns_of_file(problem: Problem, source: SourceFile) -> tuple[Column, ...]:
+    """The columns that are read from a file: those of a side table with its key, or those of the rows."""
+    if not source.key:
+        return problem.history
+    own = [column for column in problem.table if column.side_table == source.file]
+    return (*(replace(problem.column(name), missing="") for name in source.key), *own)
+
+
+def source_of(*paths: Path) -> FileSource:
+    """Name, size and SHA-256 of the files."""
+    return FileSource(tuple(InputFile(path.name, path.stat().st_size, digests.of_file(path)) for path in paths))
+
+
+def read_forecast_rows(problem: Problem, path: Path) -> pd.DataFrame:
+    """Rows to forecast, from a text table in the form of the problem's rows or from parquet; all columns of the file.
+
+    The columns of `problem.request`, and of the row's number and checks if present, are typed. Other columns keep their
+    type (text from a text table). Raises BadData like `read`.
+    """
+    [main] = [source for source in problem.sources if not source.key]
+    is_parquet = text_file.magic(path) == text_file.PARQUET
+    raw_table = readers.read_parquet(path) if is_parquet else readers.read_csv(path, _of_request(problem, main))
+    form = TextForm() if is_parquet else form_of(main)
+    extras = [column for column in problem.of_role(Role.CHECK, Role.ROW_ID) if column.name in raw_table.names]
+    types = {column.name: column_type(column, form) for column in (*_in_request(problem, raw_table), *extras)}
+    frame = _cells(raw_table, types)
+    row_rules.refuse_failed_checks(problem, frame, raw_table.place)
+    return pd.DataFrame({name: frame[name] if name in types else raw_table.untouched(name) for name in raw_table.names})
+
+
+def _of_request(problem: Problem, main: SourceFile) -> SourceFile:
+    """The form of a file of rows to forecast: names without a header leave the target out."""
+    if not main.names or problem.target not in main.names:
+        return main
+    return main.model_copy(update={"names": tuple(name for name in main.names if name != problem.target)})
+
+
+def _in_request(problem: Problem, raw_table: RawTable) -> list[Column]:
+    return [column for column in problem.request if not column.missing or column.name in raw_table.names]
+
+
+def as_rows(problem: Problem, raw: pd.DataFrame) -> pd.DataFrame:
+    """The rows in their final form: the columns `problem.rows`, with a derived target, sorted by key and time."""
+    if problem.derived:
+        raw = raw.assign(**{problem.target: _periods_left(problem, raw)})
+    rows = raw[names(problem.rows)]
+    return rows.sort_values([*problem.keys, problem.time_name], ignore_index=True) if problem.time else rows
+
+
+def _periods_left(problem: Problem, raw: pd.DataFrame) -> "pd.Series[float]":
+    """The periods from each row to the last row of its key, at most `derived.cap`."""
+    number = pd.Series(problem.period.number(raw[problem.time_name].to_numpy()), index=raw.index)
+    last = number.groupby([raw[name] for name in problem.keys]).transform("max")
+    left = (last - number).astype("float64")
+    return left.clip(upper=problem.derived.cap) if problem.derived else left
+
+
+def _side_table(problem: Problem, source: SourceFile, raw_table: RawTable) -> pd.DataFrame:
+    form = form_of(source)
+    side = _cells(raw_table, {column.name: column_type(column, form) for column in columns_of_file(problem, source)})
+    row_rules.refuse_in_side_table(problem, source.key, side, raw_table.place)
+    return side
+
+
+def _static(problem: Problem, sides: list[pd.DataFrame]) -> pd.DataFrame:
+    """The side tables joined, in the order of the described columns, sorted by key."""
+    if not sides:
+        return pd.DataFrame()
+    joined = reduce(lambda left, right: left.merge(right, how="outer"), sides)
+    ordered = [column.name for column in problem.table if column.name in joined]
+    keys = [name for name in problem.keys if name in joined]
+    return joined[ordered].sort_values(keys, ignore_index=True)
+
+
+def _without_duplicates(
+    source: SourceFile, raw: pd.DataFrame, raw_table: RawTable
+) -> tuple[pd.DataFrame, row_rules.Place, tuple[str, ...]]:
+    """The rows without those that repeat an earlier row, if the source drops them; the place of a row; notes."""
+    again = raw.duplicated().to_numpy()
+    if source.duplicates != "drop" or not again.any():
+        return raw, raw_table.place, ()
+    kept = np.flatnonzero(~again)
+    note = f"dropped {again.sum():,} of {len(raw):,} rows that repeat an earlier row ({raw_table.path.name})"
+    return raw.iloc[kept].reset_index(drop=True), lambda row: raw_table.place(int(kept[row])), (note,)
 
 
 def _cells(raw_table: RawTable, column_types: Mapping[str, ColumnType]) -> pd.DataFrame:
     if missing := [name for name in column_types if name not in raw_table.names]:
         what = f"missing column {', '.join(missing)}; found {', '.join(map(readers.shown, raw_table.names[:20]))}"
-        raise BadData(
-            what, where=f"{raw_table.path}, header", hint="names are spelled as Kaggle does, upper and lower case"
-        )
+        hint = "names are spelled as under problem.columns, upper and lower case"
+        raise BadData(what, where=f"{raw_table.path}, header", hint=hint)
     frame = typed(raw_table, column_types)
     last = column_types.get(raw_table.names[-1])
     if raw_table.open_end and last and last.open_ended:
@@ -155,34 +216,42 @@ def _cells(raw_table: RawTable, column_types: Mapping[str, ColumnType]) -> pd.Da
     return frame
 
 
-def _ignored(raw_table: RawTable, table: tuple[Column, ...]) -> tuple[str, ...]:
-    extra = [name for name in raw_table.names if name not in columns.names(table)]
-    return (f"ignored column {', '.join(extra)} ({raw_table.path.name})",) if extra else ()
+def _ignored(problem: Problem, raw_table: RawTable, known: tuple[Column, ...]) -> str:
+    extra = [name for name in raw_table.names if name not in (*names(known), *problem.drop)]
+    return f"ignored column {', '.join(extra)} ({raw_table.path.name})" if extra else ""
 
 
 def _one_form(folder: Path, name: str) -> Path | None:
-    there = [path for path in (folder / name, folder / f"{name}.gz") if path.exists() or path.is_symlink()]
+    plain = folder / name
+    there = [path for path in (plain, folder / f"{name}{COMPRESSED}") if path.exists() or path.is_symlink()]
     if len(there) > 1:
-        raise BadData(f"{name} exists plain and as .gz", where=str(folder), hint="keep one of them")
+        raise BadData(f"{name} exists plain and as {COMPRESSED}", where=str(folder), hint="keep one of them")
     return there[0] if there else None
 
 
-def _refuse_similar_names(folder: Path) -> None:
-    """Refuse files under similar names that are not read, such as Kaggle's zip or Train.CSV."""
-    if similar := _similar_names(folder):
-        hint = "unpack and rename: train.csv and store.csv, plain or .gz"
+def _how_to_put(wanted: list[str]) -> str:
+    copies = " ".join(f"--copy-paths data/raw/{name}" for name in wanted)
+    generated = "for a generated chain of stores, set source: generated in params.yaml; "
+    return f"put {' and '.join(wanted)} there; {generated}in a temporary workspace of DVC, add: {copies}"
+
+
+def _refuse_similar_names(folder: Path, wanted: list[str]) -> None:
+    """Refuse files under similar names that are not read, such as a zip or Train.CSV."""
+    if similar := _similar_names(folder, wanted):
+        hint = f"unpack and rename: {' and '.join(wanted)}, plain or {COMPRESSED}"
         raise BadData(f"{', '.join(similar)} is not read", where=str(folder), hint=hint)
 
 
-def _refuse_unused(folder: Path, names: list[str]) -> None:
-    if names := names or _similar_names(folder):
+def _refuse_unused(folder: Path, wanted: list[str], there: list[str]) -> None:
+    if unused := there or _similar_names(folder, wanted):
         raise BadData(
-            f"{', '.join(names)} would not be used: params.yaml says source: generated",
+            f"{', '.join(unused)} would not be used: params.yaml says source: generated",
             where=str(folder),
             hint="to train on the files, set source: files in params.yaml; for the generated chain, remove the files",
         )
 
 
-def _similar_names(folder: Path) -> list[str]:
-    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    return [name for name in names if name.lower().startswith(("train", "store")) or name.lower().endswith(".zip")]
+def _similar_names(folder: Path, wanted: list[str]) -> list[str]:
+    found = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    stems = tuple(Path(name).stem.lower() for name in wanted)
+    return [name for name in found if name.lower().startswith(stems) or name.lower().endswith(".zip")]

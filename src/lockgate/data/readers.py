@@ -22,12 +22,15 @@ from numpy.typing import NDArray
 
 from lockgate.data import text_file
 from lockgate.errors import BadData
+from lockgate.problem.description import SourceFile
 
 MAX_ROWS = 15_000_000
 BLOCK_BYTES = 16 << 20
 SHOWN_CHARACTERS = 40
 BATCH = 1 << 16
-DELIMITERS = {";": "semicolon", "\t": "tab", "|": "bar"}
+DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+SPACES = "spaces"  # the delimiter is any number of spaces
+COMMAS = SourceFile(file="a file of commas with a header")
 TEXT = pa.dictionary(pa.int32(), pa.string())
 
 
@@ -54,7 +57,8 @@ class RawTable:
 
     path: Path
     table: pa.Table
-    unit: str  # "line" of a CSV (its header is line 1) or "row" of a parquet file (from 1)
+    unit: str  # "line" of a CSV or "row" of a parquet file
+    first: int  # number of the first row: 2 below a header, else 1
     open_end: bool = False  # no quote and no line end after the last cell: it may be truncated
 
     @property
@@ -64,7 +68,7 @@ class RawTable:
 
     def place(self, row: int) -> str:
         """File and line (or row) of a row counted from 0, for messages."""
-        return f"{self.path}, {self.unit} {row + (2 if self.unit == 'line' else 1)}"
+        return f"{self.path}, {self.unit} {row + self.first}"
 
     def texts(self, name: str) -> TextColumn:
         """A column's cells as text; null and NaN are the empty text."""
@@ -87,21 +91,54 @@ def shown(text: str) -> str:
     return repr(text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + "…")
 
 
-def read_csv(path: Path) -> RawTable:
-    """Read a comma-separated file with a header; plain or gzip.
+def read(path: Path, source: SourceFile) -> RawTable:
+    """Read a described file: a parquet file, or a text table as `read_csv` does."""
+    return read_parquet(path) if source.format == "parquet" else read_csv(path, source)
+
+
+def read_csv(path: Path, source: SourceFile = COMMAS) -> RawTable:
+    """Read a text table in the form of its description; plain or gzip. By default: commas, UTF-8 and a header.
 
     Raises BadData, with the line, if a row has too few or too many cells or a column name is repeated.
     """
-    content = text_file.read(path)
+    content = text_file.read(path, source.encoding)
     if not content.strip():
         raise BadData("no data rows: the file is empty", where=str(path), hint="restore the file")
+    if source.delimiter == SPACES:
+        content = _with_commas(content, path)
+    form = _Form("," if source.delimiter == SPACES else source.delimiter, 1 if source.names else 2)
+    names, body = (list(source.names), content) if source.names else _header_and_body(content, form, path)
+    table = _parsed(_without_blank_end(body), names, form, path)
+    return RawTable(path, table, "line", form.first, open_end=not body.endswith((b"\n", b'"')))
+
+
+@dataclass(frozen=True)
+class _Form:
+    """The delimiter of a text table, and the line of its first row."""
+
+    delimiter: str
+    first: int
+
+    @property
+    def edges(self) -> NDArray[np.uint8]:
+        """The bytes that may stand beside the quotes of a cell."""
+        return np.frombuffer(f'{self.delimiter}\n"'.encode(), dtype=np.uint8)
+
+
+def _header_and_body(content: bytes, form: _Form, path: Path) -> tuple[list[str], bytes]:
     header, _, body = content.partition(b"\n")
-    _refuse_other_delimiter(header.decode(), path)
-    if not (body := _without_blank_end(body)):
+    _refuse_other_delimiter(header.decode(), form.delimiter, path)
+    if not _without_blank_end(body):
         raise BadData("no data rows: there is only a header", where=str(path), hint="restore the file")
-    names = _distinct_names(_header_names(header.decode()), path)
-    table = _parsed(body, names, path)
-    return RawTable(path, table, "line", open_end=not body.endswith((b"\n", b'"')))
+    return _distinct_names(_header_names(header.decode(), form.delimiter), path), body
+
+
+def _with_commas(content: bytes, path: Path) -> bytes:
+    """The lines with one comma in place of the spaces between two cells."""
+    if (place := content.find(b",")) >= 0:
+        where = f"{path}, line {text_file.line_of(content, place)}"
+        raise BadData("a comma between spaces", where=where, hint="correct delimiter under problem.sources")
+    return b"\n".join(b",".join(line.split()) for line in content.split(b"\n"))
 
 
 def read_parquet(path: Path) -> RawTable:
@@ -119,7 +156,7 @@ def read_parquet(path: Path) -> RawTable:
         ) from error
     if not table.num_rows:
         raise BadData("no data rows", where=str(path), hint="write it again")
-    return RawTable(path, table, "row")
+    return RawTable(path, table, "row", 1)
 
 
 def _refuse_too_large(metadata: Any, path: Path) -> None:
@@ -130,14 +167,17 @@ def _refuse_too_large(metadata: Any, path: Path) -> None:
         )
 
 
-def _refuse_other_delimiter(header: str, path: Path) -> None:
+def _refuse_other_delimiter(header: str, wanted: str, path: Path) -> None:
     for delimiter, name in DELIMITERS.items():
-        if "," not in header and delimiter in header:
-            raise BadData(f"looks {name}-separated", where=f"{path}, line 1", hint="separate the cells with commas")
+        if wanted not in header and delimiter in header:
+            hint = (
+                f"separate the cells with {DELIMITERS.get(wanted, wanted)}s, or correct delimiter under problem.sources"
+            )
+            raise BadData(f"looks {name}-separated", where=f"{path}, line 1", hint=hint)
 
 
-def _header_names(header: str) -> list[str]:
-    names = next(csv.reader([header]), [])
+def _header_names(header: str, delimiter: str) -> list[str]:
+    names = next(csv.reader([header], delimiter=delimiter), [])
     return [name or f"Unnamed: {position}" for position, name in enumerate(names)]  # the name that pandas gives
 
 
@@ -158,53 +198,50 @@ def _without_blank_end(body: bytes) -> bytes:
     return body[: len(full) + 1] if full else b""
 
 
-def _parsed(body: bytes, names: list[str], path: Path) -> pa.Table:
+def _parsed(body: bytes, names: list[str], form: _Form, path: Path) -> pa.Table:
     try:
         table = pa.csv.read_csv(
             pa.BufferReader(body),
             read_options=pa.csv.ReadOptions(column_names=names, use_threads=False, block_size=BLOCK_BYTES),
-            parse_options=pa.csv.ParseOptions(ignore_empty_lines=False),
+            parse_options=pa.csv.ParseOptions(delimiter=form.delimiter, ignore_empty_lines=False),
             convert_options=pa.csv.ConvertOptions(
                 column_types=dict.fromkeys(names, TEXT), strings_can_be_null=False, check_utf8=False
             ),
         )
     except pa.ArrowInvalid as error:
-        _refuse_first_odd_line(body, names, path)
+        _refuse_first_odd_line(body, names, form, path)
         raise BadData(f"not a readable CSV: {_first_line(error)}", where=str(path), hint="write it again") from error
     lines = body.count(b"\n") + (not body.endswith(b"\n"))
-    if table.num_rows != lines or b"\n\n" in body or _has_stray_quotes(body):
-        _refuse_first_odd_line(body, names, path)
+    if table.num_rows != lines or b"\n\n" in body or _has_stray_quotes(body, form.edges):
+        _refuse_first_odd_line(body, names, form, path)
     return table.unify_dictionaries()
 
 
-def _has_stray_quotes(body: bytes) -> bool:
+def _has_stray_quotes(body: bytes, edges: NDArray[np.uint8]) -> bool:
     """Whether a quote is inside a cell, or a quote is not closed."""
     if b'"' not in body:
         return False
     letters = np.frombuffer(b"\n" + body + b"\n", dtype=np.uint8)
     quotes = np.flatnonzero(letters == ord('"'))
-    edges = np.isin(letters[quotes - 1], EDGES) | np.isin(letters[quotes + 1], EDGES)
-    return bool(len(quotes) % 2) or not edges.all()
+    outside = np.isin(letters[quotes - 1], edges) | np.isin(letters[quotes + 1], edges)
+    return bool(len(quotes) % 2) or not outside.all()
 
 
-EDGES = np.frombuffer(b',\n"', dtype=np.uint8)
-
-
-def _refuse_first_odd_line(body: bytes, names: list[str], path: Path) -> None:
+def _refuse_first_odd_line(body: bytes, names: list[str], form: _Form, path: Path) -> None:
     """The slow second pass: raise BadData for the first line that is not one complete row."""
     lines = body.split(b"\n")
-    for number, line in enumerate(lines[:-1] if lines[-1] == b"" else lines, start=2):
-        if fault := _fault(line.decode(), len(names)):
-            last = number == len(lines) + 1 and bool(lines[-1])
+    for number, line in enumerate(lines[:-1] if lines[-1] == b"" else lines, start=form.first):
+        if fault := _fault(line.decode(), len(names), form.delimiter):
+            last = number == len(lines) + form.first - 1 and bool(lines[-1])
             hint = "the file was cut; restore it" if last else "restore the line"
             raise BadData(fault, where=f"{path}, line {number}", hint=hint)
 
 
-def _fault(line: str, width: int) -> str:
+def _fault(line: str, width: int, delimiter: str) -> str:
     if not line:
         return "a blank line between the rows"
     try:
-        cells = next(csv.reader([line], strict=True))
+        cells = next(csv.reader([line], delimiter=delimiter, strict=True))
     except csv.Error as error:
         return f"a quote is not closed or stands inside a cell: {error}"
     return "" if len(cells) == width else f"{len(cells)} cells where the header has {width}"

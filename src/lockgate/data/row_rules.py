@@ -1,6 +1,7 @@
 """Rules between cells and rows: each rule refuses the first row that breaks it and counts the others."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lockgate.errors import BadData
-from lockgate.problem.columns import KEY, OPEN, TIME, WEEKDAY, Role, names, of_role
+from lockgate.problem.description import Problem
 
 SHOWN_PAIRS = 5
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -16,39 +17,64 @@ WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", 
 Place = Callable[[int], str]  # file and line of a row (from 0), for messages
 
 
-def refuse_in_past(raw: pd.DataFrame, stores: pd.DataFrame, place: Place) -> None:
-    """Raise BadData for rows of train.csv with a wrong weekday, sales while closed, a repeated key or no store row."""
-    refuse_wrong_weekday(raw, place)
-    for name in names(of_role(Role.TARGET, Role.PAST_COVARIATES)):
-        _refuse_sold_while_closed(raw, name, place)
-    _refuse_duplicates(raw, [KEY, TIME], place)
-    stray = ~raw[KEY].isin(stores[KEY])
-    _refuse_first(stray, place, lambda row: f"{KEY} {raw[KEY].iloc[row]} has no row in store.csv")
+def refuse_in_history(problem: Problem, raw: pd.DataFrame, place: Place) -> None:
+    """Raise BadData for rows that break a check or a rule of the problem, and for a repeated key and time."""
+    refuse_failed_checks(problem, raw, place)
+    refuse_broken_rules(problem, raw, place)
+    if problem.time:
+        _refuse_duplicates([*problem.keys, problem.time_name], raw, place)
 
 
-def refuse_in_stores(stores: pd.DataFrame, place: Place) -> None:
-    """Raise BadData for rows of store.csv that break a rule: duplicates, Promo2 without interval."""
-    _refuse_duplicates(stores, [KEY], place)
-    undated = (stores["Promo2"] == 1) & (stores["PromoInterval"] == "")
-    _refuse_first(undated, place, lambda row: "Promo2 is 1 but PromoInterval is empty")
+def refuse_in_side_table(problem: Problem, key: Sequence[str], side: pd.DataFrame, place: Place) -> None:
+    """Raise BadData for rows of a side table with a repeated key, and for rows that break a rule of the problem."""
+    _refuse_duplicates(list(key), side, place)
+    refuse_broken_rules(problem, side, place)
 
 
-def refuse_wrong_weekday(frame: pd.DataFrame, place: Place) -> None:
-    """Raise BadData for a WEEKDAY, if the column exists, that differs from the weekday of the date."""
-    if WEEKDAY not in frame:
-        return
-    true = frame[TIME].dt.day_of_week + 1
+def refuse_without_side_row(key: Sequence[str], raw: pd.DataFrame, side: pd.DataFrame, name: str, place: Place) -> None:
+    """Raise BadData for the first row whose key has no row in the side table of this file name."""
+    names = list(key)
+    stray = ~pd.MultiIndex.from_frame(raw[names]).isin(pd.MultiIndex.from_frame(side[names]))
+    _refuse_first(pd.Series(stray), place, lambda row: f"{_key_text(names, raw, row)} has no row in {name}")
+
+
+def refuse_failed_checks(problem: Problem, frame: pd.DataFrame, place: Place) -> None:
+    """Raise BadData for a column of weekdays, if the frame has it, that differs from the weekday of the time."""
+    for name in problem.checks:
+        if name in frame:
+            _refuse_wrong_weekday(name, problem.time_name, frame, place)
+
+
+def _refuse_wrong_weekday(name: str, time: str, frame: pd.DataFrame, place: Place) -> None:
+    true = frame[time].dt.day_of_week + 1
 
     def describe(row: int) -> str:
-        date, day = frame[TIME].iloc[row].date(), true.iloc[row]
-        return f"{WEEKDAY} is {frame[WEEKDAY].iloc[row]} but {date} is a {WEEKDAYS[day - 1]} ({day})"
+        date, day = frame[time].iloc[row].date(), true.iloc[row]
+        return f"{name} is {frame[name].iloc[row]} but {date} is a {WEEKDAYS[day - 1]} ({day})"
 
-    _refuse_first(frame[WEEKDAY] != true, place, describe)
+    _refuse_first(frame[name] != true, place, describe)
 
 
-def _refuse_sold_while_closed(raw: pd.DataFrame, name: str, place: Place) -> None:
-    sold = (raw[OPEN] == 0) & (raw[name] > 0)
-    _refuse_first(sold, place, lambda row: f"{OPEN} is 0 but {name} is {raw[name].iloc[row]}")
+def refuse_broken_rules(problem: Problem, frame: pd.DataFrame, place: Place) -> None:
+    """Raise BadData for the first row that breaks a rule whose columns the frame has."""
+    for rule in problem.rules:
+        named = {*rule.when, *rule.then, *rule.filled}
+        if named <= set(frame.columns):
+            applies = np.logical_and.reduce([frame[name] == value for name, value in rule.when.items()])
+            when = " and ".join(f"{name} is {value}" for name, value in rule.when.items())
+            for name, value in rule.then.items():
+                _refuse_other_value(when, name, frame, applies & (frame[name] != value), place)
+            for name in rule.filled:
+                empty = frame[name].isna() | (frame[name] == "")
+                _refuse_first(applies & empty, place, partial(_says_empty, when, name))
+
+
+def _refuse_other_value(when: str, name: str, frame: pd.DataFrame, wrong: "pd.Series[bool]", place: Place) -> None:
+    _refuse_first(wrong, place, lambda row: f"{when} but {name} is {frame[name].iloc[row]}")
+
+
+def _says_empty(when: str, name: str, _: int) -> str:
+    return f"{when} but {name} is empty"
 
 
 def _refuse_first(wrong: "pd.Series[bool]", place: Place, describe: Callable[[int], str]) -> None:
@@ -58,14 +84,14 @@ def _refuse_first(wrong: "pd.Series[bool]", place: Place, describe: Callable[[in
         raise BadData(describe(int(rows[0])) + more, where=place(int(rows[0])), hint="correct or remove the row")
 
 
-def _refuse_duplicates(frame: pd.DataFrame, key: list[str], place: Place) -> None:
+def _refuse_duplicates(key: list[str], frame: pd.DataFrame, place: Place) -> None:
     """Refuse rows with an equal key and name the first pairs; fully equal rows too: row counts would be wrong."""
     again = np.flatnonzero(frame.duplicated(key))
     if not len(again):
         return
     first = _first_of_each(frame, key, again[:SHOWN_PAIRS])
     pairs = [
-        f"{_key_text(frame, key, row)}: {place(before).rpartition(', ')[2]} and {place(row).rpartition(' ')[2]}"
+        f"{_key_text(key, frame, row)}: {place(before).rpartition(', ')[2]} and {place(row).rpartition(' ')[2]}"
         for row, before in zip(again[:SHOWN_PAIRS].tolist(), first, strict=True)
     ]
     more = f"; {len(again) - SHOWN_PAIRS} more" if len(again) > SHOWN_PAIRS else ""
@@ -77,6 +103,12 @@ def _first_of_each(frame: pd.DataFrame, key: list[str], rows: NDArray[np.intp]) 
     return [int(np.flatnonzero((frame[key] == frame[key].iloc[row]).all(axis=1))[0]) for row in rows]
 
 
-def _key_text(frame: pd.DataFrame, key: list[str], row: int) -> str:
-    values: list[Any] = [frame[name].iloc[row] for name in key]
-    return ", ".join(str(value.date()) if isinstance(value, pd.Timestamp) else f"{KEY} {value}" for value in values)
+def _key_text(key: list[str], frame: pd.DataFrame, row: int) -> str:
+    values: dict[str, Any] = {name: frame[name].iloc[row] for name in key}
+    return ", ".join(_value_text(name, value) for name, value in values.items())
+
+
+def _value_text(name: str, value: Any) -> str:
+    if isinstance(value, pd.Timestamp):
+        return str(value).removesuffix(" 00:00:00")
+    return f"{name} {value}"

@@ -1,36 +1,114 @@
-"""Splits rows by date: the last days are the holdout."""
+"""Splits rows into those to train on and a holdout: by time, by group, or by a share of the rows.
 
-import datetime
+Groups and rows are chosen by a hash of their content. So the order of rows does not matter, rows with equal content
+are on one side, and new data move few of the earlier rows.
+"""
+
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from lockgate.errors import BadConfiguration
-from lockgate.problem.columns import TIME
+from lockgate.errors import BadConfiguration, BadData
+from lockgate.problem.description import Problem
+
+MIN_WINDOWS = 3  # of the holdout's length: one to learn, one to choose rounds, one held out
+MIN_ROWS = 10  # on each side
+MIN_GROUPS = 5
 
 
 @dataclass(frozen=True)
 class Split:
-    """Rows up to the cutoff, for training, and after it, both sorted by key and time."""
+    """Rows to train on and holdout; `cutoff` is the last period of the rows as text, "" without a split by time."""
 
     rows: pd.DataFrame
     holdout: pd.DataFrame
-    cutoff: datetime.date  # the last day of `rows`
+    cutoff: str
 
 
-def split(rows: pd.DataFrame, holdout_days: int) -> Split:
-    """Split off the last `holdout_days` days as the holdout.
+def split(problem: Problem, rows: pd.DataFrame) -> Split:
+    """Split off the holdout that the problem describes; both parts keep the order of the rows.
 
-    Raises BadConfiguration unless twice as many days remain for training: one part to learn, one to choose rounds.
+    Raises BadConfiguration if the holdout is too large for the data, and BadData if one side has too few rows, or a
+    class is missing on one side.
     """
-    first, last = rows[TIME].min(), rows[TIME].max()
-    days = (last - first).days + 1
-    if days < 3 * holdout_days:
+    if problem.holdout.by == "time":
+        return _by_time(problem, rows)
+    held = _by_group(problem, rows) if problem.holdout.by == "group" else _by_rows(problem, rows)
+    found = _parts(rows, held, "")
+    _refuse_small(problem, found)
+    return found
+
+
+def _by_time(problem: Problem, rows: pd.DataFrame) -> Split:
+    number = problem.period.number(rows[problem.time_name].to_numpy())
+    length, first, last = problem.holdout.last or problem.horizon or 1, int(number.min()), int(number.max())
+    periods = last - first + 1
+    if periods < MIN_WINDOWS * length:
+        key = "problem.split.last" if problem.split else "problem.horizon"
         raise BadConfiguration(
-            f"problem.horizon is {holdout_days}, too long for {days} days of data",
-            where=f"{first.date()} .. {last.date()}",
-            hint=f"problem.horizon: at most {days // 3}, or put more days into data/raw",
+            f"{key} is {length}, too long for {problem.period.plural(periods)} of data",
+            where=f"{problem.period.text(first)} .. {problem.period.text(last)}",
+            hint=f"{key}: at most {periods // MIN_WINDOWS}, or put more {problem.period.plural(2)[2:]} into data/raw",
         )
-    cutoff = last - pd.Timedelta(days=holdout_days)
-    kept = rows[TIME] > cutoff
-    return Split(rows[~kept].reset_index(drop=True), rows[kept].reset_index(drop=True), cutoff.date())
+    held = number > last - length
+    return _parts(rows, held, problem.period.text(last - length))
+
+
+def _parts(rows: pd.DataFrame, held: NDArray[np.bool_], cutoff: str) -> Split:
+    return Split(rows[~held].reset_index(drop=True), rows[held].reset_index(drop=True), cutoff)
+
+
+def _by_group(problem: Problem, rows: pd.DataFrame) -> NDArray[np.bool_]:
+    names = [problem.holdout.column] if problem.holdout.column else list(problem.keys)
+    groups = rows[names].drop_duplicates()
+    if len(groups) < MIN_GROUPS:
+        what = f"{len(groups)} different values of {' and '.join(names)} are too few for a split by group"
+        raise BadData(what, where="problem.split", hint=f"at least {MIN_GROUPS} are needed; split by: random")
+    chosen = groups[_lowest(_hashes(groups), problem.holdout.share)]
+    return np.asarray(pd.MultiIndex.from_frame(rows[names]).isin(pd.MultiIndex.from_frame(chosen)))
+
+
+def _by_rows(problem: Problem, rows: pd.DataFrame) -> NDArray[np.bool_]:
+    hashes, share = _hashes(rows), problem.holdout.share
+    if problem.holdout.by == "random":
+        return _lowest(hashes, share)
+    held = np.zeros(len(rows), dtype=np.bool_)
+    for places in rows.groupby(problem.target, dropna=False).indices.values():
+        held[places] = _lowest(hashes[places], share)
+    return held
+
+
+def _hashes(frame: pd.DataFrame) -> NDArray[np.uint64]:
+    """A hash of each row's content; the same on every machine."""
+    return np.asarray(pd.util.hash_pandas_object(frame, index=False).to_numpy(dtype=np.uint64))
+
+
+def _lowest(hashes: NDArray[np.uint64], share: float) -> NDArray[np.bool_]:
+    """The share of entries with the lowest hashes, at least one; equal hashes are on one side."""
+    count = max(1, round(share * len(hashes)))
+    return np.asarray(hashes <= np.partition(hashes, count - 1)[count - 1])
+
+
+def _refuse_small(problem: Problem, found: Split) -> None:
+    for name, part in (("training", found.rows), ("holdout", found.holdout)):
+        if len(part) < MIN_ROWS:
+            what = f"{len(part)} rows remain for {name}, at least {MIN_ROWS} are needed"
+            raise BadData(what, where="problem.split", hint="add rows, or change problem.split.share")
+    if problem.task != "regression":
+        _refuse_missing_class(problem, found)
+
+
+def _refuse_missing_class(problem: Problem, found: Split) -> None:
+    training, holdout = (set(part[problem.target].unique()) for part in (found.rows, found.holdout))
+    if one_sided := sorted(map(str, training ^ holdout)):
+        what = f"class {one_sided[0]} of {problem.target} is missing in training or holdout"
+        raise BadData(what, where="problem.split", hint="add rows of this class, or use split by: stratified")
+    if len(training) < 2:
+        what = f"{problem.target} has one class only"
+        raise BadData(what, where="problem.target", hint="a classification needs rows of two classes")
+    if problem.task == "binary" and problem.positive not in map(str, training):
+        what = f"no row has the positive class {problem.positive}"
+        hint = f"problem.positive is one of: {', '.join(sorted(map(str, training))[:5])}"
+        raise BadData(what, where="problem.positive", hint=hint)

@@ -1,6 +1,7 @@
-"""Reads a text file as UTF-8: plain or gzip, any line ends, with or without a byte order mark.
+"""Reads a text file: plain or gzip, any line ends, with or without a byte order mark.
 
-Other encodings are refused with the first invalid byte; at most MAX_BYTES are read.
+The encoding is UTF-8 unless another one is described; text of a different encoding is refused with the first invalid
+byte. At most MAX_BYTES are read.
 """
 
 import codecs
@@ -11,6 +12,7 @@ from typing import BinaryIO, cast
 
 from lockgate.errors import BadData, StorageFailed
 
+UTF8 = "utf-8"
 MAX_BYTES = 256 << 20  # after decompression
 CHUNK_BYTES = 1 << 20
 GZIP = b"\x1f\x8b"
@@ -40,14 +42,18 @@ def magic(path: Path, count: int = 4) -> bytes:
         return file.read(count)
 
 
-def read(path: Path) -> bytes:
-    """The UTF-8 text of a file with '\\n' line ends and no byte order mark.
+def read(path: Path, encoding: str = UTF8) -> bytes:
+    """The text of a file as UTF-8, with '\\n' line ends and no byte order mark.
 
-    Raises BadData for any other encoding (with the byte offset after decompression) and for files over MAX_BYTES.
+    Raises BadData for text of another encoding (with the byte offset after decompression), for files over MAX_BYTES,
+    and for an encoding that Python does not know.
     """
     content = _content(path)
     _refuse_other_file_types(content, path)
-    _refuse_other_encodings(content, path)
+    if encoding == UTF8:
+        _refuse_other_encodings(content, path)
+    else:
+        content = _as_utf8(content, encoding, path)
     text = content.removeprefix(UTF8_MARK)
     return text.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in text else text
 
@@ -118,6 +124,18 @@ def _refuse_other_encodings(content: bytes, path: Path) -> None:
         what = f"byte {offset} (0x{content[offset]:02x}) is not UTF-8"
         where = f"{path}, line {line_of(content, offset)}"
         raise BadData(what, where=where, hint="it looks like Latin-1 or Windows-1252; save it as UTF-8")
+
+
+def _as_utf8(content: bytes, encoding: str, path: Path) -> bytes:
+    try:
+        return content.decode(encoding).removeprefix("\ufeff").encode()
+    except LookupError as error:
+        what = f"unknown encoding {ascii(encoding)[1:-1]}"
+        raise BadData(what, where=str(path), hint="correct encoding under problem.sources") from error
+    except UnicodeDecodeError as error:
+        where = f"{path}, line {line_of(content, error.start)}"
+        what = f"byte {error.start} (0x{content[error.start]:02x}) is not {encoding}"
+        raise BadData(what, where=where, hint="correct encoding under problem.sources") from error
 
 
 def _first_undecodable(content: bytes) -> int | None:

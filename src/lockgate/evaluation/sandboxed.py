@@ -206,7 +206,7 @@ def _make(folder: Path, given: Json) -> Output:
     adopted = external_conversion.adopt(
         NativeFile(given["library"], (folder / "booster").read_bytes()),
         Meaning(tuple(given["columns"]), given["target"]),
-        store_attributes(dataset.read(Path(given["prepared"]), "stores")),
+        store_attributes(dataset.read(Path(given["prepared"]), "static")),
         Window(**given["window"]),
     )
     bundle = folder / "bundle"

@@ -177,7 +177,7 @@ def _window(until: date, prepared: Path) -> dict[str, int]:
     if not prepared.is_dir():
         raise WrongUsage(f"there are no prepared tables in {prepared}", hint="make them with: dvc repro prepare")
     card = read_card(prepared)
-    days = int(card["holdout_days"])
+    days = int(card["holdout_periods"])
     judged = max(until, date.fromisoformat(card["cutoff"])) + timedelta(days=days)
     origin, last = ((day - EPOCH).days for day in (until, judged))
     return {"origin": origin, "judged": last, "served": last + days}

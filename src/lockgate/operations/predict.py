@@ -19,6 +19,7 @@ from lockgate.models.conformal import Interval
 from lockgate.operations import load_version
 from lockgate.operations.load_version import Opened, Recorded
 from lockgate.operations.workspace import Workspace
+from lockgate.problem.description import Problem
 from lockgate.system.output_file import OutFile
 
 STREAM = Path("-")
@@ -26,8 +27,9 @@ STREAM = Path("-")
 
 @dataclass(frozen=True)
 class Order:
-    """The file to read, the file to write (`-`: standard input, standard output), and the confidence of the bounds."""
+    """The problem, the file to read, the file to write (`-`: standard input and output), the confidence of bounds."""
 
+    problem: Problem
     source: Path
     target: Path
     force: bool
@@ -53,7 +55,7 @@ def predict(workspace: Workspace, order: Order, chosen: Stage | int) -> Done:
     target = OutFile(order.target, order.force)
     if order.target != STREAM:
         target.check((".csv", ".csv.gz", ".parquet"), order.source)
-    rows = _read(order.source)
+    rows = _read(order.problem, order.source)
     with load_version.opened(workspace, _record(workspace, chosen)) as version:
         found = version.forecaster.interval(rows, order.confidence)
         notes = (*_on_bounds(version, found), *remarks(version, version.forecaster.check(rows)))
@@ -102,15 +104,15 @@ def _chosen(state: ModelState, chosen: Stage | int) -> Registered:
     return found
 
 
-def _read(source: Path) -> pd.DataFrame:
+def _read(problem: Problem, source: Path) -> pd.DataFrame:
     if source != STREAM:
-        return ingest.read_forecast_rows(source)
+        return ingest.read_forecast_rows(problem, source)
     with TemporaryDirectory(prefix="lockgate-") as folder:
         received = Path(folder, "standard input")
         with received.open("wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file)
         try:
-            return ingest.read_forecast_rows(received)
+            return ingest.read_forecast_rows(problem, received)
         except BadData as refusal:
             refusal.where = refusal.where.removeprefix(f"{folder}/")
             raise

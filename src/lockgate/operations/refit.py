@@ -104,7 +104,7 @@ def refit(workspace: Workspace, order: Order, params: Params, progress: Progress
             raise _unknown_training(candidate.version)
         problem = given.problem.model_copy(update={"horizon": given.horizon_days})
         earlier = _earlier_training(workspace, candidate.version, params.model_copy(update={"problem": problem}))
-        forecaster = refits.refit(given, earlier, rows, dataset.read(order.prepared, "stores"), progress)
+        forecaster = refits.refit(given, earlier, rows, dataset.read(order.prepared, "static"), progress)
     with tempfile.TemporaryDirectory(prefix="lockgate-") as folder:
         made = Build(order.prepared, Path(folder))
         store.save(forecaster, made.bundle)

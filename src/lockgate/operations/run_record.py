@@ -49,9 +49,7 @@ def record(made: Build, params: Params) -> RunRecord:
     return RunRecord(
         params=_recorded(params),
         metrics={name: float(value) for name, value in metrics.items()},
-        curves=[
-            (f"curve.{row.member}.{row.fold}", int(row.step), float(row.score)) for row in curves.itertuples()
-        ],
+        curves=[(f"curve.{row.member}.{row.fold}", int(row.step), float(row.score)) for row in curves.itertuples()],
         candidates=pd.read_csv(made.build / "scores.csv"),
         tags=sources.as_tags(),
         datasets=_datasets(made, sources),

@@ -44,11 +44,11 @@ class VersionPair:
 
 @dataclass(frozen=True)
 class Tables:
-    """The rows before the holdout, which the seasonal naive forecast learns from, the holdout, and the stores."""
+    """The training rows, which the baseline learns from, the holdout, and the static features."""
 
     rows: pd.DataFrame
     holdout: pd.DataFrame
-    stores: pd.DataFrame
+    static: pd.DataFrame
 
     @classmethod
     def read(cls, folder: Path) -> "Tables":
@@ -160,6 +160,6 @@ def _compared(
             serving.version, fetched.digest, paired_test.compare(metric, rows, forecast, np.full(len(rows), np.nan))
         )
     both = theirs.covered
-    known = slices.with_attributes(rows, tables.stores, tables.rows)
+    known = slices.with_attributes(rows, tables.static, tables.rows)
     found = paired_test.compare(metric, known[both], forecast[both], theirs.together[both], slices.IN_GATE)
     return ServingComparison(serving.version, fetched.digest, found)

@@ -1,1 +1,1 @@
-"""Stages of the pipeline as commands: python -m lockgate.pipeline.STAGE, as dvc.yaml runs them."""
+"""The stages of dvc.yaml, one module each: `python -m lockgate.pipeline.prepare` works in any problem's folder."""

@@ -1,4 +1,7 @@
-"""Stage register: build/bundle becomes a version in MLflow's registry, once; the receipt says which."""
+"""Stage register: build/bundle becomes a version in MLflow's registry, once; the receipt says which.
+
+python -m lockgate.pipeline.register data/prepared build build/version.json
+"""
 
 import sys
 from pathlib import Path
@@ -10,9 +13,8 @@ from lockgate.problem.params import PARAMS_FILE, load_params
 from lockgate.system import exit_codes
 
 
-def main() -> None:
-    """Run the stage; its folders and files are the arguments of the command."""
-    prepared, build, receipt_path = map(Path, sys.argv[1:])
+def main(prepared: Path, build: Path, receipt_path: Path) -> None:
+    """Find or create the version of the bundle, and write its receipt."""
     params = load_params(PARAMS_FILE)
     receipt = register.register(Workspace.here(params.model_name), Build(prepared, build), params)
     receipt.write(receipt_path)
@@ -20,4 +22,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    exit_codes.script(main)
+    exit_codes.script(lambda: main(*map(Path, sys.argv[1:])))

@@ -13,24 +13,26 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait by spin
 
 from lockgate.bundle import store
 from lockgate.data import dataset
-from lockgate.problem.params import load_params
+from lockgate.problem.params import PARAMS_FILE, load_params
 from lockgate.system import exit_codes
 from lockgate.system.progress import watch
 from lockgate.training import report_files
 from lockgate.training.train import train
 
 
-def main() -> None:
-    """Run the stage; its folders and files are the arguments of the command."""
-    data, build = map(Path, sys.argv[1:])
-    params = load_params(Path("params.yaml"))
-    rows, stores = dataset.read(data, "rows"), dataset.read(data, "stores")
+def main(data: Path, build: Path) -> None:
+    """Write the bundle and the report of a training into `build`. Raises BadData for too little history."""
+    params = load_params(PARAMS_FILE)
+    rows, static = dataset.read(data, "rows"), dataset.read(data, "static")
     with watch("train") as progress:
-        forecaster, report = train(rows, stores, params, progress)
+        forecaster, report = train(rows, static, params, progress)
     digest = store.save(forecaster, build / "bundle")
     report_files.write(report, build)
-    sys.stdout.write(f"{report_files.summary(report)}\nbundle {digest[:12]}, trained until {forecaster.origin}\n")
+    until = dataset.trained_until(data)
+    sys.stdout.write(
+        f"{report_files.summary(report)}\nbundle {digest[:12]}{f', trained until {until}' if until else ''}\n"
+    )
 
 
 if __name__ == "__main__":
-    exit_codes.script(main)
+    exit_codes.script(lambda: main(*map(Path, sys.argv[1:])))

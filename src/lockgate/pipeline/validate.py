@@ -1,4 +1,7 @@
-"""Stage validate: the gate judges the registered version; a passed one moves to Staging. Refused is exit 0 too."""
+"""Stage validate: the gate judges the registered version; a passed one moves to Staging. Refused is exit 0 too.
+
+python -m lockgate.pipeline.validate data/prepared build build/version.json build/verdict.json build/report.md
+"""
 
 import json
 import sys
@@ -11,9 +14,8 @@ from lockgate.problem.params import PARAMS_FILE, load_params
 from lockgate.system import exit_codes
 
 
-def main() -> None:
-    """Run the stage; its folders and files are the arguments of the command."""
-    prepared, build, receipt_path, verdict_path, report_path = map(Path, sys.argv[1:])
+def main(prepared: Path, build: Path, receipt_path: Path, verdict_path: Path, report_path: Path) -> None:
+    """Judge the version of the receipt, and write the verdict as JSON and the report as Markdown."""
     params = load_params(PARAMS_FILE)
     receipt = Receipt.read(receipt_path)
     workspace = Workspace.here(params.model_name, trusted_keys=params.gate.trusted_keys)
@@ -24,4 +26,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    exit_codes.script(main)
+    exit_codes.script(lambda: main(*map(Path, sys.argv[1:])))

@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 
 from lockgate.data import row_rules
 from lockgate.data.data_card import GeneratedSource
-from lockgate.data.ingest import Tables, as_rows
+from lockgate.data.ingest import Tables
+from lockgate.errors import BadData
 from lockgate.features import calendar
 from lockgate.problem import metrics
+from lockgate.problem.columns import names
+from lockgate.problem.description import Problem
 from lockgate.problem.params import GeneratorParams
 from lockgate.synthetic.calendar_plans import CalendarPlans, draw_plans
 from lockgate.synthetic.demand import log_sales
@@ -24,6 +27,7 @@ from lockgate.synthetic.noise import NoiseModel
 Floats = NDArray[np.float64]
 
 LAST_DAY = np.datetime64("2015-07-31")
+ROW_COLUMNS = ["Store", "Date", "Sales", "Open", "Promo", "StateHoliday", "SchoolHoliday"]
 SALELESS_SHARE = 6e-5  # open without sales: 54 of the real rows
 INTERVALS = ("Jan,Apr,Jul,Oct", "Feb,May,Aug,Nov", "Mar,Jun,Sept,Dec")
 
@@ -41,12 +45,7 @@ class Chain:
     @property
     def rows(self) -> pd.DataFrame:
         """The rows in the form that reading train.csv gives."""
-        return as_rows(self.raw)
-
-    def tables(self) -> Tables:
-        """The chain after the checks of a CSV."""
-        row_rules.refuse_in_past(self.raw, self.stores, lambda row: f"generated row {row}")
-        return Tables(self.rows, self.stores)
+        return self.raw[ROW_COLUMNS].sort_values(["Store", "Date"], ignore_index=True)
 
     def perfect_forecast(self, days: int) -> "pd.Series[float]":
         """The forecast with the lowest expected RMSPE for the last `days` days, by row of `raw`."""
@@ -77,13 +76,20 @@ def generate(params: GeneratorParams) -> Chain:
     return Chain(raw, stores, certain[known.present], day_shocks, shocks)
 
 
-def tables_and_source(params: GeneratorParams, holdout_days: int) -> tuple[Tables, GeneratedSource]:
-    """The tables of a chain, and their source with the noise floor of the last days, for the data card."""
-    chain = generate(params)
-    source = GeneratedSource(
-        params.stores, params.days, params.noise, params.seed, round(chain.noise_floor(holdout_days), 6)
-    )
-    return chain.tables(), source
+def tables_and_source(params: GeneratorParams, problem: Problem) -> tuple[Tables, GeneratedSource]:
+    """The tables of a chain after the checks of the problem, and their source with the noise floor of the last days.
+
+    Raises BadData if the problem's columns are not those of the chain.
+    """
+    chain, place = generate(params), "generated row {}".format
+    if missing := [name for name in names(problem.rows) if name not in chain.raw]:
+        what = f"a generated chain of stores has no column {missing[0]}"
+        raise BadData(what, where="source: generated", hint="set source: files in params.yaml")
+    row_rules.refuse_in_history(problem, chain.raw, place)
+    row_rules.refuse_in_side_table(problem, problem.keys, chain.stores, place)
+    floor = round(chain.noise_floor(problem.horizon or 1), 6)
+    source = GeneratedSource(params.stores, params.days, params.noise, params.seed, floor)
+    return Tables(chain.rows, chain.stores), source
 
 
 def _saleless(known: CalendarPlans, rng: Generator) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
