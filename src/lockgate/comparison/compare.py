@@ -101,7 +101,7 @@ class VersionForecast:
     forecast: Floats
     left_out: LeftOut
     classes: tuple[str, ...]
-    trained_until: int | None  # the number of the last training period
+    cutoff: int | None  # of a panel: the number of the last training period
     beyond_horizon: int
 
 
@@ -201,7 +201,8 @@ def _forecast(workspace: Workspace, version: int, rows: pd.DataFrame, problem: P
             beyond = forecaster.check(rows.iloc[covered]).beyond_horizon
         why_not |= {int(row): "prediction" for row in covered if not np.isfinite(forecast[row]).all()}
         left_out = LeftOut(version, len(why_not), dict(Counter(why_not.values()).most_common()))
-        return VersionForecast(forecast, left_out, classes, _period(problem, forecaster.origin), beyond)
+        cutoff = _period(problem, forecaster.origin) if problem.kind == "panel" else None
+        return VersionForecast(forecast, left_out, classes, cutoff, beyond)
 
 
 def _period(problem: Problem, day: date) -> int:
@@ -222,7 +223,7 @@ def _pairs(problem: Problem, given: ForecastRows, first: VersionForecast, second
     """The rows that both forecast; the week is counted from the later of the two cutoffs."""
     both = _is_finite(first.forecast) & _is_finite(second.forecast)
     rows = given.rows[both]
-    cutoffs = [each.trained_until for each in (first, second) if each.trained_until is not None]
+    cutoffs = [each.cutoff for each in (first, second) if each.cutoff is not None]
     known = replace(given.known, cutoff=max(cutoffs, default=None))
     target = target_values(problem, rows[problem.target], first.classes)
     return Pairs(problem, rows, target, first.forecast[both], second.forecast[both], parts(problem, rows, known))
