@@ -26,7 +26,7 @@ def params(task, **problem):
         "target": "price",
         "known_covariates": list(COLUMNS),
         "columns": {**COLUMNS, "price": target},
-        "metric": "mae",
+        "metric": "mae" if task == "regression" else "log_loss",
         **({"positive": "yes"} if task == "binary" else {}),
         **problem,
     }

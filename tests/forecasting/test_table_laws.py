@@ -9,7 +9,7 @@ from lockgate.bundle import table_format
 from lockgate.errors import BadConfiguration, BadData, WrongUsage
 from lockgate.training import train
 
-TASKS = ("regression", "binary")
+TASKS = ("regression", "binary", "multiclass")
 every_task = pytest.mark.parametrize("task", TASKS)
 
 
@@ -123,6 +123,12 @@ def test_probabilities_are_calibrated_and_have_no_bounds(trained):
     assert np.isnan(forecaster.interval(rows.head(3), 0.9).lower).all()
     with pytest.raises(WrongUsage):
         forecaster.interval(rows.head(3), 1.5)
+
+
+def test_probabilities_of_classes_sum_to_one(trained):
+    forecaster, _, rows = trained["multiclass"]
+    assert forecaster.classes == ("high", "low", "middle")
+    assert forecaster.predict(rows).sum(axis=1) == pytest.approx(np.ones(len(rows)))
 
 
 def test_the_positive_class_is_the_last(trained):

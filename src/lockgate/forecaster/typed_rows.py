@@ -72,15 +72,17 @@ def _check_columns(problem: Problem, rows: pd.DataFrame) -> None:
 
 def _typed_column(column: Column, rows: pd.DataFrame) -> TypedColumn:
     given = rows[column.name] if column.name in rows else pd.Series([None] * len(rows), dtype=object)
-    missing = _missing(given)
+    missing = _missing(given, column)
     values, valid, allowed = _reader(column)(given.where(~missing) if missing.any() else given)
     bad = ~valid & (~missing if column.missing else np.ones(len(rows), dtype=np.bool_))
     return TypedColumn(values, bad, allowed + (" or missing" if column.missing else ""))
 
 
-def _missing(values: "pd.Series[Any]") -> Bools:
-    empty = np.array([isinstance(value, str) and not value.strip() for value in values.to_numpy(dtype=object)])
-    return np.asarray(values.isna().to_numpy(dtype=np.bool_) | empty.astype(np.bool_))
+def _missing(values: "pd.Series[Any]", column: Column) -> Bools:
+    """The rows without a value: missing, an empty text, or a unit without a number."""
+    empty = {"", *(column.kind.units if isinstance(column.kind, Decimal) else ())}
+    texts = [isinstance(value, str) and value.strip() in empty for value in values.to_numpy(dtype=object)]
+    return np.asarray(values.isna().to_numpy(dtype=np.bool_) | np.array(texts, dtype=np.bool_))
 
 
 def _reader(column: Column) -> Callable[["pd.Series[Any]"], tuple[NDArray[Any], Bools, str]]:

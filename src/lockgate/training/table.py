@@ -38,6 +38,7 @@ Ints = NDArray[np.int64]
 
 # Rounds of a booster where params.yaml has no training.max_rounds: with early stopping, seldom all of them.
 MAX_ROUNDS, PATIENCE = 1000, 40
+SHRINKAGE = 0.02  # of the weights, where params.yaml has no training.weight_shrinkage
 SMALL = 1_000_000  # values of a matrix, up to which one thread is as fast as several
 FEWEST_IN_LEAF, MOST_IN_LEAF = 3, 40
 ROWS_FOR_EACH_IN_LEAF = 300
@@ -229,7 +230,7 @@ def _weights(data: Data, forecasts: Floats, names: tuple[str, ...], session: Ses
     """Non-negative weights with the least error, or the best single member where the metric prefers it."""
     shares, params = np.full(len(names), 1 / len(names)), session.params
     errors = session.objective.errors(data.target, forecasts)
-    candidates = [fit_weights([errors], params.training.weight_shrinkage, shares), *np.eye(len(names))]
+    candidates = [fit_weights([errors], _shrinkage(params), shares), *np.eye(len(names))]
     metrics = params.problem.prefer or (params.problem.metric,)
     best = min(candidates, key=lambda weights: _rank(data.target, forecasts @ weights, metrics))
     return dict(zip(names, best.tolist(), strict=True))
@@ -277,3 +278,7 @@ def _limit(params: Params) -> int:
 
 def _patience(params: Params) -> int:
     return params.training.patience if "patience" in params.training.model_fields_set else PATIENCE
+
+
+def _shrinkage(params: Params) -> float:
+    return params.training.weight_shrinkage if "weight_shrinkage" in params.training.model_fields_set else SHRINKAGE
