@@ -20,7 +20,8 @@ def plain(task: str = "regression", **changes: Any) -> Problem:
     target = {"type": "number"} if task == "regression" else {"type": "category", "categories": ["no", "yes"]}
     description = {
         "name": "plain", "task": task, "sources": [{"file": "a.csv"}], "target": "y", "known_covariates": ["a", "kind"],
-        "columns": {"a": {"type": "number"}, "kind": {"type": "category"}, "y": target}, "metric": "mae",
+        "columns": {"a": {"type": "number"}, "kind": {"type": "category"}, "y": target},
+        "metric": "mae" if task == "regression" else "brier",
     }  # fmt: skip
     return Problem.model_validate(description | ({"positive": "yes"} if task == "binary" else {}) | changes)
 

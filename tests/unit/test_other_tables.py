@@ -9,16 +9,12 @@ OWN = ("features/store_panel", "synthetic")  # Rossmann's feature functions, and
 TO_BE_FREED = {
     "bundle/external_conversion.py",
     "bundle/external_format.py",
-    "data/column_types.py",
-    "data/ingest.py",
-    "data/row_rules.py",
     "evaluation/slices.py",
     "forecaster/ensemble.py",
     "forecaster/external.py",
     "forecaster/interface.py",
     "models/seasonal_naive.py",
     "problem/columns.py",
-    "problem/metrics.py",
 }
 
 

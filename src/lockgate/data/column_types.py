@@ -196,9 +196,9 @@ def checked(column_type: Callable[[str], object]) -> ColumnType:
 
 
 def promo_months(interval: str) -> tuple[int, ...]:
-    """The months, from 1, in which a Promo2 round starts: 'Mar,Jun,Sept,Dec' -> (3, 6, 9, 12); '' -> ().
+    """The months, from 1, that a text names: 'Mar,Jun,Sept,Dec' -> (3, 6, 9, 12); '' -> ().
 
-    Raises CellFault for any other text. Kaggle writes September as Sept.
+    Raises CellFault for any other text. September may be Sept.
     """
     names = ["Sep" if name == "Sept" else name for name in interval.split(",")] if interval else []
     if strange := [name for name in names if name not in MONTHS]:
