@@ -46,10 +46,11 @@ FLAGS = {
     "predict": {"--input", "--output", "--stage", "--version", "--force", "--confidence"},
     "backtest": {"--origins", "--apart", "--json", "--plot"},
     "probe": {"--json"},
+    "check": {"--html", "--plot", "--force", "--json"},
     "init": {"--target", "--time", "--key", "--horizon", "--task", "--side", "--folder", "--name", "--json"},
 }
 COMMON = {"--timeout", "--debug", "--result-json"}
-ASK_NO_SERVER = {"backtest", "init", "probe"}
+ASK_NO_SERVER = {"backtest", "check", "init", "probe"}
 
 
 def commands(group, above=""):
