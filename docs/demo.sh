@@ -17,6 +17,8 @@ fi
 
 if [ "$problem" != rossmann ]; then
     cd "examples/$problem"
+    # The folder is a project of DVC of its own: a command of DVC above it must not ask for its files.
+    [ -e .dvc/config.local ] || { mkdir -p .dvc && cp ../../.dvc/config.local .dvc/config.local; }
     # Without the real file, the demonstration uses generated rows of the same form.
     if [ -z "$(find data/raw -type f ! -name '*.md' ! -name '.*' 2>/dev/null)" ]; then
         say python generate.py

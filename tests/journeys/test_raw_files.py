@@ -30,6 +30,7 @@ def test_plain_and_gzipped_csvs_give_the_same_holdout(clone: Clone) -> None:
 
 def test_files_that_prepare_does_not_read_change_nothing(clone: Clone) -> None:
     """Kaggle's archive also holds test.csv and sample_submission.csv."""
+    clone.run("dvc", "repro", "prepare")  # the copy has a problem of another name
     (clone.folder / "data/raw/test.csv").write_text("Id,Store\n1,1\n")
     assert "didn't change" in clone.run("dvc", "repro", "prepare").out
 

@@ -40,4 +40,4 @@ def test_every_param_of_a_stage_is_in_the_file(folder: Path) -> None:
 
 @pytest.mark.parametrize("folder", EXAMPLES, ids=lambda folder: folder.name)
 def test_an_example_explains_itself_and_generates_its_data(folder: Path) -> None:
-    assert {"README.md", "generate.py"} <= {path.name for path in folder.iterdir()}
+    assert {"README.md", "generate.py", ".dvc"} <= {path.name for path in folder.iterdir()}

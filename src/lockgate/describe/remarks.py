@@ -163,7 +163,8 @@ def _duplicates(checked: Checked, _: Measures) -> Iterator[Remark]:
         return
     every = checked.both
     if repeated := int(every.duplicated().sum()):
-        yield Remark("doubt", "", f"{repeated:,} rows repeat an earlier row", "set duplicates: drop in problem.sources")
+        hint = "remove rows that stand for the same thing; duplicates: drop in problem.sources drops equal lines"
+        yield Remark("doubt", "", f"{repeated:,} rows repeat an earlier row in every column that is read", hint)
     if shared := _shared(checked.rows, checked.holdout):
         yield Remark(
             "doubt", "", f"{shared:,} rows of the holdout are also among the rows to train on: the score flatters"
@@ -246,8 +247,9 @@ def _leaks(checked: Checked, measures: Measures) -> Iterator[Remark]:
 
 
 def _constant(checked: Checked, _: Measures) -> Iterator[Remark]:
+    switch = checked.problem.where.column if checked.problem.where else ""  # constant, since other rows are not learned
     for name in checked.features:
-        if checked.rows[name].nunique(dropna=False) < 2:
+        if name != switch and checked.rows[name].nunique(dropna=False) < 2:
             yield Remark("doubt", name, "the same value in every row to train on", "move it to problem.drop")
 
 

@@ -34,11 +34,10 @@ def check(params: Params, raw: Path) -> Check:
     Raises BadData or BadConfiguration where `prepare` would: with the file, the line, the value and a hint.
     """
     problem = params.problem
-    if params.source == "generated":
-        raise BadConfiguration(
-            "source: generated has no raw files to check", where=str(PARAMS_FILE), hint="set source: files"
-        )
-    tables = ingest.read(problem, raw)
+    files = ingest.raw_files(problem, raw, params.source)
+    if files is None:
+        raise BadConfiguration("source: generated has no raw files", where=str(PARAMS_FILE), hint="set source: files")
+    tables = ingest.read(problem, files)
     parts = split.split(problem, tables.rows)
     checked = Checked(problem, parts.rows, parts.holdout)
     measures = remarks.measures_of(checked)
