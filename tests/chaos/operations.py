@@ -55,6 +55,7 @@ from lockgate.operations import (
 from lockgate.operations.confirmed_move import MoveRequest
 from lockgate.operations.stage_files import Build, Receipt
 from lockgate.operations.workspace import Workspace
+from lockgate.problem.description import Problem
 from lockgate.problem.params import Policy
 
 Values = dict[str, Any]
@@ -102,6 +103,10 @@ class Actor:
 
     def policy(self) -> Policy:
         return policy_named(self.place, self.problem, self.asked.values["policy"])
+
+    def problem_described(self) -> Problem:
+        """The description of the actor's problem."""
+        return self.place.params(self.problem).problem
 
 
 @dataclass(frozen=True)
@@ -177,7 +182,7 @@ def validate(actor: Actor) -> Values:
     version = values["version"]
     known = _known(backend, version)
     receipt = Receipt(backend.model, version, known.run_id, known.bundle_digest)
-    verdict = operations_validate.validate(backend, receipt, actor.build(1), actor.policy())
+    verdict = operations_validate.validate(backend, receipt, actor.build(1), actor.policy(), actor.problem_described())
     return {"version": version, "verdict": verdict.id, "outcome": verdict.outcome}
 
 
@@ -185,7 +190,7 @@ def repro(actor: Actor) -> Values:
     """What `dvc repro` does to the registry: register, then validate."""
     made = actor.build(actor.asked.values["bundle"])
     receipt = operations_register.register(actor.backend, made, actor.place.params(actor.problem))
-    verdict = operations_validate.validate(actor.backend, receipt, made, actor.policy())
+    verdict = operations_validate.validate(actor.backend, receipt, made, actor.policy(), actor.problem_described())
     return {
         "version": receipt.version, "digest": receipt.bundle_digest, "verdict": verdict.id, "outcome": verdict.outcome
     }  # fmt: skip
@@ -218,7 +223,7 @@ def _known(backend: Workspace, version: int) -> versions.Version:
 
 def promote(actor: Actor) -> Values:
     """The version in Staging or a named one, at times only if another named one serves."""
-    values, policy = actor.asked.values, policy_digest(actor.policy())
+    values, policy = actor.asked.values, policy_digest(actor.policy(), actor.problem_described())
     return _moved(
         operations_promote.promote(
             actor.backend, actor.request, values["version"], policy, values.get("expect_current")

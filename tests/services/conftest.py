@@ -71,7 +71,7 @@ def validated(backend: Workspace, build: Callable[[int], Build], params: Params)
 
     def judge(seed: int = 1, **limits: float) -> StoredVerdict:
         receipt = register.register(backend, build(seed), params)
-        return validate.validate(backend, receipt, build(seed), params.policy.model_copy(update=limits))
+        return validate.validate(backend, receipt, build(seed), params.policy.model_copy(update=limits), params.problem)
 
     return judge
 

@@ -60,7 +60,7 @@ def test_a_candidate_that_kills_its_process_is_inconclusive_each_time_and_on_rec
     broken = build(1)
     broken_bundles.truncated(broken.bundle)
     receipt = register.register(backend, broken, params)
-    verdict, again = (validate.validate(backend, receipt, broken, params.policy) for _ in range(2))
+    verdict, again = (validate.validate(backend, receipt, broken, params.policy, params.problem) for _ in range(2))
     [(outcome, says)] = reasons(verdict)
     assert (verdict.outcome, outcome, stages(backend)) == ("inconclusive", "inconclusive", ["None"])
     assert says.startswith("its process was ended by SIG")
@@ -75,7 +75,7 @@ def test_a_crash_by_another_signal_is_the_same_verdict(backend, build, params, m
     for signal in ("SIGABRT", "SIGSEGV"):
         ended = Findings(NoEvidence(f"its process was ended by {signal}"), {})
         monkeypatch.setattr(score_candidate, "examine", lambda *case, ended=ended: ended)
-        judgements.append(validate.validate(backend, receipt, build(1), params.policy))
+        judgements.append(validate.validate(backend, receipt, build(1), params.policy, params.problem))
     first, second = judgements
     assert (second.id, reasons(second)) == (first.id, [("inconclusive", "its process was ended by SIGABRT")])
 
@@ -83,26 +83,30 @@ def test_a_crash_by_another_signal_is_the_same_verdict(backend, build, params, m
 def test_a_candidate_that_is_too_slow_today_is_looked_into_again(backend, build, params, monkeypatch):
     receipt = register.register(backend, build(1), params)
     monkeypatch.setattr(score_candidate, "FORECAST_LIMITS", replace(sandboxed.FORECAST_LIMITS, wall_seconds=0.1))
-    slow = validate.validate(backend, receipt, build(1), params.policy)
+    slow = validate.validate(backend, receipt, build(1), params.policy, params.problem)
     assert reasons(slow) == [("inconclusive", "it did not end within 0.1 s, or 600 s of CPU time")]
     monkeypatch.undo()
-    assert validate.validate(backend, receipt, build(1), params.policy).outcome == "passed"
+    assert validate.validate(backend, receipt, build(1), params.policy, params.problem).outcome == "passed"
     assert stages(backend) == ["Staging"]
 
 
 def test_forecasts_below_zero_are_refused(backend, build, params):
     broken = build(1)
     broken_bundles.reweighted(broken.bundle, forecaster_of(broken), ridge=-1.0)
-    verdict = validate.validate(backend, register.register(backend, broken, params), broken, params.policy)
+    verdict = validate.validate(
+        backend, register.register(backend, broken, params), broken, params.policy, params.problem
+    )
     assert verdict.outcome == "refused"
-    assert reasons(verdict)[0][1].endswith("forecasts are negative")
+    assert reasons(verdict)[0][1].endswith("forecasts are out of range (below 0, or a probability above 1)")
 
 
 def test_a_row_without_a_number_is_inconclusive(backend, build, params):
     """One store forecasts no finite number on a weekday that the probe does not look at."""
     broken = build(1)
     unnumbered(broken)
-    verdict = validate.validate(backend, register.register(backend, broken, params), broken, params.policy)
+    verdict = validate.validate(
+        backend, register.register(backend, broken, params), broken, params.policy, params.problem
+    )
     assert verdict.outcome == "inconclusive"
     assert reasons(verdict)[0][1].endswith("rows have no finite forecast")
 
@@ -135,7 +139,9 @@ def test_a_candidate_that_has_learned_from_the_holdout_is_refused(backend, build
     seen = rows[rows["Date"] > rows["Date"].max() - pd.Timedelta(days=10)].reset_index(drop=True)
     card["holdout"]["digest"] = digests.of_frame(seen)
     dataset.write(candidate.prepared, {"holdout": seen}, card)
-    verdict = validate.validate(backend, register.register(backend, candidate, params), candidate, params.policy)
+    verdict = validate.validate(
+        backend, register.register(backend, candidate, params), candidate, params.policy, params.problem
+    )
     assert (verdict.outcome, stages(backend)) == ("refused", ["None"])
     assert [says for outcome, says in reasons(verdict) if outcome == "refused"] == [
         f"trained until {rows['Date'].max():%Y-%m-%d}, the holdout begins on {seen['Date'].min():%Y-%m-%d}"
@@ -153,9 +159,9 @@ def test_a_feature_whose_code_looks_past_the_origin_is_refused_by_name(backend, 
         code.write(PEEKING)
     receipt = register.register(backend, build(1), params)
     monkeypatch.setattr(sandbox, "PACKAGE_FOLDER", tmp_path / "src")
-    verdict = validate.validate(backend, receipt, build(1), params.policy)
+    verdict = validate.validate(backend, receipt, build(1), params.policy, params.problem)
     assert (verdict.outcome, stages(backend)) == ("refused", ["None"])
-    says = "replacing sales after the training cutoff changes level_364: these features use future data"
+    says = "replacing targets after the training cutoff changes level_364: these features use future data"
     assert leak_said(verdict) == ("refused", says)
 
 
@@ -168,7 +174,9 @@ def test_a_bundle_that_remembers_the_holdout_is_doubted_by_name_whatever_it_says
     later = history.level(replace(grid, target=LOG.scaled(grid.target)))
     state = replace(honest.state, history=replace(honest.state.history, level=later))
     store.save(replace(honest, state=state), candidate.bundle)
-    verdict = validate.validate(backend, register.register(backend, candidate, params), candidate, params.policy)
+    verdict = validate.validate(
+        backend, register.register(backend, candidate, params), candidate, params.policy, params.problem
+    )
     assert stages(backend) == ["None"]
     outcome, says = leak_said(verdict)
     assert outcome == "inconclusive"
@@ -179,11 +187,11 @@ def test_a_candidate_whose_files_are_gone_is_inconclusive_until_they_are_back(ba
     receipt = register.register(backend, build(1), params)
     folder = kept_files(home, backend)
     folder.rename(folder.with_name("elsewhere"))
-    verdict = validate.validate(backend, receipt, build(1), params.policy)
+    verdict = validate.validate(backend, receipt, build(1), params.policy, params.problem)
     assert (verdict.outcome, stages(backend)) == ("inconclusive", ["None"])
     assert reasons(verdict)[0][1] == "the store no longer has the files of version 1"
     folder.with_name("elsewhere").rename(folder)
-    assert validate.validate(backend, receipt, build(1), params.policy).outcome == "passed"
+    assert validate.validate(backend, receipt, build(1), params.policy, params.problem).outcome == "passed"
 
 
 def test_a_serving_version_whose_files_are_gone_stops_the_gate_and_says_what_to_do(
@@ -195,7 +203,7 @@ def test_a_serving_version_whose_files_are_gone_stops_the_gate_and_says_what_to_
     folder.rename(folder.with_name("elsewhere"))
     receipt = register.register(backend, build(2), params)
     with pytest.raises(ArtifactMissing, match="the store no longer has the files of version 1") as refusal:
-        validate.validate(backend, receipt, build(2), params.policy)
+        validate.validate(backend, receipt, build(2), params.policy, params.problem)
     assert (refusal.value.exit_code, "lockgate rollback" in refusal.value.hint) == (7, True)
     assert verdicts.latest_verdict(backend.database, backend.model, 2) is None
 
@@ -204,5 +212,5 @@ def test_code_that_was_not_committed_is_refused_where_the_policy_asks(backend, b
     monkeypatch.setattr("lockgate.operations.lineage.git_dirty", lambda folder: True)
     receipt = register.register(backend, build(1), params)
     policy = params.policy.model_copy(update={"clean_tree_required": True})
-    verdict = validate.validate(backend, receipt, build(1), policy)
+    verdict = validate.validate(backend, receipt, build(1), policy, params.problem)
     assert reasons(verdict) == [("refused", "the training code was changed since the last commit")]

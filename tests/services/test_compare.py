@@ -36,7 +36,9 @@ def pair(stack, trained_project):
     """Versions 1 and 2, of different seeds and otherwise alike; only to be looked at."""
     backend = Workspace("compared-ensemble", stack, Database(stack.database_url), "anna", 10.0)
     for receipt, build, params in registered(backend, trained_project):
-        validate.validate(backend, receipt, build, params.policy.model_copy(update={"over_serving": 1.0}))
+        validate.validate(
+            backend, receipt, build, params.policy.model_copy(update={"over_serving": 1.0}), params.problem
+        )
     return backend
 
 
@@ -107,7 +109,8 @@ def test_every_slice_that_the_gate_tests_is_shown_with_the_same_rows(pair, build
     shown = compare.compare(pair, 1, 2, holdout, PROBLEM).comparison.trial.agreement.slices
     tables = Tables.read(build(1).prepared)
     sold = tables.holdout[tables.holdout["Sales"] > 0]
-    tested = slices.split(slices.with_attributes(sold, tables.stores, tables.rows), slices.IN_GATE)
+    cutoff = int(PROBLEM.period.number(sold["Date"].to_numpy()).min()) - 1
+    tested = slices.parts(PROBLEM, sold, slices.Background(tables.static, tables.rows, cutoff))
     scored = [(each.value, each.scored.first.rows) for each in shown if each.by != "weekday"]
     assert sorted(scored) == sorted((part.value, part.rows) for part, _ in tested)
 

@@ -107,7 +107,7 @@ def test_the_guard_keeps_a_model_in_none_and_one_that_knows_nothing_is_refused_b
     import_model.bring(backend, folder, DeclaredMetadata(UNTIL), tables, PROBLEM)
     with pytest.raises(StateConflict, match=r"version 1 .* stays in None"):
         backend.registry().move(1, "Staging")
-    verdict = validate.validate_registered(backend, None, tables, params.policy)
+    verdict = validate.validate_registered(backend, None, tables, params.policy, params.problem)
     refused = {check["name"] for check in verdict.checks if check["outcome"] == "refused"}
     assert (verdict.outcome, stages(backend)) == ("refused", ["None"])
     assert {"within limit", "better than naive"} <= refused
@@ -116,7 +116,7 @@ def test_the_guard_keeps_a_model_in_none_and_one_that_knows_nothing_is_refused_b
 def test_a_model_that_has_seen_the_holdout_is_refused_however_well_it_does(backend, train, tables, params):
     folder, _ = train(metadata={"target": "log"})
     import_model.bring(backend, folder, DeclaredMetadata(date(2015, 7, 1)), tables, PROBLEM)
-    verdict = validate.validate_registered(backend, 1, tables, params.policy.model_copy(update=EASY))
+    verdict = validate.validate_registered(backend, 1, tables, params.policy.model_copy(update=EASY), params.problem)
     outcomes = {check["name"]: check["outcome"] for check in verdict.checks}
     assert (verdict.outcome, stages(backend)) == ("refused", ["None"])
     assert outcomes["holdout unseen"] == "refused"
@@ -128,13 +128,13 @@ def test_a_model_trained_until_long_before_the_holdout_is_judged_on_all_of_it_un
 ):
     folder, _ = train(metadata={"target": "log"})
     import_model.bring(backend, folder, DeclaredMetadata(date(2014, 12, 31)), tables, PROBLEM)
-    verdict = validate.validate_registered(backend, 1, tables, params.policy.model_copy(update=EASY))
+    verdict = validate.validate_registered(backend, 1, tables, params.policy.model_copy(update=EASY), params.problem)
     assert (verdict.outcome, stages(backend)) == ("passed", ["Staging"])
     says = {check["name"]: check["says"] for check in verdict.checks}["no data leakage"]
-    assert says == "not needed: the features use the row and its store, never sales"
+    assert says == "not needed: the features use no past targets"
     promote.promote(backend, MoveRequest("bought", False, lambda _: None), 1, verdict.digests.policy_digest, None)
     with pytest.raises(StateConflict, match="version 1 is in Production; only candidates"):
-        validate.validate_registered(backend, 1, tables, params.policy)
+        validate.validate_registered(backend, 1, tables, params.policy, params.problem)
 
 
 def test_a_damaged_model_ends_its_own_process_and_not_ours(backend, train, tables):
@@ -210,13 +210,13 @@ def test_a_version_that_came_past_lockgate_is_not_validated(backend, tables, par
     raw = RawModel(stack, backend.database)
     raw.add()
     with pytest.raises(StateConflict, match="was registered outside Lockgate"):
-        validate.validate_registered(replace(backend, model=raw.name), 1, tables, params.policy)
+        validate.validate_registered(replace(backend, model=raw.name), 1, tables, params.policy, params.problem)
 
 
 @pytest.mark.parametrize("version", [None, 99])
 def test_there_is_nothing_to_validate_before_something_is_registered(backend, tables, params, version):
     with pytest.raises(StateConflict, match=r"no version of|has no version 99"):
-        validate.validate_registered(backend, version, tables, params.policy)
+        validate.validate_registered(backend, version, tables, params.policy, params.problem)
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ def then(trained_project, tmp_path_factory):
 def earlier(backend, then, params):
     """That build, registered, and passed on the days that it did not know."""
     receipt = register.register(backend, then, params)
-    assert validate.validate(backend, receipt, then, params.policy).outcome == "passed"
+    assert validate.validate(backend, receipt, then, params.policy, params.problem).outcome == "passed"
     return then
 
 
@@ -60,7 +60,7 @@ def test_a_refit_waits_in_none_until_there_are_days_that_it_has_not_learned(back
     assert (done.receipt.version, stages(backend)) == (2, ["Staging", "None"])
     assert done.trained_until == dataset.read(earlier.prepared, "holdout")["Date"].max().date()
 
-    on_its_own_days = validate.validate_registered(backend, 2, earlier.prepared, params.policy)
+    on_its_own_days = validate.validate_registered(backend, 2, earlier.prepared, params.policy, params.problem)
     unseen = next(check for check in on_its_own_days.checks if check["name"] == "holdout unseen")
     assert (unseen["outcome"], stages(backend)) == ("refused", ["Staging", "None"])
     assert unseen["says"].startswith(f"trained until {done.trained_until}, the holdout begins on ")
@@ -69,7 +69,7 @@ def test_a_refit_waits_in_none_until_there_are_days_that_it_has_not_learned(back
             backend, MoveRequest("now", dry_run=False, confirm=lambda _: None), 2, policy_digest(params.policy), None
         )
 
-    on_later_days = validate.validate_registered(backend, 2, build(1).prepared, params.policy)
+    on_later_days = validate.validate_registered(backend, 2, build(1).prepared, params.policy, params.problem)
     assert (on_later_days.outcome, stages(backend)) == ("passed", ["Archived", "Staging"])
 
 

@@ -34,7 +34,7 @@ def test_a_signed_version_passes_and_one_whose_key_was_revoked_is_not_opened_aga
 ):
     receipt = register.register(backend, build(1), params)
     policy = pinned(params, key)
-    assert validate.validate(backend, receipt, build(1), policy).outcome == "passed"
+    assert validate.validate(backend, receipt, build(1), policy, params.problem).outcome == "passed"
     promote.promote(backend, YES, 1, policy_digest(policy), None)
     assert receipt.bundle_digest == manifest.digest(build(1).bundle)  # the same bundle, signed or not
     row = backend.state().find(1)
@@ -42,7 +42,7 @@ def test_a_signed_version_passes_and_one_whose_key_was_revoked_is_not_opened_aga
     other = keys.make(tmp_path / "other.pem")
     for strict in (
         replace(backend, trusted_keys=(other,)),
-        _in_force(backend, build(1), receipt, pinned(params, other)),
+        _in_force(backend, build(1), receipt, pinned(params, other), params.problem),
     ):
         with pytest.raises(IntegrityBroken, match=UNTRUSTED):
             load_version.verify(strict, row)
@@ -51,10 +51,10 @@ def test_a_signed_version_passes_and_one_whose_key_was_revoked_is_not_opened_aga
     assert not (tmp_path / "forecast.csv").exists()
 
 
-def _in_force(backend, build, receipt, policy):
+def _in_force(backend, build, receipt, policy, problem):
     """The policy comes into force by a run of the gate, which the version does not survive."""
     with pytest.raises(IntegrityBroken, match=UNTRUSTED):
-        validate.validate(backend, receipt, build, policy)
+        validate.validate(backend, receipt, build, policy, problem)
     return backend
 
 
@@ -73,7 +73,7 @@ def test_an_unsigned_version_that_has_passed_is_not_promoted_once_keys_are_pinne
         promote.promote(backend, YES, 1, policy_digest(policy), None)
     receipt = register.register(backend, build(1), params)
     with pytest.raises(IntegrityBroken, match=UNSIGNED):
-        validate.validate(backend, receipt, build(1), policy)
+        validate.validate(backend, receipt, build(1), policy, params.problem)
     with pytest.raises(StateConflict, match="another policy than the one in force"):
         promote.promote(backend, YES, 1, passed.digests.policy_digest, None)
 

@@ -64,7 +64,9 @@ def test_a_candidate_that_is_worse_in_r2_is_refused_beside_the_one_that_serves(b
     policy = params.policy.model_copy(update={"metric": "r2", "limit": 0.1})
     validated(seed=1, metric="r2", limit=0.1)
     promote.promote(backend, YES, 1, policy_digest(policy), None)
-    verdict = validate.validate(backend, register.register(backend, too_high(build(2), 1.3), params), build(2), policy)
+    verdict = validate.validate(
+        backend, register.register(backend, too_high(build(2), 1.3), params), build(2), policy, params.problem
+    )
     refused = {check["name"] for check in verdict.checks if check["outcome"] == "refused"}
     assert {"no worse than serving", "no worse than linear member"} <= refused, verdict.checks
     assert verdict.metrics["r2"] < verdict.metrics["r2_serving"]
@@ -93,10 +95,10 @@ def test_a_verdict_of_an_earlier_release_is_shown_in_rmspe_and_counts_no_longer(
     [line] = status.lines(backend)
     assert (line.outcome, line.metric, line.score) == ("passed", "rmspe", 0.09)
     shown = status.portrait(backend, 1).verdict
-    assert "  RMSPE        candidate 0.09000, seasonal naive forecast 0.15000" in validate.reported(shown)
+    assert "  RMSPE        candidate 0.09000, naive forecast 0.15000" in validate.reported(shown)
     assert "rmspe below limit" in validate.reported(shown)
     assert {event.kind for event in event_log.events(backend)} >= {"verdict", "policy"}
-    again = validate.validate(backend, receipt, build(1), params.policy)
+    again = validate.validate(backend, receipt, build(1), params.policy, params.problem)
     assert (again.outcome, again.id > shown.id) == ("passed", True)
     assert "metric rmspe" in [event for event in event_log.events(backend) if event.kind == "policy"][-1].why
 
@@ -173,7 +175,7 @@ def test_the_candidate_is_held_against_the_version_in_production_on_the_same_row
     assert low < measured["rmspe"] - measured["rmspe_serving"] < min(high, limit)
     assert verdict.outcome == ("passed" if high <= limit else "inconclusive")
     assert f"(95 %: {low:+.5f} to {high:+.5f}) on {verdict_rows(verdict)} rows" in says["no worse than serving"]
-    assert "too small to compare: store type a" in says["no slice worse than serving"]
+    assert "too small to compare: StoreType a" in says["no slice worse than serving"]
     assert verdict.digests.serving_digest == versions.recorded_version(backend.database, backend.model, 1).bundle_digest
 
 
@@ -183,7 +185,9 @@ def test_a_candidate_that_forecasts_a_tenth_too_much_is_refused_beside_the_one_t
     validated(seed=1)
     promote.promote(backend, YES, 1, policy_digest(params.policy), None)
     worse = too_high(build(2))
-    verdict = validate.validate(backend, register.register(backend, worse, params), worse, params.policy)
+    verdict = validate.validate(
+        backend, register.register(backend, worse, params), worse, params.policy, params.problem
+    )
     refused = {check["name"] for check in verdict.checks if check["outcome"] == "refused"}
     assert {"no worse than serving", "no slice worse than serving", "no worse than linear member"} <= refused
 
@@ -231,7 +235,7 @@ def test_a_changed_artifact_is_refused_before_it_is_loaded(backend, build, param
     path = on_the_server(home, receipt)
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(IntegrityBroken, match=r"lightgbm\.txt sha256 mismatch"):
-        validate.validate(backend, receipt, build(1), params.policy)
+        validate.validate(backend, receipt, build(1), params.policy, params.problem)
     assert stages(backend) == ["None"]
     assert verdicts.latest_verdict(backend.database, backend.model, None) is None
 
@@ -241,7 +245,7 @@ def test_an_artifact_folder_that_is_gone_is_refused(backend, build, params, home
     path = on_the_server(home, receipt)
     shutil.rmtree(path.parent)
     with pytest.raises(IntegrityBroken):
-        validate.validate(backend, receipt, build(1), params.policy)
+        validate.validate(backend, receipt, build(1), params.policy, params.problem)
     assert stages(backend) == ["None"]
 
 

@@ -144,7 +144,7 @@ def test_probabilities_differ_in_points_and_rows_of_another_class_are_counted():
     assert found.scored.first == Score(3, pytest.approx({"mae": (0.1 + 0.5 + 0.1) / 3, "accuracy": 2 / 3}))
     assert found.scored.second.scores["accuracy"] == 1.0
     assert [(part.by, part.value, part.rows) for part in found.slices] == [
-        ("Plan", "a", 2), ("Plan", "b", 2), ("Months", "0.999 to 2.5", 2), ("Months", "2.5 to 40", 2),
+        ("Plan", "a", 2), ("Plan", "b", 2), ("Months", "above 2.5", 2), ("Months", "up to 2.5", 2),
     ]  # fmt: skip
 
 

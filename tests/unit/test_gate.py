@@ -328,7 +328,7 @@ def test_a_verdict_shows_what_did_not_pass_first_then_the_scores_and_what_helps(
     assert lines[0] == "REFUSED: version 2 of rossmann-ensemble"
     assert lines[1].startswith("  refused      within limit: ")
     assert lines[len(CHECKS) + 1] == (
-        "  RMSPE        candidate 0.12000, linear member alone 0.12500, seasonal naive forecast 0.14500"
+        "  RMSPE        candidate 0.12000, linear member alone 0.12500, naive forecast 0.14500"
     )
     assert lines[-1].startswith("  what helps   within limit: compare other windows first: lockgate backtest")
 
@@ -339,7 +339,7 @@ def test_a_verdict_shows_what_did_not_pass_first_then_the_scores_and_what_helps(
         (
             {"rmspe": 0.08, "mae": 500.0, "bias": 0.01, "rmspe_naive": 0.15, "holdout_uses": 3.0},
             "RMSPE",
-            [("candidate", "0.08000"), ("seasonal naive forecast", "0.15000")],
+            [("candidate", "0.08000"), ("naive forecast", "0.15000")],
         ),
         ({"rmspe": 0.09}, "RMSPE", [("candidate", "0.09000")]),
         ({}, "RMSPE", []),
@@ -375,12 +375,12 @@ def test_a_page_shows_one_line_and_then_tables():
 
 def test_a_leak_is_refused_by_name_and_a_history_that_does_not_match_is_doubted_by_name():
     assert says("no data leakage")[1] == (
-        "18 of 36 features depend on sales before the cutoff, none on later sales; the stored history matches the data"
-        " up to 2015-05-08"
+        "18 of 36 features depend on targets before the cutoff, none on later targets; the stored history matches the"
+        " data up to 2015-05-08"
     )
     assert says("no data leakage", leakage=leaking(*"abcdefg")) == (
         Outcome.REFUSED,
-        "replacing sales after the training cutoff changes a, b, c, d, e and 2 more: these features use future data",
+        "replacing targets after the training cutoff changes a, b, c, d, e and 2 more: these features use future data",
     )
     assert says("no data leakage", leakage=replace(GOOD.leakage, history_mismatch=("ridge", "level_364"))) == (
         Outcome.INCONCLUSIVE,

@@ -9,11 +9,9 @@ OWN = ("features/store_panel", "synthetic")  # Rossmann's feature functions, and
 TO_BE_FREED = {
     "bundle/external_conversion.py",
     "bundle/external_format.py",
-    "evaluation/slices.py",
     "forecaster/ensemble.py",
     "forecaster/external.py",
     "forecaster/interface.py",
-    "models/seasonal_naive.py",
     "problem/columns.py",
 }
 

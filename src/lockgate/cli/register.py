@@ -115,7 +115,7 @@ def validate(version: int | None, prepared: Path, as_json: bool, timeout: float)
     from lockgate.operations import validate
 
     _require_prepared(prepared)
-    found = validate.validate_registered(workspace(timeout), version, prepared, params().policy)
+    found = validate.validate_registered(workspace(timeout), version, prepared, params().policy, params().problem)
     session().ids["version"] = found.version
     if as_json:
         print_json(validate.as_json(found))

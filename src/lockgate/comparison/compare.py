@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lockgate.comparison import agreement as agreements
 from lockgate.comparison.agreement import Agreement
 from lockgate.comparison.pairs import Pairs
-from lockgate.comparison.parts import MOST_VALUES, Background, parts
+from lockgate.comparison.parts import Background, parts
 from lockgate.comparison.record_diff import (
     ImportanceChange,
     MetricPair,
@@ -27,6 +27,7 @@ from lockgate.comparison.records import Record, Side, record
 from lockgate.data import dataset, ingest
 from lockgate.data.data_card import Part
 from lockgate.errors import BadData, StateConflict
+from lockgate.evaluation.slices import MOST_VALUES
 from lockgate.operations import load_version
 from lockgate.operations.workspace import Workspace
 from lockgate.problem.columns import ColumnKind, Decimal, Whole

@@ -138,7 +138,8 @@ def difference(metric: Metric, rows: Rows, candidate: Floats, reference: Floats,
     block = rows.block if np.ptp(rows.period) >= FEWEST_BLOCKS * rows.block - 1 else 1
     drawn = _scores(metric, rows, [candidate, reference], block, seed)
     value = metric.worse_by(metric.score(rows.actual, candidate), metric.score(rows.actual, reference))
-    changes = drawn[0] - drawn[1]
+    with np.errstate(invalid="ignore"):  # the score of a draw may be infinite
+        changes = drawn[0] - drawn[1]
     known = changes[np.isfinite(changes)]  # a draw may have rows of one class only
     return Difference(value, float(np.std(known)) if known.size >= DRAWS / 2 else float("nan"))
 

@@ -7,17 +7,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lockgate.evaluation import bootstrap, slices
+from lockgate.evaluation import bootstrap
 from lockgate.evaluation.bootstrap import Difference, Rows
-from lockgate.evaluation.slices import WEEK, Slice
-from lockgate.problem.columns import KEY, OPEN, TARGET, TIME
+from lockgate.evaluation.slices import Parts, Slice
+from lockgate.problem.description import Problem
 from lockgate.problem.metrics import Metric
+from lockgate.problem.target_values import outside_where, target_values
 
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 SEED = 1  # the same rows and forecasts give the same interval
 FEWEST_ROWS = 200  # of a slice: a difference of about 0.005 can be detected with this number
-FEWEST_STORES = 10  # of a slice: with fewer stores, the bootstrap draws the same stores too often
+FEWEST_KEYS = 10  # of a slice: with fewer keys, the bootstrap draws the same keys too often
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class SliceDifference(Slice):
 class PairedTest:
     """The scores of a candidate and of a reference on the same rows, and how much worse the candidate is.
 
-    NaN if a forecast is no number, or if there is no row. `left_out` names the slices with too few rows or stores, and
+    NaN if a forecast is no number, or if there is no row. `left_out` names the slices with too few rows or keys, and
     those without a score.
     """
 
@@ -52,47 +54,70 @@ class PairedTest:
         return max(self.slices, key=lambda part: self.interval(part)[0], default=None)
 
 
-def compare(
-    metric: Metric, rows: pd.DataFrame, candidate: Floats, reference: Floats, ways: Sequence[str] = ()
-) -> PairedTest:
-    """Test two forecasts of rows with key, time, target, OPEN and the columns of the ways to slice."""
-    counts = scored_rows(metric, rows)
-    kept, ours, theirs = rows[counts], candidate[counts], reference[counts]
-    scored = _bootstrap_rows(kept)
+@dataclass(frozen=True)
+class Actual:
+    """Rows of a holdout as the metric counts them.
 
-    def difference(chosen: NDArray[np.bool_]) -> Difference:
-        return bootstrap.difference(metric, scored.where(chosen), ours[chosen], theirs[chosen], SEED)
+    `counts` marks the rows that are scored: those that `where` keeps and that the metric counts. `rows` holds only
+    these rows: their target, their key and their period, for the bootstrap.
+    """
 
-    tested, left_out = [], []
-    for part, chosen in slices.split(kept, ways):
-        found = difference(chosen)
-        is_large = part.rows >= FEWEST_ROWS and len(np.unique(scored.key[chosen])) >= FEWEST_STORES
-        if is_large and np.isfinite(found.error):
-            tested.append(SliceDifference(part.by, part.value, part.rows, found))
-        else:
-            left_out.append(part.name)
-    return PairedTest(
-        metric.score(scored.actual, ours),
-        metric.score(scored.actual, theirs),
-        len(kept),
-        difference(np.ones(len(kept), dtype=np.bool_)),
-        tuple(tested),
-        tuple(left_out),
-    )
+    metric: Metric
+    counts: Bools
+    rows: Rows
+
+    @classmethod
+    def of(cls, problem: Problem, metric: Metric, rows: pd.DataFrame, classes: Sequence[str] = ()) -> "Actual":
+        """The rows of a frame with the columns of the problem; `classes` are those of the forecasts."""
+        target = target_values(problem, rows[problem.target], classes)
+        counts = ~outside_where(problem, rows) & metric.scored(target)
+        return cls(metric, counts, bootstrap_rows(problem, rows[counts], target[counts]))
+
+    def score(self, forecast: Floats) -> float:
+        """The score of forecasts of all rows."""
+        return self.metric.score(self.rows.actual, forecast[self.counts])
+
+    def interval(self, forecast: Floats) -> tuple[float, float]:
+        """The bootstrap 95 % interval of the score of forecasts of all rows; NaN if there is no score."""
+        return bootstrap.interval(self.metric, self.rows, forecast[self.counts], SEED)
+
+    def compare(self, candidate: Floats, reference: Floats, parts: Parts = ()) -> PairedTest:
+        """Test two forecasts of all rows; `parts` are slices of all rows."""
+        ours, theirs = candidate[self.counts], reference[self.counts]
+        tested, left_out = [], []
+        for part, in_part in parts:
+            chosen = in_part[self.counts]
+            found, count = self._difference(ours, theirs, chosen), int(chosen.sum())
+            is_large = count >= FEWEST_ROWS and len(np.unique(self.rows.key[chosen])) >= FEWEST_KEYS
+            if is_large and np.isfinite(found.error):
+                tested.append(SliceDifference(part.by, part.value, count, found))
+            elif count:
+                left_out.append(part.name)
+        return PairedTest(
+            self.metric.score(self.rows.actual, ours),
+            self.metric.score(self.rows.actual, theirs),
+            len(ours),
+            self._difference(ours, theirs, np.ones(len(ours), dtype=np.bool_)),
+            tuple(tested),
+            tuple(left_out),
+        )
+
+    def _difference(self, ours: Floats, theirs: Floats, chosen: Bools) -> Difference:
+        return bootstrap.difference(self.metric, self.rows.where(chosen), ours[chosen], theirs[chosen], SEED)
 
 
-def interval(metric: Metric, rows: pd.DataFrame, forecast: Floats) -> tuple[float, float]:
-    """The bootstrap 95 % interval of the score on rows with key, time, target and OPEN; NaN if there is no score."""
-    counts = scored_rows(metric, rows)
-    return bootstrap.interval(metric, _bootstrap_rows(rows[counts]), forecast[counts], SEED)
+def bootstrap_rows(problem: Problem, rows: pd.DataFrame, actual: Floats) -> Rows:
+    """The clusters of rows: key and block of time for a panel, key for states, rows for a plain table.
 
-
-def scored_rows(metric: Metric, rows: pd.DataFrame) -> NDArray[np.bool_]:
-    """The rows that are scored: those of open stores that count for the metric. A closed store sells 0 by rule."""
-    sales = rows[TARGET].to_numpy(dtype=np.float64)
-    return np.asarray((rows[OPEN] != 0).to_numpy(dtype=np.bool_) & metric.scored(sales))
-
-
-def _bootstrap_rows(rows: pd.DataFrame) -> Rows:
-    sales, store = rows[TARGET].to_numpy(dtype=np.float64), rows[KEY].to_numpy(dtype=np.int64)
-    return Rows(sales, store, rows[TIME].to_numpy().astype("datetime64[D]").astype(np.int64), WEEK)
+    Rows of a table that is split by group are clusters of their group.
+    """
+    groups = list(problem.keys)
+    if problem.kind == "table":
+        split = problem.holdout
+        groups = [split.column or problem.keys[0]] if split.by == "group" else []
+        if not groups:
+            return Rows(actual, np.arange(len(rows)), np.zeros(len(rows), dtype=np.int64))
+    key = rows.groupby(groups, dropna=False).ngroup().to_numpy(dtype=np.int64) if groups else np.zeros(len(rows), int)
+    if problem.kind != "panel":
+        return Rows(actual, key, np.zeros(len(rows), dtype=np.int64))
+    return Rows(actual, key, problem.period.number(rows[problem.time_name].to_numpy()), problem.period.block)

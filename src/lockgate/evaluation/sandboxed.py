@@ -23,10 +23,10 @@ from lockgate.data import dataset
 from lockgate.errors import BundleUnreadable, GateRefused, LockgateError
 from lockgate.evaluation import leakage
 from lockgate.evaluation.leakage import LeakageReport
-from lockgate.features.recipe import RIDGE
 from lockgate.features.store_panel.store_attributes import store_attributes
 from lockgate.forecaster.ensemble import Forecaster
 from lockgate.forecaster.external import Meaning, NativeFile, Window
+from lockgate.forecaster.table import TableForecaster
 from lockgate.system import sandbox
 from lockgate.system.sandbox import Limits
 
@@ -41,6 +41,9 @@ OPEN_LIMITS = Limits(wall_seconds=120, cpu_seconds=120, memory_bytes=4 << 30, fi
 TASK, RESULT, ROWS, ARRAYS = "task.json", "result.json", "rows.parquet", "arrays.npz"
 LONGEST_REASON = 300
 EXAMPLE_ROWS = 5
+MOST_IN_ONE_PROBABILITY = 2  # classes
+LINEAR = ("ridge", "linear")  # names of the linear member of a panel and of a table
+EPOCH = date(1970, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -68,15 +71,18 @@ class Request:
 class Forecasts:
     """Forecasts of all rows in one batch, and of some rows alone.
 
-    `covered` marks the rows that the bundle takes; others are NaN: their days may be too late, or before its cutoff.
-    `ridge` holds the forecasts of its ridge alone, None without one. `leakage` is None if there was no check.
-    `uses_target_history` is False for a model that uses no past sales.
+    `covered` marks the rows that the bundle takes; others are NaN: their times may be too late, or before its cutoff.
+    Forecasts of more than two classes are (rows, classes); `classes` are () for a regression. `trained_until` is the
+    number of the last training period, None without time. `ridge` holds the forecasts of its linear member alone, None
+    without one. `leakage` is None if there was no check. `uses_target_history` is False for a model that uses no past
+    targets.
     """
 
     together: Floats
     alone: Floats
     covered: NDArray[np.bool_]
-    origin: date
+    trained_until: int | None
+    classes: tuple[str, ...]
     ridge: Floats | None
     leakage: LeakageReport | None
     uses_target_history: bool
@@ -108,7 +114,7 @@ def forecast(request: Request, rows: pd.DataFrame, limits: Limits = FORECAST_LIM
             found, arrays = run("forecast", asdict(request), Path(name), limits)
         except (SandboxFailed, BundleUnreadable) as failed:
             return Failure(_one_line(failed.message))
-    if wrong := _wrong_shape(arrays, len(rows), len(request.alone)):
+    if wrong := _wrong_shape(arrays, len(rows), len(request.alone), len(found["classes"])):
         return Failure(wrong)
     report = found.pop("leakage")
     return Forecasts(
@@ -116,7 +122,8 @@ def forecast(request: Request, rows: pd.DataFrame, limits: Limits = FORECAST_LIM
         arrays["alone"],
         arrays["covered"],
         ridge=arrays.get("ridge"),
-        origin=date.fromisoformat(found["origin"]),
+        trained_until=found["trained_until"],
+        classes=tuple(found["classes"]),
         leakage=LeakageReport.of(report) if report else None,
         uses_target_history=found["uses_target_history"],
     )
@@ -218,22 +225,53 @@ def _forecast(folder: Path, given: Json) -> Output:
     forecaster = store.load(Path(request.bundle), request.digest)
     covered = np.ones(len(rows), dtype=np.bool_)
     covered[[problem.row for problem in forecaster.problems(rows)]] = False
-    alone = [forecaster.predict(rows.iloc[[place]])[0] if covered[place] else np.nan for place in request.alone]
+    one = np.full(_width(forecaster), np.nan)
+    alone = [_alone(forecaster, rows, place) if covered[place] else one for place in request.alone]
     arrays = {
-        "together": _where(covered, lambda: forecaster.predict(rows[covered])),
-        "alone": np.array(alone, dtype=np.float64),
+        "together": _where(covered, one, lambda: forecaster.predict(rows[covered])),
+        "alone": np.array(alone, dtype=np.float64).reshape(len(alone), *one.shape),
         "covered": covered,
     }
-    found: Json = {"origin": forecaster.origin.isoformat(), "leakage": None, "uses_target_history": False}
+    members: Any = forecaster  # predict_members is of our own forecasters
+    linear = [place for place, name in enumerate(forecaster.members) if name in LINEAR]
+    if linear:
+        arrays["ridge"] = _where(covered, one, lambda: members.predict_members(rows[covered])[..., linear[0]])
+    found: Json = {"classes": _classes(forecaster), "leakage": None, "uses_target_history": False}
+    found["trained_until"] = _trained_until(forecaster)
     if isinstance(forecaster, Forecaster):
-        ridge = forecaster.members.index(RIDGE)
-        arrays["ridge"] = _where(covered, lambda: forecaster.predict_members(rows[covered])[:, ridge])
         found |= {"uses_target_history": True, "leakage": _leakage(forecaster, request.prepared)}
     return found, arrays
 
 
-def _where(covered: NDArray[np.bool_], forecasts: Callable[[], Floats]) -> Floats:
-    found = np.full(len(covered), np.nan)
+def _alone(forecaster: Any, rows: pd.DataFrame, place: int) -> Floats:
+    """The forecast of a row by itself; of a state, with all rows of its key."""
+    if isinstance(forecaster, TableForecaster) and forecaster.problem.kind == "state":
+        keys = list(forecaster.problem.keys)
+        same = (rows[keys] == rows[keys].iloc[place]).all(axis=1).to_numpy()
+        found: Floats = forecaster.predict(rows[same])[int(same[:place].sum())]
+        return found
+    return np.asarray(forecaster.predict(rows.iloc[[place]])[0])
+
+
+def _classes(forecaster: Any) -> tuple[str, ...]:
+    return forecaster.classes if isinstance(forecaster, TableForecaster) else ()
+
+
+def _width(forecaster: Any) -> tuple[int, ...]:
+    """The shape of one forecast: () for a number or a probability."""
+    classes = _classes(forecaster)
+    return (len(classes),) if len(classes) > MOST_IN_ONE_PROBABILITY else ()
+
+
+def _trained_until(forecaster: Any) -> int | None:
+    """The number of the last training period."""
+    if isinstance(forecaster, TableForecaster):
+        return forecaster.trained_until
+    return forecaster.state.cutoff if isinstance(forecaster, Forecaster) else (forecaster.origin - EPOCH).days
+
+
+def _where(covered: NDArray[np.bool_], one: Floats, forecasts: Callable[[], Floats]) -> Floats:
+    found = np.full((len(covered), *one.shape), np.nan)
     if covered.any():
         found[covered] = forecasts()
     return found
@@ -244,11 +282,12 @@ def _leakage(forecaster: Forecaster, prepared: str | None) -> Json | None:
     return asdict(report) if report else None
 
 
-def _wrong_shape(arrays: Mapping[str, NDArray[Any]], rows: int, alone: int) -> str | None:
-    wanted = {"together": rows, "covered": rows, "ridge": rows, "alone": alone}
+def _wrong_shape(arrays: Mapping[str, NDArray[Any]], rows: int, alone: int, classes: int) -> str | None:
+    width = (classes,) if classes > MOST_IN_ONE_PROBABILITY else ()
+    wanted = {"together": (rows, *width), "covered": (rows,), "ridge": (rows, *width), "alone": (alone, *width)}
     for name, found in arrays.items():
-        if found.shape != (wanted[name],):
-            return f"it gave {found.shape} forecasts for {wanted[name]} rows ({name})"
+        if found.shape != wanted[name]:
+            return f"it gave {found.shape} forecasts for {wanted[name][0]} rows ({name})"
     return None
 
 

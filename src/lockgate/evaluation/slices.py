@@ -1,34 +1,22 @@
-"""Slices of the rows of a paired comparison: the ways to slice, and the rows of each slice."""
+"""Slices of rows, as the problem describes them: by a column, by bins of a number, by time and size of a key."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lockgate.problem.columns import KEY, TARGET, TIME
+from lockgate.problem.description import Bins, Problem
 
-WEEK = 7
+Bools = NDArray[np.bool_]
 
-# By name of the way: the value of each row, missing where it is unknown.
-WAYS: Mapping[str, Callable[[pd.DataFrame], "pd.Series[Any]"]] = {
-    "store type": lambda rows: rows["StoreType"],
-    "assortment": lambda rows: rows["Assortment"],
-    "promo": lambda rows: rows["Promo"],
-    "weekday": lambda rows: rows[TIME].dt.day_of_week + 1,
-    "week": lambda rows: rows["week"],
-    "size": lambda rows: rows["size"],
-}
-IN_GATE = ("store type", "assortment", "promo", "week", "size")
-IN_COMPARISON = (*IN_GATE, "weekday")
-NAMES = {
-    ("promo", "0"): "no promo",
-    ("promo", "1"): "promo",
-    ("size", "large"): "large stores",
-    ("size", "small"): "small stores",
-}
+WEEK, SIZE, WEEKDAY = "week", "size", "weekday"
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+DAYS_OF_WEEK = 7
+MOST_VALUES = 20  # of a column; a way with more slices is left out
 
 
 @dataclass(frozen=True)
@@ -41,39 +29,108 @@ class Slice:
 
     @property
     def name(self) -> str:
-        """The slice in words, such as "week 2"."""
-        return NAMES.get((self.by, self.value), f"{self.by} {self.value}")
+        """The slice in words: a column and its value."""
+        return f"{self.by} {self.value}"
 
 
-def split(rows: pd.DataFrame, ways: Sequence[str]) -> Iterator[tuple[Slice, NDArray[np.bool_]]]:
-    """Each slice, and which of the rows are in the slice. A row with a missing value is in no slice of that way."""
-    for by in ways:
-        values = WAYS[by](rows)
-        for value in sorted(values.dropna().unique()):
-            chosen = (values == value).to_numpy(dtype=np.bool_)
-            yield Slice(by, str(value), int(chosen.sum())), chosen
+@dataclass(frozen=True)
+class Background:
+    """What the slices of rows need beside the rows: static features, training rows, the last training period.
 
-
-def with_attributes(rows: pd.DataFrame, stores: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
-    """The rows of a holdout with StoreType, Assortment, week and size, missing where unknown."""
-    attributes = stores.set_index(KEY)
-    return rows.assign(
-        StoreType=rows[KEY].map(attributes["StoreType"]),
-        Assortment=rows[KEY].map(attributes["Assortment"]),
-        week=week(rows[TIME], rows[TIME].min() - pd.Timedelta(days=1)),
-        size=rows[KEY].map(store_sizes(history)),
-    )
-
-
-def store_sizes(history: pd.DataFrame) -> "pd.Series[Any]":
-    """By store, "large" if its median past sales are above those of the median store, else "small".
-
-    A store without past sales has no size.
+    None where it is not at hand.
     """
-    median_sales = history[history[TARGET] > 0].groupby(KEY)[TARGET].median()
-    return (median_sales > median_sales.median()).map({True: "large", False: "small"})
+
+    static: pd.DataFrame | None = None
+    history: pd.DataFrame | None = None
+    cutoff: int | None = None
 
 
-def week(dates: "pd.Series[pd.Timestamp]", cutoff: pd.Timestamp) -> "pd.Series[int]":
-    """The week of the horizon of each date; week 1 begins on the day after the cutoff."""
-    return ((dates - cutoff).dt.days - 1) // WEEK + 1
+Parts = tuple[tuple[Slice, Bools], ...]
+
+
+def parts(problem: Problem, rows: pd.DataFrame, known: Background) -> Parts:
+    """Each slice, and which of the rows are in the slice. A row with an unknown value is in no slice of that way."""
+    return tuple(
+        each for by, values in _ways(problem, rows, known) for each in of_values(by, values)
+    )  # fmt: skip
+
+
+def of_values(by: str, values: "pd.Series[Any]") -> Iterator[tuple[Slice, Bools]]:
+    """The slices by a value of each row; none if there are more than MOST_VALUES values."""
+    found = sorted(values.dropna().unique())
+    for value in found if len(found) <= MOST_VALUES else ():
+        chosen = np.asarray(values == value, dtype=np.bool_)
+        yield Slice(by, str(value), int(chosen.sum())), chosen
+
+
+def weekdays(problem: Problem, rows: pd.DataFrame) -> "pd.Series[Any]":
+    """The weekday of each row."""
+    return rows[problem.time_name].dt.day_of_week.map(lambda day: f"{day + 1} {WEEKDAYS[day]}")
+
+
+def _ways(problem: Problem, rows: pd.DataFrame, known: Background) -> Iterator[tuple[str, "pd.Series[Any]"]]:
+    """The value of each row, by the name of the way to slice."""
+    for way in problem.slices:
+        name = way.column if isinstance(way, Bins) else way
+        values = _values(problem, rows, known, name)
+        if values is not None:
+            yield name, _binned(values, _learned(problem, known, name), way.bins) if isinstance(way, Bins) else values
+
+
+def _values(problem: Problem, rows: pd.DataFrame, known: Background, name: str) -> "pd.Series[Any] | None":
+    if name in rows:
+        return rows[name]
+    if name == WEEK and problem.time and known.cutoff is not None:
+        return _week(problem, rows, known.cutoff)
+    if name == WEEKDAY and problem.time and not problem.period.is_integer:
+        return weekdays(problem, rows)
+    if name == SIZE and known.history is not None:
+        return _by_key(problem, rows, _sizes(problem, known.history))
+    if known.static is not None and name in known.static and problem.keys:
+        return _by_key(problem, rows, known.static.set_index(list(problem.keys))[name])
+    return None
+
+
+def _learned(problem: Problem, known: Background, name: str) -> "pd.Series[Any] | None":
+    """The values of a column in the training rows; None where they are not at hand."""
+    return None if known.history is None else _values(problem, known.history, known, name)
+
+
+def _by_key(problem: Problem, rows: pd.DataFrame, values: "pd.Series[Any]") -> "pd.Series[Any]":
+    """The value of each row's key, missing for a key without one."""
+    keys = pd.MultiIndex.from_frame(rows[list(problem.keys)]) if len(problem.keys) > 1 else rows[problem.keys[0]]
+    return pd.Series(values.reindex(keys).to_numpy(), index=rows.index)
+
+
+def _week(problem: Problem, rows: pd.DataFrame, cutoff: int) -> "pd.Series[Any]":
+    """The week of the horizon, or the period itself where it is a week or longer; week 1 follows the cutoff."""
+    ahead = problem.period.number(rows[problem.time_name].to_numpy()) - cutoff
+    length = {"day": DAYS_OF_WEEK, "hour": DAYS_OF_WEEK * 24}.get(problem.period.name, 1)
+    return pd.Series((ahead - 1) // length + 1, index=rows.index)
+
+
+def _sizes(problem: Problem, history: pd.DataFrame) -> "pd.Series[Any]":
+    """By key, "large" if its median past target is above that of the median key, else "small"."""
+    past = history[history[problem.target] != 0]
+    median = past.groupby(list(problem.keys))[problem.target].median()
+    return (median > median.median()).map({True: "large", False: "small"})
+
+
+def _binned(values: "pd.Series[Any]", learned: "pd.Series[Any] | None", count: int) -> "pd.Series[Any]":
+    """The bin of a number as text; the bins are quantiles of the training rows, else of the rows."""
+    known = (values if learned is None else learned).dropna().to_numpy(dtype=np.float64)
+    if not known.size:
+        return pd.Series(pd.NA, index=values.index, dtype="object")
+    edges = np.unique(np.quantile(known, np.linspace(0, 1, count + 1)[1:-1]))
+    place = np.searchsorted(edges, values.to_numpy(dtype=np.float64), side="left")
+    names = _names_of(edges)
+    texts = pd.Series([names[each] for each in place], index=values.index, dtype="object")
+    return texts.where(values.notna())
+
+
+def _names_of(edges: NDArray[np.float64]) -> list[str]:
+    """The bins between some edges; an edge belongs to the bin below it."""
+    if not edges.size:
+        return ["all"]
+    between = [f"{low:g} to {high:g}" for low, high in pairwise(edges)]
+    return [f"up to {edges[0]:g}", *between, f"above {edges[-1]:g}"]

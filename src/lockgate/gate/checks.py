@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # numpy and pandas are not needed for a policy's digest
 
 MAX_BATCH_GAP = 1e-9
 MOST_NAMES = 5
+FEWEST_KEYS = 0.5  # share of the keys of the training rows that the holdout of a panel must have
 VALID = "predictions valid"
 WITHIN_LIMIT = "within limit"
 ALONE = "no other version is in Production"
@@ -46,7 +47,7 @@ def _with_serving(
         if serving is None:
             return Outcome.PASSED, ALONE
         if not serving.paired_test.rows:
-            return Outcome.PASSED, f"version {serving.version} in Production cannot forecast these days"
+            return Outcome.PASSED, f"version {serving.version} in Production cannot forecast these rows"
         if not _is_measured(serving.paired_test, policy.measure):
             score = serving.paired_test.reference_score
             return Outcome.INCONCLUSIVE, (
@@ -89,12 +90,12 @@ def _no_slice_worse(serving: ServingComparison, policy: Policy) -> Answer:
 def _better_than_naive(evidence: Evidence, policy: Policy) -> Answer:
     metric, naive = policy.measure, evidence.baseline_score
     if not (metric.is_valid(naive) and metric.is_valid(evidence.score)):
-        return Outcome.INCONCLUSIVE, f"the seasonal naive forecast has {metric.label} {naive}"
+        return Outcome.INCONCLUSIVE, f"{evidence.baseline} has {metric.label} {naive}"
     limit = metric.with_error(metric.error(naive) * (1 - policy.min_gain_over_baseline))
     return _answer(
         metric.worse_by(evidence.score, limit) < 0,
         f"{metric.label} {metric.shown(evidence.score)}, limit {metric.shown(limit)}: an error"
-        f" {policy.min_gain_over_baseline:.0%} (gate.min_gain_over_baseline) below that of the seasonal naive forecast"
+        f" {policy.min_gain_over_baseline:.0%} (gate.min_gain_over_baseline) below that of {evidence.baseline}"
         f" ({metric.shown(naive)})",
     )
 
@@ -132,10 +133,19 @@ def _holdout_not_overused(evidence: Evidence, policy: Policy) -> Answer:
 
 
 def _enough_rows(evidence: Evidence, policy: Policy) -> Answer:
-    enough = evidence.scored_rows >= policy.min_scored_rows
-    return (Outcome.PASSED if enough else Outcome.INCONCLUSIVE), (
-        f"{evidence.scored_rows} rows scored, at least {policy.min_scored_rows} are needed (gate.min_scored_rows)"
-    )
+    """Inconclusive for a holdout with too few rows, or without the keys or classes of the training rows."""
+    found = evidence.representation
+    rows = f"{evidence.scored_rows} rows scored, at least {policy.min_scored_rows} are needed (gate.min_scored_rows)"
+    if found.unknown_classes:
+        return Outcome.INCONCLUSIVE, f"{rows}; no training row has the class {_few(found.unknown_classes)}"
+    if found.missing_classes:
+        return Outcome.INCONCLUSIVE, f"{rows}; no scored row has the class {_few(found.missing_classes)}"
+    if found.keys_scored < FEWEST_KEYS * found.keys:
+        return Outcome.INCONCLUSIVE, (
+            f"{rows}; the holdout has {found.keys_scored} of {found.keys} keys of the training rows,"
+            f" and at least {FEWEST_KEYS:.0%} are needed"
+        )
+    return (Outcome.PASSED if evidence.scored_rows >= policy.min_scored_rows else Outcome.INCONCLUSIVE), rows
 
 
 def _predictions_valid(evidence: Evidence, _: Policy) -> Answer:
@@ -143,7 +153,7 @@ def _predictions_valid(evidence: Evidence, _: Policy) -> Answer:
     if found.not_finite:
         return Outcome.INCONCLUSIVE, f"{found.not_finite} rows have no finite forecast"
     if found.negative:
-        return Outcome.REFUSED, f"{found.negative} forecasts are negative"
+        return Outcome.REFUSED, f"{found.negative} forecasts are out of range (below 0, or a probability above 1)"
     return _answer(found.different > 1, f"{found.different} different forecasts for {evidence.scored_rows} rows")
 
 
@@ -152,8 +162,8 @@ def _plausible_score(evidence: Evidence, policy: Policy) -> Answer:
     metric = policy.measure
     bound = metric.with_error(metric.error(evidence.baseline_score) * policy.min_share_of_naive)
     limit = (
-        f"{metric.shown(bound)}, an error of {policy.min_share_of_naive:.0%} (gate.min_share_of_naive) of that of the"
-        " seasonal naive forecast"
+        f"{metric.shown(bound)}, an error of {policy.min_share_of_naive:.0%} (gate.min_share_of_naive) of that of"
+        f" {evidence.baseline}"
     )
     measured = f"{metric.label} {metric.shown(evidence.score)}"
     if metric.worse_by(evidence.score, bound) > 0:
@@ -164,25 +174,25 @@ def _plausible_score(evidence: Evidence, policy: Policy) -> Answer:
 def _no_data_leakage(evidence: Evidence, _: Policy) -> Answer:
     """Refused for features that use later sales; inconclusive if other rows gave the stored history."""
     if not evidence.uses_target_history:
-        return Outcome.PASSED, "not needed: the features use the row and its store, never sales"
+        return Outcome.PASSED, "not needed: the features use no past targets"
     found = evidence.leakage
     if found is None:
-        return Outcome.INCONCLUSIVE, "the prepared rows end before the last training day of the model"
+        return Outcome.INCONCLUSIVE, "the prepared rows end before the last training period of the model"
     if found.leaking_features:
         return Outcome.REFUSED, (
-            f"replacing sales after the training cutoff changes {_few(found.leaking_features)}:"
+            f"replacing targets after the training cutoff changes {_few(found.leaking_features)}:"
             " these features use future data"
         )
     if not found.features_using_history:
-        return Outcome.INCONCLUSIVE, f"replacing all sales changes none of {found.tested_features} features"
+        return Outcome.INCONCLUSIVE, f"replacing all targets changes none of {found.tested_features} features"
     if found.history_mismatch:
         return Outcome.INCONCLUSIVE, (
             f"{_few(found.history_mismatch)}, recomputed from the prepared rows up to {found.cutoff}, differ from the"
             " bundle: it was trained on other or later rows"
         )
     return Outcome.PASSED, (
-        f"{found.features_using_history} of {found.tested_features} features depend on sales before the cutoff,"
-        f" none on later sales; the stored history matches the data up to {found.cutoff}"
+        f"{found.features_using_history} of {found.tested_features} features depend on targets before the cutoff,"
+        f" none on later targets; the stored history matches the data up to {found.cutoff}"
     )
 
 
@@ -192,12 +202,14 @@ def _few(names: Sequence[str]) -> str:
 
 
 def _holdout_unseen(evidence: Evidence, _: Policy) -> Answer:
+    if evidence.holdout_from is None:
+        return Outcome.PASSED, "the holdout is a part of its own, and no end of the time: prepare splits it off"
     if evidence.trained_until is None:
         return Outcome.INCONCLUSIVE, (
-            f"the last day of the training is unknown; the holdout begins on {evidence.holdout_from}"
+            f"the end of the training is unknown; the holdout begins on {evidence.holdout_from}"
         )
     return _answer(
-        evidence.trained_until < evidence.holdout_from,
+        evidence.trained_until < evidence.holdout_from,  # type: ignore[operator]
         f"trained until {evidence.trained_until}, the holdout begins on {evidence.holdout_from}",
     )
 

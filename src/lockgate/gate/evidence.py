@@ -29,11 +29,28 @@ class ServingComparison:
 
 @dataclass(frozen=True)
 class ForecastSanity:
-    """How many forecasts are not finite, how many are negative, and how many different values there are."""
+    """How many forecasts are not finite, how many are out of range, and how many different values there are.
+
+    `negative` counts the forecasts below 0 of a target that cannot be below 0, and probabilities outside 0 .. 1.
+    """
 
     not_finite: int
     negative: int
     different: int
+
+
+@dataclass(frozen=True)
+class Representation:
+    """What the scored holdout rows hold of the training rows.
+
+    `keys` counts the keys of the training rows, `keys_scored` those of them in the holdout (both 0 where other keys, or
+    rows without keys, are held out). `missing_classes` have no scored row; `unknown_classes` were not learned.
+    """
+
+    keys: int = 0
+    keys_scored: int = 0
+    missing_classes: tuple[str, ...] = ()
+    unknown_classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -44,7 +61,8 @@ class Evidence:
     `linear` for a candidate without a linear member, `trained_until` and `tree_clean` if they are unknown, `leakage`
     without prepared rows for the leakage check. `holdout_uses` is the number of other versions that were judged on this
     holdout; `batch_gap` is the largest relative difference between the forecast of a row alone and the same row in a
-    batch; `uses_target_history` is False for a candidate whose features use no sales.
+    batch; `uses_target_history` is False for a candidate whose features use no past targets. `holdout_from` is None for
+    a holdout that is not the end of the time; `baseline` is the naive forecast in words.
     """
 
     score: float
@@ -54,14 +72,16 @@ class Evidence:
     serving: ServingComparison | None
     linear: "PairedTest | None"
     holdout_uses: int
-    holdout_from: date
-    trained_until: date | None
+    holdout_from: date | int | None
+    trained_until: date | int | None
     has_signature: bool
     batch_gap: float
     sanity: ForecastSanity
     tree_clean: bool | None
     leakage: "LeakageReport | None"
     uses_target_history: bool
+    baseline: str = "the seasonal naive forecast"
+    representation: Representation = Representation()
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ ADVICE = {
         "use a longer holdout (problem.horizon); lockgate compare shows where the two versions differ"
     ),
     "no slice worse than serving": "lockgate compare shows this slice; look at its rows in the plots of the run",
-    "better than naive": "look for missing or wrong inputs: a trained model should be better than last year's sales",
+    "better than naive": "look for missing or wrong inputs: a model should beat a forecast without training",
     "no worse than linear member": "the boosters overfit: fewer rounds, a lower learning rate, or more history",
     "plausible score": "look for leakage: a column that holds the target, or training rows in the holdout",
     "enough rows": "use a longer holdout: problem.horizon in params.yaml",
@@ -30,7 +30,7 @@ ADVICE = {
     "holdout unseen": "train on rows before the holdout only, or prepare a later holdout",
     "holdout not overused": "wait for a later holdout, or raise gate.max_holdout_uses; that selects more by chance",
     "signature present": "register the model with its signature",
-    "row and batch agree": "a feature depends on the other rows of a request: compute it from the row and its store",
+    "row and batch agree": "a feature depends on the other rows of a request: compute it from the row and its key",
     "code committed": "commit the code, then: dvc repro",
 }
 
@@ -86,7 +86,7 @@ def scores(metrics: Mapping[str, float]) -> list[tuple[str, str]]:
         metric.name: "candidate",
         f"{metric.name}_serving": "version in Production",
         f"{metric.name}_ridge": "linear member alone",
-        f"{metric.name}_naive": "seasonal naive forecast",
+        f"{metric.name}_naive": "naive forecast",
         "noise_floor": "noise floor of the generated chain",
     }
     return [

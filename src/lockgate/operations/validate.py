@@ -19,6 +19,7 @@ from lockgate.lifecycle.model_state import ModelState, Registered
 from lockgate.operations import lineage
 from lockgate.operations.stage_files import Build, Receipt
 from lockgate.operations.workspace import Workspace
+from lockgate.problem.description import Problem
 from lockgate.problem.params import Policy
 
 
@@ -29,6 +30,7 @@ class Case:
     receipt: Receipt
     holdout_digest: str
     policy: Policy
+    problem: Problem
     serving: Registered | None
 
     @property
@@ -49,7 +51,7 @@ class Case:
         return None if self.candidate_serves else self.serving
 
 
-def validate(workspace: Workspace, receipt: Receipt, made: Build, policy: Policy) -> StoredVerdict:
+def validate(workspace: Workspace, receipt: Receipt, made: Build, policy: Policy, problem: Problem) -> StoredVerdict:
     """Judge the version of the receipt, and move it from None to Staging if it passed.
 
     The policy is in force from now on. A verdict on the same bundle, holdout, policy and serving version is reused
@@ -59,7 +61,7 @@ def validate(workspace: Workspace, receipt: Receipt, made: Build, policy: Policy
     state.find(receipt.version)
     policies.put_in_force(workspace.database, workspace.model, policy, workspace.actor)
     holdout_digest = read_card(made.prepared)["holdout"]["digest"]
-    case = Case(receipt, holdout_digest, policy, state.serving())
+    case = Case(receipt, holdout_digest, policy, problem, state.serving())
     found = _found_again(workspace, case) or _judge(workspace, case, state, made)
     if verdicts.shown_verdict(workspace.database, workspace.model, receipt.version) != found.id:
         _show_in_mlflow(workspace, found, receipt, made)
@@ -68,7 +70,9 @@ def validate(workspace: Workspace, receipt: Receipt, made: Build, policy: Policy
     return found
 
 
-def validate_registered(workspace: Workspace, version: int | None, prepared: Path, policy: Policy) -> StoredVerdict:
+def validate_registered(
+    workspace: Workspace, version: int | None, prepared: Path, policy: Policy, problem: Problem
+) -> StoredVerdict:
     """Judge a registered version (by default the newest in None) on the prepared tables.
 
     Raises StateConflict if there is none, if it is past Staging, or if it was registered outside Lockgate.
@@ -82,7 +86,7 @@ def validate_registered(workspace: Workspace, version: int | None, prepared: Pat
         )
     receipt = Receipt(workspace.model, known.version, known.run_id, known.bundle_digest)
     with TemporaryDirectory(prefix="lockgate-") as folder:
-        return validate(workspace, receipt, Build(prepared, Path(folder)), policy)
+        return validate(workspace, receipt, Build(prepared, Path(folder)), policy, problem)
 
 
 def _found_again(workspace: Workspace, case: Case) -> StoredVerdict | None:
@@ -107,7 +111,8 @@ def _judge(workspace: Workspace, case: Case, state: ModelState, made: Build) -> 
 
     earlier = verdicts.holdout_uses(workspace.database, workspace.model, case.digests)
     pair = score_candidate.VersionPair(state.find(case.receipt.version), case.reference)
-    found = score_candidate.examine(workspace, pair, made, case.policy.measure, earlier)
+    problem = case.problem.model_copy(update={"metric": case.policy.metric})  # the policy's metric judges
+    found = score_candidate.examine(workspace, pair, made, problem, earlier)
     judgement = verdict.judge(found.evidence, case.policy)
     metrics = with_floor(found.metrics, noise_floor(read_card(made.prepared)))
     judged = _as_verdict(workspace, case, judgement, metrics)

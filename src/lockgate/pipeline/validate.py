@@ -19,7 +19,7 @@ def main(prepared: Path, build: Path, receipt_path: Path, verdict_path: Path, re
     params = load_params(PARAMS_FILE)
     receipt = Receipt.read(receipt_path)
     workspace = Workspace.here(params.model_name, trusted_keys=params.gate.trusted_keys)
-    verdict = validate.validate(workspace, receipt, Build(prepared, build), params.policy)
+    verdict = validate.validate(workspace, receipt, Build(prepared, build), params.policy, params.problem)
     verdict_path.write_text(json.dumps(validate.as_json(verdict), indent=2) + "\n", encoding="utf-8")
     report_path.write_text(validate.described(verdict), encoding="utf-8")
     sys.stderr.write(f"{validate.reported(verdict)}\n")

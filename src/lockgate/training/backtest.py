@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lockgate.errors import BadData
 from lockgate.evaluation import bootstrap
 from lockgate.forecaster.ensemble import Forecaster
-from lockgate.models import seasonal_naive
+from lockgate.models import baselines
 from lockgate.models.conformal import coverage
 from lockgate.problem.description import Problem
 from lockgate.problem.metrics import METRICS, bias
@@ -128,7 +128,7 @@ def _forecasts(
     return {
         BLEND: forecaster.predict(inputs),
         **{name: members[:, place] for place, name in enumerate(forecaster.members)},
-        NAIVE: seasonal_naive.seasonal_naive(known, window).to_numpy(),
+        NAIVE: baselines.baseline(problem, known, window),
     }
 
 
