@@ -17,10 +17,13 @@ from numpy.typing import NDArray
 from lockgate.data.readers import RawTable, TextColumn, shown
 from lockgate.errors import BadData
 from lockgate.problem.columns import Category, Column, ColumnKind, Date, Decimal, Flag, Months, Whole
+from lockgate.problem.periods import PeriodName
 
 WHOLE = re.compile(r"-?[0-9]+(\.0+)?")  # pandas writes 1.0 where a column once held an empty cell
 DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+ISO_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([ T][0-9]{2}:[0-9]{2}(:[0-9]{2})?)?")
+ISO_MONTH = re.compile(r"[0-9]{4}-[0-9]{2}")
 MOST_FAULTS = 1000  # distinct bad texts of a column that are counted at most
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -185,6 +188,42 @@ def iso_date(first: datetime.date, last: datetime.date, past_last: str = "") -> 
     return ColumnType("datetime64[s]", value)
 
 
+def time_type(kind: Date, period: PeriodName, last: datetime.date, past_last: str = "") -> ColumnType:
+    """The type of a time up to `last`: in the form of the column, or as ISO writes its period."""
+    if kind.form:
+        return date_of_form(kind.first, last, kind.form, past_last)
+    if period == "hour":
+        return iso_time(kind.first, last, past_last)
+    return iso_month(kind.first, last, past_last) if period == "month" else iso_date(kind.first, last, past_last)
+
+
+def iso_time(first: datetime.date, last: datetime.date, past_last: str = "") -> ColumnType:
+    """Times YYYY-MM-DD HH:MM, with seconds or without, first..last; a date alone is its midnight."""
+
+    def value(text: str) -> np.datetime64:
+        if not ISO_TIME.fullmatch(text):
+            why = _empty_or(text, "not a time of the form YYYY-MM-DD HH:MM")
+            raise CellFault(why, "write times like 2015-07-31 13:00")
+        try:
+            time = datetime.datetime.fromisoformat(text)
+        except ValueError as error:
+            raise CellFault(f"no time of the calendar: {error}", "correct the time") from error
+        return _time_in_range(time, first, last, past_last)
+
+    return ColumnType("datetime64[s]", value, open_ended=True)
+
+
+def iso_month(first: datetime.date, last: datetime.date, past_last: str = "") -> ColumnType:
+    """Months YYYY-MM, which are their first day, or dates YYYY-MM-DD, first..last."""
+    day = iso_date(first, last, past_last)
+
+    def value(text: str) -> np.datetime64:
+        found: np.datetime64 = day.value(f"{text}-01" if ISO_MONTH.fullmatch(text) else text)
+        return found
+
+    return ColumnType(day.dtype, value, open_ended=True)
+
+
 def checked(column_type: Callable[[str], object]) -> ColumnType:
     """Text that a function accepts; the function raises CellFault for any other text."""
 
@@ -267,8 +306,12 @@ def _in_range(number: float, low: float, high: float) -> float:
     if number < 0 <= low:
         raise CellFault("negative", "correct the value, or remove the row")
     if not low <= number <= high:
-        raise CellFault(f"outside {low} .. {high}", "correct the value, or remove the row")
+        raise CellFault(f"outside {_bound(low)} .. {_bound(high)}", "correct the value, or remove the row")
     return number
+
+
+def _bound(number: float) -> str:
+    return str(int(number)) if math.isfinite(number) and number == int(number) else str(number)
 
 
 def _no_number(text: str, wanted: str) -> str:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from lockgate import digests
 from lockgate.data import readers, row_rules, text_file
-from lockgate.data.column_types import ColumnType, TextForm, column_type, date_of_form, full_type, iso_date, typed
+from lockgate.data.column_types import ColumnType, TextForm, column_type, full_type, time_type, typed
 from lockgate.data.readers import RawTable
 from lockgate.errors import BadData
 from lockgate.problem.columns import Column, Date, Role, names
@@ -97,15 +97,13 @@ def read(problem: Problem, files: Iterable[Path], today: datetime.date | None = 
 
 def history_types(problem: Problem, source: SourceFile, today: datetime.date) -> dict[str, ColumnType]:
     """Column types of the file of rows; the last valid date of the time is `today`."""
-    return {column.name: _history_type(column, form_of(source), today) for column in problem.history}
+    return {column.name: _history_type(problem, column, form_of(source), today) for column in problem.history}
 
 
-def _history_type(column: Column, form: TextForm, today: datetime.date) -> ColumnType:
+def _history_type(problem: Problem, column: Column, form: TextForm, today: datetime.date) -> ColumnType:
     if column.role is Role.TIME and isinstance(column.kind, Date):
         in_future = f"in the future (today is {today})"
-        if column.kind.form:
-            return date_of_form(column.kind.first, today, column.kind.form, in_future)
-        return iso_date(column.kind.first, today, in_future)
+        return time_type(column.kind, problem.period.name, today, in_future)
     return full_type(column.kind, form) if column.full_history else column_type(column, form)
 
 
@@ -138,10 +136,18 @@ def read_forecast_rows(problem: Problem, path: Path) -> pd.DataFrame:
     raw_table = readers.read_parquet(path) if is_parquet else readers.read_csv(path, _of_request(problem, main))
     form = TextForm() if is_parquet else form_of(main)
     extras = [column for column in problem.of_role(Role.CHECK, Role.ROW_ID) if column.name in raw_table.names]
-    types = {column.name: column_type(column, form) for column in (*_in_request(problem, raw_table), *extras)}
+    types = {
+        column.name: _request_type(problem, column, form) for column in (*_in_request(problem, raw_table), *extras)
+    }
     frame = _cells(raw_table, types)
     row_rules.refuse_failed_checks(problem, frame, raw_table.place)
     return pd.DataFrame({name: frame[name] if name in types else raw_table.untouched(name) for name in raw_table.names})
+
+
+def _request_type(problem: Problem, column: Column, form: TextForm) -> ColumnType:
+    if column.role is Role.TIME and isinstance(column.kind, Date):
+        return time_type(column.kind, problem.period.name, column.kind.last)
+    return column_type(column, form)
 
 
 def _of_request(problem: Problem, main: SourceFile) -> SourceFile:

@@ -22,7 +22,8 @@ def refuse_in_history(problem: Problem, raw: pd.DataFrame, place: Place) -> None
     refuse_failed_checks(problem, raw, place)
     refuse_broken_rules(problem, raw, place)
     if problem.time:
-        _refuse_duplicates([*problem.keys, problem.time_name], raw, place)
+        periods = problem.period.number(raw[problem.time_name].to_numpy())
+        _refuse_duplicates([*problem.keys, problem.time_name], raw, place, {problem.time_name: periods})
 
 
 def refuse_in_side_table(problem: Problem, key: Sequence[str], side: pd.DataFrame, place: Place) -> None:
@@ -84,12 +85,18 @@ def _refuse_first(wrong: "pd.Series[bool]", place: Place, describe: Callable[[in
         raise BadData(describe(int(rows[0])) + more, where=place(int(rows[0])), hint="correct or remove the row")
 
 
-def _refuse_duplicates(key: list[str], frame: pd.DataFrame, place: Place) -> None:
-    """Refuse rows with an equal key and name the first pairs; fully equal rows too: row counts would be wrong."""
-    again = np.flatnonzero(frame.duplicated(key))
+def _refuse_duplicates(
+    key: list[str], frame: pd.DataFrame, place: Place, periods: dict[str, NDArray[np.int64]] | None = None
+) -> None:
+    """Refuse rows with an equal key and name the first pairs; fully equal rows too: row counts would be wrong.
+
+    Times are equal if their `periods` are.
+    """
+    compared = frame[key].assign(**(periods or {}))
+    again = np.flatnonzero(compared.duplicated())
     if not len(again):
         return
-    first = _first_of_each(frame, key, again[:SHOWN_PAIRS])
+    first = _first_of_each(compared, key, again[:SHOWN_PAIRS])
     pairs = [
         f"{_key_text(key, frame, row)}: {place(before).rpartition(', ')[2]} and {place(row).rpartition(' ')[2]}"
         for row, before in zip(again[:SHOWN_PAIRS].tolist(), first, strict=True)
