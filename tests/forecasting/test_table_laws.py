@@ -5,8 +5,8 @@ import pandas as pd
 import plain_tables
 import pytest
 
-from lockgate.bundle import table_format
-from lockgate.errors import BadConfiguration, BadData, WrongUsage
+from lockgate.bundle import store, table_format
+from lockgate.errors import BadConfiguration, BadData, IntegrityBroken, WrongUsage
 from lockgate.training import train
 
 TASKS = ("regression", "binary", "multiclass")
@@ -61,6 +61,18 @@ def test_a_bundle_restores_the_same_forecaster_and_the_same_files(trained, task)
     assert np.array_equal(again.predict(rows), forecaster.predict(rows))
     assert np.array_equal(again.predict_members(rows), forecaster.predict_members(rows))
     assert table_format.contents(forecaster) == files
+
+
+@every_task
+def test_a_bundle_on_disk_opens_with_its_digest_only(trained, task, tmp_path):
+    forecaster, _, rows = trained[task]
+    digest = store.save(forecaster, tmp_path / "bundle")
+    assert np.array_equal(store.load(tmp_path / "bundle", digest).predict(rows), forecaster.predict(rows))
+    assert list(store.probe_rows(tmp_path / "bundle")) == sorted(plain_tables.COLUMNS)
+    path = tmp_path / "bundle" / "linear.npz"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(IntegrityBroken):
+        store.load(tmp_path / "bundle", digest)
 
 
 @every_task

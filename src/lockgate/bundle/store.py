@@ -1,6 +1,7 @@
 """A forecaster on disk: each library's own file, arrays, JSON, and a manifest with the SHA-256 of each. No pickle.
 
-There are two kinds, distinguished by their files: our own ensemble, and an external booster (`external_format`).
+There are three kinds: the ensemble of a panel, the forecaster of a plain table or of states (`table_format`), and an
+external booster (`external_format`).
 
 Only verified bytes reach a library: a damaged LightGBM file would end the process, and a flipped bit would change
 forecasts without an error.
@@ -18,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lockgate import digests
-from lockgate.bundle import external_format, manifest
+from lockgate.bundle import external_format, manifest, table_format
 from lockgate.bundle.manifest import MANIFEST, REBUILD
 from lockgate.errors import BundleUnreadable, IntegrityBroken, LockgateError, StorageFailed
 from lockgate.features.recipes import recipe_of
@@ -26,23 +27,28 @@ from lockgate.features.store_panel.description import ROSSMANN
 from lockgate.forecaster.ensemble import Forecaster, Member
 from lockgate.forecaster.external import ExternalForecaster
 from lockgate.forecaster.interface import ForecasterProtocol
+from lockgate.forecaster.table import TableForecaster
 from lockgate.models.conformal import Calibration
 from lockgate.models.members import MEMBERS
 from lockgate.problem.columns import KEY, REQUIRED, TIME, Category, Flag
 from lockgate.problem.description import Problem
 from lockgate.problem.params import current_name
+from lockgate.system import safe_files
 
 DESCRIPTION = "forecaster.json"
 ARRAYS = "arrays.npz"
 NAMES = {DESCRIPTION, ARRAYS, *(member.file for member in MEMBERS.values())}
 PROBE_ROWS = 48
+LARGEST_DESCRIPTION = 1 << 24
 PROBE_TOLERANCE = 1e-6  # relative; a larger difference is another forecaster
 
 
-def save(forecaster: Forecaster | ExternalForecaster, folder: Path) -> str:
+def save(forecaster: Forecaster | TableForecaster | ExternalForecaster, folder: Path) -> str:
     """Write a bundle in place of `folder` and return its digest. The same forecaster gives the same bytes."""
     if isinstance(forecaster, ExternalForecaster):
         contents = external_format.contents(forecaster, _probe(forecaster))
+    elif isinstance(forecaster, TableForecaster):
+        contents = table_format.contents(forecaster)
     else:
         contents = _contents(forecaster)
     listed = manifest.written(contents)
@@ -60,7 +66,7 @@ def save(forecaster: Forecaster | ExternalForecaster, folder: Path) -> str:
 
 
 def load(folder: Path, expected_digest: str) -> ForecasterProtocol:
-    """Open the bundle that has this digest, of either kind.
+    """Open the bundle that has this digest, of any kind.
 
     Raises IntegrityBroken, before any library sees a byte, if the manifest is another one or if a file is missing,
     extra, linked, hidden or changed; and if the forecaster no longer gives the forecasts of the day it was made.
@@ -88,12 +94,18 @@ def probe_rows(folder: Path) -> dict[str, list[Any]]:
 
 def _names(folder: Path) -> Set[str]:
     """The file names of the kind of bundle in the folder; the manifest proves that no other is there."""
-    return external_format.NAMES if (folder / external_format.DESCRIPTION).exists() else NAMES
+    if (folder / external_format.DESCRIPTION).exists():
+        return external_format.NAMES
+    kind = safe_files.read(folder / DESCRIPTION, LARGEST_DESCRIPTION) if (folder / DESCRIPTION).exists() else b""
+    return table_format.names(kind) or NAMES
 
 
-def _of_either_kind(contents: Mapping[str, bytes]) -> tuple[ForecasterProtocol, dict[str, Any]]:
+def _of_either_kind(contents: Mapping[str, bytes]) -> tuple[Any, dict[str, Any]]:
+    """The forecaster and its probe; that of a table has no cutoff, which ForecasterProtocol still asks for."""
     if external_format.DESCRIPTION in contents:
         return external_format.restore(contents)
+    if table_format.names(contents[DESCRIPTION]):
+        return table_format.restore(contents), json.loads(contents[DESCRIPTION])["probe"]
     return _restore(contents)
 
 

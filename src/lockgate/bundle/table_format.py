@@ -1,11 +1,13 @@
 """The bundle of a plain table or of states: the description of the problem, arrays, and the file of each member."""
 
+import datetime
 import io
 import json
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from lockgate.features.tabular_recipes import tabular_recipe
@@ -13,12 +15,14 @@ from lockgate.forecaster.table import Blend, TableForecaster
 from lockgate.models.level_conformal import LevelCalibration
 from lockgate.models.members import TABLE_MEMBERS
 from lockgate.models.probability_calibration import ProbabilityMap
+from lockgate.problem.columns import Category, ColumnKind, Date, Decimal, Flag, Whole
 from lockgate.problem.description import Problem
 
 DESCRIPTION = "forecaster.json"
 ARRAYS = "arrays.npz"
 STATE = "state/"  # before the names of the recipe's arrays
 INTERVAL = "interval"
+PROBE_ROWS = 48
 
 
 def contents(forecaster: TableForecaster) -> dict[str, bytes]:
@@ -33,10 +37,22 @@ def contents(forecaster: TableForecaster) -> dict[str, bytes]:
         "weights": dict(blend.weights),
         "scale": blend.scale,
         "calibration": _method(forecaster.calibration),
+        "probe": _probe(forecaster),
     }
     text = json.dumps(description, indent=1, sort_keys=True, allow_nan=False) + "\n"
     files = {TABLE_MEMBERS[name].file: booster.dump() for name, booster in blend.fitted.items()}
     return {DESCRIPTION: text.encode(), ARRAYS: _packed(_arrays(forecaster)), **files}
+
+
+def names(description: bytes) -> set[str]:
+    """The names of a bundle's files by its description; empty for a bundle of another kind."""
+    try:
+        found = json.loads(description or b"{}")
+        if found.get("kind") not in ("table", "state"):
+            return set()
+        return {DESCRIPTION, ARRAYS, *(TABLE_MEMBERS[name].file for name in found["members"])}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return set()
 
 
 def restore(contents: Mapping[str, bytes]) -> TableForecaster:
@@ -56,6 +72,43 @@ def restore(contents: Mapping[str, bytes]) -> TableForecaster:
         Blend(fitted, weights, description["scale"]),
         _calibration(description["calibration"], arrays),
     )
+
+
+def _probe(forecaster: TableForecaster) -> dict[str, Any]:
+    """Generated raw rows with values of each column's type, and their forecasts."""
+    known = _known_values(forecaster)
+    rows = {
+        column.name: [_value(column.kind, place, known.get(column.name, ("a",))) for place in range(PROBE_ROWS)]
+        for column in forecaster.problem.request
+    }
+    return {"rows": rows, "forecasts": forecaster.predict(pd.DataFrame(rows)).tolist()}
+
+
+def _known_values(forecaster: TableForecaster) -> dict[str, tuple[str, ...]]:
+    """Categories that the features know, by column."""
+    arrays = forecaster.state.arrays()
+    found = {}
+    for key, source in arrays.items():
+        values = arrays.get(f"{key.removesuffix('source')}values")
+        if key.endswith(".source") and values is not None and str(source[1]) == "" and len(values):
+            found[str(source[0])] = tuple(map(str, values))
+    return found
+
+
+def _value(kind: ColumnKind, place: int, known: tuple[str, ...]) -> Any:
+    match kind:
+        case Whole(low, high):
+            return int(min(max(low, (place % 6 + 1) * 10 ** (place % 4)), high))
+        case Decimal(low, high):
+            return float(min(max(low, (place % 6 + 1) * 10.0 ** (place % 4)), high))
+        case Flag():
+            return place % 2
+        case Category(values):
+            texts = values or tuple(value for value in known if value) or ("a",)
+            return texts[place % len(texts)]
+        case Date(first, last):
+            return str(min(max(first, datetime.date(2015, 1, 1)) + datetime.timedelta(days=37 * place), last))
+    return "Jan,Apr"
 
 
 def _method(calibration: LevelCalibration | ProbabilityMap) -> str:
