@@ -73,6 +73,7 @@ def load(folder: Path, expected_digest: str) -> ForecasterProtocol:
     BundleUnreadable is one of these: a library cannot read its file, though the bytes are right.
     """
     contents = manifest.verified(folder, expected_digest, _names(folder))
+    forecaster: ForecasterProtocol
     try:
         forecaster, probe = _of_either_kind(contents)
         _check_probe(forecaster, probe)
