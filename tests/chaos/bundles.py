@@ -59,8 +59,8 @@ def is_bad(number: int) -> bool:
 def _prepare(folder: Path) -> None:
     chain, parts = small_chain.chain(), small_chain.parts()
     source = GeneratedSource(small_chain.STORES, small_chain.DAYS, 0.06, 3, 0.06)
-    card = card_of(source, chain.tables(), parts)
-    dataset.write(folder, {"rows": parts.rows, "holdout": parts.holdout, "stores": chain.stores}, card)
+    card = card_of(small_chain.params().problem, source, chain.tables(), parts)
+    dataset.write(folder, {"rows": parts.rows, "holdout": parts.holdout, "static": chain.stores}, card)
 
 
 def _variant(forecaster: Forecaster, number: int) -> Forecaster:

@@ -53,7 +53,7 @@ def train(tables, tmp_path):
 
 
 def sold(tables, columns):
-    rows, stores = dataset.read(tables, "rows"), dataset.read(tables, "stores")
+    rows, stores = dataset.read(tables, "rows"), dataset.read(tables, "static")
     return foreign_models.sold(rows, columns, stores)
 
 
@@ -261,7 +261,7 @@ def test_from_lightgbm_elsewhere_to_forecasts_from_production(shell, backend, tr
     assert json.loads((shell.folder / "how.json").read_text())["ids"] == {"version": 1}
     shell.lockgate("promote", "--reason", "bought", "--yes")
     assert stages(backend) == ["Production"]
-    holdout, stores = dataset.read(tables, "holdout"), dataset.read(tables, "stores")
+    holdout, stores = dataset.read(tables, "holdout"), dataset.read(tables, "static")
     holdout.drop(columns="Sales").to_csv(shell.folder / "asked.csv", index=False)
     said = shell.lockgate("predict", "--input", "asked.csv", "--output", "forecast.csv")[1]
     assert "version 1 is an external model without bounds" in said

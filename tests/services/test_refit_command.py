@@ -8,7 +8,7 @@ import pytest
 from lockgate.bundle import manifest, store
 from lockgate.data import dataset, split
 from lockgate.data.data_card import card_of
-from lockgate.data.ingest import CsvSource, Tables
+from lockgate.data.ingest import FileSource, Tables
 from lockgate.database import versions
 from lockgate.errors import StateConflict, WrongUsage
 from lockgate.gate.verdict import policy_digest
@@ -35,11 +35,11 @@ def then(trained_project, tmp_path_factory):
     """A build as it was a holdout ago: the same params and rounds, and the last days that are known now unknown."""
     folder, whole = tmp_path_factory.mktemp("then"), load_params(trained_project(1) / "params.yaml")
     now = Build(trained_project(1) / "data" / "prepared", trained_project(1) / "build")
-    rows, stores = dataset.read(now.prepared, "rows"), dataset.read(now.prepared, "stores")
-    parts = split.split(rows, whole.horizon)
+    rows, stores = dataset.read(now.prepared, "rows"), dataset.read(now.prepared, "static")
+    parts = split.split(whole.problem, rows)
     build = Build(folder / "prepared", folder / "build")
-    card = card_of(CsvSource(()), Tables(rows, stores), parts)
-    dataset.write(build.prepared, {"rows": parts.rows, "holdout": parts.holdout, "stores": stores}, card)
+    card = card_of(whole.problem, FileSource(()), Tables(rows, stores), parts)
+    dataset.write(build.prepared, {"rows": parts.rows, "holdout": parts.holdout, "static": stores}, card)
     shutil.copytree(now.build, build.build)
     given = store.load(now.bundle, manifest.digest(now.bundle))
     earlier = refits.EarlierTraining(whole, dict.fromkeys(("lightgbm", "xgboost", "catboost"), 30))
