@@ -14,13 +14,14 @@ from lockgate import digests
 from lockgate.data import ingest, split
 from lockgate.features import calendar
 from lockgate.problem import metrics
-from lockgate.problem.params import GeneratorParams
+from lockgate.problem.params import GeneratorParams, load_params
 from lockgate.synthetic import demand, generator
 from lockgate.synthetic.calendar_plans import CalendarPlans, draw_plans
 from lockgate.synthetic.noise import NoiseModel
 
 SMALL = GeneratorParams(seed=1, stores=12, days=500, noise=0.072)
 DEFAULT = GeneratorParams(seed=7, stores=60, days=900, noise=0.072)
+PROBLEM = load_params(Path(__file__).parents[2] / "params.yaml").problem
 CHAIN = generator.generate(DEFAULT)
 
 
@@ -46,13 +47,14 @@ def test_the_same_seed_gives_the_same_chain_and_another_another() -> None:
 @pytest.mark.parametrize("seed", [1, 2])
 def test_written_as_csv_it_reads_the_same(tmp_path: Path, seed: int) -> None:
     """So the generator's frames are those that reading Kaggle's files gives, and they pass the same checks."""
-    chain = generator.generate(GeneratorParams(seed=seed, stores=9, days=400, noise=0.06))
+    drawn = GeneratorParams(seed=seed, stores=9, days=400, noise=0.06)
+    chain = generator.generate(drawn)
     chain.raw.sort_values(["Date", "Store"], ascending=[False, True]).to_csv(tmp_path / "train.csv", index=False)
     chain.stores.to_csv(tmp_path / "store.csv", index=False)
-    read = ingest.read_tables(tmp_path / "train.csv", tmp_path / "store.csv", today=datetime.date(2015, 7, 31))
-    made = chain.tables()
+    read = ingest.read(PROBLEM, (tmp_path / "train.csv", tmp_path / "store.csv"), today=datetime.date(2015, 7, 31))
+    made, _ = generator.tables_and_source(drawn, PROBLEM)
     pd.testing.assert_frame_equal(read.rows, made.rows)
-    pd.testing.assert_frame_equal(read.stores, made.stores)
+    pd.testing.assert_frame_equal(read.static, made.static)
 
 
 def noise(chain: generator.Chain = CHAIN) -> "pd.Series[float]":
@@ -63,7 +65,7 @@ def noise(chain: generator.Chain = CHAIN) -> "pd.Series[float]":
 
 def test_the_default_floor_lies_well_under_the_gate_and_the_naive_forecast_well_over_it() -> None:
     assert 0.068 < CHAIN.noise_floor(42) < 0.078
-    assert 0.13 < seasonal_naive_rmspe(split.split(CHAIN.rows, 42)) < 0.20
+    assert 0.13 < seasonal_naive_rmspe(split.split(PROBLEM, CHAIN.rows)) < 0.20
 
 
 def test_the_floor_stated_is_that_of_a_forecast_made_by_hand() -> None:
@@ -287,6 +289,6 @@ def test_effects_differ_by_store() -> None:
 
 @pytest.mark.parametrize(("stores", "days"), [(5, 400), (5, 2000), (300, 400)])
 def test_every_size_that_the_params_allow_makes_a_valid_chain(stores: int, days: int) -> None:
-    made = generator.generate(GeneratorParams(seed=0, stores=stores, days=days, noise=0.5)).tables()
+    made = generator.tables_and_source(GeneratorParams(seed=0, stores=stores, days=days, noise=0.5), PROBLEM)[0]
     assert made.rows["Store"].nunique() == stores
     assert (made.rows["Date"].max() - made.rows["Date"].min()).days == days - 1
