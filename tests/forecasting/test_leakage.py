@@ -10,7 +10,7 @@ import small_chain
 from lockgate.bundle import store
 from lockgate.data import dataset
 from lockgate.data.data_card import card_of
-from lockgate.data.ingest import CsvSource
+from lockgate.data.ingest import FileSource, Tables
 from lockgate.evaluation import leakage, sandboxed
 from lockgate.features import training_rows
 from lockgate.features.scale import LOG
@@ -139,8 +139,12 @@ def test_each_feature_of_a_row_rests_on_sales_at_least_as_old_as_its_days_ahead(
 def test_the_child_that_opens_a_candidate_looks_for_leaks_where_it_is_asked_to(tmp_path):
     forecaster, folder = small_chain.forecaster(), tmp_path / "prepared"
     digest = store.save(forecaster, tmp_path / "bundle")
-    whole = small_chain.chain().tables()
-    dataset.write(folder, {"rows": small_chain.parts().rows}, card_of(CsvSource(()), whole, small_chain.parts()))
+    whole = Tables(small_chain.chain().rows, small_chain.chain().stores)
+    dataset.write(
+        folder,
+        {"rows": small_chain.parts().rows},
+        card_of(small_chain.params().problem, FileSource(()), whole, small_chain.parts()),
+    )
     request = sandboxed.Request(str(tmp_path / "bundle"), digest, (), str(folder))
     held = sandboxed.forecast(request, small_chain.asked())
     assert held.uses_target_history

@@ -59,11 +59,11 @@ def command(folder, monkeypatch, *words):
     from lockgate.cli import lockgate
 
     whole = ingest.Tables(small_chain.chain().rows, small_chain.chain().stores)
-    parts = split.split(whole.rows, HORIZON)
+    parts = split.split(small_chain.params().problem, whole.rows)
     source = ingest.source_of(Path(__file__))
-    card = card_of(source, whole, parts)
+    card = card_of(small_chain.params().problem, source, whole, parts)
     dataset.write(
-        folder / "data/prepared", {"rows": parts.rows, "holdout": parts.holdout, "stores": whole.stores}, card
+        folder / "data/prepared", {"rows": parts.rows, "holdout": parts.holdout, "static": whole.static}, card
     )
     (folder / "params.yaml").write_text((Path(__file__).parents[2] / "params.yaml").read_text())
     monkeypatch.chdir(folder)
