@@ -226,3 +226,32 @@ def test_rows_to_forecast_have_the_times_of_their_period(tmp_path: Path) -> None
     (tmp_path / "request.csv").write_text("time\n2024-01-01 13:00\n2024-01-02\n")
     rows = ingest.read_forecast_rows(visits("hour"), tmp_path / "request.csv")
     assert rows["time"].tolist() == [pd.Timestamp("2024-01-01 13:00"), pd.Timestamp("2024-01-02")]
+
+
+def districts() -> Problem:
+    """Visits by city, whose district is a static feature that the file of rows holds."""
+    columns = {"day": {"type": "date"}, "visits": number()}
+    columns |= {name: {"type": "category"} for name in ("city", "district")}
+    given = {
+        "name": "visits", "sources": [{"file": "visits.csv"}], "target": "visits", "horizon": 1, "metric": "mae",
+        "time": {"column": "day", "period": "day"}, "keys": "city", "static_features": "district", "columns": columns,
+    }  # fmt: skip
+    return Problem.model_validate(given)
+
+
+def test_static_features_may_be_in_the_file_of_rows(tmp_path: Path) -> None:
+    text = "day,city,district,visits\n2024-05-02,Ulm,south,1\n2024-05-01,Ulm,south,2\n2024-05-01,Bonn,west,3\n"
+    tables = read(districts(), tmp_path, text)
+    assert tables.static.to_dict("list") == {"city": ["Bonn", "Ulm"], "district": ["west", "south"]}
+    assert list(tables.rows) == ["day", "visits", "city"]
+
+
+def test_a_static_feature_that_varies_is_refused(tmp_path: Path) -> None:
+    text = "day,city,district,visits\n2024-05-02,Ulm,south,1\n2024-05-01,Ulm,west,2\n"
+    assert "district is west but south in an earlier row of city Ulm" in refusal(districts(), tmp_path, text)
+
+
+def test_rows_that_differ_in_a_column_that_is_not_read_are_no_duplicates(tmp_path: Path) -> None:
+    problem = churn(sources=[{"file": "churn.csv", "duplicates": "drop"}])
+    tables = read(problem, tmp_path, "id,charges,churn\n1,5.5,No\n2,5.5,No\n2,5.5,No\n")
+    assert (len(tables.rows), tables.notes) == (2, ("dropped 1 of 3 rows that repeat an earlier row (churn.csv)",))

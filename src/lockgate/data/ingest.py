@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from lockgate import digests
 from lockgate.data import readers, row_rules, text_file
@@ -67,7 +68,7 @@ def raw_files(problem: Problem, folder: Path, source: Source) -> tuple[Path, ...
         return None
     if not there:
         _refuse_similar_names(folder, wanted)
-        raise BadData(f"there is no {' and no '.join(wanted)}", where=str(folder), hint=_how_to_put(wanted))
+        raise BadData(f"there is no {' and no '.join(wanted)}", where=str(folder), hint=_how_to_put(problem, wanted))
     for name in wanted:
         if not found[name]:
             beside = " and ".join(path.name for path in there)
@@ -90,9 +91,8 @@ def read(problem: Problem, files: Iterable[Path], today: datetime.date | None = 
         row_rules.refuse_without_side_row(source.key, raw, side, source.file, place)
     known = {source.file: columns_of_file(problem, source) for source, _ in read_in}
     notes = [_ignored(problem, table, known[source.file]) for source, table in read_in]
-    return Tables(
-        as_rows(problem, raw), _static(problem, [side for _, _, side in sides]), (*dropped, *filter(None, notes))
-    )
+    static = [*_of_rows(problem, raw, place), *(side for _, _, side in sides)]
+    return Tables(as_rows(problem, raw), _static(problem, static), (*dropped, *filter(None, notes)))
 
 
 def history_types(problem: Problem, source: SourceFile, today: datetime.date) -> dict[str, ColumnType]:
@@ -184,8 +184,17 @@ def _side_table(problem: Problem, source: SourceFile, raw_table: RawTable) -> pd
     return side
 
 
+def _of_rows(problem: Problem, raw: pd.DataFrame, place: row_rules.Place) -> list[pd.DataFrame]:
+    """The static features that the file of rows holds, one row a key; none if it holds none."""
+    held = [column.name for column in problem.of_role(Role.STATIC_FEATURES) if not column.side_table]
+    if not held:
+        return []
+    row_rules.refuse_varying(list(problem.keys), held, raw, place)
+    return [raw[[*problem.keys, *held]].drop_duplicates(list(problem.keys))]
+
+
 def _static(problem: Problem, sides: list[pd.DataFrame]) -> pd.DataFrame:
-    """The side tables joined, in the order of the described columns, sorted by key."""
+    """The static features of all tables joined, in the order of the described columns, sorted by key."""
     if not sides:
         return pd.DataFrame()
     joined = reduce(lambda left, right: left.merge(right, how="outer"), sides)
@@ -198,12 +207,18 @@ def _without_duplicates(
     source: SourceFile, raw: pd.DataFrame, raw_table: RawTable
 ) -> tuple[pd.DataFrame, row_rules.Place, tuple[str, ...]]:
     """The rows without those that repeat an earlier row, if the source drops them; the place of a row; notes."""
-    again = raw.duplicated().to_numpy()
+    again = _repeats(raw_table)
     if source.duplicates != "drop" or not again.any():
         return raw, raw_table.place, ()
     kept = np.flatnonzero(~again)
     note = f"dropped {again.sum():,} of {len(raw):,} rows that repeat an earlier row ({raw_table.path.name})"
     return raw.iloc[kept].reset_index(drop=True), lambda row: raw_table.place(int(kept[row])), (note,)
+
+
+def _repeats(raw_table: RawTable) -> NDArray[np.bool_]:
+    """Which rows repeat an earlier row in every column of the file, also in those that are not read."""
+    codes = pd.DataFrame({name: raw_table.texts(name).codes for name in raw_table.names})
+    return np.asarray(codes.duplicated())
 
 
 def _cells(raw_table: RawTable, column_types: Mapping[str, ColumnType]) -> pd.DataFrame:
@@ -235,9 +250,10 @@ def _one_form(folder: Path, name: str) -> Path | None:
     return there[0] if there else None
 
 
-def _how_to_put(wanted: list[str]) -> str:
+def _how_to_put(problem: Problem, wanted: list[str]) -> str:
     copies = " ".join(f"--copy-paths data/raw/{name}" for name in wanted)
-    generated = "for a generated chain of stores, set source: generated in params.yaml; "
+    is_chain = "store_panel" in problem.features
+    generated = "for a generated chain of stores, set source: generated in params.yaml; " if is_chain else ""
     return f"put {' and '.join(wanted)} there; {generated}in a temporary workspace of DVC, add: {copies}"
 
 

@@ -39,6 +39,19 @@ def refuse_without_side_row(key: Sequence[str], raw: pd.DataFrame, side: pd.Data
     _refuse_first(pd.Series(stray), place, lambda row: f"{_key_text(names, raw, row)} has no row in {name}")
 
 
+def refuse_varying(key: list[str], static: list[str], raw: pd.DataFrame, place: Place) -> None:
+    """Raise BadData for the first row whose static feature differs from the first row of its key."""
+    for name in static:
+        first = raw.groupby(key, dropna=False)[name].transform("first")
+        wrong = (raw[name] != first) & ~(raw[name].isna() & first.isna())
+        _refuse_first(wrong, place, partial(_says_varying, key, name, raw, first))
+
+
+def _says_varying(key: list[str], name: str, raw: pd.DataFrame, first: "pd.Series[Any]", row: int) -> str:
+    found = f"{name} is {raw[name].iloc[row]} but {first.iloc[row]} in an earlier row of {_key_text(key, raw, row)}"
+    return f"{found}; a static feature has one value for each key"
+
+
 def refuse_failed_checks(problem: Problem, frame: pd.DataFrame, place: Place) -> None:
     """Raise BadData for a column of weekdays, if the frame has it, that differs from the weekday of the time."""
     for name in problem.checks:

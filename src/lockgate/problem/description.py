@@ -276,7 +276,6 @@ class Problem(Described):
             for column in self.table
             if not column.side_table
             and column.role is not Role.ROW_ID
-            and column.role is not Role.STATIC_FEATURES
             and not (self.derived and column.role is Role.TARGET)
         )
 
