@@ -33,7 +33,7 @@ PATTERNS = {
     ".": (re.compile(r"-?[0-9]+(\.0+)?"), re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")),
     ",": (re.compile(r"-?[0-9]+(,0+)?"), re.compile(r"-?[0-9]+(,[0-9]+)?([eE][+-]?[0-9]+)?")),
 }
-MEASURE = re.compile(r"(-?[0-9]+(?:[.,][0-9]+)?)\s*([^\d\s.,;:/-][^\d]*)")
+MEASURE = re.compile(r"(-?[0-9]+(?:[.,][0-9]+)?)\s*([^\d\s.,;:/-][^\d]*[23]?)")  # also m2, cm3
 THOUSANDS = re.compile(r"-?[0-9]{1,3}([,'][0-9]{3})+(\.[0-9]+)?")
 MOST_UNITS = 4
 ODD_SHARE = 0.02  # of the rows, at most: texts that do not fit a type that all others fit
