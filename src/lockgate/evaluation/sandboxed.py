@@ -205,7 +205,8 @@ def _open(_: Path, given: Json) -> Output:
     folder = Path(given["bundle"])
     opened = store.load(folder, given["digest"])
     example = {name: values[:EXAMPLE_ROWS] for name, values in store.probe_rows(folder).items()}
-    facts = BundleFacts(given["digest"], opened.members, opened.origin.isoformat(), opened.horizon_days, example)
+    until, horizon = ("", 0) if isinstance(opened, TableForecaster) else (str(opened.origin), opened.horizon_days)
+    facts = BundleFacts(given["digest"], opened.members, until, horizon, example)
     return asdict(facts), {}
 
 

@@ -50,12 +50,13 @@ class Brought:
     bundle: Path
     facts: BundleFacts
     origin: dict[str, str]  # its path, and who declared what
+    problem: Problem
 
     def contents(self, digest: str) -> "Contents":
         """The bundle, with rows of its probe as the example."""
         from lockgate.operations import run_record
 
-        return run_record.brought_contents(self.bundle, digest, self.facts.example)
+        return run_record.brought_contents(self.bundle, digest, self.problem, self.facts.example)
 
     def record(self) -> "RunRecord":
         """The known facts of the bundle; all others are recorded as unknown."""
@@ -95,7 +96,7 @@ def _opened(
         else:
             facts, origin = _taken(held, declared, folder)
         came_from = {"came_from": str(path.absolute()), "brought_by": actor}
-        yield Brought(folder / "bundle", facts, came_from | origin)
+        yield Brought(folder / "bundle", facts, came_from | origin, problem)
 
 
 def _is_mlflow_model(path: Path) -> bool:

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
 import pandas as pd
 
 from lockgate.data import ingest
 from lockgate.errors import BadData, StateConflict
+from lockgate.forecaster.answers import answers
 from lockgate.forecaster.interface import RowCounts
 from lockgate.lifecycle.model_state import ModelState, Registered
 from lockgate.lifecycle.stages import Stage
-from lockgate.models.conformal import Interval
 from lockgate.operations import load_version
 from lockgate.operations.load_version import Opened, Recorded
 from lockgate.operations.workspace import Workspace
@@ -57,9 +56,9 @@ def predict(workspace: Workspace, order: Order, chosen: Stage | int) -> Done:
         target.check((".csv", ".csv.gz", ".parquet"), order.source)
     rows = _read(order.problem, order.source)
     with load_version.opened(workspace, _record(workspace, chosen)) as version:
-        found = version.forecaster.interval(rows, order.confidence)
+        found = answers(version.forecaster, rows, order.confidence)
         notes = (*_on_bounds(version, found), *remarks(version, version.forecaster.check(rows)))
-    forecasts = rows.assign(**vars(found), model_version=version.version)
+    forecasts = rows.assign(**{str(name): found[name].to_numpy() for name in found}, model_version=version.version)
     if order.target == STREAM:
         forecasts.to_csv(sys.stdout, index=False)
     else:
@@ -67,8 +66,8 @@ def predict(workspace: Workspace, order: Order, chosen: Stage | int) -> Done:
     return Done(len(rows), version.version, notes)
 
 
-def _on_bounds(version: Opened, found: Interval) -> Iterator[str]:
-    if np.isnan(found.lower).any():
+def _on_bounds(version: Opened, found: pd.DataFrame) -> Iterator[str]:
+    if "lower" in found and found["lower"].isna().any():
         yield f"version {version.version} is an external model without bounds: lower and upper are empty"
 
 

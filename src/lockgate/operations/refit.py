@@ -75,7 +75,9 @@ class Again:
         """The bundle, with rows of its probe as the example, because the holdout is training data here."""
         from lockgate.operations import run_record
 
-        return run_record.brought_contents(self.bundle, digest, store.probe_rows(self.bundle))
+        return run_record.brought_contents(
+            self.bundle, digest, self.earlier.params.problem, store.probe_rows(self.bundle)
+        )
 
     def record(self) -> "RunRecord":
         """The settings of the earlier version, its number, and the data of the training."""

@@ -54,7 +54,7 @@ class Trained:
         """The bundle with an example from the holdout."""
         from lockgate.operations import run_record
 
-        return run_record.contents(self.made, digest)
+        return run_record.contents(self.made, digest, self.params.problem)
 
     def record(self) -> "RunRecord":
         """The whole training: params, metrics, curves, data, lineage."""

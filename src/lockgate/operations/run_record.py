@@ -13,8 +13,8 @@ from lockgate.data.data_card import CARD, Part, read_card
 from lockgate.operations import lineage
 from lockgate.operations.lineage import Lineage
 from lockgate.operations.stage_files import Build
-from lockgate.problem import columns
-from lockgate.problem.columns import OPEN, Column, Date, Flag, Whole
+from lockgate.problem.columns import Column, Date, Decimal, Flag, Whole
+from lockgate.problem.description import Problem
 from lockgate.problem.params import Params
 from lockgate.registry.run_log import Contents, Dataset, RunRecord
 from lockgate.reports import plots
@@ -23,22 +23,25 @@ EXAMPLE_ROWS = 5
 NO_CANDIDATES = ["member", "fold", "rmspe", "mae", "bias"]  # the columns of a table without rows
 
 
-def contents(made: Build, digest: str) -> Contents:
+def contents(made: Build, digest: str, problem: Problem) -> Contents:
     """The bundle with an example of raw rows and the exact package versions, which MLflow stores beside it."""
     rows = data_dataset.read(made.prepared, "holdout").head(EXAMPLE_ROWS)
-    example = pd.DataFrame({column.name: _as_json(rows[column.name], column) for column in columns.REQUEST})
-    return Contents(made.bundle, digest, example, lineage.pinned_requirements())
+    example = pd.DataFrame({column.name: _as_json(rows[column.name], column) for column in problem.request})
+    return Contents(made.bundle, digest, problem, example, lineage.pinned_requirements())
 
 
 def _as_json(values: "pd.Series[Any]", column: Column) -> "pd.Series[Any]":
     """The values in the types that JSON has; numbers are floats in a column that may have missing values."""
     match column.kind:
         case Date():
-            return values.dt.strftime("%Y-%m-%d")
+            times = values.dt.strftime("%Y-%m-%dT%H:%M:%S").str.removesuffix("T00:00:00")
+            return times.astype(object).where(times.notna(), None)
         case Whole() | Flag():
             return values.astype("float64" if column.missing else "int64")
-        case _:
+        case Decimal():
             return values
+        case _:
+            return values.astype(object).where(values.notna(), None)
 
 
 def record(made: Build, params: Params) -> RunRecord:
@@ -57,10 +60,14 @@ def record(made: Build, params: Params) -> RunRecord:
     )
 
 
-def brought_contents(bundle: Path, digest: str, rows: Mapping[str, list[Any]]) -> Contents:
-    """An imported bundle with the data that MLflow stores beside it; the raw rows give the example."""
-    example = pd.DataFrame(dict(rows)).assign(**{OPEN: 1.0})[columns.names(columns.REQUEST)]
-    return Contents(bundle, digest, example, lineage.pinned_requirements())
+def brought_contents(bundle: Path, digest: str, problem: Problem, rows: Mapping[str, list[Any]]) -> Contents:
+    """An imported or refitted bundle with the data that MLflow stores beside it; the raw rows give the example."""
+    example = pd.DataFrame(dict(rows))
+    for column in problem.request:
+        if column.name not in example:
+            example[column.name] = 1.0 if isinstance(column.kind, Flag) else None
+    names = [column.name for column in problem.request]
+    return Contents(bundle, digest, problem, example[names], lineage.pinned_requirements())
 
 
 def brought_record(params: Mapping[str, str], tags: Mapping[str, str]) -> RunRecord:

@@ -17,7 +17,9 @@ from mlflow.types.schema import AnyType, ColSpec, DataType, ParamSchema, ParamSp
 
 from lockgate.bundle.manifest import SIGNATURE as SIGNATURE_FILE
 from lockgate.bundle.mlmodel import MODEL_FILE
-from lockgate.problem import columns, confidence
+from lockgate.forecaster import answers
+from lockgate.problem import confidence
+from lockgate.problem.description import Problem
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,14 +27,23 @@ if TYPE_CHECKING:
 DATASET_DIGEST_LENGTH = 36  # the limit of MLflow's column
 METRICS_PER_CALL = 1000  # MLflow's limit for one batch
 
-# The columns of a forecast request. The forecaster checks names, types and values itself, and accepts more forms than a
-# type of MLflow does (dates as text, date or timestamp; nullable and categorical columns; Open empty). For MLflow the
-# columns are optional, so that the forecaster refuses a missing one: MLflow's own message would repeat all rows.
-SIGNATURE = ModelSignature(
-    inputs=Schema([ColSpec(AnyType(), column.name, required=False) for column in columns.REQUEST]),  # type: ignore[no-untyped-call]
-    outputs=Schema([ColSpec(DataType.double, name) for name in ("prediction", "lower", "upper")]),
-    params=ParamSchema([ParamSpec("confidence", DataType.double, confidence.DEFAULT)]),
-)
+OUTPUT_TYPES = {float: DataType.double, str: DataType.string}
+
+
+def signature_of(problem: Problem) -> ModelSignature:
+    """The signature of the problem's models: the columns of a request, the columns of an answer, the confidence.
+
+    The forecaster checks names, types and values itself, and accepts more forms than a type of MLflow does (dates as
+    text, date or timestamp; nullable and categorical columns; optional columns). For MLflow the columns are optional,
+    so that the forecaster refuses a missing one: MLflow's own message would repeat all rows.
+    """
+    inputs: list[Any] = [
+        ColSpec(AnyType(), column.name, required=False)  # type: ignore[no-untyped-call]
+        for column in problem.request
+    ]
+    outputs: list[Any] = [ColSpec(OUTPUT_TYPES[kind], name) for name, kind in answers.columns_of(problem).items()]
+    given = ParamSchema([ParamSpec("confidence", DataType.double, confidence.DEFAULT)])
+    return ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs), params=given)
 
 
 @dataclass(frozen=True)
@@ -70,10 +81,11 @@ class RunRead:
 
 @dataclass(frozen=True)
 class Contents:
-    """The bundle to register, with the data that MLflow stores beside it."""
+    """The bundle to register, its problem, and the data that MLflow stores beside it."""
 
     bundle: Path
     digest: str
+    problem: Problem
     input_example: "pd.DataFrame"
     requirements: Sequence[str]
 
@@ -123,7 +135,7 @@ def log_model(contents: Contents, signature: bytes | None) -> Any:
                 python_model=MODEL_FILE.name,
                 artifacts={"bundle": "bundle"},
                 model_config={"bundle_digest": contents.digest},
-                signature=SIGNATURE,
+                signature=signature_of(contents.problem),
                 input_example=contents.input_example,
                 pip_requirements=list(contents.requirements),
                 validate_serving_input=False,

@@ -11,6 +11,7 @@ from mlflow.pyfunc.model import PythonModel
 
 from lockgate.bundle import signing, store
 from lockgate.errors import BadData, LockgateError, WrongUsage
+from lockgate.forecaster.answers import answers
 from lockgate.problem.confidence import DEFAULT
 
 
@@ -32,7 +33,7 @@ class RequestRefused(MlflowException):
 
 
 class BundledForecaster(PythonModel):
-    """Takes raw rows; returns a sales forecast with its bounds for each row."""
+    """Takes raw rows; returns a forecast with its bounds, or a class with its probability, for each row."""
 
     def load_context(self, context: Any) -> None:
         """Open the bundle.
@@ -45,15 +46,15 @@ class BundledForecaster(PythonModel):
         self.forecaster = store.load(folder, digest)
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Forecast sales for each row; `lower` and `upper` contain sales with params["confidence"], or are None.
+        """The answers of `forecaster/answers.py`; `lower` and `upper` hold with params["confidence"], or are None.
 
         Raises RequestRefused for rows that cannot be forecast and for a confidence out of range.
         """
         try:
-            found = self.forecaster.interval(model_input, (params or {}).get("confidence", DEFAULT))
+            found = answers(self.forecaster, model_input, (params or {}).get("confidence", DEFAULT))
         except (BadData, WrongUsage) as refusal:
             raise RequestRefused(refusal) from None
-        return _without_nan(pd.DataFrame(vars(found)))
+        return _without_nan(found)
 
 
 def _without_nan(forecasts: pd.DataFrame) -> pd.DataFrame:
