@@ -19,11 +19,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lockgate import digests
-from lockgate.bundle import external_format, manifest, table_format
+from lockgate.bundle import external_format, manifest, panel_probe, table_format
 from lockgate.bundle.manifest import MANIFEST, REBUILD
 from lockgate.errors import BundleUnreadable, IntegrityBroken, LockgateError, StorageFailed
 from lockgate.features.recipes import recipe_of
 from lockgate.features.store_panel.description import ROSSMANN
+from lockgate.features.store_panel.recipe import StoreState
 from lockgate.forecaster.ensemble import Forecaster, Member
 from lockgate.forecaster.external import ExternalForecaster
 from lockgate.forecaster.interface import ForecasterProtocol
@@ -173,10 +174,13 @@ def _problem(description: Mapping[str, Any]) -> Problem:
 
 
 def _probe(forecaster: Forecaster | ExternalForecaster) -> dict[str, Any]:
-    """Raw rows of different stores, days and known covariates, with their forecasts."""
+    """Raw rows of different keys, periods and known covariates, with their forecasts."""
+    if isinstance(forecaster, Forecaster) and not isinstance(forecaster.state, StoreState):
+        rows = panel_probe.rows(forecaster, PROBE_ROWS)
+        return {"rows": rows, "forecasts": forecaster.predict(pd.DataFrame(rows)).tolist()}
     count = np.arange(PROBE_ROWS)
     ids = forecaster.attributes.store_ids
-    first = np.datetime64(forecaster.origin).astype(np.int64) + 1
+    first = np.datetime64(str(forecaster.origin), "D").astype(np.int64) + 1
     day = first + count * 5 % forecaster.served_days
     rows = {
         KEY: ids[count * len(ids) // PROBE_ROWS].tolist(),

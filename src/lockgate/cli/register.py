@@ -93,7 +93,7 @@ def refit(version: int, reason: str, prepared: Path, as_json: bool, timeout: flo
         done = refit.refit(workspace(timeout), refit.Order(version, reason, prepared), settings, progress)
     session().ids["version"] = done.receipt.version
     if as_json:
-        print_json(asdict(done.receipt) | {"trained_until": done.trained_until.isoformat()})
+        print_json(asdict(done.receipt) | {"trained_until": done.trained_until})
         return
     click.echo(f"version {done.receipt.version} is version {version} trained until {done.trained_until}")
     tell(

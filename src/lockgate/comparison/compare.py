@@ -206,8 +206,11 @@ def _forecast(workspace: Workspace, version: int, rows: pd.DataFrame, problem: P
         return VersionForecast(forecast, left_out, classes, cutoff, beyond)
 
 
-def _period(problem: Problem, day: date) -> int:
-    return int(problem.period.number(np.array([day], dtype="datetime64[s]"))[0])
+def _period(problem: Problem, moment: date | int) -> int:
+    """The number of a training period, given by its first day or by itself."""
+    if isinstance(moment, int):
+        return moment
+    return int(problem.period.number(np.array([moment], dtype="datetime64[s]"))[0])
 
 
 def _require_same_classes(answers: list[VersionForecast]) -> None:

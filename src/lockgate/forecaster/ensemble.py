@@ -1,8 +1,8 @@
-"""The fitted ensemble: raw rows in, sales out. It holds the state of a recipe, members and weights."""
+"""The fitted ensemble of a panel: raw rows in, forecasts out. It holds the state of a recipe, members and weights."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date, datetime
 from functools import cached_property
 
 import numpy as np
@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 
 from lockgate.features.known_inputs import KnownInputs
 from lockgate.features.recipe import RIDGE, SERVED_HORIZONS, Matrix, Recipe, State
+from lockgate.features.store_panel.recipe import StoreState
 from lockgate.features.store_panel.store_attributes import StoreAttributes
-from lockgate.forecaster import input_rows
-from lockgate.forecaster.input_rows import Limits, RowProblem
+from lockgate.forecaster import input_rows, panel_rows
+from lockgate.forecaster.input_rows import CheckedRows, Limits, RowProblem
 from lockgate.forecaster.interface import RowCounts, count_rows, predict_open_rows, threads_for
+from lockgate.forecaster.panel_rows import Window
 from lockgate.models import blend
 from lockgate.models.booster import Booster
 from lockgate.models.conformal import Calibration, Interval
@@ -41,9 +43,9 @@ class Member:
 
 @dataclass(frozen=True)
 class Forecaster:
-    """Forecasts sales of known stores for the days (origin, origin + 2 * horizon_days].
+    """Forecasts the target of known keys for the periods (cutoff, cutoff + 2 * horizon].
 
-    The gate judges the first `horizon_days`; a version serves the second horizon, after its holdout is over.
+    The gate judges the first horizon; a version serves the second one, after its holdout is over.
     """
 
     problem: Problem
@@ -61,17 +63,20 @@ class Forecaster:
 
     @property
     def horizon_days(self) -> int:
-        """The days after `origin` up to the last one that the gate judges."""
+        """The periods after `origin` up to the last one that the gate judges."""
         return self.state.horizon
 
     @property
-    def origin(self) -> date:
-        """The last training day."""
-        return date(1970, 1, 1) + timedelta(days=self.state.cutoff)
+    def origin(self) -> date | int:
+        """The first day of the last training period; its number if time is a running number."""
+        if self.problem.period.is_integer:
+            return self.state.cutoff
+        start: datetime = self.problem.period.start(np.array([self.state.cutoff]))[0].item()
+        return start.date()
 
     @property
     def served_days(self) -> int:
-        """The days after `origin` that it forecasts."""
+        """The periods after `origin` that it forecasts."""
         return SERVED_HORIZONS * self.horizon_days
 
     @property
@@ -81,17 +86,19 @@ class Forecaster:
 
     def check(self, rows: pd.DataFrame) -> RowCounts:
         """Check the rows and count them; raises BadData for rows that `predict` would refuse."""
-        read = input_rows.read(rows, self._limits)
+        read = self._read(rows)
         little = self.state.little_history[read.known.key[read.open]]
         counts = count_rows(read, self.state.cutoff + self.horizon_days)
         return replace(counts, little_history=int(little.sum()))
 
     def problems(self, rows: pd.DataFrame) -> list[RowProblem]:
         """Each value that cannot be forecast, by row. Raises BadData if a column is missing."""
-        return input_rows.problems(rows, self._limits)
+        if isinstance(self.state, StoreState):
+            return input_rows.problems(rows, self._limits)
+        return panel_rows.problems(self.problem, self.state, self._window, rows)
 
     def predict(self, rows: pd.DataFrame) -> Floats:
-        """Sales of raw rows, (rows,), in their order; exactly 0.0 where Open is 0.
+        """Forecasts of raw rows, (rows,), in their order; `where.otherwise` for rows that are not learned.
 
         Raises BadData for rows out of bounds.
 
@@ -101,21 +108,27 @@ class Forecaster:
         return blend.blend(self.predict_members(rows), weights)
 
     def interval(self, rows: pd.DataFrame, confidence: float) -> Interval:
-        """Forecasts as by `predict`, each with bounds that contain the sales with this confidence.
+        """Forecasts as by `predict`, each with bounds that contain the target with this confidence.
 
-        The bounds enclose the forecast, and are 0.0 where Open is 0. They were calibrated on the first `horizon_days`;
-        later days have bounds of the same width. Raises BadData as `predict` does, WrongUsage for a confidence out of
-        range.
+        The bounds enclose the forecast, and equal it for rows that are not learned. They were calibrated on the first
+        horizon; later periods have bounds of the same width. Raises BadData as `predict` does, WrongUsage for a
+        confidence out of range.
         """
         lower, upper = self.calibration.distances(confidence)
-        key, prediction = input_rows.read(rows, self._limits).known.key, self.predict(rows)
-        scale = self.state.scale.take(key)
-        return Interval(prediction, scale.moved(prediction, lower[key]), scale.moved(prediction, upper[key]))
+        read, prediction = self._read(rows), self.predict(rows)
+        key, scale = read.known.key, self.state.scale.take(read.known.key)
+        bounds = (scale.moved(prediction, distance[key]) for distance in (lower, upper))
+        return Interval(prediction, *(np.where(read.open, bound, prediction) for bound in bounds))
 
     def predict_members(self, rows: pd.DataFrame) -> Floats:
-        """Sales by each member alone, (rows, members), in the order of `members`."""
-        read = input_rows.read(rows, self._limits)
-        return predict_open_rows(read, self._open_days, (len(rows), len(self.members)))
+        """Forecasts by each member alone, (rows, members), in the order of `members`."""
+        otherwise = self.problem.where.otherwise if self.problem.where else 0.0
+        return predict_open_rows(self._read(rows), self._open_days, (len(rows), len(self.members)), otherwise)
+
+    def _read(self, rows: pd.DataFrame) -> CheckedRows:
+        if isinstance(self.state, StoreState):
+            return input_rows.read(rows, self._limits)
+        return panel_rows.read(self.problem, self.state, self._window, rows)
 
     def _open_days(self, rows: KnownInputs) -> Floats:
         matrix = self.state.transform(rows)
@@ -126,6 +139,10 @@ class Forecaster:
                 matrix.scale.target(matrix.offsets[RIDGE]),
             ]
         )
+
+    @property
+    def _window(self) -> Window:
+        return Window(self.state.cutoff, self.state.cutoff + self.served_days)
 
     @cached_property
     def _limits(self) -> Limits:

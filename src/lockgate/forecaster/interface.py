@@ -30,10 +30,13 @@ class RowCounts:
 
 
 def predict_open_rows(
-    rows: CheckedRows, forecast: Callable[[KnownInputs], NDArray[np.float64]], shape: tuple[int, ...]
+    rows: CheckedRows,
+    forecast: Callable[[KnownInputs], NDArray[np.float64]],
+    shape: tuple[int, ...],
+    otherwise: float = 0.0,
 ) -> NDArray[np.float64]:
-    """The forecasts of the open rows, computed in chunks, in an array of this shape; 0.0 for closed rows."""
-    found = np.zeros(shape)
+    """The forecasts of the open rows, computed in chunks, in an array of this shape; `otherwise` for closed rows."""
+    found = np.full(shape, otherwise)
     places = np.flatnonzero(rows.open)
     for start in range(0, len(places), CHUNK):
         chunk = places[start : start + CHUNK]
@@ -72,8 +75,8 @@ class ForecasterProtocol(Protocol):
         """The days after `origin` that it forecasts: the judged days and some after them."""
 
     @property
-    def origin(self) -> date:
-        """The last training day."""
+    def origin(self) -> date | int:
+        """The first day of the last training period; its number if time is a running number."""
 
     def check(self, rows: pd.DataFrame) -> RowCounts:
         """Check the rows and count them; raises BadData for rows that `predict` would refuse."""

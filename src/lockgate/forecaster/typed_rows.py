@@ -39,29 +39,41 @@ def typed(problem: Problem, rows: pd.DataFrame) -> pd.DataFrame:
     An optional column may be missing as a whole; other columns are ignored. Raises BadData with the first bad rows.
     """
     frame, rules = _read(problem, rows)
-    if first := list(islice(_described(rows, rules), SHOWN)):
+    refuse(rows, rules)
+    return frame
+
+
+def refuse(rows: pd.DataFrame, rules: list[BrokenRule]) -> None:
+    """Raise BadData with the first rows that break a rule."""
+    if first := list(islice(described(rows, rules), SHOWN)):
         bad = int(np.logical_or.reduce([rule.bad for rule in rules]).sum())
         shown = "; ".join(map(str, first))
         raise BadData(
             f"{bad} of {len(rows)} rows cannot be forecast: {shown}", where=first[0].column, hint=first[0].allowed
         )
-    return frame
 
 
 def problems(problem: Problem, rows: pd.DataFrame) -> list[RowProblem]:
     """All problems of raw rows, by row; empty if they can be forecast. Raises BadData for a missing column."""
-    return sorted(_described(rows, _read(problem, rows)[1]), key=lambda found: found.row)
+    return sorted(described(rows, _read(problem, rows)[1]), key=lambda found: found.row)
 
 
 def _read(problem: Problem, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[BrokenRule]]:
-    _check_columns(problem, rows)
-    columns = {column.name: _typed_column(column, rows) for column in problem.request}
+    return read(problem.request, rows, [column.name for column in problem.required])
+
+
+def read(request: tuple[Column, ...], rows: pd.DataFrame, required: list[str]) -> tuple[pd.DataFrame, list[BrokenRule]]:
+    """Columns of a request by their types, and a rule for each one; a value that breaks it may have any type.
+
+    Raises BadData if a required column is missing, or a column appears twice.
+    """
+    _check_columns(required, rows)
+    columns = {column.name: _typed_column(column, rows) for column in request}
     frame = pd.DataFrame({name: found.values for name, found in columns.items()}, index=range(len(rows)))
     return frame, [BrokenRule(name, found.bad, found.allowed) for name, found in columns.items()]
 
 
-def _check_columns(problem: Problem, rows: pd.DataFrame) -> None:
-    required = [column.name for column in problem.required]
+def _check_columns(required: list[str], rows: pd.DataFrame) -> None:
     if missing := [name for name in required if name not in rows.columns]:
         found = ", ".join(map(str, rows.columns[:20]))
         raise BadData(f"missing column {missing[0]}", where=f"found {found}", hint=f"needed: {', '.join(required)}")
@@ -149,7 +161,8 @@ def _date(given: "pd.Series[Any]", limits: tuple[Any, Any], allowed: str) -> tup
     return dates.astype("datetime64[s]"), valid, allowed
 
 
-def _described(rows: pd.DataFrame, rules: list[BrokenRule]) -> Iterator[RowProblem]:
+def described(rows: pd.DataFrame, rules: list[BrokenRule]) -> Iterator[RowProblem]:
+    """Each value that breaks a rule."""
     for rule in rules:
         for row in np.flatnonzero(rule.bad):
             value = rows[rule.column].iloc[row] if rule.column in rows else ""

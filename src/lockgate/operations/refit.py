@@ -8,7 +8,6 @@ import ast
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,10 +50,10 @@ class Order:
 
 @dataclass(frozen=True)
 class Refitted:
-    """The new version, and its last training day."""
+    """The new version, and its last training period."""
 
     receipt: Receipt
-    trained_until: date
+    trained_until: str
 
 
 @dataclass(frozen=True)
@@ -117,7 +116,7 @@ def refit(workspace: Workspace, order: Order, params: Params, progress: Progress
             "trained_until": str(forecaster.origin),
         }
         receipt = register.enter(workspace, Again(made, earlier, forecaster.weights, tags))
-    return Refitted(receipt, forecaster.origin)
+    return Refitted(receipt, str(forecaster.origin))
 
 
 def _passed(workspace: Workspace, order: Order) -> Registered:
