@@ -27,6 +27,7 @@ from lockgate.problem.columns import STATE_HOLIDAY
 
 DOCS = Path(__file__).parents[2] / "docs" / "how-to" / "register.md"
 USUAL = foreign_models.USUAL
+CUTOFF = date.fromisoformat(small_chain.parts().cutoff)
 ORIGIN = int(np.datetime64(small_chain.parts().cutoff).astype(int))
 WINDOW = Window(ORIGIN, ORIGIN + 42, ORIGIN + 84)
 MEANING = Meaning(USUAL, "log")
@@ -106,7 +107,11 @@ def test_a_bundle_of_it_is_opened_like_any_other_and_forecasts_the_same(forecast
     opened = store.load(tmp_path / "bundle", digest)
     rows = small_chain.asked()
     assert np.array_equal(opened.predict(rows), forecaster.predict(rows))
-    assert (opened.origin, opened.horizon_days, opened.served_days) == (small_chain.parts().cutoff, 42, 84)
+    assert (opened.origin, opened.horizon_days, opened.served_days) == (
+        date.fromisoformat(small_chain.parts().cutoff),
+        42,
+        84,
+    )
     assert (opened.members, opened.check(rows)) == ((library,), forecaster.check(rows))
     assert store.save(opened, tmp_path / "again") == digest
     assert store.probe_rows(tmp_path / "bundle")["Store"][0] == 1
@@ -233,7 +238,9 @@ def test_the_example_in_the_docs_makes_a_model_that_comes_in(tmp_path, monkeypat
         warnings.simplefilter("ignore")
         exec(example, {})
     model = external_mlmodel.read(tmp_path / "model")
-    assert resolve(DeclaredMetadata(), model.metadata, "anna").trained_until == small_chain.parts().cutoff
+    assert resolve(DeclaredMetadata(), model.metadata, "anna").trained_until == date.fromisoformat(
+        small_chain.parts().cutoff
+    )
     forecaster = external_conversion.adopt(
         NativeFile(model.library, model.content), Meaning(model.columns, model.metadata["target"]), TRAITS, WINDOW
     )

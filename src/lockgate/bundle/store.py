@@ -24,7 +24,7 @@ from lockgate.bundle.manifest import MANIFEST, REBUILD
 from lockgate.errors import BundleUnreadable, IntegrityBroken, LockgateError, StorageFailed
 from lockgate.features.recipes import recipe_of
 from lockgate.features.store_panel.description import ROSSMANN
-from lockgate.features.store_panel.recipe import StoreState
+from lockgate.features.store_panel.recipe import STORE_PANEL
 from lockgate.forecaster.ensemble import Forecaster, Member
 from lockgate.forecaster.external import ExternalForecaster
 from lockgate.forecaster.interface import ForecasterProtocol
@@ -175,7 +175,7 @@ def _problem(description: Mapping[str, Any]) -> Problem:
 
 def _probe(forecaster: Forecaster | ExternalForecaster) -> dict[str, Any]:
     """Raw rows of different keys, periods and known covariates, with their forecasts."""
-    if isinstance(forecaster, Forecaster) and not isinstance(forecaster.state, StoreState):
+    if isinstance(forecaster, Forecaster) and forecaster.recipe is not STORE_PANEL:
         rows = panel_probe.rows(forecaster, PROBE_ROWS)
         return {"rows": rows, "forecasts": forecaster.predict(pd.DataFrame(rows)).tolist()}
     count = np.arange(PROBE_ROWS)

@@ -133,8 +133,9 @@ def read_forecast_rows(problem: Problem, path: Path) -> pd.DataFrame:
     """
     [main] = [source for source in problem.sources if not source.key]
     is_parquet = text_file.magic(path) == text_file.PARQUET
-    raw_table = readers.read_parquet(path) if is_parquet else readers.read_csv(path, _of_request(problem, main))
-    form = TextForm() if is_parquet else form_of(main)
+    source = _of_request(problem, main, path)
+    raw_table = readers.read_parquet(path) if is_parquet else readers.read_csv(path, source)
+    form = TextForm() if is_parquet else form_of(source)
     extras = [column for column in problem.of_role(Role.CHECK, Role.ROW_ID) if column.name in raw_table.names]
     types = {
         column.name: _request_type(problem, column, form) for column in (*_in_request(problem, raw_table), *extras)
@@ -150,8 +151,13 @@ def _request_type(problem: Problem, column: Column, form: TextForm) -> ColumnTyp
     return column_type(column, form)
 
 
-def _of_request(problem: Problem, main: SourceFile) -> SourceFile:
-    """The form of a file of rows to forecast: names without a header leave the target out."""
+def _of_request(problem: Problem, main: SourceFile, path: Path) -> SourceFile:
+    """The form of a file of rows to forecast: commas if its first line names the columns with commas.
+
+    Otherwise the form of the file of rows, whose names without a header leave the target out.
+    """
+    if {column.name for column in problem.required} <= set(readers.first_cells(path)):
+        return readers.COMMAS.model_copy(update={"missing": main.missing})
     if not main.names or problem.target not in main.names:
         return main
     return main.model_copy(update={"names": tuple(name for name in main.names if name != problem.target)})

@@ -8,6 +8,7 @@ searched; if something is wrong, a slow second pass finds the line.
 import csv
 import datetime
 import math
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ BLOCK_BYTES = 16 << 20
 SHOWN_CHARACTERS = 40
 BATCH = 1 << 16
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+LONGEST_HEADER = 1 << 16  # bytes
 SPACES = "spaces"  # the delimiter is any number of spaces
 COMMAS = SourceFile(file="a file of commas with a header")
 TEXT = pa.dictionary(pa.int32(), pa.string())
@@ -110,6 +112,22 @@ def read_csv(path: Path, source: SourceFile = COMMAS) -> RawTable:
     names, body = (list(source.names), content) if source.names else _header_and_body(content, form, path)
     table = _parsed(_without_blank_end(body), names, form, path)
     return RawTable(path, table, "line", form.first, open_end=not body.endswith((b"\n", b'"')))
+
+
+def first_cells(path: Path) -> list[str]:
+    """The cells of the first line of a text table with commas; empty for another kind of file, or a broken one."""
+    first = text_file.magic(path, LONGEST_HEADER)
+    if first.startswith(text_file.GZIP):
+        first = _unpacked(first)
+    line = first.removeprefix(text_file.UTF8_MARK).partition(b"\n")[0].decode(errors="replace").strip()
+    return next(csv.reader([line]), [])
+
+
+def _unpacked(start: bytes) -> bytes:
+    try:
+        return zlib.decompressobj(wbits=zlib.MAX_WBITS | 16).decompress(start, LONGEST_HEADER)
+    except zlib.error:
+        return b""
 
 
 @dataclass(frozen=True)
