@@ -102,7 +102,7 @@ class TableForecaster:
         blended = self.blend.blended(self.predict_members(rows))
         if isinstance(self.calibration, ProbabilityMap):
             return self.calibration.calibrated(blended)
-        return blended
+        return self._possible(blended)  # the weights sum to 1 but for rounding
 
     def interval(self, rows: pd.DataFrame, confidence: float) -> Interval:
         """Forecasts as by `predict`, each with bounds that contain the target with this confidence; NaN for classes.
@@ -127,14 +127,17 @@ class TableForecaster:
 
     def _with_rest(self, rows: pd.DataFrame, found: Floats) -> Floats:
         """The values of rows, of periods left within 0 and the cap; `where.otherwise` for rows that are not learned."""
-        if self.problem.derived:
-            found = np.clip(found, 0, self.problem.derived.cap)
+        found = self._possible(found)
         where = self.problem.where
         if where is None or self.classes:
             return found
         found = found.copy()
         found[~learned(self.problem, rows)] = where.otherwise
         return found
+
+    def _possible(self, found: Floats) -> Floats:
+        """Periods left within 0 and the cap; other values as they are."""
+        return np.clip(found, 0, self.problem.derived.cap) if self.problem.derived else found
 
 
 def learned(problem: Problem, rows: pd.DataFrame) -> NDArray[np.bool_]:
