@@ -21,7 +21,7 @@ from lockgate import errors
 from lockgate.bundle import external_conversion, store
 from lockgate.data import dataset
 from lockgate.errors import BundleUnreadable, GateRefused, LockgateError
-from lockgate.evaluation import leakage
+from lockgate.evaluation import leakage, table_leakage
 from lockgate.evaluation.leakage import LeakageReport
 from lockgate.features.store_panel.store_attributes import store_attributes
 from lockgate.forecaster.ensemble import Forecaster
@@ -241,6 +241,10 @@ def _forecast(folder: Path, given: Json) -> Output:
     found["trained_until"] = _trained_until(forecaster)
     if isinstance(forecaster, Forecaster):
         found |= {"uses_target_history": True, "leakage": _leakage(forecaster, request.prepared)}
+    if isinstance(forecaster, TableForecaster) and request.prepared:
+        report = table_leakage.check(forecaster, dataset.read(Path(request.prepared), "rows"))
+        uses = bool(report.features_using_history or report.leaking_features or report.history_mismatch)
+        found |= {"uses_target_history": uses, "leakage": asdict(report)}
     return found, arrays
 
 

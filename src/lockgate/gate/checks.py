@@ -9,6 +9,7 @@ from lockgate.problem.metrics import Metric
 from lockgate.problem.params import Policy
 
 if TYPE_CHECKING:  # numpy and pandas are not needed for a policy's digest
+    from lockgate.evaluation.leakage import LeakageReport
     from lockgate.evaluation.paired_test import PairedTest
 
 MAX_BATCH_GAP = 1e-9
@@ -178,6 +179,8 @@ def _no_data_leakage(evidence: Evidence, _: Policy) -> Answer:
     found = evidence.leakage
     if found is None:
         return Outcome.INCONCLUSIVE, "the prepared rows end before the last training period of the model"
+    if not found.cutoff:
+        return _no_leakage_without_time(found)
     if found.leaking_features:
         return Outcome.REFUSED, (
             f"replacing targets after the training cutoff changes {_few(found.leaking_features)}:"
@@ -193,6 +196,23 @@ def _no_data_leakage(evidence: Evidence, _: Policy) -> Answer:
     return Outcome.PASSED, (
         f"{found.features_using_history} of {found.tested_features} features depend on targets before the cutoff,"
         f" none on later targets; the stored history matches the data up to {found.cutoff}"
+    )
+
+
+def _no_leakage_without_time(found: "LeakageReport") -> Answer:
+    """The same for a plain table and for states, whose training rows have no cutoff."""
+    if found.leaking_features:
+        return Outcome.REFUSED, (
+            f"{_few(found.leaking_features)} change with the target of their own row, or with later rows of their key"
+        )
+    if found.history_mismatch:
+        return Outcome.INCONCLUSIVE, (
+            f"{_few(found.history_mismatch)}, recomputed from the prepared training rows, differ from the bundle:"
+            " it was trained on other rows"
+        )
+    return Outcome.PASSED, (
+        f"{found.features_using_history} of {found.tested_features} features depend on targets of training rows,"
+        " none on the target of its own row or on later rows; the stored statistics match the training rows"
     )
 
 

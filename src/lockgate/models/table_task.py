@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from lockgate.models.booster import Features, Task
 from lockgate.models.loss import Loss
-from lockgate.models.target_scale import TargetScale, scaled, unscaled
+from lockgate.models.target_scale import TargetScale, possible, scaled, unscaled
 
 Floats = NDArray[np.float64]
 
@@ -41,6 +41,16 @@ class Objective:
         truth = target if self.classes == 2 else one_hot(target, self.classes)
         errors = forecasts - truth[..., None]
         return errors.reshape(-1, forecasts.shape[-1])
+
+
+def feature_target(target: Floats, classes: int) -> Floats:
+    """The target as features learn it, (rows, outputs): a 0/1 column for each of several classes, or one column.
+
+    A number is in the scale that suits its spread.
+    """
+    if classes > 2:
+        return one_hot(target, classes)
+    return (target if classes else scaled(target, possible(target)[0]))[:, None]
 
 
 def one_hot(target: Floats, classes: int) -> Floats:

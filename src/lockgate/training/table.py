@@ -22,8 +22,8 @@ from lockgate.models.level_conformal import LevelCalibration
 from lockgate.models.loss import Loss
 from lockgate.models.members import TABLE_MEMBERS
 from lockgate.models.probability_calibration import ProbabilityMap
-from lockgate.models.table_task import Objective, one_hot
-from lockgate.models.target_scale import possible, scaled
+from lockgate.models.table_task import Objective, feature_target
+from lockgate.models.target_scale import possible
 from lockgate.problem.description import Problem
 from lockgate.problem.metrics import METRICS
 from lockgate.problem.params import Params
@@ -167,17 +167,11 @@ def _part(data: Data, number: int, seed: int) -> Part:
 def _fit_features(data: Data, which: Ints, seed: int) -> tuple[TabularState, FeatureMatrix]:
     """The state of some rows, and their matrix; the features learn the target in the scale that suits its spread."""
     target = data.target[which]
-    outputs = _outputs(target, len(data.classes))
+    outputs = feature_target(target, len(data.classes))
     learned_features = tabular_recipe(data.problem).fit(
         data.problem, data.rows.iloc[which].reset_index(drop=True), outputs, seed
     )
     return learned_features.state, learned_features.matrix
-
-
-def _outputs(target: Floats, classes: int) -> Floats:
-    if classes > 2:
-        return one_hot(target, classes)
-    return (target if classes else scaled(target, possible(target)[0]))[:, None]
 
 
 def choose(data: Data, parts: list[Part], names: tuple[str, ...], session: Session) -> Chosen:

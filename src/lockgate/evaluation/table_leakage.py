@@ -1,0 +1,113 @@
+"""Leakage check of plain tables and states: it fits the recipe again on the training rows and on changed ones.
+
+A state of features must be that of the training rows. A row's own target must not change the features that the row is
+learned with, and a later row of a key must not change the features of an earlier one.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lockgate.evaluation.leakage import LeakageReport
+from lockgate.features.tabular import FeatureMatrix, Learned, TabularState
+from lockgate.features.tabular_recipes import tabular_recipe
+from lockgate.forecaster import typed_rows
+from lockgate.forecaster.table import TableForecaster, learned
+from lockgate.models.table_task import feature_target
+from lockgate.problem.description import Problem
+from lockgate.problem.target_values import target_values
+
+Floats = NDArray[np.float64]
+
+TOLERANCE = 1e-4  # relative: far above rounding on another processor
+MOST_ROWS = 5_000  # of the training rows whose features are compared
+OWN_TARGETS = 3  # training rows whose target is changed, one at a time
+SEED = 20
+
+
+@dataclass(frozen=True)
+class _Training:
+    """The typed training rows, and their target as the features learn it."""
+
+    problem: Problem
+    rows: pd.DataFrame
+    target: Floats  # (rows, outputs)
+
+    @classmethod
+    def of(cls, forecaster: TableForecaster, rows: pd.DataFrame) -> "_Training":
+        """As the training takes them from the prepared rows."""
+        problem = forecaster.problem
+        target = target_values(problem, rows[problem.target], forecaster.classes)
+        kept = np.isfinite(target) & learned(problem, rows)
+        typed = typed_rows.typed(problem, rows.loc[kept].reset_index(drop=True))
+        return cls(problem, typed, feature_target(target[kept], len(forecaster.classes)))
+
+    def fitted(self, target: Floats) -> Learned:
+        """The recipe, fitted on these targets of the rows."""
+        return tabular_recipe(self.problem).fit(self.problem, self.rows, target, SEED)
+
+    @property
+    def some_rows(self) -> pd.DataFrame:
+        """Rows to compare features on: whole keys, at most about MOST_ROWS."""
+        if len(self.rows) <= MOST_ROWS:
+            return self.rows
+        if not self.problem.keys:
+            return self.rows.iloc[:MOST_ROWS]
+        key = self.rows.groupby(list(self.problem.keys), sort=False).ngroup()
+        return self.rows[key <= key.iloc[MOST_ROWS - 1]].reset_index(drop=True)
+
+
+def check(forecaster: TableForecaster, rows: pd.DataFrame) -> LeakageReport:
+    """Check a forecaster's features with the prepared training rows."""
+    training = _Training.of(forecaster, rows)
+    fitted, shown = training.fitted(training.target), training.some_rows
+    rng = np.random.default_rng(SEED)
+    permuted = training.fitted(training.target[rng.permutation(len(training.target))])
+    expected = fitted.state.transform(shown)
+    leaks = {*_of_own_target(training, fitted), *_of_later_rows(training.problem, fitted.state, shown)}
+    return LeakageReport(
+        tuple(name for name in expected.names if name in leaks),
+        len(expected.names),
+        len(_changed(permuted.state.transform(shown), expected)),
+        _changed(forecaster.state.transform(shown), expected),
+        "",
+    )
+
+
+def _changed(found: FeatureMatrix, expected: FeatureMatrix) -> tuple[str, ...]:
+    """The features that differ; all, if the names do."""
+    if found.names != expected.names:
+        return expected.names
+    return tuple(
+        name
+        for place, name in enumerate(expected.names)
+        if not np.allclose(
+            found.values[:, place], expected.values[:, place], rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True
+        )
+    )
+
+
+def _of_own_target(training: _Training, fitted: Learned) -> tuple[str, ...]:
+    """The features of a training row that change with its own target."""
+    places = np.linspace(0, len(training.target) - 1, OWN_TARGETS).astype(np.int64)
+    found: list[str] = []
+    for place in places:
+        target = training.target.copy()
+        target[place] = training.target.max(axis=0) - target[place] + training.target.min(axis=0)
+        again = training.fitted(target).matrix
+        own = np.array([place])
+        found += _changed(again.take(own), fitted.matrix.take(own))
+    return tuple(found)
+
+
+def _of_later_rows(problem: Problem, state: TabularState, rows: pd.DataFrame) -> tuple[str, ...]:
+    """The features of the first half of each key's rows that change when the second half is there."""
+    if problem.kind != "state":
+        return ()
+    order = rows.groupby(list(problem.keys), sort=False)[problem.time_name].rank(method="first")
+    size = rows.groupby(list(problem.keys), sort=False)[problem.time_name].transform("size")
+    earlier = np.flatnonzero((order <= (size + 1) // 2).to_numpy())
+    alone = state.transform(rows.iloc[earlier].reset_index(drop=True))
+    return _changed(alone, state.transform(rows).take(earlier))
