@@ -152,7 +152,11 @@ def test_what_cannot_work_ends_with_its_code_and_no_traceback(words, environment
 @pytest.mark.parametrize(("problem", "horizon"), [(CHURN, "no time"), (ENGINES, "horizon: 0")])
 @pytest.mark.parametrize("words", [["backtest"], ["probe"], ["refit", "1", "--reason", "x"]])
 def test_a_command_of_panels_refuses_other_problems_and_says_what_their_horizon_is(words, problem, horizon, tmp_path):
-    described = {"problem": problem.model_dump(mode="json"), "gate": {"limit": 1, "over_serving": 1, "over_slice": 1}}
+    limit = 0.2 if problem.task == "binary" else 1
+    described = {
+        "problem": problem.model_dump(mode="json"),
+        "gate": {"limit": limit, "over_serving": 0.1, "over_slice": 0.1},
+    }
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(described))
     ended = run(*words, folder=tmp_path)
     assert (ended.returncode, ended.stdout) == (2, "")

@@ -51,8 +51,8 @@ def test_an_honest_forecaster_passes_and_many_of_its_features_do_know_the_past()
     outcome, says = answer(seen)
     assert outcome is Outcome.PASSED
     assert says == (
-        f"{seen.features_using_history} of {seen.tested_features} features depend on sales before the cutoff, none on"
-        f" later sales; the stored history matches the data up to {seen.cutoff}"
+        f"{seen.features_using_history} of {seen.tested_features} features depend on targets before the cutoff, none on"
+        f" later targets; the stored history matches the data up to {seen.cutoff}"
     )
 
 
@@ -61,7 +61,7 @@ def test_a_feature_whose_code_looks_past_the_origin_is_refused_by_name():
     outcome, says = answer(found(peeking))
     assert (outcome, says) == (
         Outcome.REFUSED,
-        "replacing sales after the training cutoff changes level_364: these features use future data",
+        "replacing targets after the training cutoff changes level_364: these features use future data",
     )
 
 

@@ -36,7 +36,7 @@ def test_the_child_gives_the_forecasts_that_this_process_gives(folder):
     assert np.array_equal(found.together, forecaster.predict(rows))
     assert np.array_equal(found.alone, found.together[[0, 7]])
     assert np.array_equal(found.ridge, forecaster.predict_members(rows)[:, forecaster.members.index("ridge")])
-    assert (found.origin, found.covered.all()) == (forecaster.origin, True)
+    assert (found.trained_until, found.covered.all()) == (forecaster.state.cutoff, True)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def digest(tmp_path):
 def test_a_whole_bundle_tells_what_it_is(tmp_path, digest):
     facts = sandboxed.open_bundle(tmp_path, digest)
     assert (facts.digest, facts.horizon_days) == (digest, 42)
-    assert facts.trained_until == small_chain.parts().cutoff.isoformat()
+    assert facts.trained_until == small_chain.parts().cutoff
     assert facts.members == (*MEMBERS, "ridge")
     assert {len(values) for values in facts.example.values()} == {sandboxed.EXAMPLE_ROWS}
 
