@@ -43,7 +43,7 @@ def _train(folder: Path, seed: int) -> None:
     params["training"]["max_rounds"] = 30
     params["gate"]["min_scored_rows"] = 100
     (folder / "data" / "raw").mkdir(parents=True, exist_ok=True)
-    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     for words in (["prepare.py", "data/raw", "data/prepared"], ["train.py", "data/prepared", "build"]):
         command = [sys.executable, str(PROJECT / "pipelines" / words[0]), *words[1:]]
         subprocess.run(command, cwd=folder, check=True, timeout=600, capture_output=True)

@@ -14,7 +14,7 @@ from mlflow.exceptions import MlflowException
 from lockgate.bundle import store
 from lockgate.bundle.mlmodel import MODEL_FILE
 from lockgate.forecaster.input_values import DATE_FORM
-from lockgate.registry.run_log import SIGNATURE
+from lockgate.registry.run_log import signature_of
 
 with warnings.catch_warnings():  # MLflow warns of its own type hints
     warnings.simplefilter("ignore")
@@ -36,7 +36,7 @@ def served(tmp_path_factory):
             python_model=folder / MODEL_FILE.name,
             artifacts={"bundle": str(folder / "bundle")},
             model_config={"bundle_digest": digest},
-            signature=SIGNATURE,
+            signature=signature_of(small_chain.params().problem),
             pip_requirements=[],
         )
         return mlflow.pyfunc.load_model(str(folder / "model"))

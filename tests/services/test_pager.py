@@ -28,8 +28,7 @@ def folder(stack: Addresses, tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = RawModel(stack, Database(stack.database_url), "paged-ensemble")
     model.judge(model.serving(), "refused")
     folder = tmp_path_factory.mktemp("a project")
-    kept = [line for line in PARAMS.read_text().splitlines() if not line.startswith("problem:")]
-    (folder / "params.yaml").write_text("\n".join([*kept, "problem: paged", ""]))
+    (folder / "params.yaml").write_text(PARAMS.read_text().replace("  name: rossmann ", "  name: paged ", 1))
     return folder
 
 

@@ -58,7 +58,7 @@ def earlier(backend, then, params):
 def test_a_refit_waits_in_none_until_there_are_days_that_it_has_not_learned(backend, earlier, build, params):
     done = refit(backend, params, earlier.prepared)
     assert (done.receipt.version, stages(backend)) == (2, ["Staging", "None"])
-    assert done.trained_until == dataset.read(earlier.prepared, "holdout")["Date"].max().date()
+    assert done.trained_until == str(dataset.read(earlier.prepared, "holdout")["Date"].max().date())
 
     on_its_own_days = validate.validate_registered(backend, 2, earlier.prepared, params.policy, params.problem)
     unseen = next(check for check in on_its_own_days.checks if check["name"] == "holdout unseen")

@@ -75,7 +75,7 @@ def test_the_version_names_raw_columns_pins_its_requirements_and_holds_no_pickle
 def test_a_registration_killed_after_mlflow_made_the_version_is_taken_up_again(backend, build, params, client):
     """The version is in MLflow, but nobody came to record it in schema lockgate."""
     killed = build(1)
-    contents = run_record.contents(killed, "a" * 64)
+    contents = run_record.contents(killed, "a" * 64, params.problem)
     record = run_record.record(killed, params)
     first = backend.registry().find_or_create(contents, record)
     assert backend.registry().find_or_create(contents, record) == first
@@ -135,7 +135,7 @@ def test_a_lost_reply_that_made_two_versions_leaves_the_first(backend, build, pa
         backend.model, first.source, first.run_id, first.tags, model_id=first.source.removeprefix("models:/")
     )
     assert len(versions(client, backend)) == 2
-    contents = run_record.contents(build(1), receipt.bundle_digest)
+    contents = run_record.contents(build(1), receipt.bundle_digest, params.problem)
     record = run_record.record(build(1), params)
     assert backend.registry().find_or_create(contents, record) == (1, receipt.run_id)
     assert [int(version.version) for version in versions(client, backend)] == [1]

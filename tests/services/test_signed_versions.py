@@ -6,6 +6,7 @@ from dataclasses import replace
 import keys
 import mlflow
 import pytest
+from rossmann import PROBLEM
 
 from lockgate.bundle import manifest
 from lockgate.errors import BadConfiguration, IntegrityBroken, StateConflict
@@ -59,7 +60,7 @@ def _in_force(backend, build, receipt, policy, problem):
 
 
 def _order(build, tmp_path):
-    return predict.Order(build.prepared / "holdout.parquet", tmp_path / "forecast.csv", force=False, confidence=0.95)
+    return predict.Order(PROBLEM, build.prepared / "holdout.parquet", tmp_path / "forecast.csv", False, 0.95)
 
 
 def test_an_unsigned_version_that_has_passed_is_not_promoted_once_keys_are_pinned(

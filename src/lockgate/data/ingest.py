@@ -133,7 +133,7 @@ def read_forecast_rows(problem: Problem, path: Path) -> pd.DataFrame:
     """
     [main] = [source for source in problem.sources if not source.key]
     is_parquet = text_file.magic(path) == text_file.PARQUET
-    source = _of_request(problem, main, path)
+    source = main if is_parquet else _of_request(problem, main, path)
     raw_table = readers.read_parquet(path) if is_parquet else readers.read_csv(path, source)
     form = TextForm() if is_parquet else form_of(source)
     extras = [column for column in problem.of_role(Role.CHECK, Role.ROW_ID) if column.name in raw_table.names]

@@ -119,8 +119,11 @@ def first_cells(path: Path) -> list[str]:
     first = text_file.magic(path, LONGEST_HEADER)
     if first.startswith(text_file.GZIP):
         first = _unpacked(first)
-    line = first.removeprefix(text_file.UTF8_MARK).partition(b"\n")[0].decode(errors="replace").strip()
-    return next(csv.reader([line]), [])
+    lines = first.removeprefix(text_file.UTF8_MARK).splitlines()
+    try:
+        return next(csv.reader([lines[0].decode(errors="replace").strip()]), []) if lines else []
+    except csv.Error:
+        return []
 
 
 def _unpacked(start: bytes) -> bytes:

@@ -1,8 +1,9 @@
 """Registers a bundle as a version, once: a registered bundle is found by its digest."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lockgate.bundle import manifest
 from lockgate.database import versions
@@ -102,7 +103,7 @@ def _enter(workspace: Workspace, source: Source, digest: str) -> Receipt:
         _require_in_database(workspace, version)
         kept = {
             "lineage": record.tags,
-            "candidates": record.candidates.to_dict("records"),
+            "candidates": _without_nan(record.candidates.to_dict("records")),
             "files": registry.files_around(version),
         }
         known = versions.record_version(
@@ -136,3 +137,8 @@ def _require_not_deleted(workspace: Workspace, version: int) -> None:
             + (f" at {last.at:%F %T %Z} by {last.actor} ({last.command})" if last else ""),
             hint="restore it from a backup, or train another one, for example with another seed",
         )
+
+
+def _without_nan(rows: list[dict[Hashable, Any]]) -> list[dict[str, Any]]:
+    """The rows with None for a score that is unknown: JSON has no NaN."""
+    return [{str(name): None if value != value else value for name, value in row.items()} for row in rows]
