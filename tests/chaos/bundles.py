@@ -9,6 +9,7 @@ import small_chain
 from lockgate.bundle import store
 from lockgate.data import dataset
 from lockgate.data.data_card import GeneratedSource, card_of
+from lockgate.data.ingest import Tables
 from lockgate.forecaster.ensemble import RIDGE, Forecaster
 from lockgate.operations.stage_files import Build
 from lockgate.problem.params import Params
@@ -59,7 +60,7 @@ def is_bad(number: int) -> bool:
 def _prepare(folder: Path) -> None:
     chain, parts = small_chain.chain(), small_chain.parts()
     source = GeneratedSource(small_chain.STORES, small_chain.DAYS, 0.06, 3, 0.06)
-    card = card_of(small_chain.params().problem, source, chain.tables(), parts)
+    card = card_of(small_chain.params().problem, source, Tables(chain.rows, chain.stores), parts)
     dataset.write(folder, {"rows": parts.rows, "holdout": parts.holdout, "static": chain.stores}, card)
 
 
