@@ -223,7 +223,7 @@ def _known(backend: Workspace, version: int) -> versions.Version:
 
 def promote(actor: Actor) -> Values:
     """The version in Staging or a named one, at times only if another named one serves."""
-    values, policy = actor.asked.values, policy_digest(actor.policy(), actor.problem_described())
+    values, policy = actor.asked.values, policy_digest(actor.policy())
     return _moved(
         operations_promote.promote(
             actor.backend, actor.request, values["version"], policy, values.get("expect_current")
