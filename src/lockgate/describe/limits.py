@@ -40,7 +40,8 @@ def limits_of(seen: Seen, switch: str) -> Limits:
     score = metric.score(actual, forecast) if len(actual) else math.nan
     limit = _limit(metric, score, seen.task)
     distance = abs(metric.worse_by(limit, metric.perfect))
-    rows = len(actual) if seen.kind == "panel" else round(HELD_OUT * len(actual))
+    kept = max(0, len(actual) - seen.repeated_rows)  # prepare drops repeated rows
+    rows = len(actual) if seen.kind == "panel" else round(HELD_OUT * kept)
     over_serving, over_slice = _short(SHARE_OVER_SERVING * distance), _short(SHARE_OVER_SLICE * distance)
     enough = max(1, min(USUAL_ROWS, rows // 2))
     return Limits(metric.name, baseline, words, score, limit, over_serving, over_slice, IMPLAUSIBLE[seen.kind], enough)
