@@ -84,31 +84,7 @@ def houses(path: Path) -> list[str]:
     return ["--target", "price"]
 
 
-def leavers(path: Path) -> list[str]:
-    months, plan = DRAWN.integers(0, 72, 1500), DRAWN.choice(["month", "year"], 1500)
-    risk = 1 / (1 + np.exp(months / 12 - 1.5 * (plan == "month")))
-    left = np.where(DRAWN.random(1500) < risk, "Yes", "No")
-    write(path, ["months", "plan", "left"], zip(months, plan, left, strict=True))
-    return ["--target", "left"]
-
-
-def demand(path: Path) -> list[str]:
-    rows = []
-    for shop in range(1, 7):
-        for day in range(420):
-            promo = int(DRAWN.random() < 0.3)
-            level = 100 + 10 * shop + 25 * np.sin(2 * np.pi * day / 7) + 30 * promo
-            rows.append([shop, np.datetime64("2023-01-02") + day, promo, round(level + DRAWN.normal(0, 4), 1)])
-    write(path, ["shop", "day", "promo", "units"], rows)
-    return ["--target", "units", "--time", "day", "--horizon", "28"]
-
-
-def write(path: Path, header: list[str], rows: object) -> None:
-    with path.open("w", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([header, *rows])  # type: ignore[misc]
-
-
-@pytest.mark.parametrize("table", [houses, leavers, demand])
+@pytest.mark.parametrize("table", [houses])
 def test_a_table_becomes_a_version_in_production(installed: Installed, table: object) -> None:
     name = table.__name__  # type: ignore[attr-defined]
     wishes = table(installed.folder / f"{name}.csv")  # type: ignore[operator]
