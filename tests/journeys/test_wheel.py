@@ -84,6 +84,11 @@ def houses(path: Path) -> list[str]:
     return ["--target", "price"]
 
 
+def write(path: Path, header: list[str], rows: object) -> None:
+    with path.open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([header, *rows])  # type: ignore[misc]
+
+
 @pytest.mark.parametrize("table", [houses])
 def test_a_table_becomes_a_version_in_production(installed: Installed, table: object) -> None:
     name = table.__name__  # type: ignore[attr-defined]
