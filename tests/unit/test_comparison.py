@@ -176,6 +176,14 @@ def test_a_state_is_compared_by_its_keys_and_its_running_time():
     assert [(part.by, part.value, part.rows) for part in found.slices] == [("fleet", "x", 2)]
 
 
+def test_a_key_that_is_a_number_is_shown_as_in_the_data():
+    single = ENGINES.model_copy(update={"keys": ("unit",), "slices": ()})
+    rows = pd.DataFrame({"unit": [7, 7], "cycle": [1, 2], "heat": [0.1, 0.2], "left": [1.0, 0.0]})
+    first, second = np.array([3.0, 2.0]), np.array([3.0, 1.0])
+    found = agreement(Pairs(single, rows, target_values(single, rows["left"]), first, second, ()), METRICS["rmse"])
+    assert found.farthest[0].row == {"unit": "7", "cycle": "2"}
+
+
 def test_classes_are_compared_as_the_description_names_them():
     flags = CHURN.model_copy(update={"positive": "1"})
     for values in ([1, 0], [1.0, 0.0], ["1", "0"], [True, False]):

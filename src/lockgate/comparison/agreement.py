@@ -135,12 +135,12 @@ def _farthest(pairs: Pairs) -> Iterator[RowDifference]:
 
 
 def _row(pairs: Pairs, place: int) -> dict[str, str]:
-    problem, row = pairs.problem, pairs.rows.iloc[place]
-    named = {name: str(row[name]) for name in problem.keys}
+    problem, rows = pairs.problem, pairs.rows
+    named = {name: str(rows[name].iloc[place]) for name in problem.keys}  # a whole row would turn 7 into 7.0
     if problem.time:
-        number = problem.period.number(pairs.rows[problem.time_name].to_numpy()[place : place + 1])[0]
+        number = problem.period.number(rows[problem.time_name].to_numpy()[place : place + 1])[0]
         named[problem.time_name] = problem.period.text(int(number))
-    return named or {"row": str(row.name)}
+    return named or {"row": str(rows.index[place])}
 
 
 def _actual(pairs: Pairs, place: int) -> float | str | None:

@@ -83,7 +83,8 @@ def forecasts(comparison: Comparison) -> Iterator[Sheet]:
         yield _scores(comparison, agreement.scored)
     if agreement.spread:
         yield _quantiles(agreement.spread, agreement.is_relative)
-        yield _slices(comparison, agreement)
+        if agreement.slices:
+            yield _slices(comparison, agreement)
         yield _farthest(comparison, agreement)
 
 
