@@ -1,4 +1,4 @@
-"""A problem of every kind takes the same way: registered, judged, moved to Staging, forecast by its version."""
+"""A problem of every kind takes the same way: registered, judged, promoted, forecast by its version."""
 
 from pathlib import Path
 
@@ -14,8 +14,10 @@ from lockgate.bundle import store
 from lockgate.data import dataset, split
 from lockgate.data.data_card import card_of
 from lockgate.data.ingest import FileSource, Tables
+from lockgate.gate.verdict import policy_digest
 from lockgate.lifecycle.stages import Stage
-from lockgate.operations import predict, register, validate
+from lockgate.operations import predict, promote, register, validate
+from lockgate.operations.confirmed_move import MoveRequest
 from lockgate.operations.stage_files import Build
 from lockgate.operations.workspace import Workspace
 from lockgate.problem.description import Problem
@@ -23,6 +25,7 @@ from lockgate.problem.params import Params
 from lockgate.training import report_files
 from lockgate.training.train import train
 
+YES = MoveRequest("reviewed", dry_run=False, confirm=lambda move: None)
 LENIENT = {"min_scored_rows": 10, "min_gain_over_baseline": 0.0, "min_share_of_naive": 0.0}
 
 
@@ -54,7 +57,7 @@ def built(kind: str, folder: Path) -> tuple[Build, Params]:
 
 
 @pytest.mark.parametrize("kind", ["table of regression", "table of binary", "table of multiclass", "state", "panel"])
-def test_a_version_is_registered_judged_and_forecasts_the_same_from_the_registry(
+def test_a_version_is_registered_judged_promoted_and_forecasts_the_same_from_the_registry(
     kind: str, backend: Workspace, tmp_path: Path
 ) -> None:
     made, params = built(kind, tmp_path)
@@ -62,11 +65,13 @@ def test_a_version_is_registered_judged_and_forecasts_the_same_from_the_registry
     found = validate.validate(backend, receipt, made, params.policy, params.problem)
     assert {check["name"]: check["says"] for check in found.checks if check["outcome"] != "passed"} == {}
     assert backend.state().in_stage(Stage.STAGING).version == receipt.version
+    promote.promote(backend, YES, None, policy_digest(params.policy), None)
     rows = dataset.read(made.prepared, "holdout").drop(columns=params.problem.target)
     rows.to_parquet(tmp_path / "ask.parquet", index=False)
     order = predict.Order(params.problem, tmp_path / "ask.parquet", tmp_path / "out.parquet", False, 0.9)
-    assert predict.predict(backend, order, Stage.STAGING).rows == len(rows)
+    assert predict.predict(backend, order, Stage.PRODUCTION).rows == len(rows)
     answers = pd.read_parquet(tmp_path / "out.parquet")
+    assert set(answers["model_version"]) == {receipt.version}
     mlflow.set_tracking_uri(backend.addresses.tracking_uri)
     mlflow.set_registry_uri(backend.addresses.tracking_uri)
     served = mlflow.pyfunc.load_model(f"models:/{backend.model}/{receipt.version}").predict(rows, {"confidence": 0.9})
