@@ -24,14 +24,13 @@ import pandas as pd
 
 from lockgate.bundle import manifest, store
 from lockgate.data import dataset
-from lockgate.evaluation import bootstrap
+from lockgate.evaluation.paired_test import Actual
 from lockgate.problem.metrics import METRICS
 from lockgate.problem.params import Params, load_params
 
 PROJECT = Path(__file__).resolve().parents[1]
 TOP = "rossmann"
 PEER = PROJECT / "benchmarks" / "peer_models.py"
-SEED = 1
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,8 @@ def _copy(name: str, folder: Path) -> None:
         text = (folder / "params.yaml").read_text()
         (folder / "params.yaml").write_text(text.replace("source: files", "source: generated", 1))
     else:
-        _run(folder, sys.executable, str(origin / "generate.py"), "data/raw")
+        shutil.copy(origin / "generate.py", folder)
+        _run(folder, sys.executable, "generate.py")
 
 
 def _measure(name: str, folder: Path, peers_python: str) -> None:
@@ -81,7 +81,7 @@ def _measure(name: str, folder: Path, peers_python: str) -> None:
     (prepared / "peer.json").write_text(json.dumps({"problem": described, "cpu_seconds": cpu}))
     libraries = ("hist_gradient_boosting", "mlforecast" if params.problem.kind == "panel" else "flaml")
     peers = [_peer(library, prepared, peers_python) for library in libraries]
-    _print_table(name, params, holdout, [ours, *peers])
+    _print_table(name, params, holdout, getattr(forecaster, "classes", ()), [ours, *peers])
 
 
 def _peer(library: str, prepared: Path, peers_python: str) -> Peer:
@@ -94,26 +94,21 @@ def _peer(library: str, prepared: Path, peers_python: str) -> Peer:
     return Peer(library, np.load(prepared / f"{library}.npy"), found["cpu_seconds"])
 
 
-def _print_table(name: str, params: Params, holdout: pd.DataFrame, found: list[Peer]) -> None:
+def _print_table(name: str, params: Params, holdout: pd.DataFrame, classes: tuple[str, ...], found: list[Peer]) -> None:
     """Score, difference to the first with its interval, and CPU-seconds of each."""
     metric, problem = METRICS[params.problem.metric], params.problem
-    counted = holdout if problem.where is None else holdout[holdout[problem.where.column] == problem.where.equals]
-    places = holdout.index.get_indexer(counted.index)
-    rows = bootstrap.rows_of(problem, counted, metric)
-    print(f"\n{name}: {metric.label}, {metric.better} is better, {len(counted):,} rows of the holdout")
+    actual = Actual.of(problem, metric, holdout, classes)
+    print(f"\n{name}: {metric.label}, {metric.better} is better, {int(actual.counts.sum()):,} rows of the holdout")
     print(f"{'':24} {'score':>10} {'worse by':>10} {'95 % interval':>24} {'CPU-s':>8}")
-    ours = found[0].forecast[places]
     for peer in found:
-        theirs = peer.forecast[places]
-        difference = bootstrap.difference(metric, rows, theirs, ours, SEED)
-        low, high = difference.interval()
-        score = metric.shown(metric.score(rows.actual, theirs))
-        gap = (
-            f"{metric.shown_change(difference.value):>10} {f'{low:.5g} .. {high:.5g}':>24}"
-            if peer is not found[0]
-            else " " * 35
-        )
-        print(f"{peer.library:24} {score:>10} {gap} {peer.cpu_seconds:>8.1f}")
+        gap = " " * 35 if peer is found[0] else _gap(actual, peer, found[0])
+        print(f"{peer.library:24} {metric.shown(actual.score(peer.forecast)):>10} {gap} {peer.cpu_seconds:>8.1f}")
+
+
+def _gap(actual: Actual, peer: Peer, ours: Peer) -> str:
+    difference = actual.compare(peer.forecast, ours.forecast).difference
+    low, high = difference.interval()
+    return f"{actual.metric.shown_change(difference.value):>10} {f'{low:.5g} .. {high:.5g}':>24}"
 
 
 def _run(folder: Path, *words: str) -> float:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import small_chain
+from rossmann import PROBLEM
 
 from lockgate.bundle import store as bundle_store
 from lockgate.features import calendar
@@ -90,14 +91,14 @@ def test_rows_of_stores_with_little_or_no_history_are_counted_and_reported_in_on
     checked = forecaster.check(rows)
     count = int((rows["Store"].isin([NEW, YOUNG, GONE, SHUT]) & (rows["Open"] == 1)).sum())
     assert checked.little_history == count > 0
-    remarks = list(predict.remarks(Opened(1, "", forecaster), checked))
-    assert remarks == [f"{count} rows are of stores with little or no sales history"]
+    remarks = list(predict.remarks(Opened(1, "", forecaster), PROBLEM, checked))
+    assert remarks == [f"{count} rows are of values of Store with little or no history"]
 
 
 def test_closed_rows_and_stores_with_a_past_need_no_remark(forecaster):
     rows = small_chain.asked()
     for quiet in (rows.assign(Open=0), rows[~rows["Store"].isin([NEW, YOUNG, GONE, SHUT])]):
-        assert list(predict.remarks(Opened(1, "", forecaster), forecaster.check(quiet))) == []
+        assert list(predict.remarks(Opened(1, "", forecaster), PROBLEM, forecaster.check(quiet))) == []
 
 
 def test_what_it_says_of_pasts_survives_the_bundle(forecaster, tmp_path):

@@ -131,7 +131,7 @@ def read_forecast_rows(problem: Problem, path: Path) -> pd.DataFrame:
     The columns of `problem.request`, and of the row's number and checks if present, are typed. Other columns keep their
     type (text from a text table). Raises BadData like `read`.
     """
-    [main] = [source for source in problem.sources if not source.key]
+    main = problem.main_source
     is_parquet = text_file.magic(path) == text_file.PARQUET
     source = main if is_parquet else _of_request(problem, main, path)
     raw_table = readers.read_parquet(path) if is_parquet else readers.read_csv(path, source)

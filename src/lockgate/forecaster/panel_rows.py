@@ -1,6 +1,6 @@
 """Reads and checks the raw rows of a request for a panel by its description; a refusal names the allowed values."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +12,12 @@ from lockgate.features.known_inputs import KnownInputs, covariate_columns, encod
 from lockgate.features.recipe import State
 from lockgate.forecaster import typed_rows
 from lockgate.forecaster.input_rows import BrokenRule, CheckedRows, RowProblem
-from lockgate.problem.columns import Column, Date, Flag, Role, Whole
+from lockgate.problem.columns import Flag, Whole
 from lockgate.problem.description import Problem
 from lockgate.problem.periods import Period
 
-NO_PERIOD = np.iinfo(np.int64).min
-ISO_FORMS = {"month": "%Y-%m"}  # beside the forms that pandas knows as ISO 8601
+Bools = NDArray[np.bool_]
+
 SHOWN_KEYS = 5
 
 
@@ -55,21 +55,33 @@ def problems(problem: Problem, state: State, window: Window, rows: pd.DataFrame)
 def _read(
     problem: Problem, state: State, window: Window, rows: pd.DataFrame
 ) -> tuple[pd.DataFrame, NDArray[np.int64], NDArray[np.int64], list[BrokenRule]]:
-    untimed = tuple(column for column in problem.request if column.role is not Role.TIME)
-    frame, rules = typed_rows.read(untimed, rows, [column.name for column in problem.required])
-    periods = periods_of(problem.column(problem.time_name), problem.period, rows[problem.time_name])
+    frame, rules = typed_rows.read(problem, problem.request, rows)
+    periods = _periods(problem, frame[problem.time_name])
     places = state.series.places(_keys(problem, frame))
-    return frame, places, periods, [*_rules(problem, state, window, places, periods), *rules]
+    broken = {rule.column: rule.bad for rule in rules}
+    known_time = ~broken[problem.time_name]
+    outside = known_time & ((periods <= window.cutoff) | (periods > window.last))
+    own = [
+        *_key_rules(problem, state, frame, places, broken),
+        BrokenRule(problem.time_name, outside, window.allowed(problem.period)),
+        *typed_rows.weekday_rules(problem, rows, frame[problem.time_name]),
+    ]
+    return frame, places, periods, [*rules, *own]
 
 
-def _rules(
-    problem: Problem, state: State, window: Window, places: NDArray[np.int64], periods: NDArray[np.int64]
+def _key_rules(
+    problem: Problem, state: State, frame: pd.DataFrame, places: NDArray[np.int64], broken: Mapping[str, Bools]
 ) -> Iterator[BrokenRule]:
+    """A rule for each key column whose value no series has, and one for a combination that no series has."""
+    unknown, named = places < 0, np.zeros(len(frame), dtype=np.bool_)
+    for name in problem.keys:
+        named |= broken[name]
+    for name in problem.keys:
+        alone = unknown & ~named & ~frame[name].isin(state.series.frame[name]).to_numpy(dtype=np.bool_)
+        named |= alone
+        yield BrokenRule(name, alone, _known_keys(problem, state))
     if problem.keys:
-        yield BrokenRule(problem.keys[0], places < 0, _known_keys(problem, state))
-    allowed = window.allowed(problem.period)
-    outside = (periods <= window.cutoff) | (periods > window.last)
-    yield BrokenRule(problem.time_name, outside, allowed)
+        yield BrokenRule(problem.keys[-1], unknown & ~named, _known_keys(problem, state))
 
 
 def _known_keys(problem: Problem, state: State) -> str:
@@ -80,36 +92,18 @@ def _known_keys(problem: Problem, state: State) -> str:
 
 
 def _keys(problem: Problem, frame: pd.DataFrame) -> pd.DataFrame:
-    """The key columns; whole numbers as integers, -1 for a value that is no number."""
+    """The key columns, whole numbers as integers; a value that is no number is refused by the rule of its column."""
     keys = frame[list(problem.keys)]
     whole = [name for name in problem.keys if isinstance(problem.column(name).kind, Whole | Flag)]
-    return keys.assign(**{name: keys[name].fillna(-1).astype(np.int64) for name in whole})
+    return keys.assign(**{name: keys[name].where(np.isfinite(keys[name]), -1).astype(np.int64) for name in whole})
 
 
-def periods_of(column: Column, period: Period, values: "pd.Series[Any]") -> NDArray[np.int64]:
-    """The period of each value of a time column; NO_PERIOD for a value that is no time."""
-    if period.is_integer:
-        numbers = pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64)
-        valid = np.isfinite(numbers) & (numbers == np.floor(np.where(np.isfinite(numbers), numbers, 0.5)))
-        return np.where(valid, np.where(valid, numbers, 0), NO_PERIOD).astype(np.int64)
-    times = _times(column, period, values)
-    valid = times.notna().to_numpy()
-    seconds = times.fillna(pd.Timestamp(0)).to_numpy().astype("datetime64[s]")
-    return np.where(valid, period.number(seconds), NO_PERIOD)
-
-
-def _times(column: Column, period: Period, values: "pd.Series[Any]") -> "pd.Series[Any]":
-    """Times without a zone; NaT for a value that is no time. A number is no time."""
-    if isinstance(values.dtype, pd.DatetimeTZDtype):
-        return values.dt.tz_localize(None)  # the time on the clock of its own zone
-    if isinstance(values.dtype, np.dtype) and values.dtype.kind == "M":
-        return values
-    texts = values.map(lambda value: str(value) if not isinstance(value, bool | int | float | np.number) else None)
-    found = pd.Series(pd.NaT, index=values.index, dtype="datetime64[s]")
-    for form in filter(None, (column.kind.form if isinstance(column.kind, Date) else "", ISO_FORMS.get(period.name))):
-        found = found.fillna(pd.to_datetime(texts, format=form, errors="coerce").astype("datetime64[s]"))
-    iso = pd.to_datetime(texts, format="ISO8601", errors="coerce", utc=False)
-    return found.fillna(pd.to_datetime(iso, errors="coerce").astype("datetime64[s]"))
+def _periods(problem: Problem, times: "pd.Series[Any]") -> NDArray[np.int64]:
+    """The period of each time; 0 for an unknown time, which the rule of its column refuses."""
+    if problem.period.is_integer:
+        return np.asarray(times.where(np.isfinite(times), 0), dtype=np.int64)
+    known = times.fillna(pd.Timestamp(0)).to_numpy().astype("datetime64[s]")
+    return problem.period.number(known)
 
 
 def _learned(problem: Problem, frame: pd.DataFrame) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

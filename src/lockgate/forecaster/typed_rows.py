@@ -13,12 +13,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lockgate.data.column_types import CellFault, promo_months
 from lockgate.errors import BadData
-from lockgate.forecaster import input_values
+from lockgate.forecaster import input_values, time_values
 from lockgate.forecaster.input_rows import SHOWN, BrokenRule, RowProblem
-from lockgate.forecaster.input_values import NO_DAY
-from lockgate.problem.columns import Category, Column, Date, Decimal, Flag, Months, Whole
-from lockgate.problem.description import Problem
+from lockgate.problem.columns import Category, Column, Date, Decimal, Flag, Months, Role, Whole
+from lockgate.problem.description import LARGEST, Problem
+from lockgate.problem.periods import Period
 
 LONGEST_SHOWN = 40
 Bools = NDArray[np.bool_]
@@ -59,18 +60,39 @@ def problems(problem: Problem, rows: pd.DataFrame) -> list[RowProblem]:
 
 
 def _read(problem: Problem, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[BrokenRule]]:
-    return read(problem.request, rows, [column.name for column in problem.required])
+    frame, rules = read(problem, problem.request, rows)
+    if not problem.time:
+        return frame, rules
+    times = frame[problem.time_name]
+    return frame, [*rules, *weekday_rules(problem, rows, times), *_repeated(problem, frame)]
 
 
-def read(request: tuple[Column, ...], rows: pd.DataFrame, required: list[str]) -> tuple[pd.DataFrame, list[BrokenRule]]:
+def read(problem: Problem, columns: tuple[Column, ...], rows: pd.DataFrame) -> tuple[pd.DataFrame, list[BrokenRule]]:
     """Columns of a request by their types, and a rule for each one; a value that breaks it may have any type.
 
     Raises BadData if a required column is missing, or a column appears twice.
     """
-    _check_columns(required, rows)
-    columns = {column.name: _typed_column(column, rows) for column in request}
-    frame = pd.DataFrame({name: found.values for name, found in columns.items()}, index=range(len(rows)))
-    return frame, [BrokenRule(name, found.bad, found.allowed) for name, found in columns.items()]
+    _check_columns([column.name for column in problem.required], rows)
+    found = {column.name: _typed_column(problem, column, rows) for column in columns}
+    frame = pd.DataFrame({name: typed.values for name, typed in found.items()}, index=range(len(rows)))
+    return frame, [BrokenRule(name, typed.bad, typed.allowed) for name, typed in found.items()]
+
+
+def weekday_rules(problem: Problem, rows: pd.DataFrame, times: "pd.Series[Any]") -> Iterator[BrokenRule]:
+    """A rule for each column of weekdays that the rows have; a missing weekday, and an unknown time, break none."""
+    weekday = pd.to_datetime(times).dt.day_of_week.to_numpy(dtype=np.float64) + 1 if problem.checks else np.array([])
+    for name in problem.checks:
+        if name in rows:
+            given, unknown = input_values.numbers(rows[name]), rows[name].isna().to_numpy(dtype=np.bool_)
+            bad = (given != weekday) & ~unknown & np.isfinite(weekday)
+            yield BrokenRule(name, bad, f"{name} fits {problem.time_name}; Monday is 1")
+
+
+def _repeated(problem: Problem, frame: pd.DataFrame) -> Iterator[BrokenRule]:
+    """A rule for states: two rows of a key at one time contradict each other."""
+    if problem.kind == "state":
+        bad = frame.duplicated([*problem.keys, problem.time_name], keep=False).to_numpy(dtype=np.bool_)
+        yield BrokenRule(problem.time_name, bad, f"one row for each {' and '.join(problem.keys)} and time")
 
 
 def _check_columns(required: list[str], rows: pd.DataFrame) -> None:
@@ -82,37 +104,55 @@ def _check_columns(required: list[str], rows: pd.DataFrame) -> None:
         raise BadData(f"column {twice} appears twice", hint="name each column once")
 
 
-def _typed_column(column: Column, rows: pd.DataFrame) -> TypedColumn:
+def _typed_column(problem: Problem, column: Column, rows: pd.DataFrame) -> TypedColumn:
     given = rows[column.name] if column.name in rows else pd.Series([None] * len(rows), dtype=object)
-    missing = _missing(given, column)
-    values, valid, allowed = _reader(column)(given.where(~missing) if missing.any() else given)
+    missing = _missing(given, column, problem.main_source.missing)
+    values, valid, allowed = _reader(problem, column)(given.where(~missing) if missing.any() else given)
     bad = ~valid & (~missing if column.missing else np.ones(len(rows), dtype=np.bool_))
     return TypedColumn(values, bad, allowed + (" or missing" if column.missing else ""))
 
 
-def _missing(values: "pd.Series[Any]", column: Column) -> Bools:
-    """The rows without a value: missing, an empty text, or a unit without a number."""
-    empty = {"", *(column.kind.units if isinstance(column.kind, Decimal) else ())}
-    texts = [isinstance(value, str) and value.strip() in empty for value in values.to_numpy(dtype=object)]
-    return np.asarray(values.isna().to_numpy(dtype=np.bool_) | np.array(texts, dtype=np.bool_))
+def _missing(values: "pd.Series[Any]", column: Column, texts: tuple[str, ...]) -> Bools:
+    """The rows without a value: missing, an empty text, a text that means missing, or a unit without a number."""
+    empty = {"", *(text.strip() for text in texts), *(column.kind.units if isinstance(column.kind, Decimal) else ())}
+    found = [isinstance(value, str) and value.strip() in empty for value in values.to_numpy(dtype=object)]
+    return np.asarray(values.isna().to_numpy(dtype=np.bool_) | np.array(found, dtype=np.bool_))
 
 
-def _reader(column: Column) -> Callable[["pd.Series[Any]"], tuple[NDArray[Any], Bools, str]]:
+def _reader(problem: Problem, column: Column) -> Callable[["pd.Series[Any]"], tuple[NDArray[Any], Bools, str]]:
     """A function from a column to values, the rows that have an allowed one, and what is allowed."""
-    name = column.name
-    match column.kind:
+    name, kind = column.name, column.kind
+    match kind:
         case Whole(low, high):
-            return lambda given: _number(given, (), (low, high, True), f"{name} is a whole number from {low} to {high}")
+            allowed = f"{name} is a whole number{_between(low, high)}"
+            return lambda given: _number(given, (), (low, high, True), allowed)
         case Decimal(low, high, units):
-            return lambda given: _number(given, units, (low, high, False), f"{name} is a number from {low} to {high}")
+            return lambda given: _number(given, units, (low, high, False), f"{name} is a number{_between(low, high)}")
         case Flag():
             return lambda given: _number(given, (), (0, 1, True), f"{name} is 0 or 1")
         case Category(values):
-            return lambda given: _category(given, values, f"{name} is one of {', '.join(values)}" if values else name)
+            allowed = f"{name} is one of {', '.join(values)}" if values else f"{name} is a text"
+            return lambda given: _category(given, lambda text: not values or text in values, allowed)
         case Months():
-            return lambda given: _category(given, (), f"{name} is names of months")
+            return lambda given: _category(given, _are_months, f"{name} is names of months, as Mar,Jun,Sept,Dec")
         case Date(first, last):
-            return lambda given: _date(given, (first, last), f"{name} is a date from {first} to {last}, as 2015-08-01")
+            period = problem.period if column.role is Role.TIME else None
+            allowed = f"{name} is a date from {first} to {last}; {time_values.form_of(kind, period)}"
+            return lambda given: _date(kind, period, given, allowed)
+
+
+def _between(low: float, high: float) -> str:
+    """The range in words; "" without limits."""
+    from_low = f" from {low}" if low > -LARGEST else ""
+    return from_low + (f" to {high}" if high < LARGEST else "")
+
+
+def _are_months(text: str) -> bool:
+    try:
+        promo_months(text)
+    except CellFault:
+        return False
+    return True
 
 
 def _number(
@@ -136,29 +176,29 @@ def _without_unit(value: Any, units: tuple[str, ...]) -> Any:
     return value
 
 
-def _category(given: "pd.Series[Any]", values: tuple[str, ...], allowed: str) -> tuple[NDArray[Any], Bools, str]:
+def _category(
+    given: "pd.Series[Any]", is_allowed: Callable[[str], bool], allowed: str
+) -> tuple[NDArray[Any], Bools, str]:
     texts = np.array([_text(value) for value in given.to_numpy(dtype=object)], dtype=object)
-    known = np.array([text is not None for text in texts], dtype=np.bool_)
-    if values:
-        known &= np.isin(np.where(known, texts, ""), values)
-    texts[~known] = None
-    return texts, known, allowed
+    valid = np.array([text is not None and is_allowed(text) for text in texts], dtype=np.bool_)
+    texts[~valid] = None
+    return texts, valid, allowed
 
 
 def _text(value: object) -> str | None:
-    if value is None or (isinstance(value, float | np.floating) and np.isnan(value)) or value is pd.NA:
+    """The text of a category: a whole number as without a fraction; None for a value that is no text and no number."""
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, bool | int | float | np.bool_ | np.number) or value != value:
         return None
-    if isinstance(value, float | np.floating) and float(value).is_integer():
-        return str(int(value))
-    return str(value)
+    return str(int(value)) if not isinstance(value, bool | np.bool_) and float(value).is_integer() else str(value)
 
 
-def _date(given: "pd.Series[Any]", limits: tuple[Any, Any], allowed: str) -> tuple[NDArray[Any], Bools, str]:
-    days = input_values.days(given)
-    first, last = (np.datetime64(limit, "D").astype(np.int64) for limit in limits)
-    valid = (days != NO_DAY) & (days >= first) & (days <= last)
-    dates = np.where(days == NO_DAY, np.datetime64("NaT"), days.astype("datetime64[D]"))
-    return dates.astype("datetime64[s]"), valid, allowed
+def _date(kind: Date, period: Period | None, given: "pd.Series[Any]", allowed: str) -> tuple[NDArray[Any], Bools, str]:
+    times = time_values.seconds(kind, period, given)
+    days = times.astype("datetime64[D]")
+    valid = ~np.isnat(times) & (days >= np.datetime64(kind.first)) & (days <= np.datetime64(kind.last))
+    return times, valid, allowed
 
 
 def described(rows: pd.DataFrame, rules: list[BrokenRule]) -> Iterator[RowProblem]:

@@ -57,7 +57,7 @@ def predict(workspace: Workspace, order: Order, chosen: Stage | int) -> Done:
     rows = _read(order.problem, order.source)
     with load_version.opened(workspace, _record(workspace, chosen)) as version:
         found = answers(version.forecaster, rows, order.confidence)
-        notes = (*_on_bounds(version, found), *remarks(version, version.forecaster.check(rows)))
+        notes = (*_on_bounds(version, found), *remarks(version, order.problem, version.forecaster.check(rows)))
     forecasts = rows.assign(**{str(name): found[name].to_numpy() for name in found}, model_version=version.version)
     if order.target == STREAM:
         forecasts.to_csv(sys.stdout, index=False)
@@ -71,18 +71,19 @@ def _on_bounds(version: Opened, found: pd.DataFrame) -> Iterator[str]:
         yield f"version {version.version} is an external model without bounds: lower and upper are empty"
 
 
-def remarks(version: Opened, counts: RowCounts) -> Iterator[str]:
+def remarks(version: Opened, problem: Problem, counts: RowCounts) -> Iterator[str]:
     """Remarks on the checked rows, for the reader of the forecasts."""
-    if counts.open_missing:
-        yield f"{counts.open_missing} rows do not say whether the store is open; they are taken as open"
+    if counts.open_missing and problem.where:
+        name = problem.where.column
+        yield f"{counts.open_missing} rows have no {name}: {problem.column(name).missing}"
     if counts.beyond_horizon:
-        days = version.forecaster.horizon_days
+        horizon = problem.period.plural(version.forecaster.horizon_days)
         yield (
-            f"{counts.beyond_horizon} rows lie more than {days} days after {version.forecaster.origin}, the last"
-            f" training day of version {version.version}; the gate judged it on the first {days} days only"
+            f"{counts.beyond_horizon} rows lie more than {horizon} after {version.forecaster.origin}, the last training"
+            f" {problem.period.word} of version {version.version}; the gate judged it on the first {horizon} only"
         )
     if counts.little_history:
-        yield f"{counts.little_history} rows are of stores with little or no sales history"
+        yield f"{counts.little_history} rows are of values of {' and '.join(problem.keys)} with little or no history"
 
 
 def _record(workspace: Workspace, chosen: Stage | int) -> Recorded:

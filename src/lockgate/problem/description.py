@@ -211,6 +211,11 @@ class Problem(Described):
         return Period(self.time.period)
 
     @property
+    def main_source(self) -> SourceFile:
+        """The file of rows."""
+        return next(source for source in self.sources if not source.key)
+
+    @property
     def time_name(self) -> str:
         """The name of the time's column; "" without time."""
         return self.time.column if self.time else ""
@@ -335,6 +340,12 @@ def _described_and_used(problem: Problem) -> Iterator[str]:
     yield from (f"column {name} has no role; give it one, or move it to drop" for name in described if name not in used)
 
 
+def _keys_and_time_are_given(problem: Problem) -> Iterator[str]:
+    for name in (*problem.keys, problem.time_name):
+        if name in problem.columns and problem.columns[name].missing:
+            yield f"column {name} is a key or the time, so a missing value can have no meaning"
+
+
 def _side_tables(problem: Problem) -> Iterator[str]:
     files = [source.file for source in problem.sources]
     if len(set(files)) < len(files):
@@ -427,6 +438,7 @@ CONSISTENCY = (
     _time_and_horizon,
     _one_role_each,
     _described_and_used,
+    _keys_and_time_are_given,
     _side_tables,
     _task_and_target,
     _metrics,

@@ -74,7 +74,11 @@ class Period:
         start: datetime.datetime = self.start(np.array([number]))[0].item()
         return start.strftime({"hour": "%Y-%m-%d %H:00", "month": "%Y-%m"}.get(self.name, "%Y-%m-%d"))
 
+    @property
+    def word(self) -> str:
+        """The word for one period, such as "day"."""
+        return "period" if self.is_integer else self.name
+
     def plural(self, count: int) -> str:
         """A number of periods in words, such as "42 days"."""
-        unit = "period" if self.is_integer else self.name
-        return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
+        return f"{count} {self.word}" if count == 1 else f"{count} {self.word}s"

@@ -34,7 +34,7 @@ def schedule(table: Table, params: Params) -> Schedule:
 
 
 def schedule_of(periods: int, rows: int, params: Params) -> Schedule:
-    """The schedule for a history of so many periods and rows."""
+    """The schedule for a history with this number of periods and rows."""
     given = params.training
     ends = tuple(given.fold_ends_days_ago) or _fold_ends(periods, rows, params)
     history = given.min_history_days or _min_history(periods, ends, params)

@@ -27,7 +27,7 @@ LEVEL_HALF_LIVES: dict[PeriodName, tuple[float, ...]] = {
     "integer": (0.3, 2.0, 8.0, 30.0),
 }
 LEVEL_MEMORY = 3.0  # half-lives of the slowest level that are looked back to
-LEVEL_PRIOR = 0.1  # prior weight: as if so many periods with residual 0 had been seen
+LEVEL_PRIOR = 0.1  # prior weight of a level of 0, as a number of periods
 WIDEST_RESIDUAL = 4.0  # residuals are clipped to this multiple of their median size
 TESTED_WINDOWS = 6  # windows before a cutoff that choose among the candidates
 # (penalty of the trend of all keys towards 0, of a key's trend and of its year towards those of all keys)

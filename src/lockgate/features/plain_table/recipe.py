@@ -18,7 +18,7 @@ from lockgate.problem.columns import Category, Date, Months, Role
 from lockgate.problem.description import Problem
 
 MOST_INDICATORS = 12  # values of a category with a column each
-FEWEST_ENCODED = 5  # a category with at least so many values has its mean target, too
+FEWEST_ENCODED = 5  # a category with at least this number of values has its mean target, too
 MOST_DISTINCT = 0.9  # values for each row, above which a text names the row
 FOLDS = 5  # of the target encoding
 
