@@ -25,12 +25,13 @@ from typing import Any
 import pandas as pd
 import psutil
 
-from lockgate.problem import columns
+from lockgate.problem.columns import names
+from lockgate.problem.params import load_params
 
 PROJECT = Path(__file__).resolve().parents[1]
 COPIED = ("dvc.yaml", ".dvcignore", ".dvc/config", "params.yaml", "pipelines", "src", "data/raw")
 FOREIGN = ("MLFLOW_", "LOCKGATE_", "DVC_", "PYTHONPATH")
-RAW_COLUMNS = columns.names(columns.REQUEST)
+RAW_COLUMNS = names(load_params(PROJECT / "params.yaml").problem.request)
 RUNS, REQUESTS, START_SECONDS = 7, 500, 90
 VERSIONS, PROMOTED, SWAPS = 5000, 1000, 50
 

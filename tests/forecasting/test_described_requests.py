@@ -75,14 +75,14 @@ def test_a_time_of_day_in_a_daily_panel_and_an_unknown_time_are_refused() -> Non
     text = str(asked("day")["time"].iloc[0].date())
     for wrong in (f"{text}T10:00", "soon", None, 3):
         _, where, hint = refused(panel("day"), asked("day", time=wrong))
-        assert (where, "write a date as" in hint) == ("time", True)
+        assert (where, "write the date as" in hint) == ("time", True)
 
 
 def test_a_period_out_of_the_window_is_refused_with_the_allowed_times() -> None:
     forecaster = panel("integer")
     first, last = forecaster.state.cutoff + 1, forecaster.state.cutoff + forecaster.served_days
     for wrong in (first - 1, last + 1):
-        assert refused(forecaster, asked("integer", time=wrong))[2] == f"times from {first} to {last}"
+        assert refused(forecaster, asked("integer", time=wrong))[2] == f"numbers from {first} to {last}"
 
 
 @pytest.mark.parametrize("wrong", [0, 8, 99, 1.5])
@@ -102,7 +102,7 @@ def test_two_rows_of_a_key_at_one_time_contradict_each_other_in_a_state() -> Non
 
 
 def test_a_range_without_limits_is_not_written_out() -> None:
-    assert refused(panel("week"), asked("week", store="x"))[2] == "store is a whole number"
+    assert refused(panel("week"), asked("week", price="x"))[2] == "price is a number or missing"
 
 
 @pytest.mark.parametrize("wrong", [{"a": 1}, ["x"], np.nan])

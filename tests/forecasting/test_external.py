@@ -21,9 +21,8 @@ from lockgate.errors import BadData, GateRefused, IntegrityBroken
 from lockgate.features import calendar
 from lockgate.features.known_inputs import KnownInputs
 from lockgate.features.store_panel import external_columns
-from lockgate.features.store_panel.store_attributes import store_attributes
+from lockgate.features.store_panel.store_attributes import CATEGORIES, store_attributes
 from lockgate.forecaster.external import Meaning, NativeFile, Window
-from lockgate.problem.columns import STATE_HOLIDAY
 
 DOCS = Path(__file__).parents[2] / "docs" / "how-to" / "register.md"
 USUAL = foreign_models.USUAL
@@ -77,7 +76,7 @@ def test_every_column_is_what_pandas_makes_of_the_same_rows():
         {
             "Promo": rows["Promo"].to_numpy(),
             "SchoolHoliday": rows["SchoolHoliday"].to_numpy(),
-            "StateHoliday": category_codes(rows["StateHoliday"].to_numpy(dtype=object), STATE_HOLIDAY.values),
+            "StateHoliday": category_codes(rows["StateHoliday"].to_numpy(dtype=object), CATEGORIES["StateHoliday"]),
         },
     )
     expected = foreign_models.table(rows, stores)

@@ -14,8 +14,8 @@ import small_chain
 
 from lockgate.bundle import store
 from lockgate.errors import BadData, WrongUsage
-from lockgate.forecaster.input_values import DATE_FORM
 from lockgate.forecaster.interface import RowCounts
+from lockgate.forecaster.time_values import DAY_FORM
 
 RNG = np.random.default_rng(4)
 
@@ -202,14 +202,14 @@ def test_the_first_horizon_was_judged_and_the_second_is_served(forecaster):
 @pytest.mark.parametrize(
     ("column", "value", "allowed"),
     [
-        ("Store", 99999, "known stores: 12 from 1 to 12"),
-        ("Store", -1, "known stores"),
-        ("Store", np.nan, "known stores"),
-        ("Store", 1.5, "known stores"),
-        ("Store", 10**400, "known stores"),
-        ("Store", {"id": 1}, "known stores"),
-        ("Store", pd.NA, "known stores"),
-        ("Store", "'; DROP TABLE", "known stores"),
+        ("Store", 99999, "known values of Store: 12 from 1 to 12"),
+        ("Store", -1, "known values of Store"),
+        ("Store", np.nan, "known values of Store"),
+        ("Store", 1.5, "known values of Store"),
+        ("Store", 10**400, "known values of Store"),
+        ("Store", {"id": 1}, "known values of Store"),
+        ("Store", pd.NA, "known values of Store"),
+        ("Store", "'; DROP TABLE", "known values of Store"),
         ("Promo", 7, "Promo is 0 or 1"),
         ("Promo", np.nan, "Promo is 0 or 1"),
         ("Promo", "yes", "Promo is 0 or 1"),
@@ -225,27 +225,27 @@ def test_the_first_horizon_was_judged_and_the_second_is_served(forecaster):
         ("SchoolHoliday", 2, "SchoolHoliday is 0 or 1"),
         ("Date", "2015-06-19", "dates from 2015-06-20 to 2015-09-11"),
         ("Date", "2015-09-12", "dates from 2015-06-20 to 2015-09-11"),
-        ("Date", "2015-06-31", DATE_FORM),
-        ("Date", "24.06.2015", DATE_FORM),
-        ("Date", "20150624", DATE_FORM),
-        ("Date", "2015-W26-3", DATE_FORM),
-        ("Date", "2015-06-24T10:00:00Z", DATE_FORM),
-        ("Date", "2015-06-24T00:00:00.001", DATE_FORM),
-        ("Date", "2015-06-24T00:00:00Z\n", DATE_FORM),
-        ("Date", "2015-06-31 00:00:00", DATE_FORM),
-        ("Date", pd.Timestamp("2015-06-24 10:00"), DATE_FORM),
-        ("Date", pd.Timestamp("2015-06-24 00:00:00.000000001"), DATE_FORM),
-        ("Date", datetime.datetime(2015, 6, 24, 0, 0, 1, tzinfo=datetime.UTC), DATE_FORM),
-        ("Date", np.datetime64("2015-06-24T01"), DATE_FORM),
-        ("Date", None, DATE_FORM),
-        ("Date", pd.NaT, DATE_FORM),
-        ("Date", ["2015-06-24"], DATE_FORM),
+        ("Date", "2015-06-31", DAY_FORM),
+        ("Date", "24.06.2015", DAY_FORM),
+        ("Date", "20150624", DAY_FORM),
+        ("Date", "2015-W26-3", DAY_FORM),
+        ("Date", "2015-06-24T10:00:00Z", DAY_FORM),
+        ("Date", "2015-06-24T00:00:00.001", DAY_FORM),
+        ("Date", "2015-06-24T00:00:00Z\n", DAY_FORM),
+        ("Date", "2015-06-31 00:00:00", DAY_FORM),
+        ("Date", pd.Timestamp("2015-06-24 10:00"), DAY_FORM),
+        ("Date", pd.Timestamp("2015-06-24 00:00:00.000000001"), DAY_FORM),
+        ("Date", datetime.datetime(2015, 6, 24, 0, 0, 1, tzinfo=datetime.UTC), DAY_FORM),
+        ("Date", np.datetime64("2015-06-24T01"), DAY_FORM),
+        ("Date", None, DAY_FORM),
+        ("Date", pd.NaT, DAY_FORM),
+        ("Date", ["2015-06-24"], DAY_FORM),
         ("Date", "2015-09-12T00:00:00Z", "dates from 2015-06-20 to 2015-09-11"),
-        ("Date", 1435104000000, DATE_FORM),  # what pandas' to_json() writes by default
+        ("Date", 1435104000000, DAY_FORM),  # what pandas' to_json() writes by default
         ("Date", "0001-01-01", "dates from"),
         ("Date", "9999-12-31", "dates from"),
-        ("Date", 20150624, DATE_FORM),
-        ("DayOfWeek", 42, "DayOfWeek fits the date"),
+        ("Date", 20150624, DAY_FORM),
+        ("DayOfWeek", 42, "DayOfWeek fits Date"),
     ],
 )
 def test_a_value_that_cannot_be_forecast_is_refused_with_what_is_allowed(forecaster, column, value, allowed):

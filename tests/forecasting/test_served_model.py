@@ -13,7 +13,7 @@ from mlflow.exceptions import MlflowException
 
 from lockgate.bundle import store
 from lockgate.bundle.mlmodel import MODEL_FILE
-from lockgate.forecaster.input_values import DATE_FORM
+from lockgate.forecaster.time_values import DAY_FORM
 from lockgate.registry.run_log import signature_of
 
 with warnings.catch_warnings():  # MLflow warns of its own type hints
@@ -124,11 +124,11 @@ def test_http_takes_parquet(served, rows, expected):
 @pytest.mark.parametrize(
     ("changes", "message", "hint"),
     [
-        ({"Date": "2015-06-24T10:00:00Z"}, "Date is 2015-06-24T10:00:00Z", DATE_FORM),
-        ({"Date": 1435104000000}, "Date is 1435104000000", DATE_FORM),
+        ({"Date": "2015-06-24T10:00:00Z"}, "Date is 2015-06-24T10:00:00Z", DAY_FORM),
+        ({"Date": 1435104000000}, "Date is 1435104000000", DAY_FORM),
         ({"Date": "2016-01-01"}, "Date is 2016-01-01", "dates from 2015-06-20 to 2015-09-11"),
-        ({"Store": 4711}, "Store is 4711", "known stores: 12 from 1 to 12"),
-        ({"Store": 10**400}, "Store is 1000", "known stores"),
+        ({"Store": 4711}, "Store is 4711", "known values of Store: 12 from 1 to 12"),
+        ({"Store": 10**400}, "Store is 1000", "known values of Store"),
         ({"Promo": "yes"}, "Promo is yes", "Promo is 0 or 1"),
         ({"Open": 7}, "Open is 7", "Open is 0, 1 or missing"),
         ({"StateHoliday": {"a": 1}}, "StateHoliday is ", "StateHoliday is one of 0, a, b, c"),

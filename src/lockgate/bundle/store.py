@@ -24,14 +24,12 @@ from lockgate.bundle.manifest import MANIFEST, REBUILD
 from lockgate.errors import BundleUnreadable, IntegrityBroken, LockgateError, StorageFailed
 from lockgate.features.recipes import recipe_of
 from lockgate.features.store_panel.description import ROSSMANN
-from lockgate.features.store_panel.recipe import STORE_PANEL
 from lockgate.forecaster.ensemble import Forecaster, Member
 from lockgate.forecaster.external import ExternalForecaster
 from lockgate.forecaster.interface import ForecasterProtocol
 from lockgate.forecaster.table import TableForecaster
 from lockgate.models.conformal import Calibration
 from lockgate.models.members import MEMBERS
-from lockgate.problem.columns import KEY, REQUIRED, TIME, Category, Flag
 from lockgate.problem.description import Problem
 from lockgate.problem.params import current_name
 from lockgate.system import safe_files
@@ -175,29 +173,8 @@ def _problem(description: Mapping[str, Any]) -> Problem:
 
 def _probe(forecaster: Forecaster | ExternalForecaster) -> dict[str, Any]:
     """Raw rows of different keys, periods and known covariates, with their forecasts."""
-    if isinstance(forecaster, Forecaster) and forecaster.recipe is not STORE_PANEL:
-        rows = panel_probe.rows(forecaster, PROBE_ROWS)
-        return {"rows": rows, "forecasts": forecaster.predict(pd.DataFrame(rows)).tolist()}
-    count = np.arange(PROBE_ROWS)
-    ids = forecaster.attributes.store_ids
-    first = np.datetime64(str(forecaster.origin), "D").astype(np.int64) + 1
-    day = first + count * 5 % forecaster.served_days
-    rows = {
-        KEY: ids[count * len(ids) // PROBE_ROWS].tolist(),
-        TIME: day.astype("datetime64[D]").astype(str).tolist(),
-        **_probe_covariates(count),
-    }
+    rows = panel_probe.rows(forecaster.request, PROBE_ROWS)
     return {"rows": rows, "forecasts": forecaster.predict(pd.DataFrame(rows)).tolist()}
-
-
-def _probe_covariates(count: NDArray[np.int64]) -> dict[str, list[Any]]:
-    """Values of the required known covariates: the flags in every combination, and rarely the second category."""
-    flags = [column.name for column in REQUIRED if isinstance(column.kind, Flag)]
-    categories = {column.name: column.kind.values for column in REQUIRED if isinstance(column.kind, Category)}
-    return {
-        **{name: (count // 2**place % 2).tolist() for place, name in enumerate(flags)},
-        **{name: [values[1 if place % 16 == 0 else 0] for place in count] for name, values in categories.items()},
-    }
 
 
 def _check_probe(forecaster: ForecasterProtocol, probe: Mapping[str, Any]) -> None:

@@ -75,12 +75,15 @@ def restore(contents: Mapping[str, bytes]) -> TableForecaster:
 
 
 def _probe(forecaster: TableForecaster) -> dict[str, Any]:
-    """Generated raw rows with values of each column's type, and their forecasts."""
-    known = _known_values(forecaster)
+    """Generated raw rows with values of each column's type, and their forecasts; a key has one row at a time."""
+    problem, known = forecaster.problem, _known_values(forecaster)
     rows = {
         column.name: [_value(column.kind, place, known.get(column.name, ("a",))) for place in range(PROBE_ROWS)]
-        for column in forecaster.problem.request
+        for column in problem.request
     }
+    if problem.kind == "state":
+        at = list(zip(*(rows[name] for name in (*problem.keys, problem.time_name)), strict=True))
+        rows = {name: [values[at.index(found)] for found in dict.fromkeys(at)] for name, values in rows.items()}
     return {"rows": rows, "forecasts": forecaster.predict(pd.DataFrame(rows)).tolist()}
 
 

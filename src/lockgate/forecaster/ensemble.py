@@ -11,12 +11,10 @@ from numpy.typing import NDArray
 
 from lockgate.features.known_inputs import KnownInputs
 from lockgate.features.recipe import RIDGE, SERVED_HORIZONS, Matrix, Recipe, State
-from lockgate.features.store_panel.recipe import StoreState
 from lockgate.features.store_panel.store_attributes import StoreAttributes
-from lockgate.forecaster import input_rows, panel_rows
-from lockgate.forecaster.input_rows import CheckedRows, Limits, RowProblem
+from lockgate.forecaster.checked_rows import RowProblem
 from lockgate.forecaster.interface import RowCounts, count_rows, predict_open_rows, threads_for
-from lockgate.forecaster.panel_rows import Window
+from lockgate.forecaster.panel_rows import PanelRequest, Window
 from lockgate.models import blend
 from lockgate.models.booster import Booster
 from lockgate.models.conformal import Calibration, Interval
@@ -86,16 +84,14 @@ class Forecaster:
 
     def check(self, rows: pd.DataFrame) -> RowCounts:
         """Check the rows and count them; raises BadData for rows that `predict` would refuse."""
-        read = self._read(rows)
+        read = self.request.read(rows)
         little = self.state.little_history[read.known.key[read.open]]
         counts = count_rows(read, self.state.cutoff + self.horizon_days)
         return replace(counts, little_history=int(little.sum()))
 
     def problems(self, rows: pd.DataFrame) -> list[RowProblem]:
         """Each value that cannot be forecast, by row. Raises BadData if a column is missing."""
-        if isinstance(self.state, StoreState):
-            return input_rows.problems(rows, self._limits)
-        return panel_rows.problems(self.problem, self.state, self._window, rows)
+        return self.request.problems(rows)
 
     def predict(self, rows: pd.DataFrame) -> Floats:
         """Forecasts of raw rows, (rows,), in their order; `where.otherwise` for rows that are not learned.
@@ -115,7 +111,7 @@ class Forecaster:
         confidence out of range.
         """
         lower, upper = self.calibration.distances(confidence)
-        read, prediction = self._read(rows), self.predict(rows)
+        read, prediction = self.request.read(rows), self.predict(rows)
         key, scale = read.known.key, self.state.scale.take(read.known.key)
         bounds = (scale.moved(prediction, distance[key]) for distance in (lower, upper))
         return Interval(prediction, *(np.where(read.open, bound, prediction) for bound in bounds))
@@ -123,12 +119,7 @@ class Forecaster:
     def predict_members(self, rows: pd.DataFrame) -> Floats:
         """Forecasts by each member alone, (rows, members), in the order of `members`."""
         otherwise = self.problem.where.otherwise if self.problem.where else 0.0
-        return predict_open_rows(self._read(rows), self._open_days, (len(rows), len(self.members)), otherwise)
-
-    def _read(self, rows: pd.DataFrame) -> CheckedRows:
-        if isinstance(self.state, StoreState):
-            return input_rows.read(rows, self._limits)
-        return panel_rows.read(self.problem, self.state, self._window, rows)
+        return predict_open_rows(self.request.read(rows), self._open_days, (len(rows), len(self.members)), otherwise)
 
     def _open_days(self, rows: KnownInputs) -> Floats:
         matrix = self.state.transform(rows)
@@ -140,11 +131,8 @@ class Forecaster:
             ]
         )
 
-    @property
-    def _window(self) -> Window:
-        return Window(self.state.cutoff, self.state.cutoff + self.served_days)
-
     @cached_property
-    def _limits(self) -> Limits:
-        cutoff = self.state.cutoff
-        return Limits(self.attributes.store_ids, cutoff, cutoff + self.served_days)
+    def request(self) -> PanelRequest:
+        """The rows that it takes."""
+        window = Window(self.state.cutoff, self.state.cutoff + self.served_days)
+        return PanelRequest(self.problem, self.state.series, self.state.categories, window)

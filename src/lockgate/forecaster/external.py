@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from lockgate.features.known_inputs import KnownInputs
 from lockgate.features.store_panel import external_columns
-from lockgate.features.store_panel.store_attributes import StoreAttributes
-from lockgate.forecaster import input_rows
-from lockgate.forecaster.input_rows import Limits, RowProblem
+from lockgate.features.store_panel.description import PROBLEM
+from lockgate.features.store_panel.store_attributes import CATEGORIES, StoreAttributes, stores
+from lockgate.forecaster import panel_rows
+from lockgate.forecaster.checked_rows import RowProblem
 from lockgate.forecaster.interface import RowCounts, count_rows, predict_open_rows, threads_for
+from lockgate.forecaster.panel_rows import PanelRequest
 from lockgate.models.booster import Booster
 from lockgate.models.conformal import Interval
 from lockgate.models.members import MEMBERS
@@ -93,18 +95,18 @@ class ExternalForecaster:
 
     def check(self, rows: pd.DataFrame) -> RowCounts:
         """Check the rows and count them; raises BadData for rows that `predict` would refuse."""
-        return count_rows(input_rows.read(rows, self._limits), self.window.judged)
+        return count_rows(self.request.read(rows), self.window.judged)
 
     def problems(self, rows: pd.DataFrame) -> list[RowProblem]:
         """Each value that cannot be forecast, by row. Raises BadData if a column is missing."""
-        return input_rows.problems(rows, self._limits)
+        return self.request.problems(rows)
 
     def predict(self, rows: pd.DataFrame) -> Floats:
         """Sales of raw rows, (rows,), in their order; exactly 0.0 where Open is 0.
 
         Raises BadData for rows out of bounds.
         """
-        return predict_open_rows(input_rows.read(rows, self._limits), self._open_days, (len(rows),))
+        return predict_open_rows(self.request.read(rows), self._open_days, (len(rows),))
 
     def interval(self, rows: pd.DataFrame, confidence: float) -> Interval:
         """Forecasts with bounds NaN, because its residuals are unknown.
@@ -123,5 +125,7 @@ class ExternalForecaster:
         return self.meaning.sales(self.native.booster.raw(self.values(rows), threads_for(rows)))
 
     @cached_property
-    def _limits(self) -> Limits:
-        return Limits(self.attributes.store_ids, self.window.origin, self.window.served)
+    def request(self) -> PanelRequest:
+        """The rows that it takes."""
+        window = panel_rows.Window(self.window.origin, self.window.served)
+        return PanelRequest(PROBLEM, stores(self.attributes), CATEGORIES, window)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lockgate.features.known_inputs import KnownInputs
 from lockgate.features.store_panel.store_attributes import StoreAttributes
-from lockgate.forecaster.input_rows import CheckedRows, RowProblem
+from lockgate.forecaster.checked_rows import CheckedRows, RowProblem
 from lockgate.models.conformal import Interval
 
 SMALL_BATCH = 2_000  # fewer rows are faster on one thread

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lockgate.features.tabular import FeatureMatrix, TabularState
 from lockgate.forecaster import typed_rows
-from lockgate.forecaster.input_rows import RowProblem
+from lockgate.forecaster.checked_rows import RowProblem
 from lockgate.forecaster.interface import CHUNK, SMALL_BATCH, RowCounts
 from lockgate.models.booster import Booster
 from lockgate.models.conformal import Interval
@@ -73,16 +73,6 @@ class TableForecaster:
     @property
     def trained_until(self) -> int | None:
         """None: a table has no time, and the time of a state has no end."""
-        return None
-
-    @property
-    def judged_until(self) -> int | None:
-        """None: any row may be forecast."""
-        return None
-
-    @property
-    def served_until(self) -> int | None:
-        """None: any row may be forecast."""
         return None
 
     def check(self, rows: pd.DataFrame) -> RowCounts:

@@ -15,8 +15,11 @@ NO_TIME = np.datetime64("NaT", "s")
 ISO_MONTH = re.compile(r"[0-9]{4}-[0-9]{2}")
 CLOCK = r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2})?)?"
 ZONE = r"Z|[+-][0-9]{2}(?::?[0-9]{2})?| UTC"
-ISO_TIME = re.compile(rf"({CLOCK})(?:\.[0-9]{{1,9}})?(?:{ZONE})?")
-DAY_FORM = "write a date as 2015-08-01; a time of day and a number are no date"
+ISO_TIME = re.compile(rf"({CLOCK})(?:\.0{{1,9}})?(?:{ZONE})?")
+DAY_FORM = (
+    "write the date as 2015-08-01, or as its midnight: 2015-08-01T00:00:00Z;"
+    " a time of day and a number (such as epoch milliseconds) are no date"
+)
 FORMS = {"hour": "write a time as 2015-08-01T13:00", "month": "write a month as 2015-08, or as its first day"}
 
 
@@ -28,7 +31,7 @@ def seconds(kind: Date, period: Period | None, values: "pd.Series[Any]") -> NDAr
     has_hours = period is not None and period.name == "hour"
     has_months = period is not None and period.name == "month"
     if isinstance(values.dtype, np.dtype) and values.dtype.kind == "M":
-        times = values.to_numpy().astype("datetime64[s]")
+        times = _whole_seconds(values.to_numpy())
     else:
         given = _hashable(values)
         found = {value: _moment(value, kind.form, has_months) for value in set(given)}
@@ -49,13 +52,20 @@ def _hashable(values: "pd.Series[Any]") -> list[Any]:
 
 def _moment(value: object, form: str, has_months: bool) -> np.datetime64:
     if isinstance(value, str):
-        return _of_text(value.strip(), form, has_months)
+        return _of_text(value, form, has_months)
     if isinstance(value, np.datetime64):
-        return value.astype("datetime64[s]") if value == value.astype("datetime64[s]") else NO_TIME
+        return np.datetime64(_whole_seconds(np.array([value]))[0], "s")
     if isinstance(value, date) and not pd.isna(value):
         given = value if isinstance(value, datetime) else datetime.combine(value, time())
-        return NO_TIME if given.microsecond else np.datetime64(given.replace(tzinfo=None), "s")
+        parts = given.microsecond or getattr(given, "nanosecond", 0)
+        return NO_TIME if parts else np.datetime64(given.replace(tzinfo=None), "s")
     return NO_TIME
+
+
+def _whole_seconds(times: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
+    """Times in seconds; NaT for a time between two seconds."""
+    found = times.astype("datetime64[s]")
+    return np.where(found == times, found, NO_TIME)
 
 
 def _of_text(text: str, form: str, has_months: bool) -> np.datetime64:

@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from lockgate.data.column_types import CellFault, promo_months
 from lockgate.errors import BadData
 from lockgate.forecaster import input_values, time_values
-from lockgate.forecaster.input_rows import SHOWN, BrokenRule, RowProblem
+from lockgate.forecaster.checked_rows import BrokenRule, RowProblem
 from lockgate.problem.columns import Category, Column, Date, Decimal, Flag, Months, Role, Whole
 from lockgate.problem.description import LARGEST, Problem
 from lockgate.problem.periods import Period
 
-LONGEST_SHOWN = 40
+SHOWN = 5  # bad rows in a message
+LONGEST_SHOWN = 40  # characters of a value
 Bools = NDArray[np.bool_]
 
 
@@ -114,9 +115,13 @@ def _typed_column(problem: Problem, column: Column, rows: pd.DataFrame) -> Typed
 
 def _missing(values: "pd.Series[Any]", column: Column, texts: tuple[str, ...]) -> Bools:
     """The rows without a value: missing, an empty text, a text that means missing, or a unit without a number."""
+    missing: Bools = values.isna().to_numpy(dtype=np.bool_)
+    if isinstance(values.dtype, np.dtype) and values.dtype.kind != "O":
+        return missing
     empty = {"", *(text.strip() for text in texts), *(column.kind.units if isinstance(column.kind, Decimal) else ())}
-    found = [isinstance(value, str) and value.strip() in empty for value in values.to_numpy(dtype=object)]
-    return np.asarray(values.isna().to_numpy(dtype=np.bool_) | np.array(found, dtype=np.bool_))
+    return np.asarray(
+        missing | _each(values, lambda value: isinstance(value, str) and value.strip() in empty, np.bool_)
+    )
 
 
 def _reader(problem: Problem, column: Column) -> Callable[["pd.Series[Any]"], tuple[NDArray[Any], Bools, str]]:
@@ -129,7 +134,8 @@ def _reader(problem: Problem, column: Column) -> Callable[["pd.Series[Any]"], tu
         case Decimal(low, high, units):
             return lambda given: _number(given, units, (low, high, False), f"{name} is a number{_between(low, high)}")
         case Flag():
-            return lambda given: _number(given, (), (0, 1, True), f"{name} is 0 or 1")
+            allowed = f"{name} is 0, 1" if column.missing else f"{name} is 0 or 1"
+            return lambda given: _number(given, (), (0, 1, True), allowed)
         case Category(values):
             allowed = f"{name} is one of {', '.join(values)}" if values else f"{name} is a text"
             return lambda given: _category(given, lambda text: not values or text in values, allowed)
@@ -179,10 +185,19 @@ def _without_unit(value: Any, units: tuple[str, ...]) -> Any:
 def _category(
     given: "pd.Series[Any]", is_allowed: Callable[[str], bool], allowed: str
 ) -> tuple[NDArray[Any], Bools, str]:
-    texts = np.array([_text(value) for value in given.to_numpy(dtype=object)], dtype=object)
-    valid = np.array([text is not None and is_allowed(text) for text in texts], dtype=np.bool_)
-    texts[~valid] = None
-    return texts, valid, allowed
+    def text_of(value: object) -> str | None:
+        text = _text(value)
+        return text if text is not None and is_allowed(text) else None
+
+    texts = _each(given, text_of, np.object_)
+    return texts, np.asarray(pd.notna(texts)), allowed
+
+
+def _each(values: "pd.Series[Any]", function: Callable[[Any], Any], dtype: type) -> NDArray[Any]:
+    """A function of each value, called once for equal values; a value without a hash is None."""
+    given = [value if value.__hash__ else None for value in values.to_numpy(dtype=object)]
+    found = {value: function(value) for value in set(given)}
+    return np.array([found[value] for value in given], dtype=dtype)
 
 
 def _text(value: object) -> str | None:

@@ -1,7 +1,7 @@
-"""The table of the problem's columns: name, role, type, meaning, and the meaning of a missing value. Pure data.
+"""A column of a problem's table: name, role, type, meaning, and the meaning of a missing value. Pure data.
 
-What reads, refuses or writes columns takes their names and types from this table: files, forecast requests, MLflow's
-schema and example, the probe of a bundle, comparisons, and docs/reference/columns.md.
+`Problem.table` holds the columns of a problem. Files, forecast requests, MLflow's schema and example, the probe of a
+bundle and comparisons take names and types from there.
 """
 
 import datetime
@@ -85,55 +85,6 @@ class Column:
     side_table: str = ""
 
 
-OPEN = "Open"  # a row with 0 is not learned and not scored; its forecast is 0
-MOST_SOLD = 10_000_000  # on one day in one store; the maximum of Kaggle's data is 41,551
-METRES = Decimal(0, 10_000_000)
-DATES = Date(datetime.date(1990, 1, 1), datetime.date(2100, 12, 31))  # an earlier date is a typing error
-STATE_HOLIDAY = Category(("0", "a", "b", "c"))
-
-# In the order of train.csv, store.csv, and the rest of test.csv.
-COLUMNS = (
-    Column("Store", Role.KEYS, Whole(1, 1_000_000), "number of the store"),
-    Column("DayOfWeek", Role.CHECK, Whole(1, 7), "weekday of the date; Monday is 1"),
-    Column("Date", Role.TIME, DATES, "day of the sales"),
-    Column("Sales", Role.TARGET, Whole(0, MOST_SOLD), "turnover of the day"),
-    Column("Customers", Role.PAST_COVARIATES, Whole(0, MOST_SOLD), "customers of the day"),
-    Column(OPEN, Role.KNOWN_COVARIATES, Flag(), "whether the store is open", "taken as open"),
-    Column("Promo", Role.KNOWN_COVARIATES, Flag(), "whether the store has a promotion"),
-    Column("StateHoliday", Role.KNOWN_COVARIATES, STATE_HOLIDAY, "no holiday, public holiday, Easter, Christmas"),
-    Column("SchoolHoliday", Role.KNOWN_COVARIATES, Flag(), "whether schools are closed"),
-    Column("StoreType", Role.STATIC_FEATURES, Category(("a", "b", "c", "d")), "model of the store"),
-    Column("Assortment", Role.STATIC_FEATURES, Category(("a", "b", "c")), "basic, extra, extended"),
-    Column("CompetitionDistance", Role.STATIC_FEATURES, METRES, "metres to the nearest competitor", "unknown"),
-    Column("CompetitionOpenSinceMonth", Role.STATIC_FEATURES, Whole(1, 12), "month of its opening", "unknown"),
-    Column("CompetitionOpenSinceYear", Role.STATIC_FEATURES, Whole(1800, 2100), "year of its opening", "unknown"),
-    Column("Promo2", Role.STATIC_FEATURES, Flag(), "whether the store takes part in Promo2, a repeated promotion"),
-    Column("Promo2SinceWeek", Role.STATIC_FEATURES, Whole(1, 53), "week in which it joined Promo2", "unknown"),
-    Column("Promo2SinceYear", Role.STATIC_FEATURES, Whole(1990, 2100), "year in which it joined Promo2", "unknown"),
-    Column("PromoInterval", Role.STATIC_FEATURES, Months(), "months in which a round of Promo2 starts"),
-    Column("Id", Role.ROW_ID, Whole(0, 2**62), "number of the row in Kaggle's test.csv"),
-)
-
-
-def of_role(*roles: Role) -> tuple[Column, ...]:
-    """The columns with one of these roles, in the order of the table."""
-    return tuple(column for column in COLUMNS if column.role in roles)
-
-
 def names(columns: tuple[Column, ...]) -> list[str]:
     """The names of the columns."""
     return [column.name for column in columns]
-
-
-(KEY,) = names(of_role(Role.KEYS))
-(TIME,) = names(of_role(Role.TIME))
-(TARGET,) = names(of_role(Role.TARGET))
-(WEEKDAY,) = names(of_role(Role.CHECK))
-
-KNOWN_COVARIATES = of_role(Role.KNOWN_COVARIATES)
-STATIC_TABLE = of_role(Role.KEYS, Role.STATIC_FEATURES)
-REQUEST = of_role(Role.KEYS, Role.TIME, Role.KNOWN_COVARIATES)
-REQUIRED = tuple(column for column in REQUEST if not column.missing)
-REQUEST_EXTRAS = of_role(Role.CHECK, Role.ROW_ID)
-ROWS = of_role(Role.KEYS, Role.TIME, Role.TARGET, Role.KNOWN_COVARIATES)
-HISTORY = of_role(Role.KEYS, Role.TIME, Role.CHECK, Role.TARGET, Role.PAST_COVARIATES, Role.KNOWN_COVARIATES)

@@ -44,7 +44,6 @@ def _metric_name(name: str) -> str:
 
 Texts = Annotated[Names, BeforeValidator(_as_tuple)]
 MetricName = Annotated[str, AfterValidator(_metric_name), Field(json_schema_extra={"enum": list(METRICS)})]
-MetricNames = Annotated[tuple[MetricName, ...], BeforeValidator(_as_tuple)]
 
 
 class Described(BaseModel):
@@ -270,8 +269,9 @@ class Problem(Described):
 
     @property
     def required(self) -> tuple[Column, ...]:
-        """The columns that a forecast request must have."""
-        return tuple(column for column in self.request if not column.missing)
+        """The columns that a forecast request must have: keys, time, and covariates as they are listed."""
+        asked = {column.name: column for column in self.request if not column.missing}
+        return tuple(asked[name] for name in self.roles if name in asked)
 
     @property
     def history(self) -> tuple[Column, ...]:

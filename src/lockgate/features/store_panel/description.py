@@ -1,6 +1,8 @@
-"""The description of Rossmann for bundles that were made before a bundle held its own."""
+"""The description of Rossmann for bundles without one: external models, and those made before bundles held theirs."""
 
 from typing import Any
+
+from lockgate.problem.description import Problem
 
 ROSSMANN: dict[str, Any] = {
     "name": "rossmann",
@@ -63,3 +65,5 @@ ROSSMANN: dict[str, Any] = {
     "features": ["store_panel"],
     "members": ["lightgbm", "xgboost", "catboost", "linear"],
 }
+
+PROBLEM = Problem.model_validate(ROSSMANN)

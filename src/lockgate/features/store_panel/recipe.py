@@ -15,10 +15,8 @@ from lockgate.features.series import Series
 from lockgate.features.store_panel.cold_start import HistoryLength
 from lockgate.features.store_panel.history import HistoryState, history_states
 from lockgate.features.store_panel.matrix import FEATURES, ForecastWindow, forecast_window, matrix
-from lockgate.features.store_panel.store_attributes import KEY, StoreAttributes, store_attributes, store_table
+from lockgate.features.store_panel.store_attributes import CATEGORIES, StoreAttributes, store_attributes, stores
 from lockgate.features.store_panel.store_ridge import FIRST_STEP_DAYS, STEP_DAYS, Ridge
-
-STATE_HOLIDAYS = ("0", "a", "b", "c")  # no holiday, public holiday, Easter, Christmas
 
 
 @dataclass(frozen=True)
@@ -34,15 +32,15 @@ class StoreState:
         """Day number of the last day that was used."""
         return self.history.origin
 
-    @property
+    @cached_property
     def series(self) -> Series:
         """The stores."""
-        return Series((KEY,), store_table(self.attributes))
+        return stores(self.attributes)
 
     @property
     def categories(self) -> Categories:
         """The texts of the only category among the known covariates."""
-        return {"StateHoliday": STATE_HOLIDAYS}
+        return CATEGORIES
 
     @property
     def scale(self) -> Scale:

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from lockgate.data.column_types import MONTHS, promo_months
 from lockgate.features import calendar
 from lockgate.features.known_inputs import KnownInputs
+from lockgate.features.series import Series
 
 KEY = "Store"
+CATEGORIES = {"StateHoliday": ("0", "a", "b", "c")}  # no holiday, public holiday, Easter, Christmas
 LONG_AGO = -100_000  # day number for "since ever"
 NEVER = 100_000
 
@@ -85,6 +87,11 @@ def _promo2_since(table: pd.DataFrame) -> NDArray[np.int64]:
 def _month_flags(interval: str) -> list[int]:
     starts = promo_months(interval)
     return [int(month in starts) for month in range(1, 13)]
+
+
+def stores(attributes: StoreAttributes) -> Series:
+    """The series of these stores."""
+    return Series((KEY,), store_table(attributes))
 
 
 def store_table(attributes: StoreAttributes) -> pd.DataFrame:
