@@ -114,7 +114,13 @@ def test_a_holiday_on_a_weekday_that_it_never_fell_on_is_known_by_its_date():
     keeps, ignores = (np.array(base.state.history.observed) for _ in range(2))
     keeps[:, place], ignores[:, place] = True, False
     eve = pd.DataFrame(
-        {"Store": base.attributes.store_ids, "Date": "2015-08-14", "Promo": 0, "StateHoliday": "0", "SchoolHoliday": 1}
+        {
+            "Store": base.state.attributes.store_ids,
+            "Date": "2015-08-14",
+            "Promo": 0,
+            "StateHoliday": "0",
+            "SchoolHoliday": 1,
+        }
     )
     histories = (replace(base.state.history, observed=observed) for observed in (keeps, ignores))
     kept, ignored = (replace(base, state=replace(base.state, history=each)).predict(eve) for each in histories)

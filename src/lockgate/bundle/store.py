@@ -23,7 +23,7 @@ from lockgate.bundle import external_format, manifest, panel_probe, table_format
 from lockgate.bundle.manifest import MANIFEST, REBUILD
 from lockgate.errors import BundleUnreadable, IntegrityBroken, LockgateError, StorageFailed
 from lockgate.features.recipes import recipe_of
-from lockgate.features.store_panel.description import ROSSMANN
+from lockgate.features.store_panel.rossmann import DESCRIPTION as ROSSMANN
 from lockgate.forecaster.ensemble import Forecaster, Member
 from lockgate.forecaster.external import ExternalForecaster
 from lockgate.forecaster.interface import ForecasterProtocol

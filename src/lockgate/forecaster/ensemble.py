@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from lockgate.features.known_inputs import KnownInputs
 from lockgate.features.recipe import RIDGE, SERVED_HORIZONS, Matrix, Recipe, State
-from lockgate.features.store_panel.store_attributes import StoreAttributes
 from lockgate.forecaster.checked_rows import RowProblem
 from lockgate.forecaster.interface import RowCounts, count_rows, predict_open_rows, threads_for
 from lockgate.forecaster.panel_rows import PanelRequest, Window
@@ -52,12 +51,6 @@ class Forecaster:
     boosters: Mapping[str, Member]
     weights: Mapping[str, float]  # of the boosters and of the ridge; they sum to 1
     calibration: Calibration
-
-    @property
-    def attributes(self) -> StoreAttributes:
-        """The attributes of its stores."""
-        attributes: StoreAttributes = self.state.attributes  # type: ignore[attr-defined]  # of Rossmann's recipe only
-        return attributes
 
     @property
     def horizon_days(self) -> int:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lockgate.features.known_inputs import KnownInputs
 from lockgate.features.store_panel import external_columns
-from lockgate.features.store_panel.description import PROBLEM
+from lockgate.features.store_panel.rossmann import PROBLEM
 from lockgate.features.store_panel.store_attributes import CATEGORIES, StoreAttributes, stores
 from lockgate.forecaster import panel_rows
 from lockgate.forecaster.checked_rows import RowProblem

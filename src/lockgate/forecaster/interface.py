@@ -11,7 +11,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lockgate.features.known_inputs import KnownInputs
-from lockgate.features.store_panel.store_attributes import StoreAttributes
 from lockgate.forecaster.checked_rows import CheckedRows, RowProblem
 from lockgate.models.conformal import Interval
 
@@ -56,11 +55,7 @@ def threads_for(rows: KnownInputs) -> int:
 
 
 class ForecasterProtocol(Protocol):
-    """Raw rows in, sales out, for known stores and a limited span of days after `origin`."""
-
-    @property
-    def attributes(self) -> StoreAttributes:
-        """The attributes of its stores."""
+    """Raw rows in, forecasts out, for known keys and a limited span of periods after `origin`."""
 
     @property
     def members(self) -> tuple[str, ...]:
@@ -85,7 +80,7 @@ class ForecasterProtocol(Protocol):
         """Each value that cannot be forecast, by row. Raises BadData if a column is missing."""
 
     def predict(self, rows: pd.DataFrame) -> NDArray[np.float64]:
-        """Sales of raw rows, (rows,), in their order; exactly 0.0 where Open is 0.
+        """Forecasts of raw rows, (rows,), in their order; `where.otherwise` for rows that are not learned.
 
         Raises BadData for rows out of bounds.
 

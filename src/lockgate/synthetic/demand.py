@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from lockgate.data.column_types import promo_months
 from lockgate.features import calendar
+from lockgate.features.store_panel import rossmann
 from lockgate.synthetic.calendar_plans import CalendarPlans, Flags
 
 Floats = NDArray[np.float64]
@@ -54,7 +55,7 @@ def components(known: CalendarPlans, stores: pd.DataFrame, rng: Generator) -> di
 
 
 def _level(at: Setting, rng: Generator) -> Floats:
-    level = at.stores["StoreType"].map(TYPE_LEVEL) + at.stores["Assortment"].map(ASSORTMENT_LEVEL)
+    level = at.stores[rossmann.STORE_TYPE].map(TYPE_LEVEL) + at.stores[rossmann.ASSORTMENT].map(ASSORTMENT_LEVEL)
     return np.asarray(level, dtype=np.float64)[:, None] + at.each(rng, 8.65, 0.35)
 
 
@@ -90,7 +91,8 @@ def _promotions(at: Setting, rng: Generator) -> Floats:
 
 def _promotions_over_the_year(at: Setting, rng: Generator) -> Floats:
     """Stronger in winter in some types of stores, in summer in others; half of that on Fridays."""
-    winter = at.stores["StoreType"].map(WINTER_PROMO).to_numpy(dtype=np.float64)[:, None] + at.each(rng, 0.0, 0.02)
+    by_type = at.stores[rossmann.STORE_TYPE].map(WINTER_PROMO).to_numpy(dtype=np.float64)[:, None]
+    winter = by_type + at.each(rng, 0.0, 0.02)
     wave = np.cos(2 * np.pi * at.table.day_of_year / YEAR) * np.where(at.table.weekday == 4, 0.5, 1.0)
     return np.asarray(winter * wave * at.known.promo)
 
@@ -116,7 +118,7 @@ def _pay_day(at: Setting, rng: Generator) -> Floats:
 
 
 def _holidays_near(at: Setting, rng: Generator) -> Floats:
-    """Sales move from a holiday to the two days before and the day after it."""
+    """Customers move from a holiday to the two days before and the day after it."""
     closed = at.known.holiday != "0"
     rush = np.zeros(closed.shape)
     for shift, share in ((1, 1.0), (2, 0.4)):
@@ -147,15 +149,15 @@ def _competitors(at: Setting, rng: Generator) -> Floats:
 def _promo2(stores: pd.DataFrame, table: calendar.DayTable) -> Flags:
     """Whether a Promo2 round is on: in the months of its interval, once the store takes part."""
     week = table.year * 53 + (table.day_of_year + 6) // 7
-    since = (stores["Promo2SinceYear"] * 53 + stores["Promo2SinceWeek"]).to_numpy()
-    rounds = np.stack([np.isin(table.month, promo_months(interval)) for interval in stores["PromoInterval"]])
+    since = (stores[rossmann.PROMO2_YEAR] * 53 + stores[rossmann.PROMO2_WEEK]).to_numpy()
+    rounds = np.stack([np.isin(table.month, promo_months(interval)) for interval in stores[rossmann.PROMO_INTERVAL]])
     return rounds & np.asarray(week >= since[:, None], dtype=np.bool_)  # NaN is never reached
 
 
 def _competition(stores: pd.DataFrame, days: NDArray[np.int64]) -> Flags:
     """Whether a competitor has opened by that day."""
     month = days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64) + 12 * 1970
-    opened = (stores["CompetitionOpenSinceYear"] * 12 + stores["CompetitionOpenSinceMonth"] - 1).to_numpy()
+    opened = (stores[rossmann.COMPETITION_YEAR] * 12 + stores[rossmann.COMPETITION_MONTH] - 1).to_numpy()
     return np.asarray(month >= opened[:, None])
 
 

@@ -1,6 +1,6 @@
 """Generates a Rossmann-like chain of stores from a seed, with a known noise floor.
 
-Sales are exp(demand + noise): see demand.py and noise.py. The best possible forecast is known: it uses the demand of
+Turnover is exp(demand + noise): see demand.py and noise.py. The best possible forecast is known: it uses the demand of
 each store and the daily shock of the last day before the window.
 """
 
@@ -16,6 +16,7 @@ from lockgate.data.data_card import GeneratedSource
 from lockgate.data.ingest import Tables
 from lockgate.errors import BadData
 from lockgate.features import calendar
+from lockgate.features.store_panel import rossmann
 from lockgate.problem import metrics
 from lockgate.problem.columns import names
 from lockgate.problem.description import Problem
@@ -27,7 +28,16 @@ from lockgate.synthetic.noise import NoiseModel
 Floats = NDArray[np.float64]
 
 LAST_DAY = np.datetime64("2015-07-31")
-ROW_COLUMNS = ["Store", "Date", "Sales", "Open", "Promo", "StateHoliday", "SchoolHoliday"]
+ROW_COLUMNS = [
+    rossmann.STORE,
+    rossmann.DATE,
+    rossmann.SALES,
+    rossmann.OPEN,
+    rossmann.PROMO,
+    rossmann.STATE_HOLIDAY,
+    rossmann.SCHOOL_HOLIDAY,
+]
+TYPE_SHARES = (0.54, 0.02, 0.13, 0.31)
 SALELESS_SHARE = 6e-5  # open without sales: 54 of the real rows
 INTERVALS = ("Jan,Apr,Jul,Oct", "Feb,May,Aug,Nov", "Mar,Jun,Sept,Dec")
 
@@ -36,7 +46,7 @@ INTERVALS = ("Jan,Apr,Jul,Oct", "Feb,May,Aug,Nov", "Mar,Jun,Sept,Dec")
 class Chain:
     """A generated chain."""
 
-    raw: pd.DataFrame  # as train.csv holds it, sorted by Store and Date
+    raw: pd.DataFrame  # as train.csv holds it, sorted by store and date
     stores: pd.DataFrame
     certain: Floats  # (len(raw),) sales without noise; 0 where closed
     day_shocks: Floats  # one for each day from the first to the last
@@ -45,11 +55,11 @@ class Chain:
     @property
     def rows(self) -> pd.DataFrame:
         """The rows in the form that reading train.csv gives."""
-        return self.raw[ROW_COLUMNS].sort_values(["Store", "Date"], ignore_index=True)
+        return self.raw[ROW_COLUMNS].sort_values([rossmann.STORE, rossmann.DATE], ignore_index=True)
 
     def perfect_forecast(self, days: int) -> "pd.Series[float]":
         """The forecast with the lowest expected RMSPE for the last `days` days, by row of `raw`."""
-        ahead = days - (self.raw["Date"].max() - self.raw["Date"]).dt.days.to_numpy(dtype=np.int64)
+        ahead = days - (self.raw[rossmann.DATE].max() - self.raw[rossmann.DATE]).dt.days.to_numpy(dtype=np.int64)
         kept = ahead > 0
         factor = self.noise_model.best_factor(ahead[kept], float(self.day_shocks[-days - 1]))
         return pd.Series(self.certain[kept] * factor, index=self.raw.index[kept])
@@ -57,7 +67,7 @@ class Chain:
     def noise_floor(self, holdout_days: int) -> float:
         """RMSPE of the best possible forecast on the last days; no forecast has a lower expected RMSPE."""
         perfect = self.perfect_forecast(holdout_days)
-        return metrics.rmspe(self.raw["Sales"][perfect.index].to_numpy(), perfect.to_numpy())
+        return metrics.rmspe(self.raw[rossmann.SALES][perfect.index].to_numpy(), perfect.to_numpy())
 
 
 def generate(params: GeneratorParams) -> Chain:
@@ -72,7 +82,7 @@ def generate(params: GeneratorParams) -> Chain:
     sales = np.where(known.is_open, np.rint(np.exp(signal + day_shocks + own)), 0).astype(np.int32)
     sales[_saleless(known, for_noise)] = 0
     certain = np.where(known.is_open, np.exp(signal), 0.0)
-    raw = _raw(known, sales, stores["Store"].to_numpy(), for_noise)
+    raw = _raw(known, sales, stores[rossmann.STORE].to_numpy(), for_noise)
     return Chain(raw, stores, certain[known.present], day_shocks, shocks)
 
 
@@ -105,21 +115,21 @@ def _raw(known: CalendarPlans, sales: NDArray[np.int32], store_ids: NDArray[np.i
     dates = known.days[day].astype("datetime64[D]").astype("datetime64[s]")
     return pd.DataFrame(
         {
-            "Store": store_ids[store],
-            "DayOfWeek": (calendar.weekdays(known.days)[day] + 1).astype(np.int8),
-            "Date": dates,
-            "Sales": sold,
-            "Customers": np.rint(sold / basket).astype(np.int32),
-            "Open": known.is_open[known.present].astype(np.int8),
-            "Promo": known.promo[day].astype(np.int8),
-            "StateHoliday": pd.array(known.holiday[known.present], dtype="str"),
-            "SchoolHoliday": known.school[known.present].astype(np.int8),
+            rossmann.STORE: store_ids[store],
+            rossmann.DAY_OF_WEEK: (calendar.weekdays(known.days)[day] + 1).astype(np.int8),
+            rossmann.DATE: dates,
+            rossmann.SALES: sold,
+            rossmann.CUSTOMERS: np.rint(sold / basket).astype(np.int32),
+            rossmann.OPEN: known.is_open[known.present].astype(np.int8),
+            rossmann.PROMO: known.promo[day].astype(np.int8),
+            rossmann.STATE_HOLIDAY: pd.array(known.holiday[known.present], dtype="str"),
+            rossmann.SCHOOL_HOLIDAY: known.school[known.present].astype(np.int8),
         }
     )
 
 
 def _stores(count: int, rng: Generator) -> pd.DataFrame:
-    """A store table with the shares of nulls that Kaggle's store.csv has."""
+    """A store table with the shares of nulls of a real one."""
 
     def unless(missing: NDArray[np.bool_], values: NDArray[np.int64]) -> Floats:
         return np.where(missing, np.nan, values.astype(np.float64))
@@ -129,15 +139,15 @@ def _stores(count: int, rng: Generator) -> pd.DataFrame:
     alone = rng.permutation(count) < 0.49 * count  # not in Promo2
     return pd.DataFrame(
         {
-            "Store": np.arange(1, count + 1, dtype=np.int32),
-            "StoreType": pd.array(rng.choice(list("abcd"), size=count, p=[0.54, 0.02, 0.13, 0.31]), dtype="str"),
-            "Assortment": pd.array(rng.choice(list("abc"), size=count, p=[0.53, 0.01, 0.46]), dtype="str"),
-            "CompetitionDistance": unless(rng.random(count) < 0.003, distance),
-            "CompetitionOpenSinceMonth": unless(undated, rng.integers(1, 13, size=count)),
-            "CompetitionOpenSinceYear": unless(undated, rng.integers(2000, 2016, size=count)),
-            "Promo2": (~alone).astype(np.int8),
-            "Promo2SinceWeek": unless(alone, rng.integers(1, 51, size=count)),
-            "Promo2SinceYear": unless(alone, rng.integers(2009, 2015, size=count)),
-            "PromoInterval": pd.array(np.where(alone, "", rng.choice(INTERVALS, size=count)), dtype="str"),
+            rossmann.STORE: np.arange(1, count + 1, dtype=np.int32),
+            rossmann.STORE_TYPE: pd.array(rng.choice(list("abcd"), size=count, p=TYPE_SHARES), dtype="str"),
+            rossmann.ASSORTMENT: pd.array(rng.choice(list("abc"), size=count, p=[0.53, 0.01, 0.46]), dtype="str"),
+            rossmann.COMPETITION_DISTANCE: unless(rng.random(count) < 0.003, distance),
+            rossmann.COMPETITION_MONTH: unless(undated, rng.integers(1, 13, size=count)),
+            rossmann.COMPETITION_YEAR: unless(undated, rng.integers(2000, 2016, size=count)),
+            rossmann.PROMO2: (~alone).astype(np.int8),
+            rossmann.PROMO2_WEEK: unless(alone, rng.integers(1, 51, size=count)),
+            rossmann.PROMO2_YEAR: unless(alone, rng.integers(2009, 2015, size=count)),
+            rossmann.PROMO_INTERVAL: pd.array(np.where(alone, "", rng.choice(INTERVALS, size=count)), dtype="str"),
         }
     )

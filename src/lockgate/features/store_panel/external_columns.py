@@ -1,6 +1,6 @@
 """Columns that an imported model may use: computed from a raw row and its store attributes. No column contains sales.
 
-docs/how-to/register.md documents the columns; their names are Kaggle's if Kaggle has the column.
+docs/how-to/register.md documents the columns; those of the files have the files' names.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from lockgate.features import calendar
 from lockgate.features.known_inputs import KnownInputs
+from lockgate.features.store_panel import rossmann
 from lockgate.features.store_panel.store_attributes import LONG_AGO, NEVER, StoreAttributes, promo2_active
 
 Floats = NDArray[np.float64]
@@ -67,21 +68,21 @@ def _new_year(years: Ints) -> Ints:
 
 
 COLUMNS: dict[str, Callable[[KnownInputs, StoreAttributes], Values]] = {
-    "Store": lambda rows, attributes: attributes.store_ids[rows.key],
-    "DayOfWeek": lambda rows, _: calendar.weekdays(rows.period) + 1,
+    rossmann.STORE: lambda rows, attributes: attributes.store_ids[rows.key],
+    rossmann.DAY_OF_WEEK: lambda rows, _: calendar.weekdays(rows.period) + 1,
     "Year": _year,
     "Month": _month,
     "Day": _day,
     "DayOfYear": _day_of_year,
     "WeekOfYear": _week_of_year,
-    "Open": lambda rows, _: np.ones(len(rows)),  # closed rows are never passed to a model
-    "Promo": lambda rows, _: rows.covariates["Promo"],
-    "StateHoliday": lambda rows, _: rows.covariates["StateHoliday"],
-    "SchoolHoliday": lambda rows, _: rows.covariates["SchoolHoliday"],
-    "StoreType": lambda rows, attributes: attributes.kind[rows.key],
-    "Assortment": lambda rows, attributes: attributes.assortment[rows.key],
-    "CompetitionDistance": lambda rows, attributes: attributes.distance[rows.key],
+    rossmann.OPEN: lambda rows, _: np.ones(len(rows)),  # closed rows are never passed to a model
+    rossmann.PROMO: lambda rows, _: rows.covariates[rossmann.PROMO],
+    rossmann.STATE_HOLIDAY: lambda rows, _: rows.covariates[rossmann.STATE_HOLIDAY],
+    rossmann.SCHOOL_HOLIDAY: lambda rows, _: rows.covariates[rossmann.SCHOOL_HOLIDAY],
+    rossmann.STORE_TYPE: lambda rows, attributes: attributes.kind[rows.key],
+    rossmann.ASSORTMENT: lambda rows, attributes: attributes.assortment[rows.key],
+    rossmann.COMPETITION_DISTANCE: lambda rows, attributes: attributes.distance[rows.key],
     "CompetitionDays": _competition_days,
-    "Promo2": lambda rows, attributes: attributes.promo2_since[rows.key] != NEVER,
+    rossmann.PROMO2: lambda rows, attributes: attributes.promo2_since[rows.key] != NEVER,
     "Promo2Round": _promo2_round,
 }

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lockgate.features import calendar
 from lockgate.features.panel import Panel
-from lockgate.features.store_panel import store_ridge
+from lockgate.features.store_panel import rossmann, store_ridge
 from lockgate.features.store_panel.cold_start import HistoryLength, history_length, with_peers
 from lockgate.features.store_panel.observance import observance
 from lockgate.features.store_panel.store_attributes import StoreAttributes
@@ -65,7 +65,7 @@ def group_statistics(past: Panel) -> NDArray[np.float32]:
         age = past.last - past.first - columns
         for promo in range(2):
             table[:, day, promo] = _statistics(
-                np.where(past.covariates["Promo"][:, columns] == promo, sales, np.nan), age
+                np.where(past.covariates[rossmann.PROMO][:, columns] == promo, sales, np.nan), age
             )
     return table
 

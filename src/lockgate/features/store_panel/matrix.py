@@ -14,7 +14,7 @@ from lockgate.features.calendar import DayTable
 from lockgate.features.known_inputs import KnownInputs
 from lockgate.features.recipe import GROUP_MEAN, RIDGE, Matrix
 from lockgate.features.scale import LOG
-from lockgate.features.store_panel import shared_effects, store_ridge
+from lockgate.features.store_panel import rossmann, shared_effects, store_ridge
 from lockgate.features.store_panel.history import LEVEL, STATISTICS, HistoryState
 from lockgate.features.store_panel.store_attributes import LONG_AGO, StoreAttributes, promo2_active
 
@@ -52,7 +52,7 @@ def matrix(window: ForecastWindow, rows: KnownInputs) -> Matrix:
     weekday = window.table.weekday[at]
     x = store_ridge.regressors(rows, window.table, window.shared, (window.attributes, state.observed))
     expected = state.ridge.predict(x, rows.key, window.effects[at])
-    group_statistics = state.group_statistics[rows.key, weekday, rows.covariates["Promo"]]
+    group_statistics = state.group_statistics[rows.key, weekday, rows.covariates[rossmann.PROMO]]
     columns = (
         _plans(window, rows)
         | _days(window, rows)
@@ -70,9 +70,9 @@ def matrix(window: ForecastWindow, rows: KnownInputs) -> Matrix:
 
 def _plans(window: ForecastWindow, rows: KnownInputs) -> dict[str, Column]:
     return {
-        "promo": rows.covariates["Promo"],
-        "school": rows.covariates["SchoolHoliday"],
-        "state_holiday": rows.covariates["StateHoliday"],
+        "promo": rows.covariates[rossmann.PROMO],
+        "school": rows.covariates[rossmann.SCHOOL_HOLIDAY],
+        "state_holiday": rows.covariates[rossmann.STATE_HOLIDAY],
     }
 
 

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from lockgate.features import calendar
 from lockgate.features.panel import Panel
+from lockgate.features.store_panel import rossmann
 
 Flags = NDArray[np.bool_]
 
@@ -26,6 +27,6 @@ def observance(history: Panel) -> Flags:
     for holiday, occurrences in enumerate(days):
         columns = occurrences[(occurrences >= history.first) & (occurrences <= history.last)] - history.first
         seen = history.present[:, columns].any(axis=1)
-        flagged = (history.covariates["StateHoliday"][:, columns] > 0).any(axis=1)
+        flagged = (history.covariates[rossmann.STATE_HOLIDAY][:, columns] > 0).any(axis=1)
         kept[:, holiday] = np.where(seen, flagged, kept[:, holiday])
     return kept

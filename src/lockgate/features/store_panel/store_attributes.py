@@ -12,9 +12,9 @@ from lockgate.data.column_types import MONTHS, promo_months
 from lockgate.features import calendar
 from lockgate.features.known_inputs import KnownInputs
 from lockgate.features.series import Series
+from lockgate.features.store_panel import rossmann
 
-KEY = "Store"
-CATEGORIES = {"StateHoliday": ("0", "a", "b", "c")}  # no holiday, public holiday, Easter, Christmas
+CATEGORIES = {rossmann.STATE_HOLIDAY: ("0", "a", "b", "c")}  # no holiday, public holiday, Easter, Christmas
 LONG_AGO = -100_000  # day number for "since ever"
 NEVER = 100_000
 
@@ -24,7 +24,7 @@ class StoreAttributes:
     """The store table as arrays, one entry a store, sorted by store id."""
 
     store_ids: NDArray[np.int32]
-    kind: NDArray[np.int8]  # StoreType as a code, 0 is the first letter
+    kind: NDArray[np.int8]  # type of the store as a code, 0 is the first letter
     assortment: NDArray[np.int8]
     distance: NDArray[np.float64]  # to the competitor in metres, NaN where unknown
     competition_since: NDArray[np.int64]  # day number, LONG_AGO where unknown
@@ -46,17 +46,17 @@ class StoreAttributes:
 
 
 def store_attributes(stores: pd.DataFrame) -> StoreAttributes:
-    """Encode a store table (columns as in Kaggle's store.csv)."""
-    table = stores.sort_values(KEY)
-    with_promo2 = table["Promo2"].to_numpy() == 1
+    """Encode a table of stores, with the columns of Rossmann's store.csv."""
+    table = stores.sort_values(rossmann.STORE)
+    with_promo2 = table[rossmann.PROMO2].to_numpy() == 1
     return StoreAttributes(
-        store_ids=table[KEY].to_numpy(dtype=np.int32),
-        kind=_letter_codes(table["StoreType"]),
-        assortment=_letter_codes(table["Assortment"]),
-        distance=table["CompetitionDistance"].to_numpy(dtype=np.float64),
+        store_ids=table[rossmann.STORE].to_numpy(dtype=np.int32),
+        kind=_letter_codes(table[rossmann.STORE_TYPE]),
+        assortment=_letter_codes(table[rossmann.ASSORTMENT]),
+        distance=table[rossmann.COMPETITION_DISTANCE].to_numpy(dtype=np.float64),
         competition_since=_competition_since(table),
         promo2_since=np.where(with_promo2, _promo2_since(table), NEVER),
-        promo2_months=np.array([_month_flags(interval) for interval in table["PromoInterval"]], dtype=np.int8),
+        promo2_months=np.array([_month_flags(interval) for interval in table[rossmann.PROMO_INTERVAL]], dtype=np.int8),
     )
 
 
@@ -71,14 +71,14 @@ def _letter_codes(letters: "pd.Series[str]") -> NDArray[np.int8]:
 
 
 def _competition_since(table: pd.DataFrame) -> NDArray[np.int64]:
-    years, months = table["CompetitionOpenSinceYear"].to_numpy(), table["CompetitionOpenSinceMonth"].to_numpy()
+    years, months = table[rossmann.COMPETITION_YEAR].to_numpy(), table[rossmann.COMPETITION_MONTH].to_numpy()
     unknown = np.isnan(years) | np.isnan(months)
     index = np.where(unknown, 0, (years - 1970) * 12 + months - 1).astype(np.int64)
     return np.where(unknown, LONG_AGO, calendar.day_numbers(index.astype("datetime64[M]")))
 
 
 def _promo2_since(table: pd.DataFrame) -> NDArray[np.int64]:
-    years, weeks = table["Promo2SinceYear"].to_numpy(), table["Promo2SinceWeek"].to_numpy()
+    years, weeks = table[rossmann.PROMO2_YEAR].to_numpy(), table[rossmann.PROMO2_WEEK].to_numpy()
     unknown = np.isnan(years) | np.isnan(weeks)
     january_1 = calendar.day_numbers(np.where(unknown, 0, years - 1970).astype(np.int64).astype("datetime64[Y]"))
     return np.where(unknown, LONG_AGO, january_1 + 7 * np.where(unknown, 0, weeks - 1).astype(np.int64))
@@ -91,7 +91,7 @@ def _month_flags(interval: str) -> list[int]:
 
 def stores(attributes: StoreAttributes) -> Series:
     """The series of these stores."""
-    return Series((KEY,), store_table(attributes))
+    return Series((rossmann.STORE,), store_table(attributes))
 
 
 def store_table(attributes: StoreAttributes) -> pd.DataFrame:
@@ -104,16 +104,16 @@ def store_table(attributes: StoreAttributes) -> pd.DataFrame:
     with_date = in_promo2 & (attributes.promo2_since != LONG_AGO)
     return pd.DataFrame(
         {
-            KEY: attributes.store_ids,
-            "StoreType": [chr(ord("a") + code) for code in attributes.kind],
-            "Assortment": [chr(ord("a") + code) for code in attributes.assortment],
-            "CompetitionDistance": attributes.distance,
-            "CompetitionOpenSinceMonth": np.where(with_competition, opened % 12 + 1, np.nan),
-            "CompetitionOpenSinceYear": np.where(with_competition, opened // 12 + 1970, np.nan),
-            "Promo2": in_promo2.astype(np.int8),
-            "Promo2SinceWeek": np.where(with_date, weeks, np.nan),
-            "Promo2SinceYear": np.where(with_date, joined + 1970, np.nan),
-            "PromoInterval": [_interval(flags) for flags in attributes.promo2_months],
+            rossmann.STORE: attributes.store_ids,
+            rossmann.STORE_TYPE: [chr(ord("a") + code) for code in attributes.kind],
+            rossmann.ASSORTMENT: [chr(ord("a") + code) for code in attributes.assortment],
+            rossmann.COMPETITION_DISTANCE: attributes.distance,
+            rossmann.COMPETITION_MONTH: np.where(with_competition, opened % 12 + 1, np.nan),
+            rossmann.COMPETITION_YEAR: np.where(with_competition, opened // 12 + 1970, np.nan),
+            rossmann.PROMO2: in_promo2.astype(np.int8),
+            rossmann.PROMO2_WEEK: np.where(with_date, weeks, np.nan),
+            rossmann.PROMO2_YEAR: np.where(with_date, joined + 1970, np.nan),
+            rossmann.PROMO_INTERVAL: [_interval(flags) for flags in attributes.promo2_months],
         }
     )
 

@@ -16,7 +16,7 @@ from lockgate.features.calendar import DayTable
 from lockgate.features.known_inputs import KnownInputs
 from lockgate.features.panel import Panel, panel_rows
 from lockgate.features.store_panel import local_level as features_local_level
-from lockgate.features.store_panel import shared_effects
+from lockgate.features.store_panel import rossmann, shared_effects
 from lockgate.features.store_panel.local_level import local_level
 from lockgate.features.store_panel.observance import observance
 from lockgate.features.store_panel.store_attributes import StoreAttributes, promo2_active
@@ -143,13 +143,13 @@ def regressors(rows: KnownInputs, table: DayTable, shared: Floats, context: tupl
     until = observed_distance(table.until[at], keeps)
     since = observed_distance(table.since[at], keeps)
     weekday = table.weekday[at]
-    promo = rows.covariates["Promo"] == 1
+    promo = rows.covariates[rossmann.PROMO] == 1
     own = [
         promo,
         *(promo & (weekday == day) for day in range(4)),
-        rows.covariates["SchoolHoliday"] == 1,
-        (rows.covariates["SchoolHoliday"] == 1) & (weekday == 5),
-        rows.covariates["StateHoliday"] > 0,
+        rows.covariates[rossmann.SCHOOL_HOLIDAY] == 1,
+        (rows.covariates[rossmann.SCHOOL_HOLIDAY] == 1) & (weekday == 5),
+        rows.covariates[rossmann.STATE_HOLIDAY] > 0,
         until == 1,
         until == 2,
         since == 1,
