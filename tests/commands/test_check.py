@@ -51,3 +51,13 @@ def test_data_that_prepare_would_refuse_are_refused_with_their_line(folder: Path
         assert "line 3" in refused.stderr
     finally:
         raw.write_text(good)
+
+
+def test_an_unknown_feature_is_refused_before_any_data_are_read(folder: Path) -> None:
+    params = folder / "params.yaml"
+    good = params.read_text()
+    try:
+        params.write_text(good.replace("problem:\n", "problem:\n  features: [plain_tabel]\n", 1))
+        assert "did you mean plain_table?" in run(folder, *LOCKGATE, "check", code=8).stderr
+    finally:
+        params.write_text(good)

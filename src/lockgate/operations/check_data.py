@@ -8,6 +8,7 @@ from lockgate.data import ingest, split
 from lockgate.describe import page, remarks
 from lockgate.describe.remarks import Checked, Measures, Remark
 from lockgate.errors import BadConfiguration
+from lockgate.features import declared
 from lockgate.problem.params import PARAMS_FILE, Params
 
 
@@ -34,6 +35,7 @@ def check(params: Params, raw: Path) -> Check:
     Raises BadData or BadConfiguration where `prepare` would: with the file, the line, the value and a hint.
     """
     problem = params.problem
+    declared.check(problem)
     files = ingest.raw_files(problem, raw, params.source)
     if files is None:
         raise BadConfiguration("source: generated has no raw files", where=str(PARAMS_FILE), hint="set source: files")

@@ -11,6 +11,7 @@ from pathlib import Path
 from lockgate.data import dataset, ingest, split
 from lockgate.data.data_card import GeneratedSource, card_of
 from lockgate.data.ingest import FileSource, Tables
+from lockgate.features import declared
 from lockgate.problem.params import PARAMS_FILE, Params, load_params
 from lockgate.synthetic import generator
 from lockgate.system import exit_codes
@@ -20,6 +21,7 @@ def main(raw: Path, folder: Path) -> None:
     """Write the tables and their card into `folder`. Raises BadData for data that break the description."""
     params = load_params(PARAMS_FILE)
     problem = params.problem
+    declared.check(problem)
     tables, source = _tables(params, raw)
     parts = split.split(problem, tables.rows)
     card = card_of(problem, source, tables, parts)

@@ -5,6 +5,8 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from lockgate.errors import BadConfiguration
+from lockgate.features.panel_recipe import holidays
+from lockgate.features.panel_recipe.holidays import HolidayRule
 from lockgate.features.panel_recipe.period_calendar import CALENDARS
 from lockgate.problem.description import Problem
 from lockgate.problem.periods import PeriodName
@@ -36,6 +38,7 @@ class Declaration:
     key: bool = False  # the place of the key, as a number
     covariates: bool = False
     static: bool = False
+    holidays: HolidayRule | None = None  # public holidays of the row's period, and the distances to them
 
     @property
     def memory(self) -> int:
@@ -53,6 +56,10 @@ def declaration(problem: Problem) -> Declaration:
     found = Declaration()
     for name, setting in named:
         _check(name)
+        if name == "holidays" and problem.period.is_integer:
+            raise BadConfiguration(
+                "problem.features names holidays, and time is a running number", where="params.yaml", hint="remove it"
+            )
         found = replace(found, **_setting(name, setting, usual))
     return found
 
@@ -82,7 +89,7 @@ def _check(name: str) -> None:
 
 
 def _setting(name: str, setting: Any, usual: Declaration) -> dict[str, Any]:
-    if setting is None or setting is True:
+    if name != "holidays" and (setting is None or setting is True):
         return {name: getattr(usual, name)}
     if name == "rolling" and isinstance(setting, dict):
         windows, statistics = setting.get("windows", usual.rolling), tuple(setting.get("statistics", STATISTICS))
@@ -90,6 +97,8 @@ def _setting(name: str, setting: Any, usual: Declaration) -> dict[str, Any]:
     if name == "calendar":
         every = tuple(column for columns in CALENDARS.values() for column in columns)
         return {name: _among(name, tuple(setting), every)}
+    if name == "holidays":
+        return {name: holidays.rule(setting)}
     if name in ("lags", "rolling", "seasonal"):
         return {name: _numbers(name, setting)}
     raise BadConfiguration(f"problem.features.{name} takes no settings", where="params.yaml", hint=f"write: {name}")

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lockgate.features.known_inputs import KnownInputs
+from lockgate.features.panel_recipe import holidays
 from lockgate.features.panel_recipe.declaration import STATISTICS, Declaration
 from lockgate.features.panel_recipe.linear import Linear
 from lockgate.features.panel_recipe.past import GROUP_STATISTICS, NEVER, Past, flags
@@ -44,6 +45,7 @@ def matrix(history: History, names: tuple[str, ...], rows: KnownInputs) -> Matri
         "linear": expected,
         "size": _size(history)[rows.key],
         **_calendar(history, rows),
+        **_holidays(history, rows),
         **_past(history, rows, expected),
         **_events(history, rows),
         **_known(history, rows),
@@ -62,6 +64,7 @@ def feature_names(problem: Problem, declared: Declaration, layout: Layout) -> tu
         "linear",
         "size",
         *declared.calendar,
+        *(holidays.names(problem.period) if declared.holidays else ()),
         *(f"lag_{age}" for age in declared.lags),
         *(f"seasonal_{season}" for season in declared.seasonal),
         *relative,
@@ -86,6 +89,11 @@ def _size(history: History) -> Floats:
 def _calendar(history: History, rows: KnownInputs) -> dict[str, Column]:
     at = moments(history.layout.period, rows.period)
     return {name: COLUMNS[name](at) for name in history.declared.calendar}
+
+
+def _holidays(history: History, rows: KnownInputs) -> dict[str, Column]:
+    days = history.layout.holidays
+    return {} if days is None else dict(holidays.columns(days, history.layout.period, rows.period))
 
 
 def _past(history: History, rows: KnownInputs, expected: Floats) -> dict[str, Column]:

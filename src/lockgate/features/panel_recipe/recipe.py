@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lockgate.features.known_inputs import Categories, KnownInputs, encoded
 from lockgate.features.panel import Panel
-from lockgate.features.panel_recipe import linear, target_scale
+from lockgate.features.panel_recipe import holidays, linear, target_scale
 from lockgate.features.panel_recipe.declaration import Declaration, declaration
 from lockgate.features.panel_recipe.linear import Linear
 from lockgate.features.panel_recipe.matrix import History, feature_names, matrix
@@ -72,6 +72,7 @@ class PanelState:
             "centre": history.linear.centre,
             "spread_of_regressors": history.linear.spread,
             "first": np.array(history.layout.first),
+            **({} if history.layout.holidays is None else {"holidays": history.layout.holidays}),
             "floor": np.array([history.scale.floor, history.scale.shift]),
             "level": np.empty(0) if history.scale.level is None else history.scale.level,
             "static": history.static,
@@ -110,7 +111,7 @@ def _fit(given: _Fit, cutoffs: list[int]) -> dict[int, PanelState]:
     shift = target_scale.log_shift(history, period)
     logs = Scale(None, 0.0, shift or 0.0)
     base = history if shift is None else replace(history, target=logs.scaled(history.target))
-    layout = Layout.of(problem, table.first, table.categories)
+    layout = Layout.of(problem, table.first, table.categories, _holidays(given))
     ones = np.ones(len(table.series))
 
     def levels(cutoff: int) -> NDArray[np.float64]:
@@ -126,6 +127,11 @@ def _fit(given: _Fit, cutoffs: list[int]) -> dict[int, PanelState]:
         found = History(cutoff, given.declared, layout, models[cutoff], kept, scale, static, static_names(problem))
         states[cutoff] = PanelState(found, table.series, given.horizon, given.names)
     return states
+
+
+def _holidays(given: _Fit) -> NDArray[np.int64] | None:
+    table, rule = given.table, given.declared.holidays
+    return holidays.of_history(rule, table.problem.period, table.first, table.last) if rule else None
 
 
 def _floor(problem: Problem, history: Panel) -> float:
@@ -167,7 +173,7 @@ def _restore(problem: Problem, declared: Declaration, arrays: Arrays, times: tup
         for name, texts in arrays.items()
         if name.startswith("categories ")
     }
-    layout = Layout.of(problem, int(arrays["first"]), categories)
+    layout = Layout.of(problem, int(arrays["first"]), categories, arrays.get("holidays"))
     level = arrays["level"] if arrays["level"].size else None
     model = Linear(arrays["coefficients"], arrays["centre"], arrays["spread_of_regressors"])
     scale = Scale(level, *arrays["floor"].tolist())

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from lockgate.features.known_inputs import Categories, Codes, KnownInputs, covariate_columns
 from lockgate.features.panel import Panel
+from lockgate.features.panel_recipe import holidays
 from lockgate.features.panel_recipe.period_calendar import seasons
 from lockgate.problem.columns import Category, Column, Decimal, Flag, Whole
 from lockgate.problem.description import Problem
@@ -40,22 +41,25 @@ class Layout:
     first: int
     columns: tuple[Column, ...]
     categories: Categories
+    holidays: Ints | None = None  # day numbers
 
     @classmethod
-    def of(cls, problem: Problem, first: int, categories: Categories) -> "Layout":
+    def of(cls, problem: Problem, first: int, categories: Categories, holidays: Ints | None = None) -> "Layout":
         """The layout of a problem."""
-        return cls(problem.period, first, covariate_columns(problem), categories)
+        return cls(problem.period, first, covariate_columns(problem), categories, holidays)
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
         """The kind of each regressor, in order."""
         found = [Kind.YEAR if year else Kind.SHORT for year in seasons(self.period, np.zeros(1, np.int64)).of_year]
+        found += [Kind.FLAG] * self._holidays(np.zeros(1, np.int64)).shape[1]
         return (Kind.LEVEL, Kind.TREND, *found, *(kind for column in self.columns for kind in self._kinds(column)))
 
     def shared(self, periods: Ints) -> Floats:
         """The regressors that are equal for all keys, (periods, regressors)."""
         trend = (periods - self.first) / YEAR[self.period.name]
-        return np.column_stack([np.ones(len(periods)), trend, seasons(self.period, periods).values])
+        season = seasons(self.period, periods).values
+        return np.column_stack([np.ones(len(periods)), trend, season, self._holidays(periods)])
 
     def own(self, covariates: Mapping[str, Codes]) -> list[Floats]:
         """The regressors of known covariates, each in the shape of the covariates."""
@@ -78,6 +82,12 @@ class Layout:
         for place, values in enumerate(own, start=shared.shape[1]):
             found[:, :, place] = values
         return found
+
+    def _holidays(self, periods: Ints) -> Floats:
+        """The regressors of the holidays, (periods, regressors)."""
+        if self.holidays is None:
+            return np.empty((len(periods), 0))
+        return holidays.regressors(self.holidays, self.period, periods)
 
     def _kinds(self, column: Column) -> list[Kind]:
         if isinstance(column.kind, Category):

@@ -10,6 +10,7 @@ from lockgate.problem.description import Problem
 RECIPE = "panel_state"
 STATISTICS = ("mean", "std", "slope")
 SWITCHES = ("last", "expanding", "change", "age", "index")
+KNOWN = (RECIPE, "rolling", "ewm", *SWITCHES, "conditions")
 MOST_ROWS = 10_000  # of a window, or of a half-life
 
 
@@ -45,10 +46,9 @@ def declaration(problem: Problem) -> Declaration:
 
 def _pair(entry: str | dict[str, Any]) -> tuple[str, Any]:
     name, setting = (entry, None) if isinstance(entry, str) else next(iter(entry.items()), ("", None))
-    known = (RECIPE, "rolling", "ewm", *SWITCHES, "conditions")
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-        raise _refused(f"names {name}", f"did you mean {near[0]}?" if near else f"known features: {', '.join(known)}")
+    if name not in KNOWN:
+        near = difflib.get_close_matches(name, KNOWN, n=1, cutoff=0.6)
+        raise _refused(f"names {name}", f"did you mean {near[0]}?" if near else f"known features: {', '.join(KNOWN)}")
     return name, setting
 
 
