@@ -26,7 +26,7 @@ def problem(name: str, **changes: object) -> Problem:
             "keys": list(keys),
             "time": {"column": "time", "period": name},
             "horizon": HORIZONS[name],
-            "known_covariates": ["event", "price"],
+            "known_covariates": ["price", "event"],
             "static_features": list(static),
             "columns": {
                 **keys,

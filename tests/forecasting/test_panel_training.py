@@ -3,9 +3,11 @@
 from functools import cache
 
 import numpy as np
+import pandas as pd
 import panel_tables
 import pytest
 
+from lockgate.bundle import store
 from lockgate.errors import BadConfiguration
 from lockgate.features.recipe import RIDGE, Table
 from lockgate.problem.params import Params
@@ -35,6 +37,15 @@ def test_a_panel_of_each_period_is_learned_and_every_member_scored(name):
     assert {score.member for score in report.scores} == {*forecaster.members, "blend"}
     assert all(np.isfinite(score.scores["mae"]) for score in report.scores)
     assert forecaster.calibration.spread.min() > 0
+
+
+@every_period
+def test_a_bundle_of_a_panel_forecasts_the_same_however_its_columns_are_sorted(name, tmp_path):
+    forecaster, _ = trained(name)
+    loaded = store.load(tmp_path / "bundle", store.save(forecaster, tmp_path / "bundle"))
+    rows = pd.DataFrame(store.probe_rows(tmp_path / "bundle"))
+    assert list(loaded.problem.columns) != list(forecaster.problem.columns)
+    assert loaded.predict(rows).tolist() == forecaster.predict(rows).tolist()
 
 
 def test_negative_targets_are_learned_in_units_of_their_level_and_targets_of_many_sizes_as_logs():

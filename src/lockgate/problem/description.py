@@ -232,20 +232,13 @@ class Problem(Described):
 
     @cached_property
     def table(self) -> tuple[Column, ...]:
-        """The table of columns, in the order in which `columns` describes them."""
-        roles = self.roles
-        return tuple(
-            Column(
-                name,
-                roles[name],
-                given.kind if name != self.time_name else _time_kind(given),
-                given.meaning,
-                given.missing,
-                given.full_history,
-                given.file,
-            )
-            for name, given in self.columns.items()
-        )
+        """The table of columns, in the order of `roles`: it is the same however `columns` are sorted."""
+        return tuple(self._column(name, role) for name, role in self.roles.items() if name in self.columns)
+
+    def _column(self, name: str, role: Role) -> Column:
+        given = self.columns[name]
+        kind = _time_kind(given) if name == self.time_name else given.kind
+        return Column(name, role, kind, given.meaning, given.missing, given.full_history, given.file)
 
     def of_role(self, *roles: Role) -> tuple[Column, ...]:
         """The columns with one of these roles, in the order of the table."""
@@ -270,8 +263,7 @@ class Problem(Described):
     @property
     def required(self) -> tuple[Column, ...]:
         """The columns that a forecast request must have: keys, time, and covariates as they are listed."""
-        asked = {column.name: column for column in self.request if not column.missing}
-        return tuple(asked[name] for name in self.roles if name in asked)
+        return tuple(column for column in self.request if not column.missing)
 
     @property
     def history(self) -> tuple[Column, ...]:
