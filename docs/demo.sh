@@ -15,8 +15,10 @@ fi
 # Where MLflow and Postgres run elsewhere, their addresses are in the environment.
 [ -n "${MLFLOW_TRACKING_URI:-}" ] || say lockgate up
 
+folder= enter=
 if [ "$problem" != rossmann ]; then
-    cd "examples/$problem"
+    folder=examples/$problem/ enter=" && cd examples/$problem"
+    cd "$folder"
     # The folder is a project of DVC of its own: a command of DVC above it must not ask for its files.
     [ -e .dvc/config.local ] || { mkdir -p .dvc && cp ../../.dvc/config.local .dvc/config.local; }
     # Without the real file, the demonstration uses generated rows of the same form.
@@ -38,13 +40,20 @@ say lockgate promote "$version" --reason demo --yes
 say lockgate predict --input data/prepared/holdout.parquet --output build/forecast.csv --force
 say lockgate status
 
+picture=
+[ ! -f build/plots/holdout.png ] || picture="  a picture of it        ${folder}build/plots/holdout.png
+"
 address=$(lockgate env | sed -n 's/^export MLFLOW_TRACKING_URI=//p')
 cat <<END
 
 Look at it:
   the model              $address/#/models/$model
   this version           $address/#/models/$model/versions/$version
-  its forecasts          build/forecast.csv
-Go on, after: . .venv/bin/activate
+$picture  its forecasts          ${folder}build/forecast.csv
+Go on with:
+  . .venv/bin/activate$enter
+  lockgate predict --input data/prepared/holdout.parquet --output -
+  eval "\$(lockgate env)"
+  mlflow models serve -m models:/$model/Production --env-manager local --port 5010
   lockgate --help
 END

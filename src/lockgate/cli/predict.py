@@ -42,7 +42,9 @@ def predict(
 ) -> None:  # fmt: skip
     """Forecast each row of a file.
 
-    The output has the same rows in the same order, with the columns prediction, lower and upper.
+    The output has the same rows in the same order, and further columns: prediction, lower and upper for a number;
+    prediction (the probability of the positive class) and class for two classes; class and probability_CLASS of each
+    class for more classes; and model_version.
     """
     if stage and version:
         raise WrongUsage("--stage and --version exclude each other", hint="name one of them")

@@ -47,7 +47,7 @@ class Done:
 def predict(workspace: Workspace, order: Order, chosen: Stage | int) -> Done:
     """Forecast the rows of a file with the version in a stage, or with the given version.
 
-    The target holds the columns and rows of the source in their order, with `prediction`, `lower`, `upper` and
+    The target holds the columns and rows of the source in their order, with the answers (`forecaster/answers.py`) and
     `model_version`; it is replaced in one step. Raises BadData for rows that cannot be forecast, WrongUsage for
     a confidence out of range, StateConflict if there is no such version.
     """
