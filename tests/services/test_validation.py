@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import mlflow
 import pytest
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
 from lockgate.bundle import manifest, store
 from lockgate.database import ledger, policies, verdicts, versions
@@ -208,8 +208,23 @@ def test_the_verdict_tells_how_many_other_versions_the_holdout_has_judged(backen
     says = {check["name"]: (check["outcome"], check["says"]) for check in worn.checks}["holdout not overused"]
     assert says == (
         "inconclusive",
-        "this holdout has judged 1 other versions; fewer than 1 are allowed (gate.max_holdout_uses)",
+        "this holdout has judged 1 other version in 0 days; fewer than 1 (gate.max_holdout_uses) in at most 365 days"
+        " (gate.max_holdout_days) are allowed",
     )
+
+
+def test_a_holdout_ages_from_its_first_verdict_by_the_databases_clock(backend, validated, psql):
+    first = validated()
+    psql(
+        "ALTER TABLE lockgate.verdicts DISABLE TRIGGER append_only;"
+        f"UPDATE lockgate.verdicts SET decided_at = now() - interval '366 days' WHERE id = {first.id};"
+        "ALTER TABLE lockgate.verdicts ENABLE TRIGGER append_only",
+        str(make_url(backend.addresses.database_url).database),
+    )
+    found = validated(seed=2)
+    assert found.metrics["holdout_days"] == 366
+    assert [check["name"] for check in found.checks if check["outcome"] != "passed"] == ["holdout not overused"]
+    assert validated(seed=2, max_holdout_days=366).outcome == "passed"
 
 
 def verdict_rows(verdict):

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lockgate import digests
 from lockgate.data import data_card, ingest, split
 from lockgate.errors import BadData
 from lockgate.problem.description import Problem
@@ -192,6 +193,17 @@ def test_each_class_has_its_share_of_the_holdout_whatever_the_order_of_rows() ->
     assert parts.holdout["churn"].value_counts().to_dict() == {"No": 180, "Yes": 20}
     again = split.split(churn(), rows.iloc[::-1]).holdout
     assert set(again["charges"]) == set(parts.holdout["charges"])
+
+
+@pytest.mark.parametrize("by", ["random", "stratified", "group"])
+def test_the_holdout_of_a_shuffled_file_has_the_same_digest(by: str) -> None:
+    """So the gate counts the versions that the same rows have judged."""
+    rows = pd.DataFrame({"charges": np.arange(1000.0), "churn": np.where(np.arange(1000) % 10, "No", "Yes")})
+    problem = churn(split={"by": by} | ({"column": "charges"} if by == "group" else {}))
+    shuffled = rows.sample(frac=1, random_state=1)
+    assert digests.of_frame(split.split(problem, rows).holdout) == digests.of_frame(
+        split.split(problem, shuffled).holdout
+    )
 
 
 def test_equal_rows_are_on_the_same_side() -> None:

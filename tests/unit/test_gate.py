@@ -10,7 +10,7 @@ from lockgate.evaluation.leakage import LeakageReport
 from lockgate.evaluation.paired_test import PairedTest, SliceDifference
 from lockgate.gate import verdict
 from lockgate.gate.checks import CHECKS
-from lockgate.gate.evidence import Check, Evidence, ForecastSanity, NoEvidence, Outcome, ServingComparison
+from lockgate.gate.evidence import Check, Evidence, ForecastSanity, HoldoutUse, NoEvidence, Outcome, ServingComparison
 from lockgate.problem.metrics import METRICS
 from lockgate.problem.params import Policy
 
@@ -23,6 +23,7 @@ POLICY = Policy(
     min_share_of_naive=0.3,
     min_scored_rows=1000,
     max_holdout_uses=100,
+    max_holdout_days=365,
     verdict_valid_days=30,
     approval_required=False,
     two_persons=False,
@@ -36,7 +37,7 @@ GOOD = Evidence(
     scored_rows=40_000,
     serving=ServingComparison(1, "d", PairedTest(0.095, 0.096, 40_000, Difference(-0.001, 0.0005))),
     linear=PairedTest(0.095, 0.111, 40_000, Difference(-0.016, 0.001)),
-    holdout_uses=0,
+    holdout_use=HoldoutUse(),
     holdout_from=date(2015, 5, 9),
     trained_until=date(2015, 5, 8),
     has_signature=True,
@@ -127,8 +128,9 @@ def test_the_limit_is_strict_and_no_number_never_passes(score, expected):
         ({"linear": replace(GOOD.linear, difference=Difference(0.001, 0.0005))}, Outcome.REFUSED),
         ({"linear": replace(GOOD.linear, reference_score=NAN)}, Outcome.INCONCLUSIVE),
         ({"linear": replace(GOOD.linear, difference=Difference(NAN, NAN))}, Outcome.INCONCLUSIVE),
-        ({"holdout_uses": 99}, Outcome.PASSED),
-        ({"holdout_uses": 100}, Outcome.INCONCLUSIVE),
+        ({"holdout_use": HoldoutUse(99, 365)}, Outcome.PASSED),
+        ({"holdout_use": HoldoutUse(100, 0)}, Outcome.INCONCLUSIVE),
+        ({"holdout_use": HoldoutUse(0, 366)}, Outcome.INCONCLUSIVE),
         ({"baseline_score": NAN}, Outcome.INCONCLUSIVE),
         ({"scored_rows": 999}, Outcome.INCONCLUSIVE),
         ({"scored_rows": 1000}, Outcome.PASSED),
@@ -302,9 +304,10 @@ def test_a_check_says_what_was_measured_what_is_allowed_and_which_key_holds_it()
         Outcome.PASSED,
         "RMSPE 0.09500 against 0.11100 of the linear member alone, worse by -0.01600 (95 %: -0.01796 to -0.01404)",
     )
-    assert says("holdout not overused", holdout_uses=4) == (
+    assert says("holdout not overused", holdout_use=HoldoutUse(4, 1)) == (
         Outcome.PASSED,
-        "this holdout has judged 4 other versions; fewer than 100 are allowed (gate.max_holdout_uses)",
+        "this holdout has judged 4 other versions in 1 day; fewer than 100 (gate.max_holdout_uses) in at most 365 days"
+        " (gate.max_holdout_days) are allowed",
     )
 
 

@@ -4,7 +4,7 @@ Groups and rows are chosen by a hash of their content. So the order of rows does
 are on one side, and new data move few of the earlier rows.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -30,6 +30,8 @@ class Split:
 def split(problem: Problem, rows: pd.DataFrame) -> Split:
     """Split off the holdout that the problem describes; both parts keep the order of the rows.
 
+    Without a time, the holdout is in the order of its content: the same rows of a shuffled file are the same holdout.
+
     Raises BadConfiguration if the holdout is too large for the data, and BadData if one side has too few rows, or a
     class is missing on one side.
     """
@@ -38,7 +40,7 @@ def split(problem: Problem, rows: pd.DataFrame) -> Split:
     held = _by_group(problem, rows) if problem.holdout.by == "group" else _by_rows(problem, rows)
     found = _parts(rows, held, "")
     _refuse_small(problem, found)
-    return found
+    return found if problem.time else replace(found, holdout=_in_order_of_content(found.holdout))
 
 
 def _by_time(problem: Problem, rows: pd.DataFrame) -> Split:
@@ -58,6 +60,10 @@ def _by_time(problem: Problem, rows: pd.DataFrame) -> Split:
 
 def _parts(rows: pd.DataFrame, held: NDArray[np.bool_], cutoff: str) -> Split:
     return Split(rows[~held].reset_index(drop=True), rows[held].reset_index(drop=True), cutoff)
+
+
+def _in_order_of_content(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.iloc[np.argsort(_hashes(rows), kind="stable")].reset_index(drop=True)
 
 
 def _by_group(problem: Problem, rows: pd.DataFrame) -> NDArray[np.bool_]:

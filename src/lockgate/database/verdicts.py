@@ -10,6 +10,7 @@ from sqlalchemy import Row, text
 
 from lockgate.database.connection import Database, with_json, with_retries
 from lockgate.errors import StateConflict
+from lockgate.gate.evidence import HoldoutUse
 
 Json = Mapping[str, object]
 
@@ -82,10 +83,11 @@ LATEST_VERDICTS = """
     WHERE model = :model
     ORDER BY version, id DESC
 """
-HOLDOUT_USES = """
-    SELECT count(DISTINCT bundle_digest)
+HOLDOUT_USE = """
+    SELECT count(DISTINCT bundle_digest) FILTER (WHERE bundle_digest <> :bundle_digest),
+           coalesce(extract(day FROM clock_timestamp() - min(decided_at)), 0)
     FROM lockgate.verdicts
-    WHERE model = :model AND holdout_digest = :holdout_digest AND bundle_digest <> :bundle_digest AND metrics <> '{}'
+    WHERE model = :model AND holdout_digest = :holdout_digest AND metrics <> '{}'
 """
 SELECT_SHOWN_VERDICT = """
     SELECT value FROM public.model_version_tags
@@ -135,10 +137,14 @@ def of_model(database: Database, model: str) -> list[StoredVerdict]:
 
 
 @with_retries
-def holdout_uses(database: Database, model: str, digests: Digests) -> int:
-    """How many other bundles of the model were scored on the same holdout; one without forecasts has not used it."""
+def holdout_use(database: Database, model: str, digests: Digests) -> HoldoutUse:
+    """How many other bundles of the model were scored on the same holdout, and the days since the first one.
+
+    A bundle without forecasts has not used the holdout.
+    """
     with database.transaction() as connection:
-        return int(connection.execute(text(HOLDOUT_USES), {"model": model} | asdict(digests)).scalar_one())
+        versions, days = connection.execute(text(HOLDOUT_USE), {"model": model} | asdict(digests)).one()
+    return HoldoutUse(int(versions), int(days))
 
 
 @with_retries

@@ -125,12 +125,21 @@ def _with_interval(value: float, low: float, high: float, metric: Metric) -> str
 
 
 def _holdout_not_overused(evidence: Evidence, policy: Policy) -> Answer:
-    """Inconclusive after too many uses: a holdout that selects the best of many candidates gives too good a score."""
-    enough = evidence.holdout_uses < policy.max_holdout_uses
-    return (Outcome.PASSED if enough else Outcome.INCONCLUSIVE), (
-        f"this holdout has judged {evidence.holdout_uses} other versions; fewer than {policy.max_holdout_uses}"
-        " are allowed (gate.max_holdout_uses)"
+    """Inconclusive after too many uses: a holdout that selects the best of many candidates gives too good a score.
+
+    The same after too many days: rows that never change represent the present less and less.
+    """
+    use = evidence.holdout_use
+    fresh = use.versions < policy.max_holdout_uses and use.days <= policy.max_holdout_days
+    return (Outcome.PASSED if fresh else Outcome.INCONCLUSIVE), (
+        f"this holdout has judged {_count(use.versions, 'other version')} in {_count(use.days, 'day')}; fewer than"
+        f" {policy.max_holdout_uses} (gate.max_holdout_uses) in at most {_count(policy.max_holdout_days, 'day')}"
+        " (gate.max_holdout_days) are allowed"
     )
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def _enough_rows(evidence: Evidence, policy: Policy) -> Answer:

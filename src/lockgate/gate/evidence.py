@@ -54,13 +54,21 @@ class Representation:
 
 
 @dataclass(frozen=True)
+class HoldoutUse:
+    """How many other versions were judged on the same holdout rows, and the full days since the first such verdict."""
+
+    versions: int = 0
+    days: int = 0
+
+
+@dataclass(frozen=True)
 class Evidence:
     """The measurements of a candidate on the holdout. A score is in the policy's metric, NaN if there is none.
 
     `interval` is the bootstrap 95 % interval of the score. `serving` is None without another version in Production,
     `linear` for a candidate without a linear member, `trained_until` and `tree_clean` if they are unknown, `leakage`
-    without prepared rows for the leakage check. `holdout_uses` is the number of other versions that were judged on this
-    holdout; `batch_gap` is the largest relative difference between the forecast of a row alone and the same row in a
+    without prepared rows for the leakage check. `holdout_use` says how often and for how long this holdout has judged;
+    `batch_gap` is the largest relative difference between the forecast of a row alone and the same row in a
     batch; `uses_target_history` is False for a candidate whose features use no past targets. `holdout_from` is None for
     a holdout that is not the end of the time; `baseline` is the naive forecast in words.
     """
@@ -71,7 +79,7 @@ class Evidence:
     scored_rows: int
     serving: ServingComparison | None
     linear: "PairedTest | None"
-    holdout_uses: int
+    holdout_use: HoldoutUse
     holdout_from: date | int | None
     trained_until: date | int | None
     has_signature: bool

@@ -28,7 +28,10 @@ ADVICE = {
     "enough rows": "use a longer holdout: problem.horizon in params.yaml",
     "no data leakage": "lockgate probe names the features; train again on the prepared rows: dvc repro --force train",
     "holdout unseen": "train on rows before the holdout only, or prepare a later holdout",
-    "holdout not overused": "wait for a later holdout, or raise gate.max_holdout_uses; that selects more by chance",
+    "holdout not overused": (
+        "get other rows to judge on: later periods, or new rows or keys in data/raw, then: dvc repro; a higher"
+        " gate.max_holdout_uses selects more by chance"
+    ),
     "signature present": "register the model with its signature",
     "row and batch agree": "a feature depends on the other rows of a request: compute it from the row and its key",
     "code committed": "commit the code, then: dvc repro",

@@ -17,7 +17,7 @@ from lockgate.evaluation import sandboxed, slices
 from lockgate.evaluation.paired_test import Actual, PairedTest
 from lockgate.evaluation.sandboxed import FORECAST_LIMITS, Failure, Floats, Forecasts, Request
 from lockgate.evaluation.slices import Background
-from lockgate.gate.evidence import Evidence, ForecastSanity, NoEvidence, Representation, ServingComparison
+from lockgate.gate.evidence import Evidence, ForecastSanity, HoldoutUse, NoEvidence, Representation, ServingComparison
 from lockgate.lifecycle.model_state import Registered
 from lockgate.models import baselines
 from lockgate.operations import load_version
@@ -67,12 +67,12 @@ class Tables:
         return self.holdout.drop(columns=problem.target)
 
 
-def examine(workspace: Workspace, pair: VersionPair, made: Build, problem: Problem, earlier: int) -> Findings:
+def examine(workspace: Workspace, pair: VersionPair, made: Build, problem: Problem, use: HoldoutUse) -> Findings:
     """Score the candidate on the holdout beside the serving version (None: without) and the baseline.
 
     Each version forecasts in a child process, so a failure of a version does not end this process. Writes the plot
     `made.holdout_plot` if there are finite forecasts of scored rows. Raises IntegrityBroken if the bytes of either
-    version differ from the registered ones. `earlier` is the number of other versions that were judged on the holdout.
+    version differ from the registered ones. `use` is what the holdout has judged before.
     """
     made.holdout_plot.unlink(missing_ok=True)
     tables = Tables.read(made.prepared)
@@ -89,7 +89,7 @@ def examine(workspace: Workspace, pair: VersionPair, made: Build, problem: Probl
     if metric.needs_scale:
         metric = metric.with_scale(baselines.naive_scale(problem, tables.rows))
     actual = Actual.of(problem, metric, tables.holdout, found.classes)
-    known = Circumstances(fetched, problem, actual, earlier)
+    known = Circumstances(fetched, problem, actual, use)
     shown = np.logical_and(_finite(found.together), actual.counts)
     if shown.any():
         _draw(tables, found.together, shown, known, made.holdout_plot)
@@ -120,12 +120,12 @@ def _draw(tables: Tables, forecast: Floats, shown: NDArray[np.bool_], known: "Ci
 
 @dataclass(frozen=True)
 class Circumstances:
-    """The version's files, the problem, the holdout as its metric counts it, and the versions that it has judged."""
+    """The version's files, the problem, the holdout as its metric counts it, and what it has judged before."""
 
     fetched: Fetched
     problem: Problem
     actual: Actual
-    holdout_uses: int
+    holdout_use: HoldoutUse
 
 
 def _findings(tables: Tables, found: Forecasts, serving: ServingComparison | None, known: Circumstances) -> Findings:
@@ -141,7 +141,8 @@ def _findings(tables: Tables, found: Forecasts, serving: ServingComparison | Non
         f"{metric.name}_low": low,
         f"{metric.name}_high": high,
         f"{metric.name}_naive": naive_score,
-        "holdout_uses": float(known.holdout_uses),
+        "holdout_uses": float(known.holdout_use.versions),
+        "holdout_days": float(known.holdout_use.days),
     }
     if linear:
         metrics[f"{metric.name}_ridge"] = linear.reference_score
@@ -154,7 +155,7 @@ def _findings(tables: Tables, found: Forecasts, serving: ServingComparison | Non
         scored_rows=int(actual.counts.sum()),
         serving=serving,
         linear=linear,
-        holdout_uses=known.holdout_uses,
+        holdout_use=known.holdout_use,
         holdout_from=_holdout_from(problem, holdout),
         trained_until=None if found.trained_until is None else _moment(problem, found.trained_until),
         has_signature=known.fetched.has_signature,

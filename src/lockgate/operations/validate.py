@@ -109,10 +109,10 @@ def _found_again(workspace: Workspace, case: Case) -> StoredVerdict | None:
 def _judge(workspace: Workspace, case: Case, state: ModelState, made: Build) -> StoredVerdict:
     from lockgate.operations import score_candidate  # imports pandas and the boosters: not needed for a reused verdict
 
-    earlier = verdicts.holdout_uses(workspace.database, workspace.model, case.digests)
+    use = verdicts.holdout_use(workspace.database, workspace.model, case.digests)
     pair = score_candidate.VersionPair(state.find(case.receipt.version), case.reference)
     problem = case.problem.model_copy(update={"metric": case.policy.metric})  # the policy's metric judges
-    found = score_candidate.examine(workspace, pair, made, problem, earlier)
+    found = score_candidate.examine(workspace, pair, made, problem, use)
     judgement = verdict.judge(found.evidence, case.policy)
     metrics = with_floor(found.metrics, noise_floor(read_card(made.prepared)))
     judged = _as_verdict(workspace, case, judgement, metrics)

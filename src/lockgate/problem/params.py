@@ -184,6 +184,7 @@ class GateParams(Section):
     min_share_of_naive: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.1
     min_scored_rows: Annotated[int, Field(ge=1)] = 30
     max_holdout_uses: Annotated[int, Field(ge=1)] = 100
+    max_holdout_days: Annotated[int, Field(ge=1, le=36_500)] = 365
     verdict_valid_days: Annotated[int, Field(ge=1, le=3650)] = 30
     approval_required: bool = False
     two_persons: bool = False
