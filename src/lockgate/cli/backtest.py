@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lockgate.training.backtest import WindowScore
 
 PREPARED = Path("data/prepared")
+COVERED = "covered by 80, 95 %"
 
 
 @command("backtest", example="lockgate backtest --origins 6 --plot backtest.png", server=False)
@@ -96,11 +97,10 @@ def _finding(found: "FeatureLeakage") -> list[str]:
 
 def _print(marks: "tuple[WindowScore, ...]", means: dict[str, dict[str, float]]) -> None:
     metric = METRICS[marks[0].metric]
-    heads = ["cutoff", "forecast", metric.label, "95 % interval", "MAE", "bias", "80 % coverage", "95 % coverage"]
+    heads = ["cutoff", "forecast", metric.label, "95 % interval", "MAE", "bias", COVERED]
     rows = [
-        [mark.origin, mark.forecast, _short(metric, mark.score),
-         f"{_short(metric, mark.low)} .. {_short(metric, mark.high)}", f"{mark.mae:.0f}",
-         f"{mark.bias:+.3f}", _share(mark.coverage_80), _share(mark.coverage_95)]
+        [mark.origin, mark.forecast, _short(metric, mark.score), _interval(metric, mark), f"{mark.mae:.4g}",
+         f"{mark.bias:+.3f}", _covered(mark.coverage_80, mark.coverage_95)]
         for mark in marks
     ]  # fmt: skip
     table(heads, rows)
@@ -109,14 +109,14 @@ def _print(marks: "tuple[WindowScore, ...]", means: dict[str, dict[str, float]])
         [
             name,
             *(_short(metric, found[key]) for key in ("score", "worst_score")),
-            f"{found['mae']:.0f}",
+            f"{found['mae']:.4g}",
             f"{found['bias']:+.3f}",
-            *(_share(found.get(name)) for name in ("coverage_80", "coverage_95")),
+            _covered(found.get("coverage_80"), found.get("coverage_95")),
         ]
         for name, found in means.items()
     ]
     table(
-        ["forecast", f"mean {metric.label}", "worst", "mean MAE", "mean bias", "80 % coverage", "95 % coverage"],
+        ["forecast", f"mean {metric.label}", "worst", "mean MAE", "mean bias", COVERED],
         summary,
     )
 
@@ -125,5 +125,10 @@ def _short(metric: Metric, score: float) -> str:
     return f"{score:.4f}" if metric.relative else f"{score:.6g}"
 
 
-def _share(share: float | None) -> str:
-    return "" if share is None else f"{share:.1%}"
+def _interval(metric: Metric, mark: "WindowScore") -> str:
+    return " ".join(f"{end:.3f}" if metric.relative else f"{end:.4g}" for end in (mark.low, mark.high))
+
+
+def _covered(*shares: float | None) -> str:
+    """The shares of rows within the intervals; only the blend has some."""
+    return " ".join("" if share is None else f"{share:.1%}" for share in shares).strip()
