@@ -12,8 +12,6 @@ from lockgate.system.output_file import OutFile
 if TYPE_CHECKING:
     from lockgate.operations.check_data import Check
 
-RAW = Path("data/raw")
-
 
 @command("check", example="lockgate check --html check.html", server=False)
 @click.option(
@@ -35,7 +33,7 @@ def check(page: Path | None, plot: Path | None, force: bool, as_json: bool) -> N
     for target, suffix in ((page_file, ".html"), (picture, ".png")):
         if target:
             target.check((suffix,))
-    found = check_data.check(params(), RAW)
+    found = check_data.check(params())
     if page_file:
         with page_file.replacing() as partial:
             partial.write_text(check_data.page_of(found), encoding="utf-8")

@@ -113,7 +113,7 @@ def read_rows(problem: Problem, source: Path | None, folder: Path) -> ForecastRo
     """
     known = Background(_part(folder, "static"), _part(folder, "rows"))
     if source:
-        rows = ingest.read_forecast_rows(problem, source)
+        rows = ingest.read_forecast_rows(problem, source, ingest.RAW)
         return ForecastRows(rows.assign(**{problem.target: _targets(problem, rows, source)}), str(source), known)
     holdout = _part(folder, "holdout")
     return None if holdout is None else ForecastRows(holdout, str(folder / "holdout.parquet"), known)

@@ -4,8 +4,8 @@ The tables do not depend on the order of columns in the files, and with a time n
 """
 
 import datetime
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 
@@ -14,15 +14,18 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lockgate import digests
-from lockgate.data import readers, row_rules, text_file
-from lockgate.data.column_types import ColumnType, TextForm, column_type, full_type, time_type, typed
+from lockgate.data import readers, row_rules, side_tables, text_file
+from lockgate.data.cells import cells, form_of, request_type
+from lockgate.data.column_types import ColumnType, TextForm, column_type, full_type, time_type
 from lockgate.data.readers import RawTable
+from lockgate.data.side_tables import SideTable
 from lockgate.errors import BadData
 from lockgate.problem.columns import Column, Date, Role, names
 from lockgate.problem.description import Problem, SourceFile
 from lockgate.problem.params import Source
 
 COMPRESSED = ".gz"
+RAW = Path("data", "raw")  # the folder of the files, in that of the problem
 
 
 @dataclass(frozen=True)
@@ -82,16 +85,15 @@ def read(problem: Problem, files: Iterable[Path], today: datetime.date | None = 
     Raises BadData with the line, the value and a hint.
     """
     read_in = [(source, readers.read(path, source)) for source, path in zip(problem.sources, files, strict=True)]
-    sides = [(source, table, _side_table(problem, source, table)) for source, table in read_in if source.key]
+    sides = [side_tables.read(problem, source, table) for source, table in read_in if source.key]
     [(main, raw_table)] = [(source, table) for source, table in read_in if not source.key]
-    raw = _cells(raw_table, history_types(problem, main, today or datetime.date.today()))
+    raw = cells(raw_table, history_types(problem, main, today or datetime.date.today()))
     raw, place, dropped = _without_duplicates(main, raw, raw_table)
     row_rules.refuse_in_history(problem, raw, place)
-    for source, _, side in sides:
-        row_rules.refuse_without_side_row(source.key, raw, side, source.file, place)
-    known = {source.file: columns_of_file(problem, source) for source, _ in read_in}
-    notes = [_ignored(problem, table, known[source.file]) for source, table in read_in]
-    static = [*_of_rows(problem, raw, place), *(side for _, _, side in sides)]
+    static = [*_of_rows(problem, raw, place), *(side_tables.static_features(side) for side in sides if side.static)]
+    raw = side_tables.joined(raw, sides, place)
+    row_rules.refuse_broken_rules(problem, raw, place)
+    notes = [_ignored(problem, table, side_tables.of_file(problem, source)) for source, table in read_in]
     return Tables(as_rows(problem, raw), _static(problem, static), (*dropped, *filter(None, notes)))
 
 
@@ -107,48 +109,45 @@ def _history_type(problem: Problem, column: Column, form: TextForm, today: datet
     return full_type(column.kind, form) if column.full_history else column_type(column, form)
 
 
-def form_of(source: SourceFile) -> TextForm:
-    """The form of the texts of a file."""
-    return TextForm(source.decimal, source.missing)
-
-
-def columns_of_file(problem: Problem, source: SourceFile) -> tuple[Column, ...]:
-    """The columns that are read from a file: those of a side table with its key, or those of the rows."""
-    if not source.key:
-        return problem.history
-    own = [column for column in problem.table if column.side_table == source.file]
-    return (*(replace(problem.column(name), missing="") for name in source.key), *own)
-
-
 def source_of(*paths: Path) -> FileSource:
     """Name, size and SHA-256 of the files."""
     return FileSource(tuple(InputFile(path.name, path.stat().st_size, digests.of_file(path)) for path in paths))
 
 
-def read_forecast_rows(problem: Problem, path: Path) -> pd.DataFrame:
+def read_forecast_rows(problem: Problem, path: Path, raw: Path | None = None) -> pd.DataFrame:
     """Rows to forecast, from a text table in the form of the problem's rows or from parquet; all columns of the file.
 
     The columns of `problem.request`, and of the row's number and checks if present, are typed. Other columns keep their
-    type (text from a text table). Raises BadData like `read`.
+    type (text from a text table). Covariates of a side table that the file lacks are joined if the side table is in
+    the folder `raw`. Raises BadData like `read`.
     """
-    main = problem.main_source
-    is_parquet = text_file.magic(path) == text_file.PARQUET
-    source = main if is_parquet else _of_request(problem, main, path)
-    raw_table = readers.read_parquet(path) if is_parquet else readers.read_csv(path, source)
-    form = TextForm() if is_parquet else form_of(source)
+    raw_table = _request_table(problem, path)
+    sides = _side_tables(problem, raw_table, raw) if raw else []
+    form = TextForm() if raw_table.unit == "row" else form_of(problem.main_source)
     extras = [column for column in problem.of_role(Role.CHECK, Role.ROW_ID) if column.name in raw_table.names]
-    types = {
-        column.name: _request_type(problem, column, form) for column in (*_in_request(problem, raw_table), *extras)
-    }
-    frame = _cells(raw_table, types)
+    columns = [*_in_request(problem, raw_table, {side.source.file for side in sides}), *extras]
+    types = {column.name: request_type(problem, column, form) for column in columns}
+    frame = cells(raw_table, types)
     row_rules.refuse_failed_checks(problem, frame, raw_table.place)
-    return pd.DataFrame({name: frame[name] if name in types else raw_table.untouched(name) for name in raw_table.names})
+    rows = pd.DataFrame({name: frame[name] if name in types else raw_table.untouched(name) for name in raw_table.names})
+    return side_tables.joined(rows, sides, raw_table.place)
 
 
-def _request_type(problem: Problem, column: Column, form: TextForm) -> ColumnType:
-    if column.role is Role.TIME and isinstance(column.kind, Date):
-        return time_type(column.kind, problem.period.name, column.kind.last)
-    return column_type(column, form)
+def _request_table(problem: Problem, path: Path) -> RawTable:
+    """The cells of a file of rows to forecast, under the described names of its columns."""
+    main = problem.main_source
+    if text_file.magic(path) == text_file.PARQUET:
+        found = readers.read_parquet(path)
+    else:
+        found = readers.read_csv(path, _of_request(problem, main, path))
+    return readers.renamed(found, {old: new for old, new in main.rename.items() if old in found.names})
+
+
+def _side_tables(problem: Problem, raw_table: RawTable, raw: Path) -> list[SideTable]:
+    """The side tables in the folder `raw` that hold covariates of a request which the file of rows lacks."""
+    lacking = {column.side_table for column in problem.request if column.name not in raw_table.names}
+    paths = [(source, _one_form(raw, source.file)) for source in problem.sources if source.file in lacking]
+    return [side_tables.read(problem, source, readers.read(path, source)) for source, path in paths if path]
 
 
 def _of_request(problem: Problem, main: SourceFile, path: Path) -> SourceFile:
@@ -156,15 +155,22 @@ def _of_request(problem: Problem, main: SourceFile, path: Path) -> SourceFile:
 
     Otherwise the form of the file of rows, whose names without a header leave the target out.
     """
-    if {column.name for column in problem.required} <= set(readers.first_cells(path)):
+    found = {main.rename.get(name, name) for name in readers.first_cells(path)}
+    if {column.name for column in problem.required if not column.side_table} <= found:
         return readers.COMMAS.model_copy(update={"missing": main.missing})
     if not main.names or problem.target not in main.names:
         return main
     return main.model_copy(update={"names": tuple(name for name in main.names if name != problem.target)})
 
 
-def _in_request(problem: Problem, raw_table: RawTable) -> list[Column]:
-    return [column for column in problem.request if not column.missing or column.name in raw_table.names]
+def _in_request(problem: Problem, raw_table: RawTable, joined: set[str]) -> list[Column]:
+    """The columns of a request that the file has, or has to have: those of joined side tables may be left out."""
+    there = set(raw_table.names)
+    return [
+        column
+        for column in problem.request
+        if column.name in there or not (column.missing or (column.side_table and column.side_table in joined))
+    ]
 
 
 def as_rows(problem: Problem, raw: pd.DataFrame) -> pd.DataFrame:
@@ -181,13 +187,6 @@ def _periods_left(problem: Problem, raw: pd.DataFrame) -> "pd.Series[float]":
     last = number.groupby([raw[name] for name in problem.keys]).transform("max")
     left = (last - number).astype("float64")
     return left.clip(upper=problem.derived.cap) if problem.derived else left
-
-
-def _side_table(problem: Problem, source: SourceFile, raw_table: RawTable) -> pd.DataFrame:
-    form = form_of(source)
-    side = _cells(raw_table, {column.name: column_type(column, form) for column in columns_of_file(problem, source)})
-    row_rules.refuse_in_side_table(problem, source.key, side, raw_table.place)
-    return side
 
 
 def _of_rows(problem: Problem, raw: pd.DataFrame, place: row_rules.Place) -> list[pd.DataFrame]:
@@ -227,24 +226,8 @@ def _repeats(raw_table: RawTable) -> NDArray[np.bool_]:
     return np.asarray(codes.duplicated())
 
 
-def _cells(raw_table: RawTable, column_types: Mapping[str, ColumnType]) -> pd.DataFrame:
-    if missing := [name for name in column_types if name not in raw_table.names]:
-        what = f"missing column {', '.join(missing)}; found {', '.join(map(readers.shown, raw_table.names[:20]))}"
-        hint = "names are spelled as under problem.columns, upper and lower case"
-        raise BadData(what, where=f"{raw_table.path}, header", hint=hint)
-    frame = typed(raw_table, column_types)
-    last = column_types.get(raw_table.names[-1])
-    if raw_table.open_end and last and last.open_ended:
-        raise BadData(
-            f"the last line has no line end, so its {raw_table.names[-1]} may be truncated",
-            where=raw_table.place(len(frame) - 1),
-            hint="restore the file, or end its last line if it is complete",
-        )
-    return frame
-
-
-def _ignored(problem: Problem, raw_table: RawTable, known: tuple[Column, ...]) -> str:
-    extra = [name for name in raw_table.names if name not in (*names(known), *problem.drop)]
+def _ignored(problem: Problem, raw_table: RawTable, known: list[str]) -> str:
+    extra = [name for name in raw_table.names if name not in (*known, *problem.drop)]
     return f"ignored column {', '.join(extra)} ({raw_table.path.name})" if extra else ""
 
 

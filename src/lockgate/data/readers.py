@@ -9,8 +9,8 @@ import csv
 import datetime
 import math
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -94,8 +94,19 @@ def shown(text: str) -> str:
 
 
 def read(path: Path, source: SourceFile) -> RawTable:
-    """Read a described file: a parquet file, or a text table as `read_csv` does."""
-    return read_parquet(path) if source.format == "parquet" else read_csv(path, source)
+    """Read a described file: a parquet file, or a text table as `read_csv` does; columns have the described names."""
+    found = read_parquet(path) if source.format == "parquet" else read_csv(path, source)
+    if strange := [name for name in source.rename if name not in found.names]:
+        what = f"sources.rename names {shown(strange[0])}; found {', '.join(map(shown, found.names[:20]))}"
+        raise BadData(what, where=f"{path}, header", hint="correct rename under problem.sources")
+    return renamed(found, source.rename)
+
+
+def renamed(found: RawTable, new_names: Mapping[str, str]) -> RawTable:
+    """The table with new names for some of its columns. Raises BadData for a name that the table has already."""
+    names = [new_names.get(name, name) for name in found.names]
+    _distinct_names(names, found.path)
+    return replace(found, table=found.table.rename_columns(names))
 
 
 def read_csv(path: Path, source: SourceFile = COMMAS) -> RawTable:

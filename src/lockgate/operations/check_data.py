@@ -29,7 +29,7 @@ class Check:
         return f"{rows:,} rows to train on, {held:,} in the holdout; {doubts} doubt{'' if doubts == 1 else 's'}"
 
 
-def check(params: Params, raw: Path) -> Check:
+def check(params: Params, raw: Path = ingest.RAW) -> Check:
     """Read the raw files by the description, split them, and look at both parts.
 
     Raises BadData or BadConfiguration where `prepare` would: with the file, the line, the value and a hint.

@@ -9,6 +9,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from lockgate.data.ingest import RAW
 from lockgate.describe import document, folder, guess, layout, reading
 from lockgate.describe.document import Document
 from lockgate.describe.guess import Wish
@@ -16,7 +17,6 @@ from lockgate.describe.side_table import side_table_of
 from lockgate.errors import BadData, StateConflict, StorageFailed, WrongUsage
 from lockgate.problem.params import PARAMS_FILE, load_params
 
-RAW = Path("data", "raw")
 NAME = r"[a-z][a-z0-9_]{0,40}"  # of problem/description.py
 DVC_SECONDS = 60
 DVC_SETTINGS = ("analytics = false", "autostage = false", "check_update = false")

@@ -49,7 +49,8 @@ def predict(workspace: Workspace, order: Order, chosen: Stage | int) -> Done:
 
     The target holds the columns and rows of the source in their order, with the answers (`forecaster/answers.py`) and
     `model_version`; it is replaced in one step. Raises BadData for rows that cannot be forecast, WrongUsage for
-    a confidence out of range, StateConflict if there is no such version.
+    a confidence out of range, StateConflict if there is no such version. Covariates of side tables that the source
+    lacks are joined from data/raw.
     """
     target = OutFile(order.target, order.force)
     if order.target != STREAM:
@@ -106,13 +107,13 @@ def _chosen(state: ModelState, chosen: Stage | int) -> Registered:
 
 def _read(problem: Problem, source: Path) -> pd.DataFrame:
     if source != STREAM:
-        return ingest.read_forecast_rows(problem, source)
+        return ingest.read_forecast_rows(problem, source, ingest.RAW)
     with TemporaryDirectory(prefix="lockgate-") as folder:
         received = Path(folder, "standard input")
         with received.open("wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file)
         try:
-            return ingest.read_forecast_rows(problem, received)
+            return ingest.read_forecast_rows(problem, received, ingest.RAW)
         except BadData as refusal:
             refusal.where = refusal.where.removeprefix(f"{folder}/")
             raise

@@ -25,6 +25,7 @@ EARLIEST, LATEST = datetime.date(1800, 1, 1), datetime.date(2200, 12, 31)
 FIRST_TIME, LAST_TIME = datetime.date(1990, 1, 1), datetime.date(2100, 12, 31)  # an earlier date is a typing error
 LARGEST = 2**62
 MAIN_TABLE = ""
+IN_SIDE_TABLES = (Role.STATIC_FEATURES, Role.KNOWN_COVARIATES, Role.PAST_COVARIATES)
 PANEL_SLICES = ("week", "size")  # of a panel: the week of the horizon, and the size of a key's past targets
 
 
@@ -57,6 +58,7 @@ class SourceFile(Described):
 
     file: Name
     key: Texts = ()
+    rename: dict[str, Name] = {}  # columns that have another name in the file: the name in the file, the name here
     format: Literal["csv", "parquet"] = "csv"
     delimiter: str = ","  # one character, or "spaces" for any number of spaces
     encoding: str = "utf-8"
@@ -254,11 +256,7 @@ class Problem(Described):
     @property
     def request(self) -> tuple[Column, ...]:
         """The columns of a forecast request; those of a state have the covariates of the past, too."""
-        return tuple(
-            column
-            for column in self.of_role(Role.KEYS, Role.TIME, Role.KNOWN_COVARIATES, *self._past_roles)
-            if not column.side_table
-        )
+        return self.of_role(Role.KEYS, Role.TIME, Role.KNOWN_COVARIATES, *self._past_roles)
 
     @property
     def required(self) -> tuple[Column, ...]:
@@ -279,8 +277,7 @@ class Problem(Described):
     @property
     def rows(self) -> tuple[Column, ...]:
         """The columns of the prepared rows and holdout: what may be learned, and the target."""
-        roles = (Role.KEYS, Role.TIME, Role.TARGET, Role.KNOWN_COVARIATES, *self._past_roles)
-        return tuple(column for column in self.of_role(*roles) if not column.side_table)
+        return self.of_role(Role.KEYS, Role.TIME, Role.TARGET, Role.KNOWN_COVARIATES, *self._past_roles)
 
     @property
     def _past_roles(self) -> tuple[Role, ...]:
@@ -348,6 +345,27 @@ def _side_tables(problem: Problem) -> Iterator[str]:
     for name, given in problem.columns.items():
         if given.file and given.file not in side:
             yield f"column {name} is in {given.file}, which is no side table of sources"
+        elif given.file and problem.roles.get(name) not in IN_SIDE_TABLES:
+            yield f"column {name} is in {given.file}: a side table holds static features and covariates only"
+    for source in problem.sources:
+        if strange := [name for name in source.key if not _in_rows(problem, name)]:
+            yield f"{source.file} is joined by {strange[0]}, which is no column of the table of rows"
+        if set(source.key) - set(problem.keys) and _static_of(problem, source):
+            name = _static_of(problem, source)[0]
+            yield f"static feature {name} is in {source.file}, whose key is not a part of keys: make it a covariate"
+
+
+def _in_rows(problem: Problem, name: str) -> bool:
+    return name not in problem.columns or not problem.columns[name].file
+
+
+def _static_of(problem: Problem, source: SourceFile) -> list[str]:
+    """The static features that a side table holds."""
+    return [
+        name
+        for name in problem.static_features
+        if name in problem.columns and problem.columns[name].file == source.file
+    ]
 
 
 def _time_and_horizon(problem: Problem) -> Iterator[str]:
@@ -426,6 +444,11 @@ def _named_columns(problem: Problem) -> Iterator[str]:
             yield f"slices: bins of {name} need a column of type integer or number"
 
 
+def _static_features(problem: Problem) -> Iterator[str]:
+    if problem.static_features and problem.kind != "panel":
+        yield "static_features need a horizon above 0; without one, make these columns known_covariates"
+
+
 CONSISTENCY = (
     _time_and_horizon,
     _one_role_each,
@@ -437,4 +460,5 @@ CONSISTENCY = (
     _where,
     _split,
     _named_columns,
+    _static_features,
 )

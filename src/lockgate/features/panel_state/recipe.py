@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lockgate.errors import BadConfiguration
 from lockgate.features.panel_state.conditions import Conditions, conditions
 from lockgate.features.panel_state.declaration import Declaration, declaration
 from lockgate.features.panel_state.rows import Order, change, filled, rolling, weighted_mean
@@ -117,7 +116,6 @@ class StateOfKeys:
 @on_one_thread
 def fit(problem: Problem, rows: pd.DataFrame, target: Floats, seed: int) -> Learned:
     """The state of rows and their target, (rows, outputs); the index of a training row is that of other keys."""
-    _refuse_side_tables(problem)
     order, declared = Order.of(problem, rows), declaration(problem)
     ordered, target = rows.iloc[order.rows], target[order.rows]
     scaling = _scaling(problem, order, numbers(problem, ordered), declared)
@@ -250,12 +248,3 @@ def _index(scaled: Floats, weights: Floats) -> Floats:
     for column, weight in zip(np.nan_to_num(scaled, nan=0.0).T, weights, strict=True):
         found += column[:, None] * weight
     return found
-
-
-def _refuse_side_tables(problem: Problem) -> None:
-    if problem.static_features:
-        raise BadConfiguration(
-            "problem.static_features: a panel state has no side tables",
-            where="params.yaml",
-            hint="join their columns to the table of rows, and describe them as known_covariates",
-        )

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lockgate.errors import BadConfiguration, BadData
+from lockgate.errors import BadData
 from lockgate.features.plain_table.declaration import declaration
 from lockgate.features.plain_table.parts import KINDS, DateParts, Encoded, GroupStatistics, Number, OneHot, Part
 from lockgate.features.plain_table.sources import Source
@@ -51,7 +51,6 @@ class TableState:
 
 def fit(problem: Problem, rows: pd.DataFrame, target: Floats, seed: int) -> Learned:
     """The state of rows and their target, (rows, outputs). Raises BadData if no column tells the rows apart."""
-    _refuse_side_tables(problem)
     parts = tuple(_parts(problem, rows, target))
     if not parts:
         raise BadData("no column tells the rows apart", where="training", hint="describe columns that are not constant")
@@ -120,12 +119,3 @@ def _encoded_out_of_fold(part: Encoded, rows: pd.DataFrame, target: Floats, fold
             others = Encoded.fit(part.source, texts[~own], target[~own])
             found[own, :-1] = others.of_texts(texts[own])[:, :-1]
     return found
-
-
-def _refuse_side_tables(problem: Problem) -> None:
-    if problem.static_features:
-        raise BadConfiguration(
-            "problem.static_features: a plain table has no side tables",
-            where="params.yaml",
-            hint="join their columns to the table of rows, and describe them as known_covariates",
-        )
