@@ -165,12 +165,47 @@ def test_a_side_table_gives_static_features(tmp_path: Path) -> None:
     assert problem["columns"]["area"] == {"type": "number", "missing": "unknown", "file": "stores.csv"}
 
 
+def test_a_side_table_by_time_has_covariates_and_may_call_the_time_otherwise(tmp_path: Path) -> None:
+    path = sales(tmp_path / "sales.csv")
+    days = sorted({row.split(",")[1] for row in path.read_text().splitlines()[1:]})
+    holidays = [place % 9 == 0 for place in range(len(days))]
+    dates = written(tmp_path / "dates.csv", ["calendar_date", "holiday"], [days, [int(each) for each in holidays]])
+    problem, made = described(path, "sold", dates, time="day", horizon=14)
+    assert problem["sources"][1] == {"file": "dates.csv", "key": ["day"], "rename": {"calendar_date": "day"}}
+    assert "holiday" in problem["known_covariates"]
+    assert "static_features" not in problem
+    assert problem["columns"]["holiday"] == {"type": "flag", "file": "dates.csv"}
+    assert any("known 14 days ahead: open, holiday?" in doubt for doubt in made.doubts)
+
+
+def test_a_side_table_by_key_and_time_leaves_shared_columns_to_the_rows_and_may_lack_rows(tmp_path: Path) -> None:
+    path = sales(tmp_path / "sales.csv")
+    rows = [row.split(",") for row in path.read_text().splitlines()]
+    place = {name: rows[0].index(name) for name in ("shop", "day", "open")}
+    some = rows[1 : len(rows) // 2]
+    columns = [[row[place[name]] for row in some] for name in ("shop", "day", "open")]
+    weather = written(
+        tmp_path / "weather.csv", ["shop", "day", "open", "degrees"], [*columns, [n % 30 for n in range(len(some))]]
+    )
+    problem, made = described(path, "sold", weather, time="day", horizon=14)
+    assert problem["sources"][1] == {"file": "weather.csv", "key": ["shop", "day"]}
+    assert problem["columns"]["degrees"] == {"type": "integer", "missing": "unknown", "file": "weather.csv"}
+    assert "weather.csv has open, too: that of the table of rows is used" in made.doubts
+
+
+def test_a_side_table_of_a_plain_table_is_joined_by_the_column_that_numbers_its_rows(tmp_path: Path) -> None:
+    path = written(tmp_path / "flats.csv", ["rent", "town"], [numbers(60), ["Ulm", "Bonn", "Kiel"] * 20])
+    towns = written(tmp_path / "towns.csv", ["town", "people"], [["Ulm", "Bonn", "Kiel"], [120, 330, 250]])
+    problem, _ = described(path, "rent", towns)
+    assert problem["sources"][1] == {"file": "towns.csv", "key": ["town"]}
+    assert set(problem["known_covariates"]) == {"town", "people"}
+
+
 @pytest.mark.parametrize(
     ("header", "columns", "refusal"),
     [
         (["city", "area"], ["ab", [1, 2]], "no column has the name of a key"),
         (["shop", "area"], [[1, 1], [1, 2]], "1 rows repeat the shop of another row"),
-        (["shop", "day"], [[1, 2], [1, 2]], "the table of rows also has the column day"),
     ],
 )
 def test_a_side_table_that_cannot_be_joined_is_refused(tmp_path: Path, header: Any, columns: Any, refusal: str) -> None:

@@ -40,11 +40,12 @@ def document_of(path: Path, name: str, layout: Layout, seen: Seen, sides: tuple[
     roles = guess.roles_of(seen)
     switch = guess.switch_of(seen, roles)
     found = limits.limits_of(seen, switch)
-    head = (*_head(path, name, layout, seen, sides), *_role_lines(seen, roles), *_static_line(sides))
-    columns = (*_columns(seen, roles), *(_static_column(each, side) for side in sides for each in side.learned))
+    head = (*_head(path, name, layout, seen, sides), *_role_lines(seen, roles, sides), *_static_line(sides))
+    columns = (*_columns(seen, roles), *(side.line(each) for side in sides for each in side.learned))
     tail = tuple(_tail(seen, roles, switch, found))
     doubts = [
         *_about_rows(seen),
+        *(doubt for side in sides for doubt in side.doubts),
         *(doubt for line in (*head, *columns, *roles.dropped, *tail) for doubt in line.doubts),
     ]
     return Document(
@@ -106,7 +107,8 @@ def _source(path: Path, layout: Layout, seen: Seen) -> dict[str, Any]:
 
 
 def _side_source(side: SideTable) -> dict[str, Any]:
-    return _file(side.path, side.layout, side.guesses) | {"key": list(side.key)}
+    renamed = {"rename": dict(side.renamed)} if side.renamed else {}
+    return _file(side.path, side.layout, side.guesses) | {"key": list(side.key)} | renamed
 
 
 def _file(path: Path, layout: Layout, guesses: tuple[ColumnGuess, ...]) -> dict[str, Any]:
@@ -123,13 +125,8 @@ def _file(path: Path, layout: Layout, guesses: tuple[ColumnGuess, ...]) -> dict[
 
 
 def _static_line(sides: tuple[SideTable, ...]) -> list[Line]:
-    names = [each.name for side in sides for each in side.learned]
+    names = [each.name for side in sides if side.is_static for each in side.learned]
     return [Line("static_features", names, "one value for each key, from the side tables")] if names else []
-
-
-def _static_column(found: ColumnGuess, side: SideTable) -> Line:
-    entry = guess.column_entry(found, classes=False) | {"file": side.path.name.removesuffix(".gz")}
-    return Line(found.name, entry, guess.summary_of(found), found.doubts)
 
 
 def _about_source(layout: Layout, seen: Seen) -> str:
@@ -185,7 +182,8 @@ def _horizon(seen: Seen) -> Line:
     return Line("horizon", seen.horizon, why, (f"no --horizon was given: {seen.horizon} is assumed",) if unsaid else ())
 
 
-def _role_lines(seen: Seen, roles: Roles) -> list[Line]:
+def _role_lines(seen: Seen, roles: Roles, sides: tuple[SideTable, ...]) -> list[Line]:
+    joined = [each.name for side in sides if not side.is_static for each in side.learned]
     known = (
         "known before their period, so a forecast request has them"
         if seen.kind == "panel"
@@ -195,7 +193,9 @@ def _role_lines(seen: Seen, roles: Roles) -> list[Line]:
         "known only after their period, as the target is" if seen.kind == "panel" else "measured at the time of a row"
     )
     found = [
-        Line("known_covariates", _names(roles.known), known, _known_doubts(seen, roles)) if roles.known else None,
+        Line("known_covariates", [*_names(roles.known), *joined], known, _known_doubts(seen, roles, joined))
+        if roles.known or joined
+        else None,
         Line("past_covariates", _names(roles.past), past, _past_doubts(seen, roles)) if roles.past else None,
         Line("checks", {line.key: line.value for line in roles.checks}, roles.checks[0].comment)
         if roles.checks
@@ -205,9 +205,9 @@ def _role_lines(seen: Seen, roles: Roles) -> list[Line]:
     return [line for line in found if line]
 
 
-def _known_doubts(seen: Seen, roles: Roles) -> tuple[str, ...]:
+def _known_doubts(seen: Seen, roles: Roles, joined: list[str]) -> tuple[str, ...]:
     if seen.kind == "panel":
-        varying = ", ".join(line.key for line in roles.known if not line.comment)
+        varying = ", ".join([*(line.key for line in roles.known if not line.comment), *joined])
         ahead = Period(seen.of_time.period or "integer").plural(seen.horizon)
         doubt = f"known {ahead} ahead: {varying}? Move the others to past_covariates"
         return (doubt,) if varying else ()
