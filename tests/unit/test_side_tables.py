@@ -9,6 +9,7 @@ import pytest
 
 from lockgate.data import ingest
 from lockgate.errors import BadData
+from lockgate.features.recipe import Table
 from lockgate.problem.description import Problem, contradictions
 
 TODAY = datetime.date(2024, 6, 1)
@@ -57,6 +58,25 @@ def test_covariates_are_joined_by_time_and_by_key_and_time(tmp_path: Path) -> No
 
 def test_static_features_are_in_a_table_of_their_own(tmp_path: Path) -> None:
     assert read(tmp_path).static.to_dict("list") == {"shop": ["a", "b"], "kind": ["bar", "cafe"]}
+
+
+def test_a_side_table_by_a_part_of_the_key_has_features_of_all_such_keys(tmp_path: Path) -> None:
+    given = Problem.model_validate({
+        "name": "sales", "target": "sold", "metric": "mae", "keys": ["shop", "dept"], "horizon": 1,
+        "sources": [{"file": "sales.csv"}, {"file": "shops.csv", "key": "shop"}, {"file": "depts.csv", "key": "dept"}],
+        "time": {"column": "day"}, "static_features": ["kind", "floor"],
+        "columns": {"shop": {"type": "category"}, "dept": {"type": "integer"}, "day": {"type": "date"},
+                    "sold": {"type": "number"}, "kind": {"type": "category", "file": "shops.csv"},
+                    "floor": {"type": "integer", "file": "depts.csv"}},
+    })  # fmt: skip
+    texts = {"sales.csv": "shop,dept,day,sold\na,2,2024-05-01,3\na,1,2024-05-01,-4\nb,2,2024-05-01,9\n",
+             "shops.csv": SHOPS, "depts.csv": "dept,floor\n1,0\n2,3\n"}  # fmt: skip
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    tables = ingest.read(given, [tmp_path / name for name in texts], TODAY)
+    expected = {"shop": ["a", "a", "b"], "dept": [1, 2, 2], "kind": ["bar", "bar", "cafe"], "floor": [0, 3, 3]}
+    assert tables.static.to_dict("list") == expected
+    assert len(Table.of(given, tables.rows, tables.static).series) == 3
 
 
 def test_columns_of_a_side_table_that_are_not_described_are_named(tmp_path: Path) -> None:

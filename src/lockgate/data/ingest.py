@@ -6,7 +6,6 @@ The tables do not depend on the order of columns in the files, and with a time n
 import datetime
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -94,7 +93,7 @@ def read(problem: Problem, files: Iterable[Path], today: datetime.date | None = 
     raw = side_tables.joined(raw, sides, place)
     row_rules.refuse_broken_rules(problem, raw, place)
     notes = [_ignored(problem, table, side_tables.of_file(problem, source)) for source, table in read_in]
-    return Tables(as_rows(problem, raw), _static(problem, static), (*dropped, *filter(None, notes)))
+    return Tables(as_rows(problem, raw), _static(problem, raw, static), (*dropped, *filter(None, notes)))
 
 
 def history_types(problem: Problem, source: SourceFile, today: datetime.date) -> dict[str, ColumnType]:
@@ -198,13 +197,20 @@ def _of_rows(problem: Problem, raw: pd.DataFrame, place: row_rules.Place) -> lis
     return [raw[[*problem.keys, *held]].drop_duplicates(list(problem.keys))]
 
 
-def _static(problem: Problem, sides: list[pd.DataFrame]) -> pd.DataFrame:
-    """The static features of all tables joined, in the order of the described columns, sorted by key."""
-    if not sides:
+def _static(problem: Problem, raw: pd.DataFrame, parts: list[pd.DataFrame]) -> pd.DataFrame:
+    """The static features of all tables joined, in the order of the described columns, sorted by key.
+
+    A table may have a part of the key only, such as the store of a store and department: its features are those of all
+    such keys.
+    """
+    if not parts:
         return pd.DataFrame()
-    joined = reduce(lambda left, right: left.merge(right, how="outer"), sides)
+    keys = list(problem.keys)
+    whole = [part[keys] for part in parts if set(keys) <= set(part)]
+    joined = pd.concat([*whole, raw[keys].drop_duplicates()]).drop_duplicates()
+    for part in parts:
+        joined = joined.merge(part, how="left", on=[name for name in keys if name in part])
     ordered = [column.name for column in problem.table if column.name in joined]
-    keys = [name for name in problem.keys if name in joined]
     return joined[ordered].sort_values(keys, ignore_index=True)
 
 
