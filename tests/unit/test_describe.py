@@ -145,6 +145,11 @@ def test_several_texts_are_classes_and_few_numbers_are_doubted(tmp_path: Path) -
     assert any("--task regression" in doubt for doubt in made.doubts)
 
 
+def test_true_and_false_are_categories_that_allow_no_other_spelling(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", ["y", "holiday"], [numbers(60), ["TRUE", "FALSE", "FALSE"] * 20])
+    assert described(path, "y")[0]["columns"]["holiday"] == {"type": "category", "categories": ["FALSE", "TRUE"]}
+
+
 def test_a_panel_has_its_key_period_weekday_and_switch(tmp_path: Path) -> None:
     problem, made = described(sales(tmp_path / "sales.csv"), "sold", time="day", horizon=14)
     assert (problem["keys"], problem["time"], problem["horizon"]) == (["shop"], {"column": "day", "period": "day"}, 14)

@@ -23,6 +23,7 @@ UNIQUE_SHARE = 0.95
 FREE_TEXT_SHARE = 0.5
 ID_NAME = re.compile(r"(?i:^(id|index|uuid|guid|no|nr|rownum|unnamed: ?0)$|(^|[_ ])(id|uuid|guid)$)|[a-z](Id|ID)$")
 POSITIVE = ("1", "yes", "true", "y", "t", "positive", "churn", "churned", "default", "fraud", "bad", "failed")
+YES_OR_NO = {"yes", "no", "true", "false", "y", "n", "t", "f"}  # other spellings of these are refused, not unseen
 LISTED = 6  # values of a column that a comment lists
 USUAL_HORIZON = {"hour": 168, "day": 28, "week": 8, "month": 6, "integer": 10}
 OFF_SHARE = 0.005
@@ -188,7 +189,7 @@ def switch_of(seen: Seen, roles: Roles) -> str:
 def column_entry(guess: ColumnGuess, classes: bool) -> dict[str, Any]:
     """The description of a column. `classes`: it is the target of a classification."""
     entry: dict[str, Any] = {"type": "category" if classes and guess.type in ("integer", "category") else guess.type}
-    if classes and entry["type"] == "category":
+    if entry["type"] == "category" and (classes or {text.strip().lower() for text in guess.filled} <= YES_OR_NO):
         entry["categories"] = sorted(guess.filled)
     if guess.unit:
         entry["unit"] = list(guess.unit)
