@@ -86,4 +86,4 @@ lock:  ## renew requirements.lock from requirements.in
 
 clean: ## stop the servers and remove all that was made here, the registry too
 	-@lockgate down
-	rm -rf .lockgate/* build data/prepared .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .lockgate/* build data/prepared examples/*/build examples/*/data/prepared examples/*/dvc.lock .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

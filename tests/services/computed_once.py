@@ -10,8 +10,8 @@ import pytest
 
 from lockgate.evaluation import sandboxed
 from lockgate.evaluation.sandboxed import FORECAST_LIMITS, Failure, Forecasts, Request
-from lockgate.problem.metrics import Metric
-from lockgate.reports import plots
+from lockgate.reports import holdout_plot, plots
+from lockgate.reports.holdout_plot import Scored
 from lockgate.system import sandbox
 from lockgate.system.sandbox import Limits
 
@@ -26,8 +26,9 @@ def in_force() -> Iterator[None]:
     """Within the block, nothing is computed again of which the session has the result."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(sandboxed, "forecast", _forecast_once(sandboxed.forecast))
-        for name in ("learning_curves", "importances", "holdout"):
+        for name in ("learning_curves", "importances"):
             patched.setattr(plots, name, _drawn_once(getattr(plots, name)))
+        patched.setattr(holdout_plot, "draw", _drawn_once(holdout_plot.draw))
         yield
 
 
@@ -48,17 +49,23 @@ def _forecast_once(forecast: Forecast) -> Forecast:
 
 
 def _drawn_once(draw: Draw) -> Draw:
-    """The function, which draws only for another table or metric."""
+    """The function, which draws only for other values."""
 
-    def kept(table: pd.DataFrame, path: Path, *more: Metric) -> Path:
-        key = repr((draw.__name__, table.to_csv(), more))
+    def kept(drawn: pd.DataFrame | Scored, path: Path) -> Path:
+        values = drawn.to_csv() if isinstance(drawn, pd.DataFrame) else _values(drawn)
+        key = repr((draw.__name__, values))
         if key not in pictures:
-            pictures[key] = draw(table, path, *more).read_bytes()
+            pictures[key] = draw(drawn, path).read_bytes()
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(pictures[key])
         return path
 
     return kept
+
+
+def _values(scored: Scored) -> tuple[object, ...]:
+    frames = (scored.rows.to_csv(), scored.before.to_csv())
+    return scored.problem, scored.metric, frames, scored.actual.tolist(), scored.forecast.tolist()
 
 
 def _digest(folder: Path) -> str:

@@ -27,6 +27,7 @@ from lockgate.features.store_panel.store_attributes import store_attributes
 from lockgate.forecaster.ensemble import Forecaster
 from lockgate.forecaster.external import Meaning, NativeFile, Window
 from lockgate.forecaster.table import TableForecaster
+from lockgate.problem.confidence import DEFAULT
 from lockgate.system import sandbox
 from lockgate.system.sandbox import Limits
 
@@ -72,13 +73,15 @@ class Forecasts:
     """Forecasts of all rows in one batch, and of some rows alone.
 
     `covered` marks the rows that the bundle takes; others are NaN: their times may be too late, or before its cutoff.
-    Forecasts of more than two classes are (rows, classes); `classes` are () for a regression. `trained_until` is the
+    `bounds` are (rows, 2), with the usual confidence; NaN for unknown ones and for classes. Forecasts of more than two
+    classes are (rows, classes); `classes` are () for a regression. `trained_until` is the
     number of the last training period, None without time. `ridge` holds the forecasts of its linear member alone, None
     without one. `leakage` is None if there was no check. `uses_target_history` is False for a model that uses no past
     targets.
     """
 
     together: Floats
+    bounds: Floats
     alone: Floats
     covered: NDArray[np.bool_]
     trained_until: int | None
@@ -119,6 +122,7 @@ def forecast(request: Request, rows: pd.DataFrame, limits: Limits = FORECAST_LIM
     report = found.pop("leakage")
     return Forecasts(
         arrays["together"],
+        arrays["bounds"],
         arrays["alone"],
         arrays["covered"],
         ridge=arrays.get("ridge"),
@@ -229,7 +233,7 @@ def _forecast(folder: Path, given: Json) -> Output:
     one = np.full(_width(forecaster), np.nan)
     alone = [_alone(forecaster, rows, place) if covered[place] else one for place in request.alone]
     arrays = {
-        "together": _where(covered, one, lambda: forecaster.predict(rows[covered])),
+        **_batch(forecaster, rows, covered, one),
         "alone": np.array(alone, dtype=np.float64).reshape(len(alone), *one.shape),
         "covered": covered,
     }
@@ -246,6 +250,17 @@ def _forecast(folder: Path, given: Json) -> Output:
         uses = bool(report.features_using_history or report.leaking_features or report.history_mismatch)
         found |= {"uses_target_history": uses, "leakage": asdict(report)}
     return found, arrays
+
+
+def _batch(forecaster: Any, rows: pd.DataFrame, covered: NDArray[np.bool_], one: Floats) -> dict[str, Floats]:
+    """The forecasts of the covered rows, and their bounds."""
+    together, bounds = np.full((len(rows), *one.shape), np.nan), np.full((len(rows), 2), np.nan)
+    if covered.any():
+        found = forecaster.interval(rows[covered], DEFAULT)
+        together[covered] = found.prediction
+        if not _classes(forecaster):
+            bounds[covered] = np.column_stack([found.lower, found.upper])
+    return {"together": together, "bounds": bounds}
 
 
 def _alone(forecaster: Any, rows: pd.DataFrame, place: int) -> Floats:
@@ -289,7 +304,13 @@ def _leakage(forecaster: Forecaster, prepared: str | None) -> Json | None:
 
 def _wrong_shape(arrays: Mapping[str, NDArray[Any]], rows: int, alone: int, classes: int) -> str | None:
     width = (classes,) if classes > MOST_IN_ONE_PROBABILITY else ()
-    wanted = {"together": (rows, *width), "covered": (rows,), "ridge": (rows, *width), "alone": (alone, *width)}
+    wanted = {
+        "together": (rows, *width),
+        "bounds": (rows, 2),
+        "covered": (rows,),
+        "ridge": (rows, *width),
+        "alone": (alone, *width),
+    }
     for name, found in arrays.items():
         if found.shape != wanted[name]:
             return f"it gave {found.shape} forecasts for {wanted[name][0]} rows ({name})"

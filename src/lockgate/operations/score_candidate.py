@@ -27,8 +27,9 @@ from lockgate.operations.workspace import Workspace
 from lockgate.problem.columns import Decimal, Whole
 from lockgate.problem.description import Problem
 from lockgate.problem.metrics import METRICS, Metric, bias
-from lockgate.problem.target_values import class_texts
-from lockgate.reports import plots
+from lockgate.problem.target_values import class_texts, outside_where
+from lockgate.reports import holdout_plot
+from lockgate.reports.holdout_plot import Scored
 
 Moment = date | int
 
@@ -92,7 +93,7 @@ def examine(workspace: Workspace, pair: VersionPair, made: Build, problem: Probl
     known = Circumstances(fetched, problem, actual, use)
     shown = np.logical_and(_finite(found.together), actual.counts)
     if shown.any():
-        _draw(tables, found.together, shown, known, made.holdout_plot)
+        _draw(tables, found, shown, known, made.holdout_plot)
     compared = _compared(workspace, pair.serving, tables, found.together, known) if pair.serving else None
     return _findings(tables, found, compared, known)
 
@@ -103,19 +104,12 @@ def _finite(forecast: Floats) -> NDArray[np.bool_]:
     return np.asarray(finite, dtype=np.bool_)
 
 
-def _draw(tables: Tables, forecast: Floats, shown: NDArray[np.bool_], known: "Circumstances", path: Path) -> None:
-    problem, metric = known.problem, known.actual.metric
-    if problem.task == "multiclass":
-        return
-    values = known.actual.rows.actual[shown[known.actual.counts]]
-    if problem.task == "binary":
-        plots.probabilities(values, forecast[shown], path)
-    elif problem.kind == "panel":
-        times = tables.holdout.loc[shown, problem.time_name].to_numpy()
-        rows = pd.DataFrame({plots.TIME: times, plots.TARGET: values, plots.PREDICTION: forecast[shown]})
-        plots.holdout(rows, path, metric, problem.target)
-    else:
-        plots.predicted_against_actual(values, forecast[shown], path, problem.target)
+def _draw(tables: Tables, found: Forecasts, shown: NDArray[np.bool_], known: "Circumstances", path: Path) -> None:
+    problem, actual = known.problem, known.actual
+    values = actual.rows.actual[shown[actual.counts]]
+    before = tables.rows[~outside_where(problem, tables.rows)]
+    of_rows = (tables.holdout[shown], values, found.together[shown], found.bounds[shown])
+    holdout_plot.draw(Scored(problem, actual.metric, *of_rows, found.classes, before), path)
 
 
 @dataclass(frozen=True)
