@@ -94,7 +94,7 @@ def named(problem, name):
 
 
 def test_the_seasonal_naive_forecast_of_a_month_is_that_of_the_month_a_year_earlier():
-    assert baselines.name_of(MONTHS) == "seasonal_naive"
+    assert MONTHS.baseline_name == "seasonal_naive"
     assert baselines.baseline(MONTHS, PAST, NEXT).tolist() == [13.0, 17.5]
 
 

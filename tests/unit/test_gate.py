@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import date
 
+import plain_tables
 import pytest
 
 from lockgate.evaluation.bootstrap import Difference
@@ -199,6 +200,37 @@ def test_every_limit_is_part_of_the_policy(name):
     now = getattr(POLICY, name)
     other = {bool: not now, int: 7, float: 0.5, list: ["a key"], str: "mae"}[type(now)]
     assert verdict.policy_digest(POLICY) != verdict.policy_digest(POLICY.model_copy(update={name: other}))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"slices": ["colour"]},
+        {"slices": [{"column": "size", "bins": 4}]},
+        {"slices": [{"column": "size", "bins": 5}]},
+        {"split": {"by": "random", "share": 0.3}},
+        {"split": {"by": "group", "column": "city"}},
+        {"baseline": "group_median"},
+        {"where": {"column": "flag", "equals": 1, "otherwise": 0.0}},
+        {"where": {"column": "flag", "equals": 1, "otherwise": 1.0}},
+        {"metric": "rmse"},
+    ],
+    ids=str,
+)
+def test_a_verdict_counts_only_for_the_slices_split_baseline_and_rows_under_which_it_was_given(changes):
+    """The guard in Postgres compares the digests of policies."""
+    given = verdict.policy_digest(plain_tables.params("regression").policy)
+    assert verdict.policy_digest(plain_tables.params("regression", **changes).policy) != given
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"title": "things"}, {"split": {"by": "random"}}, {"baseline": "mean"}, {"members": "linear"}, {"slices": []}],
+    ids=str,
+)
+def test_words_members_and_a_default_that_is_written_out_change_no_policy(changes):
+    given = verdict.policy_digest(plain_tables.params("regression").policy)
+    assert verdict.policy_digest(plain_tables.params("regression", **changes).policy) == given
 
 
 def with_metric(name, **limits):

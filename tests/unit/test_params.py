@@ -184,9 +184,13 @@ def test_limits_are_in_units_of_the_metric(tmp_path, metric, limit, over):
     assert (params.policy.measure.name, params.policy.limit, params.policy.over_serving) == (metric, limit, over)
 
 
-def test_the_policy_is_the_gate_and_the_metric(tmp_path):
+def test_the_policy_is_the_gate_the_metric_and_what_is_judged(tmp_path):
     params = load_params(write(tmp_path))
-    assert params.policy.model_dump() == params.gate.model_dump() | {"metric": "rmspe"}
+    assert params.policy.model_dump() == params.gate.model_dump() | {
+        "metric": "rmspe", "target": "Sales (regression)", "where": "Open is 1, otherwise 0",
+        "split": "time, the last 42 days", "baseline": "seasonal_naive",
+        "slices": "StoreType, Assortment, Promo, week, size",
+    }  # fmt: skip
 
 
 def test_a_missing_key_is_named(tmp_path):

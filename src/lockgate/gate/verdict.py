@@ -70,7 +70,7 @@ def outcome_of(checks: Sequence[Check]) -> Outcome:
 
 
 def policy_digest(policy: Policy) -> str:
-    """SHA-256 of metric, limits and names of the checks; earlier verdicts count only under the same digest."""
+    """SHA-256 of the policy and the names of the checks; earlier verdicts count only under the same digest."""
     return digests.of_json({"limits": policy.model_dump(), "checks": list(CHECKS)})
 
 

@@ -22,20 +22,9 @@ WORDS = {
 }
 
 
-def name_of(problem: Problem) -> str:
-    """The name of the problem's baseline: the described one, else the usual one of its kind and task."""
-    if problem.baseline:
-        return problem.baseline
-    if problem.task != "regression":
-        return "prior"
-    if problem.kind == "panel":
-        return "seasonal_naive" if problem.period.seasons else "naive"
-    return "mean"
-
-
 def words_of(problem: Problem) -> str:
     """The problem's baseline in words."""
-    return WORDS[name_of(problem)]
+    return WORDS[problem.baseline_name]
 
 
 def baseline(problem: Problem, history: pd.DataFrame, rows: pd.DataFrame, classes: Sequence[str] = ()) -> Floats:
@@ -43,7 +32,7 @@ def baseline(problem: Problem, history: pd.DataFrame, rows: pd.DataFrame, classe
 
     A row that `where` leaves out gets `where.otherwise`.
     """
-    name = name_of(problem)
+    name = problem.baseline_name
     recent = _recent(problem, history) if name == "seasonal_naive" else history
     learned = recent[~outside_where(problem, recent)]
     target = target_values(problem, learned[problem.target], classes)

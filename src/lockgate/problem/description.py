@@ -232,6 +232,17 @@ class Problem(Described):
             return Split(by="group")
         return Split(by="random" if self.task == "regression" else "stratified")
 
+    @property
+    def baseline_name(self) -> str:
+        """The name of the simple forecast that a version must beat; by default the usual one of its kind and task."""
+        if self.baseline:
+            return self.baseline
+        if self.task != "regression":
+            return "prior"
+        if self.kind == "panel":
+            return "seasonal_naive" if self.period.seasons else "naive"
+        return "mean"
+
     @cached_property
     def table(self) -> tuple[Column, ...]:
         """The table of columns, in the order of `roles`: it is the same however `columns` are sorted."""

@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from lockgate.errors import BadConfiguration
 from lockgate.problem.description import MetricName, Problem
+from lockgate.problem.judged import judged
 from lockgate.problem.metrics import METRICS, Metric, Task
 from lockgate.system import strict_yaml
 
@@ -193,9 +194,14 @@ class GateParams(Section):
 
 
 class Policy(GateParams):
-    """The gate's conditions together with the metric that they are measured in."""
+    """The gate's conditions, the metric that they are measured in, and what they judge in words (problem/judged.py)."""
 
     metric: MetricName
+    target: str = ""
+    where: str = ""
+    split: str = ""
+    baseline: str = ""
+    slices: str = ""
 
     @property
     def measure(self) -> Metric:
@@ -236,8 +242,8 @@ class Params(Section):
 
     @property
     def policy(self) -> Policy:
-        """The gate's policy: the keys under `gate`, and the metric."""
-        return Policy(metric=self.problem.metric, **self.gate.model_dump())
+        """The gate's policy: the keys under `gate`, and the keys of the problem on which a verdict depends."""
+        return Policy.model_validate({"metric": self.problem.metric, **judged(self.problem), **self.gate.model_dump()})
 
     def in_force(self) -> "Params":
         """These params with the changes of their profile applied."""
