@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
+from lockgate.data import ingest
 from lockgate.describe import document, folder, guess, layout, reading
 from lockgate.describe.document import Document
 from lockgate.describe.guess import Wish
@@ -296,12 +297,51 @@ def test_the_target_in_disguise_is_dropped_as_a_leak(tmp_path: Path) -> None:
     assert sum("dropped as a leak" in doubt for doubt in made.doubts) == 3
 
 
-def test_numbers_with_leading_zeros_and_thousands_are_text(tmp_path: Path) -> None:
-    rows = ["a,b,y", *(f'0{code},"{code},{code}",{code}' for code in range(100, 160))]
-    (tmp_path / "a.csv").write_text("\n".join(rows) + "\n")
-    _, made = described(tmp_path / "a.csv", "y")
+def test_numbers_with_leading_zeros_are_text(tmp_path: Path) -> None:
+    _, made = described(
+        written(tmp_path / "a.csv", ["a", "y"], [[f"0{code}" for code in range(100, 160)], *[range(60)]]), "y"
+    )
     assert any("leading zeros" in doubt for doubt in made.doubts)
-    assert any("thousands separators" in doubt for doubt in made.doubts)
+
+
+@pytest.mark.parametrize(
+    ("cell", "delimiter", "unit", "source"),
+    [
+        ('"${}"', ",", "$", {"thousands": ","}),
+        ('" £{}"', ",", "£", {"thousands": ","}),
+        ('"{}km"', ",", "km", {"thousands": ","}),
+        ("€ {}", ";", "€", {"thousands": ","}),
+        ("{} EUR", "\t", "EUR", {"thousands": ","}),
+    ],
+)
+def test_amounts_with_a_currency_and_thousands_are_numbers(
+    tmp_path: Path, cell: str, delimiter: str, unit: str, source: dict[str, str]
+) -> None:
+    amounts = [500 * number for number in range(1, 81)]
+    cells = [cell.format(f"{amount:,}") for amount in amounts]
+    path = written(tmp_path / "cars.csv", ["age", "price"], [numbers(80), cells], delimiter)
+    problem, made = described(path, "price")
+    assert source.items() <= problem["sources"][0].items()
+    assert problem["columns"]["price"] == {"type": "number", "unit": [unit]}
+    read = ingest.read(load_params(tmp_path / "params.yaml").problem, [path]).rows
+    assert sorted(read["price"]) == amounts
+    assert not made.doubts[1:]
+
+
+def test_german_thousands_and_decimal_commas_are_found(tmp_path: Path) -> None:
+    cells = [f"{number}.{100 + number},50 €" for number in range(1, 61)]
+    path = written(tmp_path / "a.csv", ["x", "price"], [[f"{number},5" for number in range(60)], cells], ";")
+    problem, _ = described(path, "price")
+    assert problem["sources"] == [{"file": "a.csv", "delimiter": ";", "decimal": ",", "thousands": "."}]
+    read = ingest.read(load_params(tmp_path / "params.yaml").problem, [path]).rows
+    assert float(read["price"].iloc[0]) == 1101.5
+
+
+def test_a_code_of_three_digits_is_no_thousands_group(tmp_path: Path) -> None:
+    """A list such as 1,200 beside texts that are no numbers has no thousands mark."""
+    cells = [f'"{number},2{number}"' if number % 2 else "none of these" for number in range(10, 70)]
+    problem, _ = described(written(tmp_path / "a.csv", ["list", "y"], [cells, numbers(60)]), "y")
+    assert "thousands" not in problem["sources"][0]
 
 
 def test_the_limit_is_the_score_of_the_baseline(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def cells(raw_table: RawTable, column_types: Mapping[str, ColumnType]) -> pd.Dat
 
 def form_of(source: SourceFile) -> TextForm:
     """The form of the texts of a file."""
-    return TextForm(source.decimal, source.missing)
+    return TextForm(source.decimal, source.missing, source.thousands)
 
 
 def request_type(problem: Problem, column: Column, form: TextForm) -> ColumnType:

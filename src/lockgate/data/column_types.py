@@ -48,10 +48,11 @@ class ColumnType:
 
 @dataclass(frozen=True)
 class TextForm:
-    """The form of the texts of a file: the decimal mark, and texts that mean a missing value beside the empty one."""
+    """The form of the texts of a file: decimal mark, thousands mark, and texts that mean a missing value."""
 
     decimal: str = "."
-    missing: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()  # beside the empty text
+    thousands: str = ""
 
 
 PLAIN = TextForm()
@@ -68,9 +69,9 @@ def full_type(kind: ColumnKind, form: TextForm = PLAIN) -> ColumnType:
     """The type of a column without missing values."""
     match kind:
         case Whole(low, high):
-            return whole(low, high)
+            return whole(low, high, form.thousands)
         case Decimal(low, high, units):
-            return decimal(low, high, units, form.decimal)
+            return decimal(low, high, units, form)
         case Flag():
             return whole(0, 1)
         case Category(()):
@@ -85,13 +86,14 @@ def full_type(kind: ColumnKind, form: TextForm = PLAIN) -> ColumnType:
             return checked(promo_months)
 
 
-def whole(low: int, high: int) -> ColumnType:
+def whole(low: int, high: int, thousands: str = "") -> ColumnType:
     """Whole numbers low..high, in the first of int8, int32 and int64 that holds them."""
 
     def value(text: str) -> int:
-        if not WHOLE.fullmatch(text):
+        plain = ungrouped(text, thousands)
+        if not WHOLE.fullmatch(plain):
             raise CellFault(_no_number(text, "a whole number"), _number_hint(text))
-        return int(_in_range(int(text.partition(".")[0]), low, high))
+        return int(_in_range(int(plain.partition(".")[0]), low, high))
 
     dtype = next(
         dtype for dtype in ("int8", "int32", "int64") if low >= np.iinfo(dtype).min and high <= np.iinfo(dtype).max
@@ -99,12 +101,12 @@ def whole(low: int, high: int) -> ColumnType:
     return ColumnType(dtype, value, open_ended=high > 9)
 
 
-def decimal(low: float, high: float, units: Sequence[str] = (), mark: str = ".") -> ColumnType:
-    """Finite decimal numbers low..high with this decimal mark; with units, each number may be followed by one."""
+def decimal(low: float, high: float, units: Sequence[str] = (), form: TextForm = PLAIN) -> ColumnType:
+    """Finite decimal numbers low..high; with units, one may stand before or after each number."""
 
     def value(text: str) -> float:
-        number = _without_unit(text, units)
-        plain = number if mark == "." else number.replace(".", "?").replace(mark, ".")
+        number = ungrouped(_without_unit(text, units), form.thousands)
+        plain = number if form.decimal == "." else number.replace(".", "?").replace(form.decimal, ".")
         if not DECIMAL.fullmatch(plain) or not math.isfinite(float(plain)):
             wanted = f"a finite number{f' in {chr(32).join(units)}' if units else ''}"
             raise CellFault(_no_number(text, wanted), _number_hint(text))
@@ -113,11 +115,22 @@ def decimal(low: float, high: float, units: Sequence[str] = (), mark: str = ".")
     return ColumnType("float64", value, open_ended=not units)
 
 
+def ungrouped(text: str, thousands: str) -> str:
+    """A number without the marks between its groups of three digits: 150000 for 150,000; other texts as they are."""
+    if not thousands or thousands not in text:
+        return text
+    grouped = rf"[+-]?[0-9]{{1,3}}(?:{re.escape(thousands)}[0-9]{{3}})+(?:[.,][0-9]+)?"
+    return text.replace(thousands, "") if re.fullmatch(grouped, text) else text
+
+
 def _without_unit(text: str, units: Sequence[str]) -> str:
+    bare = text.strip() if units else text
     for unit in units:
-        if text.endswith(unit):
-            return text.removesuffix(unit).strip()
-    return text
+        if bare.endswith(unit):
+            return bare.removesuffix(unit).strip()
+        if bare.startswith(unit):
+            return bare.removeprefix(unit).strip()
+    return bare
 
 
 def optional(column_type: ColumnType, missing: Sequence[str] = ()) -> ColumnType:

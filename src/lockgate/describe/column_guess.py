@@ -2,12 +2,14 @@
 
 import re
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lockgate.data.column_types import ungrouped
 from lockgate.describe import times
 from lockgate.describe.table import Texts
 
@@ -33,11 +35,23 @@ PATTERNS = {
     ".": (re.compile(r"-?[0-9]+(\.0+)?"), re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")),
     ",": (re.compile(r"-?[0-9]+(,0+)?"), re.compile(r"-?[0-9]+(,[0-9]+)?([eE][+-]?[0-9]+)?")),
 }
-MEASURE = re.compile(r"(-?[0-9]+(?:[.,][0-9]+)?)\s*([^\d\s.,;:/-][^\d]*[23]?)")  # also m2, cm3
-THOUSANDS = re.compile(r"-?[0-9]{1,3}([,'][0-9]{3})+(\.[0-9]+)?")
+CURRENCY = r"[$€£¥₹₽₩]|US\$|Rs\.?|[A-Z]{3}(?=\s?[0-9])"
+MEASURE = re.compile(
+    rf"(?P<before>{CURRENCY})?\s*(?P<number>-?[0-9](?:[0-9.,' ]*[0-9])?(?:[eE][+-]?[0-9]+)?)"
+    r"\s*(?P<after>[^\d\s.,;:/-][^\d]*[23]?)?"  # also m2, cm3
+)
+THOUSANDS_MARKS = (",", "'", " ", ".")
 MOST_UNITS = 4
 ODD_SHARE = 0.02  # of the rows, at most: texts that do not fit a type that all others fit
 LARGEST_INTEGER = 2**62
+
+
+@dataclass(frozen=True)
+class Marks:
+    """How the numbers of a file are written."""
+
+    decimal: str = "."
+    thousands: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,7 +97,38 @@ class ColumnGuess:
         return self.type in ("integer", "number", "flag")
 
 
-def guess(texts: Texts, decimal: str, is_time: bool = False) -> ColumnGuess:
+def marks_of(columns: Sequence[Texts], decimal: str) -> Marks:
+    """The marks of a file: the thousands mark is one with which a whole column is numbers, and some are grouped."""
+    for mark in THOUSANDS_MARKS:
+        if mark != decimal and any(_is_grouped(texts, Marks(decimal, mark)) for texts in columns):
+            return Marks(decimal, mark)
+    return Marks(decimal)
+
+
+def _is_grouped(texts: Texts, marks: Marks) -> bool:
+    if not any(marks.thousands in text.strip() for text in texts.distinct):
+        return False
+    bare = [_bare(text, marks)[0] for text in texts.distinct]
+    grouped = any(ungrouped(text, marks.thousands) != text for text in _numbers_in(texts.distinct))
+    odd = frozenset(text for text, number in zip(texts.distinct, bare, strict=True) if not number and text.strip())
+    return grouped and _few(texts, odd - ALWAYS_MISSING, frozenset(texts.distinct) & ALWAYS_MISSING)
+
+
+def _numbers_in(distinct: Sequence[str]) -> Iterator[str]:
+    return (match["number"] for text in distinct if (match := MEASURE.fullmatch(text.strip())))
+
+
+def _bare(text: str, marks: Marks) -> tuple[str, str]:
+    """The number of a text without thousands marks, and its unit; the number is "" where the text is none."""
+    match = MEASURE.fullmatch(text.strip())
+    if not match or (match["before"] and match["after"]):
+        return "", ""
+    number = ungrouped(match["number"], marks.thousands)
+    unit = (match["before"] or match["after"] or "").strip()
+    return (number, unit) if PATTERNS[marks.decimal][1].fullmatch(number) else ("", unit)
+
+
+def guess(texts: Texts, marks: Marks, is_time: bool = False) -> ColumnGuess:
     """The type of a column. `is_time`: the user named it as the time, so dates are looked for first."""
     blank = frozenset(text for text in texts.distinct if not text.strip())
     always = frozenset(texts.distinct) & ALWAYS_MISSING | blank
@@ -91,25 +136,26 @@ def guess(texts: Texts, decimal: str, is_time: bool = False) -> ColumnGuess:
     if not filled:
         return _of_type(texts, "category", always)
     for attempt in (_date, _number, _measure) if is_time else (_number, _date, _measure):
-        if found := attempt(texts, always, decimal, is_time):
+        if found := attempt(texts, always, marks, is_time):
             return found
-    return _category(texts, always, filled)
+    return _of_type(texts, "category", always)
 
 
-def _number(texts: Texts, always: frozenset[str], decimal: str, _: bool) -> ColumnGuess | None:
-    whole, number = PATTERNS[decimal]
-    odd = frozenset(text for text in texts.distinct if text not in always and not number.fullmatch(text.strip()))
+def _number(texts: Texts, always: frozenset[str], marks: Marks, _: bool) -> ColumnGuess | None:
+    whole, number = PATTERNS[marks.decimal]
+    plain = {text: ungrouped(text.strip(), marks.thousands) for text in texts.distinct}
+    odd = frozenset(text for text in texts.distinct if text not in always and not number.fullmatch(plain[text]))
     if not _few(texts, odd, always):
         return None
     missing = always | odd
-    filled = [text.strip() for text in texts.distinct if text not in missing]
+    filled = [plain[text] for text in texts.distinct if text not in missing]
     if any(map(LEADING_ZERO.fullmatch, filled)):
         example = next(filter(LEADING_ZERO.fullmatch, filled))
         doubt = f"{texts.name} has numbers with leading zeros, such as {example}: taken as a code"
         return replace(_of_type(texts, "category", missing), doubts=(doubt,))
-    values = _amounts(texts, missing, decimal)
+    values = np.array([np.nan if text in missing else _amount(plain[text], marks) for text in texts.distinct])
     if (
-        not _are_whole(filled, whole, decimal, gaps=bool(texts.rows_with(missing)))
+        not _are_whole(filled, whole, marks.decimal, gaps=bool(texts.rows_with(missing)))
         or np.nanmax(np.abs(values)) > LARGEST_INTEGER
     ):
         kind: Type = "number"
@@ -123,7 +169,7 @@ def _are_whole(filled: list[str], whole: re.Pattern[str], decimal: str, gaps: bo
     return all(whole.fullmatch(text) and (gaps or decimal not in text) for text in filled)
 
 
-def _date(texts: Texts, always: frozenset[str], _: str, is_time: bool) -> ColumnGuess | None:
+def _date(texts: Texts, always: frozenset[str], _: Marks, is_time: bool) -> ColumnGuess | None:
     filled = [text for text in texts.distinct if text not in always]
     odd = frozenset(text for text in filled if text in MISSING_AMONG_NUMBERS or text[:10] == "0000-00-00")
     dates = [text for text in filled if text not in odd]
@@ -141,18 +187,17 @@ def _date(texts: Texts, always: frozenset[str], _: str, is_time: bool) -> Column
     return ColumnGuess(texts, "date", values, form=form, missing=_named(always | odd), doubts=doubts)
 
 
-def _measure(texts: Texts, always: frozenset[str], decimal: str, _: bool) -> ColumnGuess | None:
-    """Numbers with a unit, such as "23.4 kmpl"; a unit alone is a missing value."""
-    found = {text: MEASURE.fullmatch(text.strip()) for text in texts.distinct if text not in always}
-    units = Counter(match[2].strip() for match in found.values() if match)
-    number = PATTERNS[decimal][1]
-    plain = {text for text, match in found.items() if not match and number.fullmatch(text.strip())}
-    odd = frozenset(text for text, match in found.items() if not match and text not in plain)
+def _measure(texts: Texts, always: frozenset[str], marks: Marks, _: bool) -> ColumnGuess | None:
+    """Numbers with a unit, such as "23.4 kmpl" or "$5,000"; a unit alone is a missing value."""
+    found = {text: _bare(text, marks) for text in texts.distinct if text not in always}
+    units = Counter(unit for number, unit in found.values() if number and unit)
+    odd = frozenset(text for text, (number, _) in found.items() if not number)
     if not units or len(units) > MOST_UNITS or not _few(texts, odd, always):
         return None
     missing = always | odd
-    bare = {text: match[1] for text, match in found.items() if match} | {text: text for text in plain}
-    values = np.array([_amount(bare[text], decimal) if text in bare else np.nan for text in texts.distinct])
+    values = np.array(
+        [np.nan if text in missing else _amount(found[text][0], marks) for text in texts.distinct], dtype=np.float64
+    )
     several = (
         f"{texts.name} has several units ({', '.join(units)}): the numbers are taken as they are"
         if len(units) > 1
@@ -160,14 +205,6 @@ def _measure(texts: Texts, always: frozenset[str], decimal: str, _: bool) -> Col
     )
     doubts = (*_odd_doubt(texts, odd, "a number with a unit"), *filter(None, [several]))
     return ColumnGuess(texts, "number", values, tuple(units), "", _named(missing), doubts)
-
-
-def _category(texts: Texts, missing: frozenset[str], filled: list[str]) -> ColumnGuess:
-    example = next(filter(THOUSANDS.fullmatch, filled), "")
-    doubts = (
-        (f"{texts.name} has thousands separators, such as {example}: taken as text; remove them",) if example else ()
-    )
-    return replace(_of_type(texts, "category", missing), doubts=doubts)
 
 
 def _of_type(texts: Texts, kind: Type, missing: frozenset[str]) -> ColumnGuess:
@@ -200,11 +237,5 @@ def _named(missing: frozenset[str]) -> frozenset[str]:
     return missing - {""}
 
 
-def _amounts(texts: Texts, missing: frozenset[str], decimal: str) -> NDArray[np.float64]:
-    return np.array(
-        [np.nan if text in missing else _amount(text, decimal) for text in texts.distinct], dtype=np.float64
-    )
-
-
-def _amount(text: str, decimal: str) -> float:
-    return float(text.strip().replace(decimal, "."))
+def _amount(number: str, marks: Marks) -> float:
+    return float(number.replace(marks.decimal, "."))

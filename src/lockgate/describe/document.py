@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lockgate.describe import guess, limits
-from lockgate.describe.column_guess import ColumnGuess
+from lockgate.describe.column_guess import ColumnGuess, Marks
 from lockgate.describe.guess import Line, Roles, Seen
 from lockgate.describe.layout import Layout
 from lockgate.describe.limits import Limits
@@ -16,7 +16,7 @@ from lockgate.problem.periods import Period
 MOST_SLICES = 3
 MOST_SLICE_VALUES = 8
 LEAST_SLICE_ROWS = 30
-FORMAT_DEFAULTS = {"format": "csv", "encoding": "utf-8", "delimiter": ",", "decimal": "."}
+FORMAT_DEFAULTS = {"format": "csv", "encoding": "utf-8", "delimiter": ",", "decimal": ".", "thousands": ""}
 SMALL_TABLE = 200
 
 
@@ -102,20 +102,21 @@ def _positive(seen: Seen) -> Line:
 
 
 def _source(path: Path, layout: Layout, seen: Seen) -> dict[str, Any]:
-    source = _file(path, layout, tuple(seen.guesses.values()))
+    source = _file(path, layout, seen.marks, tuple(seen.guesses.values()))
     return source | ({"duplicates": "drop"} if seen.repeated_rows else {})
 
 
 def _side_source(side: SideTable) -> dict[str, Any]:
     renamed = {"rename": dict(side.renamed)} if side.renamed else {}
-    return _file(side.path, side.layout, side.guesses) | {"key": list(side.key)} | renamed
+    return _file(side.path, side.layout, side.marks, side.guesses) | {"key": list(side.key)} | renamed
 
 
-def _file(path: Path, layout: Layout, guesses: tuple[ColumnGuess, ...]) -> dict[str, Any]:
+def _file(path: Path, layout: Layout, marks: Marks, guesses: tuple[ColumnGuess, ...]) -> dict[str, Any]:
     """A source: what differs from the defaults."""
     source: dict[str, Any] = {"file": path.name.removesuffix(".gz")}
     encoding = "utf-8" if layout.encoding == "utf-8-sig" else layout.encoding
     given = {"format": layout.format, "encoding": encoding, "delimiter": layout.delimiter, "decimal": layout.decimal}
+    given |= {"thousands": marks.thousands}
     source |= {key: value for key, value in given.items() if value != FORMAT_DEFAULTS[key]}
     if not layout.header:
         source["names"] = list(layout.names)

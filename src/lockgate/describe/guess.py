@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lockgate.describe import column_guess, keys, suspects
-from lockgate.describe.column_guess import ColumnGuess
+from lockgate.describe.column_guess import ColumnGuess, Marks
 from lockgate.describe.keys import Series
 from lockgate.describe.layout import Layout
 from lockgate.describe.table import TextTable
@@ -70,6 +70,7 @@ class Seen:
     wish: Wish
     series: Series | None
     repeated_rows: int
+    marks: Marks
 
     @property
     def kind(self) -> str:
@@ -123,12 +124,11 @@ def look(table: TextTable, layout: Layout, wish: Wish) -> Seen:
     """Guess the type of each column, then keys and period. Raises WrongUsage or BadData."""
     wish = _with_time(table, layout, _by_place(table, layout, wish))
     _refuse_unknown(table, wish)
-    guesses = {
-        column.name: column_guess.guess(column, layout.decimal, column.name == wish.time) for column in table.columns
-    }
+    marks = column_guess.marks_of(table.columns, layout.decimal)
+    guesses = {column.name: column_guess.guess(column, marks, column.name == wish.time) for column in table.columns}
     _refuse_no_time(guesses, wish)
     series = _series(table, guesses, wish) if wish.time else None
-    seen = Seen(table, guesses, wish, series, table.repeated_rows())
+    seen = Seen(table, guesses, wish, series, table.repeated_rows(), marks)
     if not seen.derived:
         _refuse_target(seen)
     if seen.kind == "state" and not seen.of_time.keys:
@@ -236,7 +236,9 @@ def _with_time(table: TextTable, layout: Layout, wish: Wish) -> Wish:
     """With a horizon and no time, the only column of dates is the time. Raises WrongUsage unless there is one."""
     if wish.time or wish.horizon is None:
         return wish
-    dates = [column.name for column in table.columns if column_guess.guess(column, layout.decimal).type == "date"]
+    dates = [
+        column.name for column in table.columns if column_guess.guess(column, Marks(layout.decimal)).type == "date"
+    ]
     if len(dates) != 1:
         fact = f"several columns have dates: {', '.join(dates)}" if dates else "no column has dates"
         raise WrongUsage(f"--horizon needs a time, but {fact}", hint="name the column of the time: --time COLUMN")

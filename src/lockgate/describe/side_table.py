@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lockgate.describe import column_guess, guess, layout, reading
-from lockgate.describe.column_guess import ColumnGuess
+from lockgate.describe.column_guess import ColumnGuess, Marks
 from lockgate.describe.guess import Line, Seen
 from lockgate.describe.layout import Layout
 from lockgate.describe.table import Texts, TextTable
@@ -24,6 +24,7 @@ class SideTable:
 
     path: Path
     layout: Layout
+    marks: Marks
     key: tuple[str, ...]
     renamed: dict[str, str]
     rows: int
@@ -61,10 +62,11 @@ def side_table_of(path: Path, seen: Seen) -> SideTable:
     own = (column for column in table.columns if column.name not in (*key, *shared))
     is_static = seen.kind == "panel" and seen.wish.time not in key
     doubt = f"{path.name} has {', '.join(shared)}, too: that of the table of rows is used"
-    guesses = tuple(column_guess.guess(each, found.decimal) for each in own)
+    marks = column_guess.marks_of(table.columns, found.decimal)
+    guesses = tuple(column_guess.guess(each, marks) for each in own)
     uncovered = 0 if is_static else _uncovered(table, seen, key)
     doubts = (doubt,) if shared else ()
-    return SideTable(path, found, key, renamed, table.rows, guesses, is_static, uncovered, doubts)
+    return SideTable(path, found, marks, key, renamed, table.rows, guesses, is_static, uncovered, doubts)
 
 
 def _joining(seen: Seen) -> tuple[str, ...]:

@@ -63,6 +63,7 @@ class SourceFile(Described):
     delimiter: str = ","  # one character, or "spaces" for any number of spaces
     encoding: str = "utf-8"
     decimal: Literal[".", ","] = "."
+    thousands: Literal[",", ".", "'", " ", ""] = ""  # mark between groups of three digits
     names: Texts = ()  # of the columns, for a file without a header
     missing: Texts = ()  # texts that mean a missing value, beside the empty one
     duplicates: Literal["refuse", "drop"] = "refuse"  # rows that are equal in every column
