@@ -35,7 +35,7 @@ def test_the_child_gives_the_forecasts_that_this_process_gives(folder):
     found = held(folder, store.save(forecaster, folder))
     assert np.array_equal(found.together, forecaster.predict(rows))
     assert np.array_equal(found.alone, found.together[[0, 7]])
-    assert np.array_equal(found.ridge, forecaster.predict_members(rows)[:, forecaster.members.index("ridge")])
+    assert np.array_equal(found.linear, forecaster.predict_members(rows)[:, forecaster.members.index("ridge")])
     assert (found.trained_until, found.covered.all()) == (forecaster.state.cutoff, True)
 
 
@@ -69,7 +69,7 @@ def test_rows_that_it_cannot_forecast_are_marked_and_have_no_number(folder):
     rows = small_chain.asked().head(20).assign(Store=[4711, *small_chain.asked()["Store"][1:20]])
     found = held(folder, digest, rows)
     assert found.covered.tolist() == [False] + 19 * [True]
-    assert np.isnan([found.together[0], found.alone[0], found.ridge[0]]).all()
+    assert np.isnan([found.together[0], found.alone[0], found.linear[0]]).all()
     assert np.isfinite([*found.together[1:], found.alone[1]]).all()
 
 

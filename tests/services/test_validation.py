@@ -88,14 +88,23 @@ def test_a_verdict_of_an_earlier_release_is_shown_in_rmspe_and_counts_no_longer(
         )  # fmt: skip
         connection.execute(text(policies.CHANGE_POLICY), {"model": backend.model, "digest": "0" * 64, "actor": "anna"})
     old = Digests(receipt.bundle_digest, "b" * 64, "0" * 64, None)
-    metrics = {"rmspe": 0.09, "rmspe_low": 0.08, "rmspe_high": 0.1, "mae": 500.0, "rmspe_naive": 0.15}
+    metrics = {
+        "rmspe": 0.09,
+        "rmspe_low": 0.08,
+        "rmspe_high": 0.1,
+        "mae": 500.0,
+        "rmspe_naive": 0.15,
+        "rmspe_ridge": 0.11,
+    }
     verdicts.record_verdict(
         backend.database, Verdict(backend.model, 1, old, "passed", OLD_CHECKS, metrics, "c0ffee", "anna")
     )
     [line] = status.lines(backend)
     assert (line.outcome, line.metric, line.score) == ("passed", "rmspe", 0.09)
     shown = status.portrait(backend, 1).verdict
-    assert "  RMSPE        candidate 0.09000, naive forecast 0.15000" in validate.reported(shown)
+    assert "  RMSPE        candidate 0.09000, linear member alone 0.11000, naive forecast 0.15000" in validate.reported(
+        shown
+    )
     assert "rmspe below limit" in validate.reported(shown)
     assert {event.kind for event in event_log.events(backend)} >= {"verdict", "policy"}
     again = validate.validate(backend, receipt, build(1), params.policy, params.problem)

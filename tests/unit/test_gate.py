@@ -358,7 +358,7 @@ def test_every_check_says_what_usually_helps():
 
 def test_a_verdict_shows_what_did_not_pass_first_then_the_scores_and_what_helps():
     found = verdict.judge(replace(GOOD, score=0.12, interval=(0.11, 0.13)), POLICY).as_json()
-    metrics = {"rmspe": 0.12, "rmspe_naive": 0.145, "rmspe_ridge": 0.125, "mae": 500.0, "rmspe_serving": NAN}
+    metrics = {"rmspe": 0.12, "rmspe_naive": 0.145, "rmspe_linear": 0.125, "mae": 500.0, "rmspe_serving": NAN}
     lines = verdict.as_text("REFUSED: version 2 of rossmann-ensemble", found, metrics).splitlines()
     assert lines[0] == "REFUSED: version 2 of rossmann-ensemble"
     assert lines[1].startswith("  refused      within limit: ")
@@ -384,7 +384,7 @@ def test_a_verdict_shows_what_did_not_pass_first_then_the_scores_and_what_helps(
             [("candidate", "500.5"), ("version in Production", "510")],
         ),
         (
-            {"r2": 0.9, "r2_low": NAN, "mae": 500.5, "r2_ridge": 0.8},
+            {"r2": 0.9, "r2_low": NAN, "mae": 500.5, "r2_linear": 0.8},
             "R2",
             [("candidate", "0.90000"), ("linear member alone", "0.80000")],
         ),

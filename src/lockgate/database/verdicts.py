@@ -13,6 +13,7 @@ from lockgate.errors import StateConflict
 from lockgate.gate.evidence import HoldoutUse
 
 Json = Mapping[str, object]
+EARLIER_LINEAR = "_ridge"
 
 
 @dataclass(frozen=True)
@@ -167,8 +168,13 @@ def _one_verdict(database: Database, query: str, values: Mapping[str, object]) -
 def _verdict(row: Row[Any]) -> StoredVerdict:
     values = dict(row._mapping)
     values["digests"] = Digests(**{each.name: values.pop(each.name) for each in fields(Digests)})
-    values["metrics"] = {name: float(value) for name, value in values["metrics"].items()}
+    values["metrics"] = {_current_name(name): float(value) for name, value in values["metrics"].items()}
     return StoredVerdict(**values)
+
+
+def _current_name(metric: str) -> str:
+    """The present name of a recorded metric: the linear member was called the ridge."""
+    return f"{metric.removesuffix(EARLIER_LINEAR)}_linear" if metric.endswith(EARLIER_LINEAR) else metric
 
 
 def _finite(value: Any) -> Any:

@@ -75,7 +75,7 @@ class Forecasts:
     `covered` marks the rows that the bundle takes; others are NaN: their times may be too late, or before its cutoff.
     `bounds` are (rows, 2), with the usual confidence; NaN for unknown ones and for classes. Forecasts of more than two
     classes are (rows, classes); `classes` are () for a regression. `trained_until` is the
-    number of the last training period, None without time. `ridge` holds the forecasts of its linear member alone, None
+    number of the last training period, None without time. `linear` holds the forecasts of its linear member alone, None
     without one. `leakage` is None if there was no check. `uses_target_history` is False for a model that uses no past
     targets.
     """
@@ -86,7 +86,7 @@ class Forecasts:
     covered: NDArray[np.bool_]
     trained_until: int | None
     classes: tuple[str, ...]
-    ridge: Floats | None
+    linear: Floats | None
     leakage: LeakageReport | None
     uses_target_history: bool
 
@@ -125,7 +125,7 @@ def forecast(request: Request, rows: pd.DataFrame, limits: Limits = FORECAST_LIM
         arrays["bounds"],
         arrays["alone"],
         arrays["covered"],
-        ridge=arrays.get("ridge"),
+        linear=arrays.get("linear"),
         trained_until=found["trained_until"],
         classes=tuple(found["classes"]),
         leakage=LeakageReport.of(report) if report else None,
@@ -238,9 +238,9 @@ def _forecast(folder: Path, given: Json) -> Output:
         "covered": covered,
     }
     members: Any = forecaster  # predict_members is of our own forecasters
-    linear = [place for place, name in enumerate(forecaster.members) if name in LINEAR]
-    if linear:
-        arrays["ridge"] = _where(covered, one, lambda: members.predict_members(rows[covered])[..., linear[0]])
+    places = [place for place, name in enumerate(forecaster.members) if name in LINEAR]
+    if places:
+        arrays["linear"] = _where(covered, one, lambda: members.predict_members(rows[covered])[..., places[0]])
     found: Json = {"classes": _classes(forecaster), "leakage": None, "uses_target_history": False}
     found["trained_until"] = _trained_until(forecaster)
     if isinstance(forecaster, Forecaster):
@@ -308,7 +308,7 @@ def _wrong_shape(arrays: Mapping[str, NDArray[Any]], rows: int, alone: int, clas
         "together": (rows, *width),
         "bounds": (rows, 2),
         "covered": (rows,),
-        "ridge": (rows, *width),
+        "linear": (rows, *width),
         "alone": (alone, *width),
     }
     for name, found in arrays.items():

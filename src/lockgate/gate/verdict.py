@@ -88,7 +88,7 @@ def scores(metrics: Mapping[str, float]) -> list[tuple[str, str]]:
     names = {
         metric.name: "candidate",
         f"{metric.name}_serving": "version in Production",
-        f"{metric.name}_ridge": "linear member alone",
+        f"{metric.name}_linear": "linear member alone",
         f"{metric.name}_naive": "naive forecast",
         "noise_floor": "noise floor of the generated chain",
     }

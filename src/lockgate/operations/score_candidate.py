@@ -127,7 +127,7 @@ def _findings(tables: Tables, found: Forecasts, serving: ServingComparison | Non
     metric, forecast = actual.metric, found.together
     low, high = actual.interval(forecast)
     naive = baselines.baseline(problem, tables.rows, holdout, found.classes)
-    linear = None if found.ridge is None else actual.compare(forecast, found.ridge)
+    linear = None if found.linear is None else actual.compare(forecast, found.linear)
     score, naive_score = actual.score(forecast), actual.score(naive)
     metrics = {
         **_usual_errors(problem, actual, forecast),
@@ -139,7 +139,7 @@ def _findings(tables: Tables, found: Forecasts, serving: ServingComparison | Non
         "holdout_days": float(known.holdout_use.days),
     }
     if linear:
-        metrics[f"{metric.name}_ridge"] = linear.reference_score
+        metrics[f"{metric.name}_linear"] = linear.reference_score
     if serving and serving.paired_test.rows:
         metrics |= _against_serving(serving.paired_test, metric)
     evidence = Evidence(
