@@ -70,6 +70,36 @@ def catboost_booster(values: pd.DataFrame, labels: "pd.Series[float]", rounds: i
 TRAIN = {"lightgbm": lightgbm_booster, "xgboost": xgboost_booster, "catboost": catboost_booster}
 
 
+def encoded(texts: Sequence[str], numbers: Sequence[str]) -> Any:
+    """Texts and numbers as columns for an estimator, as scikit-learn's documentation does it."""
+    from sklearn.compose import make_column_transformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    return make_column_transformer(
+        (OneHotEncoder(handle_unknown="ignore", sparse_output=False), list(texts)),
+        (make_pipeline(SimpleImputer(), StandardScaler()), list(numbers)),
+    )
+
+
+def save_estimator(model: Any, folder: Path, values: pd.DataFrame, **more: Any) -> Path:
+    """What `mlflow.sklearn.save_model` makes of it, saved by skops."""
+    import mlflow
+
+    trusted = [
+        "numpy.dtype",
+        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+        "sklearn.tree._tree.Tree",
+    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        signature = mlflow.models.infer_signature(values, np.zeros(len(values)))
+        how: dict[str, Any] = {"serialization_format": "skops", "skops_trusted_types": trusted}
+        mlflow.sklearn.save_model(model, str(folder), signature=signature, pip_requirements=[], **how, **more)
+    return folder
+
+
 def save(model: Any, folder: Path, values: pd.DataFrame | None, **more: Any) -> Path:
     """What `mlflow.<flavor>.save_model` makes of it, with the signature of these values (None: without one)."""
     import mlflow

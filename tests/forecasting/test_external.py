@@ -15,22 +15,31 @@ import small_chain
 import xgboost
 
 from lockgate.bundle import external_conversion, external_mlmodel, manifest, store
+from lockgate.bundle.external_conversion import Declared
 from lockgate.bundle.external_metadata import DeclaredMetadata, resolve
 from lockgate.data.column_types import category_codes
 from lockgate.errors import BadData, GateRefused, IntegrityBroken
 from lockgate.features import calendar
 from lockgate.features.known_inputs import KnownInputs
 from lockgate.features.store_panel import external_columns
+from lockgate.features.store_panel.rossmann import PROBLEM
 from lockgate.features.store_panel.store_attributes import CATEGORIES, store_attributes
-from lockgate.forecaster.external import Meaning, NativeFile, Window
+from lockgate.forecaster.external import Meaning, NativeFile
+from lockgate.forecaster.external_rows import Window
 
 DOCS = Path(__file__).parents[2] / "docs" / "how-to" / "register.md"
 USUAL = foreign_models.USUAL
 CUTOFF = date.fromisoformat(small_chain.parts().cutoff)
 ORIGIN = int(np.datetime64(small_chain.parts().cutoff).astype(int))
 WINDOW = Window(ORIGIN, ORIGIN + 42, ORIGIN + 84)
-MEANING = Meaning(USUAL, "log")
 TRAITS = store_attributes(small_chain.chain().stores)
+
+
+def adopted(file, names=USUAL, target="log"):
+    """The forecaster of a file."""
+    parts = small_chain.parts()
+    rows = external_conversion.rows_of(PROBLEM, parts.rows, small_chain.chain().stores, WINDOW)
+    return external_conversion.adopt(file, Declared(tuple(names), (), target), rows, parts.rows["Sales"])
 
 
 def learned(names=USUAL):
@@ -57,7 +66,7 @@ def booster(library):
 
 @pytest.fixture
 def forecaster(booster, library, tmp_path):
-    return external_conversion.adopt(native(booster, library, tmp_path), MEANING, TRAITS, WINDOW)
+    return adopted(native(booster, library, tmp_path))
 
 
 def by_itself(booster, rows):
@@ -120,7 +129,7 @@ def test_a_bundle_of_it_is_opened_like_any_other_and_forecasts_the_same(forecast
 def one(tmp_path):
     """One such forecaster, for what does not depend on the library."""
     booster = foreign_models.lightgbm_booster(*learned(), 10)
-    return external_conversion.adopt(native(booster, "lightgbm", tmp_path), MEANING, TRAITS, WINDOW)
+    return adopted(native(booster, "lightgbm", tmp_path))
 
 
 @pytest.mark.parametrize("name", ["foreign.json", "traits.npz", "booster"])
@@ -141,7 +150,7 @@ def test_files_of_both_kinds_in_one_folder_are_refused(one, tmp_path):
 
 
 def test_a_probe_that_comes_out_otherwise_is_refused_and_forecasts_of_zero_are_compared_too(one, tmp_path):
-    nothing = replace(one, meaning=Meaning(USUAL, "sales"))
+    nothing = replace(one, meaning=Meaning(USUAL, "value"))
     store.save(nothing, tmp_path / "bundle")
     path = tmp_path / "bundle" / "foreign.json"
     described = json.loads(path.read_text())
@@ -164,15 +173,15 @@ def test_what_may_be_asked_ends_with_the_served_days_and_the_judged_ones_are_cou
             one.predict(rows.assign(Date=str(np.datetime64(ORIGIN + ahead, "D"))))
 
 
-@pytest.mark.parametrize("target", ["sales", "log", "log1p"])
+@pytest.mark.parametrize("target", ["value", "log", "log1p"])
 def test_the_stated_target_says_what_the_output_is(one, target):
     raw = np.array([0.5, 2.0])
-    expected = {"sales": raw, "log": np.exp(raw), "log1p": np.expm1(raw)}
-    assert np.array_equal(Meaning(USUAL, target).sales(raw), expected[target])
+    expected = {"value": raw, "log": np.exp(raw), "log1p": np.expm1(raw)}
+    assert np.array_equal(Meaning(USUAL, target).forecast(raw, ()), expected[target])
 
 
 def adopting(booster, library, tmp_path, names=USUAL):
-    return external_conversion.adopt(native(booster, library, tmp_path), Meaning(tuple(names), "log"), TRAITS, WINDOW)
+    return adopted(native(booster, library, tmp_path), names)
 
 
 @pytest.mark.parametrize("names", [USUAL[:-1], USUAL[::-1], (*USUAL, "Year"), ("Year", *USUAL[1:])])
@@ -211,7 +220,7 @@ def test_several_outputs_are_refused(tmp_path):
 def test_forecasts_that_are_no_numbers_are_refused(tmp_path):
     values, labels = learned()
     booster = foreign_models.lightgbm_booster(values, np.exp(labels), 20)
-    with pytest.raises(GateRefused, match="gives no number for 12 of 12 stores"), np.errstate(over="ignore"):
+    with pytest.raises(GateRefused, match="gives no number for 48 of 48 rows"), np.errstate(over="ignore"):
         adopting(booster, "lightgbm", tmp_path)
 
 
@@ -225,24 +234,22 @@ def test_rounds_after_the_best_one_are_refused_since_xgboosts_two_faces_disagree
 @pytest.mark.parametrize("name", ["xgboost", "catboost"])
 def test_a_file_that_its_library_cannot_read_is_refused(name):
     with pytest.raises(IntegrityBroken, match=f"{name} cannot read the model"):
-        external_conversion.adopt(NativeFile(name, b"{" * 100), MEANING, TRAITS, WINDOW)
+        adopted(NativeFile(name, b"{" * 100))
 
 
 def test_the_example_in_the_docs_makes_a_model_that_comes_in(tmp_path, monkeypatch):
     (tmp_path / "data" / "prepared").mkdir(parents=True)
     small_chain.parts().rows.to_parquet(tmp_path / "data" / "prepared" / "rows.parquet")
     monkeypatch.chdir(tmp_path)
-    [example] = re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    example = re.search(r"```python\n(import lightgbm.*?)```", DOCS.read_text(), re.DOTALL)[1]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         exec(example, {})
     model = external_mlmodel.read(tmp_path / "model")
-    assert resolve(DeclaredMetadata(), model.metadata, "anna").trained_until == date.fromisoformat(
+    assert resolve(DeclaredMetadata(), model.metadata, "anna", PROBLEM).trained_until == date.fromisoformat(
         small_chain.parts().cutoff
     )
-    forecaster = external_conversion.adopt(
-        NativeFile(model.library, model.content), Meaning(model.columns, model.metadata["target"]), TRAITS, WINDOW
-    )
+    forecaster = adopted(NativeFile(model.library, model.content), model.columns, model.metadata["target"])
     assert np.isfinite(forecaster.predict(small_chain.asked())).all()
 
 

@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from paired_rows import CHURN
 from raw_model import RawModel
 
 from lockgate.bundle.external_metadata import DeclaredMetadata
@@ -146,19 +145,12 @@ def test_a_damaged_model_ends_its_own_process_and_not_ours(backend, train, table
     assert stages(backend) == []
 
 
-def test_a_native_model_of_a_problem_with_other_features_is_refused(backend, train, tables):
-    folder, _ = train()
-    with pytest.raises(WrongUsage, match="problems with features: store_panel, and not for churn") as refusal:
-        import_model.bring(backend, folder, NOTHING, tables, CHURN)
-    assert refusal.value.exit_code == 2
-
-
 @pytest.mark.parametrize(
     ("said", "metadata", "match"),
     [
         (NOTHING, {}, "is not declared"),
         (DeclaredMetadata(UNTIL), {"trained_until": "2015-06-01"}, "--trained-until 2015-06-19 contradicts"),
-        (DeclaredMetadata(UNTIL, "sales"), {"target": "log"}, "--target sales contradicts"),
+        (DeclaredMetadata(UNTIL, "value"), {"target": "log"}, "--target value contradicts"),
         (DeclaredMetadata(UNTIL), {"target": "customers"}, "name the target 'customers'"),
         (NOTHING, {"trained_until": "last week"}, "say trained_until 'last week'"),
         (DeclaredMetadata(date(1066, 10, 14)), {}, "trained until 1066"),
@@ -174,7 +166,7 @@ def test_columns_that_nobody_can_compute_before_the_day_are_refused_by_name(back
     values, sales = sold(tables, ("Store", "Promo"))
     values = values.assign(Customers=sales, **{"Sales last week": sales})
     folder = foreign_models.save(foreign_models.lightgbm_booster(values, sales, 1), tmp_path / "leak", values)
-    with pytest.raises(GateRefused, match="cannot be computed before the day: Customers, Sales last week"):
+    with pytest.raises(GateRefused, match="not known for a forecast: Customers, Sales last week"):
         import_model.bring(backend, folder, DeclaredMetadata(UNTIL), tables, PROBLEM)
 
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from lockgate.bundle import external_mlmodel
-from lockgate.bundle.external_mlmodel import BundleInModel, ExternalModel
+from lockgate.bundle.external_mlmodel import BundleInModel, SavedModel
 from lockgate.bundle.mlmodel import LARGEST_AROUND
 from lockgate.errors import GateRefused, IntegrityBroken
 from lockgate.system import safe_files
@@ -75,8 +75,8 @@ def refused(folder, described, match):
 
 
 def test_a_native_model_is_its_bytes_its_columns_and_what_its_metadata_say(folder, described):
-    assert read(folder, described) == ExternalModel(
-        "lightgbm", TEXT, ("Store", "Promo"), {"trained_until": "2015-06-19"}, ""
+    assert read(folder, described) == SavedModel(
+        "lightgbm", TEXT, ("Store", "Promo"), (), {"trained_until": "2015-06-19"}, ""
     )
 
 
@@ -109,7 +109,7 @@ def test_a_python_function_that_is_not_just_a_bundle_is_refused(folder, describe
     refused(folder, described, "wants to be loaded by 'evil'")
 
 
-@pytest.mark.parametrize("name", ["sklearn", "python_function_2", "keras", "onnx"])
+@pytest.mark.parametrize("name", ["pytorch", "python_function_2", "keras"])
 def test_another_flavor_is_refused_alone_and_beside_a_native_one(folder, described, name):
     described["flavors"][name] = {"pickled_model": "model.pkl"}
     refused(folder, described, "is not accepted")
@@ -136,6 +136,17 @@ def test_another_flavor_is_refused_alone_and_beside_a_native_one(folder, describ
 def test_an_estimator_a_loader_code_or_an_unknown_key_is_refused(folder, described, flavor, change, match):
     described["flavors"][flavor] |= change
     refused(folder, described, match)
+
+
+@pytest.mark.parametrize("saved", ["model.pkl", "model.skops"])
+def test_an_estimator_is_accepted_only_as_skops(folder, described, saved):
+    flavor = {"pickled_model": saved, "serialization_format": "skops", "sklearn_version": "1.9.1", "code": None}
+    function = {"model_path": saved, "loader_module": "mlflow.sklearn", "predict_fn": "predict", "env": {}}
+    described["flavors"] = {"sklearn": flavor, "python_function": function}
+    (folder / "model.lgb").rename(folder / saved)
+    refused(folder, described, "a 'skops' saved as 'model.pkl'|is not a native file of sklearn")
+    flavor["serialization_format"] = "cloudpickle"
+    refused(folder, described, "a 'cloudpickle' saved as")
 
 
 def test_an_unknown_key_of_the_model_is_refused(folder, described):

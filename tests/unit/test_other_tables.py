@@ -12,7 +12,7 @@ PACKAGE = PROJECT / "src" / "lockgate"
 OWN = "features/store_panel/rossmann.py"
 WORDS = re.compile(r"Kaggle|\b(?:Store|Sales|Promo)\b")
 OTHER_MEANINGS = {"Date"}  # a key of a PNG's metadata
-TO_BE_FREED = {"bundle/external_conversion.py", "forecaster/external.py"}
+TO_BE_FREED: set[str] = set()
 
 
 def names_rossmann(path: Path, columns: set[str]) -> bool:

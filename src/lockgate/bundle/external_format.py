@@ -1,4 +1,4 @@
-"""The bundle of an external model: the booster in its library's own file, store attributes as arrays, and JSON."""
+"""The bundle of an external model: the model in its library's own file, series of a panel as arrays, and JSON."""
 
 import io
 import json
@@ -7,39 +7,66 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from lockgate.features.store_panel.store_attributes import StoreAttributes
-from lockgate.forecaster.external import ExternalForecaster, Meaning, NativeFile, Window
+from lockgate.features import external_columns
+from lockgate.features.store_panel.rossmann import DESCRIPTION as ROSSMANN
+from lockgate.forecaster.external import ExternalForecaster, Meaning, NativeFile
+from lockgate.forecaster.external_panel import PanelRows
+from lockgate.forecaster.external_rows import ExternalRows, Window
+from lockgate.forecaster.external_table import TableRows
+from lockgate.problem.description import Problem
+from lockgate.problem.target import EARLIER_NAMES
 
-# stored names: `foreign` is an external model, `traits` are the attributes of the stores
+# stored names: `foreign` is an external model, `traits` are the series of a panel and what belongs to them
 DESCRIPTION = "foreign.json"
 ARRAYS = "traits.npz"
-BOOSTER = "booster"
-NAMES = {DESCRIPTION, ARRAYS, BOOSTER}
+MODEL = "booster"
+NAMES = {DESCRIPTION, ARRAYS, MODEL}
+PROBE_ROWS = 48
 
 Probe = Mapping[str, Any]
 
 
-def contents(forecaster: ExternalForecaster, probe: Probe) -> dict[str, bytes]:
+def contents(forecaster: ExternalForecaster) -> dict[str, bytes]:
     """The files of a bundle, by name. The same forecaster gives the same bytes."""
+    rows = forecaster.rows.probe(PROBE_ROWS)
     description = {
         "library": forecaster.native.library,
         **asdict(forecaster.meaning),
-        "window": asdict(forecaster.window),
-        "probe": probe,
+        "of_problem": list(forecaster.classes),
+        "problem": forecaster.problem.model_dump(mode="json"),
+        "window": asdict(forecaster.rows.window) if forecaster.rows.window else None,
+        "probe": {"rows": rows, "forecasts": forecaster.predict(pd.DataFrame(rows)).tolist()},
     }
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **forecaster.attributes.arrays())  # numpy dates each entry 1980-01-01
+    np.savez(buffer, allow_pickle=False, **forecaster.rows.arrays())  # numpy dates each entry 1980-01-01
     text = json.dumps(description, indent=1, sort_keys=True, allow_nan=False) + "\n"
-    return {DESCRIPTION: text.encode(), ARRAYS: buffer.getvalue(), BOOSTER: forecaster.native.content}
+    return {DESCRIPTION: text.encode(), ARRAYS: buffer.getvalue(), MODEL: forecaster.native.content}
 
 
 def restore(contents: Mapping[str, bytes]) -> tuple[ExternalForecaster, dict[str, Any]]:
     """The forecaster of a bundle's files, and its probe."""
     description = json.loads(contents[DESCRIPTION])
-    with np.load(io.BytesIO(contents[ARRAYS]), allow_pickle=False) as archive:
-        attributes = StoreAttributes.of_arrays(archive)
-    native = NativeFile(description["library"], contents[BOOSTER])
-    meaning = Meaning(tuple(description["columns"]), description["target"])
-    forecaster = ExternalForecaster(native, meaning, attributes, Window(**description["window"]))
-    return forecaster, description["probe"]
+    native = NativeFile(description["library"], contents[MODEL])
+    rows = _rows(description, contents[ARRAYS])
+    classes = tuple(description.get("of_problem", ()))
+    return ExternalForecaster(native, _meaning(description), rows, classes), description["probe"]
+
+
+def _meaning(description: Mapping[str, Any]) -> Meaning:
+    """The meaning of a bundle; earlier ones have numbers only, and other names of scales."""
+    target = EARLIER_NAMES.get(description["target"], description["target"])
+    texts, classes = (tuple(description.get(name, ())) for name in ("texts", "classes"))
+    return Meaning(tuple(description["columns"]), target, texts, classes)
+
+
+def _rows(description: Mapping[str, Any], content: bytes) -> ExternalRows:
+    """The rows of a bundle; bundles were Rossmann's before they held a description."""
+    problem = Problem.model_validate_json(json.dumps(description.get("problem", ROSSMANN)))
+    example, window = description["probe"]["rows"], description["window"]
+    if window is None:
+        return TableRows(problem, example)
+    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+        columns = external_columns.restored(problem, {name: archive[name] for name in archive.files})
+    return PanelRows(columns, Window(**window), example)

@@ -11,39 +11,57 @@ from lockgate.bundle.mlmodel import BESIDE_BUNDLE, BUNDLE, MLMODEL, MODEL_FILE, 
 from lockgate.errors import GateRefused, IntegrityBroken
 from lockgate.system import safe_files, strict_yaml
 
-HINT = "register a native LightGBM, XGBoost or CatBoost model, or a Lockgate bundle: docs/how-to/register.md"
+HINT = (
+    "register a native LightGBM, XGBoost or CatBoost model, one of scikit-learn saved by skops, one in ONNX, or a"
+    " Lockgate bundle: docs/how-to/register.md"
+)
 
 BESIDE = BESIDE_BUNDLE | {WRITTEN_BY_DOWNLOAD}
 KEYS = TOP_KEYS | {"metadata"}
 LIGHTGBM_END = b"\nend of trees\n"
 NUMBERS = {"boolean", "integer", "long", "float", "double"}
+TEXT = "string"
+ZIP = b"PK\x03\x04"
+BARE = {".skops": "sklearn"}  # files without an MLmodel, by the end of the name
 
 
 @dataclass(frozen=True)
 class Native:
-    """How a library saves its files, and how MLmodel describes them."""
+    """How a library saves its files, and how MLmodel describes them.
 
-    files: Mapping[str, bytes]  # the names that MLflow uses, and the first bytes of such a file
-    classes: set[str]
-    class_key: str
+    `files` are the names that MLflow uses, with the first bytes of such a file. `only` are keys of the flavor with the
+    values that are accepted, `keys` those with any value. Two keys name the file: of the flavor and of python_function.
+    """
+
+    files: Mapping[str, bytes]
+    only: Mapping[str, set[str]]
     keys: set[str]
+    data_keys: tuple[str, str] = ("data", "data")
+    takes_texts: bool = False
 
 
 NATIVE = {
     "lightgbm": Native(
         {"model.lgb": b"tree\n"},
-        {"lightgbm.basic.Booster"},
-        "model_class",
+        {"model_class": {"lightgbm.basic.Booster"}},
         {"lgb_version", "serialization_format", "skops_trusted_types"},
     ),
     "xgboost": Native(
         {"model.ubj": b"{", "model.json": b"{"},
-        {"xgboost.core.Booster", "xgboost.sklearn.XGBRegressor"},
-        "model_class",
+        {"model_class": {"xgboost.core.Booster", "xgboost.sklearn.XGBRegressor", "xgboost.sklearn.XGBClassifier"}},
         {"model_format", "xgb_version"},
     ),
     "catboost": Native(
-        {"model.cb": b"CBM1"}, {"CatBoost", "CatBoostRegressor"}, "model_type", {"catboost_version", "save_format"}
+        {"model.cb": b"CBM1"},
+        {"model_type": {"CatBoost", "CatBoostRegressor", "CatBoostClassifier"}},
+        {"catboost_version", "save_format"},
+    ),
+    "sklearn": Native(
+        {"model.skops": ZIP},
+        {"serialization_format": {"skops"}},
+        {"skops_trusted_types", "sklearn_version"},
+        ("pickled_model", "model_path"),
+        takes_texts=True,
     ),
 }
 
@@ -57,33 +75,47 @@ class BundleInModel:
 
 
 @dataclass(frozen=True)
-class ExternalModel:
-    """An external native model, with its columns and metadata from MLmodel."""
+class SavedModel:
+    """The file of an external model, with its columns and metadata from MLmodel.
+
+    `columns` are None if only the file itself may name them; `texts` are those that are texts, None if that is unknown.
+    """
 
     library: str
     content: bytes
-    columns: tuple[str, ...]
+    columns: tuple[str, ...] | None
+    texts: tuple[str, ...] | None
     metadata: Mapping[str, Any]
     run_id: str
 
 
-def read(folder: Path) -> BundleInModel | ExternalModel:
+def read(folder: Path) -> BundleInModel | SavedModel:
     """The model or the bundle in the folder.
 
     Raises IntegrityBroken for a file or key that could run code or is not on the list (other flavors, pickles, loaders,
-    code, links, hidden and extra files); GateRefused without a signature of named numbers.
+    code, links, hidden and extra files); GateRefused without a signature of named columns.
     """
     names = safe_files.names(folder)
     model = _parsed(folder / MLMODEL)
     library, flavor = _flavor(model, folder)
     if library is None:
         return _held_bundle(folder, names, flavor)
-    file = str(flavor["data"])
+    file = str(flavor[NATIVE[library].data_keys[0]])
     _refuse_others(names, {MLMODEL, file} | BESIDE, folder)
     content = safe_files.read(folder / file)
     _check_content(library, file, content)
-    metadata = model.get("metadata") or {}
-    return ExternalModel(library, content, _columns(model, folder), metadata, str(model.get("run_id") or ""))
+    columns, texts = _columns(model, folder, NATIVE[library].takes_texts)
+    return SavedModel(library, content, columns, texts, model.get("metadata") or {}, str(model.get("run_id") or ""))
+
+
+def read_file(path: Path) -> SavedModel:
+    """The model in a file without an MLmodel. Raises IntegrityBroken if its content does not fit its name."""
+    library = BARE[path.suffix]
+    content = safe_files.read(path)
+    [start] = NATIVE[library].files.values()
+    if not content.startswith(start):
+        raise IntegrityBroken(f"{path.name} is not a native file of {library}", hint=HINT)
+    return SavedModel(library, content, None, None, {}, "")
 
 
 def _parsed(path: Path) -> dict[str, Any]:
@@ -118,18 +150,20 @@ def _flavor(model: Mapping[str, Any], folder: Path) -> tuple[str | None, dict[st
 
 def _check_native(library: str, flavor: Mapping[str, Any], where: str) -> None:
     native = NATIVE[library]
-    _refuse_keys(flavor, native.keys | {"code", "data", native.class_key}, where)
-    saved, kind = str(flavor.get("data")), str(flavor.get(native.class_key))
-    if saved not in native.files or kind not in native.classes or flavor.get("code") is not None:
+    _refuse_keys(flavor, native.keys | {"code", native.data_keys[0], *native.only}, where)
+    saved, kind = str(flavor.get(native.data_keys[0])), ", ".join(str(flavor.get(key)) for key in native.only)
+    is_listed = all(str(flavor.get(key)) in accepted for key, accepted in native.only.items())
+    if saved not in native.files or not is_listed or flavor.get("code") is not None:
         raise IntegrityBroken(f"a {kind!a} saved as {saved!a} is not accepted", where=where, hint=HINT)
 
 
 def _check_function(library: str, function: Mapping[str, Any], flavor: Mapping[str, Any], where: str) -> None:
-    _refuse_keys(function, {"code", "data", "env", "loader_module", "python_version"}, where)
+    of_flavor, of_function = NATIVE[library].data_keys
+    _refuse_keys(function, {"code", of_function, "env", "loader_module", "predict_fn", "python_version"}, where)
     loader = function.get("loader_module", f"mlflow.{library}")
     if loader != f"mlflow.{library}" or function.get("code") is not None:
         raise IntegrityBroken(f"the model wants to be loaded by {loader!a}", where=where, hint=HINT)
-    if function.get("data", flavor["data"]) != flavor["data"]:
+    if function.get(of_function, flavor[of_flavor]) != flavor[of_flavor]:
         raise IntegrityBroken("MLmodel names two files", where=where, hint=HINT)
 
 
@@ -167,9 +201,12 @@ def _refuse_keys(found: Mapping[Any, Any], allowed: set[str], where: str) -> Non
             raise IntegrityBroken(f"MLmodel has a key {key!a} that is not accepted", where=where, hint=HINT)
 
 
-def _columns(model: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
-    """The names of the signature's inputs, all of them numbers."""
-    wanted = "save it with signature=mlflow.models.infer_signature(X, y), X a frame of numbers"
+def _columns(
+    model: Mapping[str, Any], folder: Path, takes_texts: bool
+) -> tuple[tuple[str, ...], tuple[str, ...]]:  # fmt: skip
+    """The names of the signature's inputs, and those that are texts; all others are numbers."""
+    of_what = "numbers and texts" if takes_texts else "numbers"
+    wanted = f"save it with signature=mlflow.models.infer_signature(X, y), X a frame of {of_what}"
     signature = model.get("signature")
     if not isinstance(signature, dict) or not signature.get("inputs"):
         raise GateRefused("the model has no signature", where=str(folder), hint=wanted)
@@ -177,8 +214,9 @@ def _columns(model: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
         inputs = [(column.get("name"), column["type"]) for column in json.loads(signature["inputs"])]
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise GateRefused("the model's signature cannot be read", where=str(folder), hint=wanted) from error
-    strange = [f"{name!a} ({kind!a})" for name, kind in inputs if not isinstance(name, str) or kind not in NUMBERS]
+    known = NUMBERS | {TEXT} if takes_texts else NUMBERS
+    strange = [f"{name!a} ({kind!a})" for name, kind in inputs if not isinstance(name, str) or kind not in known]
     if strange or not inputs:
         where = ", ".join(strange)
-        raise GateRefused("the model's signature is not one of named numbers", where=where, hint=wanted)
-    return tuple(name for name, _ in inputs)
+        raise GateRefused(f"the model's signature is not one of named {of_what}", where=where, hint=wanted)
+    return tuple(name for name, _ in inputs), tuple(name for name, kind in inputs if kind == TEXT)

@@ -1,7 +1,7 @@
 """A forecaster on disk: each library's own file, arrays, JSON, and a manifest with the SHA-256 of each. No pickle.
 
 There are three kinds: the ensemble of a panel, the forecaster of a plain table or of states (`table_format`), and an
-external booster (`external_format`).
+external model (`external_format`).
 
 Only verified bytes reach a library: a damaged LightGBM file would end the process, and a flipped bit would change
 forecasts without an error.
@@ -45,7 +45,7 @@ PROBE_TOLERANCE = 1e-6  # relative; a larger difference is another forecaster
 def save(forecaster: Forecaster | TableForecaster | ExternalForecaster, folder: Path) -> str:
     """Write a bundle in place of `folder` and return its digest. The same forecaster gives the same bytes."""
     if isinstance(forecaster, ExternalForecaster):
-        contents = external_format.contents(forecaster, _probe(forecaster))
+        contents = external_format.contents(forecaster)
     elif isinstance(forecaster, TableForecaster):
         contents = table_format.contents(forecaster)
     else:
@@ -171,7 +171,7 @@ def _problem(description: Mapping[str, Any]) -> Problem:
     return Problem.model_validate_json(json.dumps(held))
 
 
-def _probe(forecaster: Forecaster | ExternalForecaster) -> dict[str, Any]:
+def _probe(forecaster: Forecaster) -> dict[str, Any]:
     """Raw rows of different keys, periods and known covariates, with their forecasts."""
     rows = panel_probe.rows(forecaster.request, PROBE_ROWS)
     return {"rows": rows, "forecasts": forecaster.predict(pd.DataFrame(rows)).tolist()}

@@ -1,11 +1,11 @@
 """`register` imports a model, `refit` trains a version on more days, `validate` runs the gate on a version."""
 
 from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
 
 import click
 
+from lockgate.bundle import external_metadata
 from lockgate.bundle.external_metadata import TARGETS, DeclaredMetadata
 from lockgate.cli.common_options import (
     LINE,
@@ -33,32 +33,42 @@ prepared = click.option(
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--problem", help="Register only if params.yaml names this problem.")
 @click.option(
-    "--trained-until", type=click.DateTime(["%Y-%m-%d"]), help="Last day of the training data, as YYYY-MM-DD."
+    "--trained-until",
+    help="End of the training data of a problem with a horizon, as YYYY-MM-DD or a number.",
 )
 @click.option(
-    "--target", type=click.Choice(TARGETS), help="Scale of the model's output. Default: the declared scale, else sales."
+    "--target",
+    type=click.Choice(TARGETS),
+    help="Scale of the model's output. Default: the declared scale, else value, or probability for classes.",
 )
+@click.option("--columns", help="Input columns in the order of the training, separated by commas.")
+@click.option("--classes", help="Classes of the outputs in their order, separated by commas.")
 @prepared
 @as_json
 def register(
     path: Path,
     problem: str | None,
-    trained_until: datetime | None,
+    trained_until: str | None,
     target: Target | None,
+    columns: str | None,
+    classes: str | None,
     prepared: Path,
     as_json: bool,
     timeout: float,
 ) -> None:
-    """Register a model from a folder as a new version.
+    """Register a model from a folder or a file as a new version.
 
-    PATH is the folder of a bundle or of an MLflow model. The version is in None until `lockgate validate` judges it.
-    The whole transfer may take thirty times --timeout.
+    PATH is the folder of a bundle or of an MLflow model (lightgbm, xgboost, catboost, sklearn saved by skops), or a
+    .skops file. The version is in None until `lockgate validate` judges it. The whole transfer may take thirty times
+    --timeout.
     """
     from lockgate.operations import import_model
 
     _require_problem(problem)
-    declared = DeclaredMetadata(trained_until and trained_until.date(), target)
-    arrived = import_model.bring(workspace(timeout), path, declared, prepared, params().problem)
+    described = params().problem
+    until = None if trained_until is None else external_metadata.time_of(described, trained_until)
+    declared = DeclaredMetadata(until, target, _listed(columns), _listed(classes))
+    arrived = import_model.bring(workspace(timeout), path, declared, prepared, described)
     version = session().ids["version"] = arrived.receipt.version
     if as_json:
         print_json(asdict(arrived.receipt) | {"is_new": arrived.is_new})
@@ -122,6 +132,10 @@ def validate(version: int | None, prepared: Path, as_json: bool, timeout: float)
     else:
         click.echo(validate.reported(found))
     require_passed(found)
+
+
+def _listed(names: str | None) -> tuple[str, ...] | None:
+    return None if names is None else tuple(name.strip() for name in names.split(","))
 
 
 def _require_prepared(prepared: Path) -> None:

@@ -9,7 +9,6 @@ import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +18,18 @@ from numpy.typing import NDArray
 
 from lockgate import errors
 from lockgate.bundle import external_conversion, store
+from lockgate.bundle.external_conversion import Declared
 from lockgate.data import dataset
+from lockgate.data.data_card import Part
 from lockgate.errors import BundleUnreadable, GateRefused, LockgateError
 from lockgate.evaluation import leakage, table_leakage
 from lockgate.evaluation.leakage import LeakageReport
-from lockgate.features.store_panel.store_attributes import store_attributes
 from lockgate.forecaster.ensemble import Forecaster
-from lockgate.forecaster.external import Meaning, NativeFile, Window
+from lockgate.forecaster.external import ExternalForecaster, NativeFile
+from lockgate.forecaster.external_rows import Window
 from lockgate.forecaster.table import TableForecaster
 from lockgate.problem.confidence import DEFAULT
+from lockgate.problem.description import Problem
 from lockgate.system import sandbox
 from lockgate.system.sandbox import Limits
 
@@ -41,10 +43,11 @@ FORECAST_LIMITS = Limits(wall_seconds=300, cpu_seconds=600, memory_bytes=4 << 30
 OPEN_LIMITS = Limits(wall_seconds=120, cpu_seconds=120, memory_bytes=4 << 30, file_bytes=2 << 30)
 TASK, RESULT, ROWS, ARRAYS = "task.json", "result.json", "rows.parquet", "arrays.npz"
 LONGEST_REASON = 300
+MODEL = "model"  # the file of an external model in the private folder
+PREPARED: tuple[Part, Part] = ("rows", "static")
 EXAMPLE_ROWS = 5
 MOST_IN_ONE_PROBABILITY = 2  # classes
 LINEAR = ("ridge", "linear")  # names of the linear member of a panel and of a table
-EPOCH = date(1970, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -152,7 +155,7 @@ def open_bundle(folder: Path, digest: str) -> BundleFacts:
 
 
 def make_bundle(folder: Path, described: Json) -> BundleFacts:
-    """Make `folder`/bundle of the native file `folder`/booster, described by library, columns, target and window.
+    """Make `folder`/bundle of the model's file `folder`/model, described as `_make` reads it.
 
     Raises what `external_conversion.adopt` raises, and what `open_bundle` does.
     """
@@ -209,17 +212,27 @@ def _open(_: Path, given: Json) -> Output:
     folder = Path(given["bundle"])
     opened = store.load(folder, given["digest"])
     example = {name: values[:EXAMPLE_ROWS] for name, values in store.probe_rows(folder).items()}
-    until, horizon = ("", 0) if isinstance(opened, TableForecaster) else (str(opened.origin), opened.horizon_days)
+    until, horizon = _end_of_training(opened)
     facts = BundleFacts(given["digest"], opened.members, until, horizon, example)
     return asdict(facts), {}
 
 
+def _end_of_training(forecaster: Any) -> tuple[str, int]:
+    """The last training period of a panel as text, and the periods that the gate judges; "" and 0 without a horizon."""
+    if forecaster.problem.kind != "panel":
+        return "", 0
+    return str(forecaster.origin), forecaster.horizon_days
+
+
 def _make(folder: Path, given: Json) -> Output:
+    problem, prepared = Problem.model_validate_json(json.dumps(given["problem"])), Path(given["prepared"])
+    rows, static = (dataset.read(prepared, part) for part in PREPARED)
+    window = Window(**given["window"]) if given["window"] else None
     adopted = external_conversion.adopt(
-        NativeFile(given["library"], (folder / "booster").read_bytes()),
-        Meaning(tuple(given["columns"]), given["target"]),
-        store_attributes(dataset.read(Path(given["prepared"]), "static")),
-        Window(**given["window"]),
+        NativeFile(given["library"], (folder / MODEL).read_bytes()),
+        Declared(**{name: value and tuple(value) for name, value in given["declared"].items()}, target=given["target"]),
+        external_conversion.rows_of(problem, rows, static, window),
+        rows[problem.target],
     )
     bundle = folder / "bundle"
     return _open(folder, {"bundle": str(bundle), "digest": store.save(adopted, bundle)})
@@ -274,7 +287,7 @@ def _alone(forecaster: Any, rows: pd.DataFrame, place: int) -> Floats:
 
 
 def _classes(forecaster: Any) -> tuple[str, ...]:
-    return forecaster.classes if isinstance(forecaster, TableForecaster) else ()
+    return forecaster.classes if isinstance(forecaster, TableForecaster | ExternalForecaster) else ()
 
 
 def _width(forecaster: Any) -> tuple[int, ...]:
@@ -285,9 +298,8 @@ def _width(forecaster: Any) -> tuple[int, ...]:
 
 def _trained_until(forecaster: Any) -> int | None:
     """The number of the last training period."""
-    if isinstance(forecaster, TableForecaster):
-        return forecaster.trained_until
-    return forecaster.state.cutoff if isinstance(forecaster, Forecaster) else (forecaster.origin - EPOCH).days
+    found: int | None = forecaster.state.cutoff if isinstance(forecaster, Forecaster) else forecaster.trained_until
+    return found
 
 
 def _where(covered: NDArray[np.bool_], one: Floats, forecasts: Callable[[], Floats]) -> Floats:

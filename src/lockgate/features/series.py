@@ -1,5 +1,6 @@
 """The series of a panel: one for each key, with its static features."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from lockgate.problem.description import Problem
 
 Ints = NDArray[np.int64]
+
+STORED = "series "  # before the names of the columns in a bundle
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,19 @@ class Series:
         known = static.sort_values(keys).reset_index(drop=True)
         every = _distinct(pd.concat([known[keys], rows[keys].drop_duplicates().astype(known[keys].dtypes)]))
         return cls(problem.keys, known if len(every) == len(known) else every.merge(known, how="left", on=keys))
+
+    @classmethod
+    def of_arrays(cls, keys: tuple[str, ...], arrays: Mapping[str, NDArray[Any]]) -> "Series":
+        """The series from their arrays; other arrays are ignored."""
+        if not keys:
+            return cls((), pd.DataFrame(index=range(1)))
+        columns = {name.removeprefix(STORED): values for name, values in arrays.items() if name.startswith(STORED)}
+        texts = {name: _texts(values) for name, values in columns.items() if values.dtype.kind == "U"}
+        return cls(keys, pd.DataFrame(columns | texts))
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The columns as arrays without Python objects, by their name in a bundle; a missing text is an empty one."""
+        return {f"{STORED}{name}": _plain(column) for name, column in self.frame.items()}
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -65,3 +81,17 @@ class Series:
 
 def _distinct(keys: pd.DataFrame) -> pd.DataFrame:
     return keys.drop_duplicates().sort_values(list(keys.columns)).reset_index(drop=True)
+
+
+def _plain(column: "pd.Series[Any]") -> NDArray[Any]:
+    values = column.to_numpy()
+    if values.dtype.kind in "biuf":
+        return np.asarray(values)
+    if values.dtype.kind == "M":
+        return np.asarray(values, dtype="datetime64[s]")
+    return np.asarray(column.fillna("").to_numpy(dtype=object), dtype=np.str_)
+
+
+def _texts(values: NDArray[Any]) -> "pd.Series[Any]":
+    texts = pd.Series(values, dtype="str")
+    return texts.where(texts != "")

@@ -1,112 +1,148 @@
-"""The forecaster of an external model: one booster, with input columns computed from raw rows."""
+"""The forecaster of an external model: a booster, an estimator or a network, with input columns made of raw rows."""
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lockgate.features.known_inputs import KnownInputs
-from lockgate.features.store_panel import external_columns
-from lockgate.features.store_panel.rossmann import PROBLEM
-from lockgate.features.store_panel.store_attributes import CATEGORIES, StoreAttributes, stores
-from lockgate.forecaster import panel_rows
 from lockgate.forecaster.checked_rows import RowProblem
-from lockgate.forecaster.interface import RowCounts, count_rows, predict_open_rows, threads_for
-from lockgate.forecaster.panel_rows import PanelRequest
-from lockgate.models.booster import Booster
+from lockgate.forecaster.external_rows import ExternalRows
+from lockgate.forecaster.interface import SMALL_BATCH, RowCounts
 from lockgate.models.conformal import Interval
-from lockgate.models.members import MEMBERS
+from lockgate.models.external_model import RESTORE, ExternalModel
 from lockgate.problem.confidence import checked
+from lockgate.problem.description import Problem
 from lockgate.problem.target import Target
 
 Floats = NDArray[np.float64]
 
+PARALLEL_THREADS = 4
+
 
 @dataclass(frozen=True)
 class NativeFile:
-    """A booster's file, unchanged, in the format of its own library."""
+    """A model's file, unchanged, in the format of its own library."""
 
     library: str
     content: bytes
 
     @cached_property
-    def booster(self) -> Booster:
-        """The booster. Opening an unverified file may end the process."""
-        return MEMBERS[self.library].restore(self.content)
+    def model(self) -> ExternalModel:
+        """The model. Opening an unverified file may end the process."""
+        return RESTORE[self.library](self.content)
 
 
 @dataclass(frozen=True)
 class Meaning:
-    """A booster's input columns in their order, and its output: sales or their log."""
+    """A model's input columns in their order, and its output.
+
+    `texts` are the columns that it takes as texts; all others are numbers. `classes` are the classes of the outputs in
+    their order: () for a regression, and for an output that is the probability of the positive class alone.
+    """
 
     columns: tuple[str, ...]
     target: Target
+    texts: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
 
-    def sales(self, raw: Floats) -> Floats:
-        """Outputs as sales."""
+    def forecast(self, raw: Floats, classes: tuple[str, ...]) -> Floats:
+        """Outputs as forecasts of a problem with these classes, the positive one last."""
+        if not classes:
+            return self._value(raw)
+        chances = self._probabilities(raw)
+        if raw.ndim == 1:
+            return chances
+        ordered = chances[:, [self.classes.index(name) for name in classes]]
+        return np.asarray(ordered[:, -1] if len(classes) == 2 else ordered)
+
+    def _value(self, raw: Floats) -> Floats:
         if self.target == "log":
             return np.exp(raw)
         return np.expm1(raw) if self.target == "log1p" else raw
 
-
-@dataclass(frozen=True)
-class Window:
-    """Days, as numbers since 1970-01-01: training until `origin`, judged until `judged`, served until `served`."""
-
-    origin: int
-    judged: int
-    served: int
+    def _probabilities(self, raw: Floats) -> Floats:
+        """Probabilities of class 1, (rows,), or of each class, (rows, classes): these sum to 1."""
+        if self.target == "logit" and raw.ndim == 1:
+            return np.asarray(1 / (1 + np.exp(-np.clip(raw, -700, 700))))
+        if raw.ndim == 1:
+            return raw
+        found = np.exp(raw - raw.max(axis=1, keepdims=True)) if self.target == "logit" else raw
+        return np.asarray(found / found.sum(axis=1, keepdims=True))
 
 
 @dataclass(frozen=True)
 class ExternalForecaster:
-    """Forecasts the booster's output, unchanged; it serves days that the gate did not judge, too.
+    """Forecasts the model's output; of a panel, also periods that the gate did not judge.
 
-    Its forecasts may be negative or not finite: the gate checks them.
+    Its forecasts may be negative or not finite: the gate checks them. `classes` are those of the target, sorted: () for
+    a regression, and the positive one last for two classes.
     """
 
     native: NativeFile
     meaning: Meaning
-    attributes: StoreAttributes
-    window: Window
+    rows: ExternalRows
+    classes: tuple[str, ...] = ()
+
+    @property
+    def problem(self) -> Problem:
+        """The problem that it forecasts."""
+        return self.rows.problem
 
     @property
     def members(self) -> tuple[str, ...]:
-        """The library of its booster."""
+        """The library of its model."""
         return (self.native.library,)
 
     @property
+    def trained_until(self) -> int | None:
+        """The number of the declared last period of its training data; None without time, and for states."""
+        return self.rows.window.origin if self.rows.window else None
+
+    @property
     def horizon_days(self) -> int:
-        """The days after `origin` up to the last one that the gate judges."""
-        return self.window.judged - self.window.origin
+        """The periods after `origin` up to the last one that the gate judges; 0 without a horizon."""
+        window = self.rows.window
+        return window.judged - window.origin if window else 0
 
     @property
     def served_days(self) -> int:
-        """The days after `origin` that it forecasts."""
-        return self.window.served - self.window.origin
+        """The periods after `origin` that it forecasts; 0 without a horizon."""
+        window = self.rows.window
+        return window.served - window.origin if window else 0
 
     @property
-    def origin(self) -> date:
-        """The declared last day of its training data."""
-        return date(1970, 1, 1) + timedelta(days=self.window.origin)
+    def origin(self) -> date | int:
+        """The first day of the last training period of a panel; its number if time is a running number."""
+        number = self.trained_until or 0
+        if self.problem.period.is_integer:
+            return number
+        start: datetime = self.problem.period.start(np.array([number]))[0].item()
+        return start.date()
 
     def check(self, rows: pd.DataFrame) -> RowCounts:
         """Check the rows and count them; raises BadData for rows that `predict` would refuse."""
-        return count_rows(self.request.read(rows), self.window.judged)
+        return self.rows.check(rows)
 
     def problems(self, rows: pd.DataFrame) -> list[RowProblem]:
         """Each value that cannot be forecast, by row. Raises BadData if a column is missing."""
-        return self.request.problems(rows)
+        return self.rows.problems(rows)
 
     def predict(self, rows: pd.DataFrame) -> Floats:
-        """Sales of raw rows, (rows,), in their order; exactly 0.0 where Open is 0.
+        """Forecasts of raw rows in their order: (rows,), or (rows, classes) for more than two classes.
 
-        Raises BadData for rows out of bounds.
+        They are `where.otherwise` for rows that are not learned; periods left are within 0 and the cap. Raises BadData
+        for rows that cannot be forecast.
         """
-        return predict_open_rows(self.request.read(rows), self._open_days, (len(rows),))
+        read = self.rows.values(rows, self.meaning.columns, self.meaning.texts)
+        shape = (len(rows), len(self.classes)) if len(self.classes) > 2 else (len(rows),)
+        found = np.full(shape, self.problem.where.otherwise if self.problem.where else 0.0)
+        if read.learned.any():
+            found[read.learned] = self.meaning.forecast(self.raw(read.values), self.classes)
+        derived = self.problem.derived
+        return np.clip(found, 0, derived.cap) if derived else found
 
     def interval(self, rows: pd.DataFrame, confidence: float) -> Interval:
         """Forecasts with bounds NaN, because its residuals are unknown.
@@ -114,18 +150,10 @@ class ExternalForecaster:
         Raises the errors of `predict`, and WrongUsage for the confidence.
         """
         checked(confidence)
-        unknown = np.full(len(rows), np.nan)
-        return Interval(self.predict(rows), unknown, unknown)
+        prediction = self.predict(rows)
+        unknown = np.full(prediction.shape, np.nan)
+        return Interval(prediction, unknown, unknown)
 
-    def values(self, rows: KnownInputs) -> Floats:
-        """The booster's input for some rows."""
-        return external_columns.matrix(self.meaning.columns, rows, self.attributes)
-
-    def _open_days(self, rows: KnownInputs) -> Floats:
-        return self.meaning.sales(self.native.booster.raw(self.values(rows), threads_for(rows)))
-
-    @cached_property
-    def request(self) -> PanelRequest:
-        """The rows that it takes."""
-        window = panel_rows.Window(self.window.origin, self.window.served)
-        return PanelRequest(PROBLEM, stores(self.attributes), CATEGORIES, window)
+    def raw(self, values: pd.DataFrame) -> Floats:
+        """The model's outputs of some values of its columns."""
+        return self.native.model.raw(values, 1 if len(values) < SMALL_BATCH else PARALLEL_THREADS)

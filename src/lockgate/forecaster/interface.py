@@ -63,11 +63,11 @@ class ForecasterProtocol(Protocol):
 
     @property
     def horizon_days(self) -> int:
-        """The days after `origin` up to the last one that the gate judges."""
+        """The periods after `origin` up to the last one that the gate judges."""
 
     @property
     def served_days(self) -> int:
-        """The days after `origin` that it forecasts: the judged days and some after them."""
+        """The periods after `origin` that it forecasts: the judged ones and some after them."""
 
     @property
     def origin(self) -> date | int:

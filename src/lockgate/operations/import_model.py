@@ -1,4 +1,4 @@
-"""`lockgate register PATH`: imports a bundle or an external MLflow model as a version in None.
+"""`lockgate register PATH`: imports a bundle or an external model as a version in None.
 
 All files are read once, as plain files, into a private folder. A child process opens them first.
 """
@@ -7,17 +7,17 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lockgate import digests
 from lockgate.bundle import external_metadata, external_mlmodel, manifest
-from lockgate.bundle.external_metadata import DeclaredMetadata
-from lockgate.bundle.external_mlmodel import BundleInModel, ExternalModel
+from lockgate.bundle.external_metadata import DeclaredMetadata, ModelMetadata, Until
+from lockgate.bundle.external_mlmodel import BARE, BundleInModel, SavedModel
 from lockgate.bundle.mlmodel import MLMODEL
 from lockgate.data.data_card import read_card
-from lockgate.errors import GateRefused, WrongUsage
+from lockgate.errors import WrongUsage
 from lockgate.evaluation import sandboxed
 from lockgate.evaluation.sandboxed import BundleFacts
 from lockgate.operations import register
@@ -30,9 +30,11 @@ from lockgate.system import safe_files
 if TYPE_CHECKING:
     from lockgate.registry.run_log import Contents, RunRecord
 
-EPOCH = date(1970, 1, 1)
-NATIVE_RECIPE = "store_panel"  # its columns are computed for a native model, too
-ACCEPTED = "give the folder of a bundle (manifest.json) or of an MLflow model (MLmodel): docs/how-to/register.md"
+ACCEPTED = (
+    f"give the folder of a bundle (manifest.json) or of an MLflow model (MLmodel), or a file ({', '.join(BARE)}):"
+    " docs/how-to/register.md"
+)
+LAST_HOUR = 23
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ class Brought:
         from lockgate.operations import run_record
 
         known = {"trained_until": self.facts.trained_until, "horizon_days": str(self.facts.horizon_days)}
+        known = known if self.problem.kind == "panel" else {}
         params = known | {"members": ", ".join(self.facts.members)}
         return run_record.brought_record(params, _unknown() | known | self.origin)
 
@@ -70,12 +73,12 @@ class Brought:
 def bring(
     workspace: Workspace, path: Path, declared: DeclaredMetadata, prepared: Path, problem: Problem
 ) -> Arrived:  # fmt: skip
-    """Register the model in the folder PATH; the same content again is the same version.
+    """Register the model at PATH, a folder or a file; the same content again is the same version.
 
-    A bundle is registered unchanged. A native model is converted into a bundle for the keys and the holdout of the
-    prepared tables. Raises WrongUsage for a path with neither and for a native model of a problem whose columns are
-    not computed for one, IntegrityBroken for a file that is damaged or could run code, and GateRefused for a model with
-    columns that cannot be computed or with forecasts that are no numbers.
+    A bundle is registered unchanged. A model of a library is converted into a bundle for the prepared tables. Raises
+    WrongUsage for a path with neither, and for metadata that is missing or does not fit the problem, IntegrityBroken
+    for a file that is damaged or could run code, and GateRefused for a model with columns, types, classes or outputs
+    that do not fit the problem.
     """
     with _opened(path, declared, prepared, workspace.actor, problem) as brought:
         known = register.find(workspace, brought.facts.digest)
@@ -89,14 +92,20 @@ def _opened(
     _require_model(path)
     with tempfile.TemporaryDirectory(prefix="lockgate-") as private:
         folder = Path(private)
-        held = external_mlmodel.read(path) if _is_mlflow_model(path) else BundleInModel(path, manifest.digest(path))
-        if isinstance(held, ExternalModel):
-            _require_recipe(problem)
-            facts, origin = _made(held, declared, prepared, folder, actor)
+        held = _held(path)
+        if isinstance(held, SavedModel):
+            statement = external_metadata.resolve(declared, held.metadata, actor, problem)
+            facts, origin = _made(held, statement, _Project(problem, prepared), folder)
         else:
             facts, origin = _taken(held, declared, folder)
         came_from = {"came_from": str(path.absolute()), "brought_by": actor}
         yield Brought(folder / "bundle", facts, came_from | origin, problem)
+
+
+def _held(path: Path) -> BundleInModel | SavedModel:
+    if path.is_file():
+        return external_mlmodel.read_file(path)
+    return external_mlmodel.read(path) if _is_mlflow_model(path) else BundleInModel(path, manifest.digest(path))
 
 
 def _is_mlflow_model(path: Path) -> bool:
@@ -106,8 +115,10 @@ def _is_mlflow_model(path: Path) -> bool:
 def _require_model(path: Path) -> None:
     if not path.exists():
         raise WrongUsage(f"{path} does not exist", hint=ACCEPTED)
+    if path.is_file() and path.suffix in BARE:
+        return
     if not path.is_dir():
-        raise WrongUsage(f"{path} is no folder", hint=ACCEPTED)
+        raise WrongUsage(f"{path} is no folder, and no file of an accepted kind", hint=ACCEPTED)
     if not (_is_mlflow_model(path) or (path / manifest.MANIFEST).exists()):
         inside = [each for each in (path / "bundle", path / "model") if each.is_dir()]
         hint = f"did you mean {inside[0]}?" if inside else ACCEPTED
@@ -118,70 +129,77 @@ def _taken(held: BundleInModel, declared: DeclaredMetadata, folder: Path) -> tup
     """Copy a bundle and open it. The bundle itself holds its last training day, so no declaration is accepted."""
     if not declared.is_empty:
         raise WrongUsage(
-            "a bundle holds its last training day and its target itself", hint="leave out --trained-until and --target"
+            "a bundle holds its last training day, its target, its columns and its classes itself",
+            hint="leave out --trained-until, --target, --columns and --classes",
         )
     safe_files.copy(held.folder, folder / "bundle")
     return sandboxed.open_bundle(folder, held.digest), {"kind": "bundle", "trained_until_stated_by": "the bundle"}
 
 
+@dataclass(frozen=True)
+class _Project:
+    """The problem and the folder of its prepared tables."""
+
+    problem: Problem
+    prepared: Path
+
+
 def _made(
-    model: ExternalModel, declared: DeclaredMetadata, prepared: Path, folder: Path, actor: str
+    model: SavedModel, statement: ModelMetadata, project: _Project, folder: Path
 ) -> tuple[BundleFacts, dict[str, str]]:
-    """Convert a native model into a bundle; returns its facts and the source of each declared value."""
-    _require_known_columns(model)
-    statement = external_metadata.resolve(declared, model.metadata, actor)
-    (folder / "booster").write_bytes(model.content)
+    """Convert a model of a library into a bundle; returns its facts and the source of each declared value."""
+    if not project.prepared.is_dir():
+        raise WrongUsage(
+            f"there are no prepared tables in {project.prepared}", hint="make them with: dvc repro prepare"
+        )
+    (folder / sandboxed.MODEL).write_bytes(model.content)
+    columns = model.columns or statement.columns or None
     described = {
         "library": model.library,
-        "columns": list(model.columns),
+        "declared": {"columns": columns, "texts": model.texts, "classes": statement.classes},
         "target": statement.target,
-        "window": _window(statement.trained_until, prepared),
-        "prepared": str(prepared.absolute()),
+        "window": _window(project, statement.trained_until),
+        "problem": project.problem.model_dump(mode="json"),
+        "prepared": str(project.prepared.absolute()),
     }
     origin = {
         "kind": f"{model.library} model",
         "file_digest": digests.of_bytes(model.content),
-        "columns": ", ".join(model.columns),
+        "columns": ", ".join(columns or ()) or "as the file names them",
         "target": statement.target,
-        "target_stated_by": statement.target_by,
-        "trained_until_stated_by": statement.trained_until_by,
+        "target_stated_by": statement.by("target"),
+        "trained_until_stated_by": statement.by("trained_until"),
         "source_run_id": model.run_id or UNKNOWN,
     }
     return sandboxed.make_bundle(folder, described), origin
 
 
-def _require_recipe(problem: Problem) -> None:
-    """Raise WrongUsage if the columns of a native model cannot be computed for the problem."""
-    if NATIVE_RECIPE not in problem.features:
-        raise WrongUsage(
-            f"a model of a library can be registered for problems with features: {NATIVE_RECIPE}, and not for"
-            f" {problem.name}",
-            hint="register a bundle that the train stage has made: docs/how-to/register.md",
-        )
+def _window(project: _Project, until: Until | None) -> dict[str, int] | None:
+    """The last period of the training, of the holdout, and of the forecasts; None without a horizon."""
+    if until is None:
+        return None
+    problem, card = project.problem, read_card(project.prepared)
+    origin = _number(problem, until)
+    cutoff = _number_of_text(problem, card["cutoff"]) if card["cutoff"] else origin
+    periods = int(card["holdout_periods"]) or problem.horizon or 1
+    judged = max(origin, cutoff) + periods
+    return {"origin": origin, "judged": judged, "served": judged + periods}
 
 
-def _require_known_columns(model: ExternalModel) -> None:
-    from lockgate.features.store_panel.external_columns import COLUMNS
-
-    unknown = [ascii(name)[1:-1] for name in model.columns if name not in COLUMNS]
-    if unknown:
-        raise GateRefused(
-            f"the model has columns that cannot be computed before the day: {', '.join(unknown)}",
-            hint=f"allowed columns: {', '.join(COLUMNS)}: docs/how-to/register.md",
-        )
-    if len(set(model.columns)) < len(model.columns):
-        raise GateRefused("the model's signature names a column twice", hint="name each column once")
+def _number(problem: Problem, until: Until) -> int:
+    """The number of a period: the one that holds the day; of hours, the last one of the day."""
+    if not isinstance(until, date):
+        return until
+    hour = LAST_HOUR if problem.period.name == "hour" else 0
+    return _number_of_text(problem, f"{until}T{hour:02}")
 
 
-def _window(until: date, prepared: Path) -> dict[str, int]:
-    """The last training day, the last day of the holdout, and the last day to forecast, as days since 1970."""
-    if not prepared.is_dir():
-        raise WrongUsage(f"there are no prepared tables in {prepared}", hint="make them with: dvc repro prepare")
-    card = read_card(prepared)
-    days = int(card["holdout_periods"])
-    judged = max(until, date.fromisoformat(card["cutoff"])) + timedelta(days=days)
-    origin, last = ((day - EPOCH).days for day in (until, judged))
-    return {"origin": origin, "judged": last, "served": last + days}
+def _number_of_text(problem: Problem, text: str) -> int:
+    if problem.period.is_integer:
+        return int(text)
+    import numpy as np
+
+    return int(problem.period.number(np.array([text.replace(" ", "T")], dtype="datetime64[s]"))[0])
 
 
 def _unknown() -> dict[str, str]:

@@ -23,6 +23,7 @@ INFERENCE_PACKAGES = (
     "xgboost-cpu",
     "xgboost",
     "scikit-learn",
+    "skops",
 )
 
 

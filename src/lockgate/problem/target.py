@@ -2,4 +2,7 @@
 
 from typing import Literal
 
-Target = Literal["sales", "log", "log1p"]
+# Of a regression: the target, its log, or log(1 + target). Of classes: probabilities, or their log odds (of several
+# classes: numbers whose softmax is the probabilities).
+Target = Literal["value", "log", "log1p", "probability", "logit"]
+EARLIER_NAMES: dict[str, Target] = {"sales": "value"}

@@ -48,3 +48,13 @@ def class_texts(values: "pd.Series[Any]") -> "pd.Series[Any]":
     if pd.api.types.is_numeric_dtype(values):
         return values.map(lambda value: f"{value:.15g}", na_action="ignore").astype("str")
     return values.astype("str")
+
+
+def classes_of(problem: Problem, target: "pd.Series[Any]") -> tuple[str, ...]:
+    """The classes of a target, sorted; of two, the positive one last; () for a regression."""
+    if problem.task == "regression":
+        return ()
+    found = sorted(set(class_texts(target.dropna())))
+    if problem.task == "binary":
+        return (*[name for name in found if name != problem.positive][:1], problem.positive)
+    return tuple(found)

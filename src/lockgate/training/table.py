@@ -27,7 +27,7 @@ from lockgate.models.target_scale import possible
 from lockgate.problem.description import Problem
 from lockgate.problem.metrics import METRICS
 from lockgate.problem.params import Params
-from lockgate.problem.target_values import class_texts, target_values
+from lockgate.problem.target_values import classes_of, target_values
 from lockgate.training.fitting import Progress, Steps
 from lockgate.training.report import Report
 from lockgate.training.table_folds import fold_of_rows
@@ -136,16 +136,6 @@ def member_names(problem: Problem) -> tuple[str, ...]:
                 f"problem.members names {name}", where="params.yaml", hint=f"members: {', '.join(TABLE_MEMBERS)}"
             )
     return tuple(name for name in TABLE_MEMBERS if name in (problem.members or TABLE_MEMBERS))
-
-
-def classes_of(problem: Problem, target: "pd.Series[str]") -> tuple[str, ...]:
-    """The classes of a target, sorted; of two, the positive one last; () for a regression."""
-    if problem.task == "regression":
-        return ()
-    found = sorted(set(class_texts(target.dropna())))
-    if problem.task == "binary":
-        return (*[name for name in found if name != problem.positive][:1], problem.positive)
-    return tuple(found)
 
 
 def _data(problem: Problem, rows: pd.DataFrame, seed: int) -> Data:

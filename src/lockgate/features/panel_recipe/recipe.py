@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from lockgate.features.known_inputs import Categories, KnownInputs, encoded
@@ -76,7 +75,7 @@ class PanelState:
             "floor": np.array([history.scale.floor, history.scale.shift]),
             "level": np.empty(0) if history.scale.level is None else history.scale.level,
             "static": history.static,
-            **{f"series {name}": _plain(column) for name, column in self.series.frame.items()},
+            **self.series.arrays(),
             **{f"categories {name}": np.array(texts, dtype=np.str_) for name, texts in self.categories.items()},
         }
 
@@ -156,16 +155,6 @@ def _static(problem: Problem, series: Series, categories: Categories) -> NDArray
     return np.column_stack(parts).astype(np.float32) if parts else np.empty((len(series), 0), dtype=np.float32)
 
 
-def _plain(column: "pd.Series[Any]") -> NDArray[Any]:
-    """A column as an array without Python objects; a missing text is an empty one."""
-    values = column.to_numpy()
-    if values.dtype.kind in "biuf":
-        return np.asarray(values)
-    if values.dtype.kind == "M":
-        return np.asarray(values, dtype="datetime64[s]")
-    return np.asarray(column.fillna("").to_numpy(dtype=object), dtype=np.str_)
-
-
 def _restore(problem: Problem, declared: Declaration, arrays: Arrays, times: tuple[int, int]) -> PanelState:
     cutoff, horizon = times
     categories = {
@@ -180,21 +169,4 @@ def _restore(problem: Problem, declared: Declaration, arrays: Arrays, times: tup
     found = History(
         cutoff, declared, layout, model, Past.of_arrays(arrays), scale, arrays["static"], static_names(problem)
     )
-    return PanelState(found, _series(problem, arrays), horizon, feature_names(problem, declared, layout))
-
-
-def _series(problem: Problem, arrays: Arrays) -> Series:
-    columns = {name.removeprefix("series "): values for name, values in arrays.items() if name.startswith("series ")}
-    frame = (
-        pd.DataFrame(index=range(1))
-        if not problem.keys
-        else pd.DataFrame(
-            {name: _texts(values) if values.dtype.kind == "U" else values for name, values in columns.items()}
-        )
-    )
-    return Series(problem.keys, frame)
-
-
-def _texts(values: NDArray[Any]) -> "pd.Series[Any]":
-    texts = pd.Series(values, dtype="str")
-    return texts.where(texts != "")
+    return PanelState(found, Series.of_arrays(problem.keys, arrays), horizon, feature_names(problem, declared, layout))

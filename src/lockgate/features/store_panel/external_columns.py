@@ -3,15 +3,27 @@
 docs/how-to/register.md documents the columns; those of the files have the files' names.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lockgate.features import calendar
-from lockgate.features.known_inputs import KnownInputs
+from lockgate.features.known_inputs import Categories, KnownInputs
+from lockgate.features.series import Series
 from lockgate.features.store_panel import rossmann
-from lockgate.features.store_panel.store_attributes import LONG_AGO, NEVER, StoreAttributes, promo2_active
+from lockgate.features.store_panel.store_attributes import (
+    CATEGORIES,
+    LONG_AGO,
+    NEVER,
+    StoreAttributes,
+    promo2_active,
+    stores,
+)
+from lockgate.problem.description import Problem
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -86,3 +98,44 @@ COLUMNS: dict[str, Callable[[KnownInputs, StoreAttributes], Values]] = {
     rossmann.PROMO2: lambda rows, attributes: attributes.promo2_since[rows.key] != NEVER,
     "Promo2Round": _promo2_round,
 }
+
+
+@dataclass(frozen=True)
+class StoreColumns:
+    """The columns of COLUMNS for some stores; all are numbers."""
+
+    problem: Problem
+    attributes: StoreAttributes
+
+    @cached_property
+    def series(self) -> Series:
+        """The stores."""
+        return stores(self.attributes)
+
+    @property
+    def categories(self) -> Categories:
+        """The texts of the only category among the known covariates."""
+        return CATEGORIES
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """All columns."""
+        return tuple(COLUMNS)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """None."""
+        return ()
+
+    def column(self, name: str, as_text: bool, rows: KnownInputs) -> Floats:
+        """The values of a column; `as_text` has no meaning here."""
+        return matrix((name,), rows, self.attributes)[:, 0]
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The attributes of the stores."""
+        return self.attributes.arrays()
+
+    @classmethod
+    def of_arrays(cls, problem: Problem, arrays: Mapping[str, NDArray[Any]]) -> "StoreColumns":
+        """The columns from the arrays of a bundle."""
+        return cls(problem, StoreAttributes.of_arrays(arrays))

@@ -1,0 +1,139 @@
+"""Columns that a model from elsewhere may take of a panel: all are known before the period, and none has a target."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lockgate.features.known_inputs import UNKNOWN, Categories, KnownInputs, categories_of, covariate_columns
+from lockgate.features.panel_recipe import period_calendar
+from lockgate.features.series import Series
+from lockgate.features.store_panel.external_columns import StoreColumns
+from lockgate.features.store_panel.store_attributes import store_attributes
+from lockgate.problem.columns import Category, Column, Date, Months, Role
+from lockgate.problem.description import Problem
+
+Arrays = Mapping[str, NDArray[Any]]
+Floats = NDArray[np.float64]
+
+STORED = "categories "  # before the names of the columns in a bundle
+STORES = ("store_panel",)  # the features of a panel whose columns are its own
+
+
+class ExternalColumns(Protocol):
+    """The columns of a panel for a model from elsewhere."""
+
+    @property
+    def problem(self) -> Problem:
+        """The problem of the panel."""
+
+    @property
+    def series(self) -> Series:
+        """The series that can be forecast."""
+
+    @property
+    def categories(self) -> Categories:
+        """The texts of each category among the known covariates."""
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """The columns that a model may take as numbers."""
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The columns that a model may take as texts."""
+
+    def column(self, name: str, as_text: bool, rows: KnownInputs) -> NDArray[Any]:
+        """The values of a column: float64 with NaN, or texts with None for a missing one."""
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The series and what belongs to them, by their names in a bundle."""
+
+
+@dataclass(frozen=True)
+class DescribedColumns:
+    """Keys, known covariates, static features and the calendar of a described panel."""
+
+    problem: Problem
+    series: Series
+    categories: Categories
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """Numbers, flags, dates as days since 1970-01-01, listed categories as places, and the calendar."""
+        own = tuple(column.name for column in self._columns if _is_number(column))
+        return (*own, *(name for name in self._calendar if name not in self.problem.columns))
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Categories."""
+        return tuple(column.name for column in self._columns if isinstance(column.kind, Category))
+
+    def column(self, name: str, as_text: bool, rows: KnownInputs) -> NDArray[Any]:
+        """The values of a column: float64 with NaN, or texts with None for a missing one."""
+        if name not in self.problem.columns:
+            at = period_calendar.moments(self.problem.period, rows.period)
+            return np.asarray(period_calendar.COLUMNS[name](at), dtype=np.float64)
+        column = self.problem.column(name)
+        if name in self.series.frame:
+            return _typed(column, self.series.frame[name].iloc[rows.key], as_text)
+        codes = rows.covariates[name]
+        if not as_text:
+            is_code = not isinstance(column.kind, Date) and codes.dtype.kind == "i"
+            return np.where(codes == UNKNOWN, np.nan, codes) if is_code else np.asarray(codes, dtype=np.float64)
+        texts = np.array([*self.categories[name], None], dtype=object)
+        return np.asarray(texts[codes])
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The series with their static features, and the texts of the categories."""
+        texts = {f"{STORED}{name}": np.array(values, dtype=np.str_) for name, values in self.categories.items()}
+        return self.series.arrays() | texts
+
+    @property
+    def _columns(self) -> tuple[Column, ...]:
+        static = self.problem.of_role(Role.KEYS, Role.STATIC_FEATURES)
+        held = tuple(column for column in static if column.name in self.series.frame)
+        return (*held, *(column for column in covariate_columns(self.problem)))
+
+    @property
+    def _calendar(self) -> tuple[str, ...]:
+        return () if self.problem.period.is_integer else tuple(period_calendar.COLUMNS)
+
+
+def _is_number(column: Column) -> bool:
+    kind = column.kind
+    return bool(kind.values) if isinstance(kind, Category) else not isinstance(kind, Months)
+
+
+def _typed(column: Column, values: "pd.Series[Any]", as_text: bool) -> NDArray[Any]:
+    if as_text:
+        return np.asarray(values.astype(object).where(values.notna(), None))
+    if isinstance(column.kind, Category):
+        codes = pd.Index(column.kind.values).get_indexer(pd.Index(values)).astype(np.float64)
+        return np.where(codes < 0, np.nan, codes)
+    if isinstance(column.kind, Date):
+        days = values.to_numpy().astype("datetime64[D]")
+        return np.where(np.isnat(days), np.nan, days.astype(np.float64))
+    return np.asarray(values.to_numpy(dtype=np.float64, na_value=np.nan))
+
+
+def columns_of(problem: Problem, rows: pd.DataFrame, static: pd.DataFrame) -> ExternalColumns:
+    """The columns of a panel with these prepared rows and static features."""
+    if problem.features == STORES:
+        return StoreColumns(problem, store_attributes(static))
+    return DescribedColumns(
+        problem, Series.of(problem, rows, static), categories_of(problem.of_role(Role.KNOWN_COVARIATES), rows)
+    )
+
+
+def restored(problem: Problem, arrays: Arrays) -> ExternalColumns:
+    """The columns from the arrays of a bundle."""
+    if problem.features == STORES:
+        return StoreColumns.of_arrays(problem, arrays)
+    categories = {
+        name.removeprefix(STORED): tuple(texts.tolist()) for name, texts in arrays.items() if name.startswith(STORED)
+    }
+    return DescribedColumns(problem, Series.of_arrays(problem.keys, arrays), categories)
