@@ -12,7 +12,10 @@ TASKS = ("regression", "binary", "multiclass")
 @command("init", example="lockgate init sales.csv --target sold --time date --horizon 42", server=False, project=False)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--target", required=True, metavar="COLUMN", help="Column to forecast.")
-@click.option("--time", default="", metavar="COLUMN", help="Column of the time: a date, or a running whole number.")
+@click.option(
+    "--time", "times", multiple=True, metavar="COLUMN",
+    help="Column of the time: a date, or a running whole number. Repeat it for a date and an hour, or year and month.",
+)  # fmt: skip
 @click.option("--key", "keys", multiple=True, metavar="COLUMN", help="Column of the series. Repeat it for several.")
 @click.option(
     "--horizon", type=click.IntRange(0, 10_000), help="Periods to forecast; 0: the state now, such as remaining life."
@@ -26,7 +29,7 @@ TASKS = ("regression", "binary", "multiclass")
 @click.option("--name", default="", help="Name of the problem. Default: the name of the file.")
 @as_json
 def init(
-    file: Path, target: str, time: str, keys: tuple[str, ...], horizon: int | None, task: str | None,
+    file: Path, target: str, times: tuple[str, ...], keys: tuple[str, ...], horizon: int | None, task: str | None,
     sides: tuple[Path, ...], folder: Path | None, name: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Look at a table and write a problem folder for it.
@@ -37,7 +40,8 @@ def init(
     from lockgate.describe.guess import Wish
     from lockgate.operations.init_problem import init_problem
 
-    made = init_problem(file, Wish(target, time, keys, horizon, task or ""), folder, name, sides)
+    time, parts = (times[0], ()) if len(times) == 1 else ("", times)
+    made = init_problem(file, Wish(target, time, keys, horizon, task or "", parts), folder, name, sides)
     for doubt in made.document.doubts:
         tell(f"doubt: {doubt}")
     limits = made.document.limits

@@ -18,6 +18,7 @@ from lockgate.data.cells import cells, form_of, request_type
 from lockgate.data.column_types import ColumnType, TextForm, column_type, full_type, time_type
 from lockgate.data.readers import RawTable
 from lockgate.data.side_tables import SideTable
+from lockgate.data.time_parts import with_time
 from lockgate.errors import BadData
 from lockgate.problem.columns import Column, Date, Role, names
 from lockgate.problem.description import Problem, SourceFile
@@ -83,7 +84,7 @@ def read(problem: Problem, files: Iterable[Path], today: datetime.date | None = 
 
     Raises BadData with the line, the value and a hint.
     """
-    read_in = [(source, readers.read(path, source)) for source, path in zip(problem.sources, files, strict=True)]
+    read_in = [(source, _raw(problem, source, path)) for source, path in zip(problem.sources, files, strict=True)]
     sides = [side_tables.read(problem, source, table) for source, table in read_in if source.key]
     [(main, raw_table)] = [(source, table) for source, table in read_in if not source.key]
     raw = cells(raw_table, history_types(problem, main, today or datetime.date.today()))
@@ -94,6 +95,10 @@ def read(problem: Problem, files: Iterable[Path], today: datetime.date | None = 
     row_rules.refuse_broken_rules(problem, raw, place)
     notes = [_ignored(problem, table, side_tables.of_file(problem, source)) for source, table in read_in]
     return Tables(as_rows(problem, raw), _static(problem, raw, static), (*dropped, *filter(None, notes)))
+
+
+def _raw(problem: Problem, source: SourceFile, path: Path) -> RawTable:
+    return with_time(readers.read(path, source), problem.time)
 
 
 def history_types(problem: Problem, source: SourceFile, today: datetime.date) -> dict[str, ColumnType]:
@@ -139,14 +144,15 @@ def _request_table(problem: Problem, path: Path) -> RawTable:
         found = readers.read_parquet(path)
     else:
         found = readers.read_csv(path, _of_request(problem, main, path))
-    return readers.renamed(found, {old: new for old, new in main.rename.items() if old in found.names})
+    found = readers.renamed(found, {old: new for old, new in main.rename.items() if old in found.names})
+    return with_time(found, problem.time)
 
 
 def _side_tables(problem: Problem, raw_table: RawTable, raw: Path) -> list[SideTable]:
     """The side tables in the folder `raw` that hold covariates of a request which the file of rows lacks."""
     lacking = {column.side_table for column in problem.request if column.name not in raw_table.names}
     paths = [(source, _one_form(raw, source.file)) for source in problem.sources if source.file in lacking]
-    return [side_tables.read(problem, source, readers.read(path, source)) for source, path in paths if path]
+    return [side_tables.read(problem, source, _raw(problem, source, path)) for source, path in paths if path]
 
 
 def _of_request(problem: Problem, main: SourceFile, path: Path) -> SourceFile:
@@ -155,6 +161,8 @@ def _of_request(problem: Problem, main: SourceFile, path: Path) -> SourceFile:
     Otherwise the form of the file of rows, whose names without a header leave the target out.
     """
     found = {main.rename.get(name, name) for name in readers.first_cells(path)}
+    if problem.time and problem.time.of and set(problem.time.of) <= found:
+        found.add(problem.time.column)
     if {column.name for column in problem.required if not column.side_table} <= found:
         return readers.COMMAS.model_copy(update={"missing": main.missing})
     if not main.names or problem.target not in main.names:
@@ -233,7 +241,8 @@ def _repeats(raw_table: RawTable) -> NDArray[np.bool_]:
 
 
 def _ignored(problem: Problem, raw_table: RawTable, known: list[str]) -> str:
-    extra = [name for name in raw_table.names if name not in (*known, *problem.drop)]
+    passed = (*problem.drop, problem.row_id, *(problem.time.of if problem.time else ()))
+    extra = [name for name in raw_table.names if name not in (*known, *passed)]
     return f"ignored column {', '.join(extra)} ({raw_table.path.name})" if extra else ""
 
 

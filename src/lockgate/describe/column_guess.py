@@ -92,6 +92,11 @@ class ColumnGuess:
         return [self.texts.distinct[place] for place in order]
 
     @property
+    def is_amount(self) -> bool:
+        """Whether the values are numbers that are no flag."""
+        return self.type in ("integer", "number")
+
+    @property
     def is_numeric(self) -> bool:
         """Whether the values are amounts, and not codes or times."""
         return self.type in ("integer", "number", "flag")

@@ -146,9 +146,11 @@ def _series_lines(seen: Seen) -> list[Line]:
     found = seen.series
     count = int(found.codes.max()) + 1
     guessed = "" if wish.keys else "guessed: with these columns, each time stands once for each key; "
-    lines = [Line("keys", list(found.keys), f"{guessed}{count:,} series", _key_doubts(seen))]
+    words = f"{guessed}{count:,} series" if found.keys else "one series: each time stands once"
+    lines = [Line("keys", list(found.keys), words, _key_doubts(seen))]
     period = found.period or "hour"
-    lines.append(Line("time", {"column": wish.time, "period": period}, _about_time(seen), _period_doubts(seen)))
+    time = {"column": wish.time, "period": period} | ({"of": list(wish.parts)} if wish.parts else {})
+    lines.append(Line("time", time, _about_time(seen), _period_doubts(seen)))
     lines.append(_horizon(seen))
     return lines
 
@@ -164,13 +166,18 @@ def _key_doubts(seen: Seen) -> tuple[str, ...]:
 def _about_time(seen: Seen) -> str:
     time = seen.guesses[seen.wish.time]
     moments = len(time.filled)
-    return f"{guess.summary_of(time)}: {moments:,} different times"
+    together = f"put together from {' and '.join(seen.wish.parts)}; " if seen.wish.parts else ""
+    return f"{together}{guess.summary_of(time)}: {moments:,} different times"
 
 
 def _period_doubts(seen: Seen) -> tuple[str, ...]:
+    doubts = tuple(filter(None, [seen.time_doubt]))
     if seen.of_time.period is not None:
-        return ()
-    return (f"{seen.wish.time}: the steps are no hour, day, week or month: add the rows up to one of these periods",)
+        return doubts
+    return (
+        *doubts,
+        f"{seen.wish.time}: the steps are no hour, day, week or month: add the rows up to one of these periods",
+    )
 
 
 def _horizon(seen: Seen) -> Line:

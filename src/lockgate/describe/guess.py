@@ -3,7 +3,7 @@
 import difflib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from lockgate.describe.column_guess import ColumnGuess, Marks
 from lockgate.describe.keys import Series
 from lockgate.describe.layout import Layout
 from lockgate.describe.table import TextTable
+from lockgate.describe.time_columns import put_together
 from lockgate.errors import BadData, WrongUsage
 from lockgate.problem.description import Task
 
@@ -38,6 +39,7 @@ class Wish:
     keys: tuple[str, ...] = ()
     horizon: int | None = None
     task: str = ""
+    parts: tuple[str, ...] = ()  # the columns that the time is put together from
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class Seen:
     series: Series | None
     repeated_rows: int
     marks: Marks
+    time_doubt: str
 
     @property
     def kind(self) -> str:
@@ -124,11 +127,13 @@ def look(table: TextTable, layout: Layout, wish: Wish) -> Seen:
     """Guess the type of each column, then keys and period. Raises WrongUsage or BadData."""
     wish = _with_time(table, layout, _by_place(table, layout, wish))
     _refuse_unknown(table, wish)
+    together = put_together(table, wish.time, wish.parts, wish.keys)
+    table, wish = together.table, replace(wish, time=together.time, parts=together.parts)
     marks = column_guess.marks_of(table.columns, layout.decimal)
     guesses = {column.name: column_guess.guess(column, marks, column.name == wish.time) for column in table.columns}
     _refuse_no_time(guesses, wish)
     series = _series(table, guesses, wish) if wish.time else None
-    seen = Seen(table, guesses, wish, series, table.repeated_rows(), marks)
+    seen = Seen(table, guesses, wish, series, table.repeated_rows(), marks, together.doubt)
     if not seen.derived:
         _refuse_target(seen)
     if seen.kind == "state" and not seen.of_time.keys:
@@ -160,10 +165,10 @@ def positive_of(target: ColumnGuess) -> str:
 def roles_of(seen: Seen) -> Roles:
     """The role of each column that is neither key nor time nor target."""
     parts = keys.calendar_parts(seen.guesses[seen.wish.time]) if seen.series and seen.kind == "panel" else {}
-    leaks = {each.column: each.why for each in _leaks(seen)}
+    leaks = _leaks(seen)
     found: dict[str, list[Line]] = {"known": [], "past": [], "checks": [], "row_id": [], "dropped": []}
     for guess in seen.features:
-        role, line = _role(seen, guess, parts, leaks.get(guess.name, ""), bool(found["row_id"]))
+        role, line = _role(seen, guess, parts, leaks.get(guess.name, ("", "")), bool(found["row_id"]))
         found[role].append(line)
     return Roles(**{role: tuple(lines) for role, lines in found.items()})
 
@@ -229,26 +234,34 @@ def _by_place(table: TextTable, layout: Layout, wish: Wish) -> Wish:
         return wish
     places = {str(place): name for place, name in enumerate(table.names, start=1)}
     target, time, *named = (places.get(text, text) for text in (wish.target, wish.time, *wish.keys))
-    return Wish(target, time, tuple(named), wish.horizon, wish.task)
+    parts = tuple(places.get(text, text) for text in wish.parts)
+    return replace(wish, target=target, time=time, keys=tuple(named), parts=parts)
 
 
 def _with_time(table: TextTable, layout: Layout, wish: Wish) -> Wish:
     """With a horizon and no time, the only column of dates is the time. Raises WrongUsage unless there is one."""
-    if wish.time or wish.horizon is None:
+    if wish.time or wish.parts or wish.horizon is None:
         return wish
     dates = [
         column.name for column in table.columns if column_guess.guess(column, Marks(layout.decimal)).type == "date"
     ]
     if len(dates) != 1:
         fact = f"several columns have dates: {', '.join(dates)}" if dates else "no column has dates"
-        raise WrongUsage(f"--horizon needs a time, but {fact}", hint="name the column of the time: --time COLUMN")
-    return Wish(wish.target, dates[0], wish.keys, wish.horizon, wish.task)
+        raise WrongUsage(
+            f"--horizon needs a time, but {fact}",
+            hint="name its column: --time COLUMN; of a time in two columns: --time YEAR --time MONTH",
+        )
+    return replace(wish, time=dates[0])
 
 
 def _refuse_unknown(table: TextTable, wish: Wish) -> None:
     may_be_derived = wish.time and wish.keys and wish.horizon == 0
-    wanted = {"--time": (wish.time,), "--key": wish.keys, "--target": () if may_be_derived else (wish.target,)}
-    named = [name for name in (wish.target, wish.time, *wish.keys) if name]
+    wanted = {
+        "--time": (wish.time, *wish.parts),
+        "--key": wish.keys,
+        "--target": () if may_be_derived else (wish.target,),
+    }
+    named = [name for name in (wish.target, wish.time, *wish.parts, *wish.keys) if name]
     if twice := next((name for name in named if named.count(name) > 1), ""):
         raise WrongUsage(f"{twice} is named twice", hint="give --target, --time and --key different columns")
     for option, name in ((option, name) for option, names in wanted.items() for name in names if name):
@@ -297,24 +310,31 @@ def _series(table: TextTable, guesses: dict[str, ColumnGuess], wish: Wish) -> Se
     return keys.series_of(table, time, found or ())
 
 
-def _leaks(seen: Seen) -> list[suspects.Suspect]:
-    """The leak suspects among what is learned; covariates of the past never stand beside their own target."""
+def _leaks(seen: Seen) -> dict[str, tuple[str, str]]:
+    """Why a column is a leak suspect, and the doubt, which suspects of one sum share; the rows of a state have none."""
     if seen.derived or seen.kind == "state":
-        return []
-    columns = {
-        guess.name: guess.of_rows
-        for guess in seen.features
-        if not _is_identifier(guess) and (seen.kind == "table" or guess.type in ("flag", "category"))
-    }
+        return {}
+    columns = {guess.name: guess.of_rows for guess in seen.features if not _is_identifier(guess)}
     target = (
         seen.target.values
         if seen.task == "regression"
         else np.where(np.isnan(seen.target.values), np.nan, np.arange(len(seen.target.values)))
     )
-    return suspects.suspects_of(columns, target[seen.target.texts.codes], seen.task != "regression")
+    found = suspects.suspects_of(columns, target[seen.target.texts.codes], seen.task != "regression")
+    if seen.kind == "panel":  # numbers are past covariates, and never stand beside their own target
+        found = [each for each in found if each.is_part or not seen.guesses[each.column].is_amount]
+    alike = {each.why: [other.column for other in found if other.why == each.why] for each in found}
+    return {each.column: (each.why, _leak_doubt(alike[each.why], each.why, seen.wish.target)) for each in found}
 
 
-def _role(seen: Seen, guess: ColumnGuess, parts: dict[str, Any], leak: str, has_id: bool) -> tuple[str, Line]:
+def _leak_doubt(names: list[str], why: str, target: str) -> str:
+    back = f"if {'it is' if len(names) == 1 else 'they are'} known before {target}, remove from drop"
+    return f"{' and '.join(names)} {why}: dropped as a leak; {back}"
+
+
+def _role(
+    seen: Seen, guess: ColumnGuess, parts: dict[str, Any], leak: tuple[str, str], has_id: bool
+) -> tuple[str, Line]:
     name = guess.name
     if why := next(_reasons_to_drop(seen, guess, leak), None):
         comment, doubts = why
@@ -334,15 +354,13 @@ def _role(seen: Seen, guess: ColumnGuess, parts: dict[str, Any], leak: str, has_
     return ("past" if seen.kind == "state" else "known"), Line(name, name)
 
 
-def _reasons_to_drop(seen: Seen, guess: ColumnGuess, leak: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _reasons_to_drop(seen: Seen, guess: ColumnGuess, leak: tuple[str, str]) -> Iterator[tuple[str, tuple[str, ...]]]:
     filled, rows = guess.filled, seen.table.rows
     if len(filled) < 2 and not (guess.missing_rows and filled):
         yield f"the same value in every row: {_shown(filled[0])}" if filled else "no values", ()
-    if leak:
-        yield (
-            f"leak suspect: {leak}",
-            (f"{guess.name} {leak}: dropped as a leak; if it is known before {seen.wish.target}, remove it from drop",),
-        )
+    why, doubt = leak
+    if why:
+        yield f"leak suspect: {why}", (doubt,)
     if (
         guess.type == "category"
         and not _is_identifier(guess)

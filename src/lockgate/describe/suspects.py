@@ -38,6 +38,7 @@ class Suspect:
 
     column: str
     why: str
+    is_part: bool = False  # of a sum that is the target
 
 
 def suspects_of(columns: dict[str, Floats], target: Floats, classes: bool) -> list[Suspect]:
@@ -133,7 +134,7 @@ def _together(columns: dict[str, Floats], goal: Floats) -> list[Suspect]:
     if np.abs(scaled @ weights - goal).max() > 1e-6 * max(1.0, float(np.abs(goal).max())):
         return []
     parts = [name for name, weight in zip(full, weights, strict=False) if abs(weight) > 1e-6 * np.abs(weights).max()]
-    return [Suspect(name, f"is part of a sum that is the target ({' + '.join(parts)})") for name in parts]
+    return [Suspect(name, f"is part of a sum that is the target ({' + '.join(parts)})", is_part=True) for name in parts]
 
 
 def _folds(rows: int) -> list[NDArray[np.bool_]]:

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from lockgate.problem.columns import Category, Column, ColumnKind, Date, Decimal, Flag, Months, Role, Whole
 from lockgate.problem.metrics import METRICS
-from lockgate.problem.periods import Period, PeriodName
+from lockgate.problem.periods import TIME_PARTS, Period, PeriodName
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Names = tuple[Name, ...]
@@ -70,10 +70,11 @@ class SourceFile(Described):
 
 
 class TimeColumn(Described):
-    """The column of the time of a row, and the length of a period."""
+    """The column of the time of a row, and the length of a period; `of` are columns that it is put together from."""
 
     column: Name
     period: PeriodName = "day"
+    of: Texts = ()  # such as a date and an hour, or a year and a month
 
 
 class ColumnDescription(Described):
@@ -391,12 +392,23 @@ def _time_and_horizon(problem: Problem) -> Iterator[str]:
         yield "split by: time needs a horizon above 0"
     if problem.time and problem.time_name in problem.columns:
         yield from _time_type(problem)
+    if problem.time and problem.time.of:
+        yield from _time_parts(problem.time)
 
 
 def _time_type(problem: Problem) -> Iterator[str]:
     wanted = "integer" if problem.period.is_integer else "date"
     if problem.columns[problem.time_name].type != wanted:
         yield f"time.period: {problem.period.name} needs a column of type {wanted}"
+
+
+def _time_parts(time: TimeColumn) -> Iterator[str]:
+    ways = TIME_PARTS[time.period]
+    if time.column in time.of:
+        yield f"time.column: {time.column} is one of time.of; give the time a name of its own"
+    if len(time.of) not in ways:
+        known = " or ".join(" and ".join(kinds) for kinds in ways.values())
+        yield f"time.of has {len(time.of)} columns; period: {time.period} can be put together from {known or 'none'}"
 
 
 def _task_and_target(problem: Problem) -> Iterator[str]:

@@ -20,6 +20,14 @@ SEASONS: dict[PeriodName, tuple[int, ...]] = {
     "integer": (),
 }
 BLOCKS: dict[PeriodName, int] = {"hour": 24, "day": 7}  # periods whose errors are alike; other periods stand alone
+# The parts of a time in several columns, by period and number of columns. A week is that of ISO's calendar.
+TIME_PARTS: dict[PeriodName, dict[int, tuple[str, ...]]] = {
+    "hour": {2: ("date", "hour"), 4: ("year", "month", "day", "hour")},
+    "day": {3: ("year", "month", "day")},
+    "week": {2: ("year", "week")},
+    "month": {2: ("year", "month")},
+    "integer": {},
+}
 DAYS_OF_WEEK = 7
 FIRST_MONDAY = 4  # day number of 1970-01-05
 
