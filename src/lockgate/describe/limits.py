@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from lockgate.describe.guess import Seen, positive_of
@@ -15,6 +16,14 @@ RARE = 0.35  # the share of the positive class below which precision and recall 
 SHARE_OVER_SERVING, SHARE_OVER_SLICE = 0.02, 0.1
 SKILL = 0.95  # of the error of a forecast without skill
 USUAL_ROWS, HELD_OUT = 1000, 0.2
+MIN_GAIN = {"panel": 0.02, "state": 0.05, "table": 0.05}  # the baseline of a panel knows its keys and seasons
+WEEK = {"day": 7}  # the season of days; of other periods the longest one
+SEASONAL_WORDS = {
+    "hour": "the value of the same hour a week before",
+    "day": "the median of the same weekday in the last year",
+    "week": "the value of the same week a year before",
+    "month": "the value of the same month a year before",
+}
 IMPLAUSIBLE = {"panel": 0.2, "state": 0.02, "table": 0.02}
 
 
@@ -29,6 +38,7 @@ class Limits:
     limit: float
     over_serving: float
     over_slice: float
+    min_gain: float
     min_share_of_naive: float
     min_scored_rows: int
 
@@ -44,7 +54,18 @@ def limits_of(seen: Seen, switch: str) -> Limits:
     rows = len(actual) if seen.kind == "panel" else round(HELD_OUT * kept)
     over_serving, over_slice = _short(SHARE_OVER_SERVING * distance), _short(SHARE_OVER_SLICE * distance)
     enough = max(1, min(USUAL_ROWS, rows // 2))
-    return Limits(metric.name, baseline, words, score, limit, over_serving, over_slice, IMPLAUSIBLE[seen.kind], enough)
+    return Limits(
+        metric.name,
+        baseline,
+        words,
+        score,
+        limit,
+        over_serving,
+        over_slice,
+        MIN_GAIN[seen.kind],
+        IMPLAUSIBLE[seen.kind],
+        enough,
+    )
 
 
 def metric_of(seen: Seen) -> str:
@@ -95,28 +116,37 @@ def _lives(seen: Seen) -> NDArray[np.float64]:
     return np.minimum(last[series.codes] - series.times, cap_of(seen))
 
 
-def _seasonal_naive(seen: Seen, switch: str) -> tuple[str, str, NDArray[np.float64], NDArray[np.float64]]:
-    """The last horizon, forecast by the value of the last season before it, or by the last value without a season."""
-    import pandas as pd
-
+def _rows_that_count(seen: Seen, switch: str, period: Period) -> pd.DataFrame:
+    """Key, number of the period and target of each row that has a target and is not switched off."""
     series = seen.of_time
-    period = Period(series.period or "integer")
     moments = series.times if period.is_integer else series.times.astype("datetime64[s]")
     rows = pd.DataFrame(
         {"key": series.codes, "number": period.number(np.asarray(moments)), "target": seen.target.of_rows}
     )
     counts = seen.guesses[switch].of_rows == 1 if switch else np.ones(len(rows), dtype=bool)
-    rows = rows[counts & rows["target"].notna()].drop_duplicates(["key", "number"], keep="last")
-    cutoff, season = int(rows["number"].max()) - seen.horizon, next(iter(period.seasons), 1)
+    return rows[counts & rows["target"].notna()].drop_duplicates(["key", "number"], keep="last")
+
+
+def _seasonal_naive(seen: Seen, switch: str) -> tuple[str, str, NDArray[np.float64], NDArray[np.float64]]:
+    """The last horizon, forecast as the gate's baseline does; by the last value of the key without two seasons before.
+
+    The gate also takes the median by the sliced flags.
+    """
+    period = Period(seen.of_time.period or "integer")
+    rows = _rows_that_count(seen, switch, period)
+    cutoff, season = int(rows["number"].max()) - seen.horizon, WEEK.get(period.name, next(reversed(period.seasons), 1))
     past, held = rows[rows["number"] <= cutoff], rows[rows["number"] > cutoff]
-    season = season if cutoff - int(rows["number"].min()) >= 2 * season else 1
-    recent = past.sort_values("number").assign(phase=past["number"] % season).groupby(["key", "phase"])["target"].last()
-    places = pd.MultiIndex.from_arrays([held["key"], held["number"] % season])
-    forecast = recent.reindex(places).to_numpy(dtype=np.float64)
-    known = np.isfinite(forecast)
-    words = f"the value of {period.plural(season)} before" if season > 1 else "the last value"
-    name = "seasonal_naive" if season > 1 else "naive"
-    return name, words, held["target"].to_numpy(dtype=np.float64)[known], forecast[known]
+    is_seasonal = season > 1 and cutoff - int(rows["number"].min()) + 1 >= 2 * season
+    if is_seasonal:
+        recent = past[past["number"] > cutoff - period.seasons[-1]].assign(place=past["number"] % season)
+        places = pd.MultiIndex.from_arrays([held["key"], held["number"] % season])
+        forecast = recent.groupby(["key", "place"])["target"].median().reindex(places)
+    else:
+        forecast = past.sort_values("number").groupby("key")["target"].last().reindex(held["key"])
+    actual, found = held["target"].to_numpy(dtype=np.float64), forecast.to_numpy(dtype=np.float64)
+    known = np.isfinite(found)
+    name, words = ("seasonal_naive", SEASONAL_WORDS[period.name]) if is_seasonal else ("naive", "the last value")
+    return name, words, actual[known], found[known]
 
 
 def _limit(metric: Metric, score: float, task: Task) -> float:
