@@ -186,3 +186,10 @@ def test_the_stability_index_counts_missing_values_and_new_texts() -> None:
     numbers = pd.Series(DRAWN.normal(size=1000))
     assert stability_index(numbers, numbers.where(numbers > 0)) > 0.25
     assert stability_index(pd.Series(["a"] * 99), pd.Series(["b"] * 99)) > 1
+
+
+def test_several_constant_columns_are_one_doubt() -> None:
+    rows, holdout = table(1000, kind="x", a=1.5), table(250, kind="x", a=1.5)
+    [(column, what)] = [each for each in doubts(plain(), rows, holdout) if "same value" in each[1]]
+    assert column == ""
+    assert what.startswith("2 columns have the same value in every row to train on: ")

@@ -65,3 +65,9 @@ def test_a_form_of_the_description_is_read_beside_iso():
 def test_a_column_with_a_zone_has_the_day_of_its_own_clock():
     values = pd.Series(pd.to_datetime(["2015-08-01"]).tz_localize("Europe/Berlin"))
     assert list(seconds(KIND, Period("day"), values)) == [DAY]
+
+
+def test_a_covariate_whose_form_has_a_clock_has_a_time_of_day() -> None:
+    moment = np.datetime64("2016-04-04T13:38:56")
+    assert of(None, "2016-04-04 13:38:56", moment, form="%Y-%m-%d %H:%M:%S") == [moment, moment]
+    assert np.isnat(of(None, moment)[0])

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lockgate import digests
-from lockgate.data import readers, row_rules, side_tables, text_file
+from lockgate.data import readers, row_rules, side_tables, text_file, unfit_rows
 from lockgate.data.cells import cells, form_of, request_type
 from lockgate.data.column_types import ColumnType, TextForm, column_type, full_type, time_type
 from lockgate.data.readers import RawTable
@@ -89,12 +89,13 @@ def read(problem: Problem, files: Iterable[Path], today: datetime.date | None = 
     [(main, raw_table)] = [(source, table) for source, table in read_in if not source.key]
     raw = cells(raw_table, history_types(problem, main, today or datetime.date.today()))
     raw, place, dropped = _without_duplicates(main, raw, raw_table)
+    raw, place, left_out = unfit_rows.without(problem, raw, place)
     row_rules.refuse_in_history(problem, raw, place)
     static = [*_of_rows(problem, raw, place), *(side_tables.static_features(side) for side in sides if side.static)]
     raw = side_tables.joined(raw, sides, place)
     row_rules.refuse_broken_rules(problem, raw, place)
     notes = [_ignored(problem, table, side_tables.of_file(problem, source)) for source, table in read_in]
-    return Tables(as_rows(problem, raw), _static(problem, raw, static), (*dropped, *filter(None, notes)))
+    return Tables(as_rows(problem, raw), _static(problem, raw, static), (*dropped, *left_out, *filter(None, notes)))
 
 
 def _raw(problem: Problem, source: SourceFile, path: Path) -> RawTable:
@@ -107,6 +108,8 @@ def history_types(problem: Problem, source: SourceFile, today: datetime.date) ->
 
 
 def _history_type(problem: Problem, column: Column, form: TextForm, today: datetime.date) -> ColumnType:
+    if column.drop_rows:
+        return unfit_rows.lenient_type(problem, column, form)
     if column.role is Role.TIME and isinstance(column.kind, Date):
         in_future = f"in the future (today is {today})"
         return time_type(column.kind, problem.period.name, today, in_future)

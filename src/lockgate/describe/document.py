@@ -243,8 +243,10 @@ def _column(seen: Seen, name: str) -> Line:
     if name not in _without_missing(seen):
         return Line(name, entry, guess.summary_of(found), found.doubts)
     entry.pop("missing", None)
-    refused = f"{name}: {found.missing_rows:,} rows have no value, and prepare refuses them: remove them"
-    return Line(name, entry, guess.summary_of(found), (*found.doubts, *([refused] if found.missing_rows else [])))
+    if not found.missing_rows:
+        return Line(name, entry, guess.summary_of(found), found.doubts)
+    left_out = f"{name}: {found.missing_rows:,} rows have no value and are left out (drop_rows)"
+    return Line(name, entry | {"drop_rows": True}, guess.summary_of(found), (*found.doubts, left_out))
 
 
 def _without_missing(seen: Seen) -> set[str]:

@@ -18,6 +18,7 @@ LEAST_ROWS, LEAST_HELD, LEAST_KEYS, LEAST_POSITIVE, LEAST_CLASS = 200, 50, 10, 3
 MANY_MISSING, MORE_MISSING = 0.3, 0.1
 SHARED_ROWS = 0.01
 UNSEEN_ROWS = 0.01
+LEAVE_OUT = "to leave such rows out: range and drop_rows: true, under problem.columns"
 FAR = 10.0  # a target that is this many times the 99.9 % quantile away from the median
 
 
@@ -222,12 +223,13 @@ def _target(checked: Checked, measures: Measures) -> Iterator[Remark]:
     values = values[np.isfinite(values)]
     zeros, below = float((values == 0).mean()), float((values < 0).mean())
     if zeros > 0.05 or below:
-        yield Remark("note", checked.target, f"{zeros:.1%} of the rows are 0, {below:.1%} are below 0")
+        what = f"{zeros:.1%} of the rows are 0, {below:.1%} are below 0"
+        yield Remark("note", checked.target, what, "" if checked.problem.kind == "panel" else LEAVE_OUT)
     middle, high = float(np.median(values)), float(np.quantile(values, 0.999))
     far = int((np.abs(values - middle) > FAR * max(abs(high - middle), 1e-12)).sum())
     if far:
         what = f"{far} values are more than {FAR:g} times as far from the median as 99.9 % of the rows"
-        yield Remark("doubt", checked.target, what, "look at these rows: typing errors, or another unit?")
+        yield Remark("doubt", checked.target, what, f"typing errors, or another unit? {LEAVE_OUT}")
 
 
 def _drift(checked: Checked, measures: Measures) -> Iterator[Remark]:
@@ -248,9 +250,12 @@ def _leaks(checked: Checked, measures: Measures) -> Iterator[Remark]:
 
 def _constant(checked: Checked, _: Measures) -> Iterator[Remark]:
     switch = checked.problem.where.column if checked.problem.where else ""  # constant, since other rows are not learned
-    for name in checked.features:
-        if name != switch and checked.rows[name].nunique(dropna=False) < 2:
-            yield Remark("doubt", name, "the same value in every row to train on", "move it to problem.drop")
+    names = [name for name in checked.features if name != switch and checked.rows[name].nunique(dropna=False) < 2]
+    if len(names) > 1:
+        what = f"{len(names)} columns have the same value in every row to train on: {', '.join(names)}"
+        yield Remark("doubt", "", what, "move them to problem.drop")
+    elif names:
+        yield Remark("doubt", names[0], "the same value in every row to train on", "move it to problem.drop")
 
 
 def _unseen(checked: Checked, _: Measures) -> Iterator[Remark]:

@@ -26,9 +26,10 @@ FORMS = {"hour": "write a time as 2015-08-01T13:00", "month": "write a month as 
 def seconds(kind: Date, period: Period | None, values: "pd.Series[Any]") -> NDArray[np.datetime64]:
     """The time of each value; `period` is that of a time column, None for a date among the covariates.
 
-    A time with a zone is the one on the clock of its own zone. Only hours have a time of day; other times are dates.
+    A time with a zone is the one on the clock of its own zone. Hours have a time of day, and covariates whose form has
+    one; other times are dates.
     """
-    has_hours = period is not None and period.name == "hour"
+    has_hours = period.name == "hour" if period else "%H" in kind.form
     has_months = period is not None and period.name == "month"
     if isinstance(values.dtype, np.dtype) and values.dtype.kind == "M":
         times = _whole_seconds(values.to_numpy())

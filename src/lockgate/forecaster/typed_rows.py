@@ -179,6 +179,8 @@ def _without_unit(value: Any, units: tuple[str, ...]) -> Any:
         for unit in units:
             if value.strip().endswith(unit):
                 return value.strip().removesuffix(unit).strip()
+            if value.strip().startswith(unit):
+                return value.strip().removeprefix(unit).strip()
     return value
 
 

@@ -73,7 +73,8 @@ class Column:
     """A column; `missing` is the meaning of a missing value, which is refused if it has none.
 
     With `full_history`, a missing value is refused in the history, too. `side_table` is the file of a side table that
-    holds the column; "" is the table of rows.
+    holds the column; "" is the table of rows. With `drop_rows`, rows of the history whose value is missing, without a
+    meaning, or out of range are left out.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Column:
     missing: str = ""
     full_history: bool = False
     side_table: str = ""
+    drop_rows: bool = False
 
 
 def names(columns: tuple[Column, ...]) -> list[str]:

@@ -88,6 +88,7 @@ class ColumnDescription(Described):
     meaning: str = ""
     missing: str = ""
     full_history: bool = False
+    drop_rows: bool = False  # rows of the history whose value is missing or out of range are left out
     file: str = MAIN_TABLE  # of the side table that holds it
 
     @property
@@ -123,6 +124,8 @@ class ColumnDescription(Described):
                 raise ValueError(f"{key} is for columns of type {' or '.join(types)}")
         if self.range and any(isinstance(end, datetime.date) != (self.type == "date") for end in self.range):
             raise ValueError("range takes two dates for type: date, and two numbers for other types")
+        if self.drop_rows and self.file:
+            raise ValueError("drop_rows is for columns of the table of rows")
         if self.range and not self.range[0] <= self.range[1]:  # type: ignore[operator]
             raise ValueError("range is [lowest, highest]")
         return self
@@ -253,7 +256,7 @@ class Problem(Described):
     def _column(self, name: str, role: Role) -> Column:
         given = self.columns[name]
         kind = _time_kind(given) if name == self.time_name else given.kind
-        return Column(name, role, kind, given.meaning, given.missing, given.full_history, given.file)
+        return Column(name, role, kind, given.meaning, given.missing, given.full_history, given.file, given.drop_rows)
 
     def of_role(self, *roles: Role) -> tuple[Column, ...]:
         """The columns with one of these roles, in the order of the table."""
