@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lockgate.evaluation.paired_test import Actual
 from lockgate.models import baselines
 from lockgate.problem.description import Problem
+from lockgate.problem.metrics import METRICS
 from lockgate.problem.params import load_params
 
 PROBLEM = load_params(Path(__file__).parents[2] / "params.yaml").problem
@@ -103,9 +105,28 @@ def test_the_naive_forecast_is_the_last_value_of_the_key_and_the_median_of_all_f
     assert baselines.baseline(named(MONTHS, "naive"), shuffled, NEXT).tolist() == [23.0, 11.5]
 
 
-def test_the_scale_of_mase_is_the_mean_change_over_a_season_within_each_key():
-    assert baselines.naive_scale(MONTHS, PAST) == 12.0
-    assert np.isnan(baselines.naive_scale(MONTHS, PAST[:12]))
+def test_the_scale_of_mase_is_the_mean_change_over_a_season_of_each_key_and_that_of_all_for_a_key_without_one():
+    """Segment a grows by 12 a year, c by 24; b is new, and d never changes."""
+    rows = pd.DataFrame({"segment": list("cabd")})
+    history = pd.concat([PAST, PAST.assign(segment="c", units=2 * PAST["units"]), PAST.assign(segment="d", units=7.0)])
+    assert baselines.naive_errors(MONTHS, history, rows).tolist() == [24.0, 12.0, 12.0, 12.0]
+    assert baselines.naive_errors(MONTHS, PAST, rows).tolist() == [12.0] * 4
+    assert np.isnan(baselines.naive_errors(MONTHS, PAST[:12], rows)).all()
+
+
+def test_mase_divides_the_errors_of_each_key_by_the_scale_of_its_training_rows():
+    """Errors of 6 are half of the scale of a, and a quarter of that of c; a slice keeps its own scales."""
+    problem = MONTHS.model_copy(update={"metric": "mase"})
+    history = pd.concat([PAST, PAST.assign(segment="c", units=2 * PAST["units"])])
+    rows = NEXT.assign(segment=["a", "c"], units=[24.0, 48.0])
+    actual = Actual.of(problem, METRICS["mase"], rows, history=history)
+    assert actual.score(np.array([30.0, 42.0])) == (0.5 + 0.25) / 2
+    found = actual.compare(np.array([30.0, 42.0]), np.array([24.0, 48.0]))
+    assert (found.candidate_score, found.reference_score, found.difference.value) == (0.375, 0.0, 0.375)
+    assert actual.rows.where(np.array([False, True])).score(METRICS["mase"], np.array([42.0])) == 0.25
+    low, high = actual.interval(np.array([30.0, 42.0]))
+    assert (low, high) == (0.25, 0.5)
+    assert np.isnan(Actual.of(problem, METRICS["mase"], rows).score(np.array([30.0, 42.0])))
 
 
 @pytest.mark.parametrize(("name", "expected"), [("mean", [4.0, 4.0]), ("group_median", [1.5, 2.0]), ("", [4.0, 4.0])])

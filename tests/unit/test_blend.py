@@ -80,3 +80,22 @@ def test_a_hard_fold_counts_no_more_than_an_easy_one():
     easy, hard = errors([0.02, 0.04]), errors([0.05, 0.02])
     scaled = 1.5 * hard
     assert fit([easy, scaled], 0.1) == pytest.approx(fit([easy, hard], 0.1))
+
+
+@pytest.mark.parametrize("level", [0.1, 0.5, 0.9])
+def test_weights_of_a_quantile_have_less_pinball_loss_than_any_other_on_a_grid(level):
+    """Errors are forecast minus target; two members are biased to both sides, and the third is noise."""
+    rng = np.random.default_rng(5)
+    noise = rng.normal(size=2000)
+    errors = np.column_stack([2 - noise, -2 - noise, rng.normal(size=2000) * 3])
+
+    def pinball(weights):
+        blended = errors @ weights
+        return np.mean(np.where(blended < 0, -level * blended, (1 - level) * blended))
+
+    equal = np.full(3, 1 / 3)
+    found = blend.fit_quantile_weights([errors], 0.0, equal, level)
+    grid = [np.array([a, b, 1 - a - b]) for a in np.linspace(0, 1, 21) for b in np.linspace(0, 1 - a, 21)]
+    assert pinball(found) <= min(map(pinball, grid)) + 0.005
+    assert found.min() >= 0
+    assert found.sum() == pytest.approx(1)

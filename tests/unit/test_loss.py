@@ -19,6 +19,8 @@ ACTUAL, FORECAST = np.array([100.0, 200.0, 0.0]), np.array([110.0, 180.0, 5.0])
         ("wape", "absolute", 35 / 3),
         ("mase", "absolute", 35 / 3),
         ("median_absolute_error", "absolute", 35 / 3),
+        ("pinball_90", "quantile", (0.1 * 10 + 0.9 * 20 + 0.1 * 5) / 3),
+        ("pinball_25", "quantile", (0.75 * 10 + 0.25 * 20 + 0.75 * 5) / 3),
     ],
 )
 def test_each_metric_has_its_errors_and_its_objective(metric, objective, score):

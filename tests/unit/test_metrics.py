@@ -172,7 +172,7 @@ def test_these_metrics_are_better_when_higher_and_the_others_when_lower():
 
 @pytest.mark.parametrize("metric", LINEAR.values(), ids=LINEAR)
 def test_a_metric_of_a_larger_unit_is_the_same_share_or_grows_with_the_unit(metric):
-    larger = metric.with_scale(4000.0)
+    larger = METRICS[metric.name].with_scale(4000.0)
     ratio = larger.error(larger.score(1000 * ACTUAL, 1000 * FORECAST)) / metric.error(metric.score(ACTUAL, FORECAST))
     assert ratio == pytest.approx(1 if metric.relative else 1000)
 

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from lockgate.comparison.pairs import Pairs
 from lockgate.evaluation.slices import Slice
-from lockgate.problem.description import Problem
 from lockgate.problem.metrics import METRICS, Metric, bias
 
 Floats = NDArray[np.float64]
@@ -156,15 +155,15 @@ def _scored(pairs: Pairs, metric: Metric) -> PairedScores | None:
         return None
     scored = pairs.where(chosen)
     first, second = (
-        Score(len(scored), _scores(scored.problem, scored.target, forecast, metric))
-        for forecast in (scored.first, scored.second)
+        Score(len(scored), _scores(scored, forecast, metric)) for forecast in (scored.first, scored.second)
     )
     return PairedScores(first, second)
 
 
-def _scores(problem: Problem, target: Floats, forecast: Floats, metric: Metric) -> dict[str, float]:
-    found = {metric.name: metric.score(target, forecast)}
-    if problem.task == "regression":
+def _scores(pairs: Pairs, forecast: Floats, metric: Metric) -> dict[str, float]:
+    target = pairs.target
+    found = {metric.name: metric.score_in(pairs.unit, target, forecast)}
+    if pairs.problem.task == "regression":
         return found | {"mae": METRICS["mae"].score(target, forecast), "bias": bias(target, forecast)}
     classes = forecast >= 0.5 if forecast.ndim == 1 else forecast.argmax(axis=1)
     return found | {"accuracy": float((classes == target).mean())}

@@ -28,6 +28,7 @@ from lockgate.data import dataset, ingest
 from lockgate.data.data_card import Part
 from lockgate.errors import BadData, StateConflict
 from lockgate.evaluation.slices import MOST_VALUES
+from lockgate.models import baselines
 from lockgate.operations import load_version
 from lockgate.operations.workspace import Workspace
 from lockgate.problem.columns import ColumnKind, Decimal, Whole
@@ -230,7 +231,8 @@ def _pairs(problem: Problem, given: ForecastRows, first: VersionForecast, second
     cutoffs = [each.cutoff for each in (first, second) if each.cutoff is not None]
     known = replace(given.known, cutoff=max(cutoffs, default=None))
     target = target_values(problem, rows[problem.target], first.classes)
-    return Pairs(problem, rows, target, first.forecast[both], second.forecast[both], parts(problem, rows, known))
+    unit = baselines.units_of(problem, METRICS[problem.metric], known.history, rows)
+    return Pairs(problem, rows, target, first.forecast[both], second.forecast[both], parts(problem, rows, known), unit)
 
 
 def _is_finite(forecast: Floats) -> NDArray[np.bool_]:

@@ -23,7 +23,8 @@ class Pairs:
     """Rows in the problem's own columns, and what each version forecasts for them.
 
     Forecasts are (rows,), or (rows, classes) with more than two classes. `target` is the target as numbers (see
-    problem/target_values.py), NaN where it is unknown. `parts` are the slices, and which rows are in each.
+    problem/target_values.py), NaN where it is unknown. `parts` are the slices, and which rows are in each. `unit`
+    is the unit of the errors of each row in the metric, None: as they are.
     """
 
     problem: Problem
@@ -32,6 +33,7 @@ class Pairs:
     first: Floats
     second: Floats
     parts: tuple[tuple[Slice, Bools], ...] = ()
+    unit: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -46,6 +48,7 @@ class Pairs:
             first=self.first[chosen],
             second=self.second[chosen],
             parts=parts,
+            unit=None if self.unit is None else self.unit[chosen],
         )
 
     @property

@@ -29,17 +29,24 @@ CONFIDENCE = 0.95
 class Rows:
     """The rows that count for the metric: the target, the key and the period (numbers) of each.
 
-    `block` is the length of a block of time in periods. Without time, the period of all rows is the same.
+    `block` is the length of a block of time in periods. Without time, the period of all rows is the same. `unit` is the
+    unit in which the metric counts the errors of each row (models/baselines.units_of); None: as they are.
     """
 
     actual: Floats
     key: Ints
     period: Ints
     block: int = 1
+    unit: Floats | None = None
 
     def where(self, chosen: NDArray[np.bool_]) -> "Rows":
         """Some of the rows."""
-        return Rows(self.actual[chosen], self.key[chosen], self.period[chosen], self.block)
+        unit = None if self.unit is None else self.unit[chosen]
+        return Rows(self.actual[chosen], self.key[chosen], self.period[chosen], self.block, unit)
+
+    def score(self, metric: Metric, forecast: Floats) -> float:
+        """The score of a forecast of the rows."""
+        return metric.score_in(self.unit, self.actual, forecast)
 
 
 @dataclass(frozen=True)
@@ -137,7 +144,7 @@ def difference(metric: Metric, rows: Rows, candidate: Floats, reference: Floats,
         return Difference(float("nan"), float("nan"))
     block = rows.block if np.ptp(rows.period) >= FEWEST_BLOCKS * rows.block - 1 else 1
     drawn = _scores(metric, rows, [candidate, reference], block, seed)
-    value = metric.worse_by(metric.score(rows.actual, candidate), metric.score(rows.actual, reference))
+    value = metric.worse_by(rows.score(metric, candidate), rows.score(metric, reference))
     with np.errstate(invalid="ignore"):  # the score of a draw may be infinite
         changes = drawn[0] - drawn[1]
     known = changes[np.isfinite(changes)]  # a draw may have rows of one class only
@@ -146,18 +153,21 @@ def difference(metric: Metric, rows: Rows, candidate: Floats, reference: Floats,
 
 def _scores(metric: Metric, rows: Rows, forecasts: Sequence[Floats], block: int, seed: int) -> list[Floats]:
     """The scores of the same draws for each of some forecasts of the same rows, without draws that have no row."""
-    draws, statistic = _Draws.of(rows, block, seed), metric.statistic
+    draws = _Draws.of(rows, block, seed)
+    statistic = metric.statistic if rows.unit is None else metric.with_scale(1.0).statistic
+    unit: Floats | float = 1.0 if rows.unit is None else rows.unit
     counted = draws.totals(np.ones(len(rows.period)))
     some = counted > 0
 
-    def scores(forecast: Floats) -> Floats:
+    def scores(own: Floats) -> Floats:
+        actual, forecast = rows.actual / unit, own / unit
         match statistic:
             case Median(errors):
-                return draws.medians(errors(rows.actual, forecast))
+                return draws.medians(errors(actual, forecast))
             case Ranking():
-                return draws.rankings(statistic, rows.actual, forecast)
+                return draws.rankings(statistic, actual, forecast)
             case _:
-                terms = statistic.terms(rows.actual, forecast)
+                terms = statistic.terms(actual, forecast)
                 return np.asarray(statistic.score(counted, *(draws.totals(term) for term in terms)))
 
     with np.errstate(divide="ignore", invalid="ignore"):  # a draw may have no row, or rows of one target value only

@@ -1,7 +1,7 @@
 """Paired test of two forecasts on the same rows: overall and on each slice."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from lockgate.evaluation import bootstrap
 from lockgate.evaluation.bootstrap import Difference, Rows
 from lockgate.evaluation.slices import Parts, Slice
+from lockgate.models import baselines
 from lockgate.problem.description import Problem
 from lockgate.problem.metrics import Metric
 from lockgate.problem.target_values import outside_where, target_values
@@ -67,15 +68,26 @@ class Actual:
     rows: Rows
 
     @classmethod
-    def of(cls, problem: Problem, metric: Metric, rows: pd.DataFrame, classes: Sequence[str] = ()) -> "Actual":
-        """The rows of a frame with the columns of the problem; `classes` are those of the forecasts."""
+    def of(
+        cls,
+        problem: Problem,
+        metric: Metric,
+        rows: pd.DataFrame,
+        classes: Sequence[str] = (),
+        history: pd.DataFrame | None = None,
+    ) -> "Actual":
+        """The rows of a frame with the columns of the problem; `classes` are those of the forecasts.
+
+        `history` are the training rows, which MASE needs.
+        """
         target = target_values(problem, rows[problem.target], classes)
         counts = ~outside_where(problem, rows) & metric.scored(target)
-        return cls(metric, counts, bootstrap_rows(problem, rows[counts], target[counts]))
+        unit = baselines.units_of(problem, metric, history, rows[counts])
+        return cls(metric, counts, replace(bootstrap_rows(problem, rows[counts], target[counts]), unit=unit))
 
     def score(self, forecast: Floats) -> float:
         """The score of forecasts of all rows."""
-        return self.metric.score(self.rows.actual, forecast[self.counts])
+        return self.rows.score(self.metric, forecast[self.counts])
 
     def interval(self, forecast: Floats) -> tuple[float, float]:
         """The bootstrap 95 % interval of the score of forecasts of all rows; NaN if there is no score."""
@@ -94,8 +106,8 @@ class Actual:
             elif count:
                 left_out.append(part.name)
         return PairedTest(
-            self.metric.score(self.rows.actual, ours),
-            self.metric.score(self.rows.actual, theirs),
+            self.rows.score(self.metric, ours),
+            self.rows.score(self.metric, theirs),
             len(ours),
             self._difference(ours, theirs, np.ones(len(ours), dtype=np.bool_)),
             tuple(tested),

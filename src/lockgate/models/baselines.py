@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from lockgate.problem.columns import Category, Flag, Role
 from lockgate.problem.description import Problem
+from lockgate.problem.metrics import Metric
 from lockgate.problem.target_values import outside_where, target_values
 
 Floats = NDArray[np.float64]
@@ -89,11 +90,35 @@ BASELINES: Mapping[str, Callable[[Problem, pd.DataFrame, pd.DataFrame], Floats]]
 }
 
 
-def naive_scale(problem: Problem, history: pd.DataFrame) -> float:
-    """The mean absolute change of the target over one season, or one period without a season, within each key.
+def units_of(problem: Problem, metric: Metric, history: pd.DataFrame | None, rows: pd.DataFrame) -> Floats | None:
+    """The unit in which the metric counts the errors of each row: `naive_errors` for MASE, else None (as they are).
 
-    The scale of MASE, over the training rows of all keys together. NaN without two such rows.
+    NaN where MASE has no training rows.
     """
+    if not metric.needs_scale:
+        return None
+    return np.full(len(rows), np.nan) if history is None else naive_errors(problem, history, rows)
+
+
+def naive_errors(problem: Problem, history: pd.DataFrame, rows: pd.DataFrame) -> Floats:
+    """The mean absolute error of the seasonal naive forecast of each row's key within the training rows.
+
+    The scale of MASE: mean of |y[t] - y[t - m]|, where m is a season, or one period without a season. A key without
+    such a change (new, short or constant) has the mean of all keys. NaN without any change above 0. Source: Hyndman and
+    Koehler, "Another look at measures of forecast accuracy" (2006).
+    """
+    changes = _seasonal_changes(problem, history)
+    overall = float(changes[TARGET].mean())
+    known = pd.Series(np.nan, index=np.arange(len(rows)))
+    if problem.keys:
+        keys = list(problem.keys)
+        by_key = changes.groupby(keys)[TARGET].mean().rename("scale")
+        known = rows[keys].reset_index(drop=True).join(by_key, on=keys)["scale"]
+    return np.asarray(known.where(known > 0, overall if overall > 0 else np.nan), dtype=np.float64)
+
+
+def _seasonal_changes(problem: Problem, history: pd.DataFrame) -> pd.DataFrame:
+    """The absolute change of the target over a season, one row for each two rows of a key that are a season apart."""
     learned = history[~outside_where(problem, history)]
     season = problem.period.seasons[0] if problem.period.seasons else 1
     number = problem.period.number(learned[problem.time_name].to_numpy())
@@ -102,7 +127,7 @@ def naive_scale(problem: Problem, history: pd.DataFrame) -> float:
     )
     earlier = keyed.assign(**{SEASON: number + season}).rename(columns={TARGET: "earlier"})
     both = keyed.merge(earlier, on=[*problem.keys, SEASON])
-    return float((both[TARGET] - both["earlier"]).abs().mean())
+    return both.assign(**{TARGET: (both[TARGET] - both["earlier"]).abs()})
 
 
 def _recent(problem: Problem, history: pd.DataFrame) -> pd.DataFrame:

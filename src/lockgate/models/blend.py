@@ -10,6 +10,8 @@ from lockgate.system.single_thread import on_one_thread
 
 Floats = NDArray[np.float64]
 
+REWEIGHTINGS = 15
+SMALLEST_ERROR = 0.01  # of the mean error: a smaller error counts as this
 RIDGE = 1e-9  # keeps the equations solvable if two members give equal forecasts
 
 
@@ -36,6 +38,26 @@ def fit_weights(folds: Sequence[Floats], shrinkage: float, shares: Floats) -> Fl
     ]
     legal = [weights for weights in candidates if weights.min() >= 0.0]
     return min(legal, key=lambda weights: _loss(gram, pull, weights - shares, weights))
+
+
+def fit_quantile_weights(folds: Sequence[Floats], shrinkage: float, shares: Floats, level: float) -> Floats:
+    """As `fit_weights`, with the least pinball loss of a quantile instead of the least squared error.
+
+    Iteratively reweighted least squares: a squared error, divided by the size of the blend's error in the round before,
+    counts as an absolute one.
+    """
+    weights = shares
+    for _ in range(REWEIGHTINGS):
+        weights = fit_weights(
+            [errors * _root_cost(errors @ weights, level)[:, None] for errors in folds], shrinkage, shares
+        )
+    return weights
+
+
+def _root_cost(errors: Floats, level: float) -> Floats:
+    """The root of what a unit of each error costs, over the size of the error; an error is forecast minus target."""
+    size = np.maximum(np.abs(errors), SMALLEST_ERROR * np.abs(errors).mean() + 1e-12)
+    return np.asarray(np.sqrt(np.where(errors < 0, level, 1 - level) / size))
 
 
 def _relative_gram(errors: Floats) -> Floats:

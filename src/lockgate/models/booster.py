@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Features = NDArray[np.float32] | NDArray[np.float64]
 
-Objective = Literal["squared", "absolute", "log_loss"]
+Objective = Literal["squared", "absolute", "quantile", "log_loss"]
 
 
 class Booster(Protocol):
@@ -38,6 +38,7 @@ class Task:
     weights: Floats  # 1 on average
     score: Callable[[Floats], float]  # of raw outputs; lower is better
     objective: Objective = "squared"
+    level: float = 0.5  # of objective "quantile": the share of targets below the forecast
     classes: int = 0  # of objective "log_loss", whose labels are places of classes; 0 for a regression
 
 

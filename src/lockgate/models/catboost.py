@@ -13,7 +13,7 @@ from lockgate.problem.params import CatboostParams
 
 VOLATILE = ("model_guid", "train_finish_time")  # metadata that differs between two equal trainings
 
-OBJECTIVES: dict[Objective, str] = {"squared": "RMSE", "absolute": "MAE", "log_loss": "Logloss"}
+OBJECTIVES: dict[Objective, str] = {"squared": "RMSE", "absolute": "MAE", "quantile": "Quantile", "log_loss": "Logloss"}
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,16 @@ def _of_class_one(output: Any) -> Floats:
     return found[:, 1] if found.ndim == 2 and found.shape[1] == 2 else found
 
 
+def _loss_function(train: Task) -> str:
+    if train.classes > 2:
+        return "MultiClass"
+    level = f":alpha={train.level:g}" if train.objective == "quantile" else ""
+    return OBJECTIVES[train.objective] + level
+
+
 def _settings(params: CatboostParams, budget: Budget, train: Task) -> dict[str, Any]:
     return {
-        "loss_function": "MultiClass" if train.classes > 2 else OBJECTIVES[train.objective],
+        "loss_function": _loss_function(train),
         "iterations": budget.rounds,
         "learning_rate": params.learning_rate,
         "depth": params.depth,

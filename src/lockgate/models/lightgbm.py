@@ -9,7 +9,12 @@ import numpy as np
 from lockgate.models.booster import Budget, Features, Fit, Floats, Objective, Task, shares
 from lockgate.problem.params import LightgbmParams
 
-OBJECTIVES: dict[Objective, str] = {"squared": "regression", "absolute": "regression_l1", "log_loss": "binary"}
+OBJECTIVES: dict[Objective, str] = {
+    "squared": "regression",
+    "absolute": "regression_l1",
+    "quantile": "quantile",
+    "log_loss": "binary",
+}
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,8 @@ def _settings(params: LightgbmParams, budget: Budget, train: Task) -> dict[str, 
 def _objective(train: Task) -> dict[str, Any]:
     if train.classes > 2:
         return {"objective": "multiclass", "num_class": train.classes}
-    return {"objective": OBJECTIVES[train.objective]}
+    level = {"alpha": train.level} if train.objective == "quantile" else {}
+    return {"objective": OBJECTIVES[train.objective], **level}
 
 
 def _watch(score: Task, curve: list[float], data: lightgbm.Dataset, patience: int) -> dict[str, Any]:

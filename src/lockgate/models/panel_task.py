@@ -31,7 +31,8 @@ def task(rows: TrainingRows, offset: Offset, target: Target, loss: Loss) -> Task
         return loss.score(actual, scale.target(scaled_forecast(raw, base, target)))
 
     labels = rest if target == "log" else np.exp(rest)
-    return Task(rows.matrix.values, labels, _weights(rows, base, target, loss), score, loss.objective)
+    level = 0.5 if loss.level is None else loss.level
+    return Task(rows.matrix.values, labels, _weights(rows, base, target, loss), score, loss.objective, level)
 
 
 def meaning(target: Target, scale: Scale) -> Target:

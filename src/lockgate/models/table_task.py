@@ -26,9 +26,11 @@ class Objective:
         """The task of rows with this target: values, or places of classes."""
         ones = np.ones(len(target))
         if self.classes:
-            return Task(values, target, ones, lambda raw: log_loss(target, raw), "log_loss", self.classes)
+            return Task(values, target, ones, lambda raw: log_loss(target, raw), "log_loss", classes=self.classes)
         labels = scaled(target, self.scale)
-        return Task(values, labels, ones, lambda raw: self.loss.score(target, self.forecast(raw)), self.loss.objective)
+        level = 0.5 if self.loss.level is None else self.loss.level
+        objective = self.loss.objective
+        return Task(values, labels, ones, lambda raw: self.loss.score(target, self.forecast(raw)), objective, level)
 
     def forecast(self, raw: Floats) -> Floats:
         """The forecasts of a member's outputs: values, or probabilities as they are."""

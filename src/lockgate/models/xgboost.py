@@ -15,6 +15,7 @@ PARALLEL_THREADS = min(cpu_count() or 1, 4)
 OBJECTIVES: dict[Objective, str] = {
     "squared": "reg:squarederror",
     "absolute": "reg:absoluteerror",
+    "quantile": "reg:quantileerror",
     "log_loss": "binary:logistic",
 }
 
@@ -92,7 +93,8 @@ def _settings(params: XgboostParams, budget: Budget, train: Task) -> dict[str, A
 def _objective(train: Task) -> dict[str, Any]:
     if train.classes > 2:
         return {"objective": "multi:softprob", "num_class": train.classes}
-    return {"objective": OBJECTIVES[train.objective]}
+    level = {"quantile_alpha": train.level} if train.objective == "quantile" else {}
+    return {"objective": OBJECTIVES[train.objective], **level}
 
 
 def _watch(score: Task, curve: list[float], data: xgboost.QuantileDMatrix, budget: Budget) -> dict[str, Any]:

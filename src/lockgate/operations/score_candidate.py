@@ -87,9 +87,7 @@ def examine(workspace: Workspace, pair: VersionPair, made: Build, problem: Probl
     if isinstance(found, Failure):
         return Findings(NoEvidence(found.reason), {})
     metric = METRICS[problem.metric]
-    if metric.needs_scale:
-        metric = metric.with_scale(baselines.naive_scale(problem, tables.rows))
-    actual = Actual.of(problem, metric, tables.holdout, found.classes)
+    actual = Actual.of(problem, metric, tables.holdout, found.classes, tables.rows)
     known = Circumstances(fetched, problem, actual, use)
     shown = np.logical_and(_finite(found.together), actual.counts)
     if shown.any():
@@ -228,7 +226,7 @@ def _compared(
         return ServingComparison(serving.version, fetched.digest, unknown)
     both = theirs.covered
     parts = tuple((part, chosen[both]) for part, chosen in slices.parts(problem, rows, _background(tables, problem)))
-    actual = Actual.of(problem, known.actual.metric, rows[both], theirs.classes)
+    actual = Actual.of(problem, known.actual.metric, rows[both], theirs.classes, tables.rows)
     found = actual.compare(forecast[both], theirs.together[both], parts)
     return ServingComparison(serving.version, fetched.digest, found)
 

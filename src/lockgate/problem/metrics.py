@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Bools = NDArray[np.bool_]
 
 Task = Literal["regression", "binary", "multiclass"]
-Objective = Literal["squared", "absolute", "log_loss"]
+Objective = Literal["squared", "absolute", "quantile", "log_loss"]
 
 NAN = float("nan")
 CAP = 0.5
@@ -68,9 +68,9 @@ class Metric:
     `perfect` is the score of a forecast without errors. `relative` is False for a score in the unit of the target.
     `function` gives the score from target and forecast, `scored` the rows that count from the target. `squared` is True
     for a score that grows with the square of the errors. `tasks` are the tasks that the metric fits; `objective` is
-    what a booster minimises for it. `widest` is the largest error that a limit of the gate may have; a forecast of
-    classes without any skill has it, so a limit for classes must be better. With `needs_scale`, a score is NaN until
-    `with_scale`.
+    what a booster minimises for it, and `level` the share of targets below a forecast of a quantile. `widest` is the
+    largest error that a limit of the gate may have; a forecast of classes without any skill has it, so a limit for
+    classes must be better. With `needs_scale`, a score is NaN until `with_scale`.
 
     Two classes: the target is 0 or 1, and the forecast is the probability of 1. More classes: the target is the place
     of the class, and the forecast has a probability for each class, (rows, classes).
@@ -87,6 +87,7 @@ class Metric:
     squared: bool = False
     tasks: tuple[Task, ...] = REGRESSION
     objective: Objective = "squared"
+    level: float = 0.5
     widest: float = inf
     needs_scale: bool = False
 
@@ -100,6 +101,12 @@ class Metric:
         if not (target.size and np.isfinite(predicted).all()):
             return NAN
         return float(self.function(target, predicted))
+
+    def score_in(self, unit: "Floats | None", actual: "Floats", forecast: "Floats") -> float:
+        """The score with target and forecast in the unit of each row (models/baselines.units_of); None: as they are."""
+        if unit is None:
+            return self.score(actual, forecast)
+        return self.with_scale(1.0).score(actual / unit, forecast / unit)
 
     def worse_by(self, score: float, reference: float) -> float:
         """How much worse a score is than a reference score: above 0 is worse and below 0 better, in each direction."""
@@ -131,7 +138,7 @@ class Metric:
 
     def with_scale(self, scale: float) -> "Metric":
         """The metric with its errors divided by a scale above 0; a metric that needs no scale stays as it is."""
-        return replace(self, **_scaled(scale)) if self.needs_scale else self
+        return replace(self, needs_scale=False, **_scaled(scale)) if self.needs_scale else self
 
     def shown(self, value: float) -> str:
         """A score as text."""
@@ -476,7 +483,7 @@ _ALL = (
     _mean_loss("rul_score", "RUL score", _of_remaining_life, relative=False),
     *(
         _mean_loss(f"pinball_{quantile}", f"pinball loss at {quantile} %", _pinball(quantile / 100), relative=False,
-                   objective="absolute")
+                   objective="quantile", level=quantile / 100)
         for quantile in QUANTILES
     ),
     _ranked("roc_auc", "ROC-AUC", Ranking(_roc_auc), widest=0.5),

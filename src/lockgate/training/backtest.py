@@ -26,7 +26,6 @@ from lockgate.training.report import BLEND
 Floats = NDArray[np.float64]
 Progress = Callable[[str, int, int], None]
 
-NAIVE = "seasonal naive"
 COVERAGES = ("coverage_80", "coverage_95")
 
 
@@ -70,7 +69,8 @@ def backtest(
         name = problem.period.text(last)
         progress(f"trained until {name}", place, plan.origins)
         forecaster, _ = panel.train(known, static, params, lambda *_: None)
-        blend, *others = _marks(name, window, _forecasts(forecaster, known, window, problem), params)
+        unit = baselines.units_of(problem, METRICS[problem.metric], known, window)
+        blend, *others = _marks(name, window, _forecasts(forecaster, known, window, problem), unit, params)
         marks += [_covered(blend, forecaster, window, problem), *others]
     progress("done", plan.origins, plan.origins)
     return tuple(marks)
@@ -128,7 +128,7 @@ def _forecasts(
     return {
         BLEND: forecaster.predict(inputs),
         **{name: members[:, place] for place, name in enumerate(forecaster.members)},
-        NAIVE: baselines.baseline(problem, known, window),
+        problem.baseline_name.replace("_", " "): baselines.baseline(problem, known, window),
     }
 
 
@@ -138,17 +138,20 @@ def _covered(blend: WindowScore, forecaster: Forecaster, window: pd.DataFrame, p
     return replace(blend, coverage_80=at_80, coverage_95=at_95)
 
 
-def _marks(origin: str, window: pd.DataFrame, forecasts: dict[str, Floats], params: Params) -> list[WindowScore]:
+def _marks(
+    origin: str, window: pd.DataFrame, forecasts: dict[str, Floats], unit: Floats | None, params: Params
+) -> list[WindowScore]:
+    """The marks of the forecasts; `unit` is the unit of the errors of each row in the metric."""
     problem = params.problem
     actual, keys = target_values(problem, window[problem.target]), np.zeros(len(window), dtype=np.int64)
     if problem.keys:
         keys = window.groupby(list(problem.keys)).ngroup().to_numpy(dtype=np.int64)
-    scored = bootstrap.Rows(actual, keys, _periods(problem, window), problem.period.block)
+    scored = bootstrap.Rows(actual, keys, _periods(problem, window), problem.period.block, unit)
     metric = METRICS[problem.metric]
     marks = []
     for name, forecast in forecasts.items():
         low, high = bootstrap.interval(metric, scored, forecast, params.seed)
         errors = METRICS["mae"].score(actual, forecast), bias(actual, forecast)
-        score = metric.score(actual, forecast), low, high
+        score = scored.score(metric, forecast), low, high
         marks.append(WindowScore(origin, name, len(actual), metric.name, *score, *errors))
     return marks

@@ -12,6 +12,7 @@ from lockgate.models.booster import Budget, Fit
 from lockgate.models.loss import Loss
 from lockgate.models.members import MEMBERS
 from lockgate.models.panel_task import meaning, task
+from lockgate.problem.metrics import METRICS
 from lockgate.problem.params import BoosterParams, Params
 from lockgate.training.schedule import Schedule
 
@@ -76,8 +77,13 @@ def boosters_of(params: Params) -> tuple[str, ...]:
 
 
 def has_linear(params: Params) -> bool:
-    """Whether the linear model is a member."""
-    return not params.problem.members or LINEAR in params.problem.members
+    """Whether the linear model is a member of the blend; by default it is, but for the metric of a quantile.
+
+    It forecasts a mean. The boosters still start from its forecast.
+    """
+    if not params.problem.members:
+        return METRICS[params.problem.metric].objective != "quantile"
+    return LINEAR in params.problem.members
 
 
 def fit_all(rounds: Mapping[str, int], rows: TrainingRows, session: Session) -> dict[str, Fit]:

@@ -7,19 +7,25 @@ the last given row is used.
 from dataclasses import dataclass
 from time import process_time
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from lockgate.features.recipe import Recipe, State, Table
 from lockgate.features.recipes import recipe_of
 from lockgate.features.training_rows import rows_after
 from lockgate.forecaster.ensemble import Forecaster
-from lockgate.models import conformal
+from lockgate.models import baselines, conformal
+from lockgate.problem.description import Problem
+from lockgate.problem.metrics import METRICS
 from lockgate.problem.params import Params
 from lockgate.training.fitting import Progress, Session, Steps, boosters_of, fit_all, member, training_cutoffs
 from lockgate.training.folds import fold_ends, run_fold
 from lockgate.training.report import FinalFit, Report, report_of
 from lockgate.training.schedule import schedule
 from lockgate.training.selection import choose
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -53,8 +59,15 @@ def train(rows: pd.DataFrame, static: pd.DataFrame, params: Params, progress: Pr
         choice.weights,
         conformal.calibrate(choice.residuals, keys),
     )
-    final = FinalFit(fits, len(training_rows.target), keys, process_time() - started)
+    errors = _naive_errors(params.problem, rows, plan.final_state)
+    final = FinalFit(fits, len(training_rows.target), keys, process_time() - started, errors)
     return forecaster, report_of(folds, choice, final, params)
+
+
+def _naive_errors(problem: Problem, rows: pd.DataFrame, state: State) -> Floats | None:
+    """The scale of MASE of each key, if the report has this metric."""
+    scaled = [METRICS[name] for name in (problem.metric, *problem.prefer) if METRICS[name].needs_scale]
+    return baselines.units_of(problem, scaled[0], rows, state.series.frame) if scaled else None
 
 
 def _plan(recipe: Recipe, table: Table, params: Params, progress: Progress) -> Plan:

@@ -67,13 +67,14 @@ class FinalFit:
     training_rows: int
     keys: int
     cpu_seconds: float
+    naive_errors: Floats | None  # of each key (models/baselines.naive_errors); None unless a metric needs them
 
 
 def report_of(folds: Sequence[Fold], choice: Choice, final: FinalFit, params: Params) -> Report:
     """The report of a training with these folds, this choice and this final fit."""
     return Report(
         metric=params.problem.metric,
-        scores=_scores(folds, choice, params.problem),
+        scores=_scores(folds, choice, final.naive_errors, params.problem),
         coverage={
             confidence: conformal.inner_coverage(choice.residuals, final.keys, confidence)
             for confidence in REPORTED_CONFIDENCES
@@ -96,31 +97,46 @@ def metric_names(problem: Problem) -> tuple[str, ...]:
     return tuple(dict.fromkeys((problem.metric, *problem.prefer, *usual)))
 
 
-def score_of(member: str, fold: str, actual: Floats, forecast: Floats, names: Sequence[str]) -> Score:
+@dataclass(frozen=True)
+class Truth:
+    """The target of rows, and the unit of their errors in a metric that needs a scale (None: without such a metric)."""
+
+    actual: Floats
+    unit: Floats | None = None
+
+
+def score_of(member: str, fold: str, truth: Truth, forecast: Floats, names: Sequence[str]) -> Score:
     """The scores of forecasts by these metrics."""
-    scores = {name: _score(name, actual, forecast) for name in names if name == "bias" or name in metrics.METRICS}
+    scores = {name: _score(name, truth, forecast) for name in names if name == "bias" or name in metrics.METRICS}
+    actual = truth.actual
     spread = float(np.std(actual - forecast)) if forecast.ndim == 1 and len(actual) else float("nan")
     return Score(member, fold, scores, len(actual), spread)
 
 
-def _score(name: str, actual: Floats, forecast: Floats) -> float:
-    return metrics.bias(actual, forecast) if name == "bias" else metrics.METRICS[name].score(actual, forecast)
+def _score(name: str, truth: Truth, forecast: Floats) -> float:
+    if name == "bias":
+        return metrics.bias(truth.actual, forecast)
+    metric = metrics.METRICS[name]
+    return metric.score_in(truth.unit if metric.needs_scale else None, truth.actual, forecast)
 
 
-def _scores(folds: Sequence[Fold], choice: Choice, problem: Problem) -> tuple[Score, ...]:
+def _scores(folds: Sequence[Fold], choice: Choice, naive_errors: Floats | None, problem: Problem) -> tuple[Score, ...]:
     """Each member and the blend on each fold, and on all folds together."""
     parts = [
         (
             fold.name,
-            fold.window.actual,
+            Truth(fold.window.actual, None if naive_errors is None else naive_errors[fold.window.key]),
             np.column_stack([fold.forecasts, choice.blended(fold.forecasts)]),
         )
         for fold in folds
     ]
-    everything = (ALL_FOLDS, np.concatenate([part[1] for part in parts]), np.concatenate([part[2] for part in parts]))
+    units = [truth.unit for _, truth, _ in parts if truth.unit is not None]
+    actual = np.concatenate([truth.actual for _, truth, _ in parts])
+    whole = Truth(actual, np.concatenate(units) if units else None)
+    everything = (ALL_FOLDS, whole, np.concatenate([forecasts for *_, forecasts in parts]))
     return tuple(
-        score_of(member, name, actual, forecasts[:, place], metric_names(problem))
-        for name, actual, forecasts in (*parts, everything)
+        score_of(member, name, truth, forecasts[:, place], metric_names(problem))
+        for name, truth, forecasts in (*parts, everything)
         for place, member in enumerate((*choice.weights, BLEND))
     )
 

@@ -71,5 +71,11 @@ def _weights(folds: Sequence[Fold], params: Params) -> dict[str, float]:
     names = (*folds[0].fits, RIDGE)
     shares = np.array([*(BOOSTER_SHARE for _ in folds[0].fits), 1.0])[: len(names) if has_linear(params) else -1]
     errors = [each[:, : len(shares)] for each in errors]
-    weights = blend.fit_weights(errors, params.training.weight_shrinkage, shares / shares.sum())
+    weights = _fitted(errors, params.training.weight_shrinkage, shares / shares.sum(), loss)
     return dict.fromkeys(names, 0.0) | dict(zip(names, weights.tolist(), strict=False))
+
+
+def _fitted(errors: list[Floats], shrinkage: float, shares: Floats, loss: Loss) -> Floats:
+    if loss.level is None:
+        return blend.fit_weights(errors, shrinkage, shares)
+    return blend.fit_quantile_weights(errors, shrinkage, shares, loss.level)

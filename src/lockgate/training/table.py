@@ -16,7 +16,7 @@ from lockgate.features.tabular_recipes import tabular_recipe
 from lockgate.forecaster import typed_rows
 from lockgate.forecaster.table import Blend, TableForecaster, learned
 from lockgate.models import level_conformal, probability_calibration
-from lockgate.models.blend import fit_weights
+from lockgate.models.blend import fit_quantile_weights, fit_weights
 from lockgate.models.booster import Budget, Fit, Task
 from lockgate.models.level_conformal import LevelCalibration
 from lockgate.models.loss import Loss
@@ -28,7 +28,7 @@ from lockgate.problem.description import Problem
 from lockgate.problem.metrics import METRICS
 from lockgate.problem.params import Params
 from lockgate.problem.target_values import classes_of, target_values
-from lockgate.training.fitting import Progress, Steps
+from lockgate.training.fitting import BOOSTERS, Progress, Steps
 from lockgate.training.report import Report
 from lockgate.training.table_folds import fold_of_rows
 from lockgate.training.table_report import TableResult, report_of
@@ -135,7 +135,22 @@ def member_names(problem: Problem) -> tuple[str, ...]:
             raise BadConfiguration(
                 f"problem.members names {name}", where="params.yaml", hint=f"members: {', '.join(TABLE_MEMBERS)}"
             )
-    return tuple(name for name in TABLE_MEMBERS if name in (problem.members or TABLE_MEMBERS))
+    known = tuple(TABLE_MEMBERS)
+    if METRICS[problem.metric].objective == "quantile":
+        known = BOOSTERS
+        _refuse_mean_members(problem)
+    return tuple(name for name in known if name in (problem.members or known))
+
+
+def _refuse_mean_members(problem: Problem) -> None:
+    """Raise BadConfiguration for a named member that forecasts a mean, where the metric is that of a quantile."""
+    for name in problem.members:
+        if name not in BOOSTERS:
+            raise BadConfiguration(
+                f"member {name} forecasts a mean, and metric {problem.metric} needs a quantile",
+                where="params.yaml",
+                hint=f"problem.members: {', '.join(BOOSTERS)}",
+            )
 
 
 def _data(problem: Problem, rows: pd.DataFrame, seed: int) -> Data:
@@ -214,10 +229,16 @@ def _weights(data: Data, forecasts: Floats, names: tuple[str, ...], session: Ses
     """Non-negative weights with the least error, or the best single member where the metric prefers it."""
     shares, params = np.full(len(names), 1 / len(names)), session.params
     errors = session.objective.errors(data.target, forecasts)
-    candidates = [fit_weights([errors], _shrinkage(params), shares), *np.eye(len(names))]
+    candidates = [_least([errors], _shrinkage(params), shares, session.objective.loss.level), *np.eye(len(names))]
     metrics = params.problem.prefer or (params.problem.metric,)
     best = min(candidates, key=lambda weights: _rank(data.target, forecasts @ weights, metrics))
     return dict(zip(names, best.tolist(), strict=True))
+
+
+def _least(errors: list[Floats], shrinkage: float, shares: Floats, level: float | None) -> Floats:
+    if level is None:
+        return fit_weights(errors, shrinkage, shares)
+    return fit_quantile_weights(errors, shrinkage, shares, level)
 
 
 def _rank(target: Floats, forecast: Floats, metrics: tuple[str, ...]) -> tuple[float, ...]:

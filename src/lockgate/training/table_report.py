@@ -16,6 +16,7 @@ from lockgate.training.report import (
     Curve,
     Report,
     Score,
+    Truth,
     metric_names,
     score_of,
 )
@@ -62,7 +63,7 @@ def _scores(result: TableResult, names: tuple[str, ...]) -> tuple[Score, ...]:
     everything = np.ones(len(result.target), dtype=np.bool_)
     parts = [(str(number + 1), result.fold == number) for number in range(int(result.fold.max()) + 1)]
     return tuple(
-        score_of(member, fold, result.target[rows], forecast[rows], names)
+        score_of(member, fold, Truth(result.target[rows]), forecast[rows], names)
         for fold, rows in (*parts, (ALL_FOLDS, everything))
         for member, forecast in _forecasts(result)
     )
