@@ -2,10 +2,11 @@
 
     python benchmarks/peers.py PEERS_PYTHON [PROBLEM ...]
 
-For each problem: prepare, train, and forecast the holdout; then HistGradientBoosting on the same columns, and FLAML (no
-time, or a state) or mlforecast (a panel), which may use as much CPU as our training did. Prints the score of each one,
-how much worse than ours it is with a 95 % interval of the difference, and its CPU-seconds. PEERS_PYTHON is the Python
-of a venv with peers-requirements.txt. Data are those of the problem's data/raw, or else generated.
+For each problem: prepare, train, and forecast the holdout; then HistGradientBoosting, and FLAML and AutoGluon (no time,
+or a state) or mlforecast (a panel), each of which may use as much CPU as our training did. Prints the score of each one
+with its 95 % interval, how much worse than ours it is with a 95 % interval of the difference, its CPU-seconds and its
+columns. PEERS_PYTHON is the Python of a venv with peers-requirements.txt. Data are those of the problem's data/raw, or
+else generated. Results and what each library gets: docs/explanation/peers.md.
 """
 
 import json
@@ -24,12 +25,18 @@ import pandas as pd
 
 from lockgate.bundle import manifest, store
 from lockgate.data import dataset
+from lockgate.data.data_card import Part
 from lockgate.evaluation.paired_test import Actual
+from lockgate.features.plain_table.declaration import declaration
+from lockgate.problem.description import Problem
 from lockgate.problem.metrics import METRICS
 from lockgate.problem.params import Params, load_params
 
 PROJECT = Path(__file__).resolve().parents[1]
 TOP = "rossmann"
+OURS = "lockgate"
+OF_TABLES, OF_PANELS = ("hist_gradient_boosting", "flaml", "autogluon"), ("hist_gradient_boosting", "mlforecast")
+PARTS: tuple[Part, ...] = ("rows", "holdout", "static")
 PEER = PROJECT / "benchmarks" / "peer_models.py"
 
 
@@ -40,10 +47,12 @@ class Peer:
     library: str
     forecast: Any
     cpu_seconds: float
+    columns: str
 
 
 def main(peers_python: str, problems: list[str]) -> None:
     """Measure each problem and print a table."""
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # waiting threads use no CPU
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start")
     for name in problems or [TOP, *sorted(path.name for path in (PROJECT / "examples").iterdir() if path.is_dir())]:
         with tempfile.TemporaryDirectory(prefix="lockgate-peers-") as folder:
@@ -76,39 +85,59 @@ def _measure(name: str, folder: Path, peers_python: str) -> None:
     prepared, bundle = folder / "data" / "prepared", folder / "build" / "bundle"
     holdout = dataset.read(prepared, "holdout")
     forecaster = store.load(bundle, manifest.digest(bundle))
-    ours = Peer("lockgate", forecaster.predict(holdout.drop(columns=params.problem.target)), cpu)
-    described = params.problem.model_dump(mode="json")
-    (prepared / "peer.json").write_text(json.dumps({"problem": described, "cpu_seconds": cpu}))
-    libraries = ("hist_gradient_boosting", "mlforecast" if params.problem.kind == "panel" else "flaml")
+    forecast = forecaster.predict(holdout.drop(columns=params.problem.target))
+    ours = Peer(OURS, forecast, cpu, "those of the recipe")
+    _write_tables(prepared, params.problem, cpu)
+    libraries = OF_PANELS if params.problem.kind == "panel" else OF_TABLES
     peers = [_peer(library, prepared, peers_python) for library in libraries]
     _print_table(name, params, holdout, getattr(forecaster, "classes", ()), [ours, *peers])
 
 
+def _write_tables(prepared: Path, problem: Problem, cpu: float) -> None:
+    """What peer_models.py reads: the prepared tables with the declared columns of the description, and the problem."""
+    for part in PARTS:
+        frame = dataset.read(prepared, part)
+        if problem.kind == "table" and len(frame):
+            declared = declaration(problem)
+            frame = frame.assign(**{source.name: source.texts(frame) for source in declared.categories})
+            frame = frame.assign(**{source.name: source.numbers(frame) for source in declared.numbers})
+        frame.to_parquet(prepared / f"peer_{part}.parquet")
+    asked = {"problem": problem.model_dump(mode="json"), "cpu_seconds": cpu}
+    (prepared / "peer.json").write_text(json.dumps(asked))
+
+
 def _peer(library: str, prepared: Path, peers_python: str) -> Peer:
     done = subprocess.run(
-        [peers_python, str(PEER), library, str(prepared)], capture_output=True, text=True, check=False
+        [peers_python, "-W", "ignore", str(PEER), library, str(prepared)], capture_output=True, text=True, check=False
     )
     if done.returncode:
         sys.exit(f"error: {library} ended with {done.returncode}\n{done.stderr[-2000:]}")
     found = json.loads(done.stdout.splitlines()[-1])
-    return Peer(library, np.load(prepared / f"{library}.npy"), found["cpu_seconds"])
+    return Peer(library, np.load(prepared / f"{library}.npy"), found["cpu_seconds"], found["columns"])
 
 
 def _print_table(name: str, params: Params, holdout: pd.DataFrame, classes: tuple[str, ...], found: list[Peer]) -> None:
-    """Score, difference to the first with its interval, and CPU-seconds of each."""
+    """Score with interval, difference to the first with its interval, and CPU-seconds of each; then the columns."""
     metric, problem = METRICS[params.problem.metric], params.problem
     actual = Actual.of(problem, metric, holdout, classes)
     print(f"\n{name}: {metric.label}, {metric.better} is better, {int(actual.counts.sum()):,} rows of the holdout")
-    print(f"{'':24} {'score':>10} {'worse by':>10} {'95 % interval':>24} {'CPU-s':>8}")
+    print(f"{'':22} {'score':>9} {'95 % interval':>20} {'worse by':>9} {'95 % interval':>22} {'CPU-s':>7}")
     for peer in found:
-        gap = " " * 35 if peer is found[0] else _gap(actual, peer, found[0])
-        print(f"{peer.library:24} {metric.shown(actual.score(peer.forecast)):>10} {gap} {peer.cpu_seconds:>8.1f}")
+        own = _between(*actual.interval(peer.forecast))
+        gap = " " * 32 if peer is found[0] else _gap(actual, peer, found[0])
+        score = metric.shown(actual.score(peer.forecast))
+        print(f"{peer.library:22} {score:>9} {own:>20} {gap} {peer.cpu_seconds:>7.1f}")
+    for peer in found:
+        print(f"  columns of {peer.library}: {peer.columns}", flush=True)
 
 
 def _gap(actual: Actual, peer: Peer, ours: Peer) -> str:
     difference = actual.compare(peer.forecast, ours.forecast).difference
-    low, high = difference.interval()
-    return f"{actual.metric.shown_change(difference.value):>10} {f'{low:.5g} .. {high:.5g}':>24}"
+    return f"{actual.metric.shown_change(difference.value):>9} {_between(*difference.interval()):>22}"
+
+
+def _between(low: float, high: float) -> str:
+    return f"{low:.4g} .. {high:.4g}"
 
 
 def _run(folder: Path, *words: str) -> float:
