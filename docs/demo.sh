@@ -52,7 +52,7 @@ Look at it:
 $picture  its forecasts          ${folder}build/forecast.csv
 Go on with:
   . .venv/bin/activate$enter
-  lockgate predict --input data/prepared/holdout.parquet --output -
+  lockgate predict --input data/prepared/holdout.parquet --output - | head
   eval "\$(lockgate env)"
   mlflow models serve -m models:/$model/Production --env-manager local --port 5010
   lockgate --help
