@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from clone import BIN, PROJECT, Clone, clone_of_project, commit, make_small
+from clone import PROJECT, Clone, clone_of_project, commit, lend_environment, make_small
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 ANY_LINES = "..."
@@ -18,7 +18,7 @@ def own_stack(tmp_path: Path) -> Iterator[Clone]:
     clone = clone_of_project(tmp_path / "a clone", {})
     make_small(clone)
     commit(clone, "the project, small")
-    _lend_environment(clone)
+    lend_environment(clone)
     try:
         yield clone
     finally:
@@ -46,16 +46,6 @@ def test_lines_left_out_match_any_number_of_lines() -> None:
     assert matches([ANY_LINES], [])
     assert not matches(["a", ANY_LINES, "b"], ["a", "x"])
     assert not matches(["a"], ["a", "b"])
-
-
-def _lend_environment(clone: Clone) -> None:
-    """Give the clone this Python's environment, so that `make` has nothing to install."""
-    environment = clone.folder / ".venv"
-    environment.mkdir()
-    for part in BIN.parent.iterdir():
-        if part.name != ".installed":
-            (environment / part.name).symlink_to(part)
-    (environment / ".installed").touch()
 
 
 def transcript(page: str) -> list[tuple[str, list[str]]]:

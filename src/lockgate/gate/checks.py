@@ -232,7 +232,7 @@ def _few(names: Sequence[str]) -> str:
 
 def _holdout_unseen(evidence: Evidence, _: Policy) -> Answer:
     if evidence.holdout_from is None:
-        return Outcome.PASSED, "the holdout is a part of its own, and no end of the time: prepare splits it off"
+        return Outcome.PASSED, "prepare splits the holdout off before the training, by rows or groups and not by time"
     if evidence.trained_until is None:
         return Outcome.INCONCLUSIVE, (
             f"the end of the training is unknown; the holdout begins on {evidence.holdout_from}"

@@ -219,7 +219,7 @@ def _forecasts(name: str, rounds: int, parts: list[Part], session: Session) -> F
     """The forecasts of all rows, each by the member of its fold."""
     pieces = []
     for number, part in enumerate(parts):
-        session.steps.next(f"{name}, {rounds} rounds, fold {number + 1}")
+        session.steps.next(f"{name} as chosen, fold {number + 1}")
         raw = session.fitted(name, rounds, part).booster.raw(part.score.values, session.params.threads)
         pieces.append(session.objective.forecast(raw))
     return np.concatenate(pieces)[np.argsort(np.concatenate([part.scored for part in parts]))]
