@@ -10,6 +10,7 @@ from lockgate.problem.params import load_params
 
 PROJECT = Path(__file__).parents[2]
 WRITTEN_BY_INIT = PROJECT / "src/lockgate/describe/templates/pipeline.yaml"
+LARGEST_PICTURE = 60_000  # bytes
 EXAMPLES = sorted(path.parent for path in PROJECT.glob("examples/*/params.yaml"))
 
 
@@ -41,3 +42,10 @@ def test_every_param_of_a_stage_is_in_the_file(folder: Path) -> None:
 @pytest.mark.parametrize("folder", EXAMPLES, ids=lambda folder: folder.name)
 def test_an_example_explains_itself_and_generates_its_data(folder: Path) -> None:
     assert {"README.md", "generate.py", ".dvc"} <= {path.name for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("folder", EXAMPLES, ids=lambda folder: folder.name)
+def test_an_example_shows_one_small_picture(folder: Path) -> None:
+    pictures = list(folder.glob("*.png"))
+    assert [f"({path.name})" in (folder / "README.md").read_text(encoding="utf-8") for path in pictures] == [True]
+    assert pictures[0].stat().st_size < LARGEST_PICTURE
