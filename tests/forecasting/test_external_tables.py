@@ -3,6 +3,7 @@
 import io
 import zipfile
 
+import catboost
 import engine_fleet
 import foreign_models
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 import plain_tables
 import pytest
 import skops.io
+import xgboost
 from sklearn.base import BaseEstimator
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.ensemble import (
@@ -25,11 +27,12 @@ from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from lockgate.bundle import external_conversion, store
+from lockgate.bundle import external_conversion, external_mlmodel, store
 from lockgate.bundle.external_conversion import Declared
 from lockgate.errors import BadData, GateRefused, IntegrityBroken
 from lockgate.forecaster.answers import answers
 from lockgate.forecaster.external import NativeFile
+from lockgate.models.catboost import CatboostBooster
 
 TEXTS, NUMBERS = ["colour", "city"], ["size", "flag"]
 COLUMNS = [*TEXTS, *NUMBERS]
@@ -287,3 +290,91 @@ def test_a_value_that_is_not_allowed_is_refused_as_for_our_own_forecasters():
     with pytest.raises(BadData, match="missing column flag"):
         forecaster.predict(asked().drop(columns="flag"))
     assert forecaster.check(asked()).rows == 40
+
+
+def booster(library, task, columns=("size", "flag", "day")):
+    """A booster of numbers, and their frame: a date is a number of days."""
+    rows = plain_tables.rows(task, 300)
+    values = numbers(rows)[list(columns)]
+    labels = plain_tables.truth(task, rows)
+    classes = {"regression": 0, "binary": 2, "multiclass": 3}[task]
+    if library == "lightgbm":
+        how = {0: {}, 2: {"objective": "binary"}, 3: {"objective": "multiclass", "num_class": 3}}[classes]
+        return foreign_models.lightgbm_booster(values, labels, 15, **how)
+    if library == "xgboost":
+        how = {0: {}, 2: {"objective": "binary:logistic"}, 3: {"objective": "multi:softprob", "num_class": 3}}[classes]
+        return xgboost.train({"max_depth": 3, "nthread": 1} | how, xgboost.DMatrix(values, labels), 15)
+    quiet = {"iterations": 15, "depth": 3, "thread_count": 1, "verbose": 0, "allow_writing_files": False}
+    if not classes:
+        return catboost.CatBoostRegressor(**quiet).fit(values, labels)
+    return catboost.CatBoostClassifier(**quiet).fit(values, rows["price"].to_numpy(dtype=object))
+
+
+def numbers(rows):
+    days = rows["day"].to_numpy().astype("datetime64[D]").astype(float)
+    return rows[["size", "flag"]].astype("float64").assign(day=days)
+
+
+def own(model, rows):
+    """The library's own forecasts."""
+    values = numbers(rows)
+    if isinstance(model, xgboost.Booster):
+        return model.predict(xgboost.DMatrix(values))
+    if isinstance(model, catboost.CatBoostClassifier):
+        return model.predict_proba(values)
+    return model.predict(values)
+
+
+@pytest.mark.parametrize("task", ["regression", "binary", "multiclass"])
+@pytest.mark.parametrize("library", foreign_models.TRAIN)
+def test_a_booster_of_a_plain_table_forecasts_its_own_numbers_and_probabilities(library, task, tmp_path):
+    model, rows = booster(library, task), asked(task)
+    folder = foreign_models.save(model, tmp_path / "model", numbers(rows))
+    read = external_mlmodel.read(folder)
+    named = () if library == "catboost" or task != "multiclass" else ("high", "low", "middle")
+    usual = "value" if task == "regression" else "probability"
+    rows_of = external_conversion.rows_of(
+        plain_tables.params(task).problem, plain_tables.rows(task, 300), pd.DataFrame(), None
+    )
+    forecaster = external_conversion.adopt(
+        NativeFile(read.library, read.content),
+        Declared(read.columns, read.texts, usual, named),
+        rows_of,
+        plain_tables.rows(task, 300)["price"],
+    )
+    expected = own(model, rows)
+    if task == "binary" and expected.ndim == 2:
+        expected = expected[:, 1]
+    np.testing.assert_allclose(forecaster.predict(rows), expected, rtol=1e-6)
+    digest = store.save(forecaster, tmp_path / "bundle")
+    assert np.array_equal(store.load(tmp_path / "bundle", digest).predict(rows), forecaster.predict(rows))
+
+
+def test_a_booster_whose_second_class_is_not_the_positive_one_is_turned_round():
+    model, rows = booster("catboost", "binary"), asked("binary")
+    content = bytes(CatboostBooster(model).dump())
+    table = plain_tables.rows("binary", 300)
+    problem = plain_tables.params("binary", positive="no").problem
+    forecaster = external_conversion.adopt(
+        NativeFile("catboost", content),
+        Declared(("size", "flag", "day"), (), "probability"),
+        external_conversion.rows_of(problem, table, pd.DataFrame(), None),
+        table["price"],
+    )
+    np.testing.assert_allclose(forecaster.predict(rows), own(model, rows)[:, 0], rtol=1e-6)
+
+
+def test_a_booster_takes_the_places_of_listed_categories_and_no_free_texts():
+    table = plain_tables.rows("regression", 300)
+    listed = {**plain_tables.COLUMNS, "colour": {"type": "category", "categories": ["blue", "green", "red"]}}
+    problem = plain_tables.params("regression", columns={**listed, "price": {"type": "number"}}).problem
+    codes = table["colour"].map(["blue", "green", "red"].index).astype("float64")
+    values = pd.DataFrame({"colour": codes, "flag": table["flag"].astype("float64")})
+    model = foreign_models.lightgbm_booster(values, table["price"], 10)
+    native = NativeFile("lightgbm", model.model_to_string().encode())
+    rows = external_conversion.rows_of(problem, table, pd.DataFrame(), None)
+    forecaster = external_conversion.adopt(native, Declared(("colour", "flag"), (), "value"), rows, table["price"])
+    np.testing.assert_allclose(forecaster.predict(table.drop(columns="price")), model.predict(values), rtol=1e-9)
+    free = external_conversion.rows_of(plain_tables.params("regression").problem, table, pd.DataFrame(), None)
+    with pytest.raises(GateRefused, match="takes numbers for columns with texts: colour"):
+        external_conversion.adopt(native, Declared(("colour", "flag"), (), "value"), free, table["price"])

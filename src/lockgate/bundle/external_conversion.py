@@ -3,7 +3,7 @@
 Opens the model's file: call it in a child process, where a crash does no harm.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -52,6 +52,15 @@ def rows_of(problem: Problem, rows: pd.DataFrame, static: pd.DataFrame, window: 
         return external_table.of(problem, rows, PROBE_ROWS)
     panel = PanelRows(external_columns.columns_of(problem, rows, static), window, {})
     return replace(panel, example=panel_probe.rows(panel.request, PROBE_ROWS))
+
+
+def file_of(library: str, content: bytes, beside: Mapping[str, bytes]) -> NativeFile:
+    """The model's file, with the parts that are in files beside it."""
+    if not beside:
+        return NativeFile(library, content)
+    from lockgate.models import onnx_network  # only its models have such parts
+
+    return NativeFile(library, onnx_network.joined(content, beside))
 
 
 def adopt(native: NativeFile, declared: Declared, rows: ExternalRows, target: "pd.Series[Any]") -> ExternalForecaster:
@@ -196,11 +205,11 @@ def _check_shape(forecaster: ExternalForecaster, raw: Floats, rows: int) -> None
         allowed.append((rows, len(classes)))
     if raw.shape not in allowed:
         wanted = f"one of {len(classes)} probabilities" if len(classes) > 2 else "one"
+        hint = "register a classifier of the target's classes" if classes else "register a regressor of the target"
+        unnamed = raw.shape == (rows, len(classes)) and not meaning.classes
         raise GateRefused(
             f"the model gives {raw.shape[1:]} outputs for each row instead of {wanted}",
-            hint="register a regressor of the target"
-            if not classes
-            else "register a classifier of the target's classes",
+            hint=f"name the classes in the order of the outputs: --classes; see {DOCS}" if unnamed else hint,
         )
     outside = ((raw < 0) | (raw > 1)).any() if classes and meaning.target == "probability" else False
     sums = raw.sum(axis=1) if raw.ndim == 2 and meaning.target == "probability" else np.ones(1)

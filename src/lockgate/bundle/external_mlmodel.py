@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ LIGHTGBM_END = b"\nend of trees\n"
 NUMBERS = {"boolean", "integer", "long", "float", "double"}
 TEXT = "string"
 ZIP = b"PK\x03\x04"
-BARE = {".skops": "sklearn"}  # files without an MLmodel, by the end of the name
+ONNX = b"\x08"  # the first field of a model is its version
+BARE = {".skops": "sklearn", ".onnx": "onnx"}  # files without an MLmodel, by the end of the name
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Native:
     keys: set[str]
     data_keys: tuple[str, str] = ("data", "data")
     takes_texts: bool = False
+    beside: str = ""  # end of the names of files with parts of the model
 
 
 NATIVE = {
@@ -63,6 +65,13 @@ NATIVE = {
         ("pickled_model", "model_path"),
         takes_texts=True,
     ),
+    "onnx": Native(
+        {"model.onnx": ONNX},
+        {},
+        {"onnx_session_options", "onnx_version", "providers"},
+        takes_texts=True,
+        beside=".data",
+    ),
 }
 
 
@@ -87,6 +96,7 @@ class SavedModel:
     texts: tuple[str, ...] | None
     metadata: Mapping[str, Any]
     run_id: str
+    beside: Mapping[str, bytes] = field(default_factory=dict)  # files with parts of the model, by name
 
 
 def read(folder: Path) -> BundleInModel | SavedModel:
@@ -100,12 +110,16 @@ def read(folder: Path) -> BundleInModel | SavedModel:
     library, flavor = _flavor(model, folder)
     if library is None:
         return _held_bundle(folder, names, flavor)
-    file = str(flavor[NATIVE[library].data_keys[0]])
-    _refuse_others(names, {MLMODEL, file} | BESIDE, folder)
+    native = NATIVE[library]
+    file = str(flavor[native.data_keys[0]])
+    parts = {name for name in names if native.beside and name.endswith(native.beside) and "/" not in name}
+    _refuse_others(names, {MLMODEL, file} | BESIDE | parts, folder)
     content = safe_files.read(folder / file)
     _check_content(library, file, content)
-    columns, texts = _columns(model, folder, NATIVE[library].takes_texts)
-    return SavedModel(library, content, columns, texts, model.get("metadata") or {}, str(model.get("run_id") or ""))
+    columns, texts = _columns(model, folder, native.takes_texts)
+    metadata, run_id = model.get("metadata") or {}, str(model.get("run_id") or "")
+    beside = {name: safe_files.read(folder / name) for name in sorted(parts)}
+    return SavedModel(library, content, columns, texts, metadata, run_id, beside)
 
 
 def read_file(path: Path) -> SavedModel:

@@ -58,9 +58,9 @@ def register(
 ) -> None:
     """Register a model from a folder or a file as a new version.
 
-    PATH is the folder of a bundle or of an MLflow model (lightgbm, xgboost, catboost, sklearn saved by skops), or a
-    .skops file. The version is in None until `lockgate validate` judges it. The whole transfer may take thirty times
-    --timeout.
+    PATH is the folder of a bundle or of an MLflow model (lightgbm, xgboost, catboost, onnx, sklearn saved by skops), or
+    a .skops or .onnx file. The version is in None until `lockgate validate` judges it. The whole transfer may take
+    thirty times --timeout.
     """
     from lockgate.operations import import_model
 

@@ -25,7 +25,7 @@ from lockgate.errors import BundleUnreadable, GateRefused, LockgateError
 from lockgate.evaluation import leakage, table_leakage
 from lockgate.evaluation.leakage import LeakageReport
 from lockgate.forecaster.ensemble import Forecaster
-from lockgate.forecaster.external import ExternalForecaster, NativeFile
+from lockgate.forecaster.external import ExternalForecaster
 from lockgate.forecaster.external_rows import Window
 from lockgate.forecaster.table import TableForecaster
 from lockgate.problem.confidence import DEFAULT
@@ -44,6 +44,7 @@ OPEN_LIMITS = Limits(wall_seconds=120, cpu_seconds=120, memory_bytes=4 << 30, fi
 TASK, RESULT, ROWS, ARRAYS = "task.json", "result.json", "rows.parquet", "arrays.npz"
 LONGEST_REASON = 300
 MODEL = "model"  # the file of an external model in the private folder
+BESIDE = "beside"  # a folder with parts of the model
 PREPARED: tuple[Part, Part] = ("rows", "static")
 EXAMPLE_ROWS = 5
 MOST_IN_ONE_PROBABILITY = 2  # classes
@@ -229,13 +230,19 @@ def _make(folder: Path, given: Json) -> Output:
     rows, static = (dataset.read(prepared, part) for part in PREPARED)
     window = Window(**given["window"]) if given["window"] else None
     adopted = external_conversion.adopt(
-        NativeFile(given["library"], (folder / MODEL).read_bytes()),
+        external_conversion.file_of(given["library"], (folder / MODEL).read_bytes(), _parts_beside(folder)),
         Declared(**{name: value and tuple(value) for name, value in given["declared"].items()}, target=given["target"]),
         external_conversion.rows_of(problem, rows, static, window),
         rows[problem.target],
     )
     bundle = folder / "bundle"
     return _open(folder, {"bundle": str(bundle), "digest": store.save(adopted, bundle)})
+
+
+def _parts_beside(folder: Path) -> dict[str, bytes]:
+    """The files with parts of the model, by name."""
+    beside = folder / BESIDE
+    return {path.name: path.read_bytes() for path in sorted(beside.iterdir())} if beside.exists() else {}
 
 
 def _forecast(folder: Path, given: Json) -> Output:

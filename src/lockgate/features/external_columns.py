@@ -63,8 +63,11 @@ class DescribedColumns:
 
     @property
     def numbers(self) -> tuple[str, ...]:
-        """Numbers, flags, dates as days since 1970-01-01, listed categories as places, and the calendar."""
-        own = tuple(column.name for column in self._columns if _is_number(column))
+        """Numbers, flags, dates as days since 1970-01-01, categories as places, and the calendar.
+
+        The place of a category is that in the description's list; without a list, that among the sorted texts.
+        """
+        own = tuple(column.name for column in self._columns if not isinstance(column.kind, Months))
         return (*own, *(name for name in self._calendar if name not in self.problem.columns))
 
     @property
@@ -79,7 +82,7 @@ class DescribedColumns:
             return np.asarray(period_calendar.COLUMNS[name](at), dtype=np.float64)
         column = self.problem.column(name)
         if name in self.series.frame:
-            return _typed(column, self.series.frame[name].iloc[rows.key], as_text)
+            return _typed(column, self.series.frame[name], as_text)[rows.key]
         codes = rows.covariates[name]
         if not as_text:
             is_code = not isinstance(column.kind, Date) and codes.dtype.kind == "i"
@@ -103,16 +106,12 @@ class DescribedColumns:
         return () if self.problem.period.is_integer else tuple(period_calendar.COLUMNS)
 
 
-def _is_number(column: Column) -> bool:
-    kind = column.kind
-    return bool(kind.values) if isinstance(kind, Category) else not isinstance(kind, Months)
-
-
 def _typed(column: Column, values: "pd.Series[Any]", as_text: bool) -> NDArray[Any]:
     if as_text:
         return np.asarray(values.astype(object).where(values.notna(), None))
     if isinstance(column.kind, Category):
-        codes = pd.Index(column.kind.values).get_indexer(pd.Index(values)).astype(np.float64)
+        texts = categories_of((column,), values.to_frame())[column.name]
+        codes = pd.Index(texts).get_indexer(pd.Index(values)).astype(np.float64)
         return np.where(codes < 0, np.nan, codes)
     if isinstance(column.kind, Date):
         days = values.to_numpy().astype("datetime64[D]")

@@ -40,7 +40,8 @@ class Meaning:
     """A model's input columns in their order, and its output.
 
     `texts` are the columns that it takes as texts; all others are numbers. `classes` are the classes of the outputs in
-    their order: () for a regression, and for an output that is the probability of the positive class alone.
+    their order: () for a regression, and for an output that is the probability of the positive class alone. An output
+    that is one of two probabilities is that of the second class.
     """
 
     columns: tuple[str, ...]
@@ -53,8 +54,8 @@ class Meaning:
         if not classes:
             return self._value(raw)
         chances = self._probabilities(raw)
-        if raw.ndim == 1:
-            return chances
+        if raw.ndim == 1:  # of the second class
+            return chances if self.classes[-1:] in ((), classes[-1:]) else np.asarray(1 - chances)
         ordered = chances[:, [self.classes.index(name) for name in classes]]
         return np.asarray(ordered[:, -1] if len(classes) == 2 else ordered)
 

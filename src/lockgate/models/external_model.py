@@ -1,6 +1,6 @@
 """A model from elsewhere behind one interface: a booster, an estimator of scikit-learn, or a network in ONNX."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -52,17 +52,17 @@ class BoosterModel:
         return self.booster.raw(values.to_numpy(dtype=np.float64), threads)
 
 
-def in_blocks(values: pd.DataFrame, forecast: Callable[[pd.DataFrame], Any]) -> Floats:
-    """The outputs of rows, computed in blocks that all have BLOCK rows; the last one is filled up with its last row.
+def in_blocks(values: pd.DataFrame, forecast: Callable[[pd.DataFrame], Any], size: int = BLOCK) -> Floats:
+    """The outputs of rows, computed in blocks that all have `size` rows; the last one is filled up with its last row.
 
     A matrix product of fewer rows may round in another way, so that a row alone would differ from the row in a batch.
     """
-    found = [_block(values.iloc[start : start + BLOCK], forecast) for start in range(0, max(len(values), 1), BLOCK)]
-    return np.concatenate(found)
+    starts = range(0, max(len(values), 1), size)
+    return np.concatenate([_block(values.iloc[start : start + size], forecast, size) for start in starts])
 
 
-def _block(rows: pd.DataFrame, forecast: Callable[[pd.DataFrame], Any]) -> Floats:
-    places = np.minimum(np.arange(BLOCK), len(rows) - 1)
+def _block(rows: pd.DataFrame, forecast: Callable[[pd.DataFrame], Any], size: int) -> Floats:
+    places = np.minimum(np.arange(size), len(rows) - 1)
     return np.asarray(forecast(rows.iloc[places]), dtype=np.float64)[: len(rows)]
 
 
@@ -76,8 +76,14 @@ def _estimator(content: bytes) -> ExternalModel:
     return sklearn_estimator.restore(content)
 
 
+def _network(content: bytes) -> ExternalModel:
+    from lockgate.models import onnx_network
+
+    return onnx_network.restore(content)
+
+
 RESTORE: dict[str, Callable[[bytes], ExternalModel]] = {
     **{library: _booster(library) for library in MEMBERS},
     "sklearn": _estimator,
+    "onnx": _network,
 }
-BOOSTERS: Sequence[str] = tuple(MEMBERS)

@@ -153,6 +153,9 @@ def _made(
             f"there are no prepared tables in {project.prepared}", hint="make them with: dvc repro prepare"
         )
     (folder / sandboxed.MODEL).write_bytes(model.content)
+    (folder / sandboxed.BESIDE).mkdir()
+    for name, content in model.beside.items():
+        (folder / sandboxed.BESIDE / name).write_bytes(content)
     columns = model.columns or statement.columns or None
     described = {
         "library": model.library,

@@ -24,6 +24,8 @@ INFERENCE_PACKAGES = (
     "xgboost",
     "scikit-learn",
     "skops",
+    "onnx",
+    "onnxruntime",
 )
 
 
