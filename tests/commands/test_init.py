@@ -98,3 +98,21 @@ def test_a_file_that_is_no_table_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty.csv").write_text("")
     for name in ("empty.csv", "none.csv"):
         run(tmp_path, *LOCKGATE, "init", name, "--target", "y", code=3)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_last_line_without_a_line_end_is_said_and_the_copy_can_be_read(table: Path, tmp_path: Path, end: str) -> None:
+    table.write_bytes(table.read_bytes().rstrip(b"\n").replace(b"\n", end.encode()))
+    done = run(tmp_path, *LOCKGATE, "init", table.name, "--target", "price")
+    assert "doubt: Flat prices.csv: the last line has no line end" in done.stderr
+    assert (tmp_path / "flat_prices/data/raw" / table.name).read_bytes() == table.read_bytes() + end.encode()
+    assert "0 doubts" in run(tmp_path / "flat_prices", *LOCKGATE, "check").stdout
+
+
+def test_a_date_and_an_hour_are_given_as_two_times(tmp_path: Path) -> None:
+    rows = [f"2024-01-{1 + hour // 24:02d},{hour % 24},{hour % 24 + hour % 5}" for hour in range(24 * 30)]
+    (tmp_path / "bikes.csv").write_text("\n".join(["day,hr,rented", *rows]) + "\n")
+    words = ("--target", "rented", "--time", "day", "--time", "hr", "--horizon", "24")
+    run(tmp_path, *LOCKGATE, "init", "bikes.csv", *words)
+    assert load_params(tmp_path / "bikes/params.yaml").problem.time_name == "time"
+    run(tmp_path / "bikes", *LOCKGATE, "check")

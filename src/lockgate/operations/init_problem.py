@@ -6,9 +6,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lockgate.data import text_file
 from lockgate.data.ingest import RAW
 from lockgate.describe import document, folder, guess, layout, reading
 from lockgate.describe.document import Document
@@ -19,6 +20,7 @@ from lockgate.problem.params import PARAMS_FILE, load_params
 
 NAME = r"[a-z][a-z0-9_]{0,40}"  # of problem/description.py
 DVC_SECONDS = 60
+LONGEST_LINE = 1 << 16  # bytes
 DVC_SETTINGS = ("analytics = false", "autostage = false", "check_update = false")
 
 
@@ -50,6 +52,9 @@ def init_problem(
     found = layout.layout_of(file)
     seen = guess.look(reading.read(file, found), found, wish)
     described = document.document_of(file, name, found, seen, tuple(side_table_of(each, seen) for each in sides))
+    if unended := [each.name for each in (file, *sides) if _lacks_line_end(each)]:
+        doubt = f"{', '.join(unended)}: the last line has no line end; it is taken as complete, and its copy has one"
+        described = replace(described, doubts=(*described.doubts, doubt))
     files = folder.files_of(described)
     _refuse_invalid(files)
     _write(destination, files, (file, *sides))
@@ -83,10 +88,29 @@ def _write(destination: Path, files: dict[str, str], data: tuple[Path, ...]) -> 
             (destination / name).write_text(text, encoding="utf-8")
         for each in data:
             shutil.copyfile(each, raw / each.name)
+            if _lacks_line_end(each):
+                with (raw / each.name).open("ab") as copy:
+                    copy.write(_line_end(each))
     except OSError as error:
         raise StorageFailed(
             f"cannot write: {error.strerror}", where=str(destination), hint="name another folder"
         ) from error
+
+
+def _lacks_line_end(path: Path) -> bool:
+    """Whether a plain file of text ends within a line; the reader would refuse its last number as perhaps truncated."""
+    binary = (text_file.GZIP, text_file.PARQUET, *text_file.UTF16_MARKS)
+    if text_file.magic(path).startswith(binary):
+        return False
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) not in b"\r\n"
+
+
+def _line_end(path: Path) -> bytes:
+    """The line end of the first line of a file."""
+    start = text_file.magic(path, LONGEST_LINE)
+    return next((end for end in (b"\r\n", b"\n", b"\r") if end in start), b"\n")
 
 
 def _init_dvc(destination: Path) -> None:
