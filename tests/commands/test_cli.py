@@ -47,7 +47,7 @@ FLAGS = {
     "backtest": {"--origins", "--apart", "--json", "--plot"},
     "probe": {"--json"},
     "check": {"--html", "--plot", "--force", "--json"},
-    "init": {"--target", "--time", "--key", "--horizon", "--task", "--side", "--folder", "--name", "--json"},
+    "init": {"--target", "--time", "--key", "--horizon", "--task", "--side", "--names", "--folder", "--name", "--json"},
 }
 COMMON = {"--timeout", "--debug", "--result-json"}
 ASK_NO_SERVER = {"backtest", "check", "init", "probe"}

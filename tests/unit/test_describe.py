@@ -81,6 +81,17 @@ def test_a_file_with_spaces_and_no_header_gets_numbered_names(tmp_path: Path) ->
     assert (found.delimiter, found.header, found.names[-1]) == ("spaces", False, "column_4")
 
 
+def test_columns_without_a_header_get_names(tmp_path: Path) -> None:
+    path = tmp_path / "fd.txt"
+    path.write_text("".join(f"{number // 9 + 1} {number % 9 + 1} {number / 7:.2f}  \n" for number in range(90)))
+    found = layout.layout_of(path)
+    assert layout.named(found, ("unit", "cycle")).names == ("unit", "cycle", "column_3")
+    with pytest.raises(WrongUsage, match="--names has 4 names, and the file has 3 columns"):
+        layout.named(found, ("a", "b", "c", "d"))
+    with pytest.raises(WrongUsage, match="--names is for a file without a header"):
+        layout.named(layout.layout_of(prices(tmp_path / "cars.csv")), ("a",))
+
+
 def test_a_decimal_comma_and_latin_letters_are_found(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes("Straße;Preis\nNord;3,5\nSüd;4,25\n".encode("cp1252"))

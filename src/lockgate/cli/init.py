@@ -25,12 +25,16 @@ TASKS = ("regression", "binary", "multiclass")
     "--side", "sides", multiple=True, type=click.Path(path_type=Path), metavar="FILE",
     help="Side table with one row for each key, such as store.csv. Repeat it for several.",
 )  # fmt: skip
+@click.option(
+    "--names", default="", metavar="NAMES",
+    help="Names for the columns of a file without a header, separated by commas. Default: column_1, column_2, ...",
+)  # fmt: skip
 @click.option("--folder", type=click.Path(path_type=Path), help="Folder to write. Default: the problem's name.")
 @click.option("--name", default="", help="Name of the problem. Default: the name of the file.")
 @as_json
 def init(
     file: Path, target: str, times: tuple[str, ...], keys: tuple[str, ...], horizon: int | None, task: str | None,
-    sides: tuple[Path, ...], folder: Path | None, name: str, as_json: bool,
+    sides: tuple[Path, ...], names: str, folder: Path | None, name: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Look at a table and write a problem folder for it.
 
@@ -41,7 +45,8 @@ def init(
     from lockgate.operations.init_problem import init_problem
 
     time, parts = (times[0], ()) if len(times) == 1 else ("", times)
-    made = init_problem(file, Wish(target, time, keys, horizon, task or "", parts), folder, name, sides)
+    wish = Wish(target, time, keys, horizon, task or "", parts, _columns(names))
+    made = init_problem(file, wish, folder, name, sides)
     for doubt in made.document.doubts:
         tell(f"doubt: {doubt}")
     limits = made.document.limits
@@ -60,3 +65,7 @@ def init(
         return
     click.echo(f"{made.path} describes {file.name}: {made.task}, {limits.metric}, limit {limits.limit:g}")
     tell(f"next: cd {made.path}, read params.yaml, then: lockgate check")
+
+
+def _columns(names: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in names.split(",")) if names else ()

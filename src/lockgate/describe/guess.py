@@ -40,6 +40,7 @@ class Wish:
     horizon: int | None = None
     task: str = ""
     parts: tuple[str, ...] = ()  # the columns that the time is put together from
+    names: tuple[str, ...] = ()  # of the first columns of a file without a header
 
 
 @dataclass(frozen=True)

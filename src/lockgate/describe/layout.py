@@ -5,11 +5,11 @@ import csv
 import gzip
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lockgate.data import text_file
-from lockgate.errors import BadData
+from lockgate.errors import BadData, WrongUsage
 
 SPACES = "spaces"
 DELIMITERS = (";", "\t", "|", ",")  # the earlier one, where two give the same number of columns
@@ -50,6 +50,18 @@ def layout_of(path: Path) -> Layout:
         else tuple(f"column_{place}" for place in range(1, len(rows[0]) + 1))
     )
     return Layout("csv", encoding, delimiter, decimal_of(rows[header:], delimiter), header, names)
+
+
+def named(layout: Layout, names: Sequence[str]) -> Layout:
+    """The layout with names for the first columns of a file without a header. Raises WrongUsage if it has a header."""
+    if not names:
+        return layout
+    if layout.header:
+        raise WrongUsage("--names is for a file without a header", hint=f"its first line: {', '.join(layout.names)}")
+    if len(names) > len(layout.names) or not all(names):
+        fact = f"--names has {len(names)} names, and the file has {len(layout.names)} columns"
+        raise WrongUsage(fact, hint="separate the names with commas; columns after the last name keep their number")
+    return replace(layout, names=(*names, *layout.names[len(names) :]))
 
 
 def encoding_of(content: bytes) -> str:

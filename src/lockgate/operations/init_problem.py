@@ -39,7 +39,7 @@ def init_problem(
 ) -> ProblemFolder:
     """Describe a table and write its problem folder, by default ./NAME; nothing is overwritten.
 
-    `sides` are side tables, with one row for each key.
+    `sides` are side tables.
 
     Raises BadData for a file that is no table, WrongUsage for a column that does not exist, StateConflict if a file of
     the folder exists, StorageFailed if it cannot be written.
@@ -49,7 +49,7 @@ def init_problem(
             raise BadData("there is no such file", where=str(each), hint="check the path")
     name = _checked_name(name or guess.name_of(file))
     destination = (path or Path(name)).absolute()
-    found = layout.layout_of(file)
+    found = layout.named(layout.layout_of(file), wish.names)
     seen = guess.look(reading.read(file, found), found, wish)
     described = document.document_of(file, name, found, seen, tuple(side_table_of(each, seen) for each in sides))
     if unended := [each.name for each in (file, *sides) if _lacks_line_end(each)]:
