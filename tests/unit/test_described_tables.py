@@ -180,11 +180,24 @@ def fleet(count: int) -> pd.DataFrame:
     return pd.DataFrame({"unit": np.repeat(np.arange(count), 5), "cycle": np.tile(np.arange(5), count)})
 
 
-def test_a_group_is_whole_on_one_side_and_nearly_all_stay_there_with_more_data() -> None:
-    few, many = (split.split(engines(), fleet(count)) for count in (60, 90))
-    assert not set(few.rows["unit"]) & set(few.holdout["unit"])
-    moved = set(few.holdout["unit"]) ^ {unit for unit in many.holdout["unit"] if unit < 60}
-    assert len(moved) <= 2
+def test_a_group_is_whole_on_one_side_and_stays_there_with_more_or_fewer_data() -> None:
+    every = split.split(engines(), fleet(600))
+    assert not set(every.rows["unit"]) & set(every.holdout["unit"])
+    assert 90 < every.holdout["unit"].nunique() < 150
+    for count in (30, 31, 60, 90, 333):
+        part = split.split(engines(), fleet(count))
+        assert set(part.holdout["unit"]) == {unit for unit in every.holdout["unit"] if unit < count}
+    longer = pd.concat([fleet(60), fleet(60).assign(cycle=lambda rows: rows["cycle"] + 5)])
+    assert set(split.split(engines(), longer).holdout["unit"]) == set(split.split(engines(), fleet(60)).holdout["unit"])
+
+
+def test_each_side_of_a_split_by_group_has_a_group_however_few_there_are() -> None:
+    for first in range(40):
+        rows = pd.concat([fleet(first + 5), fleet(first + 5).assign(cycle=lambda part: part["cycle"] + 5)])
+        share = 0.3 if first % 2 else 0.9
+        parts = split.split(engines(split={"by": "group", "share": share}), rows[rows["unit"] >= first])
+        assert parts.rows["unit"].nunique() + parts.holdout["unit"].nunique() == 5
+        assert parts.holdout["unit"].nunique() > 0 < parts.rows["unit"].nunique()
 
 
 def test_each_class_has_its_share_of_the_holdout_whatever_the_order_of_rows() -> None:

@@ -1,7 +1,8 @@
 """Splits rows into those to train on and a holdout: by time, by group, or by a share of the rows.
 
-Groups and rows are chosen by a hash of their content. So the order of rows does not matter, rows with equal content
-are on one side, and new data move few of the earlier rows.
+Groups and rows are chosen by a hash of their content. So the order of rows does not matter, and rows with equal content
+are on one side. A group stays on its side whatever other groups the data have: its own hash alone decides. Rows are
+chosen so that the share is exact, and new data move a few of the earlier rows.
 """
 
 from dataclasses import dataclass, replace
@@ -72,7 +73,7 @@ def _by_group(problem: Problem, rows: pd.DataFrame) -> NDArray[np.bool_]:
     if len(groups) < MIN_GROUPS:
         what = f"{len(groups)} different values of {' and '.join(names)} are too few for a split by group"
         raise BadData(what, where="problem.split", hint=f"at least {MIN_GROUPS} are needed; split by: random")
-    chosen = groups[_lowest(_hashes(groups), problem.holdout.share)]
+    chosen = groups[_below(_hashes(groups), problem.holdout.share)]
     return np.asarray(pd.MultiIndex.from_frame(rows[names]).isin(pd.MultiIndex.from_frame(chosen)))
 
 
@@ -89,6 +90,17 @@ def _by_rows(problem: Problem, rows: pd.DataFrame) -> NDArray[np.bool_]:
 def _hashes(frame: pd.DataFrame) -> NDArray[np.uint64]:
     """A hash of each row's content; the same on every machine."""
     return np.asarray(pd.util.hash_pandas_object(frame, index=False).to_numpy(dtype=np.uint64))
+
+
+def _below(hashes: NDArray[np.uint64], share: float) -> NDArray[np.bool_]:
+    """The entries whose hash is in the lowest share of all hashes: about this share of them.
+
+    If there is none, the lowest entry; if they are all, all but the highest.
+    """
+    held = np.asarray(hashes < np.uint64(min(int(share * 2**64), 2**64 - 1)))
+    if not held.any():
+        return np.asarray(hashes == hashes.min())
+    return np.asarray(hashes < hashes.max()) if held.all() else held
 
 
 def _lowest(hashes: NDArray[np.uint64], share: float) -> NDArray[np.bool_]:
