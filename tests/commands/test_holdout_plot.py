@@ -148,3 +148,17 @@ def test_any_rows_have_a_picture(kind, change, tmp_path):
 def test_a_panel_without_keys_has_a_picture(period, tmp_path):
     described = problem(NUMBER, **PANEL | {"keys": [], "time": {"column": "day", "period": period}})
     assert holdout_plot.draw(replace(scored("panel"), problem=described), tmp_path / "holdout.png").is_file()
+
+
+def test_the_score_of_a_panel_in_mase_is_in_units_of_each_key(tmp_path):
+    """A whole season of earlier rows: the changes of shop b are twice those of shop a."""
+    found = scored("panel")
+    days = np.datetime64("2023-01-01", "s") + np.arange(400) * np.timedelta64(1, "D")
+    parts = [
+        pd.DataFrame({"shop": shop, "day": days, "units": step * np.arange(400.0), "size": 1.0})
+        for shop, step in (("a", 1), ("b", 2))
+    ]
+    in_mase = replace(found, metric=METRICS["mase"], before=pd.concat(parts, ignore_index=True))
+    scale = np.where(found.rows["shop"] == "a", 7.0, 14.0)
+    assert in_mase.score == pytest.approx(np.mean(np.abs(found.actual - found.forecast) / scale))
+    assert holdout_plot.draw(in_mase, tmp_path / "holdout.png").is_file()

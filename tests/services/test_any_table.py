@@ -20,7 +20,7 @@ from lockgate.operations import predict, promote, register, validate
 from lockgate.operations.confirmed_move import MoveRequest
 from lockgate.operations.stage_files import Build
 from lockgate.operations.workspace import Workspace
-from lockgate.problem.description import Problem
+from lockgate.problem.description import Problem, Split
 from lockgate.problem.params import Params
 from lockgate.training import report_files
 from lockgate.training.train import train
@@ -46,14 +46,18 @@ def built(kind: str, folder: Path) -> tuple[Build, Params]:
     given = plain_tables.params("regression")
     gate = given.gate.model_copy(update=LENIENT | {"limit": limit})
     params = given.model_copy(update={"problem": problem.model_copy(update={"members": ()}), "gate": gate})
-    parts, made = split.split(problem, tables.rows), Build(folder / "prepared", folder / "build")
-    card = card_of(problem, FileSource(()), tables, parts)
-    frames = {"rows": parts.rows, "holdout": parts.holdout, "static": tables.static}
-    dataset.write(made.prepared, frames, card)
-    forecaster, report = train(parts.rows, tables.static, params, lambda *_: None)
+    made = Build(folder / "prepared", folder / "build")
+    prepare(problem, tables, made.prepared)
+    forecaster, report = train(dataset.read(made.prepared, "rows"), tables.static, params, lambda *_: None)
     store.save(forecaster, made.bundle)
     report_files.write(report, made.build)
     return made, params
+
+
+def prepare(problem: Problem, tables: Tables, folder: Path) -> None:
+    parts = split.split(problem, tables.rows)
+    frames = {"rows": parts.rows, "holdout": parts.holdout, "static": tables.static}
+    dataset.write(folder, frames, card_of(problem, FileSource(()), tables, parts))
 
 
 @pytest.mark.parametrize("kind", ["table of regression", "table of binary", "table of multiclass", "state", "panel"])
@@ -77,3 +81,17 @@ def test_a_version_is_registered_judged_promoted_and_forecasts_the_same_from_the
     served = mlflow.pyfunc.load_model(f"models:/{backend.model}/{receipt.version}").predict(rows, {"confidence": 0.9})
     for name in served:
         np.testing.assert_array_equal(answers[name].to_numpy(dtype=object), served[name].to_numpy(dtype=object))
+
+
+def test_a_version_is_not_judged_on_a_holdout_of_rows_that_it_may_have_learned(
+    backend: Workspace, tmp_path: Path
+) -> None:
+    """A larger share holds rows that were training rows before."""
+    made, params = built("state", tmp_path)
+    register.register(backend, made, params)
+    problem, tables = problem_of("state")
+    wider = problem.model_copy(update={"split": Split(by="group", share=0.5)})
+    prepare(wider, tables, tmp_path / "wider")
+    found = validate.validate_registered(backend, 1, tmp_path / "wider", params.policy, wider)
+    failed = {check["name"]: check["outcome"] for check in found.checks if check["outcome"] != "passed"}
+    assert (found.outcome, failed["holdout unseen"]) == ("inconclusive", "inconclusive")

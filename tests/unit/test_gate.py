@@ -41,6 +41,7 @@ GOOD = Evidence(
     holdout_use=HoldoutUse(),
     holdout_from=date(2015, 5, 9),
     trained_until=date(2015, 5, 8),
+    learned_rows=True,
     has_signature=True,
     batch_gap=0.0,
     sanity=ForecastSanity(not_finite=0, negative=0, different=39_000),
@@ -136,6 +137,9 @@ def test_the_limit_is_strict_and_no_number_never_passes(score, expected):
         ({"scored_rows": 999}, Outcome.INCONCLUSIVE),
         ({"scored_rows": 1000}, Outcome.PASSED),
         ({"trained_until": date(2015, 5, 9)}, Outcome.REFUSED),
+        ({"holdout_from": None, "trained_until": None}, Outcome.PASSED),
+        ({"holdout_from": None, "trained_until": None, "learned_rows": None}, Outcome.PASSED),
+        ({"holdout_from": None, "trained_until": None, "learned_rows": False}, Outcome.INCONCLUSIVE),
         ({"has_signature": False}, Outcome.REFUSED),
         ({"batch_gap": 1e-6}, Outcome.REFUSED),
         ({"batch_gap": NAN}, Outcome.INCONCLUSIVE),
@@ -365,7 +369,7 @@ def test_a_verdict_shows_what_did_not_pass_first_then_the_scores_and_what_helps(
     assert lines[len(CHECKS) + 1] == (
         "  RMSPE        candidate 0.12000, linear member alone 0.12500, naive forecast 0.14500"
     )
-    assert lines[-1].startswith("  what helps   within limit: compare other windows first: lockgate backtest")
+    assert lines[-1].startswith("  what helps   within limit: see the inner folds first: build/scores.csv")
 
 
 @pytest.mark.parametrize(

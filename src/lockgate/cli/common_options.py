@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 GROUPS: dict[str, click.Group] = {}
 OTHER_DASHES = re.compile("[\u2010-\u2015\u2212\ufe58\ufe63\uff0d]{1,2}-?([a-z][a-z-]+)")
+INNER_FOLDS = "the inner folds of the training are in build/scores.csv; the gate checks the registered version"
 DEFAULTED = click.core.ParameterSource.DEFAULT
 Function = TypeVar("Function", bound=Callable[..., None])
 
@@ -129,12 +130,15 @@ def _enter_project(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def require_panel(problem: Problem, command: str) -> None:
-    """Raise WrongUsage for a problem that is no panel, because the command trains or forecasts at earlier cutoffs."""
+def require_panel(problem: Problem, command: str, instead: str = INNER_FOLDS) -> None:
+    """Raise WrongUsage for a problem that is no panel, because the command trains or forecasts at earlier cutoffs.
+
+    `instead` says what to do for other problems.
+    """
     if problem.kind != "panel":
         raise WrongUsage(
             f"{command} is for problems with a horizon above 0, and {problem.name} has {described_horizon(problem)}",
-            hint="the inner folds of the training are in build/scores.csv; the gate checks the registered version",
+            hint=instead,
         )
 
 

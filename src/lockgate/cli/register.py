@@ -81,6 +81,12 @@ def register(
         tell(f"it is in None; run the gate with: lockgate validate {version}")
 
 
+NO_LATER_HOLDOUT = (
+    "every later holdout would have rows that the refit has learned; put new rows into data/raw and train again: dvc"
+    " repro; or lower problem.split.share"
+)
+
+
 @command("refit", example='lockgate refit 3 --reason "school begins in a week"')
 @click.argument("version", type=VERSION)
 @click.option(
@@ -97,7 +103,7 @@ def refit(version: int, reason: str, prepared: Path, as_json: bool, timeout: flo
     from lockgate.system.progress import watch
 
     settings = params()
-    require_panel(settings.problem, "refit")
+    require_panel(settings.problem, "refit", instead=NO_LATER_HOLDOUT)
     _require_prepared(prepared)
     with watch("refit") as progress:
         done = refit.refit(workspace(timeout), refit.Order(version, reason, prepared), settings, progress)

@@ -182,7 +182,7 @@ def _plausible_score(evidence: Evidence, policy: Policy) -> Answer:
 
 
 def _no_data_leakage(evidence: Evidence, _: Policy) -> Answer:
-    """Refused for features that use later sales; inconclusive if other rows gave the stored history."""
+    """Refused for features that use later targets; inconclusive if other rows gave the stored history."""
     if not evidence.uses_target_history:
         return Outcome.PASSED, "not needed: the features use no past targets"
     found = evidence.leakage
@@ -230,9 +230,19 @@ def _few(names: Sequence[str]) -> str:
     return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
+LEARNED: dict[bool | None, Answer] = {
+    True: (Outcome.PASSED, "trained on the prepared rows, of which no row is in the holdout"),
+    False: (
+        Outcome.INCONCLUSIVE,
+        "trained on other rows than the prepared ones, so it may have learned rows of this holdout",
+    ),
+    None: (Outcome.PASSED, "not measured: there is no record of the rows on which this model was trained"),
+}
+
+
 def _holdout_unseen(evidence: Evidence, _: Policy) -> Answer:
     if evidence.holdout_from is None:
-        return Outcome.PASSED, "prepare splits the holdout off before the training, by rows or groups and not by time"
+        return LEARNED[evidence.learned_rows]
     if evidence.trained_until is None:
         return Outcome.INCONCLUSIVE, (
             f"the end of the training is unknown; the holdout begins on {evidence.holdout_from}"

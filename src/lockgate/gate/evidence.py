@@ -70,7 +70,8 @@ class Evidence:
     without prepared rows for the leakage check. `holdout_use` says how often and for how long this holdout has judged;
     `batch_gap` is the largest relative difference between the forecast of a row alone and the same row in a
     batch; `uses_target_history` is False for a candidate whose features use no past targets. `holdout_from` is None for
-    a holdout that is not the end of the time; `baseline` is the naive forecast in words.
+    a holdout that is not the end of the time. Then `learned_rows` says whether the candidate was trained on the
+    prepared rows, from which the holdout is split off (None: no record). `baseline` is the naive forecast in words.
     """
 
     score: float
@@ -82,6 +83,7 @@ class Evidence:
     holdout_use: HoldoutUse
     holdout_from: date | int | None
     trained_until: date | int | None
+    learned_rows: bool | None
     has_signature: bool
     batch_gap: float
     sanity: ForecastSanity

@@ -15,19 +15,23 @@ from lockgate.problem.params import Policy
 ADVICE = {
     VALID: "see the training log and plots of the run; a broken feature often causes a constant or missing forecast",
     WITHIN_LIMIT: (
-        "compare other windows first: lockgate backtest --origins 8; then more history, other members or features;"
+        "see the inner folds first: build/scores.csv, with a horizon also lockgate backtest; then more rows, other"
+        " members or features;"
         " a looser gate.limit is a new policy, which needs a decision of the team"
     ),
     "no worse than serving": (
-        "use a longer holdout (problem.horizon); lockgate compare shows where the two versions differ"
+        "use a larger holdout (problem.split, or a longer horizon); lockgate compare shows where the two versions"
+        " differ"
     ),
     "no slice worse than serving": "lockgate compare shows this slice; look at its rows in the plots of the run",
     "better than naive": "look for missing or wrong inputs: a model should beat a forecast without training",
-    "no worse than linear member": "the boosters overfit: fewer rounds, a lower learning rate, or more history",
+    "no worse than linear member": "the boosters overfit: fewer rounds, a lower learning rate, or more rows",
     "plausible score": "look for leakage: a column that holds the target, or training rows in the holdout",
-    "enough rows": "use a longer holdout: problem.horizon in params.yaml",
-    "no data leakage": "lockgate probe names the features; train again on the prepared rows: dvc repro --force train",
-    "holdout unseen": "train on rows before the holdout only, or prepare a later holdout",
+    "enough rows": "use a larger holdout (problem.split, or a longer problem.horizon), or add rows to data/raw",
+    "no data leakage": (
+        "train again on the prepared rows: dvc repro --force train; with a horizon, lockgate probe names the features"
+    ),
+    "holdout unseen": "train on the prepared rows: dvc repro; or, with a horizon, prepare a later holdout",
     "holdout not overused": (
         "get other rows to judge on: later periods, or new rows or keys in data/raw, then: dvc repro; a higher"
         " gate.max_holdout_uses selects more by chance"

@@ -1,7 +1,7 @@
 """Load a registered version: read its record, download and verify its files, open its bundle."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from lockgate.evaluation import sandboxed
 from lockgate.evaluation.sandboxed import Forecasts
 from lockgate.forecaster.interface import ForecasterProtocol
 from lockgate.lifecycle.model_state import Registered
+from lockgate.operations.lineage import UNKNOWN
 from lockgate.operations.workspace import Workspace
 
 ROWS_TRIED_ALONE = 25
@@ -41,6 +42,7 @@ class Fetched:
     bundle: Path
     has_signature: bool
     tree_clean: bool | None
+    rows_digest: str | None  # of the rows on which it was trained; None without a record
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,15 @@ def fetched(workspace: Workspace, record: Recorded) -> Iterator[Fetched]:
             found = registered_files.examined(Path(folder), digest, record.version.files)
         for trusted in (workspace.trusted_keys, record.trusted_keys):
             signing.require(found.bundle, digest, trusted)
-        yield Fetched(version, digest, found.bundle, found.has_signature, record.version.tree_clean)
+        yield Fetched(
+            version, digest, found.bundle, found.has_signature, record.version.tree_clean, _rows_digest(record.version)
+        )
+
+
+def _rows_digest(version: Version) -> str | None:
+    kept = version.lineage.get("lineage")
+    found = kept.get("rows_digest", UNKNOWN) if isinstance(kept, Mapping) else UNKNOWN
+    return None if found == UNKNOWN else str(found)
 
 
 @contextmanager

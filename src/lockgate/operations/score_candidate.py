@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lockgate.data import dataset
-from lockgate.data.data_card import Part
+from lockgate.data.data_card import Part, read_card
 from lockgate.errors import ArtifactMissing
 from lockgate.evaluation import sandboxed, slices
 from lockgate.evaluation.paired_test import Actual, PairedTest
@@ -88,7 +88,7 @@ def examine(workspace: Workspace, pair: VersionPair, made: Build, problem: Probl
         return Findings(NoEvidence(found.reason), {})
     metric = METRICS[problem.metric]
     actual = Actual.of(problem, metric, tables.holdout, found.classes, tables.rows)
-    known = Circumstances(fetched, problem, actual, use)
+    known = Circumstances(fetched, problem, actual, use, read_card(made.prepared)["rows"]["digest"])
     shown = np.logical_and(_finite(found.together), actual.counts)
     if shown.any():
         _draw(tables, found, shown, known, made.holdout_plot)
@@ -118,6 +118,7 @@ class Circumstances:
     problem: Problem
     actual: Actual
     holdout_use: HoldoutUse
+    rows_digest: str  # of the prepared training rows
 
 
 def _findings(tables: Tables, found: Forecasts, serving: ServingComparison | None, known: Circumstances) -> Findings:
@@ -150,6 +151,7 @@ def _findings(tables: Tables, found: Forecasts, serving: ServingComparison | Non
         holdout_use=known.holdout_use,
         holdout_from=_holdout_from(problem, holdout),
         trained_until=None if found.trained_until is None else _moment(problem, found.trained_until),
+        learned_rows=None if known.fetched.rows_digest is None else known.fetched.rows_digest == known.rows_digest,
         has_signature=known.fetched.has_signature,
         batch_gap=load_version.batch_gap(found, load_version.alone_places(holdout)),
         sanity=_sanity(problem, forecast, forecast[actual.counts]),

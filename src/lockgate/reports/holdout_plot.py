@@ -23,6 +23,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 from PIL import Image
 
+from lockgate.models import baselines
 from lockgate.problem.description import Problem
 from lockgate.problem.metrics import Metric
 
@@ -86,6 +87,12 @@ class Scored:
         """Whether the bounds of all rows are known."""
         return bool(np.isfinite(self.bounds).all())
 
+    @property
+    def score(self) -> float:
+        """The score of the forecasts in the metric."""
+        unit = baselines.units_of(self.problem, self.metric, self.before, self.rows)
+        return self.metric.score_in(unit, self.actual, self.forecast)
+
     def where(self, chosen: Bools) -> "Scored":
         """Some of the rows."""
         few = (self.rows[chosen], self.actual[chosen], self.forecast[chosen], self.bounds[chosen])
@@ -97,7 +104,7 @@ def draw(scored: Scored, path: Path) -> Path:
     with style.context(LOOKS):
         figure = _drawn(scored)
         title = scored.problem.title or scored.problem.name
-        score = scored.metric.score(scored.actual, scored.forecast)
+        score = scored.score
         figure.suptitle(
             f"{title}\nholdout: {scored.metric.label} {score:.4g} on {len(scored.actual):,} rows", fontsize="medium"
         )
@@ -268,7 +275,7 @@ def _calibration(axes: Axes, probability: Floats, hit: Floats) -> None:
 def _scores_by_time(axes: Axes, scored: Scored) -> None:
     metric, places = scored.metric, pd.Series(np.arange(len(scored.actual))).groupby(_times(scored))
     scores = pd.Series(
-        {time: metric.score(scored.actual[part.to_numpy()], scored.forecast[part.to_numpy()]) for time, part in places}
+        {time: scored.where(np.isin(np.arange(len(scored.actual)), part)).score for time, part in places}
     )
     axes.plot(scores.index, scores, color=MUTED, marker="o", markersize=3)
     axes.set_title(f"{metric.label} by {scored.problem.period.word}")

@@ -49,7 +49,7 @@ class Report:
 
     metric: str
     scores: tuple[Score, ...]
-    coverage: Mapping[float, float]  # by confidence: share of a fold's sales within bounds of the other folds, or NaN
+    coverage: Mapping[float, float]  # by confidence: share of a fold's targets within bounds of the other folds, or NaN
     curves: tuple[Curve, ...]
     rounds: Mapping[str, int]
     weights: Mapping[str, float]
