@@ -163,6 +163,18 @@ def test_a_probe_that_comes_out_otherwise_is_refused_and_forecasts_of_zero_are_c
         store.load(path.parent, manifest.digest(path.parent))
 
 
+def test_a_bundle_from_before_bundles_held_their_problem_is_rossmanns(one, tmp_path):
+    store.save(replace(one, meaning=Meaning(USUAL, "value")), tmp_path / "bundle")
+    folder, description = tmp_path / "bundle", json.loads((tmp_path / "bundle" / "foreign.json").read_text())
+    earlier = {name: description[name] for name in ("columns", "library", "probe", "window")} | {"target": "sales"}
+    contents = {each.name: each.read_bytes() for each in folder.iterdir() if each.name != "manifest.json"}
+    contents["foreign.json"] = json.dumps(earlier).encode()
+    for name, content in {**contents, "manifest.json": manifest.written(contents)}.items():
+        (folder / name).write_bytes(content)
+    opened = store.load(folder, manifest.digest(folder))
+    assert (opened.problem, opened.meaning) == (PROBLEM, Meaning(USUAL, "value"))
+
+
 def test_what_may_be_asked_ends_with_the_served_days_and_the_judged_ones_are_counted(one):
     day = {"Store": 1, "Promo": 0, "StateHoliday": "0", "SchoolHoliday": 0}
     rows = pd.DataFrame([day | {"Date": str(np.datetime64(ORIGIN + ahead, "D"))} for ahead in (1, 42, 43, 84)])

@@ -50,7 +50,12 @@ def expected(name, rows):
         found["kind"] = rows["shop"].map({"a": 1, "b": 0, "c": 1})
     if name != "integer":
         at = rows["time"].dt
-        found = found.assign(hour=at.hour, day_of_week=at.day_of_week, day_of_month=at.day, month=at.month)
+        days = rows["time"].to_numpy().astype("datetime64[s]").astype(np.int64) / 86_400
+        found = found.assign(
+            time=days, hour=at.hour, day_of_week=at.day_of_week, day_of_month=at.day, month=at.month, year=at.year
+        )
+    else:
+        found["time"] = rows["time"]
     return found.astype("float64")
 
 

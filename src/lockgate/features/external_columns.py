@@ -20,6 +20,8 @@ Arrays = Mapping[str, NDArray[Any]]
 Floats = NDArray[np.float64]
 
 STORED = "categories "  # before the names of the columns in a bundle
+YEAR = "year"  # a column of the calendar that features of an ensemble do not have
+SECONDS_OF_DAY = 86_400
 STORES = ("store_panel",)  # the features of a panel whose columns are its own
 
 
@@ -63,12 +65,12 @@ class DescribedColumns:
 
     @property
     def numbers(self) -> tuple[str, ...]:
-        """Numbers, flags, dates as days since 1970-01-01, categories as places, and the calendar.
+        """Numbers, flags, dates as days since 1970-01-01, categories as places, the calendar, and the time.
 
         The place of a category is that in the description's list; without a list, that among the sorted texts.
         """
         own = tuple(column.name for column in self._columns if not isinstance(column.kind, Months))
-        return (*own, *(name for name in self._calendar if name not in self.problem.columns))
+        return tuple(dict.fromkeys((*own, *self._calendar, self.problem.time_name)))
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -77,9 +79,8 @@ class DescribedColumns:
 
     def column(self, name: str, as_text: bool, rows: KnownInputs) -> NDArray[Any]:
         """The values of a column: float64 with NaN, or texts with None for a missing one."""
-        if name not in self.problem.columns:
-            at = period_calendar.moments(self.problem.period, rows.period)
-            return np.asarray(period_calendar.COLUMNS[name](at), dtype=np.float64)
+        if name not in {column.name for column in self._columns}:
+            return self._of_time(name, rows.period)
         column = self.problem.column(name)
         if name in self.series.frame:
             return _typed(column, self.series.frame[name], as_text)[rows.key]
@@ -89,6 +90,16 @@ class DescribedColumns:
             return np.where(codes == UNKNOWN, np.nan, codes) if is_code else np.asarray(codes, dtype=np.float64)
         texts = np.array([*self.categories[name], None], dtype=object)
         return np.asarray(texts[codes])
+
+    def _of_time(self, name: str, periods: NDArray[np.int64]) -> Floats:
+        """A column of the calendar; else the time itself, as days since 1970-01-01 or as its number."""
+        period = self.problem.period
+        if name == YEAR and name in self._calendar:
+            return period.start(periods).astype("datetime64[Y]").astype(np.float64) + 1970
+        if name in self._calendar:
+            return np.asarray(period_calendar.COLUMNS[name](period_calendar.moments(period, periods)), dtype=np.float64)
+        start = period.start(periods)
+        return np.asarray(start if period.is_integer else start.astype(np.int64) / SECONDS_OF_DAY, dtype=np.float64)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The series with their static features, and the texts of the categories."""
@@ -103,7 +114,7 @@ class DescribedColumns:
 
     @property
     def _calendar(self) -> tuple[str, ...]:
-        return () if self.problem.period.is_integer else tuple(period_calendar.COLUMNS)
+        return () if self.problem.period.is_integer else (*period_calendar.COLUMNS, YEAR)
 
 
 def _typed(column: Column, values: "pd.Series[Any]", as_text: bool) -> NDArray[Any]:

@@ -171,7 +171,8 @@ def _made(
         "columns": ", ".join(columns or ()) or "as the file names them",
         "target": statement.target,
         "target_stated_by": statement.by("target"),
-        "trained_until_stated_by": statement.by("trained_until"),
+        **({"trained_until_stated_by": statement.by("trained_until")} if statement.trained_until is not None else {}),
+        **({"classes": ", ".join(statement.classes)} if statement.classes else {}),
         "source_run_id": model.run_id or UNKNOWN,
     }
     return sandboxed.make_bundle(folder, described), origin
