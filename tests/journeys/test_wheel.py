@@ -146,6 +146,7 @@ def test_a_table_becomes_a_version_in_production(installed: Installed, table: Ca
     assert "in the holdout" in lockgate("check", "--html", "check.html").out
     installed.run("python", "-m", "dvc", "repro", folder=folder)
     assert "PASSED" in lockgate("verdict").out
+    assert (folder / "build/plots/holdout.png").is_file()
     lockgate("approve", "1", "--reason", "looks right")
     lockgate("promote", "--reason", "first", "--yes")
     lockgate("predict", "--input", "data/prepared/holdout.parquet", "--output", "forecast.csv")
