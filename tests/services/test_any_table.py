@@ -79,6 +79,8 @@ def test_a_version_is_registered_judged_promoted_and_forecasts_the_same_from_the
     mlflow.set_tracking_uri(backend.addresses.tracking_uri)
     mlflow.set_registry_uri(backend.addresses.tracking_uri)
     served = mlflow.pyfunc.load_model(f"models:/{backend.model}/{receipt.version}").predict(rows, {"confidence": 0.9})
+    outputs = mlflow.models.get_model_info(f"models:/{backend.model}/{receipt.version}").signature.outputs
+    assert outputs.input_names() == list(served)
     for name in served:
         np.testing.assert_array_equal(answers[name].to_numpy(dtype=object), served[name].to_numpy(dtype=object))
 

@@ -280,3 +280,14 @@ def test_rows_that_differ_in_a_column_that_is_not_read_are_no_duplicates(tmp_pat
     problem = churn(sources=[{"file": "churn.csv", "duplicates": "drop"}])
     tables = read(problem, tmp_path, "id,charges,churn\n1,5.5,No\n2,5.5,No\n2,5.5,No\n")
     assert (len(tables.rows), tables.notes) == (2, ("dropped 1 of 3 rows that repeat an earlier row (churn.csv)",))
+
+
+def test_a_key_above_2_to_the_53rd_is_refused_because_a_request_cannot_hold_it_exactly(tmp_path: Path) -> None:
+    """JSON's numbers are floats: 9007199254740993 would be read as the key before it."""
+    (tmp_path / "train.txt").write_text(ENGINES.replace("2 ", "9007199254740993 "))
+    with pytest.raises(BadData, match=r"unit is '9007199254740993': outside") as refused:
+        ingest.read(engines(), [tmp_path / "train.txt"])
+    assert refused.value.hint == "use type: category, because a request cannot hold this number exactly"
+    columns = engines().model_dump()["columns"] | {"unit": {"type": "integer", "range": [0, 2**60]}}
+    with pytest.raises(ValueError, match=r"key unit has numbers above 9007199254740992"):
+        engines(columns=columns)

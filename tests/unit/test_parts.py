@@ -93,6 +93,16 @@ def test_a_way_whose_values_are_not_at_hand_is_left_out(way):
     assert found(problem, rows_of(problem, 4)) == []
 
 
-def test_a_column_with_too_many_values_is_left_out():
-    problem = hourly(slices=["station"])
-    assert found(problem, rows_of(problem, 50).assign(station=np.arange(50) % (MOST_VALUES + 1))) == []
+def test_a_number_with_many_values_is_put_into_quarters_of_the_training_rows():
+    problem = hourly(slices=["docks"])
+    static = pd.DataFrame({"city": "a", "station": np.arange(40), "docks": np.arange(40.0)})
+    rows = pd.DataFrame({"city": "a", "station": np.arange(40), "at": START, "count": 1})
+    found = parts(problem, rows, Background(static, rows, None))
+    bins = ("up to 9.75", "9.75 to 19.5", "19.5 to 29.25", "above 29.25")
+    assert {part.name: part.rows for part, _ in found} == {f"docks {each}": 10 for each in bins}
+
+
+def test_a_column_of_texts_with_too_many_values_is_left_out():
+    problem = hourly(slices=["city"])
+    cities = [f"city {number % (MOST_VALUES + 1)}" for number in range(50)]
+    assert found(problem, rows_of(problem, 50).assign(city=cities)) == []

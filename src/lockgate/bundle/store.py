@@ -92,6 +92,13 @@ def probe_rows(folder: Path) -> dict[str, list[Any]]:
     return rows
 
 
+def classes_of(folder: Path) -> tuple[str, ...]:
+    """The classes that the forecaster of a verified bundle forecasts, in their order; () for numbers."""
+    external = _names(folder) == external_format.NAMES
+    name, key = (external_format.DESCRIPTION, "of_problem") if external else (DESCRIPTION, "classes")
+    return tuple(json.loads((folder / name).read_text(encoding="utf-8")).get(key, ()))
+
+
 def _names(folder: Path) -> Set[str]:
     """The file names of the kind of bundle in the folder; the manifest proves that no other is there."""
     if (folder / external_format.DESCRIPTION).exists():

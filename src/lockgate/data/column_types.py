@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from lockgate.data.readers import RawTable, TextColumn, shown
 from lockgate.errors import BadData
 from lockgate.problem.columns import Category, Column, ColumnKind, Date, Decimal, Flag, Months, Whole
+from lockgate.problem.description import EXACT
 from lockgate.problem.periods import PeriodName
 
 WHOLE = re.compile(r"-?[0-9]+(\.0+)?")  # pandas writes 1.0 where a column once held an empty cell
@@ -319,7 +320,9 @@ def _in_range(number: float, low: float, high: float) -> float:
     if number < 0 <= low:
         raise CellFault("negative", "correct the value, or remove the row")
     if not low <= number <= high:
-        raise CellFault(f"outside {_bound(low)} .. {_bound(high)}", "correct the value, or remove the row")
+        too_long = "use type: category, because a request cannot hold this number exactly"
+        hint = too_long if high == EXACT < number else "correct the value, or remove the row"
+        raise CellFault(f"outside {_bound(low)} .. {_bound(high)}", hint)
     return number
 
 

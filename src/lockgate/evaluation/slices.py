@@ -16,7 +16,8 @@ Bools = NDArray[np.bool_]
 WEEK, SIZE, WEEKDAY = "week", "size", "weekday"
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 DAYS_OF_WEEK = 7
-MOST_VALUES = 20  # of a column; a way with more slices is left out
+MOST_VALUES = 20  # of a column; a way with more slices is left out, and a number is put into quarters
+QUARTERS = 4
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,14 @@ def _ways(problem: Problem, rows: pd.DataFrame, known: Background) -> Iterator[t
         name = way.column if isinstance(way, Bins) else way
         values = _values(problem, rows, known, name)
         if values is not None:
-            yield name, _binned(values, _learned(problem, known, name), way.bins) if isinstance(way, Bins) else values
+            bins = way.bins if isinstance(way, Bins) else _bins_of(problem, name, values)
+            yield name, _binned(values, _learned(problem, known, name), bins) if bins else values
+
+
+def _bins_of(problem: Problem, name: str, values: "pd.Series[Any]") -> int:
+    """The bins of a column that is named without bins: quarters for a number with many values, else none (0)."""
+    is_number = name in problem.columns and problem.columns[name].type in ("integer", "number")
+    return QUARTERS if is_number and values.nunique() > MOST_VALUES else 0
 
 
 def _values(problem: Problem, rows: pd.DataFrame, known: Background, name: str) -> "pd.Series[Any] | None":

@@ -1,5 +1,6 @@
 """The answers of a forecaster as columns: a value with its bounds, or a class with its probability."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -33,8 +34,10 @@ def answers(forecaster: ForecasterProtocol, rows: pd.DataFrame, confidence: floa
     return pd.DataFrame({"class": chosen, **probabilities})
 
 
-def columns_of(problem: Problem) -> dict[str, Any]:
-    """The names of the answers' columns and their types (float, str); of more than two classes, only `class`."""
+def columns_of(problem: Problem, classes: Sequence[str] = ()) -> dict[str, Any]:
+    """The names of the answers' columns and their types (float, str); `classes` are those of the forecaster."""
     if problem.task == "regression":
         return dict.fromkeys(VALUE, float)
-    return {"prediction": float, "class": str} if problem.task == "binary" else {"class": str}
+    if problem.task == "binary":
+        return {"prediction": float, "class": str}
+    return {"class": str, **{f"{PROBABILITY}{name}": float for name in classes}}

@@ -18,7 +18,7 @@ from lockgate.errors import BadData
 from lockgate.forecaster import input_values, time_values
 from lockgate.forecaster.checked_rows import BrokenRule, RowProblem
 from lockgate.problem.columns import Category, Column, Date, Decimal, Flag, Months, Role, Whole
-from lockgate.problem.description import LARGEST, Problem
+from lockgate.problem.description import EXACT, Problem
 from lockgate.problem.periods import Period
 
 SHOWN = 5  # bad rows in a message
@@ -149,8 +149,8 @@ def _reader(problem: Problem, column: Column) -> Callable[["pd.Series[Any]"], tu
 
 def _between(low: float, high: float) -> str:
     """The range in words; "" without limits."""
-    from_low = f" from {low}" if low > -LARGEST else ""
-    return from_low + (f" to {high}" if high < LARGEST else "")
+    from_low = f" from {low}" if low > -EXACT else ""
+    return from_low + (f" to {high}" if high < EXACT else "")
 
 
 def _are_months(text: str) -> bool:

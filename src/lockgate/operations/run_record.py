@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from lockgate.bundle import store
 from lockgate.data import dataset as data_dataset
 from lockgate.data.data_card import CARD, Part, read_card
 from lockgate.operations import lineage
@@ -16,6 +17,7 @@ from lockgate.operations.stage_files import Build
 from lockgate.problem.columns import Column, Date, Decimal, Flag, Whole
 from lockgate.problem.description import Problem
 from lockgate.problem.params import Params
+from lockgate.problem.target_values import classes_of
 from lockgate.registry.run_log import Contents, Dataset, RunRecord
 from lockgate.reports import plots
 
@@ -26,8 +28,9 @@ NO_CANDIDATES = ["member", "fold", "rmspe", "mae", "bias"]  # the columns of a t
 def contents(made: Build, digest: str, problem: Problem) -> Contents:
     """The bundle with an example of raw rows and the exact package versions, which MLflow stores beside it."""
     rows = data_dataset.read(made.prepared, "holdout").head(EXAMPLE_ROWS)
+    classes = classes_of(problem, data_dataset.read(made.prepared, "rows")[problem.target])
     example = pd.DataFrame({column.name: _as_json(rows[column.name], column) for column in problem.request})
-    return Contents(made.bundle, digest, problem, example, lineage.pinned_requirements())
+    return Contents(made.bundle, digest, problem, example, lineage.pinned_requirements(), classes)
 
 
 def _as_json(values: "pd.Series[Any]", column: Column) -> "pd.Series[Any]":
@@ -67,7 +70,8 @@ def brought_contents(bundle: Path, digest: str, problem: Problem, rows: Mapping[
         if column.name not in example:
             example[column.name] = 1.0 if isinstance(column.kind, Flag) else None
     names = [column.name for column in problem.request]
-    return Contents(bundle, digest, problem, example[names], lineage.pinned_requirements())
+    classes = store.classes_of(bundle) if problem.task == "multiclass" else ()
+    return Contents(bundle, digest, problem, example[names], lineage.pinned_requirements(), classes)
 
 
 def brought_record(params: Mapping[str, str], tags: Mapping[str, str]) -> RunRecord:

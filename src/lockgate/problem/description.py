@@ -24,6 +24,7 @@ Scalar = str | int | float
 EARLIEST, LATEST = datetime.date(1800, 1, 1), datetime.date(2200, 12, 31)
 FIRST_TIME, LAST_TIME = datetime.date(1990, 1, 1), datetime.date(2100, 12, 31)  # an earlier date is a typing error
 LARGEST = 2**62
+EXACT = 2**53  # the largest whole number that a request holds exactly: JSON's numbers are floats
 MAIN_TABLE = ""
 IN_SIDE_TABLES = (Role.STATIC_FEATURES, Role.KNOWN_COVARIATES, Role.PAST_COVARIATES)
 PANEL_SLICES = ("week", "size")  # of a panel: the week of the horizon, and the size of a key's past targets
@@ -255,7 +256,7 @@ class Problem(Described):
 
     def _column(self, name: str, role: Role) -> Column:
         given = self.columns[name]
-        kind = _time_kind(given) if name == self.time_name else given.kind
+        kind = _kind_in_role(given, role)
         return Column(name, role, kind, given.meaning, given.missing, given.full_history, given.file, given.drop_rows)
 
     def of_role(self, *roles: Role) -> tuple[Column, ...]:
@@ -321,10 +322,13 @@ class Problem(Described):
         return self
 
 
-def _time_kind(given: ColumnDescription) -> ColumnKind:
+def _kind_in_role(given: ColumnDescription, role: Role) -> ColumnKind:
+    """The kind of a column; a time and a whole number that is a key have a range of their own by default."""
     kind = given.kind
-    if isinstance(kind, Date) and given.range is None:
+    if given.range is None and role is Role.TIME and isinstance(kind, Date):
         return Date(FIRST_TIME, LAST_TIME, kind.form)
+    if given.range is None and role is Role.KEYS and isinstance(kind, Whole):
+        return Whole(-EXACT, EXACT)
     return kind
 
 
@@ -349,6 +353,14 @@ def _keys_and_time_are_given(problem: Problem) -> Iterator[str]:
     for name in (*problem.keys, problem.time_name):
         if name in problem.columns and problem.columns[name].missing:
             yield f"column {name} is a key or the time, so a missing value can have no meaning"
+
+
+def _keys_are_exact(problem: Problem) -> Iterator[str]:
+    for name in problem.keys:
+        given = problem.columns.get(name)
+        kind = given.kind if given and given.range else None
+        if isinstance(kind, Whole) and max(-kind.low, kind.high) > EXACT:
+            yield f"key {name} has numbers above {EXACT}, which a request cannot hold exactly; use type: category"
 
 
 def _side_tables(problem: Problem) -> Iterator[str]:
@@ -481,6 +493,7 @@ CONSISTENCY = (
     _one_role_each,
     _described_and_used,
     _keys_and_time_are_given,
+    _keys_are_exact,
     _side_tables,
     _task_and_target,
     _metrics,

@@ -30,7 +30,7 @@ METRICS_PER_CALL = 1000  # MLflow's limit for one batch
 OUTPUT_TYPES = {float: DataType.double, str: DataType.string}
 
 
-def signature_of(problem: Problem) -> ModelSignature:
+def signature_of(problem: Problem, classes: Sequence[str] = ()) -> ModelSignature:
     """The signature of the problem's models: the columns of a request, the columns of an answer, the confidence.
 
     The forecaster checks names, types and values itself, and accepts more forms than a type of MLflow does (dates as
@@ -41,7 +41,9 @@ def signature_of(problem: Problem) -> ModelSignature:
         ColSpec(AnyType(), column.name, required=False)  # type: ignore[no-untyped-call]
         for column in problem.request
     ]
-    outputs: list[Any] = [ColSpec(OUTPUT_TYPES[kind], name) for name, kind in answers.columns_of(problem).items()]
+    outputs: list[Any] = [
+        ColSpec(OUTPUT_TYPES[kind], name) for name, kind in answers.columns_of(problem, classes).items()
+    ]
     given = ParamSchema([ParamSpec("confidence", DataType.double, confidence.DEFAULT)])
     return ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs), params=given)
 
@@ -88,6 +90,7 @@ class Contents:
     problem: Problem
     input_example: "pd.DataFrame"
     requirements: Sequence[str]
+    classes: Sequence[str] = ()  # that the bundle forecasts; () for numbers
 
 
 def log_record(client: mlflow.MlflowClient, run: Run, record: RunRecord) -> Iterator[Callable[[], object]]:
@@ -135,7 +138,7 @@ def log_model(contents: Contents, signature: bytes | None) -> Any:
                 python_model=MODEL_FILE.name,
                 artifacts={"bundle": "bundle"},
                 model_config={"bundle_digest": contents.digest},
-                signature=signature_of(contents.problem),
+                signature=signature_of(contents.problem, contents.classes),
                 input_example=contents.input_example,
                 pip_requirements=list(contents.requirements),
                 validate_serving_input=False,
