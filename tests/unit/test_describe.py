@@ -316,6 +316,12 @@ def test_numbers_with_leading_zeros_are_text(tmp_path: Path) -> None:
     assert any("leading zeros" in doubt for doubt in made.doubts)
 
 
+def test_whole_numbers_that_a_request_cannot_hold_exactly_are_text(tmp_path: Path) -> None:
+    """2^53 + 1 and 2^53 are the same float."""
+    _, made = described(written(tmp_path / "a.csv", ["a", "y"], [[*range(2**53, 2**53 + 60)], [*range(60)]]), "y")
+    assert any(f"a has whole numbers above {2**53}, such as 90071992547409" in doubt for doubt in made.doubts)
+
+
 @pytest.mark.parametrize(
     ("cell", "delimiter", "unit", "source"),
     [

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from lockgate.data.column_types import ungrouped
 from lockgate.describe import times
 from lockgate.describe.table import Texts
+from lockgate.problem.description import EXACT
 
 Type = Literal["integer", "number", "flag", "category", "date"]
 
@@ -159,11 +160,13 @@ def _number(texts: Texts, always: frozenset[str], marks: Marks, _: bool) -> Colu
         doubt = f"{texts.name} has numbers with leading zeros, such as {example}: taken as a code"
         return replace(_of_type(texts, "category", missing), doubts=(doubt,))
     values = np.array([np.nan if text in missing else _amount(plain[text], marks) for text in texts.distinct])
-    if (
-        not _are_whole(filled, whole, marks.decimal, gaps=bool(texts.rows_with(missing)))
-        or np.nanmax(np.abs(values)) > LARGEST_INTEGER
-    ):
+    largest = np.nanmax(np.abs(values))
+    if not _are_whole(filled, whole, marks.decimal, gaps=bool(texts.rows_with(missing))) or largest > LARGEST_INTEGER:
         kind: Type = "number"
+    elif largest >= EXACT:
+        example = max(filled, key=len)
+        doubt = f"{texts.name} has whole numbers above {EXACT}, such as {example}: taken as a code"
+        return replace(_of_type(texts, "category", missing), doubts=(doubt,))
     else:
         kind = "flag" if set(np.unique(values[~np.isnan(values)])) == {0.0, 1.0} else "integer"
     return ColumnGuess(texts, kind, values, missing=_named(missing), doubts=_odd_doubt(texts, odd, "a number"))
