@@ -29,6 +29,7 @@ from lockgate.bundle.external_metadata import DeclaredMetadata
 from lockgate.data import dataset, split
 from lockgate.data.data_card import card_of
 from lockgate.data.ingest import FileSource, Tables
+from lockgate.database import versions
 from lockgate.gate.verdict import policy_digest
 from lockgate.lifecycle.stages import Stage
 from lockgate.operations import import_model, predict, promote, validate
@@ -184,6 +185,9 @@ def test_a_bare_file_of_skops_comes_in_on_the_command_line(backend: Workspace, t
     assert (done.returncode, "registered now" in done.stdout) == (0, True), done.stderr
     verdict = validate.validate_registered(backend, 1, tables, params.policy, params.problem)
     assert verdict.outcome == "passed"
+    record = versions.recorded_version(backend.database, backend.model, 1)
+    assert record is not None
+    assert record.lineage["lineage"]["columns"] == ", ".join(COLUMNS)
     assert run("register", "mine.skops", "--trained-until", "2024-01-01", "--prepared", str(tables)).returncode == 2
 
 

@@ -3,6 +3,7 @@
 All files are read once, as plain files, into a private folder. A child process opens them first.
 """
 
+import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lockgate import digests
-from lockgate.bundle import external_metadata, external_mlmodel, manifest
+from lockgate.bundle import external_format, external_metadata, external_mlmodel, manifest
 from lockgate.bundle.external_metadata import DeclaredMetadata, ModelMetadata, Until
 from lockgate.bundle.external_mlmodel import BARE, BundleInModel, SavedModel
 from lockgate.bundle.mlmodel import MLMODEL
@@ -165,17 +166,19 @@ def _made(
         "problem": project.problem.model_dump(mode="json"),
         "prepared": str(project.prepared.absolute()),
     }
+    facts = sandboxed.make_bundle(folder, described)
+    made = json.loads((folder / "bundle" / external_format.DESCRIPTION).read_text(encoding="utf-8"))
     origin = {
         "kind": f"{model.library} model",
         "file_digest": digests.of_bytes(model.content),
-        "columns": ", ".join(columns or ()) or "as the file names them",
+        "columns": ", ".join(made["columns"]),
         "target": statement.target,
         "target_stated_by": statement.by("target"),
         **({"trained_until_stated_by": statement.by("trained_until")} if statement.trained_until is not None else {}),
-        **({"classes": ", ".join(statement.classes)} if statement.classes else {}),
+        **({"classes": ", ".join(made["classes"])} if made["classes"] else {}),
         "source_run_id": model.run_id or UNKNOWN,
     }
-    return sandboxed.make_bundle(folder, described), origin
+    return facts, origin
 
 
 def _window(project: _Project, until: Until | None) -> dict[str, int] | None:
