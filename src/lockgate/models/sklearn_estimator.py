@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from lockgate.errors import GateRefused, IntegrityBroken
 from lockgate.models.external_model import in_blocks
 from lockgate.models.sklearn_types import FUNCTIONS, MADE_BY, TYPES
-from lockgate.system.single_thread import on_one_thread
 
 Floats = NDArray[np.float64]
 
@@ -41,7 +41,9 @@ class SklearnModel:
         return tuple(np.asarray(getattr(self.estimator, "classes_", ())).tolist())
 
     def raw(self, values: pd.DataFrame, threads: int) -> Floats:
-        return _on_one_thread(self, values)
+        with threadpool_limits(limits=1):  # blocks are small, so that starting threads takes longer than the rows
+            found = in_blocks(values, lambda rows: self.forecast(rows if self.names else rows.to_numpy()))
+        return found[:, 0] if found.ndim == 2 and found.shape[1] == 1 else found
 
     @cached_property
     def forecast(self) -> Any:
@@ -54,12 +56,6 @@ class SklearnModel:
                 hint="register a classifier with predict_proba, or one in a CalibratedClassifierCV",
             )
         return self.estimator.predict_proba
-
-
-@on_one_thread
-def _on_one_thread(model: SklearnModel, values: pd.DataFrame) -> Floats:
-    found = in_blocks(values, lambda rows: model.forecast(rows if model.names else rows.to_numpy()))
-    return found[:, 0] if found.ndim == 2 and found.shape[1] == 1 else found
 
 
 def restore(content: bytes) -> SklearnModel:
