@@ -40,3 +40,8 @@ def test_a_table_with_few_rows_has_one_level():
     actual, forecast = capped(4, rows=40)
     found = level_conformal.calibrate(actual, forecast, "identity")
     assert found.quantiles.shape == (1, len(level_conformal.PROBABILITIES))
+
+
+def test_quantiles_of_another_number_of_levels_are_refused() -> None:
+    with pytest.raises(ValueError, match="quantiles of 2 levels have the shape"):
+        level_conformal.LevelCalibration(np.array([1.0, 2.0]), np.array([0.1, 0.2]), np.zeros(21))

@@ -34,6 +34,10 @@ class LevelCalibration:
     spread: Floats  # one entry a level
     quantiles: Floats  # (levels, PROBABILITIES)
 
+    def __post_init__(self) -> None:
+        if self.quantiles.shape != (len(self.levels), len(PROBABILITIES)):
+            raise ValueError(f"quantiles of {len(self.levels)} levels have the shape {self.quantiles.shape}")
+
     def interval(self, prediction: Floats, scale: TargetScale, confidence: float) -> Interval:
         """Bounds that contain the target with this confidence and enclose the forecast; NaN for no finite forecast.
 
