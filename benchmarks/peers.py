@@ -3,10 +3,10 @@
     python benchmarks/peers.py PEERS_PYTHON [PROBLEM ...]
 
 For each problem: prepare, train, and forecast the holdout; then HistGradientBoosting, and FLAML and AutoGluon (no time,
-or a state) or mlforecast (a panel), each of which may use as much CPU as our training did. Prints the score of each one
-with its 95 % interval, how much worse than ours it is with a 95 % interval of the difference, its CPU-seconds and its
-columns. PEERS_PYTHON is the Python of a venv with peers-requirements.txt. Data are those of the problem's data/raw, or
-else generated. Results and what each library gets: docs/explanation/peers.md.
+or a state) or mlforecast (a panel), each of which may use as much CPU as our training did; one that takes far more is
+ended. Prints the score of each one with its 95 % interval, how much worse than ours it is with a 95 % interval of the
+difference, its CPU-seconds and its columns. PEERS_PYTHON is the Python of a venv with peers-requirements.txt. Data are
+those of the problem's data/raw, or else generated. Results and what each library gets: docs/explanation/peers.md.
 """
 
 import json
@@ -37,17 +37,19 @@ TOP = "rossmann"
 OURS = "lockgate"
 OF_TABLES, OF_PANELS = ("hist_gradient_boosting", "flaml", "autogluon"), ("hist_gradient_boosting", "mlforecast")
 PARTS: tuple[Part, ...] = ("rows", "holdout", "static")
+MOST, STARTING, WAIT = 3, 120, 4  # a library is ended after MOST times our CPU-seconds and STARTING more
 PEER = PROJECT / "benchmarks" / "peer_models.py"
 
 
 @dataclass(frozen=True)
 class Peer:
-    """A library's forecasts of the holdout, and the CPU-seconds of its fit and forecast."""
+    """A library's forecasts of the holdout, and the CPU-seconds of its fit and forecast; or why it has none."""
 
     library: str
     forecast: Any
     cpu_seconds: float
     columns: str
+    failure: str = ""
 
 
 def main(peers_python: str, problems: list[str]) -> None:
@@ -89,7 +91,7 @@ def _measure(name: str, folder: Path, peers_python: str) -> None:
     ours = Peer(OURS, forecast, cpu, "those of the recipe")
     _write_tables(prepared, params.problem, cpu)
     libraries = OF_PANELS if params.problem.kind == "panel" else OF_TABLES
-    peers = [_peer(library, prepared, peers_python) for library in libraries]
+    peers = [_peer(library, prepared, peers_python, MOST * cpu + STARTING) for library in libraries]
     _print_table(name, params, holdout, getattr(forecaster, "classes", ()), [ours, *peers])
 
 
@@ -106,12 +108,24 @@ def _write_tables(prepared: Path, problem: Problem, cpu: float) -> None:
     (prepared / "peer.json").write_text(json.dumps(asked))
 
 
-def _peer(library: str, prepared: Path, peers_python: str) -> Peer:
-    done = subprocess.run(
-        [peers_python, "-W", "ignore", str(PEER), library, str(prepared)], capture_output=True, text=True, check=False
-    )
+def _peer(library: str, prepared: Path, peers_python: str, most: float) -> Peer:
+    """The forecasts of a library, which is ended after `most` CPU-seconds, or WAIT times as long by the clock."""
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_CPU, (int(most), int(most)))
+
+    words = [peers_python, "-W", "ignore", str(PEER), library, str(prepared)]
+    try:
+        done = subprocess.run(
+            words, capture_output=True, text=True, check=False, timeout=WAIT * most, preexec_fn=limit
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return Peer(library, None, most, "", f"it did not end in {WAIT * most:.0f} s")
+    if done.returncode < 0:
+        return Peer(library, None, most, "", f"it did not end in {most:.0f} CPU-s")
     if done.returncode:
-        sys.exit(f"error: {library} ended with {done.returncode}\n{done.stderr[-2000:]}")
+        last = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]
+        return Peer(library, None, 0.0, "", last[:100])
     found = json.loads(done.stdout.splitlines()[-1])
     return Peer(library, np.load(prepared / f"{library}.npy"), found["cpu_seconds"], found["columns"])
 
@@ -122,13 +136,19 @@ def _print_table(name: str, params: Params, holdout: pd.DataFrame, classes: tupl
     actual = Actual.of(problem, metric, holdout, classes)
     print(f"\n{name}: {metric.label}, {metric.better} is better, {int(actual.counts.sum()):,} rows of the holdout")
     print(f"{'':22} {'score':>9} {'95 % interval':>20} {'worse by':>9} {'95 % interval':>22} {'CPU-s':>7}")
-    for peer in found:
+    scored = [peer for peer in found if not peer.failure]
+    for peer in scored:
         own = _between(*actual.interval(peer.forecast))
         gap = " " * 32 if peer is found[0] else _gap(actual, peer, found[0])
         score = metric.shown(actual.score(peer.forecast))
         print(f"{peer.library:22} {score:>9} {own:>20} {gap} {peer.cpu_seconds:>7.1f}")
     for peer in found:
-        print(f"  columns of {peer.library}: {peer.columns}", flush=True)
+        said = (
+            f"no forecast of {peer.library}: {peer.failure}"
+            if peer.failure
+            else f"columns of {peer.library}: {peer.columns}"
+        )
+        print(f"  {said}", flush=True)
 
 
 def _gap(actual: Actual, peer: Peer, ours: Peer) -> str:
