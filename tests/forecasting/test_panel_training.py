@@ -59,6 +59,17 @@ def test_the_linear_model_alone_is_a_forecaster():
     assert report.rounds == {}
 
 
+@every_period
+@pytest.mark.parametrize("preferred", ["mae", "rmse"])
+def test_the_blend_or_a_single_member_is_chosen_by_the_preferred_metric(name, preferred):
+    _, report = trained(name, prefer=(preferred, "wape"))
+    sizes = {}
+    for score in report.scores:
+        sizes.setdefault(score.member, []).append(score.scores[preferred])
+    means = {member: np.mean(each) for member, each in sizes.items()}
+    assert means["blend"] <= min(means.values()) * (1 + 1e-9)
+
+
 def test_a_member_that_is_not_named_has_no_weight():
     forecaster, _ = trained("month", members=("lightgbm",))
     assert forecaster.weights == {"lightgbm": 1.0, RIDGE: 0.0}

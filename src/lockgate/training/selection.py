@@ -11,6 +11,7 @@ from lockgate.features.training_rows import TrainingRows
 from lockgate.models import blend
 from lockgate.models.conformal import Residuals
 from lockgate.models.loss import Loss
+from lockgate.problem.metrics import METRICS
 from lockgate.problem.params import Params
 from lockgate.training.fitting import has_linear
 from lockgate.training.folds import Fold
@@ -72,7 +73,26 @@ def _weights(folds: Sequence[Fold], params: Params) -> dict[str, float]:
     shares = np.array([*(BOOSTER_SHARE for _ in folds[0].fits), 1.0])[: len(names) if has_linear(params) else -1]
     errors = [each[:, : len(shares)] for each in errors]
     weights = _fitted(errors, params.training.weight_shrinkage, shares / shares.sum(), loss)
+    if params.problem.prefer:
+        weights = _preferred([weights, *np.eye(len(shares))], folds, params.problem.prefer)
     return dict.fromkeys(names, 0.0) | dict(zip(names, weights.tolist(), strict=False))
+
+
+def _preferred(candidates: list[Floats], folds: Sequence[Fold], metrics: Sequence[str]) -> Floats:
+    """The blend or the single member that is best by these metrics in the mean over the folds, the first preferred."""
+    return min(candidates, key=lambda weights: _rank(weights, folds, metrics))
+
+
+def _rank(weights: Floats, folds: Sequence[Fold], metrics: Sequence[str]) -> tuple[float, ...]:
+    """Sizes of the errors by these metrics; a metric that has no score on a fold decides nothing."""
+    sizes = []
+    for name in metrics:
+        of_folds = [
+            METRICS[name].error(METRICS[name].score(fold.window.actual, fold.forecasts[:, : len(weights)] @ weights))
+            for fold in folds
+        ]
+        sizes.append(float(np.nan_to_num(np.mean(of_folds), nan=0.0)))
+    return tuple(sizes)
 
 
 def _fitted(errors: list[Floats], shrinkage: float, shares: Floats, loss: Loss) -> Floats:
