@@ -17,7 +17,7 @@ from lockgate.forecaster import typed_rows
 from lockgate.forecaster.table import Blend, TableForecaster, learned
 from lockgate.models import level_conformal, probability_calibration
 from lockgate.models.blend import fit_quantile_weights, fit_weights
-from lockgate.models.booster import Budget, Fit, Task
+from lockgate.models.booster import Booster, Budget, Fit, Task
 from lockgate.models.level_conformal import LevelCalibration
 from lockgate.models.loss import Loss
 from lockgate.models.members import TABLE_MEMBERS
@@ -185,11 +185,16 @@ def choose(data: Data, parts: list[Part], names: tuple[str, ...], session: Sessi
     curves: dict[tuple[str, int], tuple[float, ...]] = {}
     members = []
     for name in names:
+        fits: list[Booster | None] = []
         for number, part in enumerate(parts):
             session.steps.next(f"{name}, fold {number + 1}")
-            curves[name, number] = session.watched(name, part).curve
+            found = session.watched(name, part)
+            curves[name, number] = found.curve
+            fits.append(found.booster if len(found.curve) == 1 else None)
         rounds[name] = best_round([curves[name, number] for number in range(len(parts))])
-        members.append(_forecasts(name, rounds[name], parts, session))
+        if rounds[name] > 1:
+            fits = [None] * len(parts)
+        members.append(_forecasts(name, rounds[name], list(zip(parts, fits, strict=True)), session))
     forecasts = np.stack(members, axis=-1)
     weights = _weights(data, forecasts, names, session)
     return Chosen(session.objective, rounds, weights, forecasts, curves)
@@ -215,14 +220,14 @@ def _objective(data: Data, parts: list[Part], first: str, params: Params) -> Obj
     return candidates[int(np.argmin(scores))]
 
 
-def _forecasts(name: str, rounds: int, parts: list[Part], session: Session) -> Floats:
-    """The forecasts of all rows, each by the member of its fold."""
+def _forecasts(name: str, rounds: int, parts: list[tuple[Part, Booster | None]], session: Session) -> Floats:
+    """The forecasts of all rows, each by the member of its fold, which is fitted unless it is given."""
     pieces = []
-    for number, part in enumerate(parts):
+    for number, (part, fit) in enumerate(parts):
         session.steps.next(f"{name} as chosen, fold {number + 1}")
-        raw = session.fitted(name, rounds, part).booster.raw(part.score.values, session.params.threads)
-        pieces.append(session.objective.forecast(raw))
-    return np.concatenate(pieces)[np.argsort(np.concatenate([part.scored for part in parts]))]
+        booster = fit or session.fitted(name, rounds, part).booster
+        pieces.append(session.objective.forecast(booster.raw(part.score.values, session.params.threads)))
+    return np.concatenate(pieces)[np.argsort(np.concatenate([part.scored for part, _ in parts]))]
 
 
 def _weights(data: Data, forecasts: Floats, names: tuple[str, ...], session: Session) -> dict[str, float]:
