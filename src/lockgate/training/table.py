@@ -42,6 +42,7 @@ SHRINKAGE = 0.02  # of the weights, where params.yaml has no training.weight_shr
 SMALL = 1_000_000  # values of a matrix, up to which one thread is as fast as several
 FEWEST_IN_LEAF, MOST_IN_LEAF = 3, 40
 ROWS_FOR_EACH_IN_LEAF = 300
+SLOW_ON_STATES = "random_forest"  # their matrix is wide: a member of a state only if it is named
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,8 @@ def member_names(problem: Problem) -> tuple[str, ...]:
     if METRICS[problem.metric].objective == "quantile":
         known = BOOSTERS
         _refuse_mean_members(problem)
-    return tuple(name for name in known if name in (problem.members or known))
+    usual = [name for name in known if problem.kind != "state" or name != SLOW_ON_STATES]
+    return tuple(name for name in known if name in (problem.members or usual))
 
 
 def _refuse_mean_members(problem: Problem) -> None:
