@@ -1,4 +1,4 @@
-"""Tables that nobody described by hand: what `lockgate init` writes is read, trained, and beats the naive forecast."""
+"""A table that `lockgate init` alone has described is read and learned, and its forecast beats the naive one."""
 
 from pathlib import Path
 
