@@ -1,0 +1,1 @@
+"""Numbers about live predictions: errors against the truth, coverage, drift, and the rules that raise an alert."""

@@ -1,0 +1,1 @@
+"""Predictions on record: the rows asked, the answers, the version. Nothing acknowledged is lost or doubled."""
