@@ -1,6 +1,7 @@
 """A chain small enough to be trained on in a moment, and what was trained on it; made once for all tests."""
 
 from dataclasses import replace
+from datetime import date
 from functools import cache
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from lockgate.features.panel import Panel
 from lockgate.features.recipe import Table
 from lockgate.features.scale import LOG
 from lockgate.forecaster.ensemble import Forecaster
+from lockgate.forecaster.interface import ForecasterProtocol
 from lockgate.problem.params import GeneratorParams, Params, load_params
 from lockgate.synthetic import generator
 from lockgate.training import train as training_train
@@ -64,6 +66,11 @@ def trained() -> tuple[Forecaster, Report]:
 
 def forecaster() -> Forecaster:
     return trained()[0]
+
+
+def trained_until(forecaster: ForecasterProtocol) -> date | int:
+    """The last training period of a panel's forecaster."""
+    return forecaster.window.trained_until(forecaster.problem.period)
 
 
 def asked() -> pd.DataFrame:

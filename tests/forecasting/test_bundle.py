@@ -36,7 +36,7 @@ def test_what_is_loaded_forecasts_what_was_saved(folder, digest):
     rows = small_chain.asked()
     loaded = store.load(folder, digest)
     assert np.array_equal(loaded.predict(rows), small_chain.forecaster().predict(rows))
-    assert (loaded.origin, loaded.horizon_days) == (small_chain.forecaster().origin, 42)
+    assert loaded.window == small_chain.forecaster().window
 
 
 @pytest.mark.parametrize("confidence", [0.5, 0.95])

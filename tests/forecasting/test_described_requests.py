@@ -80,7 +80,7 @@ def test_a_time_of_day_in_a_daily_panel_and_an_unknown_time_are_refused() -> Non
 
 def test_a_period_out_of_the_window_is_refused_with_the_allowed_times() -> None:
     forecaster = panel("integer")
-    first, last = forecaster.state.cutoff + 1, forecaster.state.cutoff + forecaster.served_days
+    first, last = forecaster.state.cutoff + 1, forecaster.window.last
     for wrong in (first - 1, last + 1):
         assert refused(forecaster, asked("integer", time=wrong))[2] == f"numbers from {first} to {last}"
 

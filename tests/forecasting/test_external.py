@@ -25,7 +25,7 @@ from lockgate.features.store_panel import external_columns
 from lockgate.features.store_panel.rossmann import PROBLEM
 from lockgate.features.store_panel.store_attributes import CATEGORIES, store_attributes
 from lockgate.forecaster.external import Meaning, NativeFile
-from lockgate.forecaster.external_rows import Window
+from lockgate.forecaster.window import Window
 
 DOCS = Path(__file__).parents[2] / "docs" / "how-to" / "register.md"
 USUAL = foreign_models.USUAL
@@ -115,11 +115,7 @@ def test_a_bundle_of_it_is_opened_like_any_other_and_forecasts_the_same(forecast
     opened = store.load(tmp_path / "bundle", digest)
     rows = small_chain.asked()
     assert np.array_equal(opened.predict(rows), forecaster.predict(rows))
-    assert (opened.origin, opened.horizon_days, opened.served_days) == (
-        date.fromisoformat(small_chain.parts().cutoff),
-        42,
-        84,
-    )
+    assert opened.window == WINDOW
     assert (opened.members, opened.check(rows)) == ((library,), forecaster.check(rows))
     assert store.save(opened, tmp_path / "again") == digest
     assert store.probe_rows(tmp_path / "bundle")["Store"][0] == 1
@@ -273,4 +269,4 @@ def test_the_columns_in_the_docs_are_those_that_a_model_may_take():
 
 
 def test_the_day_of_the_statement_is_the_origin(one):
-    assert one.origin == date.fromordinal(date(1970, 1, 1).toordinal() + ORIGIN)
+    assert small_chain.trained_until(one) == date.fromordinal(date(1970, 1, 1).toordinal() + ORIGIN)

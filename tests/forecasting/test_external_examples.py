@@ -15,7 +15,7 @@ from lockgate.bundle.external_conversion import Declared
 from lockgate.bundle.external_metadata import DeclaredMetadata
 from lockgate.data import dataset
 from lockgate.forecaster.external import NativeFile
-from lockgate.forecaster.external_rows import Window
+from lockgate.forecaster.window import Window
 from lockgate.problem.params import load_params
 
 PROJECT = Path(__file__).parents[2]

@@ -18,7 +18,7 @@ from lockgate.errors import BadData, GateRefused, WrongUsage
 from lockgate.features import external_columns
 from lockgate.features.known_inputs import KnownInputs
 from lockgate.forecaster.external import NativeFile
-from lockgate.forecaster.external_rows import Window
+from lockgate.forecaster.window import Window
 
 
 def columns_of(name):
@@ -36,7 +36,7 @@ def parts(name):
     """Training rows and holdout, as prepare splits them."""
     rows, window = panel_tables.rows(name)[0], window_of(name)
     number = panel_tables.problem(name).period.number(rows["time"].to_numpy())
-    return rows[number <= window.origin], rows[number > window.origin]
+    return rows[number <= window.cutoff], rows[number > window.cutoff]
 
 
 def expected(name, rows):
@@ -83,8 +83,7 @@ def test_the_columns_are_those_that_pandas_makes_and_the_forecasts_the_models_ow
     opened = store.load(tmp_path / "bundle", digest)
     assert np.array_equal(opened.predict(asked), together)
     assert store.save(opened, tmp_path / "again") == digest
-    assert opened.trained_until == window_of(name).origin
-    assert (opened.horizon_days, opened.served_days) == (forecaster.problem.horizon, 2 * forecaster.problem.horizon)
+    assert opened.window == window_of(name)
 
 
 def test_an_estimator_takes_keys_and_static_features_as_texts():

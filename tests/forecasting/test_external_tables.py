@@ -146,7 +146,7 @@ def test_a_state_takes_the_columns_of_its_rows_and_stays_within_the_cap():
     asked = engine_fleet.fleet(2, seed=9).drop(columns="cycles_left")
     expected = np.clip(model.predict(asked[columns]), 0, engine_fleet.CAP)
     np.testing.assert_allclose(forecaster.predict(asked), expected, rtol=1e-12)
-    assert (forecaster.trained_until, forecaster.horizon_days) == (None, 0)
+    assert forecaster.window is None
 
 
 @pytest.mark.parametrize(

@@ -192,7 +192,7 @@ def test_open_may_be_empty_in_any_type(forecaster):
 
 
 def test_the_first_horizon_was_judged_and_the_second_is_served(forecaster):
-    origin = forecaster.origin
+    origin = small_chain.trained_until(forecaster)
     dates = [origin + datetime.timedelta(days=days) for days in (1, 42, 43, 84)]
     rows = pd.concat([one_row(Date=str(date)) for date in dates])
     assert forecaster.check(rows) == RowCounts(rows=4, open_missing=0, beyond_horizon=2)
@@ -326,7 +326,7 @@ def test_bounds_of_a_row_alone_are_those_in_a_batch(forecaster, rows):
 
 
 def test_days_after_the_judged_ones_have_bounds_as_wide(forecaster):
-    origin = forecaster.origin
+    origin = small_chain.trained_until(forecaster)
     rows = pd.concat([one_row(Date=str(origin + datetime.timedelta(days=days))) for days in (42, 84)])
     found = forecaster.interval(rows, 0.8)
     assert (found.upper / found.prediction).tolist() == pytest.approx([found.upper[0] / found.prediction[0]] * 2)

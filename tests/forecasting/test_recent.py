@@ -135,7 +135,7 @@ def test_a_holiday_on_a_weekday_that_it_never_fell_on_is_known_by_its_date():
 
 def test_an_open_store_on_any_holiday_of_any_weekday_sells_a_number_near_its_usual_one():
     base = small_chain.forecaster()
-    dates = [str(np.datetime64(base.origin) + days) for days in range(1, 85)]
+    dates = [str(np.datetime64(small_chain.trained_until(base)) + days) for days in range(1, 85)]
     rows = pd.DataFrame({"Store": 6, "Date": dates, "Promo": 0, "StateHoliday": "0", "SchoolHoliday": 0})
     usual = base.predict(rows)
     for letter in "abc":

@@ -35,7 +35,7 @@ def test_a_store_that_came_since_needs_a_training(earlier):
 def test_on_the_holdout_too_it_knows_that_and_forecasts_the_days_after_it(earlier):
     parts = small_chain.parts()
     later = refitted(earlier, pd.concat([parts.rows, parts.holdout]).sort_values(["Store", "Date"], ignore_index=True))
-    assert later.origin == parts.holdout["Date"].max().date()
+    assert small_chain.trained_until(later) == parts.holdout["Date"].max().date()
     assert later.weights == small_chain.forecaster().weights
     assert len(later.problems(small_chain.asked())) == len(small_chain.asked())  # it has learned these days
     next_week = small_chain.asked().head(6).assign(Store=range(1, 7), Date="2015-08-05", Open=1, StateHoliday="0")

@@ -51,7 +51,9 @@ def test_removing_the_daily_residual_changes_the_booster_that_asks_for_it_and_no
 
 
 def test_the_origin_is_the_last_day_of_the_rows():
-    assert str(small_chain.forecaster().origin) == str(small_chain.parts().rows["Date"].max().date())
+    assert str(small_chain.trained_until(small_chain.forecaster())) == str(
+        small_chain.parts().rows["Date"].max().date()
+    )
 
 
 def test_each_fold_is_scored_for_each_member_and_the_blend(report):

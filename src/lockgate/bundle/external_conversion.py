@@ -19,7 +19,8 @@ from lockgate.features import external_columns
 from lockgate.forecaster import external_table
 from lockgate.forecaster.external import ExternalForecaster, Floats, Meaning, NativeFile
 from lockgate.forecaster.external_panel import PanelRows
-from lockgate.forecaster.external_rows import ExternalRows, Window
+from lockgate.forecaster.external_rows import ExternalRows
+from lockgate.forecaster.window import Window
 from lockgate.models.catboost import CatboostBooster
 from lockgate.models.external_model import BoosterModel
 from lockgate.models.lightgbm import LightgbmBooster

@@ -13,8 +13,9 @@ from lockgate.features import external_columns
 from lockgate.features.store_panel.rossmann import DESCRIPTION as ROSSMANN
 from lockgate.forecaster.external import ExternalForecaster, Meaning, NativeFile
 from lockgate.forecaster.external_panel import PanelRows
-from lockgate.forecaster.external_rows import ExternalRows, Window
+from lockgate.forecaster.external_rows import ExternalRows
 from lockgate.forecaster.external_table import TableRows
+from lockgate.forecaster.window import Window
 from lockgate.problem.description import Problem
 from lockgate.problem.target import EARLIER_NAMES
 
@@ -36,13 +37,17 @@ def contents(forecaster: ExternalForecaster) -> dict[str, bytes]:
         **asdict(forecaster.meaning),
         "of_problem": list(forecaster.classes),
         "problem": forecaster.problem.model_dump(mode="json"),
-        "window": asdict(forecaster.rows.window) if forecaster.rows.window else None,
+        "window": _written(forecaster.window),
         "probe": {"rows": rows, "forecasts": forecaster.predict(pd.DataFrame(rows)).tolist()},
     }
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **forecaster.rows.arrays())  # numpy dates each entry 1980-01-01
     text = json.dumps(description, indent=1, sort_keys=True, allow_nan=False) + "\n"
     return {DESCRIPTION: text.encode(), ARRAYS: buffer.getvalue(), MODEL: forecaster.native.content}
+
+
+def _written(window: Window | None) -> dict[str, int] | None:
+    return None if window is None else {"origin": window.cutoff, "judged": window.judged, "served": window.last}
 
 
 def restore(contents: Mapping[str, bytes]) -> tuple[ExternalForecaster, dict[str, Any]]:
@@ -69,4 +74,4 @@ def _rows(description: Mapping[str, Any], content: bytes) -> ExternalRows:
         return TableRows(problem, example)
     with np.load(io.BytesIO(content), allow_pickle=False) as archive:
         columns = external_columns.restored(problem, {name: archive[name] for name in archive.files})
-    return PanelRows(columns, Window(**window), example)
+    return PanelRows(columns, Window(window["origin"], window["judged"], window["served"]), example)

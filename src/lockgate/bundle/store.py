@@ -127,7 +127,7 @@ def _contents(forecaster: Forecaster) -> dict[str, bytes]:
     boosters = {MEMBERS[name].file: member.booster.dump() for name, member in forecaster.boosters.items()}
     description = {
         "features": list(forecaster.recipe.names),
-        "horizon_days": forecaster.horizon_days,
+        "horizon_days": forecaster.window.horizon,
         "members": {
             name: {"offset": member.offset, "target": member.target} for name, member in forecaster.boosters.items()
         },

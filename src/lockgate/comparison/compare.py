@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -195,7 +194,7 @@ def _forecast(workspace: Workspace, version: int, rows: pd.DataFrame, problem: P
         for each in forecaster.problems(rows):
             why_not.setdefault(each.row, each.column)
         covered = np.setdiff1d(np.arange(len(rows)), list(why_not))
-        classes: tuple[str, ...] = getattr(forecaster, "classes", ())
+        classes: tuple[str, ...] = forecaster.classes
         forecast = np.full((len(rows), len(classes)) if len(classes) > TWO else len(rows), np.nan)
         beyond = 0
         if covered.size:
@@ -203,15 +202,8 @@ def _forecast(workspace: Workspace, version: int, rows: pd.DataFrame, problem: P
             beyond = forecaster.check(rows.iloc[covered]).beyond_horizon
         why_not |= {int(row): "prediction" for row in covered if not np.isfinite(forecast[row]).all()}
         left_out = LeftOut(version, len(why_not), dict(Counter(why_not.values()).most_common()))
-        cutoff = _period(problem, forecaster.origin) if problem.kind == "panel" else None
+        cutoff = forecaster.window.cutoff if forecaster.window else None
         return VersionForecast(forecast, left_out, classes, cutoff, beyond)
-
-
-def _period(problem: Problem, moment: date | int) -> int:
-    """The number of a training period, given by its first day or by itself."""
-    if isinstance(moment, int):
-        return moment
-    return int(problem.period.number(np.array([moment], dtype="datetime64[s]"))[0])
 
 
 def _require_same_classes(answers: list[VersionForecast]) -> None:

@@ -60,7 +60,7 @@ def check(forecaster: Forecaster, rows: pd.DataFrame) -> LeakageReport | None:
     table = _table(forecaster, rows)
     if table is None:
         return None
-    perturbed = _Perturbation.of(forecaster.recipe, table, forecaster.horizon_days, SEED)
+    perturbed = _Perturbation.of(forecaster.recipe, table, forecaster.window.horizon, SEED)
     later = perturbed.changed(perturbed.cutoff + 1, perturbed.table.last)
     earlier = perturbed.changed(perturbed.table.first, perturbed.cutoff)
     return LeakageReport(
@@ -68,7 +68,7 @@ def check(forecaster: Forecaster, rows: pd.DataFrame) -> LeakageReport | None:
         len(perturbed.columns),
         len(earlier),
         _history_mismatch(forecaster, table),
-        str(forecaster.origin),
+        str(forecaster.window.trained_until(forecaster.problem.period)),
     )
 
 
@@ -91,12 +91,12 @@ def _table(forecaster: Forecaster, rows: pd.DataFrame) -> Table | None:
     if known.empty or period.max() < cutoff:
         return None
     table = Table.of(problem, known, series.frame)
-    return table if table.last == cutoff and cutoff - table.first > 2 * forecaster.horizon_days else None
+    return table if table.last == cutoff and cutoff - table.first > 2 * forecaster.window.horizon else None
 
 
 def _history_mismatch(forecaster: Forecaster, table: Table) -> tuple[str, ...]:
     """Features of the days after the cutoff that differ between the stored state and one that is fitted again."""
-    fitted = forecaster.recipe.fit(table, [table.last], forecaster.horizon_days)[table.last]
+    fitted = forecaster.recipe.fit(table, [table.last], forecaster.window.horizon)[table.last]
     rows = _days_ahead(forecaster)
     stored, expected = columns(forecaster.state, rows), columns(fitted, rows)
     return tuple(name for name in expected if not _close(stored[name], expected[name]))
@@ -108,7 +108,7 @@ def _close(stored: NDArray[np.float64], expected: NDArray[np.float64]) -> bool:
 
 def _days_ahead(forecaster: Forecaster) -> KnownInputs:
     """Every key in each of the next periods, with all known covariates 0 and with all of them 1."""
-    keys, periods = len(forecaster.state.series), min(forecaster.horizon_days, COMPARED_DAYS)
+    keys, periods = len(forecaster.state.series), min(forecaster.window.horizon, COMPARED_DAYS)
     key, ahead, plan = (grid.ravel() for grid in np.meshgrid(*map(np.arange, (keys, periods, 2)), indexing="ij"))
     names = [column.name for column in covariate_columns(forecaster.problem)]
     return KnownInputs(key, forecaster.state.cutoff + 1 + ahead, {name: plan.astype(np.int8) for name in names})

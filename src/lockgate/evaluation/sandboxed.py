@@ -25,9 +25,9 @@ from lockgate.errors import BundleUnreadable, GateRefused, LockgateError
 from lockgate.evaluation import leakage, table_leakage
 from lockgate.evaluation.leakage import LeakageReport
 from lockgate.forecaster.ensemble import Forecaster
-from lockgate.forecaster.external import ExternalForecaster
-from lockgate.forecaster.external_rows import Window
+from lockgate.forecaster.interface import ForecasterProtocol
 from lockgate.forecaster.table import TableForecaster
+from lockgate.forecaster.window import Window
 from lockgate.problem.confidence import DEFAULT
 from lockgate.problem.description import Problem
 from lockgate.system import sandbox
@@ -218,11 +218,11 @@ def _open(_: Path, given: Json) -> Output:
     return asdict(facts), {}
 
 
-def _end_of_training(forecaster: Any) -> tuple[str, int]:
+def _end_of_training(forecaster: ForecasterProtocol) -> tuple[str, int]:
     """The last training period of a panel as text, and the periods that the gate judges; "" and 0 without a horizon."""
-    if forecaster.problem.kind != "panel":
+    if (window := forecaster.window) is None:
         return "", 0
-    return str(forecaster.origin), forecaster.horizon_days
+    return str(window.trained_until(forecaster.problem.period)), window.horizon
 
 
 def _make(folder: Path, given: Json) -> Output:
@@ -261,8 +261,8 @@ def _forecast(folder: Path, given: Json) -> Output:
     places = [place for place, name in enumerate(forecaster.members) if name in LINEAR]
     if places:
         arrays["linear"] = _where(covered, one, lambda: members.predict_members(rows[covered])[..., places[0]])
-    found: Json = {"classes": _classes(forecaster), "leakage": None, "uses_target_history": False}
-    found["trained_until"] = _trained_until(forecaster)
+    found: Json = {"classes": forecaster.classes, "leakage": None, "uses_target_history": False}
+    found["trained_until"] = forecaster.window and forecaster.window.cutoff
     if isinstance(forecaster, Forecaster):
         found |= {"uses_target_history": True, "leakage": _leakage(forecaster, request.prepared)}
     if isinstance(forecaster, TableForecaster) and request.prepared:
@@ -272,18 +272,20 @@ def _forecast(folder: Path, given: Json) -> Output:
     return found, arrays
 
 
-def _batch(forecaster: Any, rows: pd.DataFrame, covered: NDArray[np.bool_], one: Floats) -> dict[str, Floats]:
+def _batch(
+    forecaster: ForecasterProtocol, rows: pd.DataFrame, covered: NDArray[np.bool_], one: Floats
+) -> dict[str, Floats]:
     """The forecasts of the covered rows, and their bounds."""
     together, bounds = np.full((len(rows), *one.shape), np.nan), np.full((len(rows), 2), np.nan)
     if covered.any():
         found = forecaster.interval(rows[covered], DEFAULT)
         together[covered] = found.prediction
-        if not _classes(forecaster):
+        if not forecaster.classes:
             bounds[covered] = np.column_stack([found.lower, found.upper])
     return {"together": together, "bounds": bounds}
 
 
-def _alone(forecaster: Any, rows: pd.DataFrame, place: int) -> Floats:
+def _alone(forecaster: ForecasterProtocol, rows: pd.DataFrame, place: int) -> Floats:
     """The forecast of a row by itself; of a state, with all rows of its key."""
     if isinstance(forecaster, TableForecaster) and forecaster.problem.kind == "state":
         keys = list(forecaster.problem.keys)
@@ -293,20 +295,10 @@ def _alone(forecaster: Any, rows: pd.DataFrame, place: int) -> Floats:
     return np.asarray(forecaster.predict(rows.iloc[[place]])[0])
 
 
-def _classes(forecaster: Any) -> tuple[str, ...]:
-    return forecaster.classes if isinstance(forecaster, TableForecaster | ExternalForecaster) else ()
-
-
-def _width(forecaster: Any) -> tuple[int, ...]:
+def _width(forecaster: ForecasterProtocol) -> tuple[int, ...]:
     """The shape of one forecast: () for a number or a probability."""
-    classes = _classes(forecaster)
+    classes = forecaster.classes
     return (len(classes),) if len(classes) > MOST_IN_ONE_PROBABILITY else ()
-
-
-def _trained_until(forecaster: Any) -> int | None:
-    """The number of the last training period."""
-    found: int | None = forecaster.state.cutoff if isinstance(forecaster, Forecaster) else forecaster.trained_until
-    return found
 
 
 def _where(covered: NDArray[np.bool_], one: Floats, forecasts: Callable[[], Floats]) -> Floats:

@@ -23,7 +23,7 @@ def answers(forecaster: ForecasterProtocol, rows: pd.DataFrame, confidence: floa
     that cannot be forecast, WrongUsage for a confidence out of range.
     """
     found = forecaster.interval(rows, confidence)
-    classes = np.array(getattr(forecaster, "classes", ()), dtype=object)
+    classes = np.array(forecaster.classes, dtype=object)
     if not len(classes):
         return pd.DataFrame(vars(found))
     if found.prediction.ndim == 1:

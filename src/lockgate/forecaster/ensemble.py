@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import date, datetime
 from functools import cached_property
 
 import numpy as np
@@ -11,9 +10,10 @@ from numpy.typing import NDArray
 
 from lockgate.features.known_inputs import KnownInputs
 from lockgate.features.recipe import RIDGE, SERVED_HORIZONS, Matrix, Recipe, State
-from lockgate.forecaster.checked_rows import RowProblem
+from lockgate.forecaster.checked_rows import CheckedRows, RowProblem
 from lockgate.forecaster.interface import RowCounts, count_rows, predict_open_rows, threads_for
-from lockgate.forecaster.panel_rows import PanelRequest, Window
+from lockgate.forecaster.panel_rows import PanelRequest
+from lockgate.forecaster.window import Window
 from lockgate.models import blend
 from lockgate.models.booster import Booster
 from lockgate.models.conformal import Calibration, Interval
@@ -52,23 +52,16 @@ class Forecaster:
     weights: Mapping[str, float]  # of the boosters and of the ridge; they sum to 1
     calibration: Calibration
 
-    @property
-    def horizon_days(self) -> int:
-        """The periods after `origin` up to the last one that the gate judges."""
-        return self.state.horizon
+    @cached_property
+    def window(self) -> Window:
+        """The periods after the cutoff: the gate judges the first horizon, and the second one is forecast too."""
+        cutoff, horizon = self.state.cutoff, self.state.horizon
+        return Window(cutoff, cutoff + horizon, cutoff + SERVED_HORIZONS * horizon)
 
     @property
-    def origin(self) -> date | int:
-        """The first day of the last training period; its number if time is a running number."""
-        if self.problem.period.is_integer:
-            return self.state.cutoff
-        start: datetime = self.problem.period.start(np.array([self.state.cutoff]))[0].item()
-        return start.date()
-
-    @property
-    def served_days(self) -> int:
-        """The periods after `origin` that it forecasts."""
-        return SERVED_HORIZONS * self.horizon_days
+    def classes(self) -> tuple[()]:
+        """None: the target of a panel is a number."""
+        return ()
 
     @property
     def members(self) -> tuple[str, ...]:
@@ -79,7 +72,7 @@ class Forecaster:
         """Check the rows and count them; raises BadData for rows that `predict` would refuse."""
         read = self.request.read(rows)
         little = self.state.little_history[read.known.key[read.open]]
-        counts = count_rows(read, self.state.cutoff + self.horizon_days)
+        counts = count_rows(read, self.window.judged)
         return replace(counts, little_history=int(little.sum()))
 
     def problems(self, rows: pd.DataFrame) -> list[RowProblem]:
@@ -93,8 +86,7 @@ class Forecaster:
 
         A row's forecast is the same alone and in any batch, order and process. `rows` is not changed.
         """
-        weights = np.array([self.weights[name] for name in self.members])
-        return blend.blend(self.predict_members(rows), weights)
+        return self._blended(self.request.read(rows))
 
     def interval(self, rows: pd.DataFrame, confidence: float) -> Interval:
         """Forecasts as by `predict`, each with bounds that contain the target with this confidence.
@@ -104,15 +96,23 @@ class Forecaster:
         confidence out of range.
         """
         lower, upper = self.calibration.distances(confidence)
-        read, prediction = self.request.read(rows), self.predict(rows)
+        read = self.request.read(rows)
+        prediction = self._blended(read)
         key, scale = read.known.key, self.state.scale.take(read.known.key)
         bounds = (scale.moved(prediction, distance[key]) for distance in (lower, upper))
         return Interval(prediction, *(np.where(read.open, bound, prediction) for bound in bounds))
 
     def predict_members(self, rows: pd.DataFrame) -> Floats:
         """Forecasts by each member alone, (rows, members), in the order of `members`."""
+        return self._by_member(self.request.read(rows))
+
+    def _blended(self, read: CheckedRows) -> Floats:
+        weights = np.array([self.weights[name] for name in self.members])
+        return blend.blend(self._by_member(read), weights)
+
+    def _by_member(self, read: CheckedRows) -> Floats:
         otherwise = self.problem.where.otherwise if self.problem.where else 0.0
-        return predict_open_rows(self.request.read(rows), self._open_days, (len(rows), len(self.members)), otherwise)
+        return predict_open_rows(read, self._open_days, (len(read.open), len(self.members)), otherwise)
 
     def _open_days(self, rows: KnownInputs) -> Floats:
         matrix = self.state.transform(rows)
@@ -127,5 +127,4 @@ class Forecaster:
     @cached_property
     def request(self) -> PanelRequest:
         """The rows that it takes."""
-        window = Window(self.state.cutoff, self.state.cutoff + self.served_days)
-        return PanelRequest(self.problem, self.state.series, self.state.categories, window)
+        return PanelRequest(self.problem, self.state.series, self.state.categories, self.window)

@@ -1,7 +1,6 @@
 """The forecaster of an external model: a booster, an estimator or a network, with input columns made of raw rows."""
 
 from dataclasses import dataclass
-from datetime import date, datetime
 from functools import cached_property
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from lockgate.forecaster.checked_rows import RowProblem
 from lockgate.forecaster.external_rows import ExternalRows
 from lockgate.forecaster.interface import SMALL_BATCH, RowCounts
+from lockgate.forecaster.window import Window
 from lockgate.models.conformal import Interval
 from lockgate.models.external_model import RESTORE, ExternalModel
 from lockgate.problem.confidence import checked
@@ -98,30 +98,9 @@ class ExternalForecaster:
         return (self.native.library,)
 
     @property
-    def trained_until(self) -> int | None:
-        """The number of the declared last period of its training data; None without time, and for states."""
-        return self.rows.window.origin if self.rows.window else None
-
-    @property
-    def horizon_days(self) -> int:
-        """The periods after `origin` up to the last one that the gate judges; 0 without a horizon."""
-        window = self.rows.window
-        return window.judged - window.origin if window else 0
-
-    @property
-    def served_days(self) -> int:
-        """The periods after `origin` that it forecasts; 0 without a horizon."""
-        window = self.rows.window
-        return window.served - window.origin if window else 0
-
-    @property
-    def origin(self) -> date | int:
-        """The first day of the last training period of a panel; its number if time is a running number."""
-        number = self.trained_until or 0
-        if self.problem.period.is_integer:
-            return number
-        start: datetime = self.problem.period.start(np.array([number]))[0].item()
-        return start.date()
+    def window(self) -> Window | None:
+        """The periods of a panel, trained until the declared one; None for a plain table and for states."""
+        return self.rows.window
 
     def check(self, rows: pd.DataFrame) -> RowCounts:
         """Check the rows and count them; raises BadData for rows that `predict` would refuse."""

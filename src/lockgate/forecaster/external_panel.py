@@ -9,11 +9,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lockgate.features.external_columns import ExternalColumns
-from lockgate.forecaster import panel_rows
 from lockgate.forecaster.checked_rows import RowProblem
-from lockgate.forecaster.external_rows import ModelRows, Window, frame
+from lockgate.forecaster.external_rows import ModelRows, frame
 from lockgate.forecaster.interface import RowCounts, count_rows
 from lockgate.forecaster.panel_rows import PanelRequest
+from lockgate.forecaster.window import Window
 from lockgate.problem.description import Problem
 
 
@@ -66,5 +66,4 @@ class PanelRows:
     @cached_property
     def request(self) -> PanelRequest:
         """The rows that it takes."""
-        window = panel_rows.Window(self.window.origin, self.window.served)
-        return PanelRequest(self.problem, self.columns.series, self.columns.categories, window)
+        return PanelRequest(self.problem, self.columns.series, self.columns.categories, self.window)

@@ -10,16 +10,8 @@ from numpy.typing import NDArray
 
 from lockgate.forecaster.checked_rows import RowProblem
 from lockgate.forecaster.interface import RowCounts
+from lockgate.forecaster.window import Window
 from lockgate.problem.description import Problem
-
-
-@dataclass(frozen=True)
-class Window:
-    """Periods by their numbers: training until `origin`, judged until `judged`, served until `served`."""
-
-    origin: int
-    judged: int
-    served: int
 
 
 class ExternalRows(Protocol):

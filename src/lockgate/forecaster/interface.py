@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
 from os import cpu_count
 from typing import Protocol
 
@@ -12,7 +11,9 @@ from numpy.typing import NDArray
 
 from lockgate.features.known_inputs import KnownInputs
 from lockgate.forecaster.checked_rows import CheckedRows, RowProblem
+from lockgate.forecaster.window import Window
 from lockgate.models.conformal import Interval
+from lockgate.problem.description import Problem
 
 SMALL_BATCH = 2_000  # fewer rows are faster on one thread
 CHUNK = 65_536  # rows at a time, so that memory stays bounded
@@ -55,23 +56,23 @@ def threads_for(rows: KnownInputs) -> int:
 
 
 class ForecasterProtocol(Protocol):
-    """Raw rows in, forecasts out, for known keys and a limited span of periods after `origin`."""
+    """Raw rows in, forecasts out."""
+
+    @property
+    def problem(self) -> Problem:
+        """The problem that it forecasts."""
 
     @property
     def members(self) -> tuple[str, ...]:
         """Names of its members."""
 
     @property
-    def horizon_days(self) -> int:
-        """The periods after `origin` up to the last one that the gate judges."""
+    def classes(self) -> tuple[str, ...]:
+        """The classes of the target, the positive one of two last; () for a number."""
 
     @property
-    def served_days(self) -> int:
-        """The periods after `origin` that it forecasts: the judged ones and some after them."""
-
-    @property
-    def origin(self) -> date | int:
-        """The first day of the last training period; its number if time is a running number."""
+    def window(self) -> Window | None:
+        """The periods of a panel that it forecasts; None for states and plain tables."""
 
     def check(self, rows: pd.DataFrame) -> RowCounts:
         """Check the rows and count them; raises BadData for rows that `predict` would refuse."""

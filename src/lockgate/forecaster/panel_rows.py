@@ -12,27 +12,14 @@ from lockgate.features.known_inputs import Categories, KnownInputs, covariate_co
 from lockgate.features.series import Series
 from lockgate.forecaster import time_values, typed_rows
 from lockgate.forecaster.checked_rows import BrokenRule, CheckedRows, RowProblem
+from lockgate.forecaster.window import Window
 from lockgate.problem.columns import Date, Flag, Whole
 from lockgate.problem.description import Problem
-from lockgate.problem.periods import Period
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
 SHOWN_KEYS = 5
-TIMES = {"hour": "times", "integer": "numbers"}  # the word for the times of a period; for others: dates
-
-
-@dataclass(frozen=True)
-class Window:
-    """The periods that a forecaster takes: those after `cutoff` up to `last`."""
-
-    cutoff: int
-    last: int
-
-    def allowed(self, period: Period) -> str:
-        """The allowed times, as text."""
-        return f"{TIMES.get(period.name, 'dates')} from {period.text(self.cutoff + 1)} to {period.text(self.last)}"
 
 
 @dataclass(frozen=True)

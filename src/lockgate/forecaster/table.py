@@ -71,7 +71,7 @@ class TableForecaster:
         return tuple(self.blend.fitted)
 
     @property
-    def trained_until(self) -> int | None:
+    def window(self) -> None:
         """None: a table has no time, and the time of a state has no end."""
         return None
 

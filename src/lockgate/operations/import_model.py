@@ -190,7 +190,7 @@ def _window(project: _Project, until: Until | None) -> dict[str, int] | None:
     cutoff = _number_of_text(problem, card["cutoff"]) if card["cutoff"] else origin
     periods = int(card["holdout_periods"]) or problem.horizon or 1
     judged = max(origin, cutoff) + periods
-    return {"origin": origin, "judged": judged, "served": judged + periods}
+    return {"cutoff": origin, "judged": judged, "last": judged + periods}
 
 
 def _number(problem: Problem, until: Until) -> int:

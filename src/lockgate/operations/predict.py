@@ -77,10 +77,10 @@ def remarks(version: Opened, problem: Problem, counts: RowCounts) -> Iterator[st
     if counts.open_missing and problem.where:
         name = problem.where.column
         yield f"{counts.open_missing} rows have no {name}: {problem.column(name).missing}"
-    if counts.beyond_horizon:
-        horizon = problem.period.plural(version.forecaster.horizon_days)
+    if counts.beyond_horizon and (window := version.forecaster.window):
+        horizon, until = problem.period.plural(window.horizon), window.trained_until(problem.period)
         yield (
-            f"{counts.beyond_horizon} rows lie more than {horizon} after {version.forecaster.origin}, the last training"
+            f"{counts.beyond_horizon} rows lie more than {horizon} after {until}, the last training"
             f" {problem.period.word} of version {version.version}; the gate judged it on the first {horizon} only"
         )
     if counts.little_history:

@@ -103,9 +103,10 @@ def refit(workspace: Workspace, order: Order, params: Params, progress: Progress
         given = opened.forecaster
         if not isinstance(given, Forecaster):
             raise _unknown_training(candidate.version)
-        problem = given.problem.model_copy(update={"horizon": given.horizon_days})
+        problem = given.problem.model_copy(update={"horizon": given.window.horizon})
         earlier = _earlier_training(workspace, candidate.version, params.model_copy(update={"problem": problem}))
         forecaster = refits.refit(given, earlier, rows, dataset.read(order.prepared, "static"), progress)
+    until = str(forecaster.window.trained_until(forecaster.problem.period))
     with tempfile.TemporaryDirectory(prefix="lockgate-") as folder:
         made = Build(order.prepared, Path(folder))
         store.save(forecaster, made.bundle)
@@ -113,10 +114,10 @@ def refit(workspace: Workspace, order: Order, params: Params, progress: Progress
             "refit_of": str(order.version),
             "refit_reason": order.reason,
             "refit_by": workspace.actor,
-            "trained_until": str(forecaster.origin),
+            "trained_until": until,
         }
         receipt = register.enter(workspace, Again(made, earlier, forecaster.weights, tags))
-    return Refitted(receipt, str(forecaster.origin))
+    return Refitted(receipt, until)
 
 
 def _passed(workspace: Workspace, order: Order) -> Registered:

@@ -40,7 +40,7 @@ def refit(
     steps, times = Steps(progress, 1 + len(earlier.rounds)), schedule(table, earlier.params)
     steps.next("features")
     cutoffs = training_cutoffs(table, table.last, earlier.params.horizon, times)
-    states = given.recipe.fit(table, {*cutoffs, table.last}, given.horizon_days)
+    states = given.recipe.fit(table, {*cutoffs, table.last}, given.window.horizon)
     windows = {cutoff: rows_after(table, states[cutoff]) for cutoff in cutoffs}
     session = Session(table, earlier.params, times, steps, windows)
     fits = fit_all(earlier.rounds, session.training_rows(table.last), session)
