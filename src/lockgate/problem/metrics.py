@@ -170,20 +170,12 @@ def rmspe(actual: "ArrayLike", forecast: "ArrayLike") -> float:
     return float(np.sqrt(np.mean(((target - predicted) / target) ** 2))) if target.size else NAN
 
 
-def capped_rmspe(actual: "ArrayLike", forecast: "ArrayLike") -> float:
-    """RMSPE with each row's percentage error clipped to CAP. Used to choose rounds and weights, not by the gate.
+def capped(errors: "Floats") -> "Floats":
+    """Percentage errors (as shares), clipped to -CAP .. CAP. Used to choose rounds and weights, not by the gate.
 
     A few rows with a target near zero can cause most of a window's RMSPE; without the cap they would decide the choice
     by chance.
     """
-    import numpy as np
-
-    target, predicted = _above_zero(actual, forecast)
-    return float(np.sqrt(np.mean(capped(predicted / target - 1.0) ** 2))) if target.size else NAN
-
-
-def capped(errors: "Floats") -> "Floats":
-    """Percentage errors (as shares), clipped to -CAP .. CAP."""
     import numpy as np
 
     return np.clip(errors, -CAP, CAP)
