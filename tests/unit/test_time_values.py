@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lockgate.forecaster.input_values import plain
 from lockgate.forecaster.time_values import seconds
 from lockgate.problem.columns import Date
 from lockgate.problem.periods import Period
@@ -35,7 +36,7 @@ NO_TIMES = [
 
 def of(period: str | None, *values: object, form: str = "") -> list[np.datetime64]:
     kind = Date(KIND.first, KIND.last, form)
-    return list(seconds(kind, Period(period) if period else None, pd.Series(list(values), dtype=object)))
+    return list(seconds(kind, Period(period) if period else None, pd.Series(list(values), dtype=object).to_numpy()))
 
 
 @pytest.mark.parametrize("period", ["hour", "day", "week", "month", None])
@@ -64,7 +65,7 @@ def test_a_form_of_the_description_is_read_beside_iso():
 
 def test_a_column_with_a_zone_has_the_day_of_its_own_clock():
     values = pd.Series(pd.to_datetime(["2015-08-01"]).tz_localize("Europe/Berlin"))
-    assert list(seconds(KIND, Period("day"), values)) == [DAY]
+    assert list(seconds(KIND, Period("day"), plain(values))) == [DAY]
 
 
 def test_a_covariate_whose_form_has_a_clock_has_a_time_of_day() -> None:

@@ -52,22 +52,24 @@ def categories_of(columns: tuple[Column, ...], frame: pd.DataFrame) -> dict[str,
     }
 
 
-def encoded(columns: tuple[Column, ...], frame: pd.DataFrame, categories: Categories) -> dict[str, Codes]:
-    """The columns of a frame (as ingest types them) as codes and numbers."""
-    return {column.name: _encoded(column, frame[column.name], categories) for column in columns}
+def encoded(
+    columns: tuple[Column, ...], values: pd.DataFrame | Mapping[str, NDArray[Any]], categories: Categories
+) -> dict[str, Codes]:
+    """Columns (in the types that ingest gives them) as codes and numbers."""
+    return {column.name: _encoded(column, values[column.name], categories) for column in columns}
 
 
-def _encoded(column: Column, values: "pd.Series[Any]", categories: Categories) -> Codes:
+def _encoded(column: Column, values: "pd.Series[Any] | NDArray[Any]", categories: Categories) -> Codes:
     if isinstance(column.kind, Category):
         texts = categories[column.name]
         if len(texts) <= FEW:
-            return category_codes(values.to_numpy(dtype=object), texts)
+            return category_codes(np.asarray(values, dtype=object), texts)
         return np.asarray(pd.Index(texts).get_indexer(pd.Index(values)), dtype=np.int16)
     if isinstance(column.kind, Whole | Decimal):
         return np.asarray(values, dtype=np.float64)
     if isinstance(column.kind, Date):
-        days = values.to_numpy().astype("datetime64[D]")
+        days = np.asarray(values).astype("datetime64[D]")
         return np.where(np.isnat(days), np.nan, days.astype(np.float64))
     if isinstance(column.kind, Months):
         return np.array([len(str(text).split(",")) if text and text == text else 0 for text in values], dtype=np.int8)
-    return np.asarray(values.fillna(UNKNOWN) if values.isna().any() else values, dtype=np.int8)
+    return np.where(pd.isna(values), UNKNOWN, values).astype(np.int8)

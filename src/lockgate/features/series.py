@@ -1,6 +1,6 @@
 """The series of a panel: one for each key, with its static features."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -56,13 +56,14 @@ class Series:
 
     def places(self, rows: pd.DataFrame) -> Ints:
         """The place of the key of each row; -1 for an unknown key."""
-        if not self.keys:
-            return np.zeros(len(rows), dtype=np.int64)
-        if len(self.keys) == 1:
-            found = self._index.get_indexer(pd.Index(rows[self.keys[0]]))
-        else:
-            found = self._index.get_indexer(pd.MultiIndex.from_frame(rows[list(self.keys)]))
-        return np.asarray(found, dtype=np.int64)
+        return self.places_of([rows[name] for name in self.keys], len(rows))
+
+    def places_of(self, keys: "Sequence[pd.Series[Any] | NDArray[Any]]", count: int) -> Ints:
+        """The place of each of `count` keys, given by their columns; -1 for an unknown key."""
+        if not keys:
+            return np.zeros(count, dtype=np.int64)
+        asked = pd.Index(keys[0]) if len(keys) == 1 else pd.MultiIndex.from_arrays(list(keys))
+        return np.asarray(self._index.get_indexer(asked), dtype=np.int64)
 
     def static(self, name: str) -> "pd.Series[Any]":
         """A static feature, one value a key."""

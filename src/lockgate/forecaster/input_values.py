@@ -1,22 +1,26 @@
 """Numbers of a request as float64, in every form that common clients send; a value that is no number is NaN."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 
-def numbers(column: "pd.Series[float]") -> NDArray[np.float64]:
+def plain(column: "pd.Series[Any]") -> NDArray[Any]:
+    """The values of a column of any pandas type: numbers and times as numpy has them, all others as objects."""
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind != "O":
+        return np.asarray(column.to_numpy())
+    return np.asarray(column.to_numpy(dtype=object))
+
+
+def numbers(values: NDArray[Any]) -> NDArray[np.float64]:
     """Values as float64; NaN for a missing value and for a value that is no number."""
-    kind = getattr(column.dtype, "kind", "O")
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        column = column.astype(object)
-    if kind not in "iufb" or not isinstance(column.dtype, np.dtype):
-        column = _converted(column)
-    return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
+    return np.asarray(values if values.dtype.kind in "iufb" else _converted(values), dtype=np.float64)
 
 
-def _converted(column: "pd.Series[float]") -> "pd.Series[float]":
+def _converted(values: NDArray[Any]) -> NDArray[Any]:
     try:
-        return pd.to_numeric(column, errors="coerce")
+        return np.asarray(pd.to_numeric(values, errors="coerce"))
     except OverflowError:  # JSON's integers have any length
-        return pd.to_numeric(column.astype(str), errors="coerce")
+        return np.asarray(pd.to_numeric(values.astype(str).astype(object), errors="coerce"))

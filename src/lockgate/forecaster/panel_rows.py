@@ -12,6 +12,7 @@ from lockgate.features.known_inputs import Categories, KnownInputs, covariate_co
 from lockgate.features.series import Series
 from lockgate.forecaster import time_values, typed_rows
 from lockgate.forecaster.checked_rows import BrokenRule, CheckedRows, RowProblem
+from lockgate.forecaster.typed_rows import Columns
 from lockgate.forecaster.window import Window
 from lockgate.problem.columns import Date, Flag, Whole
 from lockgate.problem.description import Problem
@@ -20,6 +21,7 @@ Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
 SHOWN_KEYS = 5
+EPOCH = np.datetime64(0, "s")
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,8 @@ class PanelRequest:
         """
         found = self._typed(rows)
         typed_rows.refuse(rows, found.rules)
-        covariates = encoded(covariate_columns(self.problem), found.frame, self.categories)
-        learned, unknown = _learned(self.problem, found.frame)
+        covariates = encoded(covariate_columns(self.problem), found.columns, self.categories)
+        learned, unknown = _learned(self.problem, found)
         return CheckedRows(KnownInputs(found.places, found.periods, covariates), learned, unknown)
 
     def problems(self, rows: pd.DataFrame) -> list[RowProblem]:
@@ -49,16 +51,18 @@ class PanelRequest:
 
     def _typed(self, rows: pd.DataFrame) -> "_Typed":
         problem = self.problem
-        frame, rules = typed_rows.read(problem, problem.request, rows)
-        periods, places = _periods(problem, frame[problem.time_name]), self.series.places(_keys(problem, frame))
+        columns, rules = typed_rows.read(problem, problem.request, rows)
+        times = columns[problem.time_name]
+        periods = _periods(problem, times)
+        places = self.series.places_of([_key(problem, name, columns) for name in problem.keys], len(rows))
         broken = {rule.column: rule.bad for rule in rules}
         own = [
-            *self._key_rules(frame, places, broken),
+            *self._key_rules(columns, places, broken),
             *self._time_rules(periods, broken[problem.time_name]),
-            *typed_rows.weekday_rules(problem, rows, frame[problem.time_name]),
+            *typed_rows.weekday_rules(problem, rows, times),
         ]
         replaced = (*problem.keys, problem.time_name)
-        return _Typed(frame, places, periods, [*own, *(rule for rule in rules if rule.column not in replaced)])
+        return _Typed(columns, places, periods, [*own, *(rule for rule in rules if rule.column not in replaced)])
 
     def _time_rules(self, periods: Ints, no_time: Bools) -> Iterator[BrokenRule]:
         problem, window = self.problem, self.window
@@ -68,15 +72,18 @@ class PanelRequest:
         yield BrokenRule(name, no_time, allowed + form)
         yield BrokenRule(name, ~no_time & ((periods <= window.cutoff) | (periods > window.last)), allowed)
 
-    def _key_rules(self, frame: pd.DataFrame, places: Ints, broken: Mapping[str, Bools]) -> Iterator[BrokenRule]:
+    def _key_rules(self, columns: Columns, places: Ints, broken: Mapping[str, Bools]) -> Iterator[BrokenRule]:
         """A rule for each key column whose value no series has, and one for a combination that no series has."""
-        unknown, named, allowed = places < 0, np.zeros(len(frame), dtype=np.bool_), self._known_keys()
+        unknown = places < 0
+        if not any(bad.any() for bad in (unknown, *(broken[name] for name in self.problem.keys))):
+            return
+        named, allowed = np.zeros(len(places), dtype=np.bool_), self._known_keys()
         for name in self.problem.keys:
-            alone = broken[name] | (unknown & ~frame[name].isin(self.series.frame[name]).to_numpy(dtype=np.bool_))
+            known = pd.Index(columns[name]).isin(self.series.frame[name])
+            alone = broken[name] | (unknown & ~known)
             yield BrokenRule(name, alone & ~named, allowed)
             named |= alone
-        if self.problem.keys:
-            yield BrokenRule(self.problem.keys[-1], unknown & ~named, allowed)
+        yield BrokenRule(self.problem.keys[-1], unknown & ~named, allowed)
 
     def _known_keys(self) -> str:
         keys = self.problem.keys
@@ -92,31 +99,30 @@ class PanelRequest:
 class _Typed:
     """The columns of a request by their types, the place of each key, the period of each row, and the rules."""
 
-    frame: pd.DataFrame
+    columns: Columns
     places: Ints
     periods: Ints
     rules: list[BrokenRule]
 
 
-def _keys(problem: Problem, frame: pd.DataFrame) -> pd.DataFrame:
-    """The key columns, whole numbers as integers; a value that is no number is refused by the rule of its column."""
-    keys = frame[list(problem.keys)]
-    whole = [name for name in problem.keys if isinstance(problem.column(name).kind, Whole | Flag)]
-    return keys.assign(**{name: keys[name].where(np.isfinite(keys[name]), -1).astype(np.int64) for name in whole})
+def _key(problem: Problem, name: str, columns: Columns) -> NDArray[Any]:
+    """A key column, whole numbers as integers; a value that is no number is refused by the rule of its column."""
+    if not isinstance(problem.column(name).kind, Whole | Flag):
+        return columns[name]
+    return np.where(np.isfinite(columns[name]), columns[name], -1).astype(np.int64)
 
 
-def _periods(problem: Problem, times: "pd.Series[Any]") -> Ints:
+def _periods(problem: Problem, times: NDArray[Any]) -> Ints:
     """The period of each time; 0 for an unknown time, which the rule of its column refuses."""
     if problem.period.is_integer:
-        return np.asarray(times.where(np.isfinite(times), 0), dtype=np.int64)
-    known = times.fillna(pd.Timestamp(0)).to_numpy().astype("datetime64[s]")
-    return problem.period.number(known)
+        return np.where(np.isfinite(times), times, 0).astype(np.int64)
+    return problem.period.number(np.where(np.isnat(times), EPOCH, times))
 
 
-def _learned(problem: Problem, frame: pd.DataFrame) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def _learned(problem: Problem, found: _Typed) -> tuple[Bools, Bools]:
     """The rows that are learned and scored, and those that do not say so: they are taken as learned."""
     if problem.where is None:
-        return np.ones(len(frame), dtype=np.bool_), np.zeros(len(frame), dtype=np.bool_)
-    values = frame[problem.where.column]
-    unknown = values.isna().to_numpy(dtype=np.bool_)
-    return unknown | (values == problem.where.equals).to_numpy(dtype=np.bool_), unknown
+        return np.ones(len(found.places), dtype=np.bool_), np.zeros(len(found.places), dtype=np.bool_)
+    values = found.columns[problem.where.column]
+    unknown = pd.isna(values)
+    return unknown | np.asarray(values == problem.where.equals), unknown

@@ -23,7 +23,7 @@ DAY_FORM = (
 FORMS = {"hour": "write a time as 2015-08-01T13:00", "month": "write a month as 2015-08, or as its first day"}
 
 
-def seconds(kind: Date, period: Period | None, values: "pd.Series[Any]") -> NDArray[np.datetime64]:
+def seconds(kind: Date, period: Period | None, values: NDArray[Any]) -> NDArray[np.datetime64]:
     """The time of each value; `period` is that of a time column, None for a date among the covariates.
 
     A time with a zone is the one on the clock of its own zone. Hours have a time of day, and covariates whose form has
@@ -31,8 +31,8 @@ def seconds(kind: Date, period: Period | None, values: "pd.Series[Any]") -> NDAr
     """
     has_hours = period.name == "hour" if period else "%H" in kind.form
     has_months = period is not None and period.name == "month"
-    if isinstance(values.dtype, np.dtype) and values.dtype.kind == "M":
-        times = _whole_seconds(values.to_numpy())
+    if values.dtype.kind == "M":
+        times = _whole_seconds(values)
     else:
         given = _hashable(values)
         found = {value: _moment(value, kind.form, has_months) for value in set(given)}
@@ -47,8 +47,8 @@ def form_of(kind: Date, period: Period | None) -> str:
     return FORMS.get(period.name, DAY_FORM) if period else DAY_FORM
 
 
-def _hashable(values: "pd.Series[Any]") -> list[Any]:
-    return [value if value.__hash__ else None for value in values.to_numpy(dtype=object)]
+def _hashable(values: NDArray[Any]) -> list[Any]:
+    return [value if value.__hash__ else None for value in values.astype(object)]
 
 
 def _moment(value: object, form: str, has_months: bool) -> np.datetime64:

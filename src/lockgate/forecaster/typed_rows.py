@@ -24,6 +24,7 @@ from lockgate.problem.periods import Period
 SHOWN = 5  # bad rows in a message
 LONGEST_SHOWN = 40  # characters of a value
 Bools = NDArray[np.bool_]
+Columns = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,9 @@ def typed(problem: Problem, rows: pd.DataFrame) -> pd.DataFrame:
 
     An optional column may be missing as a whole; other columns are ignored. Raises BadData with the first bad rows.
     """
-    frame, rules = _read(problem, rows)
+    columns, rules = _read(problem, rows)
     refuse(rows, rules)
-    return frame
+    return pd.DataFrame(columns, index=range(len(rows)))
 
 
 def refuse(rows: pd.DataFrame, rules: list[BrokenRule]) -> None:
@@ -60,39 +61,40 @@ def problems(problem: Problem, rows: pd.DataFrame) -> list[RowProblem]:
     return sorted(described(rows, _read(problem, rows)[1]), key=lambda found: found.row)
 
 
-def _read(problem: Problem, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[BrokenRule]]:
-    frame, rules = read(problem, problem.request, rows)
+def _read(problem: Problem, rows: pd.DataFrame) -> tuple[Columns, list[BrokenRule]]:
+    columns, rules = read(problem, problem.request, rows)
     if not problem.time:
-        return frame, rules
-    times = frame[problem.time_name]
-    return frame, [*rules, *weekday_rules(problem, rows, times), *_repeated(problem, frame)]
+        return columns, rules
+    times = columns[problem.time_name]
+    return columns, [*rules, *weekday_rules(problem, rows, times), *_repeated(problem, columns)]
 
 
-def read(problem: Problem, columns: tuple[Column, ...], rows: pd.DataFrame) -> tuple[pd.DataFrame, list[BrokenRule]]:
+def read(problem: Problem, columns: tuple[Column, ...], rows: pd.DataFrame) -> tuple[Columns, list[BrokenRule]]:
     """Columns of a request by their types, and a rule for each one; a value that breaks it may have any type.
 
     Raises BadData if a required column is missing, or a column appears twice.
     """
     _check_columns([column.name for column in problem.required], rows)
     found = {column.name: _typed_column(problem, column, rows) for column in columns}
-    frame = pd.DataFrame({name: typed.values for name, typed in found.items()}, index=range(len(rows)))
-    return frame, [BrokenRule(name, typed.bad, typed.allowed) for name, typed in found.items()]
+    rules = [BrokenRule(name, typed.bad, typed.allowed) for name, typed in found.items()]
+    return {name: typed.values for name, typed in found.items()}, rules
 
 
-def weekday_rules(problem: Problem, rows: pd.DataFrame, times: "pd.Series[Any]") -> Iterator[BrokenRule]:
+def weekday_rules(problem: Problem, rows: pd.DataFrame, times: NDArray[Any]) -> Iterator[BrokenRule]:
     """A rule for each column of weekdays that the rows have; a missing weekday, and an unknown time, break none."""
-    weekday = pd.to_datetime(times).dt.day_of_week.to_numpy(dtype=np.float64) + 1 if problem.checks else np.array([])
     for name in problem.checks:
         if name in rows:
-            given, unknown = input_values.numbers(rows[name]), rows[name].isna().to_numpy(dtype=np.bool_)
-            bad = (given != weekday) & ~unknown & np.isfinite(weekday)
+            values, days = input_values.plain(rows[name]), times.astype("datetime64[D]")
+            weekday = (days.astype(np.int64) + 3) % 7 + 1
+            bad = (input_values.numbers(values) != weekday) & ~pd.isna(values) & ~np.isnat(days)
             yield BrokenRule(name, bad, f"{name} fits {problem.time_name}; Monday is 1")
 
 
-def _repeated(problem: Problem, frame: pd.DataFrame) -> Iterator[BrokenRule]:
+def _repeated(problem: Problem, columns: Columns) -> Iterator[BrokenRule]:
     """A rule for states: two rows of a key at one time contradict each other."""
     if problem.kind == "state":
-        bad = frame.duplicated([*problem.keys, problem.time_name], keep=False).to_numpy(dtype=np.bool_)
+        frame = pd.DataFrame({name: columns[name] for name in (*problem.keys, problem.time_name)})
+        bad = frame.duplicated(keep=False).to_numpy(dtype=np.bool_)
         yield BrokenRule(problem.time_name, bad, f"one row for each {' and '.join(problem.keys)} and time")
 
 
@@ -106,17 +108,20 @@ def _check_columns(required: list[str], rows: pd.DataFrame) -> None:
 
 
 def _typed_column(problem: Problem, column: Column, rows: pd.DataFrame) -> TypedColumn:
-    given = rows[column.name] if column.name in rows else pd.Series([None] * len(rows), dtype=object)
+    given = input_values.plain(rows[column.name]) if column.name in rows else np.full(len(rows), None, dtype=object)
     missing = _missing(given, column, problem.main_source.missing)
-    values, valid, allowed = _reader(problem, column)(given.where(~missing) if missing.any() else given)
+    if given.dtype == object and missing.any():
+        given = given.copy()
+        given[missing] = None
+    values, valid, allowed = _reader(problem, column)(given)
     bad = ~valid & (~missing if column.missing else np.ones(len(rows), dtype=np.bool_))
     return TypedColumn(values, bad, allowed + (" or missing" if column.missing else ""))
 
 
-def _missing(values: "pd.Series[Any]", column: Column, texts: tuple[str, ...]) -> Bools:
+def _missing(values: NDArray[Any], column: Column, texts: tuple[str, ...]) -> Bools:
     """The rows without a value: missing, an empty text, a text that means missing, or a unit without a number."""
-    missing: Bools = values.isna().to_numpy(dtype=np.bool_)
-    if isinstance(values.dtype, np.dtype) and values.dtype.kind != "O":
+    missing: Bools = pd.isna(values)
+    if values.dtype != object:
         return missing
     empty = {"", *(text.strip() for text in texts), *(column.kind.units if isinstance(column.kind, Decimal) else ())}
     return np.asarray(
@@ -124,7 +129,7 @@ def _missing(values: "pd.Series[Any]", column: Column, texts: tuple[str, ...]) -
     )
 
 
-def _reader(problem: Problem, column: Column) -> Callable[["pd.Series[Any]"], tuple[NDArray[Any], Bools, str]]:
+def _reader(problem: Problem, column: Column) -> Callable[[NDArray[Any]], tuple[NDArray[Any], Bools, str]]:
     """A function from a column to values, the rows that have an allowed one, and what is allowed."""
     name, kind = column.name, column.kind
     match kind:
@@ -162,11 +167,11 @@ def _are_months(text: str) -> bool:
 
 
 def _number(
-    given: "pd.Series[Any]", units: tuple[str, ...], limits: tuple[float, float, bool], allowed: str
+    given: NDArray[Any], units: tuple[str, ...], limits: tuple[float, float, bool], allowed: str
 ) -> tuple[NDArray[Any], Bools, str]:
     low, high, whole = limits
     if units:
-        given = given.map(lambda value: _without_unit(value, units))
+        given = _each(given, lambda value: _without_unit(value, units), np.object_)
     values = input_values.numbers(given)
     valid = np.isfinite(values) & (values >= low) & (values <= high)
     if whole:
@@ -184,9 +189,7 @@ def _without_unit(value: Any, units: tuple[str, ...]) -> Any:
     return value
 
 
-def _category(
-    given: "pd.Series[Any]", is_allowed: Callable[[str], bool], allowed: str
-) -> tuple[NDArray[Any], Bools, str]:
+def _category(given: NDArray[Any], is_allowed: Callable[[str], bool], allowed: str) -> tuple[NDArray[Any], Bools, str]:
     def text_of(value: object) -> str | None:
         text = _text(value)
         return text if text is not None and is_allowed(text) else None
@@ -195,9 +198,9 @@ def _category(
     return texts, np.asarray(pd.notna(texts)), allowed
 
 
-def _each(values: "pd.Series[Any]", function: Callable[[Any], Any], dtype: type) -> NDArray[Any]:
+def _each(values: NDArray[Any], function: Callable[[Any], Any], dtype: type) -> NDArray[Any]:
     """A function of each value, called once for equal values; a value without a hash is None."""
-    given = [value if value.__hash__ else None for value in values.to_numpy(dtype=object)]
+    given = [value if value.__hash__ else None for value in values.astype(object)]
     found = {value: function(value) for value in set(given)}
     return np.array([found[value] for value in given], dtype=dtype)
 
@@ -211,7 +214,7 @@ def _text(value: object) -> str | None:
     return str(int(value)) if not isinstance(value, bool | np.bool_) and float(value).is_integer() else str(value)
 
 
-def _date(kind: Date, period: Period | None, given: "pd.Series[Any]", allowed: str) -> tuple[NDArray[Any], Bools, str]:
+def _date(kind: Date, period: Period | None, given: NDArray[Any], allowed: str) -> tuple[NDArray[Any], Bools, str]:
     times = time_values.seconds(kind, period, given)
     days = times.astype("datetime64[D]")
     valid = ~np.isnat(times) & (days >= np.datetime64(kind.first)) & (days <= np.datetime64(kind.last))
