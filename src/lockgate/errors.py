@@ -74,3 +74,7 @@ class StorageFailed(LockgateError):
     """The local disk is full or read-only, or a permission is missing."""
 
     exit_code = 9
+
+
+class StorageFull(StorageFailed):
+    """The local disk is full, or a limit on its use is reached."""

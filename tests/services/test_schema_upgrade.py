@@ -29,7 +29,7 @@ CATALOGS = {
     "options": f"""
         SELECT relname, reloptions, attname, attstorage FROM pg_class
         JOIN pg_namespace ON pg_namespace.oid = relnamespace JOIN pg_attribute ON attrelid = pg_class.oid
-        WHERE nspname IN {OURS} AND relkind = 'r' AND attnum > 0 AND NOT attisdropped ORDER BY relname, attnum
+        WHERE nspname IN {OURS} AND relkind IN ('r', 'p') AND attnum > 0 AND NOT attisdropped ORDER BY relname, attnum
     """,
     "triggers": """
         SELECT tgrelid::regclass::text, tgname, pg_get_triggerdef(oid), tgenabled FROM pg_trigger
@@ -64,9 +64,10 @@ def of_8(home: Path, psql: Callable[..., str]) -> Iterator[Database]:
 
 @pytest.fixture
 def of_11(database: Database) -> Database:
-    """A database of schema 11, whose tables are those of 12 but for what upgrades/0012 makes."""
+    """A database of schema 11: without what upgrades/0012 and upgrades/0013 make."""
     with database.transaction() as connection:
         for statement in (
+            "DROP TABLE lockgate.predictions, lockgate.truth",
             "DROP TABLE lockgate.definitions, lockgate.registry_locks, lockgate.in_production",
             "ALTER TABLE lockgate.guard_changes DROP COLUMN model CASCADE",
             "ALTER TABLE lockgate.guard_changes DROP CONSTRAINT IF EXISTS guard_changes_change_check",
@@ -87,7 +88,7 @@ def catalogs(database: Database) -> dict[str, list[object]]:
 
 
 def test_a_database_of_schema_8_becomes_as_a_new_one(of_8: Database, database: Database) -> None:
-    assert migrate(of_8) == ["one_baseline", "definitions"]
+    assert migrate(of_8) == ["one_baseline", "predictions", "definitions"]
     guard.install(of_8, "anna")
     assert catalogs(of_8) == catalogs(database)
     assert guard.status(of_8).faults == ()
@@ -107,7 +108,7 @@ def test_what_was_on_record_stays(of_8: Database) -> None:
 
 def test_a_database_of_schema_11_becomes_as_a_new_one(of_11: Database, database_url: str) -> None:
     expected = catalogs(Database(database_url.replace(database_url.split("@/")[1].split("?")[0], "migrated")))
-    assert migrate(of_11) == ["one_baseline", "definitions"]
+    assert migrate(of_11) == ["one_baseline", "predictions", "definitions"]
     guard.install(of_11, "anna")
     assert catalogs(of_11) == expected
 

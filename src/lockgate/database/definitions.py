@@ -79,7 +79,7 @@ SELECT_FAULTS_OF_GRANTS = """
     UNION ALL
     SELECT format('%s belongs to another role than its schema', relation.oid::regclass)
     FROM pg_class AS relation JOIN pg_namespace AS namespace ON namespace.oid = relnamespace
-    WHERE nspname IN ('lockgate', 'lockgate_artifacts') AND relkind = 'r' AND relowner <> nspowner
+    WHERE nspname IN ('lockgate', 'lockgate_artifacts') AND relkind IN ('r', 'p') AND relowner <> nspowner
     UNION ALL
     SELECT format('the role %s may not use lockgate_artifacts', oid::regrole)
     FROM mlflow

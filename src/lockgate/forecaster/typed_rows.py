@@ -191,7 +191,7 @@ def _without_unit(value: Any, units: tuple[str, ...]) -> Any:
 
 def _category(given: NDArray[Any], is_allowed: Callable[[str], bool], allowed: str) -> tuple[NDArray[Any], Bools, str]:
     def text_of(value: object) -> str | None:
-        text = _text(value)
+        text = text_of_category(value)
         return text if text is not None and is_allowed(text) else None
 
     texts = _each(given, text_of, np.object_)
@@ -205,7 +205,7 @@ def _each(values: NDArray[Any], function: Callable[[Any], Any], dtype: type) -> 
     return np.array([found[value] for value in given], dtype=dtype)
 
 
-def _text(value: object) -> str | None:
+def text_of_category(value: object) -> str | None:
     """The text of a category: a whole number as without a fraction; None for a value that is no text and no number."""
     if isinstance(value, str):
         return value

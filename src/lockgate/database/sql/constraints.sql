@@ -43,6 +43,13 @@ ALTER TABLE lockgate.guard_changes ADD CONSTRAINT guard_changes_model_check CHEC
 
 ALTER TABLE lockgate.in_production ADD CONSTRAINT in_production_pkey PRIMARY KEY (model);
 
+ALTER TABLE lockgate.predictions ADD CONSTRAINT predictions_pkey PRIMARY KEY (at, request_id, "row", role);
+ALTER TABLE lockgate.predictions ADD CONSTRAINT predictions_role_check CHECK ((role = ANY (ARRAY['served'::text, 'canary'::text, 'shadow'::text, 'batch'::text])));
+
+ALTER TABLE lockgate.truth ADD CONSTRAINT truth_pkey PRIMARY KEY (id);
+ALTER TABLE lockgate.truth ADD CONSTRAINT truth_check CHECK (((value IS NULL) <> (class IS NULL)));
+ALTER TABLE lockgate.truth ADD CONSTRAINT truth_request_check CHECK (((request_id IS NULL) = ("row" IS NULL)));
+
 ALTER TABLE lockgate_artifacts.blobs ADD CONSTRAINT blobs_pkey PRIMARY KEY (digest);
 ALTER TABLE lockgate_artifacts.blobs ADD CONSTRAINT blobs_digest_check CHECK ((digest ~ '^[0-9a-f]{64}$'::text));
 ALTER TABLE lockgate_artifacts.blobs ADD CONSTRAINT blobs_size_check CHECK ((size >= 0));

@@ -10,7 +10,7 @@ BEGIN
     FOR statement IN
         SELECT format('ALTER TABLE %s OWNER TO %s', relation.oid::regclass, nspowner::regrole)
         FROM pg_class AS relation JOIN pg_namespace AS namespace ON namespace.oid = relnamespace
-        WHERE nspname IN ('lockgate', 'lockgate_artifacts') AND relkind = 'r' AND relowner <> nspowner
+        WHERE nspname IN ('lockgate', 'lockgate_artifacts') AND relkind IN ('r', 'p') AND relowner <> nspowner
         UNION ALL
         SELECT format('ALTER FUNCTION %s OWNER TO %s', function.oid::regprocedure, nspowner::regrole)
         FROM pg_proc AS function JOIN pg_namespace AS namespace ON namespace.oid = pronamespace

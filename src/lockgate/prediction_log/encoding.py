@@ -1,0 +1,68 @@
+"""A logged request as JSON: the form in which the spool keeps it and Postgres reads it.
+
+A row is a list, in the order of the fields of `LoggedRow`. A request with many rows becomes several texts.
+"""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC
+from operator import attrgetter
+from uuid import UUID
+
+from lockgate.errors import BadData
+from lockgate.prediction_log.record import LoggedRequest, LoggedRow
+
+ROWS_OF_ONE_TEXT = 5_000
+LONGEST_SEGMENT = 1_000  # bytes; an entry of Postgres's index holds 2,704
+NUL = b"\\u0000"  # JSON can hold this character, and Postgres cannot
+FIELDS = attrgetter(
+    "features", "segment", "period", "horizon", "prediction", "lower", "upper", "chosen_class", "probabilities"
+)
+
+
+def encoded(request: LoggedRequest) -> Iterator[bytes]:
+    """The texts of a request, each complete by itself.
+
+    Raises BadData for texts that Postgres cannot hold (NUL, half of a surrogate pair) and for key columns with more
+    than LONGEST_SEGMENT bytes; ValueError for numbers that are not finite, a request_id that is no UUID, and a time
+    without a zone.
+    """
+    head = _head(request)
+    for first in range(0, len(request.rows), ROWS_OF_ONE_TEXT):
+        rows = request.rows[first : first + ROWS_OF_ONE_TEXT]
+        _refuse_long_segments(rows)
+        yield _text(head | {"first": first, "rows": [FIELDS(row) for row in rows]})
+
+
+def _head(request: LoggedRequest) -> dict[str, object]:
+    if request.at.tzinfo is None:
+        raise ValueError(f"the time of request {request.request_id} has no zone")
+    return {
+        "request_id": str(UUID(request.request_id)),
+        "caller_id": request.caller_id,
+        "at": request.at.astimezone(UTC).isoformat(),
+        **vars(request.scorer),
+        "confidence": request.confidence,
+        "latency_ms": request.latency_ms,
+    }
+
+
+def _refuse_long_segments(rows: tuple[LoggedRow, ...]) -> None:
+    for place, row in enumerate(rows):
+        if row.segment and (size := len(_text(row.segment))) > LONGEST_SEGMENT:
+            raise BadData(
+                f"row {place}: its key columns have {size} bytes, and the log takes at most {LONGEST_SEGMENT}",
+                where=", ".join(row.segment),
+                hint="correct the keys of the row",
+            )
+
+
+def _text(value: object) -> bytes:
+    found = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    try:
+        text = found.encode()
+    except UnicodeEncodeError as error:
+        raise BadData("a text has half of a surrogate pair", hint="send texts in UTF-8") from error
+    if NUL in text and NUL in text.replace(b"\\\\", b""):
+        raise BadData("a text has the character NUL, which the log cannot hold", hint="remove it")
+    return text
