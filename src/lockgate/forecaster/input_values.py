@@ -6,12 +6,29 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+MANY = 100  # rows; for fewer, looking for equal values takes longer than reading each one
+
 
 def plain(column: "pd.Series[Any]") -> NDArray[Any]:
     """The values of a column of any pandas type: numbers and times as numpy has them, all others as objects."""
     if isinstance(column.dtype, np.dtype) and column.dtype.kind != "O":
         return np.asarray(column.to_numpy())
     return np.asarray(column.to_numpy(dtype=object))
+
+
+def distinct(column: "pd.Series[Any]") -> tuple[NDArray[Any], NDArray[np.intp] | None]:
+    """The values of a column, and the place of each row's value among them; None if each row has its own value.
+
+    Objects are read once for all rows that have an equal one, if there are many rows.
+    """
+    is_plain = isinstance(column.dtype, np.dtype) and column.dtype.kind != "O"
+    if is_plain or len(column) < MANY:
+        return plain(column), None
+    try:
+        places, values = pd.factorize(column.array, use_na_sentinel=False)
+    except TypeError:  # a value without a hash
+        return plain(column), None
+    return plain(pd.Series(values, dtype=column.dtype)), places
 
 
 def numbers(values: NDArray[Any]) -> NDArray[np.float64]:

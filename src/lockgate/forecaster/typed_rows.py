@@ -108,13 +108,20 @@ def _check_columns(required: list[str], rows: pd.DataFrame) -> None:
 
 
 def _typed_column(problem: Problem, column: Column, rows: pd.DataFrame) -> TypedColumn:
-    given = input_values.plain(rows[column.name]) if column.name in rows else np.full(len(rows), None, dtype=object)
+    if column.name not in rows:
+        return _typed_values(problem, column, np.full(len(rows), None, dtype=object))
+    given, places = input_values.distinct(rows[column.name])
+    found = _typed_values(problem, column, given)
+    return found if places is None else TypedColumn(found.values[places], found.bad[places], found.allowed)
+
+
+def _typed_values(problem: Problem, column: Column, given: NDArray[Any]) -> TypedColumn:
     missing = _missing(given, column, problem.main_source.missing)
     if given.dtype == object and missing.any():
         given = given.copy()
         given[missing] = None
     values, valid, allowed = _reader(problem, column)(given)
-    bad = ~valid & (~missing if column.missing else np.ones(len(rows), dtype=np.bool_))
+    bad = ~valid & (~missing if column.missing else True)
     return TypedColumn(values, bad, allowed + (" or missing" if column.missing else ""))
 
 
