@@ -13,6 +13,7 @@ from lockgate.cli import (
     promote,
     register,
     review,
+    serve,
     services,
     status,
 )

@@ -3,8 +3,9 @@
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -47,11 +48,12 @@ class Fetched:
 
 @dataclass(frozen=True)
 class Opened:
-    """A registered version, ready to forecast."""
+    """A registered version, ready to forecast. `probe` are the raw rows of its probe, by column."""
 
     version: int
     digest: str
     forecaster: ForecasterProtocol
+    probe: Mapping[str, list[Any]] = field(default_factory=dict)
 
 
 def recorded(workspace: Workspace, version: int) -> Recorded:
@@ -123,7 +125,8 @@ def opened(workspace: Workspace, record: Recorded) -> Iterator[Opened]:
                 f"version {version.version} of {workspace.model} cannot be opened: {failure.reason}",
                 hint="train another version: dvc repro",
             )
-        yield Opened(version.version, version.digest, store.load(version.bundle, version.digest))
+        forecaster = store.load(version.bundle, version.digest)
+        yield Opened(version.version, version.digest, forecaster, store.probe_rows(version.bundle))
 
 
 def verify(workspace: Workspace, registered: Registered) -> None:

@@ -1,0 +1,123 @@
+"""The HTTP side of the server: /invocations by hand, because every microsecond counts there; other pages by FastAPI."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from lockgate.serving.exchange import Header, Reply, Waiting, caller_id
+from lockgate.serving.limits import Limits
+from lockgate.serving.refusals import Refused
+from lockgate.serving.scorer import Scorer, refused
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Pages = Callable[[Scope, Receive, Send], Awaitable[None]]
+CLOSE: Header = (b"connection", b"close")
+
+
+class Application:
+    """The ASGI application."""
+
+    def __init__(
+        self, scorer: Scorer, limits: Limits, pages: Callable[[Scope, Receive, Send], Awaitable[None]]
+    ) -> None:
+        self._scorer = scorer
+        self._limits = limits
+        self._pages = pages
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] == "http" and scope["path"] == "/invocations":
+            await self._invocations(scope, receive, send)
+        else:
+            await self._pages(scope, receive, send)
+
+    async def _invocations(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = dict(scope["headers"])
+        waiting: Waiting | None = None
+        try:
+            if scope["method"] != "POST":
+                raise Refused(405, "forecasts are asked for by POST")
+            body = await self._body(headers, receive)
+            waiting, answer = self._waiting(headers, body)
+            self._scorer.take(waiting)
+            reply = await answer
+        except Refused as refusal:
+            reply = _closing(refused(refusal))
+        except ClientGone:
+            return
+        await _send(send, reply, _request_id(waiting, headers))
+
+    def _waiting(self, headers: dict[bytes, bytes], body: bytes) -> tuple[Waiting, "asyncio.Future[Reply]"]:
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Reply] = loop.create_future()
+        deliver = _deliverer(loop, answer)
+        kind = headers.get(b"content-type", b"").decode("latin-1")
+        return Waiting(body, kind, caller_id(headers.get(b"x-request-id")), deliver), answer
+
+    async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
+        if int(headers.get(b"content-length", b"0")) > self._limits.body_bytes:
+            raise self._too_large()
+        message = await self._next(receive)
+        if not message.get("more_body"):
+            return bytes(message.get("body", b""))
+        try:
+            async with asyncio.timeout(self._limits.read_seconds):
+                return await self._rest(message["body"], receive)
+        except TimeoutError:
+            raise Refused(408, f"the body was not complete after {self._limits.read_seconds:g} s") from None
+
+    async def _rest(self, first: bytes, receive: Receive) -> bytes:
+        parts, size, more = [first], len(first), True
+        while more:
+            message = await self._next(receive)
+            parts.append(message.get("body", b""))
+            size, more = size + len(parts[-1]), message.get("more_body", False)
+            if size > self._limits.body_bytes:
+                raise self._too_large()
+        return b"".join(parts)
+
+    async def _next(self, receive: Receive) -> MutableMapping[str, Any]:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        return message
+
+    def _too_large(self) -> Refused:
+        return Refused(413, f"the body is larger than {self._limits.body_bytes >> 20} MiB", "send the rows in parts")
+
+
+class ClientGone(Exception):
+    """The client closed the connection before its request was complete."""
+
+
+def _deliverer(loop: asyncio.AbstractEventLoop, answer: "asyncio.Future[Reply]") -> Callable[[Reply], None]:
+    def set_reply(reply: Reply) -> None:
+        if not answer.done():
+            answer.set_result(reply)
+
+    def deliver(reply: Reply) -> None:
+        loop.call_soon_threadsafe(set_reply, reply)
+
+    return deliver
+
+
+def _closing(reply: Reply) -> Reply:
+    """The reply, after which the connection is closed if the body was not read to its end."""
+    return Reply(reply.status, reply.body, (*reply.headers, CLOSE)) if reply.status in (405, 408, 413) else reply
+
+
+def _request_id(waiting: Waiting | None, headers: dict[bytes, bytes]) -> tuple[Header, ...]:
+    """The id of the request in the log, and the caller's own id of it, if it has one."""
+    given = caller_id(headers.get(b"x-request-id"))
+    made = waiting.request_id if waiting else None
+    found = {b"x-request-id": given or made, b"x-lockgate-request-id": made}
+    return tuple((name, value.encode()) for name, value in found.items() if value)
+
+
+async def _send(send: Send, reply: Reply, more: tuple[Header, ...]) -> None:
+    length = (b"content-length", str(len(reply.body)).encode())
+    headers = [length, *reply.headers, *more]
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body})

@@ -1,0 +1,99 @@
+"""One process of the server: opens the version, then the port, and answers until a signal stops it."""
+
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+
+import uvicorn
+
+from lockgate.errors import StateConflict
+from lockgate.lifecycle.stages import Stage
+from lockgate.operations.workspace import Workspace
+from lockgate.serving import live_version
+from lockgate.serving.limits import Limits
+from lockgate.serving.messages import tell
+from lockgate.serving.pages import pages
+from lockgate.serving.protocol import Application
+from lockgate.serving.scorer import Scorer
+
+STOP_SECONDS = 20  # for requests in flight
+BACKLOG = 2048
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to serve, and where."""
+
+    host: str
+    port: int
+    stage: Stage = Stage.PRODUCTION
+    limits: Limits = field(default_factory=Limits)
+
+
+def serve(workspace: Workspace, settings: Settings) -> signal.Signals:
+    """Serve until a signal stops the process, and return the signal.
+
+    Raises StateConflict if no version is in the stage or the port is taken, Unavailable or IntegrityBroken if the
+    version cannot be loaded. The port opens when the version is ready.
+    """
+    with bound(settings) as listener:
+        live = live_version.load(workspace, live_version.required_in_stage(workspace, settings.stage), settings.stage)
+        scorer = Scorer(lambda: live, settings.limits)
+        scorer.start()
+        server = _Server(_config(Application(scorer, settings.limits, pages(lambda: live))))
+        tell(f"version {live.version} of {live.model} ({live.stage}) answers at {address(listener)}")
+        server.run([listener])
+        scorer.stop()
+    return server.stopped_by
+
+
+@contextmanager
+def bound(settings: Settings) -> Iterator[socket.socket]:
+    """A socket at the address, which does not listen yet. Raises StateConflict if the port is taken."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((settings.host, settings.port))
+        except OSError as error:
+            raise StateConflict(
+                f"port {settings.port} cannot be opened: {error.strerror}",
+                where=settings.host,
+                hint="give another one: --port N",
+            ) from None
+        yield listener
+
+
+def address(listener: socket.socket) -> str:
+    """The address of a socket, as a URL."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _config(application: Application) -> uvicorn.Config:
+    return uvicorn.Config(
+        application, loop="uvloop", http="httptools", ws="none", lifespan="off", access_log=False, log_level="error",
+        server_header=False, backlog=BACKLOG, timeout_graceful_shutdown=STOP_SECONDS, timeout_keep_alive=75,
+    )  # fmt: skip
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, which remembers the signal that stopped it instead of raising it again."""
+
+    stopped_by = signal.SIGTERM
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        before = {each: signal.signal(each, self._stop) for each in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for each, handler in before.items():
+                signal.signal(each, handler)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self.stopped_by = signal.Signals(number)
+        self.handle_exit(number, frame)
