@@ -44,6 +44,7 @@ FLAGS = {
     "refit": {"--reason", "--prepared", "--json"},
     "validate": {"--prepared", "--json"},
     "predict": {"--input", "--output", "--stage", "--version", "--force", "--confidence"},
+    "serve": {"--stage", "--host", "--port"},
     "backtest": {"--origins", "--apart", "--json", "--plot"},
     "probe": {"--json"},
     "check": {"--html", "--plot", "--force", "--json"},

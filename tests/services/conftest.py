@@ -8,13 +8,10 @@ from pathlib import Path
 import computed_once
 import pytest
 import trained_projects
+from passed_by_hand import passed_by_hand
 
-from lockgate.data.data_card import read_card
-from lockgate.database import policies, verdicts
 from lockgate.database.connection import Database
-from lockgate.database.verdicts import Digests, StoredVerdict, Verdict
-from lockgate.gate.verdict import policy_digest
-from lockgate.lifecycle import moves
+from lockgate.database.verdicts import StoredVerdict
 from lockgate.operations import register, validate
 from lockgate.operations.stage_files import Build
 from lockgate.operations.workspace import Workspace
@@ -92,21 +89,6 @@ def passed(backend: Workspace, build: Callable[[int], Build], params: Params) ->
     """Registers the build of a seed and moves it to Staging on a passed verdict by hand, without scoring."""
 
     def record(seed: int, **limits: float) -> StoredVerdict:
-        receipt, policy = register.register(backend, build(seed), params), params.policy.model_copy(update=limits)
-        policies.put_in_force(backend.database, backend.model, policy, backend.actor)
-        serving = backend.state().serving()
-        holdout = read_card(build(seed).prepared)["holdout"]["digest"]
-        against = serving.bundle_digest if serving else None
-        bound_to = Digests(receipt.bundle_digest, holdout, policy_digest(policy), against)
-        checks = [{"name": "within limit", "outcome": "passed", "says": "by hand"}]
-        given = Verdict(
-            backend.model, receipt.version, bound_to, "passed", checks, {"rmspe": 0.09}, "c0ffee", backend.actor
-        )
-        stored = verdicts.record_verdict(backend.database, given)
-        with backend.lock() as lock:
-            move = moves.staging(backend.state(), stored.version)
-            assert move is not None
-            lock.carry_out(move, f"verdict {stored.id} passed")
-        return stored
+        return passed_by_hand(backend, build(seed), params, **limits)
 
     return record

@@ -18,9 +18,10 @@ PORT = 5010
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
 @click.option("--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="Port; 0: any free one.")
 def serve(stage: str, host: str, port: int, timeout: float) -> None:
-    """Answer requests for forecasts over HTTP, in the scoring protocol of MLflow.
+    """Answer requests for forecasts over HTTP.
 
-    POST rows to /invocations. The headers of an answer name the version that gave it. Stop the server with Ctrl-C.
+    POST rows to /invocations in the scoring protocol of MLflow. The headers of an answer name the version that gave it.
+    Stop the server with Ctrl-C.
     """
     from lockgate.serving import server
 

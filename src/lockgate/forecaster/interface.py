@@ -63,10 +63,6 @@ class ForecasterProtocol(Protocol):
         """The problem that it forecasts."""
 
     @property
-    def problem(self) -> Problem:
-        """The problem that it forecasts."""
-
-    @property
     def members(self) -> tuple[str, ...]:
         """Names of its members."""
 

@@ -43,8 +43,8 @@ def serve(workspace: Workspace, settings: Settings) -> signal.Signals:
         live = live_version.load(workspace, live_version.required_in_stage(workspace, settings.stage), settings.stage)
         scorer = Scorer(lambda: live, settings.limits)
         scorer.start()
-        server = _Server(_config(Application(scorer, settings.limits, pages(lambda: live))))
-        tell(f"version {live.version} of {live.model} ({live.stage}) answers at {address(listener)}")
+        ready = f"version {live.version} of {live.model} ({live.stage}) answers at {address(listener)}"
+        server = _Server(_config(Application(scorer, settings.limits, pages(lambda: live))), ready)
         server.run([listener])
         scorer.stop()
     return server.stopped_by
@@ -81,9 +81,16 @@ def _config(application: Application) -> uvicorn.Config:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, which remembers the signal that stopped it instead of raising it again."""
+    """uvicorn, which says when it answers, and remembers the signal that stopped it instead of raising it again."""
 
-    stopped_by = signal.SIGTERM
+    def __init__(self, config: uvicorn.Config, ready: str) -> None:
+        super().__init__(config)
+        self._ready = ready
+        self.stopped_by = signal.SIGTERM
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        tell(self._ready)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -1,0 +1,177 @@
+"""`lockgate serve` on a real registry: protocol, refusals, headers, start and stop."""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import serving_process
+from passed_by_hand import passed_by_hand
+from serving_process import Serving, body_of, serving
+
+from lockgate.bundle import manifest, store
+from lockgate.database.connection import Database
+from lockgate.forecaster.answers import answers
+from lockgate.forecaster.interface import ForecasterProtocol
+from lockgate.gate.verdict import policy_digest
+from lockgate.operations import promote
+from lockgate.operations.confirmed_move import MoveRequest
+from lockgate.operations.stage_files import Build
+from lockgate.operations.workspace import Workspace
+from lockgate.problem.params import load_params
+from lockgate.system.service_urls import Addresses
+
+YES = MoveRequest("reviewed", dry_run=False, confirm=lambda move: None)
+ANYTHING = {"over_serving": 1.0}
+
+
+@pytest.fixture(scope="module")
+def first(stack: Addresses, trained_project: Callable[[int], Path]) -> Workspace:
+    """A model of this file; version 1, of seed 1, is in Production."""
+    workspace = Workspace("served-ensemble", stack, Database(stack.database_url), "anna", 10.0)
+    put_in_production(workspace, trained_project(1))
+    return workspace
+
+
+@pytest.fixture(scope="module")
+def server(
+    first: Workspace, trained_project: Callable[[int], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Serving]:
+    """A server that no test stops or moves on."""
+    params = trained_project(1) / "params.yaml"
+    folder = serving_process.folder_for(first, params, tmp_path_factory.mktemp("served") / "a project")
+    with serving(first, folder) as found:
+        yield found
+
+
+@pytest.fixture
+def folder(backend: Workspace, trained_project: Callable[[int], Path], tmp_path: Path) -> Path:
+    """A folder of this test's own model."""
+    return serving_process.folder_for(backend, trained_project(1) / "params.yaml", tmp_path / "a project")
+
+
+@pytest.fixture(scope="module")
+def rows(trained_project: Callable[[int], Path]) -> pd.DataFrame:
+    """Rows that can be forecast, without their target."""
+    return pd.read_parquet(trained_project(1) / "data" / "prepared" / "holdout.parquet").drop(columns="Sales")
+
+
+@pytest.fixture(scope="module")
+def forecasters(trained_project: Callable[[int], Path]) -> Callable[[int], ForecasterProtocol]:
+    """The forecaster of a seed."""
+
+    @cache
+    def load(seed: int) -> ForecasterProtocol:
+        bundle = trained_project(seed) / "build" / "bundle"
+        return store.load(bundle, manifest.digest(bundle))
+
+    return load
+
+
+def put_in_staging(workspace: Workspace, project: Path) -> int:
+    """Register what a project trained, and move it to Staging."""
+    build = Build(project / "data" / "prepared", project / "build")
+    return passed_by_hand(workspace, build, load_params(project / "params.yaml"), **ANYTHING).version
+
+
+def put_in_production(workspace: Workspace, project: Path) -> int:
+    """Register what a project trained, and promote it."""
+    version = put_in_staging(workspace, project)
+    policy = load_params(project / "params.yaml").policy.model_copy(update=ANYTHING)
+    promote.promote(workspace, YES, version, policy_digest(policy), None)
+    return version
+
+
+def test_each_form_of_the_protocol_gives_the_numbers_of_the_version(
+    server: Serving, forecasters: Callable[[int], ForecasterProtocol], rows: pd.DataFrame
+) -> None:
+    few = rows.head(7)
+    expected = answers(forecasters(1), few, 0.95).to_dict("records")
+    split = body_of(few)["dataframe_split"]
+    records = [dict(zip(split["columns"], row, strict=True)) for row in split["data"]]
+    columns = {name: [record[name] for record in records] for name in split["columns"]}
+    for body in (
+        {"dataframe_split": split},
+        {"dataframe_records": records},
+        {"instances": records},
+        {"inputs": columns},
+    ):
+        answer = server.ask(body)
+        assert (answer.status, answer.version, answer.json) == (200, 1, {"predictions": expected})
+    csv = few.to_csv(index=False).encode()
+    assert server.ask(csv, Content_Type="text/csv").json == {"predictions": expected}
+    turned = server.ask({"instances": [dict(reversed(record.items())) | {"note": 1} for record in records]})
+    assert turned.json == {"predictions": expected}
+    assert turned.headers["x-lockgate-ignored-columns"] == "note"
+    less = answers(forecasters(1), few, 0.8)
+    assert server.ask({"instances": records, "params": {"confidence": 0.8}}).json["predictions"] == less.to_dict(
+        "records"
+    )
+
+
+def test_headers_name_the_version_and_the_request(server: Serving, rows: pd.DataFrame, first: Workspace) -> None:
+    live = first.state().serving()
+    answer = server.ask(body_of(rows.head(1)), X_Request_Id="order-7/a")
+    names = ("version", "digest", "stage")
+    assert [answer.headers[f"x-lockgate-{name}"] for name in names] == ["1", live.bundle_digest, "Production"]
+    assert answer.headers["x-request-id"] == "order-7/a"
+    made = [
+        server.ask(body_of(rows.head(1)), X_Request_Id=given).headers["x-request-id"] for given in ("a b", "x" * 129)
+    ]
+    assert len({*made, "a b"}) == 3
+    assert all(len(each) == 36 for each in made)
+    health = server.get("/health").json
+    assert (health["version"], health["digest"], health["stage"]) == (1, live.bundle_digest, "Production")
+    assert (server.get("/ping").status, server.get("/version").json["version"]) == (200, 1)
+
+
+def test_rows_that_cannot_be_forecast_are_listed_without_their_values(server: Serving, rows: pd.DataFrame) -> None:
+    bad = rows.head(3).assign(Store=[1, 4711, 2], Promo=[0, 1.7, 7])
+    answer = server.ask(body_of(bad))
+    assert answer.status == 422
+    assert [(each["row"], each["column"]) for each in answer.json["rows"]] == [(1, "Store"), (1, "Promo"), (2, "Promo")]
+    assert answer.json["rows"][1]["allowed"] == "Promo is 0 or 1"
+    assert b"4711" not in answer.body and b"1.7" not in answer.body
+
+
+def test_a_missing_column_and_another_method_are_refused(server: Serving, rows: pd.DataFrame) -> None:
+    answer = server.ask(body_of(rows.head(1).drop(columns="Store")))
+    assert (answer.status, answer.json["message"].split(";")[0]) == (400, "missing column Store")
+    assert server.get("/invocations").status == 405
+    assert server.get("/nothing").status == 404
+
+
+def test_sigterm_ends_the_server_and_the_port_is_closed(
+    backend: Workspace, folder: Path, trained_project: Callable[[int], Path], rows: pd.DataFrame
+) -> None:
+    put_in_production(backend, trained_project(1))
+    with serving(backend, folder) as server:
+        with closing(server.connect()) as stays_open:
+            assert serving_process.ask(stays_open, body_of(rows.head(1))).status == 200
+            server.process.send_signal(signal.SIGTERM)
+            assert server.process.wait(timeout=30) == 143
+        with pytest.raises(OSError):
+            server.get("/ping")
+
+
+def test_without_production_the_server_does_not_start(backend: Workspace, folder: Path) -> None:
+    done = serving_process.command(backend, folder, "serve", "--port", "0")
+    assert (done.returncode, done.stderr.splitlines()[0]) == (
+        5,
+        f"error: no version of {backend.model} is in Production",
+    )
+
+
+def test_numbers_are_those_of_mlflow_served_model(server: Serving, first: Workspace, rows: pd.DataFrame) -> None:
+    import mlflow
+
+    mlflow.set_tracking_uri(first.addresses.tracking_uri)
+    mlflow.set_registry_uri(first.addresses.tracking_uri)
+    expected = mlflow.pyfunc.load_model(f"models:/{first.model}/1").predict(rows)
+    found = pd.DataFrame(server.ask(body_of(rows)).json["predictions"])
+    assert list(found) == list(expected)
+    assert np.array_equal(found.to_numpy(), expected.to_numpy())
