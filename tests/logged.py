@@ -1,7 +1,6 @@
 """Logged requests for tests of the prediction log."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -18,7 +17,7 @@ def row(shop: int = 1, period: int | None = 20_000, **changes: object) -> Logged
     plain = LoggedRow(
         {"shop": shop, "day": "2024-10-04", "promo": 1}, segment, period, 3, 100.5, 90.25, 110.125, None, None
     )
-    return replace(plain, **changes)  # type: ignore[arg-type]
+    return plain._replace(**changes)
 
 
 def request(

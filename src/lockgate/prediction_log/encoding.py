@@ -6,32 +6,28 @@ A row is a list, in the order of the fields of `LoggedRow`. A request with many 
 import json
 from collections.abc import Iterator
 from datetime import UTC
-from operator import attrgetter
 from uuid import UUID
 
 from lockgate.errors import BadData
 from lockgate.prediction_log.record import LoggedRequest, LoggedRow
 
 ROWS_OF_ONE_TEXT = 5_000
-LONGEST_SEGMENT = 1_000  # bytes; an entry of Postgres's index holds 2,704
+LONGEST_SEGMENT = 500  # characters, of up to four bytes; an entry of Postgres's index holds 2,704 bytes
 NUL = b"\\u0000"  # JSON can hold this character, and Postgres cannot
-FIELDS = attrgetter(
-    "features", "segment", "period", "horizon", "prediction", "lower", "upper", "chosen_class", "probabilities"
-)
 
 
 def encoded(request: LoggedRequest) -> Iterator[bytes]:
     """The texts of a request, each complete by itself.
 
     Raises BadData for texts that Postgres cannot hold (NUL, half of a surrogate pair) and for key columns with more
-    than LONGEST_SEGMENT bytes; ValueError for numbers that are not finite, a request_id that is no UUID, and a time
-    without a zone.
+    than LONGEST_SEGMENT characters; ValueError for numbers that are not finite, a request_id that is no UUID, and a
+    time without a zone.
     """
     head = _head(request)
     for first in range(0, len(request.rows), ROWS_OF_ONE_TEXT):
         rows = request.rows[first : first + ROWS_OF_ONE_TEXT]
         _refuse_long_segments(rows)
-        yield _text(head | {"first": first, "rows": [FIELDS(row) for row in rows]})
+        yield _text(head | {"first": first, "rows": rows})
 
 
 def _head(request: LoggedRequest) -> dict[str, object]:
@@ -49,9 +45,10 @@ def _head(request: LoggedRequest) -> dict[str, object]:
 
 def _refuse_long_segments(rows: tuple[LoggedRow, ...]) -> None:
     for place, row in enumerate(rows):
-        if row.segment and (size := len(_text(row.segment))) > LONGEST_SEGMENT:
+        size = sum(len(value) for value in row.segment.values() if isinstance(value, str))
+        if size > LONGEST_SEGMENT:
             raise BadData(
-                f"row {place}: its key columns have {size} bytes, and the log takes at most {LONGEST_SEGMENT}",
+                f"row {place}: its key columns have {size} characters, and the log takes at most {LONGEST_SEGMENT}",
                 where=", ".join(row.segment),
                 hint="correct the keys of the row",
             )
