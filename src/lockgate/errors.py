@@ -46,6 +46,10 @@ class Unavailable(LockgateError):
     exit_code = 6
 
 
+class AccessRefused(Unavailable):
+    """A server refuses the login, lacks a right for it, or is not the server it should be: waiting changes nothing."""
+
+
 class DatabaseInterrupted(Unavailable):
     """The database ended a session or transaction before its commit; nothing was changed, a second try may succeed."""
 

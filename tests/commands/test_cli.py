@@ -43,7 +43,8 @@ FLAGS = {
     "register": {"--problem", "--trained-until", "--target", "--columns", "--classes", "--prepared", "--json"},
     "refit": {"--reason", "--prepared", "--json"},
     "validate": {"--prepared", "--json"},
-    "predict": {"--input", "--output", "--stage", "--version", "--force", "--confidence"},
+    "predict": {"--input", "--output", "--stage", "--version", "--force", "--confidence"}
+    | {"--no-fallback", "--fallback-days"},
     "serve": {"--stage", "--host", "--port"},
     "backtest": {"--origins", "--apart", "--json", "--plot"},
     "probe": {"--json"},

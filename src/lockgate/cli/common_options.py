@@ -174,12 +174,12 @@ def params() -> Params:
     return load_params(PARAMS_FILE)
 
 
-def workspace(timeout: float) -> "Workspace":
-    """The workspace of the problem in params.yaml."""
+def workspace(timeout: float, *, even_stopped: bool = False) -> "Workspace":
+    """The workspace of the problem in params.yaml. Unavailable if its stack is stopped, unless `even_stopped`."""
     from lockgate.operations.workspace import Workspace
 
     found = params()
-    return Workspace.here(found.model_name, timeout, found.gate.trusted_keys)
+    return Workspace.here(found.model_name, timeout, found.gate.trusted_keys, even_stopped=even_stopped)
 
 
 def no_version(message: str) -> StateConflict:

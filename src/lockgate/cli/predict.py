@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from lockgate.cli.common_options import VERSION, command, params, session, tell, workspace
+from lockgate.cli.fallback_options import fallback_days, fallback_terms, no_fallback, tell_degraded
 from lockgate.errors import WrongUsage
 from lockgate.lifecycle.stages import Stage
 from lockgate.problem.confidence import DEFAULT, checked
@@ -37,9 +38,19 @@ STAGES = [str(Stage.PRODUCTION), str(Stage.STAGING)]  # at most one version is i
     help="Confidence of the interval from lower to upper.",
 )
 @click.option("--force", is_flag=True, help="Replace the output file if it exists.")
+@no_fallback
+@fallback_days
 def predict(
-    source: Path, target: Path, stage: str | None, version: int | None, confidence: float, force: bool, timeout: float
-) -> None:  # fmt: skip
+    source: Path,
+    target: Path,
+    stage: str | None,
+    version: int | None,
+    confidence: float,
+    force: bool,
+    no_fallback: bool,
+    fallback_days: float,
+    timeout: float,
+) -> None:
     """Forecast each row of a file.
 
     The output has the same rows in the same order, and further columns: prediction, lower and upper for a number;
@@ -50,9 +61,12 @@ def predict(
         raise WrongUsage("--stage and --version exclude each other", hint="name one of them")
     from lockgate.operations import predict
 
-    order = predict.Order(params().problem, source, target, force, checked(confidence))
-    done = predict.predict(workspace(timeout), order, version or Stage(stage or Stage.PRODUCTION))
+    terms = fallback_terms(no_fallback, fallback_days)
+    order = predict.Order(params().problem, source, target, force, checked(confidence), terms)
+    done = predict.predict(workspace(timeout, even_stopped=True), order, version or Stage(stage or Stage.PRODUCTION))
     session().ids["version"] = done.version
+    if done.degraded:
+        tell_degraded(done.degraded)
     for remark in done.remarks:
         tell(remark)
     if str(target) == "-":

@@ -8,7 +8,14 @@ from typing import NamedTuple
 import psycopg2
 from sqlalchemy.exc import DBAPIError
 
-from lockgate.errors import BadConfiguration, DatabaseInterrupted, LockgateError, StateConflict, Unavailable
+from lockgate.errors import (
+    AccessRefused,
+    BadConfiguration,
+    DatabaseInterrupted,
+    LockgateError,
+    StateConflict,
+    Unavailable,
+)
 
 PAST_THE_POOLER = "let LOCKGATE_DATABASE_URL name Postgres itself"
 
@@ -35,7 +42,12 @@ BY_CODE = [
     Meaning("57P01", "the database ended the session or was shut down", "start it: lockgate up", DatabaseInterrupted),
     Meaning("57P02", "the database crashed and restarts", "try again", DatabaseInterrupted),
     Meaning("57P03", "the database is starting or shutting down", "try again", DatabaseInterrupted),
-    Meaning("42501", "the database user lacks a privilege: {text}", "grant it, or use the owner of schema lockgate"),
+    Meaning(
+        "42501",
+        "the database user lacks a privilege: {text}",
+        "grant it, or use the owner of schema lockgate",
+        AccessRefused,
+    ),
     Meaning("40P01", "the database broke a deadlock; nothing was changed", "try again", DatabaseInterrupted),
     Meaning("40001", "another transaction was faster; nothing was changed", "try again", DatabaseInterrupted),
     Meaning("3F000", "the database has no schema lockgate", "make it with: lockgate up", StateConflict),
@@ -49,16 +61,34 @@ NO_ROOM = "too many clients|too many connections|connection slots are reserved|n
 # By pattern, for a refused connection: libpq gives no code there.
 BY_PATTERN = [
     Meaning(
-        "password authentication failed", "the database refuses the user or the password", "check LOCKGATE_DATABASE_URL"
+        "password authentication failed",
+        "the database refuses the user or the password",
+        "check LOCKGATE_DATABASE_URL",
+        AccessRefused,
     ),
-    Meaning("no password supplied", "the database asks for a password", "put it into LOCKGATE_DATABASE_URL"),
-    Meaning("authentication failed", "the database refuses the user", "check LOCKGATE_DATABASE_URL"),
     Meaning(
-        r"no pg_hba\.conf entry", "the database does not let this user in from here: {text}", "ask its administrator"
+        "no password supplied",
+        "the database asks for a password",
+        "put it into LOCKGATE_DATABASE_URL",
+        AccessRefused,
     ),
-    Meaning("permission denied for database", "the user may not connect to this database", "grant CONNECT on it"),
-    Meaning('role ".*" does not exist', "the database has no such user", "check LOCKGATE_DATABASE_URL"),
-    Meaning('database ".*" does not exist', "the server has no such database", "check LOCKGATE_DATABASE_URL"),
+    Meaning("authentication failed", "the database refuses the user", "check LOCKGATE_DATABASE_URL", AccessRefused),
+    Meaning(
+        r"no pg_hba\.conf entry",
+        "the database does not let this user in from here: {text}",
+        "ask its administrator",
+        AccessRefused,
+    ),
+    Meaning(
+        "permission denied for database",
+        "the user may not connect to this database",
+        "grant CONNECT on it",
+        AccessRefused,
+    ),
+    Meaning('role ".*" does not exist', "the database has no such user", "check LOCKGATE_DATABASE_URL", AccessRefused),
+    Meaning(
+        'database ".*" does not exist', "the server has no such database", "check LOCKGATE_DATABASE_URL", AccessRefused
+    ),
     Meaning(
         NO_ROOM,
         "the database has had too many connections for {timeout:g} s",
@@ -78,7 +108,12 @@ BY_PATTERN = [
         "try again; lockgate up starts it",
         DatabaseInterrupted,
     ),
-    Meaning("SSL", "the connection's encryption does not fit: {text}", "check sslmode in LOCKGATE_DATABASE_URL"),
+    Meaning(
+        "SSL",
+        "the connection's encryption does not fit: {text}",
+        "check sslmode in LOCKGATE_DATABASE_URL",
+        AccessRefused,
+    ),
     Meaning("could not translate host name", "the database's host name is unknown", "check LOCKGATE_DATABASE_URL"),
     Meaning(
         "unsupported (options )?startup parameter",
@@ -88,7 +123,10 @@ BY_PATTERN = [
     ),
     Meaning(ABSENT, "no database listens there", "start it: lockgate up"),
     Meaning(
-        "Permission denied", "the database's socket belongs to another user", "run as the user who ran lockgate up"
+        "Permission denied",
+        "the database's socket belongs to another user",
+        "run as the user who ran lockgate up",
+        AccessRefused,
     ),
     Meaning(
         "closed the connection",

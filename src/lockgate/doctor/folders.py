@@ -14,7 +14,7 @@ from lockgate.doctor.context import Site
 from lockgate.doctor.report import Finding
 from lockgate.system.service_urls import STATE_FILE
 
-OWN = ["", "artifacts", "logs", "postgres", "socket", STATE_FILE.name, "lock"]
+OWN = ["", "artifacts", "logs", "postgres", "socket", "verified", STATE_FILE.name, "lock"]
 DVC_SITE_CACHE = Path("/var/tmp/dvc")  # noqa: S108 - the default of DVC
 
 

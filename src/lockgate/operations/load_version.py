@@ -48,12 +48,16 @@ class Fetched:
 
 @dataclass(frozen=True)
 class Opened:
-    """A registered version, ready to forecast. `probe` are the raw rows of its probe, by column."""
+    """A registered version, ready to forecast. `probe` are the raw rows of its probe, by column.
+
+    `bundle` is the folder of its files while the version is open.
+    """
 
     version: int
     digest: str
     forecaster: ForecasterProtocol
     probe: Mapping[str, list[Any]] = field(default_factory=dict)
+    bundle: Path | None = None
 
 
 def recorded(workspace: Workspace, version: int) -> Recorded:
@@ -126,7 +130,8 @@ def opened(workspace: Workspace, record: Recorded) -> Iterator[Opened]:
                 hint="train another version: dvc repro",
             )
         forecaster = store.load(version.bundle, version.digest)
-        yield Opened(version.version, version.digest, forecaster, store.probe_rows(version.bundle))
+        probe = store.probe_rows(version.bundle)
+        yield Opened(version.version, version.digest, forecaster, probe, version.bundle)
 
 
 def verify(workspace: Workspace, registered: Registered) -> None:

@@ -10,18 +10,19 @@ from tempfile import TemporaryDirectory
 import pandas as pd
 
 from lockgate.data import ingest
-from lockgate.errors import BadData, StateConflict
+from lockgate.errors import BadData
 from lockgate.forecaster.answers import answers
 from lockgate.forecaster.interface import RowCounts
-from lockgate.lifecycle.model_state import ModelState, Registered
 from lockgate.lifecycle.stages import Stage
-from lockgate.operations import load_version
-from lockgate.operations.load_version import Opened, Recorded
+from lockgate.operations import answering_version
+from lockgate.operations.answering_version import DEFAULT_TERMS, AnsweringVersion, Degraded, FallbackTerms
+from lockgate.operations.load_version import Opened
 from lockgate.operations.workspace import Workspace
 from lockgate.problem.description import Problem
 from lockgate.system.output_file import OutFile
 
 STREAM = Path("-")
+DEGRADED = "degraded"  # the column that says so, only if the verified copy has answered
 
 
 @dataclass(frozen=True)
@@ -33,15 +34,20 @@ class Order:
     target: Path
     force: bool
     confidence: float
+    fallback: FallbackTerms = DEFAULT_TERMS
 
 
 @dataclass(frozen=True)
 class Done:
-    """The number of forecast rows, the version, and remarks for the reader of the forecasts."""
+    """The number of forecast rows, the version, and remarks for the reader of the forecasts.
+
+    `degraded`: the verified copy of the version has answered.
+    """
 
     rows: int
     version: int
     remarks: tuple[str, ...]
+    degraded: Degraded | None = None
 
 
 def predict(workspace: Workspace, order: Order, chosen: Stage | int) -> Done:
@@ -56,18 +62,21 @@ def predict(workspace: Workspace, order: Order, chosen: Stage | int) -> Done:
     if order.target != STREAM:
         target.check((".csv", ".csv.gz", ".parquet"), order.source)
     rows = _read(order.problem, order.source)
-    with load_version.opened(workspace, _record(workspace, chosen)) as version:
-        found = answers(version.forecaster, rows, order.confidence)
-        notes = (*_on_bounds(version, found), *remarks(version, order.problem, version.forecaster.check(rows)))
+    version = answering_version.load(workspace, chosen, order.fallback)
+    found = answers(version.forecaster, rows, order.confidence)
+    checked = version.forecaster.check(rows)
+    notes = (*version.remarks, *_on_bounds(version, found), *remarks(version.opened, order.problem, checked))
     forecasts = rows.assign(**{str(name): found[name].to_numpy() for name in found}, model_version=version.version)
+    if version.degraded:
+        forecasts[DEGRADED] = str(version.degraded)
     if order.target == STREAM:
         forecasts.to_csv(sys.stdout, index=False)
     else:
         _write(forecasts, target)
-    return Done(len(rows), version.version, notes)
+    return Done(len(rows), version.version, notes, version.degraded)
 
 
-def _on_bounds(version: Opened, found: pd.DataFrame) -> Iterator[str]:
+def _on_bounds(version: AnsweringVersion, found: pd.DataFrame) -> Iterator[str]:
     if "lower" in found and found["lower"].isna().any():
         yield f"version {version.version} is an external model without bounds: lower and upper are empty"
 
@@ -85,24 +94,6 @@ def remarks(version: Opened, problem: Problem, counts: RowCounts) -> Iterator[st
         )
     if counts.little_history:
         yield f"{counts.little_history} rows are of values of {' and '.join(problem.keys)} with little or no history"
-
-
-def _record(workspace: Workspace, chosen: Stage | int) -> Recorded:
-    """The record of the chosen version; state and record are read as of one moment."""
-    return workspace.database.read_one_moment(
-        lambda: load_version.recorded(workspace, _chosen(workspace.state(), chosen).version)
-    )
-
-
-def _chosen(state: ModelState, chosen: Stage | int) -> Registered:
-    if isinstance(chosen, int):
-        return state.find(chosen)
-    found = state.in_stage(chosen)
-    if found is None:
-        raise StateConflict(
-            f"no version of {state.model} is in {chosen}", hint="promote one with: lockgate promote VERSION"
-        )
-    return found
 
 
 def _read(problem: Problem, source: Path) -> pd.DataFrame:

@@ -4,7 +4,7 @@ import getpass
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Workspace:
-    """One model, the addresses of its services, the user who acts, the time limit of a call, and the trusted keys."""
+    """One model, the addresses of its services, the user who acts, the time limit of a call, and the trusted keys.
+
+    `home` is the folder of local files, such as the verified copy; without it, none are kept.
+    """
 
     model: str
     addresses: Addresses
@@ -37,17 +40,27 @@ class Workspace:
     actor: str
     timeout: float
     trusted_keys: tuple[str, ...] = ()
+    home: Path | None = None
 
     @classmethod
-    def here(cls, model: str, timeout: float | None = None, trusted_keys: Iterable[str] = ()) -> "Workspace":
+    def here(
+        cls, model: str, timeout: float | None = None, trusted_keys: Iterable[str] = (), *, even_stopped: bool = False
+    ) -> "Workspace":
         """The workspace of the working directory and the environment. Nothing is connected yet.
 
-        Without a timeout, LOCKGATE_TIMEOUT or its default holds. The trusted keys are those of params.yaml.
+        Without a timeout, LOCKGATE_TIMEOUT or its default holds. The trusted keys are those of params.yaml. Raises
+        Unavailable if the local stack is stopped, unless `even_stopped`.
         """
-        addresses = service_urls.find(Path.cwd())
+        addresses = service_urls.find(Path.cwd(), even_stopped=even_stopped)
         seconds = timeouts.of_one_call() if timeout is None else timeout
         database = Database(addresses.database_url, seconds)
-        return cls(model, addresses, database, _actor(), seconds, tuple(trusted_keys))
+        home = service_urls.stack_folder(Path.cwd()) / service_urls.STATE_FILE.parent
+        return cls(model, addresses, database, _actor(), seconds, tuple(trusted_keys), home)
+
+    def hurried(self, of_database: float, of_registry: float) -> "Workspace":
+        """The same workspace with shorter time limits of one call, in seconds."""
+        database = Database(self.addresses.database_url, min(self.timeout, of_database))
+        return replace(self, database=database, timeout=min(self.timeout, of_registry))
 
     def registry(self) -> "Registry":
         """The client of the MLflow server, after a check that the server is the one of this database.

@@ -10,6 +10,7 @@ from mlflow.exceptions import MlflowException, RestException
 from mlflow.protos.databricks_pb2 import ErrorCode
 
 from lockgate.errors import (
+    AccessRefused,
     BadConfiguration,
     IntegrityBroken,
     LockgateError,
@@ -72,7 +73,7 @@ def _refusal(text: str, code: str) -> LockgateError:
     if (broken := BYTES_DIFFER.search(text)) is not None:
         return IntegrityBroken(f"an artifact differs from the logged one: {broken['text']}", hint=broken["hint"])
     if code in NOT_LET_IN:
-        return Unavailable(
+        return AccessRefused(
             "the MLflow server refuses the login: not authorised",
             hint="check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
         )
@@ -96,14 +97,14 @@ def _refusal(text: str, code: str) -> LockgateError:
     return Unavailable("the MLflow server fails", where=first, hint="see its log: .lockgate/logs/mlflow.log")
 
 
-def _unsafe(message: str) -> Unavailable:
+def _unsafe(message: str) -> AccessRefused:
     if ANOTHER_HOST in message:
-        return Unavailable(
+        return AccessRefused(
             "the certificate of the MLflow server is for another host name",
             where=message,
             hint="check MLFLOW_TRACKING_URI: it must have the host name of the certificate",
         )
-    return Unavailable(
+    return AccessRefused(
         "the TLS connection to the MLflow server fails",
         where=message,
         hint="check its address and certificate; for a certificate authority of your own, set REQUESTS_CA_BUNDLE",

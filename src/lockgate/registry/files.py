@@ -41,9 +41,13 @@ def stored(version: int) -> Iterator[None]:
             raise IntegrityBroken(
                 f"the path of a file of version {version} leaves its folder", hint=registered_files.REGISTER_AGAIN
             ) from error
-        if isinstance(error, MlflowException):
+        if isinstance(error, MlflowException) or _refuses_login(error):
             raise
         raise Unavailable("the MLflow server does not send the files", where=message[:300]) from error
+
+
+def _refuses_login(error: requests.HTTPError) -> bool:
+    return error.response is not None and error.response.status_code in (401, 403)
 
 
 def _nothing_of(version: int) -> ArtifactMissing:

@@ -34,10 +34,11 @@ class Addresses:
         return f"MLflow at {masked(self.tracking_uri)}, Postgres at {masked(self.database_url)}"
 
 
-def find(folder: Path, environment: Mapping[str, str] = os.environ) -> Addresses:
+def find(folder: Path, environment: Mapping[str, str] = os.environ, *, even_stopped: bool = False) -> Addresses:
     """The addresses in the environment, else those of the stack with its `.lockgate` in this folder or above it.
 
-    Raises BadConfiguration if there are none or if they are invalid, Unavailable if the stack is stopped.
+    Raises BadConfiguration if there are none or if they are invalid, Unavailable if the stack is stopped, unless
+    `even_stopped`.
     """
     tracking_uri = environment.get(TRACKING_VARIABLE, "").strip()
     database_url = environment.get(DATABASE_VARIABLE, "").strip()
@@ -47,7 +48,7 @@ def find(folder: Path, environment: Mapping[str, str] = os.environ) -> Addresses
     if not _has_stack(place):
         raise BadConfiguration("no addresses of MLflow and Postgres", where=str(place), hint=HINT_WITHOUT_ADDRESSES)
     forget_libpq_variables()
-    return read_state(place / STATE_FILE)
+    return read_state(place / STATE_FILE, even_stopped=even_stopped)
 
 
 def stack_folder(folder: Path) -> Path:
@@ -76,8 +77,8 @@ def forget_libpq_variables(environment: MutableMapping[str, str] = os.environ) -
         del environment[name]
 
 
-def read_state(path: Path) -> Addresses:
-    """The addresses that `lockgate up` wrote. Raises Unavailable after `lockgate down`."""
+def read_state(path: Path, *, even_stopped: bool = False) -> Addresses:
+    """The addresses that `lockgate up` wrote. Raises Unavailable after `lockgate down`, unless `even_stopped`."""
     try:
         if path.stat().st_uid not in (os.geteuid(), 0):
             raise BadConfiguration("the stack belongs to another user", where=str(path), hint=HINT_WITHOUT_ADDRESSES)
@@ -85,7 +86,7 @@ def read_state(path: Path) -> Addresses:
         addresses, running = Addresses(str(state["tracking_uri"]), str(state["database_url"])), state["running"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadConfiguration("the stack's state cannot be read", where=str(path), hint="run: lockgate up") from error
-    if not running:
+    if not running and not even_stopped:
         raise Unavailable("the stack is stopped", where=str(path.parent), hint="start it with: lockgate up")
     return _checked(addresses, str(path))
 
