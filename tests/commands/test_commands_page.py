@@ -59,7 +59,7 @@ def test_the_options_of_all_commands_are_on_the_page():
     assert "\n".join(option_rows(COMMANDS["lockgate status"], lambda name: name in SHARED)) in PAGE
 
 
-@pytest.mark.parametrize("words", [[], ["guard"], ["ledger"]])
+@pytest.mark.parametrize("words", [[], ["guard"], ["ledger"], ["log"]])
 def test_no_list_of_commands_is_cut_on_a_narrow_terminal(words):
     shown = CliRunner().invoke(lockgate, [*words, "--help"], terminal_width=80).output
     listed = shown.partition("Commands:")[2].splitlines()

@@ -8,6 +8,7 @@ from lockgate.cli import (
     guard,
     history,
     init,
+    log,
     maintenance,
     predict,
     promote,

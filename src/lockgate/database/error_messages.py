@@ -49,6 +49,7 @@ BY_CODE = [
         AccessRefused,
     ),
     Meaning("40P01", "the database broke a deadlock; nothing was changed", "try again", DatabaseInterrupted),
+    Meaning("55P03", "another session uses the table; nothing was changed", "try again", DatabaseInterrupted),
     Meaning("40001", "another transaction was faster; nothing was changed", "try again", DatabaseInterrupted),
     Meaning("3F000", "the database has no schema lockgate", "make it with: lockgate up", StateConflict),
     Meaning("42P01", "a table is missing: {text}", "make it with: lockgate up", StateConflict),

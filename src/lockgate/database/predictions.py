@@ -1,36 +1,24 @@
 """Table predictions: logged requests come in once, however often they are sent."""
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
-from datetime import date
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
-from lockgate.database.connection import Database, with_retries
+from lockgate.database import prediction_months
+from lockgate.database.connection import Database, with_json, with_retries
 from lockgate.prediction_log.encoding import encoded
-from lockgate.prediction_log.record import LoggedRequest
+from lockgate.prediction_log.record import Json, LoggedRequest, LoggedRow, Role, Scorer
 
 SENT = "CREATE TEMP TABLE IF NOT EXISTS sent (text jsonb NOT NULL) ON COMMIT DELETE ROWS"
 COPY_SENT = "COPY pg_temp.sent FROM STDIN WITH (ENCODING 'UTF8')"
-# The months (UTC) of the sent requests without a partition, and the next month from now: it is there when it begins.
-MISSING_MONTHS = """
-    SELECT month
-    FROM (
-        SELECT date_trunc('month', (text ->> 'at')::timestamptz AT TIME ZONE 'UTC')::date AS month FROM pg_temp.sent
-        UNION
-        SELECT (date_trunc('month', now() AT TIME ZONE 'UTC') + interval '1 month')::date
-    ) AS wanted
-    WHERE to_regclass(format('lockgate.predictions_%s', to_char(month, 'YYYY_MM'))) IS NULL
-    ORDER BY month
-"""
-ALONE = "SELECT pg_advisory_xact_lock(hashtextextended('lockgate.predictions', 0))"
-# Made and then attached: unlike CREATE TABLE ... PARTITION OF, this waits for no reader of the log, and stops none.
-MAKE_MONTH = """
-    CREATE TABLE lockgate.{name} (LIKE lockgate.predictions INCLUDING DEFAULTS INCLUDING CONSTRAINTS);
-    ALTER TABLE lockgate.predictions ATTACH PARTITION lockgate.{name}
-        FOR VALUES FROM ('{month} 00:00:00+00') TO ('{next} 00:00:00+00')
-"""
+MONTHS_SENT = (
+    "SELECT DISTINCT date_trunc('month', (text ->> 'at')::timestamptz AT TIME ZONE 'UTC')::date FROM pg_temp.sent"
+)
 # A row is a list, in the order of prediction_log/encoding.py. MATERIALIZED: Postgres would unpack the whole text again
 # for each value of each row.
 INSERT_SENT = """
@@ -54,6 +42,33 @@ INSERT_SENT = """
 """
 
 
+# `segment` null: every segment. All key columns: the index of segments; some of them: the newest rows, one by one.
+SELECT_LAST = """
+    SELECT at, request_id::text, "row", caller_id, confidence, latency_ms,
+           model, version, digest, stage, role, degraded,
+           features, segment, period, horizon, prediction, lower, upper, class, probabilities
+    FROM lockgate.predictions
+    WHERE model = :model AND {condition}
+    ORDER BY at DESC, request_id, "row"
+    LIMIT :limit
+"""
+CONDITIONS = {"whole": "segment = :segment", "part": "segment @> :segment"}
+
+
+@dataclass(frozen=True)
+class StoredRow:
+    """A row of a request on record. `row` is its place in the request, from 0."""
+
+    at: datetime
+    request_id: str
+    row: int
+    caller_id: str | None
+    confidence: float
+    latency_ms: float
+    scorer: Scorer
+    logged: LoggedRow
+
+
 def insert(database: Database, requests: Iterable[LoggedRequest]) -> int:
     """Put requests on record; how many of their rows were not there before."""
     return insert_texts(database, [each for request in requests for each in encoded(request)])
@@ -67,7 +82,7 @@ def insert_texts(database: Database, texts: Sequence[bytes]) -> int:
     with database.transaction() as connection:
         connection.execute(text(SENT))
         _copy(connection, texts)
-        _make_months(connection)
+        prediction_months.make(connection, connection.scalars(text(MONTHS_SENT)))
         return connection.execute(text(INSERT_SENT)).rowcount
 
 
@@ -77,11 +92,21 @@ def _copy(connection: Connection, texts: Sequence[bytes]) -> None:
         cursor.copy_expert(COPY_SENT, io.BytesIO(lines))
 
 
-def _make_months(connection: Connection) -> None:
-    if not connection.scalars(text(MISSING_MONTHS)).all():
-        return
-    connection.execute(text(ALONE))
-    for month in connection.scalars(text(MISSING_MONTHS)).all():
-        after = date(month.year + month.month // 12, month.month % 12 + 1, 1)
-        names = {"name": f"predictions_{month:%Y_%m}", "month": month, "next": after}
-        connection.execute(text(MAKE_MONTH.format(**names)))
+@with_retries
+def last(
+    database: Database, model: str, segment: Mapping[str, Json], keys: Sequence[str], limit: int
+) -> list[StoredRow]:
+    """The last predictions of a segment, the newest first. `segment` may have some of the keys, or none."""
+    condition = CONDITIONS["whole" if set(segment) == set(keys) else "part"]
+    values = {"model": model, "segment": dict(segment), "limit": limit}
+    with database.transaction() as connection:
+        found = connection.execute(with_json(SELECT_LAST.format(condition=condition), "segment"), values)
+        return [_stored(row) for row in found]
+
+
+def _stored(row: Row[Any]) -> StoredRow:
+    values = list(row)
+    at, request_id, place, caller_id, confidence, latency_ms = values[:6]
+    model, version, digest, stage, role, degraded = values[6:12]
+    scorer = Scorer(model, version, digest, stage, Role(role), degraded)
+    return StoredRow(at, request_id, place, caller_id, confidence, latency_ms, scorer, LoggedRow(*values[12:]))

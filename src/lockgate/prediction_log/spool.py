@@ -1,9 +1,10 @@
 """The spool: logged requests on this machine's disk until Postgres has them. One SQLite file, used by any processes."""
 
+import os
 import sqlite3
 import threading
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +14,9 @@ from time import monotonic, sleep
 from lockgate.errors import IntegrityBroken, LockgateError, StorageFailed, StorageFull
 from lockgate.prediction_log.encoding import encoded
 from lockgate.prediction_log.record import LoggedRequest
+from lockgate.system import service_urls
 
+VARIABLE = "LOCKGATE_SPOOL"
 FILE = "predictions.sqlite"
 LIMIT_BYTES = 1 << 30
 BATCH_BYTES = 2 << 20  # of one batch, which holds at least one text
@@ -39,6 +42,12 @@ USED = """
 """
 EMPTY_BYTES = 4 << 12  # pages of a spool without a text
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def folder(here: Path, environment: Mapping[str, str] = os.environ) -> Path:
+    """The folder of the spool: LOCKGATE_SPOOL, or `.lockgate/spool` of the stack of this folder."""
+    named = environment.get(VARIABLE, "").strip()
+    return Path(named) if named else service_urls.stack_folder(here) / ".lockgate" / "spool"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,103 @@
+"""The partitions of table predictions: a month (UTC) each. They are made when needed, and dropped by the retention."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+from sqlalchemy import Connection, text
+
+from lockgate.database.connection import Database, with_retries
+
+# The wanted months that have no partition, and the next month from now: it is there when it begins.
+SELECT_MISSING = """
+    SELECT month
+    FROM (
+        SELECT unnest(CAST(:months AS date[])) AS month
+        UNION
+        SELECT (date_trunc('month', now() AT TIME ZONE 'UTC') + interval '1 month')::date
+    ) AS wanted
+    WHERE to_regclass(format('lockgate.predictions_%s', to_char(month, 'YYYY_MM'))) IS NULL
+    ORDER BY month
+"""
+ALONE = "SELECT pg_advisory_xact_lock(hashtextextended('lockgate.predictions', 0))"
+# Made and then attached: unlike CREATE TABLE ... PARTITION OF, this waits for no reader of the log, and stops none.
+MAKE = """
+    CREATE TABLE lockgate.{name} (LIKE lockgate.predictions INCLUDING DEFAULTS INCLUDING CONSTRAINTS);
+    ALTER TABLE lockgate.predictions ATTACH PARTITION lockgate.{name}
+        FOR VALUES FROM ('{month} 00:00:00+00') TO ('{next} 00:00:00+00')
+"""
+SELECT_MONTHS = """
+    SELECT to_date(right(relname, 7), 'YYYY_MM')
+    FROM pg_inherits JOIN pg_class ON oid = inhrelid
+    WHERE inhparent = 'lockgate.predictions'::regclass
+    ORDER BY 1
+"""
+SHORT_WAIT = "SET LOCAL lock_timeout = '2s'"  # those who wait behind this wait for a lock would wait, too
+DROP = "DROP TABLE lockgate.{name}"
+COUNT = "SELECT count(*) FROM lockgate.{name} WHERE at < :before"
+ROWS_AT_ONCE = 20_000
+DELETE = """
+    DELETE FROM lockgate.{name}
+    WHERE ctid = ANY(ARRAY(SELECT ctid FROM lockgate.{name} WHERE at < :before LIMIT :rows))
+"""
+
+
+@dataclass(frozen=True)
+class Month:
+    """A month of the log, and how many of its predictions were made before a time; `whole`: all of them."""
+
+    first_day: date
+    predictions: int
+    whole: bool
+
+
+def make(connection: Connection, months: Iterable[date]) -> None:
+    """Make the partitions of these months, and of the next month from now, unless they are there."""
+    wanted = {"months": list(months)}
+    if not connection.scalars(text(SELECT_MISSING), wanted).all():
+        return
+    connection.execute(text(ALONE))
+    for month in connection.scalars(text(SELECT_MISSING), wanted).all():
+        connection.execute(text(MAKE.format(name=_name(month), month=month, next=_next(month))))
+
+
+@with_retries
+def before(database: Database, moment: datetime) -> list[Month]:
+    """The months with predictions from before this time, oldest first."""
+    with database.transaction() as connection:
+        begun = [day for day in connection.scalars(text(SELECT_MONTHS)) if _begin(day) < moment]
+        counted = [(day, _count(connection, day, moment)) for day in begun]
+    return [Month(day, count, _begin(_next(day)) <= moment) for day, count in counted]
+
+
+@with_retries
+def drop(database: Database, month: Month) -> None:
+    """Drop a whole month. Waits two seconds at most for queries that read the log."""
+    with database.transaction() as connection:
+        connection.execute(text(SHORT_WAIT))
+        connection.execute(text(DROP.format(name=_name(month.first_day))))
+
+
+@with_retries
+def delete_some(database: Database, month: Month, moment: datetime) -> int:
+    """Delete predictions of a month from before this time, ROWS_AT_ONCE at most; how many they were."""
+    values = {"before": moment, "rows": ROWS_AT_ONCE}
+    with database.transaction() as connection:
+        return connection.execute(text(DELETE.format(name=_name(month.first_day))), values).rowcount
+
+
+def _count(connection: Connection, day: date, moment: datetime) -> int:
+    found: int = connection.scalar(text(COUNT.format(name=_name(day))), {"before": moment})
+    return found
+
+
+def _name(month: date) -> str:
+    return f"predictions_{month:%Y_%m}"
+
+
+def _next(month: date) -> date:
+    return date(month.year + month.month // 12, month.month % 12 + 1, 1)
+
+
+def _begin(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)

@@ -1,0 +1,118 @@
+"""`lockgate log` in a project: the last predictions, the way from the spool to Postgres, and retention."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import logged
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import text
+
+from lockgate.cli import lockgate
+from lockgate.database import predictions
+from lockgate.database.connection import Database
+from lockgate.prediction_log.record import LoggedRequest, Scorer
+from lockgate.prediction_log.spool import Spool
+from lockgate.system.exit_codes import Session, run
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "vehicle_demand"
+SCORER = replace(logged.SERVED, model="vehicle_demand-ensemble")
+MAY_2024 = 12 * 54 + 4
+Shell = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def shell(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    """The command line in the folder of the example; gives exit code and output."""
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(EXAMPLE / name, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("LOCKGATE_DATABASE_URL", database_url)
+
+    def shell(*words: str) -> tuple[int, str]:
+        runner, session = CliRunner(), Session()
+        with runner.isolation() as (out, *_):
+            code = run(lambda: lockgate.main(list(words), obj=session, standalone_mode=False), session)
+            return code, out.getvalue().decode()
+
+    return shell
+
+
+def of_segment(name: str, minutes: float = 0, scorer: Scorer = SCORER) -> LoggedRequest:
+    row = logged.row(segment={"segment": name}, period=MAY_2024, prediction=1234.5)
+    return logged.request(row, scorer=scorer, minutes=minutes)
+
+
+def test_what_waits_in_the_spool_is_moved_and_shown(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    Spool(tmp_path / ".lockgate" / "spool").append([of_segment("suv"), of_segment("van", 1)])
+    assert shell("log", "drain") == (0, "2 predictions moved to Postgres\n")
+    assert shell("log", "drain") == (0, "the spool is empty\n")
+    code, out = shell("log", "last", "--segment", "segment=van")
+    assert (code, len(out.splitlines())) == (0, 3)
+    assert out.splitlines()[2].split() == [
+        "2026-04-01", "00:00:59", "van", "2024-05", "1234.5", "90.25", "110.12", "3", "served",
+    ]  # fmt: skip
+
+
+def test_the_spool_has_a_folder_of_its_own_by_variable(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCKGATE_SPOOL", str(tmp_path / "elsewhere"))
+    Spool(tmp_path / "elsewhere").append([of_segment("suv")])
+    assert json.loads(shell("log", "drain", "--json")[1]) == {"texts": 1, "rows": 1}
+
+
+def test_json_has_the_names_of_the_table(shell: Shell, database: Database) -> None:
+    request = of_segment("suv")
+    predictions.insert(database, [request])
+    [found] = json.loads(shell("log", "last", "--json")[1])
+    with database.transaction() as connection:
+        columns = connection.execute(text("SELECT * FROM lockgate.predictions")).keys()
+    assert set(found) == set(columns)
+    assert (found["request_id"], found["segment"], found["class"]) == (request.request_id, {"segment": "suv"}, None)
+
+
+def test_the_limit_keeps_the_newest(shell: Shell, database: Database) -> None:
+    predictions.insert(database, [of_segment("suv", minutes) for minutes in range(5)])
+    found = json.loads(shell("log", "last", "--limit", "2", "--json")[1])
+    assert [each["at"] for each in found] == [str(logged.START + timedelta(minutes=minutes)) for minutes in (4, 3)]
+
+
+def test_predictions_of_other_models_are_not_shown(shell: Shell, database: Database) -> None:
+    predictions.insert(database, [logged.request()])
+    assert shell("log", "last") == (0, "no predictions on record\n")
+
+
+@pytest.mark.parametrize("given", ["color=red", "segment", "segment=bus"])
+def test_a_segment_that_the_problem_does_not_have_is_refused(shell: Shell, given: str) -> None:
+    assert shell("log", "last", "--segment", given)[0] == 2
+
+
+def test_retention_drops_whole_months_and_deletes_the_rest(shell: Shell, database: Database) -> None:
+    now = datetime.now(UTC)
+    ages = [timedelta(days=days) for days in (0, 1, 31, 32, 100, 200)]
+    predictions.insert(database, [replace(of_segment("suv"), at=now - age) for age in ages])
+    assert shell("log", "retain", "--older-than", "31d", "--dry-run")[0] == 0
+    assert len(predictions.last(database, SCORER.model, {}, ["segment"], 100)) == 6
+    assert shell("log", "retain", "--older-than", "31d")[0] == 2  # no terminal to ask
+    code, out = shell("log", "retain", "--older-than", "31d", "--yes", "--json")
+    done = json.loads(out)
+    assert (code, sum(month["predictions"] for month in done["months"])) == (0, 4)
+    left = predictions.last(database, SCORER.model, {}, ["segment"], 100)
+    assert [row.at for row in left] == [now - age for age in ages[:2]]
+    assert shell("log", "retain", "--older-than", "31d", "--yes")[1].endswith(": 0\n")
+
+
+def test_what_was_deleted_may_be_logged_again(shell: Shell, database: Database) -> None:
+    late = replace(of_segment("suv"), at=datetime.now(UTC) - timedelta(days=400))
+    predictions.insert(database, [late])
+    shell("log", "retain", "--older-than", "90d", "--yes")
+    assert predictions.insert(database, [late]) == 1
