@@ -57,7 +57,7 @@ def last(given: tuple[str, ...], limit: int, as_json: bool, timeout: float) -> N
 @command("log drain", example="lockgate log drain")
 @as_json
 def drain(as_json: bool, timeout: float) -> None:
-    """Move the predictions that wait in the spool on this machine to Postgres.
+    """Move predictions from the spool of this machine to Postgres.
 
     A running lockgate serve does this by itself.
     """
