@@ -1,7 +1,7 @@
 """A forecaster on disk: each library's own file, arrays, JSON, and a manifest with the SHA-256 of each. No pickle.
 
 There are three kinds: the ensemble of a panel, the forecaster of a plain table or of states (`table_format`), and an
-external model (`external_format`).
+external model (`external_format`). Each may hold a snapshot of its training rows (`snapshot`).
 
 Only verified bytes reach a library: a damaged LightGBM file would end the process, and a flipped bit would change
 forecasts without an error.
@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 from lockgate import digests
 from lockgate.bundle import external_format, manifest, panel_probe, table_format
 from lockgate.bundle.manifest import MANIFEST, REBUILD
+from lockgate.bundle.snapshot import FILE as SNAPSHOT
+from lockgate.bundle.snapshot import Snapshot, restored
 from lockgate.errors import BundleUnreadable, IntegrityBroken, LockgateError, StorageFailed
 from lockgate.features.recipes import recipe_of
 from lockgate.features.store_panel.rossmann import DESCRIPTION as ROSSMANN
@@ -42,14 +44,21 @@ LARGEST_DESCRIPTION = 1 << 24
 PROBE_TOLERANCE = 1e-6  # relative; a larger difference is another forecaster
 
 
-def save(forecaster: Forecaster | TableForecaster | ExternalForecaster, folder: Path) -> str:
-    """Write a bundle in place of `folder` and return its digest. The same forecaster gives the same bytes."""
+def save(
+    forecaster: Forecaster | TableForecaster | ExternalForecaster, folder: Path, snapshot: Snapshot | None = None
+) -> str:
+    """Write a bundle in place of `folder` and return its digest. The same forecaster gives the same bytes.
+
+    `snapshot` is that of its training rows; monitoring finds no drift without it.
+    """
     if isinstance(forecaster, ExternalForecaster):
         contents = external_format.contents(forecaster)
     elif isinstance(forecaster, TableForecaster):
         contents = table_format.contents(forecaster)
     else:
         contents = _contents(forecaster)
+    if snapshot:
+        contents = {**contents, SNAPSHOT: snapshot.as_json()}
     listed = manifest.written(contents)
     partial = folder.with_name(f".{folder.name}.partial")
     try:
@@ -87,21 +96,38 @@ def load(folder: Path, expected_digest: str) -> ForecasterProtocol:
 
 def probe_rows(folder: Path) -> dict[str, list[Any]]:
     """The raw rows of the probe of a verified bundle, by column."""
-    name = external_format.DESCRIPTION if _names(folder) == external_format.NAMES else DESCRIPTION
+    name = external_format.DESCRIPTION if _is_external(folder) else DESCRIPTION
     rows: dict[str, list[Any]] = json.loads((folder / name).read_text(encoding="utf-8"))["probe"]["rows"]
     return rows
 
 
+def snapshot(folder: Path, expected_digest: str) -> Snapshot | None:
+    """The training snapshot of the bundle that has this digest; None for a bundle without one.
+
+    Raises IntegrityBroken as `load` does.
+    """
+    content = manifest.verified(folder, expected_digest, _names(folder)).get(SNAPSHOT)
+    return restored(content) if content else None
+
+
 def classes_of(folder: Path) -> tuple[str, ...]:
     """The classes that the forecaster of a verified bundle forecasts, in their order; () for numbers."""
-    external = _names(folder) == external_format.NAMES
+    external = _is_external(folder)
     name, key = (external_format.DESCRIPTION, "of_problem") if external else (DESCRIPTION, "classes")
     return tuple(json.loads((folder / name).read_text(encoding="utf-8")).get(key, ()))
 
 
 def _names(folder: Path) -> Set[str]:
     """The file names of the kind of bundle in the folder; the manifest proves that no other is there."""
-    if (folder / external_format.DESCRIPTION).exists():
+    return _names_of_kind(folder) | ({SNAPSHOT} if (folder / SNAPSHOT).exists() else set())
+
+
+def _is_external(folder: Path) -> bool:
+    return (folder / external_format.DESCRIPTION).exists()
+
+
+def _names_of_kind(folder: Path) -> Set[str]:
+    if _is_external(folder):
         return external_format.NAMES
     kind = safe_files.read(folder / DESCRIPTION, LARGEST_DESCRIPTION) if (folder / DESCRIPTION).exists() else b""
     return table_format.names(kind) or NAMES

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from lockgate import errors
 from lockgate.bundle import external_conversion, store
 from lockgate.bundle.external_conversion import Declared
+from lockgate.bundle.snapshot import snapshot_of
 from lockgate.data import dataset
 from lockgate.data.data_card import Part
 from lockgate.errors import BundleUnreadable, GateRefused, LockgateError
@@ -236,7 +237,7 @@ def _make(folder: Path, given: Json) -> Output:
         rows[problem.target],
     )
     bundle = folder / "bundle"
-    return _open(folder, {"bundle": str(bundle), "digest": store.save(adopted, bundle)})
+    return _open(folder, {"bundle": str(bundle), "digest": store.save(adopted, bundle, snapshot_of(adopted, rows))})
 
 
 def _parts_beside(folder: Path) -> dict[str, bytes]:

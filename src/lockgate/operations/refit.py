@@ -15,6 +15,7 @@ import pandas as pd
 from pydantic import ValidationError
 
 from lockgate.bundle import store
+from lockgate.bundle.snapshot import snapshot_of
 from lockgate.data import dataset
 from lockgate.data.data_card import read_card
 from lockgate.database import verdicts, versions
@@ -109,7 +110,7 @@ def refit(workspace: Workspace, order: Order, params: Params, progress: Progress
     until = str(forecaster.window.trained_until(forecaster.problem.period))
     with tempfile.TemporaryDirectory(prefix="lockgate-") as folder:
         made = Build(order.prepared, Path(folder))
-        store.save(forecaster, made.bundle)
+        store.save(forecaster, made.bundle, snapshot_of(forecaster, rows))
         tags = {
             "refit_of": str(order.version),
             "refit_reason": order.reason,

@@ -12,6 +12,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait by spinning cost 2.5x CPU on a busy machine
 
 from lockgate.bundle import store
+from lockgate.bundle.snapshot import snapshot_of
 from lockgate.data import dataset
 from lockgate.problem.params import PARAMS_FILE, load_params
 from lockgate.system import exit_codes
@@ -26,7 +27,7 @@ def main(data: Path, build: Path) -> None:
     rows, static = dataset.read(data, "rows"), dataset.read(data, "static")
     with watch("train") as progress:
         forecaster, report = train(rows, static, params, progress)
-    digest = store.save(forecaster, build / "bundle")
+    digest = store.save(forecaster, build / "bundle", snapshot_of(forecaster, rows))
     report_files.write(report, build)
     until = dataset.trained_until(data)
     sys.stdout.write(

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from lockgate.errors import BadConfiguration
 from lockgate.problem.description import MetricName, Problem
@@ -17,7 +17,7 @@ from lockgate.problem.metrics import METRICS, Metric, Task
 from lockgate.system import strict_yaml
 
 PARAMS_FILE = Path("params.yaml")
-PROBLEM_PAGE = "docs/reference/problem.md"
+PROBLEM_PAGE, PARAMS_PAGE = "docs/reference/problem.md", "docs/reference/params.md"
 UNKNOWN = "extra_forbidden"  # pydantic's type of the error
 LONGEST_SHOWN = 80  # characters of a wrong value in a message
 
@@ -45,6 +45,9 @@ RENAMED = {
 
 # Earlier keys whose place has changed, too.
 MOVED = {"metric": "problem.metric", "split.holdout_days": "problem.horizon"}
+
+WINDOW = r"^[1-9][0-9]{0,3}[hd]$"  # the length of a window: hours or days
+WINDOW_LENGTH = re.compile(WINDOW)
 
 # An Ed25519 key as `openssl pkey -pubout` prints it between its two lines: a fixed beginning, then 32 bytes.
 PUBLIC_KEY = re.compile(r"MCowBQYDK2VwAyEA[A-Za-z0-9+/]{43}=")
@@ -215,6 +218,56 @@ class GuardParams(Section):
     default: Literal["open", "closed"] = "open"
 
 
+Window = Annotated[str, Field(pattern=WINDOW)]
+Days = Annotated[int, Field(ge=1, le=3650)]
+Windows = Annotated[int, Field(ge=1, le=60)]
+Part = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+
+
+class WindowRule(Section):
+    """A rule that fires if `bad` of the last `windows` windows break it, so that one bad window does not."""
+
+    bad: Windows = 3
+    windows: Windows = 5
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> "WindowRule":
+        if self.bad > self.windows:
+            raise ValueError(f"bad is {self.bad}, and there are {self.windows} windows")
+        return self
+
+
+class MetricRule(WindowRule):
+    """The score of the version in Production is worse than the limit; without a limit, that of the gate holds."""
+
+    limit: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+
+
+class CoverageRule(WindowRule):
+    """The share of truths within their bounds is this much below the stated confidence."""
+
+    shortfall: Part = 0.1
+
+
+class DriftRule(WindowRule):
+    """A column has another distribution than in training, by its stability index and by a two-sample test."""
+
+    index: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.25
+    significance: Part = 0.01
+
+
+class MonitorParams(Section):
+    """When `lockgate monitor` alerts. A window with fewer than `min_rows` rows is unknown."""
+
+    window: Window = "1d"
+    min_rows: Annotated[int, Field(ge=1)] = 30
+    new_version_days: Days = 7
+    production_days: Days = 90
+    metric: MetricRule = MetricRule()
+    coverage: CoverageRule = CoverageRule()
+    drift: DriftRule = DriftRule()
+
+
 class Params(Section):
     """The whole of params.yaml."""
 
@@ -228,6 +281,7 @@ class Params(Section):
     training: TrainingParams = TrainingParams()
     fast: FastParams = FastParams()
     gate: GateParams
+    monitor: MonitorParams = MonitorParams()
     guard: GuardParams = GuardParams()
 
     @property
@@ -285,25 +339,23 @@ def load_params(path: Path) -> Params:
         params = Params.model_validate(raw).in_force()
     except ValidationError as error:
         raise _as_configuration_error(path, error, raw) from error
-    _require_limits_of_metric(path, params.policy, params.problem.task)
+    _require_limits_of_metric(path, params)
     return params
 
 
-def _require_limits_of_metric(path: Path, policy: Policy, task: Task) -> None:
+def _require_limits_of_metric(path: Path, params: Params) -> None:
     """Raise BadConfiguration for a limit that no forecast or every forecast can reach in this metric."""
-    metric = policy.measure
-    widest = metric.widest_for(task)
-    worst, error = metric.with_error(widest), metric.error(policy.limit)
-    if not 0 < error <= widest or (task != "regression" and error == widest):
-        ends = f"between {metric.perfect:g} (perfect) and {worst:g}"
-        if task != "regression":
-            ends += " (reached without any skill)"
-        allowed = ends if isfinite(widest) else "above 0"
-        raise BadConfiguration(
-            f"gate.limit is {policy.limit:g}",
-            where=str(path),
-            hint=f"with problem.metric: {metric.name}, where {metric.better} is better, gate.limit must be {allowed}",
-        )
+    policy, task = params.policy, params.problem.task
+    metric, widest = policy.measure, policy.measure.widest_for(task)
+    limits = {"gate.limit": policy.limit, "monitor.metric.limit": params.monitor.metric.limit}
+    for key, limit in limits.items():
+        if limit is not None and not _is_reachable(metric, limit, task):
+            raise BadConfiguration(
+                f"{key} is {limit:g}",
+                where=str(path),
+                hint=f"with problem.metric: {metric.name}, where {metric.better} is better, {key} must be"
+                f" {_allowed(metric, task)}",
+            )
     for key in ("over_serving", "over_slice"):
         if getattr(policy, key) > widest:
             raise BadConfiguration(
@@ -311,6 +363,20 @@ def _require_limits_of_metric(path: Path, policy: Policy, task: Task) -> None:
                 where=str(path),
                 hint=f"with problem.metric: {metric.name}, gate.{key} must be at most {widest:g}",
             )
+
+
+def _is_reachable(metric: Metric, limit: float, task: Task) -> bool:
+    widest, error = metric.widest_for(task), metric.error(limit)
+    return 0 < error <= widest and (task == "regression" or error != widest)
+
+
+def _allowed(metric: Metric, task: Task) -> str:
+    """The limits that a metric may have, in words."""
+    widest = metric.widest_for(task)
+    ends = f"between {metric.perfect:g} (perfect) and {metric.with_error(widest):g}"
+    if task != "regression":
+        ends += " (reached without any skill)"
+    return ends if isfinite(widest) else "above 0"
 
 
 def _as_configuration_error(path: Path, error: ValidationError, raw: dict[str, Any]) -> BadConfiguration:
@@ -328,7 +394,8 @@ def _as_configuration_error(path: Path, error: ValidationError, raw: dict[str, A
         return BadConfiguration(f"problem is {_shown(found)}", where=str(path), hint=hint)
     reason = first["ctx"]["error"] if first["type"] == "value_error" else first["msg"].lower()
     if isinstance(found, dict):
-        return BadConfiguration(f"{key}: {reason}", where=str(path), hint=f"correct {key}; see {PROBLEM_PAGE}")
+        page = PROBLEM_PAGE if location[0] == "problem" else PARAMS_PAGE
+        return BadConfiguration(f"{key}: {reason}", where=str(path), hint=f"correct {key}; see {page}")
     return BadConfiguration(f"{key} is {_shown(found)}", where=str(path), hint=f"{key}: {reason}")
 
 
