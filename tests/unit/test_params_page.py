@@ -28,6 +28,8 @@ def keys(section, above=""):
 
 def allowed(schema):
     """The values that a key accepts, as the page writes them."""
+    if "anyOf" in schema:
+        return f"{allowed(schema['anyOf'][0])}, or null"
     if schema["type"] == "array":
         count = f"at most {schema['maxItems']} entries, each " if "maxItems" in schema else "each "
         return count + allowed(schema["items"])
@@ -44,6 +46,8 @@ def text_form(schema):
 
 
 def kind(schema):
+    if "anyOf" in schema:
+        return kind(schema["anyOf"][0])
     return "list" if schema["type"] == "array" else schema["type"]
 
 
@@ -56,6 +60,8 @@ def value(name):
 
 def written(found):
     """A value as YAML writes it."""
+    if found is None:
+        return "null"
     return str(found).lower() if isinstance(found, bool) else str(found)
 
 

@@ -13,6 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lockgate.forecaster.ensemble import Forecaster
+from lockgate.forecaster.interface import ForecasterProtocol
+from lockgate.forecaster.window import Window
 from lockgate.problem.columns import Column, Date, Role
 from lockgate.problem.description import Problem
 
@@ -103,12 +105,12 @@ def _distribution(found: Mapping[str, Any]) -> Distribution:
     return Distribution(found["name"], **lists, usual=dict(sorted(usual.items())) if usual else None)
 
 
-def snapshot_of(forecaster: Any, rows: pd.DataFrame) -> Snapshot:
+def snapshot_of(forecaster: ForecasterProtocol, rows: pd.DataFrame) -> Snapshot:
     """The snapshot of a forecaster (of any kind) and its training rows, a frame as `prepare` writes it."""
-    problem: Problem = forecaster.problem
+    problem = forecaster.problem
     periods = _periods(problem, rows)
     columns = tuple(distribution_of(each.name, rows[each.name], periods) for each in compared(problem))
-    asked = reference_rows(problem, rows, forecaster)
+    asked = reference_rows(problem, rows, forecaster.window)
     return Snapshot(columns, _of_forecasts(forecaster, problem, asked), left_out(problem), _little_history(forecaster))
 
 
@@ -178,24 +180,24 @@ def key_texts(problem: Problem, rows: pd.DataFrame) -> list[str]:
     return [" / ".join(parts) for parts in zip(*columns, strict=True)]
 
 
-def reference_rows(problem: Problem, rows: pd.DataFrame, forecaster: Any) -> pd.DataFrame:
+def reference_rows(problem: Problem, rows: pd.DataFrame, window: Window | None) -> pd.DataFrame:
     """pd.DataFrame whose forecasts are the reference: those of the next horizon of a panel, else training rows.
 
     The next horizon has the covariates of the same season a year (a longest season) earlier.
     """
-    if problem.kind == "panel":
-        return _next_horizon(problem, rows, forecaster.horizon_days)
+    if window is not None:
+        return _next_horizon(problem, rows, window)
     if problem.kind == "state":
         return _some_keys(problem, rows)
     return rows.iloc[_spread(len(rows), MOST_FORECASTS)].reset_index(drop=True)
 
 
-def _next_horizon(problem: Problem, rows: pd.DataFrame, horizon: int) -> pd.DataFrame:
+def _next_horizon(problem: Problem, rows: pd.DataFrame, window: Window) -> pd.DataFrame:
     number = problem.period.number(rows[problem.time_name].to_numpy())
-    season = problem.period.seasons[-1] if problem.period.seasons else horizon
-    shift = season * -(-horizon // season)
-    first = number.max() + 1 - shift
-    chosen = (number >= first) & (number < first + horizon)
+    season = problem.period.seasons[-1] if problem.period.seasons else window.horizon
+    shift = season * -(-window.horizon // season)
+    first = window.cutoff + 1 - shift
+    chosen = (number >= first) & (number < first + window.horizon)
     found = _some_keys(problem, rows[chosen])
     moved = problem.period.start(problem.period.number(found[problem.time_name].to_numpy()) + shift)
     return found.assign(**{problem.time_name: moved})
@@ -215,14 +217,14 @@ def _spread(count: int, most: int) -> Ints:
     return np.unique(np.linspace(0, max(0, count - 1), min(count, most)).round().astype(np.int64))
 
 
-def _of_forecasts(forecaster: Any, problem: Problem, asked: pd.DataFrame) -> Distribution | None:
+def _of_forecasts(forecaster: ForecasterProtocol, problem: Problem, asked: pd.DataFrame) -> Distribution | None:
     """The distribution of the forecasts of rows; None if there is no such row, as with a short history."""
     asked = asked.drop(columns=[problem.target], errors="ignore")
     refused = {found.row for found in forecaster.problems(asked)} if len(asked) else set()
     asked = asked.drop(index=sorted(refused)).reset_index(drop=True)
     if not len(asked):
         return None
-    values = forecast_values(forecaster.predict(asked), getattr(forecaster, "classes", ()))
+    values = forecast_values(forecaster.predict(asked), forecaster.classes)
     return distribution_of("prediction", values, _periods(problem, asked))
 
 
@@ -238,7 +240,7 @@ def _periods(problem: Problem, rows: pd.DataFrame) -> Ints | None:
     return problem.period.number(rows[problem.time_name].to_numpy()) if problem.kind == "panel" else None
 
 
-def _little_history(forecaster: Any) -> tuple[str, ...]:
+def _little_history(forecaster: ForecasterProtocol) -> tuple[str, ...]:
     if not isinstance(forecaster, Forecaster):
         return ()
     few = np.asarray(forecaster.state.little_history, dtype=np.bool_)

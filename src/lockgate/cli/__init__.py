@@ -10,6 +10,7 @@ from lockgate.cli import (
     init,
     log,
     maintenance,
+    monitor,
     predict,
     promote,
     register,

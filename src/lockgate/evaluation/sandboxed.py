@@ -9,6 +9,7 @@ import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,29 @@ def forecast(request: Request, rows: pd.DataFrame, limits: Limits = FORECAST_LIM
         leakage=LeakageReport.of(report) if report else None,
         uses_target_history=found["uses_target_history"],
     )
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """Forecasts of rows, and the rows that the bundle takes; the forecasts of the others are NaN."""
+
+    forecast: Floats
+    covered: NDArray[np.bool_]
+    classes: tuple[str, ...]
+
+
+def replay(request: Request, rows: pd.DataFrame, batches: Sequence[int]) -> Replayed | Failure:
+    """Open the bundle in a child and forecast rows, those of one batch together. Raises as `forecast` does."""
+    with tempfile.TemporaryDirectory(prefix="lockgate-sandbox-") as name:
+        rows.to_parquet(Path(name, ROWS), index=False)
+        given = {"bundle": request.bundle, "digest": request.digest, "batches": list(batches)}
+        try:
+            found, arrays = run("replay", given, Path(name), FORECAST_LIMITS)
+        except (SandboxFailed, BundleUnreadable) as failed:
+            return Failure(_one_line(failed.message))
+    if wrong := _wrong_shape(arrays, len(rows), 0, len(found["classes"])):
+        return Failure(wrong)
+    return Replayed(arrays["together"], arrays["covered"], tuple(found["classes"]))
 
 
 def failure_to_open(bundle: Path, digest: str) -> Failure | None:
@@ -273,6 +297,30 @@ def _forecast(folder: Path, given: Json) -> Output:
     return found, arrays
 
 
+def _replay(folder: Path, given: Json) -> Output:
+    rows, batches = pd.read_parquet(folder / ROWS), np.array(given["batches"], dtype=np.int64)
+    forecaster = store.load(Path(given["bundle"]), given["digest"])
+    one = np.full(_width(forecaster), np.nan)
+    together, covered = np.full((len(rows), *one.shape), np.nan), np.zeros(len(rows), dtype=np.bool_)
+    for number in np.unique(batches):
+        places = np.flatnonzero(batches == number)
+        batch = rows.iloc[places].reset_index(drop=True)
+        taken = _taken(forecaster, batch)
+        covered[places] = taken
+        together[places] = _where(taken, one, partial(forecaster.predict, batch[taken]))
+    return {"classes": forecaster.classes}, {"together": together, "covered": covered}
+
+
+def _taken(forecaster: ForecasterProtocol, rows: pd.DataFrame) -> NDArray[np.bool_]:
+    """The rows that can be forecast; of a state all rows of a key, or none."""
+    refused = np.zeros(len(rows), dtype=np.bool_)
+    refused[[problem.row for problem in forecaster.problems(rows)]] = True
+    if forecaster.problem.kind == "state" and refused.any():
+        keys = rows.groupby(list(forecaster.problem.keys), dropna=False).ngroup().to_numpy()
+        refused = np.isin(keys, keys[refused])
+    return ~refused
+
+
 def _batch(
     forecaster: ForecasterProtocol, rows: pd.DataFrame, covered: NDArray[np.bool_], one: Floats
 ) -> dict[str, Floats]:
@@ -335,7 +383,12 @@ def _one_line(reason: str) -> str:
     return line if len(line) <= LONGEST_REASON else f"{line[:LONGEST_REASON]}..."
 
 
-TASKS: dict[str, Callable[[Path, Json], Output]] = {"open": _open, "make": _make, "forecast": _forecast}
+TASKS: dict[str, Callable[[Path, Json], Output]] = {
+    "open": _open,
+    "make": _make,
+    "forecast": _forecast,
+    "replay": _replay,
+}
 
 if __name__ == "__main__":
     main(Path.cwd())

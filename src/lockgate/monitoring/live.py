@@ -15,8 +15,8 @@ from lockgate.problem.target_values import outside_where
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-# The columns of a logged row with the truth in force (missing: not known yet). `truth_at` is the time when a truth of the
-# row was loaded first, whatever was corrected later.
+# The columns of a logged row with the truth in force (missing: not known yet). `truth_at` is the time when a truth of
+# the row was loaded first, whatever was corrected later.
 LOGGED = (
     "at", "request_id", "row", "role", "version", "degraded", "confidence", "period", "horizon", "segment", "features",
     "prediction", "lower", "upper", "class", "probabilities", "truth_value", "truth_class", "truth_at",
@@ -45,7 +45,7 @@ class Live:
     @property
     def known(self) -> Bools:
         """The rows whose truth is known."""
-        return self.about["truth_at"].notna().to_numpy(dtype=np.bool_)
+        return np.asarray(self.about["truth_at"].notna(), dtype=np.bool_)
 
     @property
     def scored(self) -> Bools:
@@ -111,8 +111,8 @@ def _forecast(problem: Problem, logged: pd.DataFrame) -> tuple[Floats, tuple[str
 
 
 def _keys(problem: Problem, logged: pd.DataFrame) -> Any:
-    """The key of each row as text; without keys, the row itself."""
-    if problem.keys:
+    """The key of each row as text; in a table without keys, the row itself."""
+    if problem.keys or problem.kind != "table":
         return [" / ".join(_text(each[name]) for name in problem.keys) for each in logged["segment"]]
     return [f"{request} {row}" for request, row in zip(logged["request_id"], logged["row"], strict=True)]
 

@@ -34,13 +34,20 @@ class Read:
 def read(workspace: Workspace, problem: Problem, windows: Windows, roles: tuple[str, ...]) -> Read:
     """The rows that were asked in the windows, and those of a panel whose periods are in the windows of the truth."""
     since = windows.now - windows.count * windows.length
-    asked = Asked(workspace.model, since, roles, problem.kind != "table" or bool(problem.keys))
+    asked = Asked(workspace.model, since, roles, _is_keyed(problem))
     if problem.kind == "panel":
         asked = replace(asked, **_of_periods(workspace, problem, windows))
     found = monitored.read(workspace.database, asked)
     live = live_of(problem, _frame(found.rows))
     remark = f"the log has too many rows: those of one key in {found.one_in} were read" if found.one_in > 1 else ""
     return Read(live, replace(windows, newest=_newest(live)), remark)
+
+
+def asked(workspace: Workspace, problem: Problem, windows: Windows, roles: tuple[str, ...]) -> Live:
+    """The rows that were asked in the windows."""
+    since = windows.now - windows.count * windows.length
+    found = monitored.read(workspace.database, Asked(workspace.model, since, roles, _is_keyed(problem)))
+    return live_of(problem, _frame(found.rows))
 
 
 def background(problem: Problem, prepared: Path) -> tuple[Background, str]:
@@ -54,6 +61,11 @@ def background(problem: Problem, prepared: Path) -> tuple[Background, str]:
         return Background(), f"scores without training rows, some slices are left out: {error}"
     cutoff = int(problem.period.number(rows[problem.time_name].to_numpy()).max()) if problem.kind == "panel" else None
     return Background(static, rows, cutoff), ""
+
+
+def _is_keyed(problem: Problem) -> bool:
+    """Whether a truth is named by segment and period; else it is named by request and row."""
+    return problem.kind != "table" or bool(problem.keys)
 
 
 def _of_periods(workspace: Workspace, problem: Problem, windows: Windows) -> dict[str, Any]:

@@ -1,0 +1,127 @@
+"""One round of the monitor: reads the log, the truth and the snapshot of the version, and names the next command."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from lockgate.bundle import store
+from lockgate.bundle.snapshot import Snapshot
+from lockgate.database import versions
+from lockgate.errors import ArtifactMissing, LockgateError, StateConflict, Unavailable
+from lockgate.lifecycle import moves
+from lockgate.lifecycle.model_state import ModelState
+from lockgate.lifecycle.stages import Stage
+from lockgate.monitoring.advice import Advice, advice
+from lockgate.monitoring.findings import Findings, Production, Terms, findings
+from lockgate.monitoring.live import Live
+from lockgate.monitoring.replayed import Replay
+from lockgate.monitoring.scores import Scorer
+from lockgate.monitoring.windows import Windows
+from lockgate.operations import load_version, logged_rows, replay
+from lockgate.operations.workspace import Workspace
+from lockgate.problem.description import Problem
+from lockgate.problem.params import MonitorParams, Params
+
+NO_SNAPSHOT = "version {} has no snapshot of its training rows: it was trained by an earlier release"
+
+
+@dataclass(frozen=True)
+class Order:
+    """The problem, the rules, the limit of the metric, the length of a window, the roles, and the prepared folder."""
+
+    problem: Problem
+    rules: MonitorParams
+    limit: float
+    length: timedelta
+    roles: tuple[str, ...]
+    prepared: Path
+
+    @classmethod
+    def of(cls, params: Params, length: timedelta, roles: Sequence[str], prepared: Path) -> "Order":
+        """The order by params.yaml; without `monitor.metric.limit`, that of the gate holds."""
+        limit = params.gate.limit if params.monitor.metric.limit is None else params.monitor.metric.limit
+        return cls(params.problem, params.monitor, limit, length, tuple(roles), prepared)
+
+    def windows(self, now: datetime) -> Windows:
+        """As many windows as a rule looks at."""
+        rules = self.rules
+        return Windows(self.length, max(each.windows for each in (rules.metric, rules.coverage, rules.drift)), now)
+
+
+@dataclass(frozen=True)
+class Monitored:
+    """What a round found. `earlier` is the replay of the version to which a rollback would go; None without one."""
+
+    model: str
+    windows: Windows
+    findings: Findings
+    earlier: Replay | None
+    advice: Advice
+    remarks: tuple[str, ...]
+
+
+class Snapshots:
+    """The snapshots of versions, each read once: a watching monitor does not fetch a bundle every round."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._found: dict[int, Snapshot | None] = {}
+
+    def of(self, version: int) -> tuple[Snapshot | None, str]:
+        """The snapshot of a version, verified; or None and the reason."""
+        if version not in self._found:
+            try:
+                self._found[version] = self._read(version)
+            except (Unavailable, ArtifactMissing) as error:
+                return None, f"the snapshot of version {version} cannot be read: {error}"
+        snapshot = self._found[version]
+        return snapshot, "" if snapshot else NO_SNAPSHOT.format(version)
+
+    def _read(self, version: int) -> Snapshot | None:
+        record = load_version.recorded(self._workspace, version)
+        with load_version.fetched(self._workspace, record) as fetched:
+            return store.snapshot(fetched.bundle, fetched.digest)
+
+
+def monitor(workspace: Workspace, order: Order, snapshots: Snapshots) -> Monitored:
+    """One round. Raises StateConflict if no version is in Production."""
+    state = workspace.state()
+    production = _production(workspace, state)
+    read = logged_rows.read(workspace, order.problem, order.windows(datetime.now(UTC)), order.roles)
+    background, without = logged_rows.background(order.problem, order.prepared)
+    snapshot, no_drift = snapshots.of(production.version)
+    terms = Terms(order.rules, order.limit, read.windows, Scorer(order.problem, background), order.roles)
+    found = findings(read.live, snapshot, no_drift, production, terms)
+    earlier, no_replay = _earlier(workspace, state, found, read.live, terms)
+    remarks = tuple(filter(None, (read.remark, without)))
+    return Monitored(workspace.model, read.windows, found, earlier, advice(found, earlier, no_replay), remarks)
+
+
+def _production(workspace: Workspace, state: ModelState) -> Production:
+    serving = state.serving()
+    if serving is None:
+        raise StateConflict(
+            f"no version of {workspace.model} is in Production", hint="promote one with: lockgate promote VERSION"
+        )
+    rows = versions.stages(workspace.database, workspace.model)
+    return Production(serving.version, _since(state), max((row.created_at for row in rows), default=None))
+
+
+def _since(state: ModelState) -> datetime | None:
+    """The newest move of a version to Production."""
+    return next((entry.at for entry in reversed(state.ledger) if entry.to_stage is Stage.PRODUCTION), None)
+
+
+def _earlier(
+    workspace: Workspace, state: ModelState, found: Findings, live: Live, terms: Terms
+) -> tuple[Replay | None, str]:
+    """The replay of the last good version on the rows of the windows, if a rule blames the version in Production."""
+    good = moves.good_productions(state)
+    if not found.blames_version or not good:
+        return None, ""
+    recent = live.where(terms.windows.of_truth(live) >= 0).of_version(found.production.version)
+    try:
+        return replay.score_again(workspace, good[0], recent, terms.scorer.background), ""
+    except LockgateError as error:
+        return None, f"version {good[0]} could not be tried: {error}"
