@@ -49,6 +49,18 @@ FLAGS = {
     "predict": {"--input", "--output", "--stage", "--version", "--force", "--confidence"}
     | {"--no-fallback", "--fallback-days"},
     "serve": {"--stage", "--host", "--port"},
+    "monitor": {
+        "--window",
+        "--role",
+        "--watch",
+        "--webhook",
+        "--on-alert",
+        "--html",
+        "--force",
+        "--prepared",
+        "--json",
+    },
+    "replay": {"--days", "--prepared", "--json"},
     "backtest": {"--origins", "--apart", "--json", "--plot"},
     "probe": {"--json"},
     "check": {"--html", "--plot", "--force", "--json"},

@@ -2,65 +2,24 @@
 
 from pathlib import Path
 
-import engine_fleet
 import mlflow
 import numpy as np
 import pandas as pd
-import panel_tables
-import plain_tables
 import pytest
+from any_problem import KINDS, built, prepare, problem_of
 
-from lockgate.bundle import store
-from lockgate.data import dataset, split
-from lockgate.data.data_card import card_of
-from lockgate.data.ingest import FileSource, Tables
+from lockgate.data import dataset
 from lockgate.gate.verdict import policy_digest
 from lockgate.lifecycle.stages import Stage
 from lockgate.operations import predict, promote, register, validate
 from lockgate.operations.confirmed_move import MoveRequest
-from lockgate.operations.stage_files import Build
 from lockgate.operations.workspace import Workspace
-from lockgate.problem.description import Problem, Split
-from lockgate.problem.params import Params
-from lockgate.training import report_files
-from lockgate.training.train import train
+from lockgate.problem.description import Split
 
 YES = MoveRequest("reviewed", dry_run=False, confirm=lambda move: None)
-LENIENT = {"min_scored_rows": 10, "min_gain_over_baseline": 0.0, "min_share_of_naive": 0.0}
 
 
-def problem_of(kind: str) -> tuple[Problem, Tables]:
-    if kind == "panel":
-        rows, static = panel_tables.rows("month")
-        return panel_tables.problem("month"), Tables(rows, static)
-    if kind == "state":
-        return engine_fleet.fleet_problem("last", "change"), Tables(engine_fleet.fleet(10), pd.DataFrame())
-    task = kind.removeprefix("table of ")
-    return plain_tables.params(task).problem, Tables(plain_tables.rows(task, 400), pd.DataFrame())
-
-
-def built(kind: str, folder: Path) -> tuple[Build, Params]:
-    """Prepared tables and a bundle, as the stages leave them."""
-    problem, tables = problem_of(kind)
-    limit = {"regression": 1e6, "binary": 0.69, "multiclass": 1.09}[problem.task]
-    given = plain_tables.params("regression")
-    gate = given.gate.model_copy(update=LENIENT | {"limit": limit})
-    params = given.model_copy(update={"problem": problem.model_copy(update={"members": ()}), "gate": gate})
-    made = Build(folder / "prepared", folder / "build")
-    prepare(problem, tables, made.prepared)
-    forecaster, report = train(dataset.read(made.prepared, "rows"), tables.static, params, lambda *_: None)
-    store.save(forecaster, made.bundle)
-    report_files.write(report, made.build)
-    return made, params
-
-
-def prepare(problem: Problem, tables: Tables, folder: Path) -> None:
-    parts = split.split(problem, tables.rows)
-    frames = {"rows": parts.rows, "holdout": parts.holdout, "static": tables.static}
-    dataset.write(folder, frames, card_of(problem, FileSource(()), tables, parts))
-
-
-@pytest.mark.parametrize("kind", ["table of regression", "table of binary", "table of multiclass", "state", "panel"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_version_is_registered_judged_promoted_and_forecasts_the_same_from_the_registry(
     kind: str, backend: Workspace, tmp_path: Path
 ) -> None:

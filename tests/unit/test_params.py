@@ -277,4 +277,25 @@ def test_a_limit_that_every_forecast_passes_or_none_is_refused(metric, task, lim
         params._require_limits_of_metric(Path("params.yaml"), policy, task)
     assert allowed in refused.value.hint
     usual = {"log_loss": 0.5, "brier": 0.2}.get(metric, 0.8)
+    with pytest.raises(BadConfiguration, match=r"monitor\.metric\.limit is"):
+        good = policy.model_copy(update={"limit": usual})
+        params._require_limits_of_metric(Path("params.yaml"), good, task, of_monitor=limit)
     params._require_limits_of_metric(Path("params.yaml"), policy.model_copy(update={"limit": usual}), task)
+
+
+@pytest.mark.parametrize(
+    ("monitor", "says"),
+    [
+        ({"window": "1w"}, "monitor.window is '1w'"),
+        ({"window": "0d"}, "monitor.window is '0d'"),
+        ({"metric": {"bad": 6, "windows": 5}}, "monitor.metric: bad is 6, and there are 5 windows"),
+        ({"metric": {"limit": -1.0}}, "monitor.metric.limit is -1.0"),
+        ({"drift": {"significance": 0.0}}, "monitor.drift.significance is 0.0"),
+        ({"coverage": {"shortfal": 0.1}}, "unknown key monitor.coverage.shortfal"),
+        ({"min_rows": 0}, "monitor.min_rows is 0"),
+    ],
+)
+def test_a_rule_of_the_monitor_that_cannot_work_is_refused(monitor, says, tmp_path):
+    with pytest.raises(BadConfiguration) as refused:
+        load_params(write(tmp_path, monitor=monitor))
+    assert says in str(refused.value)

@@ -14,7 +14,7 @@ from lockgate.system.output_file import OutFile
 
 if TYPE_CHECKING:
     from lockgate.comparison.compare import Comparison
-    from lockgate.comparison.tables import Sheet
+    from lockgate.reports.page import Sheet
 
 PREPARED = Path("data/prepared")
 LARGEST_CHANGES = 10

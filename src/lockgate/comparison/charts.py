@@ -1,53 +1,25 @@
 """The plots of a comparison page, as SVG that follows the light or dark colours of the page."""
 
-import io
-import re
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from matplotlib import style
-from matplotlib.axes import Axes
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-from matplotlib.figure import Figure
-from matplotlib.rcsetup import cycler
 from matplotlib.ticker import Formatter, MaxNLocator, PercentFormatter, StrMethodFormatter
 
 from lockgate.comparison.pairs import Floats, Pairs
 from lockgate.comparison.record_diff import ImportanceChange
 from lockgate.problem.description import Problem
-from lockgate.reports import importance_bars
+from lockgate.reports import drawing, importance_bars
+from lockgate.reports.drawing import FIRST, INK, LOOKS, MUTED, SECOND
 
-WIDTH, HEIGHT = 5.2, 3.4
 BINS = 41  # odd: the middle bar holds the rows on which both agree
 POINTS = 20_000
 MOST_IMPORTANT = 15
 BEYOND = (0.005, 0.995)  # the histogram ends at these quantiles; what lies beyond is in the outermost bars
 
-# matplotlib knows no CSS: these stand in for the page's colours and are replaced in what it draws.
-INK, MUTED, FIRST, SECOND = "#010101", "#020202", "#030303", "#040404"
-OF_THE_PAGE = {INK: "var(--ink)", MUTED: "var(--muted)", FIRST: "var(--first)", SECOND: "var(--second)"}
 POINT = "#6f8fb0"  # the points are a picture in the picture, readable on both grounds
 LARGE = 20  # from this forecast on, an axis shows whole numbers
-NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-PREAMBLE = re.compile(r"^.*?(?=<svg )|<metadata>.*?</metadata>|<!--.*?-->", re.DOTALL)
-LOOKS = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "lockgate",
-    "font.family": "sans-serif",
-    "font.size": 9,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": MUTED,
-    "axes.prop_cycle": cycler(color=[FIRST, SECOND]),
-    "axes.facecolor": "none",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-    "figure.facecolor": "none",
-    "legend.frameon": False,
-}
 
 
 @style.context(LOOKS)
@@ -56,12 +28,12 @@ def differences(pairs: Pairs) -> str:
     found = pairs.difference
     low, high = np.quantile(found, BEYOND)
     reach = max(abs(low), abs(high), 1e-6)
-    figure, axes = _panel()
+    figure, axes = drawing.panel()
     axes.hist(np.clip(found, -reach, reach), bins=BINS, range=(-reach, reach), color=FIRST)
     axes.axvline(0.0, color=INK, linewidth=0.8, linestyle=":")
     axes.xaxis.set_major_formatter(PercentFormatter(1.0))
     axes.set(xlabel="relative difference" if pairs.is_relative else "difference of probabilities", ylabel="rows")
-    return _svg(figure)
+    return drawing.svg(figure)
 
 
 @style.context(LOOKS)
@@ -71,14 +43,14 @@ def scatter(pairs: Pairs, first: str, second: str) -> str:
     if one.ndim > 1:
         one, other = (np.take_along_axis(each, pairs.first_class[:, None], axis=1)[:, 0] for each in (one, other))
     step = max(1, -(-len(pairs) // POINTS))
-    figure, axes = _panel()
+    figure, axes = drawing.panel()
     axes.scatter(one[::step], other[::step], s=5, alpha=0.5, color=POINT, linewidths=0, rasterized=True)
     axes.axline((0.0, 0.0), slope=1.0, color=INK, linewidth=0.8, linestyle=":")
     axes.set(xlabel=first, ylabel=second)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(5))
         axis.set_major_formatter(_numbers(one, pairs.is_relative))
-    return _svg(figure)
+    return drawing.svg(figure)
 
 
 def by_time(problem: Problem) -> str:
@@ -94,10 +66,10 @@ def over_time(pairs: Pairs, first: str, second: str) -> str:
     values = pd.DataFrame({"first": pairs.first, "second": pairs.second, "target": pairs.target})
     groups = values.groupby(pairs.rows[problem.time_name].to_numpy())
     by_period = groups.sum() if problem.kind == "panel" else groups.mean()
-    figure, axes = _panel()
+    figure, axes = drawing.panel()
     if np.isfinite(pairs.target).all():
-        name = problem.target.replace("$", r"\$").lstrip("_")  # matplotlib reads $ and _ in a label
-        axes.plot(by_period.index, by_period["target"], color=MUTED, linewidth=1.5, linestyle=":", label=name)
+        label = drawing.plain(problem.target)
+        axes.plot(by_period.index, by_period["target"], color=MUTED, linewidth=1.5, linestyle=":", label=label)
     axes.plot(by_period.index, by_period["first"], color=FIRST, linewidth=1.3, label=first)
     axes.plot(by_period.index, by_period["second"], color=SECOND, linewidth=1.3, linestyle="--", label=second)
     axes.set(ylabel=by_time(problem).replace("all forecasts of ", ""))
@@ -105,15 +77,9 @@ def over_time(pairs: Pairs, first: str, second: str) -> str:
         axes.set_ylim(bottom=0)
     axes.yaxis.set_major_formatter(_numbers(by_period["first"].to_numpy(), pairs.is_relative))
     if not problem.period.is_integer:
-        _dates(axes)
-    _legend(axes)
-    return _svg(figure)
-
-
-def _dates(axes: Axes) -> None:
-    days = AutoDateLocator(maxticks=6)  # type: ignore[no-untyped-call]
-    axes.xaxis.set_major_locator(days)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(days))  # type: ignore[no-untyped-call]
+        drawing.dates(axes)
+    drawing.legend(axes)
+    return drawing.svg(figure)
 
 
 def _numbers(values: Floats, is_amount: bool) -> Formatter:
@@ -129,28 +95,8 @@ def importances(changes: Sequence[ImportanceChange], first: str, second: str) ->
     members = len({change.member for change in changes})
     rows = [(change.feature, change.first, change.second) for change in changes]
     table = pd.DataFrame(rows, columns=["feature", first, second])
-    figure, axes = _panel()
+    figure, axes = drawing.panel()
     importance_bars.draw(axes, table.groupby("feature").sum() / members, MOST_IMPORTANT)
     axes.set_xlabel("share of the gain, mean of the members")
-    _legend(axes)
-    return _svg(figure)
-
-
-def _legend(axes: Axes) -> None:
-    """Above the lines, where it hides none."""
-    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3)
-
-
-def _panel() -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(WIDTH, HEIGHT), layout="tight", dpi=150)
-    return figure, figure.subplots()
-
-
-def _svg(figure: Figure) -> str:
-    """The drawing without the preamble of a file of its own, in the colours of the page."""
-    file = io.StringIO()
-    figure.savefig(file, format="svg", metadata=NO_METADATA)
-    drawn = PREAMBLE.sub("", file.getvalue()).strip()
-    for ours, theirs in OF_THE_PAGE.items():
-        drawn = drawn.replace(ours, theirs)
-    return drawn
+    drawing.legend(axes)
+    return drawing.svg(figure)

@@ -1,34 +1,16 @@
 """Renders a comparison as one self-contained HTML file with plots: no network, no script, every text escaped."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lockgate.comparison import charts, tables
 from lockgate.comparison.compare import Compared, Comparison
 from lockgate.comparison.pairs import Pairs
-from lockgate.comparison.tables import Sheet
+from lockgate.reports.page import Picture, Sheet, picture, templates
 from lockgate.system.output_file import OutFile
 
 LARGEST_CHANGES = 20
-IDS = re.compile(r'(\bid="|\bhref="#|url\(#)')
-TEMPLATES = Environment(
-    loader=PackageLoader("lockgate.comparison"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A plot, and a caption that says in words what the plot shows."""
-
-    svg: str
-    caption: str
+TEMPLATES = templates("lockgate.comparison")
 
 
 @dataclass(frozen=True)
@@ -82,19 +64,19 @@ def _figures(pairs: Pairs, first: str, second: str) -> Iterator[Picture]:
     inside = pairs.where(~pairs.outside)
     if len(inside):
         difference = f"{second} / {first} - 1" if pairs.is_relative else f"{second} - {first}, in probability"
-        yield _picture(
+        yield picture(
             "differences",
             charts.differences(inside),
             f"How many rows differ by how much ({difference}); the outermost bars hold the rest.",
         )
-        yield _picture(
+        yield picture(
             "scatter",
             charts.scatter(inside, first, second),
             f"Each row's forecast by {first} (across) and by {second} (up); on the dotted line both agree.",
         )
     if pairs.problem.time and pairs.rows[pairs.problem.time_name].nunique() > 1 and pairs.first.ndim == 1:
         what = charts.by_time(pairs.problem)
-        yield _picture(
+        yield picture(
             "by-time",
             charts.over_time(pairs, first, second),
             f"The {what}: {first} solid, {second} dashed, {pairs.problem.target} dotted where known.",
@@ -108,9 +90,4 @@ def _importances(comparison: Comparison) -> ImportancesSection | None:
     first, second = tables.names(comparison)
     caption = f"The {charts.MOST_IMPORTANT} features that {first} (upper bar) and {second} (lower bar) lean on most."
     drawn = charts.importances(comparison.importances, first, second)
-    return ImportancesSection(_picture("importances", drawn, caption), sheet)
-
-
-def _picture(name: str, svg: str, caption: str) -> Picture:
-    """The plot with ids of its own: `name` stands before each id, so that two plots of a page share none."""
-    return Picture(IDS.sub(rf"\g<1>{name}-", svg), caption)
+    return ImportancesSection(picture("importances", drawn, caption), sheet)

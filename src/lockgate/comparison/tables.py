@@ -2,28 +2,18 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from lockgate.comparison.agreement import Agreement, PairedScores, Score, SliceAgreement, Spread
 from lockgate.comparison.compare import Comparison
 from lockgate.comparison.record_diff import MetricPair, RecordDiff
 from lockgate.comparison.records import INNER_FOLDS, Side
 from lockgate.problem.metrics import METRICS
+from lockgate.reports.page import Sheet
 
 DIGEST = re.compile(r"[0-9a-f]{32,64}")
 SHOWN_OF_DIGEST = 12
 WHOLE_FROM = 100
 LABELS = {"mae": "MAE", "bias": "bias", "accuracy": "accuracy"} | {name: each.label for name, each in METRICS.items()}
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """A table for a reader; the first `words` columns hold words, the others numbers."""
-
-    title: str
-    heads: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    words: int = 1
 
 
 def names(comparison: Comparison) -> tuple[str, str]:

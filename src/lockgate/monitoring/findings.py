@@ -64,11 +64,13 @@ class Volume:
 class Findings:
     """What one round found: the rules, counts, scores over all windows, scores of each window, and drift.
 
+    `limit` is that of the metric.
     `windows` and `drifts` are those of the version in Production, the newest first. `no_drift` says why there is no
     drift; "" if there is one. `left_out` are the columns without a drift.
     """
 
     production: Production
+    limit: float
     rules: tuple[Ruled, ...]
     volume: Volume
     total: Score
@@ -105,6 +107,7 @@ def findings(live: Live, snapshot: Snapshot | None, no_drift: str, production: P
     scorer = terms.scorer
     return Findings(
         production,
+        terms.limit,
         tuple(_rules(windows, drifts, no_drift, production, terms)),
         _volume(asked, chosen, recent, snapshot),
         scorer.score(recent),

@@ -91,7 +91,8 @@ def _typed(problem: Problem, raw: pd.DataFrame) -> pd.DataFrame:
     for column in problem.request:
         if column.name not in raw:
             raw[column.name] = pd.Series([None] * len(raw), dtype=object)
-    frame, rules = typed_rows.read(problem, problem.request, raw)
+    columns, rules = typed_rows.read(problem, problem.request, raw)
+    frame = pd.DataFrame(columns, index=raw.index)
     for rule in rules:
         if rule.bad.any():
             frame[rule.column] = frame[rule.column].where(~rule.bad)

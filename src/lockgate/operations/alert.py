@@ -9,7 +9,7 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import urlsplit
 
 from lockgate.errors import WrongUsage
-from lockgate.operations.monitor import Monitored
+from lockgate.monitoring.monitored import Monitored
 
 SUCCESS = range(200, 300)
 

@@ -12,9 +12,10 @@ from lockgate.errors import ArtifactMissing, LockgateError, StateConflict, Unava
 from lockgate.lifecycle import moves
 from lockgate.lifecycle.model_state import ModelState
 from lockgate.lifecycle.stages import Stage
-from lockgate.monitoring.advice import Advice, advice
+from lockgate.monitoring.advice import advice
 from lockgate.monitoring.findings import Findings, Production, Terms, findings
 from lockgate.monitoring.live import Live
+from lockgate.monitoring.monitored import Monitored
 from lockgate.monitoring.replayed import Replay
 from lockgate.monitoring.scores import Scorer
 from lockgate.monitoring.windows import Windows
@@ -47,18 +48,6 @@ class Order:
         """As many windows as a rule looks at."""
         rules = self.rules
         return Windows(self.length, max(each.windows for each in (rules.metric, rules.coverage, rules.drift)), now)
-
-
-@dataclass(frozen=True)
-class Monitored:
-    """What a round found. `earlier` is the replay of the version to which a rollback would go; None without one."""
-
-    model: str
-    windows: Windows
-    findings: Findings
-    earlier: Replay | None
-    advice: Advice
-    remarks: tuple[str, ...]
 
 
 class Snapshots:
@@ -95,7 +84,8 @@ def monitor(workspace: Workspace, order: Order, snapshots: Snapshots) -> Monitor
     found = findings(read.live, snapshot, no_drift, production, terms)
     earlier, no_replay = _earlier(workspace, state, found, read.live, terms)
     remarks = tuple(filter(None, (read.remark, without)))
-    return Monitored(workspace.model, read.windows, found, earlier, advice(found, earlier, no_replay), remarks)
+    told = advice(found, earlier, no_replay)
+    return Monitored(workspace.model, order.problem, read.windows, found, earlier, told, remarks)
 
 
 def _production(workspace: Workspace, state: ModelState) -> Production:

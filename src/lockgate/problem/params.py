@@ -339,15 +339,14 @@ def load_params(path: Path) -> Params:
         params = Params.model_validate(raw).in_force()
     except ValidationError as error:
         raise _as_configuration_error(path, error, raw) from error
-    _require_limits_of_metric(path, params)
+    _require_limits_of_metric(path, params.policy, params.problem.task, params.monitor.metric.limit)
     return params
 
 
-def _require_limits_of_metric(path: Path, params: Params) -> None:
+def _require_limits_of_metric(path: Path, policy: Policy, task: Task, of_monitor: float | None = None) -> None:
     """Raise BadConfiguration for a limit that no forecast or every forecast can reach in this metric."""
-    policy, task = params.policy, params.problem.task
     metric, widest = policy.measure, policy.measure.widest_for(task)
-    limits = {"gate.limit": policy.limit, "monitor.metric.limit": params.monitor.metric.limit}
+    limits = {"gate.limit": policy.limit, "monitor.metric.limit": of_monitor}
     for key, limit in limits.items():
         if limit is not None and not _is_reachable(metric, limit, task):
             raise BadConfiguration(

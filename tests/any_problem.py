@@ -1,0 +1,54 @@
+"""A small trained build of a problem of each kind, as the stages leave it."""
+
+from pathlib import Path
+
+import engine_fleet
+import pandas as pd
+import panel_tables
+import plain_tables
+
+from lockgate.bundle import store
+from lockgate.bundle.snapshot import snapshot_of
+from lockgate.data import dataset, split
+from lockgate.data.data_card import card_of
+from lockgate.data.ingest import FileSource, Tables
+from lockgate.operations.stage_files import Build
+from lockgate.problem.description import Problem
+from lockgate.problem.params import Params
+from lockgate.training import report_files
+from lockgate.training.train import train
+
+KINDS = ("table of regression", "table of binary", "table of multiclass", "state", "panel")
+LENIENT = {"min_scored_rows": 10, "min_gain_over_baseline": 0.0, "min_share_of_naive": 0.0}
+
+
+def problem_of(kind: str) -> tuple[Problem, Tables]:
+    if kind == "panel":
+        rows, static = panel_tables.rows("month")
+        return panel_tables.problem("month"), Tables(rows, static)
+    if kind == "state":
+        return engine_fleet.fleet_problem("last", "change"), Tables(engine_fleet.fleet(10), pd.DataFrame())
+    task = kind.removeprefix("table of ")
+    return plain_tables.params(task).problem, Tables(plain_tables.rows(task, 400), pd.DataFrame())
+
+
+def built(kind: str, folder: Path) -> tuple[Build, Params]:
+    """Prepared tables and a bundle, as the stages leave them."""
+    problem, tables = problem_of(kind)
+    limit = {"regression": 1e6, "binary": 0.69, "multiclass": 1.09}[problem.task]
+    given = plain_tables.params("regression")
+    gate = given.gate.model_copy(update=LENIENT | {"limit": limit})
+    params = given.model_copy(update={"problem": problem.model_copy(update={"members": ()}), "gate": gate})
+    made = Build(folder / "prepared", folder / "build")
+    prepare(problem, tables, made.prepared)
+    rows = dataset.read(made.prepared, "rows")
+    forecaster, report = train(rows, tables.static, params, lambda *_: None)
+    store.save(forecaster, made.bundle, snapshot_of(forecaster, rows))
+    report_files.write(report, made.build)
+    return made, params
+
+
+def prepare(problem: Problem, tables: Tables, folder: Path) -> None:
+    parts = split.split(problem, tables.rows)
+    frames = {"rows": parts.rows, "holdout": parts.holdout, "static": tables.static}
+    dataset.write(folder, frames, card_of(problem, FileSource(()), tables, parts))
