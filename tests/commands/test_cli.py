@@ -48,7 +48,8 @@ FLAGS = {
     "validate": {"--prepared", "--json"},
     "predict": {"--input", "--output", "--stage", "--version", "--force", "--confidence"}
     | {"--no-fallback", "--fallback-days"},
-    "serve": {"--stage", "--host", "--port"},
+    "serve": {"--stage", "--host", "--port", "--shadow", "--canary", "--no-log"},
+    "canary": {"--reason", "--json"},
     "monitor": {
         "--window",
         "--role",

@@ -3,37 +3,25 @@
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import served_versions
 import serving_process
-from passed_by_hand import passed_by_hand
 from serving_process import Serving, body_of, serving
 
-from lockgate.bundle import manifest, store
 from lockgate.database.connection import Database
-from lockgate.forecaster.answers import answers
-from lockgate.forecaster.interface import ForecasterProtocol
-from lockgate.gate.verdict import policy_digest
-from lockgate.operations import promote
-from lockgate.operations.confirmed_move import MoveRequest
-from lockgate.operations.stage_files import Build
 from lockgate.operations.workspace import Workspace
-from lockgate.problem.params import load_params
 from lockgate.system.service_urls import Addresses
-
-YES = MoveRequest("reviewed", dry_run=False, confirm=lambda move: None)
-ANYTHING = {"over_serving": 1.0}
 
 
 @pytest.fixture(scope="module")
-def first(stack: Addresses, trained_project: Callable[[int], Path]) -> Workspace:
+def first(stack: Addresses) -> Workspace:
     """A model of this file; version 1, of seed 1, is in Production."""
     workspace = Workspace("served-ensemble", stack, Database(stack.database_url), "anna", 10.0)
-    put_in_production(workspace, trained_project(1))
+    served_versions.put_in_production(workspace, 1)
     return workspace
 
 
@@ -55,42 +43,14 @@ def folder(backend: Workspace, trained_project: Callable[[int], Path], tmp_path:
 
 
 @pytest.fixture(scope="module")
-def rows(trained_project: Callable[[int], Path]) -> pd.DataFrame:
+def rows() -> pd.DataFrame:
     """Rows that can be forecast, without their target."""
-    return pd.read_parquet(trained_project(1) / "data" / "prepared" / "holdout.parquet").drop(columns="Sales")
+    return served_versions.rows()
 
 
-@pytest.fixture(scope="module")
-def forecasters(trained_project: Callable[[int], Path]) -> Callable[[int], ForecasterProtocol]:
-    """The forecaster of a seed."""
-
-    @cache
-    def load(seed: int) -> ForecasterProtocol:
-        bundle = trained_project(seed) / "build" / "bundle"
-        return store.load(bundle, manifest.digest(bundle))
-
-    return load
-
-
-def put_in_staging(workspace: Workspace, project: Path) -> int:
-    """Register what a project trained, and move it to Staging."""
-    build = Build(project / "data" / "prepared", project / "build")
-    return passed_by_hand(workspace, build, load_params(project / "params.yaml"), **ANYTHING).version
-
-
-def put_in_production(workspace: Workspace, project: Path) -> int:
-    """Register what a project trained, and promote it."""
-    version = put_in_staging(workspace, project)
-    policy = load_params(project / "params.yaml").policy.model_copy(update=ANYTHING)
-    promote.promote(workspace, YES, version, policy_digest(policy), None)
-    return version
-
-
-def test_each_form_of_the_protocol_gives_the_numbers_of_the_version(
-    server: Serving, forecasters: Callable[[int], ForecasterProtocol], rows: pd.DataFrame
-) -> None:
+def test_each_form_of_the_protocol_gives_the_numbers_of_the_version(server: Serving, rows: pd.DataFrame) -> None:
     few = rows.head(7)
-    expected = answers(forecasters(1), few, 0.95).to_dict("records")
+    expected = served_versions.expected(1, few)
     split = body_of(few)["dataframe_split"]
     records = [dict(zip(split["columns"], row, strict=True)) for row in split["data"]]
     columns = {name: [record[name] for record in records] for name in split["columns"]}
@@ -107,10 +67,8 @@ def test_each_form_of_the_protocol_gives_the_numbers_of_the_version(
     turned = server.ask({"instances": [dict(reversed(record.items())) | {"note": 1} for record in records]})
     assert turned.json == {"predictions": expected}
     assert turned.headers["x-lockgate-ignored-columns"] == "note"
-    less = answers(forecasters(1), few, 0.8)
-    assert server.ask({"instances": records, "params": {"confidence": 0.8}}).json["predictions"] == less.to_dict(
-        "records"
-    )
+    less = served_versions.expected(1, few, 0.8)
+    assert server.ask({"instances": records, "params": {"confidence": 0.8}}).json["predictions"] == less
 
 
 def test_headers_name_the_version_and_the_request(server: Serving, rows: pd.DataFrame, first: Workspace) -> None:
@@ -148,7 +106,7 @@ def test_a_missing_column_and_another_method_are_refused(server: Serving, rows: 
 def test_sigterm_ends_the_server_and_the_port_is_closed(
     backend: Workspace, folder: Path, trained_project: Callable[[int], Path], rows: pd.DataFrame
 ) -> None:
-    put_in_production(backend, trained_project(1))
+    served_versions.put_in_production(backend, 1)
     with serving(backend, folder) as server:
         with closing(server.connect()) as stays_open:
             assert serving_process.ask(stays_open, body_of(rows.head(1))).status == 200

@@ -3,6 +3,7 @@
 # importing a file of commands adds its commands
 from lockgate.cli import (
     backtest,
+    canary,
     check,
     compare,
     guard,

@@ -1,14 +1,34 @@
 """`serve`: answers requests for forecasts over HTTP with the version in a stage."""
 
+import re
 import signal
+from pathlib import Path
 
 import click
 
 from lockgate.cli.common_options import command, workspace
+from lockgate.errors import WrongUsage
 from lockgate.lifecycle.stages import Stage
+from lockgate.system import service_urls
 
 STAGES = [str(Stage.PRODUCTION), str(Stage.STAGING)]
 PORT = 5010
+
+
+class Share(click.ParamType[tuple[Stage, int]]):
+    """A stage and a share of the requests in percent, such as Staging=10."""
+
+    name = "stage=percent"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Stage, int]:
+        """The stage and the share; a usage error for another text."""
+        found = re.fullmatch(r"(Staging)=([0-9]{1,3})", str(value))
+        if not found or int(found[2]) > 100:
+            self.fail("write it as Staging=10: the share is a whole number from 0 to 100", param, ctx)
+        return Stage(found[1]), int(found[2])
+
+
+SHARE = Share()
 
 
 @command("serve", example="lockgate serve --port 5010")
@@ -17,13 +37,39 @@ PORT = 5010
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
 @click.option("--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="Port; 0: any free one.")
-def serve(stage: str, host: str, port: int, timeout: float) -> None:
+@click.option("--shadow", type=click.Choice(STAGES[1:]), help="Score requests with this stage too, for the log.")
+@click.option("--canary", type=SHARE, help="Let another stage answer a share in percent: Staging=10.")
+@click.option("--no-log", is_flag=True, help="Do not log predictions.")
+def serve(
+    stage: str,
+    host: str,
+    port: int,
+    shadow: str | None,
+    canary: tuple[Stage, int] | None,
+    no_log: bool,
+    timeout: float,
+) -> None:
     """Answer requests for forecasts over HTTP.
 
     POST rows to /invocations in the scoring protocol of MLflow. The headers of an answer name the version that gave it.
-    Stop the server with Ctrl-C.
+    The server follows the stage: a new version answers without a restart. Stop the server with Ctrl-C.
     """
+    _check(stage, shadow, canary, no_log)
     from lockgate.serving import server
+    from lockgate.serving.follow import Followed
 
-    stopped_by = server.serve(workspace(timeout), server.Settings(host, port, Stage(stage)))
-    signal.raise_signal(stopped_by)
+    found, share = canary or (None, None)
+    followed = Followed(Stage(stage), Stage(shadow) if shadow else None, found)
+    stack = service_urls.stack_folder(Path.cwd()) / ".lockgate"
+    settings = server.Settings(host, port, stack, followed, share, not no_log)
+    signal.raise_signal(server.serve(workspace(timeout), settings))
+
+
+def _check(stage: str, shadow: str | None, canary: tuple[Stage, int] | None, no_log: bool) -> None:
+    """Raise WrongUsage for options that contradict each other."""
+    if shadow and canary:
+        raise WrongUsage("--shadow and --canary exclude each other", hint="a version answers, or it is only logged")
+    if stage == Stage.STAGING and (shadow or canary):
+        raise WrongUsage("--stage and the other option name one stage", hint="let the version in Production answer")
+    if shadow and no_log:
+        raise WrongUsage("--shadow without the log has no result", hint="leave out --no-log")

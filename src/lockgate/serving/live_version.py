@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -16,6 +17,7 @@ from lockgate.operations import load_version
 from lockgate.operations.workspace import Workspace
 from lockgate.problem.confidence import DEFAULT
 from lockgate.problem.description import Problem
+from lockgate.serving.request_body import Reader
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,19 @@ class LiveVersion:
     def problem(self) -> Problem:
         """The problem that it was trained for, whatever params.yaml says now."""
         return self.forecaster.problem
+
+    @cached_property
+    def reader(self) -> Reader:
+        """Reads requests for it."""
+        return Reader(self.problem)
+
+    def takes_what(self, other: "LiveVersion") -> bool:
+        """Whether it takes the same requests as another version."""
+        return self._described == other._described
+
+    @cached_property
+    def _described(self) -> str:
+        return self.problem.model_dump_json()
 
 
 def in_stage(state: ModelState, stage: Stage) -> Place | None:

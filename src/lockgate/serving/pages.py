@@ -1,6 +1,5 @@
 """The pages beside /invocations: health, version, metrics, and the OpenAPI description."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,10 +7,11 @@ from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse
 
 from lockgate import __version__
+from lockgate.serving.board import Board
 from lockgate.serving.live_version import LiveVersion
 
 
-def pages(live: Callable[[], LiveVersion]) -> FastAPI:
+def pages(board: Board) -> FastAPI:
     """The application with these pages."""
     app = FastAPI(title="Lockgate", version=__version__, docs_url=None, redoc_url=None)
 
@@ -21,17 +21,32 @@ def pages(live: Callable[[], LiveVersion]) -> FastAPI:
 
     @app.get("/health")
     async def health() -> JSONResponse:
-        return JSONResponse(about(live()))
+        return JSONResponse(health_of(board), 200 if board.routes.served else 503)
 
     @app.get("/version")
     async def version() -> JSONResponse:
-        return JSONResponse(about(live()) | {"lockgate": __version__})
+        served = board.routes.served
+        return JSONResponse({"lockgate": __version__, **(about(served) if served else {})}, 200 if served else 503)
 
     return app
 
 
+def health_of(board: Board) -> dict[str, Any]:
+    """Whether the server is ready, which version answers, and what went wrong."""
+    routes, failed = board.routes, board.failed
+    roles = {"shadow": routes.shadow, "canary": routes.canary}
+    return {
+        "ready": routes.served is not None,
+        **(about(routes.served) if routes.served else {}),
+        **{role: about(live) for role, live in roles.items() if live},
+        **({"canary_share": routes.share} if routes.canary else {}),
+        "follows": not board.unreachable,
+        "last_failed_switch": vars(failed) | {"at": failed.at.isoformat()} if failed else None,
+    }
+
+
 def about(live: LiveVersion) -> dict[str, Any]:
-    """The version that answers, for a reader."""
+    """A version, for a reader."""
     age = (datetime.now(UTC) - live.since).total_seconds() if live.since else None
     return {
         "model": live.model,

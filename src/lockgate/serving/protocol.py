@@ -7,7 +7,8 @@ from typing import Any
 from lockgate.serving.exchange import Header, Reply, Waiting, caller_id
 from lockgate.serving.limits import Limits
 from lockgate.serving.refusals import Refused
-from lockgate.serving.scorer import Scorer, refused
+from lockgate.serving.scorer import Scorer
+from lockgate.serving.turn import refused
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

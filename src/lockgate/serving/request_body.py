@@ -22,7 +22,6 @@ from lockgate.errors import WrongUsage
 from lockgate.problem.columns import Category, Date, Decimal, Months
 from lockgate.problem.confidence import DEFAULT, checked
 from lockgate.problem.description import Problem
-from lockgate.serving.limits import Limits
 from lockgate.serving.refusals import Refused
 
 FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
@@ -54,7 +53,6 @@ class Reader:
     """Reads the requests for one problem."""
 
     problem: Problem
-    limits: Limits
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -107,8 +105,6 @@ class Reader:
         rows = len(next(iter(columns.values()))) if columns else 0
         if not rows:
             raise Refused(400, "the request has no rows")
-        if rows > self.limits.rows:
-            raise Refused(413, f"the request has more than {self.limits.rows} rows", "send them in parts")
         for name in self.required:
             if name not in columns:
                 raise Refused(400, f"missing column {name}", f"needed: {', '.join(self.required)}")

@@ -5,19 +5,27 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
 
 import uvicorn
 
+from lockgate.database import serving_shares
+from lockgate.database.connection import Database
 from lockgate.errors import StateConflict
-from lockgate.lifecycle.stages import Stage
 from lockgate.operations.workspace import Workspace
+from lockgate.prediction_log.spool import Spool
 from lockgate.serving import live_version
+from lockgate.serving.board import Board, Routes
+from lockgate.serving.follow import Followed, Follower
 from lockgate.serving.limits import Limits
+from lockgate.serving.log import Log
+from lockgate.serving.log import folder_of as log_folder
 from lockgate.serving.messages import tell
 from lockgate.serving.pages import pages
 from lockgate.serving.protocol import Application
 from lockgate.serving.scorer import Scorer
+from lockgate.serving.shadow import Shadow
 
 STOP_SECONDS = 20  # for requests in flight
 BACKLOG = 2048
@@ -25,11 +33,18 @@ BACKLOG = 2048
 
 @dataclass(frozen=True)
 class Settings:
-    """What to serve, and where."""
+    """What to serve, where, and whether predictions are logged.
+
+    `stack` is the folder .lockgate. `share` is that of the canary in percent, set at the start; None leaves it.
+    """
 
     host: str
     port: int
-    stage: Stage = Stage.PRODUCTION
+    stack: Path
+    followed: Followed
+    share: int | None = None
+    with_log: bool = True
+    worker: int = 1
     limits: Limits = field(default_factory=Limits)
 
 
@@ -40,14 +55,42 @@ def serve(workspace: Workspace, settings: Settings) -> signal.Signals:
     version cannot be loaded. The port opens when the version is ready.
     """
     with bound(settings) as listener:
-        live = live_version.load(workspace, live_version.required_in_stage(workspace, settings.stage), settings.stage)
-        scorer = Scorer(lambda: live, settings.limits)
-        scorer.start()
+        stage = settings.followed.served
+        live = live_version.load(workspace, live_version.required_in_stage(workspace, stage), stage)
+        board = Board(Routes(live))
         ready = f"version {live.version} of {live.model} ({live.stage}) answers at {address(listener)}"
-        server = _Server(_config(Application(scorer, settings.limits, pages(lambda: live))), ready)
-        server.run([listener])
-        scorer.stop()
+        with _threads(workspace, settings, board) as scorer:
+            server = _Server(_config(Application(scorer, settings.limits, pages(board))), ready)
+            server.run([listener])
     return server.stopped_by
+
+
+@contextmanager
+def _threads(workspace: Workspace, settings: Settings, board: Board) -> Iterator[Scorer]:
+    """The threads of the server: they end in the order in which a request goes through them."""
+    if settings.followed.canary and settings.share is not None:
+        said = (workspace.actor, "lockgate serve --canary")
+        serving_shares.set_share(workspace.database, workspace.model, settings.followed.canary, settings.share, said)
+    follower = Follower(workspace, settings.followed, board)
+    follower.check()
+    log = _log(workspace, settings) if settings.with_log else None
+    shadow = Shadow(settings.limits, log) if log and settings.followed.shadow else None
+    scorer = Scorer(board, settings.limits, log, shadow)
+    threads = [each for each in (scorer, shadow, log) if each]
+    for each in (follower, *threads):
+        each.start()
+    try:
+        yield scorer
+    finally:
+        follower.stop()
+        for each in threads:
+            each.stop()
+
+
+def _log(workspace: Workspace, settings: Settings) -> Log:
+    folder = log_folder(settings.stack, workspace.model, settings.worker)
+    database = Database(workspace.addresses.database_url, workspace.timeout, keep_connections=True)
+    return Log(Spool(folder), database)
 
 
 @contextmanager

@@ -251,3 +251,14 @@ CREATE TABLE IF NOT EXISTS lockgate_artifacts.files (
     logged_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE INDEX IF NOT EXISTS files_of_blob ON lockgate_artifacts.files (digest);
+
+-- The share of requests that a canary answers: who set it, when, and why. The newest row of a model and stage is in force.
+CREATE TABLE lockgate.serving_shares (
+    id     bigint      GENERATED ALWAYS AS IDENTITY,
+    model  text        NOT NULL,
+    stage  text        NOT NULL,
+    share  integer     NOT NULL,
+    actor  text        NOT NULL,
+    reason text        NOT NULL,
+    at     timestamptz NOT NULL DEFAULT clock_timestamp()
+);

@@ -48,15 +48,19 @@ BEGIN
 END
 $$;
 
--- Notify the listeners of channel lockgate_production when a version enters or leaves Production.
+-- Notify the listeners of channel lockgate_production when a version enters or leaves Production, and those of channel
+-- lockgate_stages of every stage change.
 CREATE OR REPLACE FUNCTION lockgate.tell_of_production() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+DECLARE
+    change text := json_build_object(
+        'model', NEW.model, 'version', NEW.version, 'from', NEW.from_stage, 'to', NEW.to_stage, 'seq', NEW.seq
+    )::text;
 BEGIN
     IF 'Production' IN (NEW.from_stage, NEW.to_stage) THEN
-        PERFORM pg_notify('lockgate_production', json_build_object(
-            'model', NEW.model, 'version', NEW.version, 'from', NEW.from_stage, 'to', NEW.to_stage, 'seq', NEW.seq
-        )::text);
+        PERFORM pg_notify('lockgate_production', change);
     END IF;
+    PERFORM pg_notify('lockgate_stages', change);
     RETURN NULL;
 END
 $$;

@@ -46,3 +46,14 @@ CREATE TABLE lockgate.truth (
 );
 CREATE INDEX truth_of_segment ON lockgate.truth (model, segment, period, id DESC) WHERE request_id IS NULL;
 CREATE INDEX truth_of_request ON lockgate.truth (model, request_id, "row", id DESC) WHERE request_id IS NOT NULL;
+
+-- The share of requests that a canary answers: who set it, when, and why. The newest row of a model and stage is in force.
+CREATE TABLE lockgate.serving_shares (
+    id     bigint      GENERATED ALWAYS AS IDENTITY,
+    model  text        NOT NULL,
+    stage  text        NOT NULL,
+    share  integer     NOT NULL,
+    actor  text        NOT NULL,
+    reason text        NOT NULL,
+    at     timestamptz NOT NULL DEFAULT clock_timestamp()
+);
