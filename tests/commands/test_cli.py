@@ -37,6 +37,7 @@ FLAGS = {
     "guard uncover": {"--yes"},
     "ledger verify": {"--export"},
     "ledger export": set(),
+    "truth load": {"--json"},
     "log last": {"--segment", "--limit", "--json"},
     "log drain": {"--json"},
     "log retain": {"--older-than", "--yes", "--dry-run", "--json"},

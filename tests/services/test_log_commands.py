@@ -1,8 +1,9 @@
-"""`lockgate log` in a project: the last predictions, the way from the spool to Postgres, and retention."""
+"""`lockgate log` and `lockgate truth` in a project: predictions on record, and what came true."""
 
 import json
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,10 +14,12 @@ from click.testing import CliRunner
 from sqlalchemy import text
 
 from lockgate.cli import lockgate
-from lockgate.database import predictions
+from lockgate.database import predictions, truth
 from lockgate.database.connection import Database
+from lockgate.errors import StateConflict
 from lockgate.prediction_log.record import LoggedRequest, Scorer
 from lockgate.prediction_log.spool import Spool
+from lockgate.prediction_log.truth_rows import TruthRow
 from lockgate.system.exit_codes import Session, run
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "vehicle_demand"
@@ -116,3 +119,94 @@ def test_what_was_deleted_may_be_logged_again(shell: Shell, database: Database) 
     predictions.insert(database, [late])
     shell("log", "retain", "--older-than", "90d", "--yes")
     assert predictions.insert(database, [late]) == 1
+
+
+# --- truth -----------------------------------------------------------------------------------------------------------
+
+IN_FORCE = """
+    SELECT segment ->> 'segment', period, value FROM lockgate.truth_in_force('vehicle_demand-ensemble') ORDER BY 1, 2
+"""
+HISTORY = "SELECT value, corrects IS NOT NULL, source, actor FROM lockgate.truth ORDER BY id"
+
+
+def truth_of(folder: Path, *lines: str, name: str = "truth.csv") -> str:
+    (folder / name).write_text("\n".join(["segment,month,demand", *lines, ""]))
+    return name
+
+
+def rows_of(database: Database, query: str) -> list[tuple[object, ...]]:
+    with database.transaction() as connection:
+        return [tuple(row) for row in connection.execute(text(query))]
+
+
+def test_truth_joins_predictions_by_key_and_period(shell: Shell, database: Database, tmp_path: Path) -> None:
+    predictions.insert(database, [of_segment("suv"), of_segment("van")])
+    name = truth_of(tmp_path, "suv,2024-05-01,1200", "van,2024-05-01,1300", "suv,2024-04-01,7")
+    code, out = shell("truth", "load", name, "--json")
+    assert (code, json.loads(out)) == (
+        0,
+        {
+            "rows": 3, "new": 3, "unchanged": 0, "corrected": {"count": 0, "first": []},
+            "unknown": {"count": 1, "first": ["truth.csv, line 4"]}, "left_out": 0, "ignored": [],
+        },
+    )  # fmt: skip
+    assert rows_of(database, IN_FORCE) == [
+        ("suv", MAY_2024 - 1, 7.0), ("suv", MAY_2024, 1200.0), ("van", MAY_2024, 1300.0)
+    ]  # fmt: skip
+
+
+def test_the_same_file_again_adds_nothing(shell: Shell, database: Database, tmp_path: Path) -> None:
+    name = truth_of(tmp_path, "suv,2024-05-01,1200", "van,2024-05-01,1300")
+    assert shell("truth", "load", name)[1].startswith("2 rows: 2 new, 0 corrected, 0 unchanged\n")
+    assert shell("truth", "load", name)[1].startswith("2 rows: 0 new, 0 corrected, 2 unchanged\n")
+    assert len(rows_of(database, HISTORY)) == 2
+
+
+def test_a_correction_keeps_the_history(
+    shell: Shell, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCKGATE_ACTOR", "anna")
+    shell("truth", "load", truth_of(tmp_path, "suv,2024-05-01,1200"))
+    code, out = shell("truth", "load", truth_of(tmp_path, "suv,2024-05-01,1201", name="later.csv"))
+    assert (code, out.splitlines()[0]) == (0, "1 rows: 0 new, 1 corrected, 0 unchanged")
+    shell("truth", "load", truth_of(tmp_path, "suv,2024-05-01,1200"))
+    assert rows_of(database, HISTORY) == [
+        (1200.0, False, "truth.csv", "anna"), (1201.0, True, "later.csv", "anna"), (1200.0, True, "truth.csv", "anna")
+    ]  # fmt: skip
+    assert rows_of(database, IN_FORCE) == [("suv", MAY_2024, 1200.0)]
+
+
+def test_two_loads_at_once_add_each_row_once(database: Database) -> None:
+    rows = [TruthRow({"segment": "suv"}, period, None, None, float(period), None) for period in range(2_000)]
+    with ThreadPoolExecutor(4) as pool:
+        done = list(pool.map(lambda _: truth.load(database, SCORER.model, rows, "f", "anna"), range(4)))
+    assert sorted(each.new for each in done) == [0, 0, 0, 2_000]
+    assert len(rows_of(database, IN_FORCE)) == 2_000
+
+
+def test_truth_is_never_changed_or_deleted(shell: Shell, database: Database, tmp_path: Path) -> None:
+    shell("truth", "load", truth_of(tmp_path, "suv,2024-05-01,1200"))
+    for statement in ("UPDATE lockgate.truth SET value = 1", "DELETE FROM lockgate.truth", "TRUNCATE lockgate.truth"):
+        with pytest.raises(StateConflict, match="append-only"):
+            rows_of(database, statement)
+
+
+def test_classes_of_a_table_are_joined_by_request_and_row(database: Database) -> None:
+    request = logged.request(logged.row(), logged.row())
+    predictions.insert(database, [request])
+    rows = [TruthRow({}, None, request.request_id, row, None, "Yes") for row in (1, 2)]
+    assert truth.load(database, logged.MODEL, rows, "f", "anna") == truth.Loaded(2, (), [1])
+    other = [rows[0]._replace(true_class="No"), rows[1]]
+    assert truth.load(database, logged.MODEL, other, "f", "anna") == truth.Loaded(0, [0], [1])
+
+
+def test_keys_without_time_name_a_row_alone(database: Database) -> None:
+    predictions.insert(database, [logged.request(logged.row(7, None))])
+    rows = [TruthRow({"shop": shop}, None, None, None, 1.0, None) for shop in (7, 8)]
+    assert truth.load(database, logged.MODEL, rows, "f", "anna") == truth.Loaded(2, (), [1])
+    assert truth.load(database, logged.MODEL, rows, "f", "anna") == truth.Loaded(0, (), [1])
+
+
+def test_a_conflict_within_a_file_stores_nothing(shell: Shell, database: Database, tmp_path: Path) -> None:
+    assert shell("truth", "load", truth_of(tmp_path, "suv,2024-05-01,1", "suv,2024-05-01,2"))[0] == 3
+    assert rows_of(database, HISTORY) == []

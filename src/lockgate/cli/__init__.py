@@ -19,6 +19,7 @@ from lockgate.cli import (
     serve,
     services,
     status,
+    truth,
 )
 from lockgate.cli.common_options import lockgate, main
 

@@ -28,9 +28,11 @@ CREATE TABLE lockgate.predictions (
 ) PARTITION BY RANGE (at);
 CREATE INDEX predictions_of_segment ON lockgate.predictions (model, segment, at DESC);
 CREATE INDEX predictions_of_version ON lockgate.predictions (model, version, at);
+CREATE INDEX predictions_of_period ON lockgate.predictions (model, segment, period) WHERE period IS NOT NULL;
+CREATE INDEX predictions_of_request ON lockgate.predictions (request_id);
 
--- What came true, named by segment and period, or by request and row where the problem has no keys. The newest row of a
--- name is in force; a correction adds a row.
+-- What came true, named by segment and period, or by request and row where the problem has neither. The newest row of a
+-- name is in force; a correction is a further row, which names the row that it corrects.
 CREATE TABLE lockgate.truth (
     id         bigint           GENERATED ALWAYS AS IDENTITY,
     model      text             NOT NULL,
@@ -40,6 +42,7 @@ CREATE TABLE lockgate.truth (
     "row"      integer,
     value      double precision,
     class      text,
+    corrects   bigint,
     source     text             NOT NULL,
     actor      text             NOT NULL,
     loaded_at  timestamptz      NOT NULL DEFAULT clock_timestamp()

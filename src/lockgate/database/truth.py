@@ -1,0 +1,99 @@
+"""Table truth: what came true. A value that is loaded again adds nothing; another value is a correction."""
+
+import io
+import json
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+from sqlalchemy import text
+
+from lockgate.database.connection import Database, with_retries
+from lockgate.prediction_log.truth_rows import TruthRow
+
+SHOWN = 5  # rows of a kind that are named
+ALONE = "SELECT pg_advisory_xact_lock(hashtextextended('lockgate.truth ' || :model, 0))"
+ARRIVING = """
+    CREATE TEMP TABLE IF NOT EXISTS arriving (place integer NOT NULL, fact jsonb NOT NULL) ON COMMIT DELETE ROWS
+"""
+COPY_ARRIVING = "COPY pg_temp.arriving FROM STDIN WITH (ENCODING 'UTF8')"
+# How a row of table `named` names arriving rows, in a form for which there is an index.
+BY_PERIOD = "{named}.segment = fact.segment AND {named}.period = fact.period"
+BY_SEGMENT = "{named}.segment = fact.segment AND {named}.period IS NULL"
+BY_REQUEST = """{named}.request_id = fact.request_id AND {named}."row" = fact."row" """
+# A fact is a list, in the order of the fields of `TruthRow`.
+LOAD = """
+    WITH fact AS MATERIALIZED (
+        SELECT place, fact -> 0 AS segment, (fact ->> 1)::bigint AS period, (fact ->> 2)::uuid AS request_id,
+               (fact ->> 3)::integer AS "row", (fact ->> 4)::double precision AS value, fact ->> 5 AS class
+        FROM pg_temp.arriving
+    ), compared AS MATERIALIZED (
+        SELECT fact.*, known.id AS known,
+               (known.value, known.class) IS NOT DISTINCT FROM (fact.value, fact.class) AS same,
+               EXISTS (
+                   SELECT FROM lockgate.predictions AS prediction
+                   WHERE prediction.model = :model AND {of_prediction}
+               ) AS asked
+        FROM fact
+        LEFT JOIN LATERAL (
+            SELECT id, value, class
+            FROM lockgate.truth AS truth
+            WHERE truth.model = :model AND {of_truth} AND truth.request_id IS {is_null}
+            ORDER BY id DESC LIMIT 1
+        ) AS known ON true
+    ), added AS (
+        INSERT INTO lockgate.truth (model, segment, period, request_id, "row", value, class, corrects, source, actor)
+        SELECT :model, segment, period, request_id, "row", value, class, known, :source, :actor
+        FROM compared
+        WHERE known IS NULL OR NOT same
+    )
+    SELECT count(*) FILTER (WHERE known IS NULL),
+           array_agg(place ORDER BY place) FILTER (WHERE NOT same AND known IS NOT NULL),
+           array_agg(place ORDER BY place) FILTER (WHERE NOT asked)
+    FROM compared
+"""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """How many rows were new, and the places of the rows that correct an earlier value, or that no prediction asks for.
+
+    Places count from `first`.
+    """
+
+    new: int
+    corrected: Sequence[int]
+    unknown: Sequence[int]
+
+
+@with_retries
+def load(database: Database, model: str, rows: Sequence[TruthRow], source: str, actor: str) -> Loaded:
+    """Put rows on record, in one transaction. A row of which the same value is in force adds nothing.
+
+    All rows are named in one way: by period, by segment alone, or by request.
+    """
+    if not rows:
+        return Loaded(0, (), ())
+    names = {"model": model, "source": source, "actor": actor}
+    with database.transaction() as connection:
+        connection.execute(text(ALONE), names)
+        connection.execute(text(ARRIVING))
+        with closing(connection.connection.cursor()) as cursor:
+            cursor.copy_expert(COPY_ARRIVING, io.BytesIO(_lines(rows)))
+        new, corrected, unknown = connection.execute(text(_statement(rows[0])), names).one()
+    return Loaded(new, corrected or (), unknown or ())
+
+
+def _statement(row: TruthRow) -> str:
+    by = BY_PERIOD if row.request_id is None else BY_REQUEST
+    by = BY_SEGMENT if row.request_id is None and row.period is None else by
+    return LOAD.format(
+        of_prediction=by.format(named="prediction"),
+        of_truth=by.format(named="truth"),
+        is_null="NULL" if row.request_id is None else "NOT NULL",
+    )
+
+
+def _lines(rows: Sequence[TruthRow]) -> bytes:
+    lines = (f"{place}\t{json.dumps(row, allow_nan=False)}" for place, row in enumerate(rows))
+    return "\n".join(lines).replace("\\", "\\\\").encode()
