@@ -48,6 +48,7 @@ class Serving:
     """A server process: its address, and the lines on its standard error so far."""
 
     process: "subprocess.Popen[str]"
+    folder: Path
     port: int = 0
     lines: list[str] = field(default_factory=list)
     more: "queue.Queue[str | None]" = field(default_factory=queue.Queue)
@@ -144,7 +145,7 @@ def serving(backend: Workspace, folder: Path, *words: str) -> Iterator[Serving]:
     """A server in this folder, which answers when the block begins."""
     call = [sys.executable, "-m", "lockgate", "serve", "--port", "0", *words]
     process = subprocess.Popen(call, cwd=folder, env=environment(backend), stderr=subprocess.PIPE, text=True)
-    found = Serving(process)
+    found = Serving(process, folder)
     reader = threading.Thread(target=_read, args=(process, found.more), daemon=True)
     reader.start()
     try:

@@ -49,7 +49,7 @@ FLAGS = {
     "validate": {"--prepared", "--json"},
     "predict": {"--input", "--output", "--stage", "--version", "--force", "--confidence"}
     | {"--no-fallback", "--fallback-days"},
-    "serve": {"--stage", "--host", "--port", "--shadow", "--canary", "--no-log"},
+    "serve": {"--stage", "--host", "--port", "--shadow", "--canary", "--no-log", "--no-fallback", "--fallback-days"},
     "canary": {"--reason", "--json"},
     "monitor": {
         "--window",

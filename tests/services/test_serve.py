@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -133,3 +134,58 @@ def test_numbers_are_those_of_mlflow_served_model(server: Serving, first: Worksp
     found = pd.DataFrame(server.ask(body_of(rows)).json["predictions"])
     assert list(found) == list(expected)
     assert np.array_equal(found.to_numpy(), expected.to_numpy())
+
+
+def test_a_large_body_many_rows_and_a_slow_client_are_refused(server: Serving, rows: pd.DataFrame) -> None:
+    too_large = server.ask(b"x" * (33 << 20))
+    assert (too_large.status, too_large.headers["connection"]) == (413, "close")
+    many = {"instances": [{}] * 100_001}
+    assert server.ask(many).status in (400, 413)
+    split = body_of(rows.head(1))["dataframe_split"]
+    assert server.ask({"dataframe_split": split | {"data": split["data"] * 100_001}}).status == 413
+    with closing(server.connect()) as slow:
+        slow.putrequest("POST", "/invocations")
+        slow.putheader("Content-Type", "application/json")
+        slow.putheader("Content-Length", "100")
+        slow.endheaders()
+        slow.send(b"{")
+        assert serving_process.answer_of(slow).status == 408
+    assert server.ask(body_of(rows.head(1))).status == 200
+
+
+def test_a_page_of_another_host_is_refused(server: Serving, rows: pd.DataFrame) -> None:
+    body = body_of(rows.head(1))
+    assert server.ask(body, Host="evil.example").status == 403
+    assert server.ask(body, Origin="http://evil.example").status == 403
+    own = f"localhost:{server.port}"
+    assert server.ask(body, Host=own, Origin=f"http://{own}").status == 200
+
+
+def test_openapi_describes_the_columns_of_the_problem_and_metrics_count_requests(
+    server: Serving, rows: pd.DataFrame
+) -> None:
+    document = server.get("/openapi.json").json
+    row = document["components"]["schemas"]["Row"]
+    assert row["required"] == ["Store", "Date", "Promo", "StateHoliday", "SchoolHoliday"]
+    assert row["properties"]["Promo"]["enum"] == [0, 1]
+    assert row["properties"]["StateHoliday"]["enum"] == ["0", "a", "b", "c"]
+    server.ask(body_of(rows.head(3)))
+    text = server.get("/metrics").body.decode()
+    assert 'lockgate_requests_total{status="200"}' in text
+    assert 'lockgate_version_info{digest="' in text
+    assert "lockgate_spool_bytes" in text and "lockgate_batch_requests_bucket" in text
+
+
+def test_without_the_registry_the_verified_copy_answers_and_says_so(
+    first: Workspace, server: Serving, rows: pd.DataFrame
+) -> None:
+    """The server of this file has kept the copy in its folder when it started."""
+    without = replace(first, addresses=Addresses("http://127.0.0.1:9", first.addresses.database_url))
+    with serving(without, server.folder) as degraded:
+        assert any(line.startswith("DEGRADED: version 1") for line in degraded.lines)
+        answer = degraded.ask(body_of(rows.head(2)))
+        assert answer.json["predictions"] == served_versions.expected(1, rows.head(2))
+        assert "version 1" in answer.headers["x-lockgate-degraded"]
+        assert "version 1" in degraded.get("/health").json["degraded"]
+    done = serving_process.command(without, server.folder, "serve", "--port", "0", "--no-fallback")
+    assert done.returncode == 6

@@ -64,7 +64,7 @@ def drain(as_json: bool, timeout: float) -> None:
     from lockgate.operations import drain_log
     from lockgate.prediction_log import spool
 
-    done = drain_log.drain(spool.Spool(spool.folder(Path.cwd())), workspace(timeout).database)
+    done = drain_log.drain_all(map(spool.Spool, spool.folders(spool.folder(Path.cwd()))), workspace(timeout).database)
     if as_json:
         print_json(asdict(done))
     else:

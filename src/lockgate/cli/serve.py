@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from lockgate.cli.common_options import command, workspace
+from lockgate.cli.fallback_options import fallback_days, fallback_terms, no_fallback
 from lockgate.errors import WrongUsage
 from lockgate.lifecycle.stages import Stage
-from lockgate.system import service_urls
 
 STAGES = [str(Stage.PRODUCTION), str(Stage.STAGING)]
 PORT = 5010
@@ -40,6 +40,8 @@ SHARE = Share()
 @click.option("--shadow", type=click.Choice(STAGES[1:]), help="Score requests with this stage too, for the log.")
 @click.option("--canary", type=SHARE, help="Let another stage answer a share in percent: Staging=10.")
 @click.option("--no-log", is_flag=True, help="Do not log predictions.")
+@no_fallback
+@fallback_days
 def serve(
     stage: str,
     host: str,
@@ -47,6 +49,8 @@ def serve(
     shadow: str | None,
     canary: tuple[Stage, int] | None,
     no_log: bool,
+    no_fallback: bool,
+    fallback_days: float,
     timeout: float,
 ) -> None:
     """Answer requests for forecasts over HTTP.
@@ -55,13 +59,14 @@ def serve(
     The server follows the stage: a new version answers without a restart. Stop the server with Ctrl-C.
     """
     _check(stage, shadow, canary, no_log)
+    from lockgate.prediction_log import spool
     from lockgate.serving import server
     from lockgate.serving.follow import Followed
 
     found, share = canary or (None, None)
     followed = Followed(Stage(stage), Stage(shadow) if shadow else None, found)
-    stack = service_urls.stack_folder(Path.cwd()) / ".lockgate"
-    settings = server.Settings(host, port, stack, followed, share, not no_log)
+    terms = fallback_terms(no_fallback, fallback_days)
+    settings = server.Settings(host, port, spool.folder(Path.cwd()), followed, share, not no_log, terms)
     signal.raise_signal(server.serve(workspace(timeout), settings))
 
 

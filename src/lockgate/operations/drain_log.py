@@ -1,5 +1,6 @@
 """Moves logged requests from the spool to Postgres."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lockgate.database import predictions
@@ -29,3 +30,9 @@ def drain(spool: Spool, database: Database) -> Drained:
         spool.forget(batch)
         texts += len(batch.texts)
     return Drained(texts, rows)
+
+
+def drain_all(spools: Iterable[Spool], database: Database) -> Drained:
+    """Drain each of these spools."""
+    done = [drain(spool, database) for spool in spools]
+    return Drained(sum(each.texts for each in done), sum(each.rows for each in done))

@@ -50,6 +50,11 @@ def folder(here: Path, environment: Mapping[str, str] = os.environ) -> Path:
     return Path(named) if named else service_urls.stack_folder(here) / ".lockgate" / "spool"
 
 
+def folders(spools: Path) -> list[Path]:
+    """The folder itself and those below it that hold a spool; each worker of `lockgate serve` has one."""
+    return sorted({spools, *(path.parent for path in spools.rglob(FILE))})
+
+
 @dataclass(frozen=True)
 class Batch:
     """Texts of logged requests (`encoding.py`), oldest first, and the numbers of the first and the last one."""

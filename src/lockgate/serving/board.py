@@ -1,7 +1,7 @@
 """What answers now, and what went wrong while the stage was followed. Threads replace values as a whole."""
 
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from lockgate.serving.live_version import LiveVersion
 
@@ -36,10 +36,7 @@ class Board:
     routes: Routes
     failed: FailedSwitch | None = None
     unreachable: str = ""
-    switches: int = 0
-    started: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def change(self, **routes: LiveVersion | int | None) -> None:
         """Replace some of the routes, in one step."""
         self.routes = replace(self.routes, **routes)  # type: ignore[arg-type]
-        self.switches += 1

@@ -12,11 +12,13 @@ from lockgate.database import notifications, serving_shares
 from lockgate.database.notifications import Listener
 from lockgate.errors import LockgateError, Unavailable
 from lockgate.lifecycle.stages import Stage
+from lockgate.operations.answering_version import FallbackTerms
 from lockgate.operations.workspace import Workspace
 from lockgate.serving import live_version
 from lockgate.serving.board import Board, FailedSwitch
 from lockgate.serving.live_version import LiveVersion, Place
 from lockgate.serving.messages import report_bug, tell
+from lockgate.serving.metrics import Metrics
 
 POLL_SECONDS = 5.0  # a notification can be lost with its connection
 AGAIN_SECONDS = 30.0  # until a version that could not be loaded is tried again
@@ -44,6 +46,7 @@ class Follower:
     workspace: Workspace
     followed: Followed
     board: Board
+    metrics: Metrics
     _failures: dict[Place, float] = field(default_factory=dict)  # when each was tried
     _stop: tuple[int, int] = field(default_factory=os.pipe)
     _thread: threading.Thread | None = None
@@ -56,6 +59,17 @@ class Follower:
     def stop(self) -> None:
         """End the thread; a load that runs is not waited for."""
         os.write(self._stop[1], b"x")
+
+    def check_at_start(self, share: int | None) -> None:
+        """Load a shadow or a canary before the port opens, and put the share of the canary in force."""
+        try:
+            if self.followed.canary and share is not None:
+                said = (self.workspace.actor, "lockgate serve --canary")
+                place = self.workspace
+                serving_shares.set_share(place.database, place.model, self.followed.canary, share, said)
+            self.check()
+        except Unavailable as refusal:
+            self._cannot_follow(refusal)
 
     def check(self) -> None:
         """Bring the board to what the registry says now. Raises Unavailable if it does not answer."""
@@ -104,7 +118,7 @@ class Follower:
         if place in self._failures and monotonic() < self._failures[place] + AGAIN_SECONDS:
             return
         try:
-            live = live_version.load(self.workspace, place, stage)
+            live = live_version.load(self.workspace, stage, FallbackTerms(allowed=False))
         except Unavailable:
             raise
         except LockgateError as refusal:
@@ -116,10 +130,12 @@ class Follower:
         if self.board.failed and self.board.failed.stage == stage:
             self.board.failed = None
         self.board.change(**{role: live})
+        self.metrics.switches.inc()
         tell(f"version {live.version} ({stage}) {'answers now' if role == 'served' else f'is the {role} now'}")
 
     def _failed(self, stage: Stage, place: Place, reason: str) -> None:
         self._failures[place] = monotonic()
+        self.metrics.failed_switches.inc()
         self.board.failed = FailedSwitch(str(stage), place.version, reason, datetime.now(UTC))
         tell(f"warning: version {place.version} in {stage} cannot be loaded, the one before it goes on: {reason}")
 

@@ -8,25 +8,25 @@ from typing import Any
 
 import pandas as pd
 
-from lockgate.errors import StateConflict
 from lockgate.forecaster.answers import answers
 from lockgate.forecaster.interface import ForecasterProtocol
 from lockgate.lifecycle.model_state import ModelState
 from lockgate.lifecycle.stages import Stage
-from lockgate.operations import load_version
+from lockgate.operations import answering_version
+from lockgate.operations.answering_version import FallbackTerms
 from lockgate.operations.workspace import Workspace
 from lockgate.problem.confidence import DEFAULT
 from lockgate.problem.description import Problem
+from lockgate.serving.messages import tell
 from lockgate.serving.request_body import Reader
 
 
 @dataclass(frozen=True)
 class Place:
-    """The version in a stage, and the time since which it is there; None where the ledger does not say."""
+    """The version in a stage."""
 
     version: int
     digest: str | None
-    since: datetime | None
 
 
 @dataclass(frozen=True)
@@ -65,29 +65,29 @@ def in_stage(state: ModelState, stage: Stage) -> Place | None:
     found = state.in_stage(stage)
     if found is None:
         return None
-    entered = (each.at for each in reversed(state.ledger) if (each.version, each.to_stage) == (found.version, stage))
-    return Place(found.version, found.bundle_digest, next(entered, None))
+    return Place(found.version, found.bundle_digest)
 
 
-def required_in_stage(workspace: Workspace, stage: Stage) -> Place:
-    """The version that is in the stage now. Raises StateConflict if there is none."""
-    found = in_stage(workspace.state(), stage)
-    if found is None:
-        command = "lockgate promote VERSION" if stage is Stage.PRODUCTION else "lockgate validate VERSION"
-        raise StateConflict(f"no version of {workspace.model} is in {stage}", hint=f"put one there with: {command}")
-    return found
+def _since(state: ModelState, stage: Stage, version: int) -> datetime | None:
+    """The time since which the version is in the stage; None where the ledger does not say."""
+    entered = (each.at for each in reversed(state.ledger) if (each.version, each.to_stage) == (version, stage))
+    return next(entered, None)
 
 
-def load(workspace: Workspace, place: Place, stage: Stage) -> LiveVersion:
-    """Download, verify, open and warm a version.
+def load(workspace: Workspace, stage: Stage, terms: FallbackTerms) -> LiveVersion:
+    """The version in the stage: downloaded, verified, opened and warmed; a fallback only if the terms allow one.
 
-    Raises IntegrityBroken if its files are not the registered ones or cannot be opened, Unavailable if they cannot be
-    fetched. A version without a verdict is opened by a child process first.
+    Raises StateConflict without a version in the stage, IntegrityBroken if its files are not the registered ones or
+    cannot be opened, Unavailable if they cannot be fetched. A version without a verdict is opened by a child process
+    first.
     """
-    record = load_version.recorded(workspace, place.version)
-    with load_version.opened(workspace, record) as opened:
-        live = LiveVersion(workspace.model, opened.version, opened.digest, stage, place.since, opened.forecaster)
-        warm(live, opened.probe)
+    found = answering_version.load(workspace, stage, terms)
+    for remark in found.remarks:
+        tell(f"warning: {remark}")
+    since = None if found.degraded else _since(workspace.state(), stage, found.version)
+    degraded = str(found.degraded) if found.degraded else ""
+    live = LiveVersion(workspace.model, found.version, found.opened.digest, stage, since, found.forecaster, degraded)
+    warm(live, found.opened.probe)
     return live
 
 

@@ -17,15 +17,16 @@ from lockgate.serving.batch import Scored
 from lockgate.serving.exchange import Waiting
 from lockgate.serving.live_version import LiveVersion
 from lockgate.serving.messages import report_bug, tell
+from lockgate.serving.metrics import Metrics
 
 PAUSE_SECONDS = 1.0  # between two drains
 LONGEST_PAUSE = 15.0  # while Postgres is away
 STOP_SECONDS = 5.0  # for the last drain
 
 
-def folder_of(stack: Path, model: str, worker: int) -> Path:
+def folder_of(spools: Path, model: str, worker: int) -> Path:
     """The folder of the spool of one worker."""
-    return stack / "spool" / model / f"serve-{worker}"
+    return spools / model / f"serve-{worker}"
 
 
 def scorer_of(live: LiveVersion, role: Role) -> Scorer:
@@ -50,6 +51,7 @@ class Log:
 
     spool: Spool
     database: Database
+    metrics: Metrics
     _stop: threading.Event = field(default_factory=threading.Event)
     _away: str = ""
     _thread: threading.Thread | None = None
@@ -79,7 +81,9 @@ class Log:
 
     def _drained(self) -> bool:
         try:
+            self.metrics.spool.set(self.spool.size())
             drain_log.drain(self.spool, self.database)
+            self.metrics.spool.set(self.spool.size())
         except LockgateError as refusal:
             self._say(refusal)
             return False

@@ -5,15 +5,18 @@ from typing import Any
 
 from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from lockgate import __version__
 from lockgate.serving.board import Board
 from lockgate.serving.live_version import LiveVersion
+from lockgate.serving.metrics import Metrics
+from lockgate.serving.openapi import document
 
 
-def pages(board: Board) -> FastAPI:
+def pages(board: Board, metrics: Metrics) -> FastAPI:
     """The application with these pages."""
-    app = FastAPI(title="Lockgate", version=__version__, docs_url=None, redoc_url=None)
+    app = FastAPI(title="Lockgate", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
 
     @app.get("/ping")
     async def ping() -> Response:
@@ -27,6 +30,16 @@ def pages(board: Board) -> FastAPI:
     async def version() -> JSONResponse:
         served = board.routes.served
         return JSONResponse({"lockgate": __version__, **(about(served) if served else {})}, 200 if served else 503)
+
+    @app.get("/metrics")
+    async def show_metrics() -> Response:
+        metrics.show_versions(board)
+        return Response(metrics.page(), media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/openapi.json")
+    async def openapi() -> JSONResponse:
+        served = board.routes.served
+        return JSONResponse(document(served) if served else {}, 200 if served else 503)
 
     return app
 

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
+from time import monotonic
 from typing import Any
 
+from lockgate.serving import origins
 from lockgate.serving.exchange import Header, Reply, Waiting, caller_id
-from lockgate.serving.limits import Limits
 from lockgate.serving.refusals import Refused
 from lockgate.serving.scorer import Scorer
+from lockgate.serving.server_state import Server
 from lockgate.serving.turn import refused
 
 Scope = MutableMapping[str, Any]
@@ -15,30 +17,34 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Pages = Callable[[Scope, Receive, Send], Awaitable[None]]
 CLOSE: Header = (b"connection", b"close")
+READ_ON = 4  # a body of this many times the limit is read to its end
+FOREIGN = Refused(403, "the request names another host, or comes from a page of another host")
 
 
 class Application:
     """The ASGI application."""
 
-    def __init__(
-        self, scorer: Scorer, limits: Limits, pages: Callable[[Scope, Receive, Send], Awaitable[None]]
-    ) -> None:
+    def __init__(self, scorer: Scorer, server: Server, pages: Pages) -> None:
         self._scorer = scorer
-        self._limits = limits
+        self._limits = server.limits
+        self._metrics = server.metrics
         self._pages = pages
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] == "http" and scope["path"] == "/invocations":
-            await self._invocations(scope, receive, send)
+        headers = dict(scope["headers"])
+        if origins.is_foreign(scope.get("server"), headers):
+            await _send(send, refused(FOREIGN), ())
+        elif scope["path"] == "/invocations":
+            await self._invocations(scope["method"], headers, receive, send)
         else:
             await self._pages(scope, receive, send)
 
-    async def _invocations(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = dict(scope["headers"])
+    async def _invocations(self, method: str, headers: dict[bytes, bytes], receive: Receive, send: Send) -> None:
         waiting: Waiting | None = None
+        since = monotonic()
         try:
-            if scope["method"] != "POST":
+            if method != "POST":
                 raise Refused(405, "forecasts are asked for by POST")
             body = await self._body(headers, receive)
             waiting, answer = self._waiting(headers, body)
@@ -46,6 +52,7 @@ class Application:
             reply = await answer
         except Refused as refusal:
             reply = _closing(refused(refusal))
+            self._metrics.answered(refusal.status, since)
         except ClientGone:
             return
         await _send(send, reply, _request_id(waiting, headers))
@@ -58,25 +65,32 @@ class Application:
         return Waiting(body, kind, caller_id(headers.get(b"x-request-id")), deliver), answer
 
     async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
-        if int(headers.get(b"content-length", b"0")) > self._limits.body_bytes:
+        """The whole body. One that is too large is read to its end, as far as that goes, so that the client hears why.
+
+        Raises Refused, ClientGone.
+        """
+        if int(headers.get(b"content-length", b"0")) > READ_ON * self._limits.body_bytes:
             raise self._too_large()
         message = await self._next(receive)
-        if not message.get("more_body"):
-            return bytes(message.get("body", b""))
+        if not message.get("more_body") and len(message["body"]) <= self._limits.body_bytes:
+            return bytes(message["body"])
         try:
             async with asyncio.timeout(self._limits.read_seconds):
-                return await self._rest(message["body"], receive)
+                return await self._rest(message, receive)
         except TimeoutError:
             raise Refused(408, f"the body was not complete after {self._limits.read_seconds:g} s") from None
 
-    async def _rest(self, first: bytes, receive: Receive) -> bytes:
-        parts, size, more = [first], len(first), True
-        while more:
+    async def _rest(self, message: MutableMapping[str, Any], receive: Receive) -> bytes:
+        parts, size = [message["body"]], len(message["body"])
+        while message.get("more_body"):
             message = await self._next(receive)
-            parts.append(message.get("body", b""))
-            size, more = size + len(parts[-1]), message.get("more_body", False)
-            if size > self._limits.body_bytes:
+            size += len(message["body"])
+            if size > READ_ON * self._limits.body_bytes:
                 raise self._too_large()
+            if size <= self._limits.body_bytes:
+                parts.append(message["body"])
+        if size > self._limits.body_bytes:
+            raise self._too_large()
         return b"".join(parts)
 
     async def _next(self, receive: Receive) -> MutableMapping[str, Any]:

@@ -5,12 +5,11 @@ from collections import deque
 from collections.abc import Sequence
 
 from lockgate.serving import turn
-from lockgate.serving.board import Board
 from lockgate.serving.exchange import Reply, Waiting
-from lockgate.serving.limits import Limits
 from lockgate.serving.log import Log
 from lockgate.serving.messages import report_bug
 from lockgate.serving.refusals import Refused
+from lockgate.serving.server_state import Server
 from lockgate.serving.shadow import Shadow
 from lockgate.serving.turn import BUG, Turn, refused
 
@@ -20,9 +19,10 @@ BUSY = Refused(503, "the server has too many waiting requests", "try again later
 class Scorer:
     """Scores requests in the order in which they came; each turn uses the versions that are on the board then."""
 
-    def __init__(self, board: Board, limits: Limits, log: Log | None, shadow: Shadow | None) -> None:
-        self._board = board
-        self._limits = limits
+    def __init__(self, server: Server, log: Log | None, shadow: Shadow | None) -> None:
+        self._board = server.board
+        self._limits = server.limits
+        self._metrics = server.metrics
         self._log = log
         self._shadow = shadow
         self._waiting: deque[Waiting] = deque()
@@ -61,6 +61,8 @@ class Scorer:
                 replies = [refused(BUG)] * len(found)
             for waiting, reply in zip(found, replies, strict=True):
                 waiting.deliver(reply)
+                self._metrics.answered(reply.status, waiting.since)
+            self._metrics.batches.observe(len(found))
 
     def _next(self) -> list[Waiting]:
         """What waits now, at least one request; empty when the scorer was stopped and nothing waits."""
@@ -80,4 +82,7 @@ class Scorer:
             turn.keep(found, self._log)
         if self._shadow:
             self._shadow.take(now.routes, found)
-        return [turn.reply(entry) for entry in found]
+        replies = [turn.reply(entry) for entry in found]
+        for role in {entry.role for entry in found}:
+            self._metrics.rows.labels(role).inc(turn.answered_rows(found, role))
+        return replies

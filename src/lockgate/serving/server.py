@@ -10,9 +10,9 @@ from types import FrameType
 
 import uvicorn
 
-from lockgate.database import serving_shares
 from lockgate.database.connection import Database
 from lockgate.errors import StateConflict
+from lockgate.operations.answering_version import DEFAULT_TERMS, FallbackTerms
 from lockgate.operations.workspace import Workspace
 from lockgate.prediction_log.spool import Spool
 from lockgate.serving import live_version
@@ -22,9 +22,11 @@ from lockgate.serving.limits import Limits
 from lockgate.serving.log import Log
 from lockgate.serving.log import folder_of as log_folder
 from lockgate.serving.messages import tell
+from lockgate.serving.metrics import Metrics
 from lockgate.serving.pages import pages
 from lockgate.serving.protocol import Application
 from lockgate.serving.scorer import Scorer
+from lockgate.serving.server_state import Server
 from lockgate.serving.shadow import Shadow
 
 STOP_SECONDS = 20  # for requests in flight
@@ -35,15 +37,16 @@ BACKLOG = 2048
 class Settings:
     """What to serve, where, and whether predictions are logged.
 
-    `stack` is the folder .lockgate. `share` is that of the canary in percent, set at the start; None leaves it.
+    `spools` is the folder of the logs. `share` is that of the canary in percent, set at the start; None leaves it.
     """
 
     host: str
     port: int
-    stack: Path
+    spools: Path
     followed: Followed
     share: int | None = None
     with_log: bool = True
+    fallback: FallbackTerms = DEFAULT_TERMS
     worker: int = 1
     limits: Limits = field(default_factory=Limits)
 
@@ -56,26 +59,26 @@ def serve(workspace: Workspace, settings: Settings) -> signal.Signals:
     """
     with bound(settings) as listener:
         stage = settings.followed.served
-        live = live_version.load(workspace, live_version.required_in_stage(workspace, stage), stage)
-        board = Board(Routes(live))
+        live = live_version.load(workspace, stage, settings.fallback)
+        if live.degraded:
+            tell(f"DEGRADED: {live.degraded}")
+        state = Server(Board(Routes(live)), settings.limits)
         ready = f"version {live.version} of {live.model} ({live.stage}) answers at {address(listener)}"
-        with _threads(workspace, settings, board) as scorer:
-            server = _Server(_config(Application(scorer, settings.limits, pages(board))), ready)
+        with _threads(workspace, settings, state) as scorer:
+            application = Application(scorer, state, pages(state.board, state.metrics))
+            server = _Server(_config(application), ready)
             server.run([listener])
     return server.stopped_by
 
 
 @contextmanager
-def _threads(workspace: Workspace, settings: Settings, board: Board) -> Iterator[Scorer]:
+def _threads(workspace: Workspace, settings: Settings, state: Server) -> Iterator[Scorer]:
     """The threads of the server: they end in the order in which a request goes through them."""
-    if settings.followed.canary and settings.share is not None:
-        said = (workspace.actor, "lockgate serve --canary")
-        serving_shares.set_share(workspace.database, workspace.model, settings.followed.canary, settings.share, said)
-    follower = Follower(workspace, settings.followed, board)
-    follower.check()
-    log = _log(workspace, settings) if settings.with_log else None
-    shadow = Shadow(settings.limits, log) if log and settings.followed.shadow else None
-    scorer = Scorer(board, settings.limits, log, shadow)
+    follower = Follower(workspace, settings.followed, state.board, state.metrics)
+    follower.check_at_start(settings.share)
+    log = _log(workspace, settings, state.metrics) if settings.with_log else None
+    shadow = Shadow(state, log) if log and settings.followed.shadow else None
+    scorer = Scorer(state, log, shadow)
     threads = [each for each in (scorer, shadow, log) if each]
     for each in (follower, *threads):
         each.start()
@@ -87,10 +90,10 @@ def _threads(workspace: Workspace, settings: Settings, board: Board) -> Iterator
             each.stop()
 
 
-def _log(workspace: Workspace, settings: Settings) -> Log:
-    folder = log_folder(settings.stack, workspace.model, settings.worker)
+def _log(workspace: Workspace, settings: Settings, metrics: Metrics) -> Log:
+    folder = log_folder(settings.spools, workspace.model, settings.worker)
     database = Database(workspace.addresses.database_url, workspace.timeout, keep_connections=True)
-    return Log(Spool(folder), database)
+    return Log(Spool(folder), database, metrics)
 
 
 @contextmanager

@@ -9,11 +9,11 @@ from lockgate.prediction_log.record import Role
 from lockgate.serving import turn
 from lockgate.serving.batch import Part
 from lockgate.serving.board import Routes
-from lockgate.serving.limits import Limits
 from lockgate.serving.live_version import LiveVersion
 from lockgate.serving.log import Log
 from lockgate.serving.messages import report_bug, tell
 from lockgate.serving.refusals import Refused
+from lockgate.serving.server_state import Server
 from lockgate.serving.turn import Entry
 
 MOST_ROWS = 50_000  # that wait; a shadow that is too slow misses the rest
@@ -22,11 +22,9 @@ MOST_ROWS = 50_000  # that wait; a shadow that is too slow misses the rest
 class Shadow:
     """The thread. What fails or is missed is counted, and harms no answer."""
 
-    def __init__(self, limits: Limits, log: Log) -> None:
-        self.errors = 0
-        self.missed = 0
-        self.scored = 0
-        self._limits = limits
+    def __init__(self, server: Server, log: Log) -> None:
+        self._metrics = server.metrics
+        self._limits = server.limits
         self._log = log
         self._waiting: deque[tuple[Routes, list[Entry]]] = deque()
         self._rows = 0
@@ -52,7 +50,7 @@ class Shadow:
             return
         with self._ready:
             if self._rows >= MOST_ROWS:
-                self.missed += len(found)
+                self._metrics.shadow_missed.inc(len(found))
                 return
             self._waiting.append((routes, found))
             self._rows += _rows(found)
@@ -65,7 +63,7 @@ class Shadow:
                 if routes.shadow and routes.served:
                     self._score(routes.served, routes.shadow, answered)
             except Exception as bug:  # noqa: BLE001 - it harms no answer
-                self.errors += len(answered)
+                self._metrics.shadow_errors.inc(len(answered))
                 report_bug(bug)
 
     def _next(self) -> tuple[Routes, list[Entry]] | None:
@@ -87,8 +85,8 @@ class Shadow:
         except LockgateError as refusal:
             tell(f"warning: {len(requests)} requests of the shadow are not logged: {refusal}")
             requests = []
-        self.scored += len(requests)
-        self.errors += len(answered) - len(requests)
+        self._metrics.rows.labels(Role.SHADOW).inc(sum(len(request.rows) for request in requests))
+        self._metrics.shadow_errors.inc(len(answered) - len(requests))
 
     def _entry(self, served: LiveVersion, shadow: LiveVersion, answered: Entry) -> Entry | None:
         """The request for the shadow; None if the shadow cannot read it."""

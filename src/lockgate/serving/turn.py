@@ -127,6 +127,13 @@ def _refuse(found: Sequence[Entry], refusal: Refused) -> None:
             entry.outcome = refusal
 
 
+def answered_rows(found: Sequence[Entry], role: Role) -> int:
+    """The number of rows that got a forecast in this role."""
+    return sum(
+        entry.asked.rows for entry in found if entry.asked and entry.role is role and isinstance(entry.outcome, Part)
+    )
+
+
 def reply(entry: Entry) -> Reply:
     """The reply to a request."""
     if isinstance(entry.outcome, Part) and entry.live and entry.asked:
