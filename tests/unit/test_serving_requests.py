@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from lockgate.problem.description import Problem
-from lockgate.serving.limits import Limits
 from lockgate.serving.refusals import Refused
 from lockgate.serving.request_body import Asked, Reader
 
@@ -30,7 +29,7 @@ PROBLEM = Problem.model_validate(
         "metric": "mae",
     }
 )
-READER = Reader(PROBLEM, Limits(rows=5))
+READER = Reader(PROBLEM)
 ROWS = [[1, "2024-01-01", 0, "a", "5 kg"], [2, "2024-01-02", 1, None, "7 kg"]]
 NAMES = ["shop", "day", "promo", "holiday", "weight"]
 RECORDS = [dict(zip(NAMES, row, strict=True)) for row in ROWS]
@@ -159,10 +158,6 @@ def test_a_csv_of_another_form_is_refused(text: str) -> None:
 def test_texts_that_only_look_like_bad_characters_are_taken(escaped: str) -> None:
     body = json.dumps({"instances": [RECORDS[0]]}).replace('"a"', f'"{escaped}"')
     assert read(body).rows == 1
-
-
-def test_more_rows_than_allowed_are_refused() -> None:
-    refused({"instances": RECORDS * 3}, status=413)
 
 
 @pytest.mark.parametrize("kind", ["", "text/plain", "application/x-parquet", "text/csv; charset=latin-1", "json"])
