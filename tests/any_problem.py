@@ -32,13 +32,14 @@ def problem_of(kind: str) -> tuple[Problem, Tables]:
     return plain_tables.params(task).problem, Tables(plain_tables.rows(task, 400), pd.DataFrame())
 
 
-def built(kind: str, folder: Path) -> tuple[Build, Params]:
-    """Prepared tables and a bundle, as the stages leave them."""
+def built(kind: str, folder: Path, seed: int = 7, members: tuple[str, ...] = ()) -> tuple[Build, Params]:
+    """Prepared tables and a bundle, as the stages leave them; by default of all members."""
     problem, tables = problem_of(kind)
     limit = {"regression": 1e6, "binary": 0.69, "multiclass": 1.09}[problem.task]
     given = plain_tables.params("regression")
     gate = given.gate.model_copy(update=LENIENT | {"limit": limit})
-    params = given.model_copy(update={"problem": problem.model_copy(update={"members": ()}), "gate": gate})
+    described = problem.model_copy(update={"members": members})
+    params = given.model_copy(update={"problem": described, "gate": gate, "seed": seed})
     made = Build(folder / "prepared", folder / "build")
     prepare(problem, tables, made.prepared)
     rows = dataset.read(made.prepared, "rows")

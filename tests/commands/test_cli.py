@@ -25,7 +25,7 @@ FLAGS = {
     "show": {"--json"},
     "verdict": {"--json"},
     "promote": {"--reason", "--expect-current", "--yes", "--dry-run"},
-    "rollback": {"--to", "--reason", "--yes", "--dry-run"},
+    "rollback": {"--to", "--reason", "--if-alert", "--yes", "--dry-run"},
     "approve": {"--reason", "--by"},
     "reject": {"--reason"},
     "retire": {"--reason", "--yes", "--dry-run"},

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 GROUPS: dict[str, click.Group] = {}
 OTHER_DASHES = re.compile("[\u2010-\u2015\u2212\ufe58\ufe63\uff0d]{1,2}-?([a-z][a-z-]+)")
 INNER_FOLDS = "the inner folds of the training are in build/scores.csv; the gate checks the registered version"
+PREPARED = Path("data/prepared")  # where dvc.yaml leaves the prepared tables
 DEFAULTED = click.core.ParameterSource.DEFAULT
 Function = TypeVar("Function", bound=Callable[..., None])
 

@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lockgate.cli.common_options import VERSION, as_json, command, params, print_json, session, table, tell, workspace
+from lockgate.cli.common_options import (
+    PREPARED,
+    VERSION,
+    as_json,
+    command,
+    params,
+    print_json,
+    session,
+    table,
+    tell,
+    workspace,
+)
 from lockgate.errors import WrongUsage
 from lockgate.system.output_file import OutFile
 
@@ -16,7 +27,6 @@ if TYPE_CHECKING:
     from lockgate.comparison.compare import Comparison
     from lockgate.reports.page import Sheet
 
-PREPARED = Path("data/prepared")
 LARGEST_CHANGES = 10
 
 

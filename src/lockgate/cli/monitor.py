@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lockgate.cli.common_options import VERSION, as_json, command, params, print_json, session, table, tell, workspace
+from lockgate.cli.common_options import (
+    PREPARED,
+    VERSION,
+    as_json,
+    command,
+    params,
+    print_json,
+    session,
+    table,
+    tell,
+    workspace,
+)
 from lockgate.errors import GateRefused, LockgateError
 from lockgate.problem.metrics import METRICS
 
@@ -19,7 +30,6 @@ if TYPE_CHECKING:
     from lockgate.operations.workspace import Workspace
     from lockgate.system.output_file import OutFile
 
-PREPARED = Path("data/prepared")
 ROLES = ("served", "canary", "batch", "shadow")
 prepared = click.option(
     "--prepared", type=click.Path(path_type=Path), default=PREPARED, show_default=True,

@@ -9,6 +9,7 @@ from lockgate.bundle import external_metadata
 from lockgate.bundle.external_metadata import TARGETS, DeclaredMetadata
 from lockgate.cli.common_options import (
     LINE,
+    PREPARED,
     VERSION,
     as_json,
     command,
@@ -24,7 +25,7 @@ from lockgate.errors import WrongUsage
 from lockgate.problem.target import Target
 
 prepared = click.option(
-    "--prepared", type=click.Path(path_type=Path), default=Path("data/prepared"), show_default=True,
+    "--prepared", type=click.Path(path_type=Path), default=PREPARED, show_default=True,
     help="Folder with the tables of the prepare stage.",
 )  # fmt: skip
 
