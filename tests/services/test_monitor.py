@@ -20,7 +20,6 @@ import any_problem
 import pandas as pd
 import pytest
 import yaml
-from sqlalchemy import text
 
 from lockgate.bundle import store
 from lockgate.data import dataset
@@ -33,7 +32,7 @@ from lockgate.lifecycle.moves import Move
 from lockgate.monitoring.live import ANSWERS
 from lockgate.monitoring.monitored import Monitored
 from lockgate.monitoring.rules import State
-from lockgate.operations import alerted_rollback, monitor, promote, register, replay, validate
+from lockgate.operations import alerted_rollback, load_truth, monitor, promote, register, replay, validate
 from lockgate.operations.confirmed_move import MoveRequest
 from lockgate.operations.monitor import Order, Snapshots
 from lockgate.operations.stage_files import Build
@@ -43,12 +42,6 @@ from lockgate.prediction_log.rows import logged_rows
 
 YES = MoveRequest("reviewed", dry_run=False, confirm=lambda move: None)
 DAY = timedelta(days=1)
-TRUTH = """
-    INSERT INTO lockgate.truth (model, segment, period, request_id, "row", value, class, source, actor)
-    SELECT model, segment, period, CASE WHEN :by_request THEN request_id END, CASE WHEN :by_request THEN "row" END,
-           :value, :class, 'test', 'anna'
-    FROM lockgate.predictions WHERE model = :model AND request_id = CAST(:request_id AS uuid) AND "row" = :row
-"""
 
 
 def members_of(kind: str) -> tuple[str, ...]:
@@ -82,18 +75,15 @@ class Live:
         return request
 
     def come_true(self, request: LoggedRequest, values: "list[object]") -> None:
-        """Load the truth of each row of a request."""
-        problem = self.params.problem
-        name = "value" if problem.task == "regression" else "class"
-        with self.workspace.database.transaction() as connection:
-            for row, value in enumerate(values):
-                given = {"value": None, "class": None, name: float(value) if name == "value" else str(value)}
-                connection.execute(
-                    text(TRUTH),
-                    given
-                    | {"model": self.workspace.model, "request_id": request.request_id, "row": row}
-                    | {"by_request": problem.kind == "table" and not problem.keys},
-                )
+        """Load the truth of each row of a request, as `lockgate truth load` does."""
+        problem, rows = self.params.problem, self.rows.head(len(values))
+        named = {name: rows[name] for name in (*problem.keys, problem.time_name) if name}
+        if not named:
+            named = {"request_id": [request.request_id] * len(values), "row": range(len(values))}
+        path = self.folder / "truth.parquet"
+        pd.DataFrame(named).assign(**{problem.target: values}).to_parquet(path)
+        loaded = load_truth.load(self.workspace, problem, path)
+        assert (loaded.rows + loaded.left_out, loaded.unknown.count) == (len(values), 0)
 
     def promote(self, version: int) -> None:
         """Bring a version with a build of its own to Production."""
@@ -378,6 +368,19 @@ def test_the_commands_end_with_4_tell_others_and_name_the_next_command(
         "at": json.loads((shell.folder / "alert.json").read_text())["at"]
     }
     assert "<svg" in (shell.folder / "page.html").read_text()
+    rolled = shell.run("rollback", "--if-alert", "--yes")
+    assert "version 1 went from Archived to Production, version 2 to Archived" in rolled.stdout
+
+
+@pytest.mark.long
+def test_receivers_that_fail_are_named_without_secrets_and_no_person_is_no_confirmation(
+    live: Callable[[str], Live], webhook: str
+) -> None:
+    given = live("table of regression")
+    given.promote(2)
+    given.five_days(2, error=5.0)
+    shell = Shell(given)
+    (shell.folder / "page.html").touch()
     shell.run("monitor", "--html", "page.html", code=2)  # it exists
     failed = shell.run("monitor", "--webhook", f"{webhook}/broken?token=secret", "--on-alert", "/nowhere", code=4)
     assert "127.0.0.1 did not take the alert: HTTP status 500" in failed.stderr
@@ -390,8 +393,7 @@ def test_the_commands_end_with_4_tell_others_and_name_the_next_command(
     replayed = shell.run("replay", "1")
     assert "version 1 would have been better" in replayed.stdout
     assert json.loads(shell.run("replay", "1", "--json").stdout)["would_be"] == "better"
-    rolled = shell.run("rollback", "--if-alert", "--yes")
-    assert "version 1 went from Archived to Production, version 2 to Archived" in rolled.stdout
+    shell.run("rollback", "--if-alert", "--yes")
     calm = shell.run("rollback", "--if-alert", "--yes")
     assert calm.stdout.startswith("no rollback: ")
     shell.run("rollback", "--if-alert", "--to", "2", code=2)

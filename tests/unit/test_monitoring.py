@@ -153,6 +153,8 @@ def test_rows_that_where_leaves_out_are_not_scored():
     rows = rows.assign(event=np.arange(len(rows)) % 2)
     live = live_of(problem, logged(problem, rows, good_forecast(problem, rows), truth_at=LATER))
     assert scorer(problem).score(live).rows == len(rows) // 2
+    waiting = live_of(problem, logged(problem, rows, good_forecast(problem, rows)))
+    assert scorer(problem).score(waiting).waiting == len(rows) // 2
 
 
 def test_coverage_is_the_share_of_truths_within_their_bounds():

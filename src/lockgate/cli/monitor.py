@@ -1,5 +1,6 @@
 """`monitor`, `replay`: how the forecasts of Production came true, and how another version would have done."""
 
+import textwrap
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from lockgate.operations.workspace import Workspace
     from lockgate.system.output_file import OutFile
 
+WIDTH = 80
 ROLES = ("served", "canary", "batch", "shadow")
 prepared = click.option(
     "--prepared", type=click.Path(path_type=Path), default=PREPARED, show_default=True,
@@ -147,10 +149,16 @@ def _show(found: "Monitored") -> None:
     findings = found.findings
     click.echo("\n".join(monitored.heading(found)))
     table(["rule", "state", "measured"], [[rule.name, rule.state.upper(), rule.says] for rule in findings.rules])
-    click.echo("\n".join(monitored.counts(found)))
+    for line in monitored.counts(found):
+        click.echo(_wrapped(line))
     for name, scores in (("version", findings.versions), ("slice", findings.slices)):
         table(monitored.score_heads(found, name), [monitored.score_cells(found, each) for each in scores])
-    click.echo(f"next: {found.advice.command}\n      ({found.advice.why})")
+    click.echo(f"next: {found.advice.command}")
+    click.echo(_wrapped(f"      ({found.advice.why})"))
+
+
+def _wrapped(line: str) -> str:
+    return textwrap.fill(line, WIDTH, subsequent_indent=" " * 6)
 
 
 @command("replay", example="lockgate replay 8 --days 7")
@@ -176,4 +184,5 @@ def replay(version: int, days: int, prepared: Path, as_json: bool, timeout: floa
         more = {"would_be": replayed.would_be, "interval": interval}
         print_json(monitored.plain(replayed) | monitored.plain(more))
     else:
-        click.echo("\n".join(monitored.replay_lines(replayed, METRICS[found.problem.metric])))
+        for line in monitored.replay_lines(replayed, METRICS[found.problem.metric]):
+            click.echo(_wrapped(line))

@@ -169,7 +169,7 @@ def _volume(asked: Live, chosen: Counted, recent: Live, snapshot: Snapshot | Non
         beyond,
         few,
         int(recent.scored.sum()),
-        int((~chosen.live.known).sum()),
+        int(chosen.live.waiting.sum()),
         chosen.repeated,
         chosen.too_late,
         chosen.in_period,

@@ -52,6 +52,11 @@ class Live:
         """The rows whose truth is known and that `where` does not leave out."""
         return np.asarray(self.known & ~outside_where(self.problem, self.rows))
 
+    @property
+    def waiting(self) -> Bools:
+        """The rows whose truth is not known yet; those that `where` leaves out wait for none."""
+        return np.asarray(~self.known & ~outside_where(self.problem, self.rows))
+
     def where(self, chosen: Bools) -> "Live":
         """Some of the rows."""
         return replace(
@@ -112,8 +117,8 @@ def _forecast(problem: Problem, logged: pd.DataFrame) -> tuple[Floats, tuple[str
 
 
 def _keys(problem: Problem, logged: pd.DataFrame) -> Any:
-    """The key of each row as text; in a table without keys, the row itself."""
-    if problem.keys or problem.kind != "table":
+    """The key of each row as text; without keys and time, the row itself."""
+    if problem.keys or problem.time:
         return [" / ".join(_text(each[name]) for name in problem.keys) for each in logged["segment"]]
     return [f"{request} {row}" for request, row in zip(logged["request_id"], logged["row"], strict=True)]
 

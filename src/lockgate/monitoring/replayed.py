@@ -91,7 +91,7 @@ def replayed(again: Again, live: Live, counts: Bools, background: Background) ->
         again.version,
         int(counts.sum()),
         int((counts & ~again.covered).sum()),
-        int((~both.known).sum()),
+        int(both.waiting.sum()),
         _changed(forecast, both.forecast),
         compared,
         learned,

@@ -76,7 +76,7 @@ class Scorer:
         """The score of the forecasts; NaN if none has a truth."""
         scored = live.where(live.scored)
         covered, stated, bounded = _coverage(scored)
-        waiting = int((~live.known).sum())
+        waiting = int(live.waiting.sum())
         if not len(scored):
             return Score(by, value, 0, waiting, NAN, covered, stated, bounded, {})
         metric = METRICS[self.problem.metric]

@@ -65,7 +65,7 @@ def background(problem: Problem, prepared: Path) -> tuple[Background, str]:
 
 def _is_keyed(problem: Problem) -> bool:
     """Whether a truth is named by segment and period; else it is named by request and row."""
-    return problem.kind != "table" or bool(problem.keys)
+    return bool(problem.keys or problem.time)
 
 
 def _of_periods(workspace: Workspace, problem: Problem, windows: Windows) -> dict[str, Any]:
