@@ -99,3 +99,12 @@ def test_weights_of_a_quantile_have_less_pinball_loss_than_any_other_on_a_grid(l
     assert pinball(found) <= min(map(pinball, grid)) + 0.005
     assert found.min() >= 0
     assert found.sum() == pytest.approx(1)
+
+
+def test_the_weights_follow_the_loss_of_the_metric():
+    """Of squared errors the first member is better, because it has no rare far errors; of absolute ones the second."""
+    steady, far = errors([0.1]), errors([0.04])
+    far[::50] = 1.0
+    rows = [np.hstack([steady, far])]
+    of = {quantile: blend.fit_loss_weights(rows, 0.0, np.full(2, 0.5), quantile)[1] for quantile in (None, 0.5)}
+    assert of[None] < 0.4 < 0.7 < of[0.5]

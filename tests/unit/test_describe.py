@@ -505,3 +505,51 @@ def test_a_time_of_numbers_in_several_columns(
     problem, _ = described(path, "sold", parts=names, horizon=3)
     assert problem["time"] == {"column": "time", "period": period, "of": list(names)}
     assert len(ingest.read(load_params(tmp_path / "params.yaml").problem, [path]).rows) == len(moments)
+
+
+def test_equal_rows_of_a_table_with_few_values_are_kept_and_said(tmp_path: Path) -> None:
+    """Of 400 rows with 60 possible answers, many are equal without being copies."""
+    columns = [DRAWN.choice(list("abcde"), 400), DRAWN.choice(["x", "y"], 400), DRAWN.integers(1, 7, 400)]
+    problem, made = described(written(tmp_path / "a.csv", ["group", "kind", "answer"], columns), "answer")
+    assert problem["sources"] == [{"file": "a.csv"}]
+    assert any("as chance explains, and are kept" in doubt for doubt in made.doubts)
+
+
+def local_hours(path: Path, names: Sequence[str] = ("",)) -> Path:
+    """Counts by hour in Berlin's time, whose clocks went back on 2024-10-27 at 3."""
+    hours = np.arange(np.datetime64("2024-09-01T00"), np.datetime64("2024-12-01T00")).tolist()
+    twice = sorted([*hours, datetime.datetime(2024, 10, 27, 2)])
+    times = [f"{hour:%Y-%m-%d %H:%M}" for hour in twice] * len(names)
+    counts = [DRAWN.integers(0, 99) for _ in times]
+    shops = np.repeat(names, len(twice))
+    held = {"time": times, "shop": shops, "rentals": counts}
+    if len(names) == 1:
+        held.pop("shop")
+    return written(path, list(held), list(held.values()))
+
+
+def test_an_hour_that_the_clocks_show_twice_is_joined_and_said(tmp_path: Path) -> None:
+    path = local_hours(tmp_path / "hours.csv")
+    problem, made = described(path, "rentals", time="time", horizon=24)
+    assert problem["sources"] == [{"file": "hours.csv", "duplicates": "mean"}]
+    assert any("1 rows repeat an hour, as local clocks do" in doubt for doubt in made.doubts)
+    tables = ingest.read(load_params(tmp_path / "params.yaml").problem, [path])
+    assert "joined 1 of 2,185 rows" in tables.notes[0]
+
+
+def test_keys_are_found_although_the_clocks_show_an_hour_twice(tmp_path: Path) -> None:
+    path = local_hours(tmp_path / "hours.csv", ("north", "south"))
+    problem, _ = described(path, "rentals", time="time", horizon=24)
+    assert problem["keys"] == ["shop"]
+    assert problem["sources"][0]["duplicates"] == "mean"
+
+
+def test_a_panel_that_simple_arithmetic_forecasts_has_a_lower_bound_of_plausible_scores(tmp_path: Path) -> None:
+    months = [f"{year}-{month:02}" for year in range(2018, 2025) for month in range(1, 13)]
+    place = np.arange(len(months))
+    found = {}
+    for noise in (0.002, 0.3):
+        sold = 1000 * (1 + 0.01 * place) * (1 + 0.3 * np.sin(place / 6 * np.pi)) * DRAWN.normal(1, noise, len(months))
+        path = written(tmp_path / "a.csv", ["month", "sold"], [months, sold.round(2)])
+        found[noise] = described(path, "sold", time="month", horizon=6)[1].limits.min_share_of_naive
+    assert found[0.002] <= 0.03 < 0.08 <= found[0.3]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from lockgate.features.tabular_recipes import tabular_recipe
 from lockgate.forecaster.table import Blend, TableForecaster
 from lockgate.models.level_conformal import LevelCalibration
+from lockgate.models.level_shift import NO_SHIFT, LevelShift
 from lockgate.models.members import TABLE_MEMBERS
 from lockgate.models.probability_calibration import ProbabilityMap
 from lockgate.problem.columns import Category, ColumnKind, Date, Decimal, Flag, Whole
@@ -69,7 +70,7 @@ def restore(contents: Mapping[str, bytes]) -> TableForecaster:
         problem,
         tuple(description["classes"]),
         tabular_recipe(problem).restore(problem, state),
-        Blend(fitted, weights, description["scale"]),
+        Blend(fitted, weights, description["scale"], _shift(arrays)),
         _calibration(description["calibration"], arrays),
     )
 
@@ -125,6 +126,8 @@ def _arrays(forecaster: TableForecaster) -> dict[str, NDArray[Any]]:
         if isinstance(calibration, ProbabilityMap)
         else {"levels": calibration.levels, "spread": calibration.spread, "quantiles": calibration.quantiles}
     )
+    shift = forecaster.blend.shift
+    own |= {"shift_levels": shift.levels, "shifts": shift.shifts} if len(shift.levels) else {}
     return {**{f"{STATE}{name}": array for name, array in forecaster.state.arrays().items()}, **own}
 
 
@@ -132,6 +135,10 @@ def _calibration(method: Any, arrays: Mapping[str, NDArray[Any]]) -> LevelCalibr
     if method == INTERVAL:
         return LevelCalibration(arrays["levels"], arrays["spread"], arrays["quantiles"])
     return ProbabilityMap(method, arrays["numbers"])
+
+
+def _shift(arrays: Mapping[str, NDArray[Any]]) -> LevelShift:
+    return LevelShift(arrays["shift_levels"], arrays["shifts"]) if "shifts" in arrays else NO_SHIFT
 
 
 def _packed(arrays: Mapping[str, NDArray[Any]]) -> bytes:

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lockgate import digests
-from lockgate.data import readers, row_rules, side_tables, text_file, unfit_rows
+from lockgate.data import readers, repeated_times, row_rules, side_tables, text_file, unfit_rows
 from lockgate.data.cells import cells, form_of, request_type
 from lockgate.data.column_types import ColumnType, TextForm, column_type, full_type, time_type
 from lockgate.data.readers import RawTable
@@ -90,12 +90,14 @@ def read(problem: Problem, files: Iterable[Path], today: datetime.date | None = 
     raw = cells(raw_table, history_types(problem, main, today or datetime.date.today()))
     raw, place, dropped = _without_duplicates(main, raw, raw_table)
     raw, place, left_out = unfit_rows.without(problem, raw, place)
+    raw, place, joined = repeated_times.joined(problem, raw, place)
     row_rules.refuse_in_history(problem, raw, place)
     static = [*_of_rows(problem, raw, place), *(side_tables.static_features(side) for side in sides if side.static)]
     raw = side_tables.joined(raw, sides, place)
     row_rules.refuse_broken_rules(problem, raw, place)
     notes = [_ignored(problem, table, side_tables.of_file(problem, source)) for source, table in read_in]
-    return Tables(as_rows(problem, raw), _static(problem, raw, static), (*dropped, *left_out, *filter(None, notes)))
+    remarks = (*dropped, *left_out, *joined, *filter(None, notes))
+    return Tables(as_rows(problem, raw), _static(problem, raw, static), remarks)
 
 
 def _raw(problem: Problem, source: SourceFile, path: Path) -> RawTable:

@@ -14,6 +14,10 @@ from lockgate.problem.description import Problem
 SHOWN_PAIRS = 5
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
+REMOVE = "remove one row of each pair"
+JOIN = f"{REMOVE}, or join them: duplicates: first, mean or sum in problem.sources"
+JOIN_HOURS = f"{JOIN} (in local time, an hour stands twice when the clocks go back)"
+
 Place = Callable[[int], str]  # file and line of a row (from 0), for messages
 
 
@@ -23,12 +27,13 @@ def refuse_in_history(problem: Problem, raw: pd.DataFrame, place: Place) -> None
     refuse_broken_rules(problem, raw, place)
     if problem.time:
         periods = problem.period.number(raw[problem.time_name].to_numpy())
-        _refuse_duplicates([*problem.keys, problem.time_name], raw, place, {problem.time_name: periods})
+        key, hint = [*problem.keys, problem.time_name], JOIN_HOURS if problem.period.name == "hour" else JOIN
+        _refuse_duplicates(key, raw, place, hint, {problem.time_name: periods})
 
 
 def refuse_in_side_table(problem: Problem, key: Sequence[str], side: pd.DataFrame, place: Place) -> None:
     """Raise BadData for rows of a side table with a repeated key, and for rows that break a rule of the problem."""
-    _refuse_duplicates(list(key), side, place)
+    _refuse_duplicates(list(key), side, place, REMOVE)
     refuse_broken_rules(problem, side, place)
 
 
@@ -99,7 +104,7 @@ def _refuse_first(wrong: "pd.Series[bool]", place: Place, describe: Callable[[in
 
 
 def _refuse_duplicates(
-    key: list[str], frame: pd.DataFrame, place: Place, periods: dict[str, NDArray[np.int64]] | None = None
+    key: list[str], frame: pd.DataFrame, place: Place, hint: str, periods: dict[str, NDArray[np.int64]] | None = None
 ) -> None:
     """Refuse rows with an equal key and name the first pairs; fully equal rows too: row counts would be wrong.
 
@@ -116,7 +121,7 @@ def _refuse_duplicates(
     ]
     more = f"; {len(again) - SHOWN_PAIRS} more" if len(again) > SHOWN_PAIRS else ""
     what = f"{' and '.join(key)} must be unique: {'; '.join(pairs)}{more}"
-    raise BadData(what, where=place(int(again[0])), hint="remove one row of each pair")
+    raise BadData(what, where=place(int(again[0])), hint=hint)
 
 
 def _first_of_each(frame: pd.DataFrame, key: list[str], rows: NDArray[np.intp]) -> list[int]:

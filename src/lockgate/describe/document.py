@@ -103,6 +103,8 @@ def _positive(seen: Seen) -> Line:
 
 def _source(path: Path, layout: Layout, seen: Seen) -> dict[str, Any]:
     source = _file(path, layout, seen.marks, tuple(seen.guesses.values()))
+    if seen.series and seen.series.by_clock:
+        return source | {"duplicates": "mean"}
     return source | ({"duplicates": "drop"} if seen.repeated_rows else {})
 
 
@@ -159,6 +161,11 @@ def _key_doubts(seen: Seen) -> tuple[str, ...]:
     left = seen.of_time.repeated - seen.repeated_rows
     if left <= 0:
         return ()
+    if seen.of_time.by_clock:
+        return (
+            f"{seen.of_time.repeated:,} rows repeat an hour, as local clocks do when they go back: such rows become one"
+            " with the mean of what was measured (duplicates)",
+        )
     what = "the same key and time" if seen.of_time.keys else "the same time"
     return (f"{left:,} rows have {what} as another row: name the columns of the key (--key), or add these rows up",)
 
@@ -300,6 +307,11 @@ def _about_rows(seen: Seen) -> list[str]:
     if seen.repeated_rows:
         found.append(
             f"{seen.repeated_rows:,} of {seen.table.rows:,} rows repeat an earlier row and are dropped (duplicates)"
+        )
+    elif seen.equal_rows:
+        found.append(
+            f"{seen.equal_rows:,} of {seen.table.rows:,} rows are equal to an earlier row, as chance explains, and are"
+            " kept; if they are copies, add duplicates: drop to the source"
         )
     return found
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lockgate.describe import column_guess, keys, suspects
+from lockgate.describe import column_guess, keys, suspects, times
 from lockgate.describe.column_guess import ColumnGuess, Marks
 from lockgate.describe.keys import Series
 from lockgate.describe.layout import Layout
@@ -72,7 +72,8 @@ class Seen:
     guesses: dict[str, ColumnGuess]
     wish: Wish
     series: Series | None
-    repeated_rows: int
+    equal_rows: int  # rows that are equal to an earlier row in every column
+    repeated_rows: int  # those of them that are dropped as copies
     marks: Marks
     time_doubt: str
 
@@ -134,7 +135,9 @@ def look(table: TextTable, layout: Layout, wish: Wish) -> Seen:
     guesses = {column.name: column_guess.guess(column, marks, column.name == wish.time) for column in table.columns}
     _refuse_no_time(guesses, wish)
     series = _series(table, guesses, wish) if wish.time else None
-    seen = Seen(table, guesses, wish, series, table.repeated_rows(), marks, together.doubt)
+    equal = table.repeated_rows()
+    copies = equal if wish.time or table.has_copies() else 0
+    seen = Seen(table, guesses, wish, series, equal, copies, marks, together.doubt)
     if not seen.derived:
         _refuse_target(seen)
     if seen.kind == "state" and not seen.of_time.keys:
@@ -306,9 +309,16 @@ def _series(table: TextTable, guesses: dict[str, ColumnGuess], wish: Wish) -> Se
     if wish.keys:
         return keys.series_of(table, time, wish.keys)
     candidates = keys.key_candidates(list(guesses.values()), frozenset({wish.target, wish.time}))
-    distinct = table.distinct_rows()
-    found = keys.keys_of(distinct, distinct.by_name[wish.time], candidates)
+    found = None
+    for rows in (table.distinct_rows(), _without_clock_changes(table, time)):
+        found = keys.keys_of(rows, rows.by_name[wish.time], candidates) if found is None else found
     return keys.series_of(table, time, found or ())
+
+
+def _without_clock_changes(table: TextTable, time: ColumnGuess) -> TextTable:
+    if time.type != "date":
+        return table
+    return table.take(np.flatnonzero(~times.clocks_go_back(time.of_rows))).distinct_rows()
 
 
 def _leaks(seen: Seen) -> dict[str, tuple[str, str]]:

@@ -28,6 +28,7 @@ class Series:
     times: NDArray[np.float64]
     period: PeriodName | None
     repeated: int  # rows whose key and time another row has
+    by_clock: bool  # all of them in an hour that local clocks show twice
 
 
 def keys_of(table: TextTable, time: Texts, candidates: Sequence[str]) -> tuple[str, ...] | None:
@@ -60,7 +61,9 @@ def series_of(table: TextTable, time: ColumnGuess, keys: tuple[str, ...]) -> Ser
     order = np.lexsort((moments, codes))
     same = codes[order][1:] == codes[order][:-1]
     steps = np.diff(moments[order])[same]
-    return Series(keys, codes, moments, _period(time, steps[steps > 0]), int((steps == 0).sum()))
+    twice, period = moments[order][1:][same][steps == 0], _period(time, steps[steps > 0])
+    by_clock = period == "hour" and bool(len(twice)) and bool(times.clocks_go_back(twice).all())
+    return Series(keys, codes, moments, period, len(twice), by_clock)
 
 
 def calendar_parts(time: ColumnGuess) -> dict[str, NDArray[np.float64]]:

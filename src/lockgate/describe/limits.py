@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lockgate.describe import plausible
 from lockgate.describe.guess import Seen, positive_of
 from lockgate.problem.description import Task
 from lockgate.problem.metrics import METRICS, Metric
@@ -24,7 +25,7 @@ SEASONAL_WORDS = {
     "week": "the value of the same week a year before",
     "month": "the value of the same month a year before",
 }
-IMPLAUSIBLE = {"panel": 0.2, "state": 0.02, "table": 0.02}
+IMPLAUSIBLE = 0.02  # of the error of a baseline that knows no column
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,27 @@ def limits_of(seen: Seen, switch: str) -> Limits:
         over_serving,
         over_slice,
         MIN_GAIN[seen.kind],
-        IMPLAUSIBLE[seen.kind],
+        _implausible(seen, switch, metric),
         enough,
     )
+
+
+def _implausible(seen: Seen, switch: str, metric: Metric) -> float:
+    """The share of the baseline's error at which an error is implausible; of a panel by what simple forecasts reach."""
+    if seen.kind != "panel":
+        return IMPLAUSIBLE
+    period = Period(seen.of_time.period or "integer")
+    rows = _rows_that_count(seen, switch, period)
+    numbers, season = rows["number"], _season(period)
+    long = int(numbers.max() - numbers.min()) + 1 - seen.horizon >= 2 * season
+    return plausible.implausible_share(
+        rows, seen.horizon, season if long else 1, lambda actual, forecast: metric.error(metric.score(actual, forecast))
+    )
+
+
+def _season(period: Period) -> int:
+    """The season of the baseline, in periods."""
+    return WEEK.get(period.name, next(reversed(period.seasons), 1))
 
 
 def metric_of(seen: Seen) -> str:
@@ -134,7 +153,7 @@ def _seasonal_naive(seen: Seen, switch: str) -> tuple[str, str, NDArray[np.float
     """
     period = Period(seen.of_time.period or "integer")
     rows = _rows_that_count(seen, switch, period)
-    cutoff, season = int(rows["number"].max()) - seen.horizon, WEEK.get(period.name, next(reversed(period.seasons), 1))
+    cutoff, season = int(rows["number"].max()) - seen.horizon, _season(period)
     past, held = rows[rows["number"] <= cutoff], rows[rows["number"] > cutoff]
     is_seasonal = season > 1 and cutoff - int(rows["number"].min()) + 1 >= 2 * season
     if is_seasonal:

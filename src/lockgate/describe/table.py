@@ -1,11 +1,14 @@
 """A table of text: each column as its distinct texts and, for each row, the place of its text."""
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+
+CHANCE = 3.0  # times the expected equal pairs, and times their deviation: more pairs are copies
 
 
 @dataclass(frozen=True)
@@ -64,12 +67,33 @@ class TextTable:
         _, first = np.unique(self.joint_codes(self.names), return_index=True)
         if len(first) == self.rows:
             return self
-        kept = np.sort(first)
+        return self.take(np.sort(first))
+
+    def take(self, kept: NDArray[np.int64]) -> "TextTable":
+        """Some of the rows, by place."""
         return TextTable(tuple(Texts(each.name, each.distinct, each.codes[kept]) for each in self.columns))
 
     def repeated_rows(self) -> int:
         """How many rows are equal to an earlier row in every column."""
         return self.rows - len(np.unique(self.joint_codes(self.names)))
+
+    def has_copies(self) -> bool:
+        """Whether more rows are equal than chance explains.
+
+        Chance: of the pairs of rows that are equal in all other columns, those that are also equal in the column with
+        the most values, if its values were drawn anew.
+        """
+        widest = max(self.columns, key=lambda column: len(column.distinct))
+        others = tuple(name for name in self.names if name != widest.name)
+        share = float(np.sum((widest.counts / self.rows) ** 2))
+        expected = _pairs(self.joint_codes(others)) * share
+        return _pairs(self.joint_codes(self.names)) > CHANCE * (expected + math.sqrt(expected))
+
+
+def _pairs(codes: NDArray[np.int64]) -> float:
+    """The number of pairs of rows with one code."""
+    counts = np.bincount(codes).astype(np.float64)
+    return float((counts * (counts - 1) / 2).sum())
 
 
 def repeated_names(names: tuple[str, ...]) -> list[str]:

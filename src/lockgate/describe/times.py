@@ -46,6 +46,18 @@ def period_of(steps: NDArray[np.float64]) -> PeriodName | None:
     return next((name for name, low, high in HOURS_OF_PERIODS if low < typical <= high), None)
 
 
+def clocks_go_back(times: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether each time, in seconds, is in an hour that local clocks may show twice.
+
+    That is the night of a Sunday: the last one of October (Europe), the first one of November (North America) or of
+    April (Australia).
+    """
+    moments = pd.DatetimeIndex(times.astype("datetime64[s]"))
+    last_of_october = (moments.month == 10) & (moments.day > 24)
+    first = moments.month.isin((4, 11)) & (moments.day <= 7)
+    return np.asarray((moments.day_of_week == 6) & (moments.hour < 4) & (last_of_october | first))
+
+
 def _fits(texts: Sequence[str], form: str) -> bool:
     for text in texts:
         try:

@@ -16,6 +16,7 @@ from lockgate.forecaster.interface import CHUNK, SMALL_BATCH, RowCounts
 from lockgate.models.booster import Booster
 from lockgate.models.conformal import Interval
 from lockgate.models.level_conformal import LevelCalibration
+from lockgate.models.level_shift import NO_SHIFT, LevelShift
 from lockgate.models.probability_calibration import ProbabilityMap
 from lockgate.models.target_scale import TargetScale, unscaled
 from lockgate.problem.confidence import checked
@@ -26,11 +27,15 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Blend:
-    """The fitted members and their weights, which sum to 1; `scale` is that of a regression's outputs."""
+    """The fitted members and their weights, which sum to 1; `scale` is that of a regression's outputs.
+
+    `shift` moves the blend of a target that is learned in logs.
+    """
 
     fitted: Mapping[str, Booster]
     weights: Mapping[str, float]
     scale: TargetScale
+    shift: LevelShift = NO_SHIFT
 
     def members(self, matrix: FeatureMatrix, classes: int) -> Floats:
         """Forecasts of each member: (rows, members), or (rows, classes, members) for more than two classes."""
@@ -38,11 +43,8 @@ class Blend:
         return np.concatenate([self._chunk(matrix.values[start : start + CHUNK], classes) for start in starts])
 
     def blended(self, forecasts: Floats) -> Floats:
-        """The weighted mean over the members, the last axis."""
-        total = np.zeros(forecasts.shape[:-1])
-        for place, weight in enumerate(self.weights.values()):  # in this order, whatever the batch
-            total += weight * forecasts[..., place]
-        return total
+        """The weighted mean over the members, the last axis, moved by the shift."""
+        return self.shift.moved(weighted(self.weights, forecasts))
 
     def _chunk(self, values: NDArray[np.float32], classes: int) -> Floats:
         if not len(values):
@@ -50,6 +52,14 @@ class Blend:
         threads = 1 if len(values) < SMALL_BATCH else min(cpu_count() or 1, 4)
         outputs = [booster.raw(values, threads) for booster in self.fitted.values()]
         return np.stack(outputs if classes else [unscaled(output, self.scale) for output in outputs], axis=-1)
+
+
+def weighted(weights: Mapping[str, float], forecasts: Floats) -> Floats:
+    """The weighted mean over the members, the last axis."""
+    total = np.zeros(forecasts.shape[:-1])
+    for place, weight in enumerate(weights.values()):  # in this order, whatever the batch
+        total += weight * forecasts[..., place]
+    return total
 
 
 @dataclass(frozen=True)

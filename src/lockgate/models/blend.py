@@ -20,6 +20,13 @@ def blend(forecasts: Floats, weights: Floats) -> Floats:
     return np.asarray((forecasts * weights).sum(axis=1))
 
 
+def fit_loss_weights(folds: Sequence[Floats], shrinkage: float, shares: Floats, quantile: float | None) -> Floats:
+    """As `fit_weights` for a loss of squared errors (quantile None), else as `fit_quantile_weights`."""
+    if quantile is None:
+        return fit_weights(folds, shrinkage, shares)
+    return fit_quantile_weights(folds, shrinkage, shares, quantile)
+
+
 @on_one_thread
 def fit_weights(folds: Sequence[Floats], shrinkage: float, shares: Floats) -> Floats:
     """Weights with the least squared error, plus `shrinkage` times their squared distance from `shares`.

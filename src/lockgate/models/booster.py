@@ -54,10 +54,14 @@ class Budget:
 
 @dataclass(frozen=True)
 class Fit:
-    """A booster and its score after each round on the rows to score (empty without such rows)."""
+    """A booster and its score after each round on the rows to score (empty without such rows).
+
+    `after` gives the booster as it was after a number of rounds.
+    """
 
     booster: Booster
     curve: tuple[float, ...]
+    after: Callable[[int], Booster]
 
 
 def shares(gains: Floats) -> Floats:

@@ -49,11 +49,18 @@ def fit(params: CatboostParams, train: Task, score: Task | None, budget: Budget)
     data = catboost.Pool(train.values, train.labels, weight=train.weights)
     if score is None:
         model.fit(data)
-        return Fit(CatboostBooster(model), ())
+        return Fit(CatboostBooster(model), (), lambda rounds: _after(model, rounds))
     watched = catboost.Pool(score.values, score.labels, weight=score.weights)
     model.fit(data, eval_set=watched, early_stopping_rounds=budget.patience, use_best_model=False)
     stages = model.staged_predict(score.values, _output(model), thread_count=budget.threads)
-    return Fit(CatboostBooster(model), tuple(score.score(_of_class_one(raw)) for raw in stages))
+    curve = tuple(score.score(_of_class_one(raw)) for raw in stages)
+    return Fit(CatboostBooster(model), curve, lambda rounds: _after(model, rounds))
+
+
+def _after(model: catboost.CatBoost, rounds: int) -> CatboostBooster:
+    shorter = model.copy()
+    shorter.shrink(min(rounds, model.tree_count_))
+    return CatboostBooster(shorter)
 
 
 def restore(content: bytes) -> CatboostBooster:

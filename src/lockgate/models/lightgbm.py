@@ -41,7 +41,11 @@ def fit(params: LightgbmParams, train: Task, score: Task | None, budget: Budget)
     if score is not None:
         watched = _watch(score, curve, data, budget.patience)
     model = lightgbm.train(_settings(params, budget, train), data, num_boost_round=budget.rounds, **watched)
-    return Fit(LightgbmBooster(model), tuple(curve))
+    return Fit(LightgbmBooster(model), tuple(curve), lambda rounds: _after(model, rounds))
+
+
+def _after(model: lightgbm.Booster, rounds: int) -> LightgbmBooster:
+    return restore(str(model.model_to_string(num_iteration=rounds)).encode())
 
 
 def restore(content: bytes) -> LightgbmBooster:

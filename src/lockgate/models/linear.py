@@ -54,9 +54,11 @@ def fit(settings: None, train: Task, score: Task | None, budget: Budget) -> Fit:
     """Fit with the penalty of the budget's last round; with rows to score, the curve has a score for each penalty."""
     steps = min(budget.rounds, len(PENALTIES))
     if score is None:
-        return Fit(_fitted(train, PENALTIES[steps - 1]), ())
+        found = _fitted(train, PENALTIES[steps - 1])
+        return Fit(found, (), lambda _: found)
     path = [_fitted(train, penalty) for penalty in PENALTIES[:steps]]
-    return Fit(path[-1], tuple(score.score(each.raw(score.values, 1)) for each in path))
+    curve = tuple(score.score(each.raw(score.values, 1)) for each in path)
+    return Fit(path[-1], curve, lambda rounds: path[min(rounds, steps) - 1])
 
 
 def restore(content: bytes) -> Linear:

@@ -39,6 +39,11 @@ class Loss:
             return "quantile"
         return "squared" if self.squared else "absolute"
 
+    @property
+    def quantile(self) -> float | None:
+        """The quantile that has the least loss: 0.5, the median, of absolute errors; None, a mean, of squared ones."""
+        return 0.5 if self.level is None and not self.squared else self.level
+
     def errors(self, actual: Floats, forecast: Floats) -> Floats:
         """The error of each row that counts; `forecast` is (rows,) or (rows, members)."""
         counts = self._counts(actual)

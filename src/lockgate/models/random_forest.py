@@ -73,7 +73,7 @@ def fit(settings: None, train: Task, score: Task | None, budget: Budget) -> Fit:
     """Grow the trees on `train`; the curve is the one score on the rows to score. `budget.rounds` has no meaning."""
     found = _forest(_grown(train, budget))
     curve = () if score is None else (score.score(found.raw(score.values, budget.threads)),)
-    return Fit(found, curve)
+    return Fit(found, curve, lambda _: found)
 
 
 def restore(content: bytes) -> Forest:

@@ -57,12 +57,16 @@ def fit(params: XgboostParams, train: Task, score: Task | None, budget: Budget) 
     if score is not None:
         watched = _watch(score, curve, data, budget)
     model = xgboost.train(_settings(params, budget, train), data, num_boost_round=budget.rounds, **watched)
-    return Fit(restore(bytes(model.save_raw("ubj"))), tuple(curve))
+    return Fit(_stored(model), tuple(curve), lambda rounds: _stored(model[:rounds]))
 
 
 def restore(content: bytes) -> XgboostBooster:
     """Read what `dump` wrote."""
     return XgboostBooster(content, _configured(content, 1), _configured(content, PARALLEL_THREADS))
+
+
+def _stored(model: xgboost.Booster) -> XgboostBooster:
+    return restore(bytes(model.save_raw("ubj")))
 
 
 def _configured(content: bytes, threads: int) -> xgboost.Booster:

@@ -20,6 +20,8 @@ Names = tuple[Name, ...]
 Task = Literal["regression", "binary", "multiclass"]
 Kind = Literal["panel", "state", "table"]
 Scalar = str | int | float
+Duplicates = Literal["refuse", "drop", "first", "mean", "sum"]
+JOINED: tuple[Duplicates, ...] = ("first", "mean", "sum")  # of the rows with one key and time
 
 EARLIEST, LATEST = datetime.date(1800, 1, 1), datetime.date(2200, 12, 31)
 FIRST_TIME, LAST_TIME = datetime.date(1990, 1, 1), datetime.date(2100, 12, 31)  # an earlier date is a typing error
@@ -67,7 +69,7 @@ class SourceFile(Described):
     thousands: Literal[",", ".", "'", " ", ""] = ""  # mark between groups of three digits
     names: Texts = ()  # of the columns, for a file without a header
     missing: Texts = ()  # texts that mean a missing value, beside the empty one
-    duplicates: Literal["refuse", "drop"] = "refuse"  # rows that are equal in every column
+    duplicates: Duplicates = "refuse"
 
 
 class TimeColumn(Described):
@@ -396,6 +398,12 @@ def _static_of(problem: Problem, source: SourceFile) -> list[str]:
     ]
 
 
+def _duplicates(problem: Problem) -> Iterator[str]:
+    for source in problem.sources:
+        if source.duplicates in JOINED and (source.key or problem.time is None):
+            yield f"duplicates: {source.duplicates} is for the rows of a problem with a time; use drop"
+
+
 def _time_and_horizon(problem: Problem) -> Iterator[str]:
     if problem.horizon is not None and problem.time is None:
         yield "horizon needs time"
@@ -495,6 +503,7 @@ CONSISTENCY = (
     _keys_and_time_are_given,
     _keys_are_exact,
     _side_tables,
+    _duplicates,
     _task_and_target,
     _metrics,
     _where,

@@ -72,7 +72,8 @@ def _weights(folds: Sequence[Fold], params: Params) -> dict[str, float]:
     names = (*folds[0].fits, RIDGE)
     shares = np.array([*(BOOSTER_SHARE for _ in folds[0].fits), 1.0])[: len(names) if has_linear(params) else -1]
     errors = [each[:, : len(shares)] for each in errors]
-    weights = _fitted(errors, params.training.weight_shrinkage, shares / shares.sum(), loss)
+    shrinkage = params.training.weight_shrinkage
+    weights = blend.fit_loss_weights(errors, shrinkage, shares / shares.sum(), loss.quantile)
     if params.problem.prefer:
         weights = _preferred([weights, *np.eye(len(shares))], folds, params.problem.prefer)
     return dict.fromkeys(names, 0.0) | dict(zip(names, weights.tolist(), strict=False))
@@ -93,9 +94,3 @@ def _rank(weights: Floats, folds: Sequence[Fold], metrics: Sequence[str]) -> tup
         ]
         sizes.append(float(np.nan_to_num(np.mean(of_folds), nan=0.0)))
     return tuple(sizes)
-
-
-def _fitted(errors: list[Floats], shrinkage: float, shares: Floats, loss: Loss) -> Floats:
-    if loss.level is None:
-        return blend.fit_weights(errors, shrinkage, shares)
-    return blend.fit_quantile_weights(errors, shrinkage, shares, loss.level)

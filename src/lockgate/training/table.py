@@ -14,11 +14,12 @@ from lockgate.errors import BadConfiguration
 from lockgate.features.tabular import FeatureMatrix, TabularState
 from lockgate.features.tabular_recipes import tabular_recipe
 from lockgate.forecaster import typed_rows
-from lockgate.forecaster.table import Blend, TableForecaster, learned
-from lockgate.models import level_conformal, probability_calibration
-from lockgate.models.blend import fit_quantile_weights, fit_weights
-from lockgate.models.booster import Booster, Budget, Fit, Task
+from lockgate.forecaster.table import Blend, TableForecaster, learned, weighted
+from lockgate.models import level_conformal, level_shift, probability_calibration
+from lockgate.models.blend import fit_loss_weights
+from lockgate.models.booster import Budget, Fit, Task
 from lockgate.models.level_conformal import LevelCalibration
+from lockgate.models.level_shift import NO_SHIFT, LevelShift
 from lockgate.models.loss import Loss
 from lockgate.models.members import TABLE_MEMBERS
 from lockgate.models.probability_calibration import ProbabilityMap
@@ -113,14 +114,15 @@ def train(
     """
     started, names = process_time(), member_names(params.problem)
     data = _data(params.problem, rows, params.seed)
-    steps = Steps(progress, 2 + len(names) * (2 * int(data.fold.max() + 1) + 1))
+    steps = Steps(progress, 2 + len(names) * (int(data.fold.max() + 1) + 1))
     steps.next(f"features of {len(data.target)} rows")
     parts = [_part(data, number, params.seed) for number in range(int(data.fold.max()) + 1)]
     session = Session(_objective(data, parts, names[0], params), params, steps)
     chosen = choose(data, parts, names, session)
     state, fits = _final(data, chosen.rounds, session)
-    blend = Blend({name: fit.booster for name, fit in fits.items()}, chosen.weights, chosen.objective.scale)
-    calibration, forecasts = _calibrated(data, chosen, blend)
+    calibration, forecasts, shift = _calibrated(data, chosen)
+    boosters = {name: fit.booster for name, fit in fits.items()}
+    blend = Blend(boosters, chosen.weights, chosen.objective.scale, shift)
     steps.next("done")
     forecaster = TableForecaster(params.problem, data.classes, state, blend, calibration)
     result = TableResult(
@@ -187,16 +189,13 @@ def choose(data: Data, parts: list[Part], names: tuple[str, ...], session: Sessi
     curves: dict[tuple[str, int], tuple[float, ...]] = {}
     members = []
     for name in names:
-        fits: list[Booster | None] = []
+        fits = []
         for number, part in enumerate(parts):
             session.steps.next(f"{name}, fold {number + 1}")
-            found = session.watched(name, part)
-            curves[name, number] = found.curve
-            fits.append(found.booster if len(found.curve) == 1 else None)
-        rounds[name] = best_round([curves[name, number] for number in range(len(parts))])
-        if rounds[name] > 1:
-            fits = [None] * len(parts)
-        members.append(_forecasts(name, rounds[name], list(zip(parts, fits, strict=True)), session))
+            fits.append(session.watched(name, part))
+            curves[name, number] = fits[-1].curve
+        rounds[name] = best_round([fit.curve for fit in fits])
+        members.append(_forecasts(rounds[name], list(zip(parts, fits, strict=True)), session))
     forecasts = np.stack(members, axis=-1)
     weights = _weights(data, forecasts, names, session)
     return Chosen(session.objective, rounds, weights, forecasts, curves)
@@ -222,12 +221,11 @@ def _objective(data: Data, parts: list[Part], first: str, params: Params) -> Obj
     return candidates[int(np.argmin(scores))]
 
 
-def _forecasts(name: str, rounds: int, parts: list[tuple[Part, Booster | None]], session: Session) -> Floats:
-    """The forecasts of all rows, each by the member of its fold, which is fitted unless it is given."""
+def _forecasts(rounds: int, parts: list[tuple[Part, Fit]], session: Session) -> Floats:
+    """The forecasts of all rows, each by the member of its fold after these rounds, or after all that the fold has."""
     pieces = []
-    for number, (part, fit) in enumerate(parts):
-        session.steps.next(f"{name} as chosen, fold {number + 1}")
-        booster = fit or session.fitted(name, rounds, part).booster
+    for part, fit in parts:
+        booster = fit.after(min(rounds, len(fit.curve)))
         pieces.append(session.objective.forecast(booster.raw(part.score.values, session.params.threads)))
     return np.concatenate(pieces)[np.argsort(np.concatenate([part.scored for part, _ in parts]))]
 
@@ -236,16 +234,12 @@ def _weights(data: Data, forecasts: Floats, names: tuple[str, ...], session: Ses
     """Non-negative weights with the least error, or the best single member where the metric prefers it."""
     shares, params = np.full(len(names), 1 / len(names)), session.params
     errors = session.objective.errors(data.target, forecasts)
-    candidates = [_least([errors], _shrinkage(params), shares, session.objective.loss.level), *np.eye(len(names))]
+    quantile = session.objective.loss.quantile
+    blended = fit_loss_weights([errors], _shrinkage(params), shares, quantile)
+    candidates = [blended, *np.eye(len(names))]
     metrics = params.problem.prefer or (params.problem.metric,)
     best = min(candidates, key=lambda weights: _rank(data.target, forecasts @ weights, metrics))
     return dict(zip(names, best.tolist(), strict=True))
-
-
-def _least(errors: list[Floats], shrinkage: float, shares: Floats, level: float | None) -> Floats:
-    if level is None:
-        return fit_weights(errors, shrinkage, shares)
-    return fit_quantile_weights(errors, shrinkage, shares, level)
 
 
 def _rank(target: Floats, forecast: Floats, metrics: tuple[str, ...]) -> tuple[float, ...]:
@@ -266,13 +260,16 @@ def _final(data: Data, rounds: Mapping[str, int], session: Session) -> tuple[Tab
     return state, fits
 
 
-def _calibrated(data: Data, chosen: Chosen, blend: Blend) -> tuple[LevelCalibration | ProbabilityMap, Floats]:
-    """The calibration by the forecasts out of fold, and these forecasts, calibrated by the other folds."""
-    forecasts = blend.blended(chosen.members)
+def _calibrated(data: Data, chosen: Chosen) -> tuple[LevelCalibration | ProbabilityMap, Floats, LevelShift]:
+    """The calibration by the forecasts out of fold; these forecasts, calibrated by the other folds; and their shift."""
+    forecasts, objective, shift = weighted(chosen.weights, chosen.members), chosen.objective, NO_SHIFT
     if data.classes:
         found = probability_calibration.calibrate(data.target, forecasts, data.fold)
-        return found.map, found.out_of_fold
-    return level_conformal.calibrate(data.target, forecasts, chosen.objective.scale), forecasts
+        return found.map, found.out_of_fold, shift
+    if objective.scale == "log":
+        shifted = level_shift.fit(data.target, forecasts, data.fold, METRICS[data.problem.metric])
+        forecasts, shift = shifted.out_of_fold, shifted.shift
+    return level_conformal.calibrate(data.target, forecasts, objective.scale), forecasts, shift
 
 
 def _settings(name: str, rows: int, params: Params) -> object:

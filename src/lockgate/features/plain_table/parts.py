@@ -223,8 +223,3 @@ def _shrunk_means(places: NDArray[np.int64], counts: Floats, target: Floats) -> 
     between = float(np.var(means[several])) if several.sum() > 1 else 0.0
     prior = float(np.clip(within / between if between > 0 else MOST_PRIOR, LEAST_PRIOR, MOST_PRIOR))
     return np.asarray((counts * means + prior * target.mean()) / (counts + prior))
-
-
-KINDS: dict[str, Any] = {
-    "number": Number, "date": DateParts, "one_hot": OneHot, "encoded": Encoded, "group": GroupStatistics,
-}  # fmt: skip

@@ -10,8 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lockgate.errors import BadData
+from lockgate.features.plain_table import words
 from lockgate.features.plain_table.declaration import declaration
-from lockgate.features.plain_table.parts import KINDS, DateParts, Encoded, GroupStatistics, Number, OneHot, Part
+from lockgate.features.plain_table.parts import DateParts, Encoded, GroupStatistics, Number, OneHot, Part
 from lockgate.features.plain_table.sources import Source
 from lockgate.features.tabular import Arrays, FeatureMatrix, Floats, Learned, TabularRecipe
 from lockgate.problem.columns import Category, Date, Months, Role
@@ -21,6 +22,10 @@ MOST_INDICATORS = 12  # values of a category with a column each
 FEWEST_ENCODED = 5  # a category with at least this number of values has its mean target, too
 MOST_DISTINCT = 0.9  # values for each row, above which a text names the row
 FOLDS = 5  # of the target encoding
+KINDS: dict[str, Any] = {
+    "number": Number, "date": DateParts, "one_hot": OneHot, "encoded": Encoded, "words": words.Words,
+    "group": GroupStatistics,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,7 @@ def _parts(problem: Problem, rows: pd.DataFrame, target: Floats) -> Iterator[Par
             yield number
     for source in categories:
         yield from _category(source, rows, target)
+    yield from words.fit((source for source in categories if not source.how), rows)
     for by, of in declared.groups:
         if group := GroupStatistics.fit(by, of, rows):
             yield group
