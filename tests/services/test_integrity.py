@@ -1,7 +1,10 @@
 """A registered version is looked at before anything of it is used: what is not as it was registered is never opened."""
 
+import gc
 import os
 import shutil
+import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -200,3 +203,17 @@ def test_files_are_fetched_into_a_folder_that_nobody_else_can_enter(version):
         private = Path(found.bundle).parents[1]
         assert private.stat().st_mode & 0o077 == 0
     assert not private.exists()
+
+
+def test_threads_that_fetch_files_end_with_the_download(version):
+    """A server that follows a stage fetches one version after another for months."""
+    gc.disable()
+    try:
+        for _ in range(3):
+            load_version.verify(version.backend, version.row)
+        deadline = time.monotonic() + 30
+        while waiting := [each for each in threading.enumerate() if each.name.startswith("Mlflow")]:
+            assert time.monotonic() < deadline, waiting
+            time.sleep(0.01)
+    finally:
+        gc.enable()

@@ -22,7 +22,7 @@ from lockgate.errors import Unavailable
 from lockgate.registry import server_identity
 from lockgate.registry.environment import PARENT_RUN, forget_foreign_settings, reach_loopback_directly
 from lockgate.registry.error_messages import quiet, translated
-from lockgate.registry.files import content, listed, stored
+from lockgate.registry.files import content, download, listed, stored
 from lockgate.registry.run_log import Contents, RunRead, RunRecord, log_model, log_record
 from lockgate.system import timeouts
 from lockgate.system.service_urls import Addresses
@@ -114,7 +114,7 @@ class Registry:
         uri = f"models:/{self.model}/{version}"
         with translated(), stored(version):
             registered_files.check_names(dict(listed(uri)))
-            mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder))
+            download(uri, folder)
 
     def files_around(self, version: int) -> dict[str, str]:
         """The digests of the files around a version's bundle, as they are in the store now."""

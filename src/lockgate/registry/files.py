@@ -2,12 +2,15 @@
 
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import mlflow
 import requests
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repo import ArtifactRepository
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from lockgate.bundle import registered_files
 from lockgate.errors import ArtifactMissing, IntegrityBroken, Unavailable
@@ -24,6 +27,27 @@ def listed(uri: str, below: str = "") -> Iterator[tuple[str, int | None]]:
             yield from listed(uri, path)
         else:
             yield f"{path}/" if entry.is_dir else path, entry.file_size
+
+
+def download(uri: str, folder: Path) -> None:
+    """Download all files of a version into a folder.
+
+    MLflow's repository of artifacts has threads that wait for more work until a garbage collection finds it; here they
+    end, so that a server which downloads one version after another does not gather them.
+    """
+    repository = get_artifact_repository(uri)
+    try:
+        repository.download_artifacts("", str(folder))  # type: ignore[no-untyped-call]
+    finally:
+        _end_threads(repository)
+
+
+def _end_threads(repository: ArtifactRepository) -> None:
+    for part in vars(repository).values():
+        if isinstance(part, ThreadPoolExecutor):
+            part.shutdown(wait=False)
+        elif isinstance(part, ArtifactRepository):
+            _end_threads(part)
 
 
 @contextmanager
