@@ -4,7 +4,7 @@ The tables do not depend on the order of columns in the files, and with a time n
 """
 
 import datetime
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -130,41 +130,56 @@ def read_forecast_rows(problem: Problem, path: Path, raw: Path | None = None) ->
     type (text from a text table). Covariates of a side table that the file lacks are joined if the side table is in
     the folder `raw`. Raises BadData like `read`.
     """
-    raw_table = _request_table(problem, path)
-    sides = _side_tables(problem, raw_table, raw) if raw else []
-    form = TextForm() if raw_table.unit == "row" else form_of(problem.main_source)
-    extras = [column for column in problem.of_role(Role.CHECK, Role.ROW_ID) if column.name in raw_table.names]
-    columns = [*_in_request(problem, raw_table, {side.source.file for side in sides}), *extras]
-    types = {column.name: request_type(problem, column, form) for column in columns}
-    frame = cells(raw_table, types)
+    if text_file.magic(path) == text_file.PARQUET:
+        found = readers.read_parquet(path)
+    else:
+        found = readers.read_csv(path, form_of_request(problem, path))
+    raw_table = described(problem, found)
+    sides = request_side_tables(problem, raw_table, raw) if raw else []
+    frame, types = request_rows(problem, raw_table, sides)
     row_rules.refuse_failed_checks(problem, frame, raw_table.place)
     rows = pd.DataFrame({name: frame[name] if name in types else raw_table.untouched(name) for name in raw_table.names})
     return side_tables.joined(rows, sides, raw_table.place)
 
 
-def _request_table(problem: Problem, path: Path) -> RawTable:
-    """The cells of a file of rows to forecast, under the described names of its columns."""
-    main = problem.main_source
-    if text_file.magic(path) == text_file.PARQUET:
-        found = readers.read_parquet(path)
-    else:
-        found = readers.read_csv(path, _of_request(problem, main, path))
-    found = readers.renamed(found, {old: new for old, new in main.rename.items() if old in found.names})
-    return with_time(found, problem.time)
+def request_rows(
+    problem: Problem, raw_table: RawTable, sides: Sequence[SideTable]
+) -> tuple[pd.DataFrame, dict[str, ColumnType]]:
+    """The typed columns of rows to forecast: those of a request, and the row's number and checks; and their types.
+
+    Columns that the side tables hold may be lacking. Raises BadData for a missing column or a bad value.
+    """
+    types = request_types(problem, raw_table, sides)
+    return cells(raw_table, types), types
 
 
-def _side_tables(problem: Problem, raw_table: RawTable, raw: Path) -> list[SideTable]:
+def request_types(problem: Problem, raw_table: RawTable, sides: Sequence[SideTable]) -> dict[str, ColumnType]:
+    """The types of the columns of `request_rows`."""
+    form = TextForm() if raw_table.unit == "row" else form_of(problem.main_source)
+    extras = [column for column in problem.of_role(Role.CHECK, Role.ROW_ID) if column.name in raw_table.names]
+    columns = [*_in_request(problem, raw_table, {side.source.file for side in sides}), *extras]
+    return {column.name: request_type(problem, column, form) for column in columns}
+
+
+def described(problem: Problem, raw_table: RawTable) -> RawTable:
+    """The cells of rows to forecast under the described names of its columns, with the time if it has its parts."""
+    rename = {old: new for old, new in problem.main_source.rename.items() if old in raw_table.names}
+    return with_time(readers.renamed(raw_table, rename), problem.time)
+
+
+def request_side_tables(problem: Problem, raw_table: RawTable, raw: Path) -> list[SideTable]:
     """The side tables in the folder `raw` that hold covariates of a request which the file of rows lacks."""
     lacking = {column.side_table for column in problem.request if column.name not in raw_table.names}
     paths = [(source, _one_form(raw, source.file)) for source in problem.sources if source.file in lacking]
     return [side_tables.read(problem, source, _raw(problem, source, path)) for source, path in paths if path]
 
 
-def _of_request(problem: Problem, main: SourceFile, path: Path) -> SourceFile:
+def form_of_request(problem: Problem, path: Path) -> SourceFile:
     """The form of a file of rows to forecast: commas if its first line names the columns with commas.
 
     Otherwise the form of the file of rows, whose names without a header leave the target out.
     """
+    main = problem.main_source
     found = {main.rename.get(name, name) for name in readers.first_cells(path)}
     if problem.time and problem.time.of and set(problem.time.of) <= found:
         found.add(problem.time.column)

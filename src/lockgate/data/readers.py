@@ -3,13 +3,17 @@
 Arrow's reader is fast and lenient: it accepts an unclosed quote at the end of a file, reads `"3"4` as 34 and lets a
 quoted cell contain line ends. So the number of rows is compared with the number of lines, and quotes inside cells are
 searched; if something is wrong, a slow second pass finds the line.
+
+A file of any size is read in chunks (`csv_chunks`, `parquet_chunks`): a row is one line, so each block of whole lines
+is parsed as a file of its own.
 """
 
 import csv
 import datetime
 import math
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,10 +26,13 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from lockgate.data import text_file
+from lockgate.data.bad_rows import BadRow, SetAside
 from lockgate.errors import BadData
 from lockgate.problem.description import SourceFile
 
 MAX_ROWS = 15_000_000
+CHUNK_ROWS = 1 << 16  # of a parquet file
+PARQUET = ".parquet"
 BLOCK_BYTES = 16 << 20
 SHOWN_CHARACTERS = 40
 BATCH = 1 << 16
@@ -55,22 +62,33 @@ class TextColumn:
 
 @dataclass(frozen=True)
 class RawTable:
-    """The cells of one file, in file order, all columns kept."""
+    """The cells of one file or of a part of it, in file order, all columns kept."""
 
     path: Path
     table: pa.Table
     unit: str  # "line" of a CSV or "row" of a parquet file
     first: int  # number of the first row: 2 below a header, else 1
     open_end: bool = False  # no quote and no line end after the last cell: it may be truncated
+    origin: Callable[[int], tuple[Path, int]] | None = None  # file and number of a row that is not `first` + its place
 
     @property
     def names(self) -> list[str]:
         """The column names in file order."""
         return list(self.table.column_names)
 
+    def at(self, row: int) -> tuple[Path, int]:
+        """File and number of a row counted from 0."""
+        return self.origin(row) if self.origin else (self.path, row + self.first)
+
     def place(self, row: int) -> str:
         """File and line (or row) of a row counted from 0, for messages."""
-        return f"{self.path}, {self.unit} {row + self.first}"
+        path, number = self.at(row)
+        return f"{path}, {self.unit} {number}"
+
+    def take(self, rows: NDArray[np.int64]) -> "RawTable":
+        """Some of the rows, by place, in the order of the file."""
+        open_end = self.open_end and bool(len(rows)) and int(rows[-1]) == self.table.num_rows - 1
+        return replace(self, table=self.table.take(rows), open_end=open_end, origin=lambda row: self.at(int(rows[row])))
 
     def texts(self, name: str) -> TextColumn:
         """A column's cells as text; null and NaN are the empty text."""
@@ -118,11 +136,165 @@ def read_csv(path: Path, source: SourceFile = COMMAS) -> RawTable:
     if not content.strip():
         raise BadData("no data rows: the file is empty", where=str(path), hint="restore the file")
     if source.delimiter == SPACES:
-        content = _with_commas(content, path)
+        content = _with_commas(content, path, 1)
     form = _Form("," if source.delimiter == SPACES else source.delimiter, 1 if source.names else 2)
     names, body = (list(source.names), content) if source.names else _header_and_body(content, form, path)
     table = _parsed(_without_blank_end(body), names, form, path)
     return RawTable(path, table, "line", form.first, open_end=not body.endswith((b"\n", b'"')))
+
+
+def csv_chunks(
+    path: Path, source: SourceFile, set_aside: SetAside | None = None, seen: Callable[[int], None] = lambda _: None
+) -> Iterator[RawTable]:
+    """The tables of a text table that is read block by block; together they have the rows that `read_csv` gives.
+
+    With `set_aside`, a line that is no complete row is set aside, not refused. `seen` gets the bytes read so far.
+    """
+    form = _Form("," if source.delimiter == SPACES else source.delimiter, 1)
+    names, blank, is_empty = list(source.names), b"", True
+    for block in text_file.blocks(path, source.encoding, seen):
+        content = blank + (_with_commas(block, path, form.first) if source.delimiter == SPACES else block)
+        if not names and content.strip():
+            names, content = _names_and_rest(content, form, path)
+            form = replace(form, first=2)
+        blank, body = _with_blank_end(content)
+        if body:
+            is_empty = False
+            yield from _tables(body, names, form, path, set_aside)
+            form = replace(form, first=form.first + body.count(b"\n"))
+    if is_empty:
+        what = "there is only a header" if names and not source.names else "the file is empty"
+        raise BadData(f"no data rows: {what}", where=str(path), hint="restore the file")
+
+
+def _names_and_rest(content: bytes, form: "_Form", path: Path) -> tuple[list[str], bytes]:
+    header, _, rest = content.partition(b"\n")
+    _refuse_other_delimiter(header.decode(), form.delimiter, path)
+    return _distinct_names(_header_names(header.decode(), form.delimiter), path), rest
+
+
+def _with_blank_end(content: bytes) -> tuple[bytes, bytes]:
+    """The blank lines at the end, which only more rows make a fault, and the content before them."""
+    body = _without_blank_end(content)
+    return content[len(body) :], body
+
+
+def _tables(body: bytes, names: list[str], form: "_Form", path: Path, set_aside: SetAside | None) -> Iterator[RawTable]:
+    """The table of a block, without the broken lines if these are set aside; none if no line remains."""
+    numbers: list[int] = []
+    try:
+        table = _parsed(body, names, form, path)
+    except BadData:
+        if set_aside is None:
+            raise
+        body, numbers = _sound_lines(body, len(names), form, path, set_aside)
+        if not numbers:
+            return
+        table = _parsed(body, names, form, path)
+    open_end = not body.endswith((b"\n", b'"'))
+    yield RawTable(path, table, "line", form.first, open_end, (lambda row: (path, numbers[row])) if numbers else None)
+
+
+def _sound_lines(body: bytes, width: int, form: "_Form", path: Path, set_aside: SetAside) -> tuple[bytes, list[int]]:
+    """The lines that are complete rows, and their numbers; the others are set aside."""
+    sound, numbers = [], []
+    for number, line in enumerate(body.removesuffix(b"\n").split(b"\n"), start=form.first):
+        if fault := _fault(line.decode(), width, form.delimiter):
+            set_aside(BadRow(path, number, "", line.decode()[:SHOWN_CHARACTERS], fault))
+        else:
+            sound.append(line)
+            numbers.append(number)
+    return b"\n".join(sound) + (b"\n" if body.endswith(b"\n") else b""), numbers
+
+
+def parquet_parts(path: Path) -> tuple[Path, ...]:
+    """The parquet file, or the parquet files in a folder in the order of their names. Raises BadData for none."""
+    if not path.is_dir():
+        return (path,)
+    parts = tuple(sorted(each for each in path.glob(f"*{PARQUET}") if not each.name.startswith((".", "_"))))
+    if not parts:
+        raise BadData(f"the folder has no {PARQUET} files", where=str(path), hint="give a file, or a folder of parts")
+    return parts
+
+
+def parquet_rows(path: Path) -> int:
+    """The number of rows in a parquet file or a folder of parts, from their metadata."""
+    return sum(_opened(part, lambda file: int(file.metadata.num_rows)) for part in parquet_parts(path))
+
+
+def parquet_chunks(path: Path, seen: Callable[[int], None] = lambda _: None) -> Iterator[RawTable]:
+    """The tables of a parquet file, or of a folder of parts with equal columns, that is read chunk by chunk.
+
+    `seen` gets the number of rows read so far. Raises BadData if a part is broken or has other columns, and if no part
+    has a row.
+    """
+    names: list[str] = []
+    done = 0
+    for part in parquet_parts(path):
+        first = 1
+        for table in _part_tables(part):
+            if names and set(table.column_names) != set(names):
+                odd = sorted(set(names) ^ set(table.column_names))[0]
+                raise BadData(
+                    f"its columns differ from those of other parts: {odd}", where=str(part), hint="write it again"
+                )
+            names = names or list(table.column_names)
+            done += table.num_rows
+            seen(done)
+            yield RawTable(part, table.select(names), "row", first)
+            first += table.num_rows
+    if not done:
+        raise BadData("no data rows", where=str(path), hint="write it again")
+
+
+def _part_tables(part: Path) -> Iterator[pa.Table]:
+    with _as_parquet(part), pa.parquet.ParquetFile(part) as file:
+        names = _parquet_names(file, part)
+        batches = file.iter_batches(CHUNK_ROWS, columns=names, use_threads=False)
+        while (batch := _next(batches, part)) is not None:
+            yield pa.Table.from_batches([batch])
+
+
+def _next(batches: Iterator[Any], part: Path) -> Any:
+    with _as_parquet(part):
+        batch = next(batches, None)
+        if batch is not None:
+            batch.validate(full=True)  # otherwise text that is not UTF-8 fails later
+        return batch
+
+
+def _opened(part: Path, read_it: Callable[[Any], int]) -> int:
+    with _as_parquet(part), pa.parquet.ParquetFile(part) as file:
+        return read_it(file)
+
+
+@contextmanager
+def _as_parquet(path: Path) -> Iterator[None]:
+    """Raise BadData if a file cannot be read as parquet."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        what = f"not a readable parquet file: {_first_line(error)}"
+        raise BadData(what, where=str(path), hint="write it again") from error
+
+
+def _parquet_names(file: Any, path: Path) -> list[str]:
+    names = [name for name in file.schema_arrow.names if not name.startswith("__index_level_")]
+    return _distinct_names(names, path)
+
+
+def joined(tables: Sequence[RawTable]) -> RawTable:
+    """The rows of several tables of one file or folder as one table."""
+    if len(tables) == 1:
+        return tables[0]
+    starts = np.cumsum([0, *(each.table.num_rows for each in tables)])
+
+    def origin(row: int) -> tuple[Path, int]:
+        part = int(np.searchsorted(starts, row, side="right")) - 1
+        return tables[part].at(row - int(starts[part]))
+
+    whole = pa.concat_tables([each.table for each in tables], promote_options="permissive").unify_dictionaries()
+    return replace(tables[0], table=whole, open_end=tables[-1].open_end, origin=origin)
 
 
 def first_cells(path: Path) -> list[str]:
@@ -158,34 +330,26 @@ class _Form:
 
 
 def _header_and_body(content: bytes, form: _Form, path: Path) -> tuple[list[str], bytes]:
-    header, _, body = content.partition(b"\n")
-    _refuse_other_delimiter(header.decode(), form.delimiter, path)
+    names, body = _names_and_rest(content, form, path)
     if not _without_blank_end(body):
         raise BadData("no data rows: there is only a header", where=str(path), hint="restore the file")
-    return _distinct_names(_header_names(header.decode(), form.delimiter), path), body
+    return names, body
 
 
-def _with_commas(content: bytes, path: Path) -> bytes:
-    """The lines with one comma in place of the spaces between two cells."""
+def _with_commas(content: bytes, path: Path, first: int) -> bytes:
+    """The lines with one comma in place of the spaces between two cells; `first` is the number of the first line."""
     if (place := content.find(b",")) >= 0:
-        where = f"{path}, line {text_file.line_of(content, place)}"
+        where = f"{path}, line {text_file.line_of(content, place) + first - 1}"
         raise BadData("a comma between spaces", where=where, hint="correct delimiter under problem.sources")
     return b"\n".join(b",".join(line.split()) for line in content.split(b"\n"))
 
 
 def read_parquet(path: Path) -> RawTable:
     """Read a parquet file. Raises BadData if it is broken, empty or larger than MAX_ROWS or text_file.MAX_BYTES."""
-    try:
-        with pa.parquet.ParquetFile(path) as file:
-            _refuse_too_large(file.metadata, path)
-            names = [name for name in file.schema_arrow.names if not name.startswith("__index_level_")]
-            _distinct_names(names, path)
-            table = file.read(columns=names)
-            table.validate(full=True)  # otherwise text that is not UTF-8 fails later
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise BadData(
-            f"not a readable parquet file: {_first_line(error)}", where=str(path), hint="write it again"
-        ) from error
+    with _as_parquet(path), pa.parquet.ParquetFile(path) as file:
+        _refuse_too_large(file.metadata, path)
+        table = file.read(columns=_parquet_names(file, path))
+        table.validate(full=True)  # otherwise text that is not UTF-8 fails later
     if not table.num_rows:
         raise BadData("no data rows", where=str(path), hint="write it again")
     return RawTable(path, table, "row", 1)
@@ -244,7 +408,7 @@ def _parsed(body: bytes, names: list[str], form: _Form, path: Path) -> pa.Table:
         _refuse_first_odd_line(body, names, form, path)
         raise BadData(f"not a readable CSV: {_first_line(error)}", where=str(path), hint="write it again") from error
     lines = body.count(b"\n") + (not body.endswith(b"\n"))
-    if table.num_rows != lines or b"\n\n" in body or _has_stray_quotes(body, form.edges):
+    if table.num_rows != lines or body.startswith(b"\n") or b"\n\n" in body or _has_stray_quotes(body, form.edges):
         _refuse_first_odd_line(body, names, form, path)
     return table.unify_dictionaries()
 
