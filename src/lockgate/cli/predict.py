@@ -6,6 +6,7 @@ import click
 
 from lockgate.cli.common_options import VERSION, command, params, session, tell, workspace
 from lockgate.cli.fallback_options import fallback_days, fallback_terms, no_fallback, tell_degraded
+from lockgate.cli.log_options import no_log, spool_folder, tell_waiting
 from lockgate.errors import WrongUsage
 from lockgate.lifecycle.stages import Stage
 from lockgate.problem.confidence import DEFAULT, checked
@@ -19,7 +20,7 @@ STAGES = [str(Stage.PRODUCTION), str(Stage.STAGING)]  # at most one version is i
     "source",
     type=click.Path(path_type=Path),
     required=True,
-    help="File with raw rows: .csv, .csv.gz or .parquet. - reads CSV from standard input.",
+    help="Raw rows: .csv, .csv.gz, .parquet, or a folder of .parquet files. - reads CSV from standard input.",
 )
 @click.option(
     "--output",
@@ -38,6 +39,13 @@ STAGES = [str(Stage.PRODUCTION), str(Stage.STAGING)]  # at most one version is i
     help="Confidence of the interval from lower to upper.",
 )
 @click.option("--force", is_flag=True, help="Replace the output file if it exists.")
+@click.option("--skip-bad", is_flag=True, help="Set rows that cannot be forecast aside, instead of refusing the file.")
+@click.option(
+    "--bad-rows",
+    type=click.Path(path_type=Path),
+    help="With --skip-bad: CSV file for these rows. Default: beside the output, as in forecast.bad.csv.",
+)
+@no_log
 @no_fallback
 @fallback_days
 def predict(
@@ -47,6 +55,9 @@ def predict(
     version: int | None,
     confidence: float,
     force: bool,
+    skip_bad: bool,
+    bad_rows: Path | None,
+    no_log: bool,
     no_fallback: bool,
     fallback_days: float,
     timeout: float,
@@ -62,14 +73,30 @@ def predict(
     from lockgate.operations import predict
 
     terms = fallback_terms(no_fallback, fallback_days)
-    order = predict.Order(params().problem, source, target, force, checked(confidence), terms)
+    bad = _bad_rows_file(target, bad_rows) if skip_bad or bad_rows else None
+    order = predict.Order(
+        params().problem, source, target, force, checked(confidence), terms, bad, spool_folder(no_log)
+    )
     done = predict.predict(workspace(timeout, even_stopped=True), order, version or Stage(stage or Stage.PRODUCTION))
     session().ids["version"] = done.version
     if done.degraded:
         tell_degraded(done.degraded)
     for remark in done.remarks:
         tell(remark)
+    if done.logged:
+        tell_waiting(done.logged)
+    if bad:
+        session().ids["bad_rows"] = done.set_aside
+        tell(f"{done.set_aside} rows set aside in {bad}")
     if str(target) == "-":
         tell(f"{done.rows} rows forecast by version {done.version}")
     else:
         click.echo(f"{done.rows} rows forecast by version {done.version} in {target}")
+
+
+def _bad_rows_file(target: Path, named: Path | None) -> Path:
+    if named:
+        return named
+    if str(target) == "-":
+        raise WrongUsage("--skip-bad needs a file for the bad rows", hint="name it: --bad-rows FILE")
+    return target.with_name(f"{target.name.removesuffix('.gz').rpartition('.')[0]}.bad.csv")

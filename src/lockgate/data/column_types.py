@@ -286,7 +286,9 @@ def typed(raw_table: RawTable, column_types: Mapping[str, ColumnType]) -> pd.Dat
     return pd.DataFrame(columns)
 
 
-def _values(texts: TextColumn, column_type: ColumnType) -> tuple[list[Any], dict[int, CellFault]]:
+def _values(
+    texts: TextColumn, column_type: ColumnType, most: int = MOST_FAULTS
+) -> tuple[list[Any], dict[int, CellFault]]:
     values: list[Any] = []
     bad = {}
     for code, text in enumerate(texts.distinct()):
@@ -294,9 +296,14 @@ def _values(texts: TextColumn, column_type: ColumnType) -> tuple[list[Any], dict
             values.append(column_type.value(text))
         except CellFault as fault:
             bad[code] = fault
-            if len(bad) == MOST_FAULTS:
+            if len(bad) == most:
                 break
     return values, bad
+
+
+def faults(texts: TextColumn, column_type: ColumnType) -> dict[int, CellFault]:
+    """The codes of all texts of a column that are no values of its type."""
+    return _values(texts, column_type, len(texts.values))[1]
 
 
 def _first_fault(name: str, texts: TextColumn, bad: dict[int, CellFault]) -> tuple[int, str, str]:

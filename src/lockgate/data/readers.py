@@ -88,7 +88,8 @@ class RawTable:
     def take(self, rows: NDArray[np.int64]) -> "RawTable":
         """Some of the rows, by place, in the order of the file."""
         open_end = self.open_end and bool(len(rows)) and int(rows[-1]) == self.table.num_rows - 1
-        return replace(self, table=self.table.take(rows), open_end=open_end, origin=lambda row: self.at(int(rows[row])))
+        table = _without_unused_texts(self.table.take(rows))
+        return replace(self, table=table, open_end=open_end, origin=lambda row: self.at(int(rows[row])))
 
     def texts(self, name: str) -> TextColumn:
         """A column's cells as text; null and NaN are the empty text."""
@@ -441,6 +442,14 @@ def _fault(line: str, width: int, delimiter: str) -> str:
     except csv.Error as error:
         return f"a quote is not closed or stands inside a cell: {error}"
     return "" if len(cells) == width else f"{len(cells)} cells where the header has {width}"
+
+
+def _without_unused_texts(table: pa.Table) -> pa.Table:
+    """The table without those texts of its columns that no row has."""
+    for place, name in enumerate(table.column_names):
+        if table.column(name).type == TEXT:
+            table = table.set_column(place, name, table.column(name).cast(pa.string()).dictionary_encode())
+    return table
 
 
 def _encoded(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -39,9 +39,14 @@ def refuse_in_side_table(problem: Problem, key: Sequence[str], side: pd.DataFram
 
 def refuse_without_side_row(key: Sequence[str], raw: pd.DataFrame, side: pd.DataFrame, name: str, place: Place) -> None:
     """Raise BadData for the first row whose key has no row in the side table of this file name."""
+    stray = without_side_row(key, raw, side)
+    _refuse_first(pd.Series(stray), place, lambda row: f"{key_text(key, raw, row)} has no row in {name}")
+
+
+def without_side_row(key: Sequence[str], raw: pd.DataFrame, side: pd.DataFrame) -> NDArray[np.bool_]:
+    """The rows whose key has no row in the side table."""
     names = list(key)
-    stray = ~pd.MultiIndex.from_frame(raw[names]).isin(pd.MultiIndex.from_frame(side[names]))
-    _refuse_first(pd.Series(stray), place, lambda row: f"{_key_text(names, raw, row)} has no row in {name}")
+    return np.asarray(~pd.MultiIndex.from_frame(raw[names]).isin(pd.MultiIndex.from_frame(side[names])))
 
 
 def refuse_varying(key: list[str], static: list[str], raw: pd.DataFrame, place: Place) -> None:
@@ -53,7 +58,7 @@ def refuse_varying(key: list[str], static: list[str], raw: pd.DataFrame, place: 
 
 
 def _says_varying(key: list[str], name: str, raw: pd.DataFrame, first: "pd.Series[Any]", row: int) -> str:
-    found = f"{name} is {raw[name].iloc[row]} but {first.iloc[row]} in an earlier row of {_key_text(key, raw, row)}"
+    found = f"{name} is {raw[name].iloc[row]} but {first.iloc[row]} in an earlier row of {key_text(key, raw, row)}"
     return f"{found}; a static feature has one value for each key"
 
 
@@ -65,13 +70,19 @@ def refuse_failed_checks(problem: Problem, frame: pd.DataFrame, place: Place) ->
 
 
 def _refuse_wrong_weekday(name: str, time: str, frame: pd.DataFrame, place: Place) -> None:
-    true = frame[time].dt.day_of_week + 1
+    _refuse_first(wrong_weekday(name, time, frame), place, lambda row: says_weekday(name, time, frame, row))
 
-    def describe(row: int) -> str:
-        date, day = frame[time].iloc[row].date(), true.iloc[row]
-        return f"{name} is {frame[name].iloc[row]} but {date} is a {WEEKDAYS[day - 1]} ({day})"
 
-    _refuse_first(frame[name] != true, place, describe)
+def wrong_weekday(name: str, time: str, frame: pd.DataFrame) -> "pd.Series[bool]":
+    """The rows whose column of weekdays differs from the weekday of the time."""
+    return frame[name] != frame[time].dt.day_of_week + 1
+
+
+def says_weekday(name: str, time: str, frame: pd.DataFrame, row: int) -> str:
+    """The two weekdays of such a row, in words."""
+    moment = frame[time].iloc[row]
+    day = moment.day_of_week + 1
+    return f"{name} is {frame[name].iloc[row]} but {moment.date()} is a {WEEKDAYS[day - 1]} ({day})"
 
 
 def refuse_broken_rules(problem: Problem, frame: pd.DataFrame, place: Place) -> None:
@@ -116,7 +127,7 @@ def _refuse_duplicates(
         return
     first = _first_of_each(compared, key, again[:SHOWN_PAIRS])
     pairs = [
-        f"{_key_text(key, frame, row)}: {place(before).rpartition(', ')[2]} and {place(row).rpartition(' ')[2]}"
+        f"{key_text(key, frame, row)}: {place(before).rpartition(', ')[2]} and {place(row).rpartition(' ')[2]}"
         for row, before in zip(again[:SHOWN_PAIRS].tolist(), first, strict=True)
     ]
     more = f"; {len(again) - SHOWN_PAIRS} more" if len(again) > SHOWN_PAIRS else ""
@@ -128,7 +139,8 @@ def _first_of_each(frame: pd.DataFrame, key: list[str], rows: NDArray[np.intp]) 
     return [int(np.flatnonzero((frame[key] == frame[key].iloc[row]).all(axis=1))[0]) for row in rows]
 
 
-def _key_text(key: list[str], frame: pd.DataFrame, row: int) -> str:
+def key_text(key: Sequence[str], frame: pd.DataFrame, row: int) -> str:
+    """The key of a row in words."""
     values: dict[str, Any] = {name: frame[name].iloc[row] for name in key}
     return ", ".join(_value_text(name, value) for name, value in values.items())
 

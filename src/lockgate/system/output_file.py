@@ -1,10 +1,13 @@
 """An output file: checked before the work begins, and replaced in one step."""
 
+import glob
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 from lockgate.errors import WrongUsage
 
@@ -33,10 +36,20 @@ class OutFile:
 
     @contextmanager
     def replacing(self) -> Iterator[Path]:
-        """A temporary file beside the target. It replaces the target at the end; after an error it is deleted."""
+        """A temporary file beside the target. It replaces the target at the end; after an error it is deleted.
+
+        Those of killed processes are deleted, too.
+        """
+        for left in self.path.parent.glob(f".{glob.escape(self.path.name)}.*.part"):
+            if not _is_alive(left.suffixes[-2].removeprefix(".")):
+                left.unlink(missing_ok=True)
         partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
         try:
             yield partial
             partial.replace(self.path)
         finally:
             partial.unlink(missing_ok=True)
+
+
+def _is_alive(process: str) -> bool:
+    return not process.isdecimal() or psutil.pid_exists(int(process))

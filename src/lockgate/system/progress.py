@@ -35,6 +35,29 @@ def _bar(title: str) -> Iterator[Callable[[str, int, int], None]]:
         )
 
 
+@contextmanager
+def rows_read(title: str, size: int) -> Iterator[Callable[[int, int], None]]:
+    """Yield a callback (part of `size` read, rows read) that shows rows a second and the time left, on a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda _done, _rows: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    started = time.monotonic()
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("left"), TimeRemainingColumn()
+    )  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(title, total=size)
+
+        def show(done: int, rows: int) -> None:
+            rate = rows / max(time.monotonic() - started, 0.001)
+            progress.update(task, description=f"{title}: {rows:,} rows, {rate:,.0f} rows/s", completed=done)
+
+        yield show
+
+
 def _lines(title: str) -> Callable[[str, int, int], None]:
     started = time.monotonic()
 

@@ -1,0 +1,43 @@
+"""The table that a forecast writes: the columns of the rows, the answers, and the version that gave them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from lockgate.data.row_file import Part
+from lockgate.operations.answering_version import AnsweringVersion
+
+VERSION = "model_version"
+DEGRADED = "degraded"  # the column that says so, only if the verified copy has answered
+
+
+def of_part(part: Part, found: pd.DataFrame, version: AnsweringVersion, typed: bool) -> pa.Table:
+    """The rows of a part as the file has them, joined covariates, and the answers.
+
+    `typed`: the columns of a request have their described types, not the texts of a CSV.
+    """
+    columns = {name: _of_file(part, name, typed) for name in part.raw.names}
+    columns |= {str(name): _array(part.rows[name]) for name in part.rows if name not in columns}
+    return pa.table({**columns, **answer_columns(found, version)})
+
+
+def answer_columns(found: pd.DataFrame, version: AnsweringVersion) -> Mapping[str, Any]:
+    """The columns of answers, the number of the version, and why the verified copy answered, if it did."""
+    columns = {str(name): _array(found[name]) for name in found}
+    columns[VERSION] = pa.repeat(pa.scalar(version.version), len(found))
+    if version.degraded:
+        columns[DEGRADED] = pa.repeat(pa.scalar(str(version.degraded)), len(found))
+    return columns
+
+
+def _of_file(part: Part, name: str, typed: bool) -> Any:
+    is_text = part.raw.unit == "line"
+    if not (typed and is_text):
+        return part.raw.table.column(name)
+    return _array(part.rows[name] if name in part.types else part.raw.untouched(name))
+
+
+def _array(values: "pd.Series[Any]") -> Any:
+    return pa.array(values, from_pandas=True)
