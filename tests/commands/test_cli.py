@@ -48,7 +48,7 @@ FLAGS = {
     "refit": {"--reason", "--prepared", "--json"},
     "validate": {"--prepared", "--json"},
     "predict": {"--input", "--output", "--stage", "--version", "--force", "--confidence"}
-    | {"--no-fallback", "--fallback-days"},
+    | {"--no-fallback", "--fallback-days", "--skip-bad", "--bad-rows", "--no-log"},
     "serve": {"--stage", "--host", "--port", "--shadow", "--canary", "--no-log", "--no-fallback", "--fallback-days"},
     "canary": {"--reason", "--json"},
     "monitor": {

@@ -47,6 +47,7 @@ def test_a_forecast_takes_one_connection(backend: Workspace, validated, build, c
     }
     before = connections()
     words = ["predict", "--input", str(holdout), "--output", str(tmp_path / "f.csv"), "--version", str(verdict.version)]
+    words.append("--no-log")  # the log takes further ones
     done = subprocess.run(
         [sys.executable, "-m", "lockgate", *words], cwd=folder, env=os.environ | services, capture_output=True,
         text=True, timeout=300, check=False,

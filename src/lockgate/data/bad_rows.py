@@ -3,7 +3,7 @@
 import csv
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,18 +26,24 @@ SetAside = Callable[[BadRow], None]
 
 @dataclass
 class BadRowsFile:
-    """A CSV of the bad values, one a line, in the order in which they are added; `rows` counts their rows."""
+    """A CSV of the bad values, one a line; `rows` counts their rows, and `first` is the first value."""
 
     writer: Any
     rows: int = 0
-    last: BadRow | None = None
+    first: BadRow | None = None
+    waiting: list[BadRow] = field(default_factory=list)
 
     def add(self, bad: BadRow) -> None:
-        """Write one bad value."""
-        if self.last is None or (bad.path, bad.number) != (self.last.path, self.last.number):
-            self.rows += 1
-        self.last = bad
-        self.writer.writerow([bad.path.name, bad.number, bad.column, bad.value, bad.reason])
+        """Take one bad value."""
+        self.waiting.append(bad)
+
+    def write(self) -> None:
+        """Write the values that were taken since the last call, in the order of the file."""
+        found = sorted(self.waiting, key=lambda bad: (bad.path, bad.number))
+        self.first = self.first or next(iter(found), None)
+        self.rows += len({(bad.path, bad.number) for bad in found})
+        self.writer.writerows([bad.path.name, bad.number, bad.column, bad.value, bad.reason] for bad in found)
+        self.waiting.clear()
 
 
 @contextmanager
@@ -46,4 +52,6 @@ def into(path: Path) -> Iterator[BadRowsFile]:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
-        yield BadRowsFile(writer)
+        found = BadRowsFile(writer)
+        yield found
+        found.write()

@@ -59,6 +59,10 @@ class TextColumn:
         """The text of the value with this code."""
         return _as_text(self.values[code].as_py())
 
+    def of_row(self, row: int) -> str:
+        """The text of a row."""
+        return self.text(int(self.codes[row]))
+
 
 @dataclass(frozen=True)
 class RawTable:

@@ -137,9 +137,8 @@ def _bad_cells(problem: Problem, raw: RawTable, sides: Sequence[SideTable]) -> I
     for name, of_column in types.items() if not missing else ():
         texts = raw.texts(name)
         faults = column_types.faults(texts, of_column)
-        for row in np.flatnonzero(np.isin(texts.codes, list(faults))):
-            code = int(texts.codes[row])
-            yield int(row), name, texts.text(code), faults[code].why
+        for row in np.flatnonzero(np.isin(texts.codes, list(faults))).tolist():
+            yield row, name, texts.of_row(row), faults[int(texts.codes[row])].why
 
 
 def _stray(problem: Problem, raw: RawTable, sides: Sequence[SideTable]) -> Iterator[BadCell]:
@@ -212,8 +211,7 @@ def _too_large(problem: Problem, table: RawTable, row: int, what: str, hint: str
 
 
 def _text(table: RawTable, name: str, row: int) -> str:
-    texts = table.texts(name)
-    return texts.text(int(texts.codes[row]))
+    return table.texts(name).of_row(row)
 
 
 def _keys(problem: Problem, table: RawTable) -> NDArray[np.int64]:

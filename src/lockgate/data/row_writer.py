@@ -94,13 +94,12 @@ def _cells(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
     """The cells of a column as text of a CSV."""
     kind = column.type
     if pa.types.is_dictionary(kind):
-        plain = column.cast(kind.value_type)
-        is_simple = pa.types.is_string(kind.value_type) and not any(
-            _need_quotes(part.dictionary) for part in column.chunks
-        )
+        is_text = pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type)
+        plain = column.cast(pa.string() if is_text else kind.value_type)
+        is_simple = is_text and not any(_need_quotes(part.dictionary) for part in column.chunks)
         return plain if is_simple else _cells(plain, name)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return _quoted(column).cast(pa.string())
+        return _quoted(column.cast(pa.string()))
     if pa.types.is_floating(kind):
         known = pc.if_else(pc.is_nan(column), pa.scalar(None, kind), column)
         return known.cast(pa.string())

@@ -187,8 +187,10 @@ class _Run:
                 for part in self._parts(bad.add if bad else None, show):
                     for table in self._forecast(part, bad.add if bad else None):
                         writer.write(table)
+                    if bad:
+                        bad.write()
             if not self.rows:
-                reason = f"; the first: {bad.last.column} is {bad.last.value!r}" if bad and bad.last else ""
+                reason = f"; the first: {bad.first.column} is {bad.first.value!r}" if bad and bad.first else ""
                 raise BadData(
                     f"no row can be forecast{reason}", where=str(order.source), hint="see it without --skip-bad"
                 )
@@ -239,7 +241,16 @@ def _without_bad(version: AnsweringVersion, part: Part, problem: Problem, set_as
     if set_aside is None or not found:
         with _at_their_lines(version, part):
             version.forecaster.check(part.rows)
-    bad = [(each.row, each.column, each.value, each.allowed) for each in found]
+    texts = {name: part.raw.texts(name) for name in {each.column for each in found} if name in part.raw.names}
+    bad = [
+        (
+            each.row,
+            each.column,
+            texts[each.column].of_row(each.row) if each.column in texts else each.value,
+            each.allowed,
+        )
+        for each in found
+    ]
     return part.without(problem, bad, set_aside) if set_aside else None
 
 
