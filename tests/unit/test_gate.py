@@ -29,6 +29,7 @@ POLICY = Policy(
     approval_required=False,
     two_persons=False,
     clean_tree_required=False,
+    auto_promote=False,
     trusted_keys=[],
 )
 GOOD = Evidence(

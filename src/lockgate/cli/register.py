@@ -130,14 +130,18 @@ def validate(version: int | None, prepared: Path, as_json: bool, timeout: float)
     does not pass stays where it is, and the command ends with exit code 4.
     """
     from lockgate.operations import validate
+    from lockgate.operations.auto_promotion import promote_by_policy
 
     _require_prepared(prepared)
-    found = validate.validate_registered(workspace(timeout), version, prepared, params().policy, params().problem)
+    here, policy = workspace(timeout), params().policy
+    found = validate.validate_registered(here, version, prepared, policy, params().problem)
     session().ids["version"] = found.version
     if as_json:
         print_json(validate.as_json(found))
     else:
         click.echo(validate.reported(found))
+    if promoted := promote_by_policy(here, found, policy):
+        tell(promoted)
     require_passed(found)
 
 

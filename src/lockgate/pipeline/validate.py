@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from lockgate.operations import validate
+from lockgate.operations.auto_promotion import promote_by_policy
 from lockgate.operations.stage_files import Build, Receipt
 from lockgate.operations.workspace import Workspace
 from lockgate.problem.params import PARAMS_FILE, load_params
@@ -23,6 +24,8 @@ def main(prepared: Path, build: Path, receipt_path: Path, verdict_path: Path, re
     verdict_path.write_text(json.dumps(validate.as_json(verdict), indent=2) + "\n", encoding="utf-8")
     report_path.write_text(validate.described(verdict), encoding="utf-8")
     sys.stderr.write(f"{validate.reported(verdict)}\n")
+    if promoted := promote_by_policy(workspace, verdict, params.policy):
+        sys.stderr.write(f"{promoted}\n")
 
 
 if __name__ == "__main__":

@@ -193,6 +193,7 @@ class GateParams(Section):
     approval_required: bool = False
     two_persons: bool = False
     clean_tree_required: bool = False
+    auto_promote: bool = False
     trusted_keys: list[PublicKey] = []
 
 
