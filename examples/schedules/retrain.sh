@@ -6,8 +6,8 @@ cd "$1"
 reviewer=$2
 . .venv/bin/activate
 eval "$(lockgate env)"
-mkdir -p .lockgate build
-exec 9> .lockgate/retrain.lock
+mkdir -p build
+exec 9> build/retrain.lock
 flock -n 9 || exit 0 # the last training still runs
 dvc repro
 if lockgate verdict > build/review.txt; then # 4: refused or inconclusive

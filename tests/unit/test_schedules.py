@@ -12,7 +12,7 @@ from lockgate.cli import lockgate
 
 FOLDER = Path(__file__).parents[2] / "examples" / "schedules"
 FILES = sorted(FOLDER.iterdir())
-COMMAND = re.compile(r"lockgate ((?:[a-z][a-z-]*)(?: drain)?)((?: --[a-z-]+)*)")
+COMMAND = re.compile(r"(?<![./])lockgate ((?:[a-z][a-z-]*)(?: drain)?)((?: --[a-z-]+)*)")
 
 
 def commands_of(path: Path) -> list[tuple[str, list[str]]]:
