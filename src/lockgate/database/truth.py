@@ -30,17 +30,15 @@ LOAD = """
     ), compared AS MATERIALIZED (
         SELECT fact.*, known.id AS known,
                (known.value, known.class) IS NOT DISTINCT FROM (fact.value, fact.class) AS same,
-               EXISTS (
-                   SELECT FROM lockgate.predictions AS prediction
-                   WHERE prediction.model = :model AND {of_prediction}
-               ) AS asked
+               asked.found IS NOT NULL AS asked
         FROM fact
+        LEFT JOIN lockgate.truth_in_force(:model) AS known ON {of_truth} AND known.request_id IS {is_null}
         LEFT JOIN LATERAL (
-            SELECT id, value, class
-            FROM lockgate.truth AS truth
-            WHERE truth.model = :model AND {of_truth} AND truth.request_id IS {is_null}
-            ORDER BY id DESC LIMIT 1
-        ) AS known ON true
+            SELECT true AS found
+            FROM lockgate.predictions AS prediction
+            WHERE prediction.model = :model AND {of_prediction}
+            LIMIT 1
+        ) AS asked ON true
     ), added AS (
         INSERT INTO lockgate.truth (model, segment, period, request_id, "row", value, class, corrects, source, actor)
         SELECT :model, segment, period, request_id, "row", value, class, known, :source, :actor
@@ -89,7 +87,7 @@ def _statement(row: TruthRow) -> str:
     by = BY_SEGMENT if row.request_id is None and row.period is None else by
     return LOAD.format(
         of_prediction=by.format(named="prediction"),
-        of_truth=by.format(named="truth"),
+        of_truth=by.format(named="known"),
         is_null="NULL" if row.request_id is None else "NOT NULL",
     )
 

@@ -47,7 +47,6 @@ ALTER TABLE lockgate.predictions ADD CONSTRAINT predictions_pkey PRIMARY KEY (at
 ALTER TABLE lockgate.predictions ADD CONSTRAINT predictions_role_check CHECK ((role = ANY (ARRAY['served'::text, 'canary'::text, 'shadow'::text, 'batch'::text])));
 
 ALTER TABLE lockgate.truth ADD CONSTRAINT truth_pkey PRIMARY KEY (id);
-ALTER TABLE lockgate.truth ADD CONSTRAINT truth_corrects_key UNIQUE (corrects);
 ALTER TABLE lockgate.truth ADD CONSTRAINT truth_corrects_fkey FOREIGN KEY (corrects) REFERENCES lockgate.truth(id);
 ALTER TABLE lockgate.truth ADD CONSTRAINT truth_check CHECK (((value IS NULL) <> (class IS NULL)));
 ALTER TABLE lockgate.truth ADD CONSTRAINT truth_request_check CHECK (((request_id IS NULL) = ("row" IS NULL)));

@@ -223,6 +223,7 @@ CREATE TABLE lockgate.truth (
 );
 CREATE INDEX truth_of_segment ON lockgate.truth (model, segment, period, id DESC) WHERE request_id IS NULL;
 CREATE INDEX truth_of_request ON lockgate.truth (model, request_id, "row", id DESC) WHERE request_id IS NOT NULL;
+CREATE UNIQUE INDEX truth_corrections ON lockgate.truth (corrects) WHERE corrects IS NOT NULL;
 
 -- Why a version may not move, and the next step. The reason is null if nothing is in the way.
 CREATE TYPE lockgate.objection AS (reason text, hint text);

@@ -49,6 +49,7 @@ CREATE TABLE lockgate.truth (
 );
 CREATE INDEX truth_of_segment ON lockgate.truth (model, segment, period, id DESC) WHERE request_id IS NULL;
 CREATE INDEX truth_of_request ON lockgate.truth (model, request_id, "row", id DESC) WHERE request_id IS NOT NULL;
+CREATE UNIQUE INDEX truth_corrections ON lockgate.truth (corrects) WHERE corrects IS NOT NULL;
 
 -- The share of requests that a canary answers: who set it, when, and why. The newest row of a model and stage is in force.
 CREATE TABLE lockgate.serving_shares (
