@@ -1,16 +1,22 @@
 """Predictions on record in Postgres: each row once, in a partition of its month, as it was logged."""
 
+import re
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import logged
+import pytest
 from sqlalchemy import text
 
-from lockgate.database import predictions
+from lockgate.database import predictions, truth
 from lockgate.database.connection import Database
 from lockgate.operations import drain_log
 from lockgate.prediction_log.record import LoggedRow, Role
 from lockgate.prediction_log.spool import Spool
+from lockgate.prediction_log.truth_rows import TruthRow
+
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "prediction-log.md"
 
 ALL = """
     SELECT at, request_id::text, "row", role, model, version, digest, stage, degraded, caller_id, confidence,
@@ -96,3 +102,79 @@ def test_a_request_with_many_rows_is_stored_whole(database: Database, tmp_path: 
     assert [each[2] for each in found] == list(range(12_001))
     assert [each[13] for each in found] == [{"shop": shop} for shop in range(12_001)]
     assert with_spool.oldest() is None
+
+
+# --- the queries of docs/how-to/prediction-log.md --------------------------------------------------------------------
+
+NOW = datetime(2026, 3, 30, 12, tzinfo=UTC)  # in place of now(): a plan depends on how much of a month is over
+QUERIES = {
+    name: query.replace("now()", f"timestamptz '{NOW}'")
+    for name, query in re.findall(r"([^\n]+)\n\n```sql\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+}
+EXPECTED = {
+    "The last 100 predictions of a segment:": ("predictions_of_segment", 100),
+    "Count and mean by version in the last day:": ("predictions_of_version", 1),
+    "One request, by the `request_id` of its answer:": ("predictions_of_request", 20),
+    "The mean absolute error by version, where the truth of predictions of the last day is known:": (
+        "predictions_of_version", 1,
+    ),
+    "The error of one segment, over all its predictions:": ("predictions_of_period", 5),
+}  # fmt: skip
+INDEXES = """
+    SELECT child.relname, parent.relname
+    FROM pg_inherits JOIN pg_class AS child ON child.oid = inhrelid JOIN pg_class AS parent ON parent.oid = inhparent
+    WHERE parent.relkind = 'I'
+"""
+DAY = 20_000
+
+
+@pytest.fixture
+def a_month(database: Database) -> Database:
+    """20,000 predictions of the page's model in the last 30 days. The truth is known for every other period: 10."""
+    scorer = replace(logged.SERVED, model="rossmann-ensemble")
+    rows = [
+        logged.row(
+            segment={"Store": number % 100 + 1}, period=DAY + number // 100 % 10, horizon=number // 100 % 10 + 1,
+            prediction=float(number),
+        )
+        for number in range(20_000)
+    ]  # fmt: skip
+    requests = [
+        replace(logged.request(*rows[first : first + 20], scorer=scorer), at=NOW - timedelta(minutes=43.2 * count))
+        for count, first in enumerate(range(0, 20_000, 20))
+    ]
+    known = replace(requests[500], request_id="00000000-0000-4000-8000-000000000007")
+    predictions.insert(database, [*requests[:500], known, *requests[501:]])
+    found = [
+        TruthRow(dict(row.segment), row.period, None, None, 10.0, None) for row in rows[: 100 * 10] if row.period % 2
+    ]
+    truth.load(database, "rossmann-ensemble", found, "f", "anna")
+    with database.connect() as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT").execute(
+            text("VACUUM (ANALYZE) lockgate.predictions, lockgate.truth")
+        )
+    return database
+
+
+def test_the_page_has_the_queries_that_are_tested() -> None:
+    assert list(QUERIES) == list(EXPECTED)
+
+
+def test_each_query_of_the_page_runs_and_uses_its_index(a_month: Database) -> None:
+    with a_month.transaction() as connection:
+        parents = dict(tuple(row) for row in connection.execute(text(INDEXES)))
+        for name, query in QUERIES.items():
+            index, count = EXPECTED[name]
+            plan = "\n".join(connection.scalars(text(f"EXPLAIN {query}")))
+            used = {parents.get(each) for each in re.findall(r"(?:using|on) (predictions_\w+_idx)", plan)}
+            assert (name, used) == (name, {index})
+            assert (name, len(connection.execute(text(query)).all())) == (name, count)
+
+
+def test_the_error_is_that_of_predictions_whose_truth_is_known(a_month: Database) -> None:
+    with a_month.transaction() as connection:
+        query = next(each for name, each in QUERIES.items() if name.startswith("The mean absolute error"))
+        [(version, count, error)] = connection.execute(text(query)).all()
+    asked = [number for number in range(680) if (DAY + number // 100 % 10) % 2]
+    assert (version, count) == (3, len(asked))
+    assert error == pytest.approx(sum(abs(number - 10) for number in asked) / len(asked))

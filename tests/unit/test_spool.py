@@ -1,6 +1,7 @@
 """The spool keeps logged requests on disk until Postgres has them."""
 
 import json
+import os
 import sqlite3
 import threading
 from pathlib import Path
@@ -57,8 +58,8 @@ def test_the_limit_refuses_all_requests_of_a_call(tmp_path: Path) -> None:
     kept = 0
     with pytest.raises(StorageFull, match="full: its limit is 100,000 bytes"):
         while True:
-            spool.append([logged.request(), logged.request()])
-            kept += 2
+            spool.append([logged.request() for _ in range(20)])
+            kept += 20
     assert len(ids(spool)) == kept > 100
     assert spool.size() <= 100_000
 
@@ -66,8 +67,7 @@ def test_the_limit_refuses_all_requests_of_a_call(tmp_path: Path) -> None:
 def test_a_spool_that_was_drained_has_room_again(tmp_path: Path) -> None:
     spool = Spool(tmp_path, limit_bytes=100_000)
     for _ in range(10):
-        for _ in range(100):
-            spool.append([logged.request()])
+        spool.append([logged.request() for _ in range(100)])
         batch = spool.batch(ALL)
         assert batch is not None
         spool.forget(batch)
@@ -78,7 +78,7 @@ def test_threads_and_processes_append_to_one_folder(tmp_path: Path) -> None:
     spools = [Spool(tmp_path), Spool(tmp_path)]
 
     def write(spool: Spool) -> None:
-        for _ in range(20):
+        for _ in range(5):
             spool.append([logged.request()])
 
     threads = [threading.Thread(target=write, args=(spool,)) for spool in spools for _ in range(3)]
@@ -86,7 +86,7 @@ def test_threads_and_processes_append_to_one_folder(tmp_path: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(set(ids(spools[0]))) == 120
+    assert len(set(ids(spools[0]))) == 30
 
 
 def test_a_damaged_file_is_refused_and_stays(tmp_path: Path) -> None:
@@ -114,10 +114,40 @@ def test_another_database_in_its_place_is_refused(tmp_path: Path) -> None:
         Spool(tmp_path)
 
 
-def test_a_folder_that_cannot_be_made_is_a_failure_of_storage(tmp_path: Path) -> None:
+def test_a_file_in_place_of_the_folder_is_a_failure_of_storage(tmp_path: Path) -> None:
+    (tmp_path / "spool").touch()
+    with pytest.raises(StorageFailed, match="cannot be made: File exists"):
+        Spool(tmp_path / "spool")
+
+
+def test_a_folder_that_is_no_file_is_a_failure_of_storage(tmp_path: Path) -> None:
     (tmp_path / FILE).mkdir()
     with pytest.raises(StorageFailed, match="cannot be used"):
         Spool(tmp_path)
+
+
+def test_a_folder_that_may_not_be_written_is_a_failure_of_storage(tmp_path: Path) -> None:
+    tmp_path.chmod(0o555)
+    own = os.geteuid()
+    os.seteuid(own or 65_534)  # root may write everywhere
+    try:
+        with pytest.raises(StorageFailed) as refused:
+            Spool(tmp_path)
+    finally:
+        os.seteuid(own)
+    assert refused.value.exit_code == 9
+
+
+def test_a_full_disk_refuses_and_keeps_what_was_acknowledged(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    spool.append([logged.request()])
+    spool._connection.execute("PRAGMA max_page_count = 8")  # SQLite's own error of a full disk
+    kept = 1
+    with pytest.raises(StorageFull, match="the disk is full"):
+        while True:
+            spool.append([logged.request()])
+            kept += 1
+    assert len(ids(spool)) == kept
 
 
 BAD: dict[str, tuple[LoggedRequest, str]] = {

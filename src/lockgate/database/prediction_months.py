@@ -16,7 +16,10 @@ SELECT_MISSING = """
         UNION
         SELECT (date_trunc('month', now() AT TIME ZONE 'UTC') + interval '1 month')::date
     ) AS wanted
-    WHERE to_regclass(format('lockgate.predictions_%s', to_char(month, 'YYYY_MM'))) IS NULL
+    WHERE NOT EXISTS (
+        SELECT FROM pg_class
+        WHERE relnamespace = 'lockgate'::regnamespace AND relname = 'predictions_' || to_char(month, 'YYYY_MM')
+    )
     ORDER BY month
 """
 ALONE = "SELECT pg_advisory_xact_lock(hashtextextended('lockgate.predictions', 0))"

@@ -71,7 +71,7 @@ class Spool:
         self.path = folder / FILE
         self.limit_bytes = limit_bytes
         self._lock = threading.Lock()
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # predictions are no one else's business
+        _make(folder)
         with self._refusing():
             self._connection = _opened(self.path)
 
@@ -170,6 +170,14 @@ class Spool:
             where=str(self.path),
             hint=f"move it away; sqlite3 {self.path.name} .recover reads what is left of it",
         )
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # what a prediction was asked for may be private
+    except OSError as error:
+        message = f"the folder of the spool cannot be made: {error.strerror}"
+        raise StorageFailed(message, where=str(folder), hint=f"name another one: {VARIABLE}") from error
 
 
 def _opened(path: Path) -> sqlite3.Connection:
