@@ -67,7 +67,7 @@ def of_11(database: Database) -> Database:
     """A database of schema 11: without what upgrades/0012 and upgrades/0013 make."""
     with database.transaction() as connection:
         for statement in (
-            "DROP TABLE lockgate.predictions, lockgate.truth, lockgate.serving_shares CASCADE",
+            "DROP TABLE lockgate.predictions, lockgate.truth, lockgate.serving_shares, lockgate.request_counts CASCADE",
             "DROP TABLE lockgate.definitions, lockgate.registry_locks, lockgate.in_production",
             "ALTER TABLE lockgate.guard_changes DROP COLUMN model CASCADE",
             "ALTER TABLE lockgate.guard_changes DROP CONSTRAINT IF EXISTS guard_changes_change_check",

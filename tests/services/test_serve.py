@@ -1,9 +1,12 @@
 """`lockgate serve` on a real registry: protocol, refusals, headers, start and stop."""
 
 import signal
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +16,7 @@ import served_versions
 import serving_process
 from serving_process import Serving, body_of, serving
 
+from lockgate.database import request_counts
 from lockgate.database.connection import Database
 from lockgate.operations.workspace import Workspace
 from lockgate.system.service_urls import Addresses
@@ -189,3 +193,18 @@ def test_without_the_registry_the_verified_copy_answers_and_says_so(
         assert "version 1" in degraded.get("/health").json["degraded"]
     done = serving_process.command(without, server.folder, "serve", "--port", "0", "--no-fallback")
     assert done.returncode == 6
+
+
+def test_answers_are_counted_in_postgres_by_status(server: Serving, rows: pd.DataFrame, first: Workspace) -> None:
+    since = datetime.now(UTC) - timedelta(minutes=1)
+
+    def counted() -> Counter[int]:
+        found = request_counts.since(first.database, first.model, since)
+        return sum((Counter({each.status: each.requests}) for each in found), Counter())
+
+    server.ask(body_of(rows.head(1)))
+    server.ask(body_of(rows.head(1).assign(Store=4711)))
+    deadline = time.monotonic() + serving_process.SECONDS
+    while not {200, 422} <= counted().keys():
+        assert time.monotonic() < deadline, counted()
+        time.sleep(0.1)

@@ -24,6 +24,7 @@ from lockgate.monitoring.drift import drift
 from lockgate.monitoring.findings import Production, Terms, findings
 from lockgate.monitoring.live import ANSWERS, live_of
 from lockgate.monitoring.replayed import Again, aligned, batches, replayed
+from lockgate.monitoring.requests import AnswerCount
 from lockgate.monitoring.rules import State, of_windows
 from lockgate.monitoring.scores import Scorer
 from lockgate.monitoring.windows import OUTSIDE, Windows, length_of
@@ -523,3 +524,31 @@ def test_the_next_command_without_a_truth_loads_it():
     live = live_of(problem, logged(problem, rows, good_forecast(problem, rows)))
     found = findings(live, None, "no snapshot", PRODUCTION, terms(problem))
     assert advice(found, None).command == "lockgate truth load FILE"
+
+
+def counted_answers(*failed):
+    """100 requests on each of the last days, some without a forecast."""
+    moments = [(NOW - day * DAY).to_pydatetime() for day in range(len(failed))]
+    good = [AnswerCount(moment, 200, 100 - bad) for moment, bad in zip(moments, failed, strict=True)]
+    return [*good, *(AnswerCount(moment, 422, bad) for moment, bad in zip(moments, failed, strict=True) if bad)]
+
+
+@pytest.mark.parametrize(
+    ("failed", "state"),
+    [((0, 0, 0, 0, 0), State.OK), ((5, 0, 5, 0, 5), State.FIRING), ((4, 4, 4, 4, 4), State.OK),
+     ((90, 90, 0, 0, 0), State.OK), ((0, 0), State.UNKNOWN)],
+)  # fmt: skip
+def test_the_error_rate_fires_at_its_limit_by_k_of_n_windows(failed, state):
+    problem, rows = table("regression")
+    asked = replace(terms(problem), answers=counted_answers(*failed))
+    found = findings(five_days(problem, rows, 0.0), None, "no snapshot", PRODUCTION, asked)
+    [rule] = [each for each in found.rules if each.name == "error rate"]
+    assert (rule.state, rule.blames_version) == (state, False)
+    if state is State.FIRING:
+        assert advice(found, None).command == "lockgate history"
+
+
+def test_without_a_server_there_is_no_rule_on_errors():
+    problem, rows = table("regression")
+    found = findings(five_days(problem, rows, 0.0), None, "no snapshot", PRODUCTION, terms(problem))
+    assert "error rate" not in [rule.name for rule in found.rules]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from lockgate.monitoring.findings import Findings
 from lockgate.monitoring.replayed import Replay
-from lockgate.monitoring.rules import State
+from lockgate.monitoring.rules import ERRORS, State
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ def advice(findings: Findings, earlier: Replay | None, no_replay: str = "") -> A
     if not findings.firing:
         return _calm(findings)
     names = ", ".join(rule.name for rule in findings.firing)
+    if [rule.name for rule in findings.firing] == [ERRORS]:
+        return Advice("lockgate history", "requests were refused: see what changed; /metrics counts them by status")
     if not findings.blames_version:
         return Advice("dvc repro", f"{names} fired: train and validate a version on newer data")
     if earlier is not None and earlier.would_be == "better":

@@ -11,6 +11,7 @@ from lockgate.monitoring import rules, scores
 from lockgate.monitoring.counted import Counted, counted
 from lockgate.monitoring.drift import Drift, drift
 from lockgate.monitoring.live import Live
+from lockgate.monitoring.requests import AnswerCount, by_window
 from lockgate.monitoring.rules import Ruled, State
 from lockgate.monitoring.scores import CalibrationBin, ClassScore, Score, Scorer
 from lockgate.monitoring.windows import Ints, Windows
@@ -29,13 +30,17 @@ class Production:
 
 @dataclass(frozen=True)
 class Terms:
-    """The rules, the limit of the metric, the windows, how scores are counted, and the roles of the forecasts."""
+    """The rules, the limit of the metric, the windows, how scores are counted, and the roles of the forecasts.
+
+    `answers` are the requests that servers have counted; without any, there is no rule on them.
+    """
 
     params: MonitorParams
     limit: float
     windows: Windows
     scorer: Scorer
     roles: Sequence[str]
+    answers: Sequence[AnswerCount] = ()
 
 
 @dataclass(frozen=True)
@@ -151,6 +156,8 @@ def _rules(
         rules.on_production_age(production.since, now, params),
         rules.on_metric(windows[: params.metric.windows], METRICS[terms.scorer.problem.metric], terms.limit, params),
     ]
+    if terms.answers:
+        found.append(rules.on_errors(by_window(terms.answers, terms.windows)[: params.errors.windows], params))
     if terms.scorer.problem.task == "regression":
         found.append(rules.on_coverage(windows[: params.coverage.windows], params))
     found.append(Ruled("drift", State.UNKNOWN, no_drift) if no_drift else rules.on_drift(drifts, params.drift))

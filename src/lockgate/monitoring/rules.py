@@ -10,9 +10,12 @@ from enum import StrEnum
 from math import isfinite
 
 from lockgate.monitoring.drift import Drift
+from lockgate.monitoring.requests import Requests
 from lockgate.monitoring.scores import Score
 from lockgate.problem.metrics import Metric
 from lockgate.problem.params import CoverageRule, DriftRule, MonitorParams, WindowRule
+
+ERRORS = "error rate"
 
 
 class State(StrEnum):
@@ -79,6 +82,15 @@ def _uncovered(score: Score, rule: CoverageRule, min_rows: int) -> bool | None:
     if score.bounded < min_rows or not isfinite(score.covered):
         return None
     return score.covered <= score.stated - rule.shortfall
+
+
+def on_errors(requests: Sequence[Requests], params: MonitorParams) -> Ruled:
+    """The share of requests without a forecast must be below the limit."""
+    rule = params.errors
+    broken = [None if each.asked < params.min_rows else each.share >= rule.limit for each in requests]
+    shown = ", ".join("?" if bad is None else f"{each.share:.1%}" for bad, each in zip(broken, requests, strict=True))
+    says = f"share of requests without a forecast by window: {shown}; limit {rule.limit:.1%}"
+    return Ruled(ERRORS, of_windows(broken, rule), says + _counts(broken, rule))
 
 
 def on_drift(drifts: Sequence[Drift], rule: DriftRule) -> Ruled:

@@ -35,6 +35,10 @@ class Windows:
         """The periods of a window of a panel; at least one."""
         return max(1, round(self.length / timedelta(hours=HOURS[problem.period.name])))
 
+    def place_of(self, moment: datetime) -> int:
+        """The window of a moment; a clock that is a little ahead counts as now."""
+        return int(max(timedelta(0), self.now - moment) // self.length)
+
     def of_request(self, live: Live) -> Ints:
         """The window of each row by the time of its request; OUTSIDE for an older one."""
         return self._placed(_age(live.about["at"], self.now) // self.length.total_seconds())

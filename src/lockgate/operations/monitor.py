@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lockgate.bundle import store
 from lockgate.bundle.snapshot import Snapshot
-from lockgate.database import versions
+from lockgate.database import request_counts, versions
 from lockgate.errors import ArtifactMissing, LockgateError, StateConflict, Unavailable
 from lockgate.lifecycle import moves
 from lockgate.lifecycle.model_state import ModelState
@@ -17,6 +17,7 @@ from lockgate.monitoring.findings import Findings, Production, Terms, findings
 from lockgate.monitoring.live import Live
 from lockgate.monitoring.monitored import Monitored
 from lockgate.monitoring.replayed import Replay
+from lockgate.monitoring.requests import AnswerCount
 from lockgate.monitoring.scores import Scorer
 from lockgate.monitoring.windows import Windows
 from lockgate.operations import load_version, logged_rows, replay
@@ -47,7 +48,9 @@ class Order:
     def windows(self, now: datetime) -> Windows:
         """As many windows as a rule looks at."""
         rules = self.rules
-        return Windows(self.length, max(each.windows for each in (rules.metric, rules.coverage, rules.drift)), now)
+        return Windows(
+            self.length, max(each.windows for each in (rules.metric, rules.coverage, rules.drift, rules.errors)), now
+        )
 
 
 class Snapshots:
@@ -80,7 +83,8 @@ def monitor(workspace: Workspace, order: Order, snapshots: Snapshots) -> Monitor
     read = logged_rows.read(workspace, order.problem, order.windows(datetime.now(UTC)), order.roles)
     background, without = logged_rows.background(order.problem, order.prepared)
     snapshot, no_drift = snapshots.of(production.version)
-    terms = Terms(order.rules, order.limit, read.windows, Scorer(order.problem, background), order.roles)
+    scorer, answers = Scorer(order.problem, background), _answers(workspace, read.windows)
+    terms = Terms(order.rules, order.limit, read.windows, scorer, order.roles, answers)
     found = findings(read.live, snapshot, no_drift, production, terms)
     earlier, no_replay = _earlier(workspace, state, found, read.live, terms)
     remarks = tuple(filter(None, (read.remark, without)))
@@ -96,6 +100,13 @@ def _production(workspace: Workspace, state: ModelState) -> Production:
         )
     rows = versions.stages(workspace.database, workspace.model)
     return Production(serving.version, _since(state), max((row.created_at for row in rows), default=None))
+
+
+def _answers(workspace: Workspace, windows: Windows) -> list[AnswerCount]:
+    """The requests that servers have answered in the windows."""
+    since = windows.now - windows.count * windows.length
+    found = request_counts.since(workspace.database, workspace.model, since)
+    return [AnswerCount(each.minute, each.status, each.requests) for each in found]
 
 
 def _since(state: ModelState) -> datetime | None:

@@ -1,9 +1,9 @@
-"""`lockgate log retain`: deletes old predictions of all models. Truth stays."""
+"""`lockgate log retain`: deletes old predictions and request counts of all models. Truth stays."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from lockgate.database import prediction_months
+from lockgate.database import prediction_months, request_counts
 from lockgate.database.connection import Database
 from lockgate.database.prediction_months import Month
 
@@ -22,3 +22,4 @@ def retain(database: Database, moment: datetime, months: Sequence[Month]) -> Non
         else:
             while prediction_months.delete_some(database, month, moment):
                 pass
+    request_counts.delete_before(database, moment)

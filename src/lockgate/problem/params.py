@@ -257,6 +257,12 @@ class DriftRule(WindowRule):
     significance: Part = 0.01
 
 
+class ErrorRule(WindowRule):
+    """This share of the requests to servers got no forecast."""
+
+    limit: Part = 0.05
+
+
 class MonitorParams(Section):
     """When `lockgate monitor` alerts. A window with fewer than `min_rows` rows is unknown."""
 
@@ -267,6 +273,7 @@ class MonitorParams(Section):
     metric: MetricRule = MetricRule()
     coverage: CoverageRule = CoverageRule()
     drift: DriftRule = DriftRule()
+    errors: ErrorRule = ErrorRule()
 
 
 class Params(Section):

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 
+from lockgate.database import request_counts
 from lockgate.database.connection import Database
 from lockgate.errors import LockgateError, Unavailable
 from lockgate.operations import drain_log
@@ -51,6 +52,7 @@ class Log:
 
     spool: Spool
     database: Database
+    model: str
     metrics: Metrics
     _stop: threading.Event = field(default_factory=threading.Event)
     _away: str = ""
@@ -83,6 +85,7 @@ class Log:
         try:
             self.metrics.spool.set(self.spool.size())
             drain_log.drain(self.spool, self.database)
+            self._move_counts()
             self.metrics.spool.set(self.spool.size())
         except LockgateError as refusal:
             self._say(refusal)
@@ -94,6 +97,11 @@ class Log:
             tell("the prediction log is in Postgres again")
             self._away = ""
         return True
+
+    def _move_counts(self) -> None:
+        counts = self.metrics.counts.waiting()
+        request_counts.add(self.database, self.model, counts)
+        self.metrics.counts.forget(counts)
 
     def _say(self, refusal: LockgateError) -> None:
         if self._away != str(refusal):

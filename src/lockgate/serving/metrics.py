@@ -8,6 +8,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from lockgate.serving.board import Board
 from lockgate.serving.live_version import LiveVersion
+from lockgate.serving.request_counts import RequestCounts
 
 SHARED = "PROMETHEUS_MULTIPROC_DIR"  # the variable with which prometheus-client counts in files
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -34,11 +35,13 @@ class Metrics:
         )
         self.version = self._gauge("version_info", "1 for the versions that score now", ("role", "version", "digest"))
         self.spool = self._gauge("spool_bytes", "Bytes of the log that wait for Postgres", ())
+        self.counts = RequestCounts()
         self._shown: dict[str, tuple[str, str, str]] = {}
 
     def answered(self, status: int, since: float) -> None:
         """Count an answer."""
         self.requests.labels(str(status)).inc()
+        self.counts.count(status)
         self.seconds.observe(monotonic() - since)
 
     def show_versions(self, board: Board) -> None:

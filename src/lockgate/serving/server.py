@@ -93,7 +93,7 @@ def _threads(workspace: Workspace, settings: Settings, state: Server) -> Iterato
 def _log(workspace: Workspace, settings: Settings, metrics: Metrics) -> Log:
     folder = log_folder(settings.spools, workspace.model, settings.worker)
     database = Database(workspace.addresses.database_url, workspace.timeout, keep_connections=True)
-    return Log(Spool(folder), database, metrics)
+    return Log(Spool(folder), database, workspace.model, metrics)
 
 
 @contextmanager

@@ -63,6 +63,7 @@ ALTER TABLE lockgate_artifacts.files ADD CONSTRAINT files_pkey PRIMARY KEY (path
 ALTER TABLE lockgate_artifacts.files ADD CONSTRAINT files_digest_fkey FOREIGN KEY (digest) REFERENCES lockgate_artifacts.blobs(digest);
 ALTER TABLE lockgate_artifacts.files ADD CONSTRAINT files_path_check CHECK (((path !~ '(^|/)\.{0,2}(/|$)'::text) AND (octet_length(path) <= 1024)));
 
+ALTER TABLE lockgate.request_counts ADD CONSTRAINT request_counts_pkey PRIMARY KEY (model, minute, status);
 ALTER TABLE lockgate.serving_shares ADD CONSTRAINT serving_shares_pkey PRIMARY KEY (id);
 ALTER TABLE lockgate.serving_shares ADD CONSTRAINT serving_shares_stage_check CHECK ((stage = 'Staging'::text));
 ALTER TABLE lockgate.serving_shares ADD CONSTRAINT serving_shares_share_check CHECK (((share >= 0) AND (share <= 100)));

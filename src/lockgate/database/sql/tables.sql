@@ -266,3 +266,11 @@ CREATE TABLE lockgate.serving_shares (
     reason text        NOT NULL,
     at     timestamptz NOT NULL DEFAULT clock_timestamp()
 );
+
+-- The requests for forecasts that servers answered in each minute, by HTTP status: also those without a forecast.
+CREATE TABLE lockgate.request_counts (
+    model    text        NOT NULL,
+    minute   timestamptz NOT NULL,
+    status   integer     NOT NULL,
+    requests bigint      NOT NULL
+);
