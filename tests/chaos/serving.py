@@ -112,6 +112,14 @@ def both_killed(target: Target, servers: Servers, number: int) -> None:
     servers.start()
 
 
+def started_in_outage(target: Target, servers: Servers, number: int) -> None:
+    """A server that starts while Postgres is away answers from the verified copy."""
+    with faults.postgres_killed(target):
+        servers.kill()
+        servers.start(in_outage=True)
+        _wait_for_answers(servers.told)
+
+
 def sessions_ended(target: Target, servers: Servers, number: int) -> None:
     with faults.sessions_ended(target):
         pass
@@ -125,7 +133,7 @@ def version_changed(_: Target, servers: Servers, number: int) -> None:
 
 
 ROUNDS: list[Callable[[Target, Servers, int], None]] = [
-    server_killed, postgres_killed, version_changed, both_killed, sessions_ended, version_changed
+    server_killed, postgres_killed, version_changed, both_killed, sessions_ended, started_in_outage, version_changed
 ]  # fmt: skip
 
 

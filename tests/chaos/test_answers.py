@@ -11,7 +11,7 @@ from chaos.answers import RULES, Acknowledged, Answers, Stored
 from chaos.scene import Scene
 
 COMPUTED = {1: (10.0, 11.0, 12.0), 2: (20.0, 21.0, 22.0)}
-ROUNDS = 6
+ROUNDS = len(serving.ROUNDS)
 
 
 def honest() -> Answers:
@@ -81,3 +81,4 @@ def test_no_acknowledged_prediction_is_lost_or_doubled_when_servers_and_postgres
     found, violations = serving.judged(serving.target_of(scene), "answered", ROUNDS)
     assert violations == []
     assert {told.version for told in found.acknowledged} == {1, 2}
+    assert any(told.degraded for told in found.acknowledged)
