@@ -54,6 +54,6 @@ Go on with:
   . .venv/bin/activate$enter
   lockgate predict --input data/prepared/holdout.parquet --output - | head
   eval "\$(lockgate env)"
-  mlflow models serve -m models:/$model/Production --env-manager local --port 5010
+  lockgate serve --port 5010
   lockgate --help
 END
