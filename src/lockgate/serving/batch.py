@@ -42,14 +42,16 @@ class Part:
 Outcome = Part | Refused | Exception
 
 
-def groups(problem: Problem, asked: Sequence[Asked], most: int) -> Iterator[list[int]]:
+def groups(live: LiveVersion, asked: Sequence[Asked], most: int) -> Iterator[list[int]]:
     """The places of the requests that are scored together: of one form and confidence, at most so many rows.
 
-    Requests for states share no key, because the rows of a key are read together.
+    Requests for states share no key, because the rows of a key are read together. A version that is not exact scores
+    each request alone.
     """
+    problem = live.problem
     waiting: dict[Any, list[_Group]] = {}
     for place, each in enumerate(asked):
-        if each.form is None:
+        if each.form is None or not live.is_exact:
             yield [place]
             continue
         keys = _keys(problem, each) if problem.kind == "state" else frozenset()

@@ -20,6 +20,8 @@ from lockgate.problem.description import Problem
 from lockgate.serving.messages import tell
 from lockgate.serving.request_body import Reader
 
+INEXACT = frozenset({"sklearn", "onnx"})  # the gate allows them a difference of rounding
+
 
 @dataclass(frozen=True)
 class Place:
@@ -50,6 +52,11 @@ class LiveVersion:
     def reader(self) -> Reader:
         """Reads requests for it."""
         return Reader(self.problem)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether a row has the very same forecast in every batch. Networks and estimators of others may differ."""
+        return not INEXACT.intersection(self.forecaster.members)
 
     def takes_what(self, other: "LiveVersion") -> bool:
         """Whether it takes the same requests as another version."""

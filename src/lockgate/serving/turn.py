@@ -82,7 +82,7 @@ def score(found: Sequence[Entry], limits: Limits, with_log: bool) -> None:
             by_version.setdefault((entry.live.digest, entry.role), []).append((entry, entry.asked, entry.live))
     for together in by_version.values():
         live = together[0][2]
-        for places in batch.groups(live.problem, [asked for _, asked, _ in together], limits.batch_rows):
+        for places in batch.groups(live, [asked for _, asked, _ in together], limits.batch_rows):
             group = [together[place][0] for place in places]
             outcomes = batch.score(live, [together[place][1] for place in places])
             for entry, outcome in zip(group, outcomes, strict=True):
