@@ -49,7 +49,8 @@ FLAGS = {
     "validate": {"--prepared", "--json"},
     "predict": {"--input", "--output", "--stage", "--version", "--force", "--confidence"}
     | {"--no-fallback", "--fallback-days", "--skip-bad", "--bad-rows", "--no-log"},
-    "serve": {"--stage", "--host", "--port", "--shadow", "--canary", "--no-log", "--no-fallback", "--fallback-days"},
+    "serve": {"--stage", "--host", "--port", "--shadow", "--canary", "--no-log", "--no-fallback", "--fallback-days"}
+    | {"--workers"},
     "canary": {"--reason", "--json"},
     "monitor": {
         "--window",

@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 import served_versions
 import serving_process
@@ -186,3 +187,35 @@ def _versions_by_key(server: Serving, rows: pd.DataFrame) -> dict[int, int]:
         assert (answer.headers.get("x-lockgate-role") == "canary") == (answer.version == 2)
         found[int(store)] = answer.version
     return found
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    return any("spawn_main" in word for word in process.cmdline())
+
+
+def test_a_killed_worker_is_started_again_and_each_worker_follows_the_stage(
+    backend: Workspace, folder: Path, rows: pd.DataFrame
+) -> None:
+    put_in_production(backend, 1)
+    put_in_staging(backend, 2)
+    with serving(backend, folder, "--workers", "2") as server:
+        server.wait_for_line("2 workers")
+        [killed, other] = [each for each in psutil.Process(server.process.pid).children() if _is_worker(each)]
+        killed.kill()
+        server.wait_for_line("is started again")
+        assert server.ask(body_of(rows.head(3))).version == 1
+        server.lines.clear()
+        server.wait_for_line("answers at")
+        promote_staged(backend, 2)
+        server.wait_for_line("version 2 (Production) answers")
+        server.lines.clear()
+        server.wait_for_line("version 2 (Production) answers")
+        assert other.is_running()
+        metrics = server.get("/metrics").body.decode()
+        assert 'lockgate_requests_total{status="200"}' in metrics
+        answers = [server.ask(body_of(rows.head(3))) for _ in range(10)]
+        assert {answer.version for answer in answers} == {2}
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(timeout=60) == 143
+        with pytest.raises(OSError):
+            server.get("/ping")

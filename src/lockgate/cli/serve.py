@@ -2,6 +2,7 @@
 
 import re
 import signal
+import sys
 from pathlib import Path
 
 import click
@@ -37,6 +38,14 @@ SHARE = Share()
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
 @click.option("--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="Port; 0: any free one.")
+@click.option(
+    "--workers",
+    "count",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="Processes that share a port.",
+)
 @click.option("--shadow", type=click.Choice(STAGES[1:]), help="Score requests with this stage too, for the log.")
 @click.option("--canary", type=SHARE, help="Let another stage answer a share in percent: Staging=10.")
 @click.option("--no-log", is_flag=True, help="Do not log predictions.")
@@ -46,6 +55,7 @@ def serve(
     stage: str,
     host: str,
     port: int,
+    count: int,
     shadow: str | None,
     canary: tuple[Stage, int] | None,
     no_log: bool,
@@ -60,14 +70,19 @@ def serve(
     """
     _check(stage, shadow, canary, no_log)
     from lockgate.prediction_log import spool
-    from lockgate.serving import server
+    from lockgate.serving import server, workers
     from lockgate.serving.follow import Followed
 
     found, share = canary or (None, None)
     followed = Followed(Stage(stage), Stage(shadow) if shadow else None, found)
     terms = fallback_terms(no_fallback, fallback_days)
     settings = server.Settings(host, port, spool.folder(Path.cwd()), followed, share, not no_log, terms)
-    signal.raise_signal(server.serve(workspace(timeout), settings))
+    place = workspace(timeout)
+    try:
+        stopped_by = server.serve(place, settings) if count == 1 else workers.serve(place, settings, count)
+    except workers.WorkerFailed as failed:
+        sys.exit(failed.code)
+    signal.raise_signal(stopped_by)
 
 
 def _check(stage: str, shadow: str | None, canary: tuple[Stage, int] | None, no_log: bool) -> None:

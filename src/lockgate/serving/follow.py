@@ -39,6 +39,13 @@ class Followed:
         return {role: stage for role, stage in found.items() if stage}
 
 
+def set_share(workspace: Workspace, followed: Followed, share: int | None) -> None:
+    """Put the share of the canary in force with which the server was started; None leaves the one in force."""
+    if followed.canary and share is not None:
+        said = (workspace.actor, "lockgate serve --canary")
+        serving_shares.set_share(workspace.database, workspace.model, followed.canary, share, said)
+
+
 @dataclass
 class Follower:
     """A thread that keeps the board as the registry says."""
@@ -63,10 +70,7 @@ class Follower:
     def check_at_start(self, share: int | None) -> None:
         """Load a shadow or a canary before the port opens, and put the share of the canary in force."""
         try:
-            if self.followed.canary and share is not None:
-                said = (self.workspace.actor, "lockgate serve --canary")
-                place = self.workspace
-                serving_shares.set_share(place.database, place.model, self.followed.canary, share, said)
+            set_share(self.workspace, self.followed, share)
             self.check()
         except Unavailable as refusal:
             self._cannot_follow(refusal)

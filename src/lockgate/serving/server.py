@@ -2,7 +2,7 @@
 
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,16 +58,27 @@ def serve(workspace: Workspace, settings: Settings) -> signal.Signals:
     version cannot be loaded. The port opens when the version is ready.
     """
     with bound(settings) as listener:
-        stage = settings.followed.served
-        live = live_version.load(workspace, stage, settings.fallback)
-        if live.degraded:
-            tell(f"DEGRADED: {live.degraded}")
-        state = Server(Board(Routes(live)), settings.limits)
-        ready = f"version {live.version} of {live.model} ({live.stage}) answers at {address(listener)}"
-        with _threads(workspace, settings, state) as scorer:
-            application = Application(scorer, state, pages(state.board, state.metrics))
-            server = _Server(_config(application), ready)
-            server.run([listener])
+        return answer(workspace, settings, listener, lambda: None)
+
+
+def answer(
+    workspace: Workspace, settings: Settings, listener: socket.socket, is_ready: Callable[[], None]
+) -> signal.Signals:
+    """As `serve`, at a socket that is bound; `is_ready` is called when the port is open."""
+    live = live_version.load(workspace, settings.followed.served, settings.fallback)
+    if live.degraded:
+        tell(f"DEGRADED: {live.degraded}")
+    state = Server(Board(Routes(live)), settings.limits)
+    ready = f"version {live.version} of {live.model} ({live.stage}) answers at {address(listener)}"
+
+    def opened() -> None:
+        tell(ready)
+        is_ready()
+
+    with _threads(workspace, settings, state) as scorer:
+        application = Application(scorer, state, pages(state.board, state.metrics))
+        server = _Server(_config(application), opened)
+        server.run([listener])
     return server.stopped_by
 
 
@@ -129,14 +140,14 @@ def _config(application: Application) -> uvicorn.Config:
 class _Server(uvicorn.Server):
     """uvicorn, which says when it answers, and remembers the signal that stopped it instead of raising it again."""
 
-    def __init__(self, config: uvicorn.Config, ready: str) -> None:
+    def __init__(self, config: uvicorn.Config, opened: Callable[[], None]) -> None:
         super().__init__(config)
-        self._ready = ready
+        self._opened = opened
         self.stopped_by = signal.SIGTERM
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        tell(self._ready)
+        self._opened()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
