@@ -7,9 +7,11 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import logged
 import mlflow
 import pytest
 import requests
@@ -17,7 +19,7 @@ import yaml
 from raw_model import RawModel
 from sqlalchemy import text
 
-from lockgate.database import approvals, intents, ledger, storage_use
+from lockgate.database import approvals, intents, ledger, predictions, storage_use
 from lockgate.database.approvals import Decision, Statement
 from lockgate.database.connection import Database
 from lockgate.database.intents import Intent
@@ -26,7 +28,7 @@ from lockgate.lifecycle import invariants
 from lockgate.lifecycle.moves import Move
 from lockgate.lifecycle.retention import Rule
 from lockgate.lifecycle.stages import Command, Stage
-from lockgate.operations import gc, load_version, register, status
+from lockgate.operations import gc, load_version, register, retain_log, status
 from lockgate.operations.workspace import Workspace
 from lockgate.system.service_urls import Addresses
 
@@ -222,6 +224,16 @@ def test_a_version_whose_files_were_copied_into_another_model_stays(model: RawMo
     copy = client.copy_model_version(f"models:/{model.name}/{version}", f"copy of {model.name}".replace(" ", "-"))
     assert collect(keeper) == {version: "another version uses its run or files"}
     client.delete_model_version(copy.name, copy.version)
+    assert collect(keeper) == {version: None}
+
+
+def test_a_version_stays_as_long_as_its_predictions_are_on_record(model: RawModel, keeper: Workspace) -> None:
+    version = model.register()
+    model.judge(version, "refused")
+    scorer = replace(logged.SERVED, model=model.name, version=version)
+    predictions.insert(keeper.database, [replace(logged.request(scorer=scorer), at=datetime(2020, 1, 1, tzinfo=UTC))])
+    assert collect(keeper) == {version: "it gave predictions on record"}
+    retain_log.retain(keeper.database, *retain_log.plan(keeper.database, timedelta(days=365)))
     assert collect(keeper) == {version: None}
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from lockgate.cli import lockgate
 from lockgate.database import predictions, truth
 from lockgate.database.connection import Database
-from lockgate.errors import StateConflict
+from lockgate.errors import BadData, StateConflict
 from lockgate.prediction_log.record import LoggedRequest, Scorer
 from lockgate.prediction_log.spool import Spool
 from lockgate.prediction_log.truth_rows import TruthRow
@@ -210,3 +210,13 @@ def test_keys_without_time_name_a_row_alone(database: Database) -> None:
 def test_a_conflict_within_a_file_stores_nothing(shell: Shell, database: Database, tmp_path: Path) -> None:
     assert shell("truth", "load", truth_of(tmp_path, "suv,2024-05-01,1", "suv,2024-05-01,2"))[0] == 3
     assert rows_of(database, HISTORY) == []
+
+
+BAD_NAMES = {"NUL": "a\0b", "characters, and the log takes at most": "x" * 501}
+
+
+@pytest.mark.parametrize("message", BAD_NAMES)
+def test_a_key_that_postgres_cannot_hold_is_refused(database: Database, message: str) -> None:
+    row = TruthRow({"shop": BAD_NAMES[message]}, 1, None, None, 1.0, None)
+    with pytest.raises(BadData, match=message):
+        truth.load(database, logged.MODEL, [row], "f", "anna")

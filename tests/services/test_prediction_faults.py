@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import logged
@@ -15,9 +16,9 @@ from sqlalchemy import text
 
 from lockgate.database import predictions
 from lockgate.database.connection import Database
-from lockgate.errors import StateConflict, Unavailable
-from lockgate.operations import drain_log
-from lockgate.prediction_log.spool import Spool
+from lockgate.errors import IntegrityBroken, StateConflict, Unavailable
+from lockgate.operations import drain_log, retain_log
+from lockgate.prediction_log.spool import FILE, Spool
 from lockgate.stack import embedded_postgres
 
 WRITER = Path(__file__).with_name("logging_process.py")
@@ -148,6 +149,30 @@ def test_two_drains_at_once_double_nothing(database_url: str, tmp_path: Path) ->
         done = list(pool.map(drain_log.drain, [spool, other], workers))
     assert sum(each.rows for each in done) == 3_000
     assert spool.oldest() is None
+
+
+def test_a_damaged_spool_does_not_keep_others_from_postgres(database: Database, tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("first", "second", "third")]
+    for folder in folders[1:]:
+        Spool(folder).append([logged.request()])
+    folders[0].mkdir()
+    (folders[0] / FILE).write_bytes(b"no database " * 1000)
+    with pytest.raises(IntegrityBroken, match="damaged"):
+        drain_log.drain_all(folders, database)
+    assert [Spool(folder).oldest() for folder in folders[1:]] == [None, None]
+
+
+def test_a_month_that_a_query_reads_is_dropped_later(database: Database, database_url: str) -> None:
+    predictions.insert(database, [logged.request()])
+    moment, [month] = retain_log.plan(database, timedelta(days=1))
+    hasty = Database(database_url, 3.0)
+    with database.transaction() as reader:
+        reader.execute(text("SELECT count(*) FROM lockgate.predictions"))
+        with pytest.raises(Unavailable, match="another session uses the table"):
+            retain_log.retain(hasty, moment, [month])
+    assert len(predictions.last(database, logged.MODEL, {}, ["shop"], 10)) == 1
+    retain_log.retain(hasty, moment, [month])
+    assert predictions.last(database, logged.MODEL, {}, ["shop"], 10) == []
 
 
 def test_rows_on_record_are_not_changed(database: Database) -> None:

@@ -9,8 +9,10 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import logged
 import pytest
 import requests
 from raw_model import RawModel
@@ -29,6 +31,7 @@ from lockgate.lifecycle.stages import Command, Stage
 from lockgate.operations import register
 from lockgate.operations.stage_files import Build, Receipt
 from lockgate.operations.workspace import Workspace
+from lockgate.prediction_log.spool import Spool
 from lockgate.problem.params import Params, load_params
 from lockgate.system.service_urls import Addresses
 
@@ -356,6 +359,17 @@ def test_what_belongs_to_somebody_else_is_told_and_left_alone(alone: Workspace, 
     assert says(found) == [f"{home} can be read by all users (mode 755)"]
     assert found.findings[0].hint.startswith("ask its owner, nobody, ")
     assert stat.S_IMODE(home.stat().st_mode) == 0o755
+
+
+def test_predictions_that_wait_long_in_a_spool_are_named_and_moved(alone: Workspace, tmp_path: Path) -> None:
+    late = replace(logged.request(), at=datetime.now(UTC) - timedelta(hours=1))
+    folder = tmp_path / ".lockgate" / "spool" / "one of several"
+    Spool(folder).append([late, logged.request()])
+    at = site(alone, tmp_path)
+    [warning] = look(at, "predictions are stored").findings
+    assert warning.message.startswith(f"predictions since {late.at:%Y-%m-%d %H:%M} (UTC) wait in {folder}, ")
+    found = look(at, "predictions are stored", repair=True)
+    assert (says(found), list(found.repaired)) == ([], ["2 predictions are in Postgres now"])
 
 
 # --- the command -----------------------------------------------------------------------------------------------------

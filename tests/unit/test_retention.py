@@ -51,6 +51,7 @@ ALONE = {
     "too young": (replace(REFUSED, age=YOUNG), None),
     "registered outside Lockgate": (replace(REFUSED, registered_by_us=False), None),
     "another version uses its run or files": (replace(REFUSED, shared=True), None),
+    "it gave predictions on record": (replace(REFUSED, logged=True), None),
 }
 
 

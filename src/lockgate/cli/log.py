@@ -64,7 +64,7 @@ def drain(as_json: bool, timeout: float) -> None:
     from lockgate.operations import drain_log
     from lockgate.prediction_log import spool
 
-    done = drain_log.drain_all(map(spool.Spool, spool.folders(spool.folder(Path.cwd()))), workspace(timeout).database)
+    done = drain_log.drain_all(spool.folders(spool.folder(Path.cwd())), workspace(timeout).database)
     if as_json:
         print_json(asdict(done))
     else:
@@ -89,19 +89,31 @@ def retain(older_than: str, yes: bool, dry_run: bool, as_json: bool, timeout: fl
     if not as_json:
         _show(moment, months)
     if months and not dry_run:
-        confirm(f"Delete {sum(month.predictions for month in months):,} predictions?", yes)
+        confirm(f"Delete {_total(months)} predictions?", yes)
         retain_log.retain(database, moment, months)
     if as_json:
         print_json({"before": moment, "months": [asdict(month) for month in months], "deleted": not dry_run})
 
 
 def _show(moment: datetime, months: "Sequence[Month]") -> None:
-    click.echo(f"predictions from before {when(moment)} (UTC): {sum(month.predictions for month in months):,}")
+    click.echo(f"predictions from before {when(moment)} (UTC): {_total(months)}")
     rows = [
-        [f"{month.first_day:%Y-%m}", f"{month.predictions:,}", "whole month" if month.whole else "a part"]
+        [f"{month.first_day:%Y-%m}", _counted(month.predictions), "whole month" if month.whole else "a part"]
         for month in months
     ]
     table(["month", "predictions", "what goes"], rows)
+
+
+def _total(months: "Sequence[Month]") -> str:
+    """The number of predictions in words; large months are not counted to their end."""
+    total = sum(month.predictions for month in months)
+    return f"{total:,} or more" if any("more" in _counted(month.predictions) for month in months) else f"{total:,}"
+
+
+def _counted(count: int) -> str:
+    from lockgate.database.prediction_months import MOST_COUNTED
+
+    return f"{count:,} or more" if count == MOST_COUNTED else f"{count:,}"
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -35,9 +35,11 @@ SELECT_MONTHS = """
     WHERE inhparent = 'lockgate.predictions'::regclass
     ORDER BY 1
 """
-SHORT_WAIT = "SET LOCAL lock_timeout = '2s'"  # those who wait behind this wait for a lock would wait, too
+# Readers that come later wait behind this wait. It is repeated within the timeout.
+SHORT_WAIT = "SET LOCAL lock_timeout = '500ms'"
 DROP = "DROP TABLE lockgate.{name}"
-COUNT = "SELECT count(*) FROM lockgate.{name} WHERE at < :before"
+MOST_COUNTED = 1_000_000
+COUNT = "SELECT count(*) FROM (SELECT FROM lockgate.{name} WHERE at < :before LIMIT :most) AS counted"
 ROWS_AT_ONCE = 20_000
 DELETE = """
     DELETE FROM lockgate.{name}
@@ -47,7 +49,10 @@ DELETE = """
 
 @dataclass(frozen=True)
 class Month:
-    """A month of the log, and how many of its predictions were made before a time; `whole`: all of them."""
+    """A month of the log, and how many of its predictions, MOST_COUNTED at most, are from before a time.
+
+    `whole`: the month was over at that time.
+    """
 
     first_day: date
     predictions: int
@@ -64,18 +69,15 @@ def make(connection: Connection, months: Iterable[date]) -> None:
         connection.execute(text(MAKE.format(name=_name(month), month=month, next=_next(month))))
 
 
-@with_retries
 def before(database: Database, moment: datetime) -> list[Month]:
-    """The months with predictions from before this time, oldest first."""
-    with database.transaction() as connection:
-        begun = [day for day in connection.scalars(text(SELECT_MONTHS)) if _begin(day) < moment]
-        counted = [(day, _count(connection, day, moment)) for day in begun]
-    return [Month(day, count, _begin(_next(day)) <= moment) for day, count in counted]
+    """The months that had begun before this time, oldest first."""
+    begun = [day for day in _months(database) if _begin(day) < moment]
+    return [Month(day, _count(database, day, moment), _begin(_next(day)) <= moment) for day in begun]
 
 
 @with_retries
 def drop(database: Database, month: Month) -> None:
-    """Drop a whole month. Waits two seconds at most for queries that read the log."""
+    """Drop a whole month. Raises DatabaseInterrupted if queries read the log for the whole timeout."""
     with database.transaction() as connection:
         connection.execute(text(SHORT_WAIT))
         connection.execute(text(DROP.format(name=_name(month.first_day))))
@@ -89,8 +91,17 @@ def delete_some(database: Database, month: Month, moment: datetime) -> int:
         return connection.execute(text(DELETE.format(name=_name(month.first_day))), values).rowcount
 
 
-def _count(connection: Connection, day: date, moment: datetime) -> int:
-    found: int = connection.scalar(text(COUNT.format(name=_name(day))), {"before": moment})
+@with_retries
+def _months(database: Database) -> list[date]:
+    with database.transaction() as connection:
+        return list(connection.scalars(text(SELECT_MONTHS)))
+
+
+@with_retries
+def _count(database: Database, day: date, moment: datetime) -> int:
+    values = {"before": moment, "most": MOST_COUNTED}
+    with database.transaction() as connection:
+        found: int = connection.scalar(text(COUNT.format(name=_name(day))), values)
     return found
 
 

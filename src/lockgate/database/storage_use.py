@@ -54,7 +54,11 @@ SELECT_HOLDINGS = """
                SELECT version FROM lockgate.ledger
                WHERE (model, to_stage, command) = (:model, 'Deleted_Internal', 'gc')
            ) AS collected,
-           registry.version IN (SELECT version FROM shared) AS shared
+           registry.version IN (SELECT version FROM shared) AS shared,
+           EXISTS (
+               SELECT FROM lockgate.predictions AS logged
+               WHERE (logged.model, logged.version) = (registry.name, registry.version)
+           ) AS logged
     FROM public.model_versions AS registry
     LEFT JOIN lockgate.versions AS ours ON (ours.model, ours.version) = (registry.name, registry.version)
     LEFT JOIN verdict ON verdict.version = registry.version

@@ -1,7 +1,6 @@
 """Table truth: what came true. A value that is loaded again adds nothing; another value is a correction."""
 
 import io
-import json
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -9,9 +8,9 @@ from dataclasses import dataclass
 from sqlalchemy import text
 
 from lockgate.database.connection import Database, with_retries
+from lockgate.prediction_log.encoding import json_text, refuse_long_segments
 from lockgate.prediction_log.truth_rows import TruthRow
 
-SHOWN = 5  # rows of a kind that are named
 ALONE = "SELECT pg_advisory_xact_lock(hashtextextended('lockgate.truth ' || :model, 0))"
 ARRIVING = """
     CREATE TEMP TABLE IF NOT EXISTS arriving (place integer NOT NULL, fact jsonb NOT NULL) ON COMMIT DELETE ROWS
@@ -93,5 +92,6 @@ def _statement(row: TruthRow) -> str:
 
 
 def _lines(rows: Sequence[TruthRow]) -> bytes:
-    lines = (f"{place}\t{json.dumps(row, allow_nan=False)}" for place, row in enumerate(rows))
-    return "\n".join(lines).replace("\\", "\\\\").encode()
+    refuse_long_segments(row.segment for row in rows)
+    texts = (json_text(row).replace(b"\\", b"\\\\") for row in rows)
+    return b"\n".join(b"%d\t%b" % numbered for numbered in enumerate(texts))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
-from lockgate.doctor import artifacts, folders, receipts, registry, server
+from lockgate.doctor import artifacts, folders, prediction_log, receipts, registry, server
 from lockgate.doctor.context import Site
 from lockgate.doctor.report import Checked, Examination, Finding
 from lockgate.errors import LockgateError
@@ -25,6 +25,7 @@ CHECKERS: dict[str, Checker] = {
     "no dead intents": registry.intents,
     "no dead runs": registry.runs,
     "gc has finished": registry.remains,
+    "predictions are stored": prediction_log.flows,
     "folders are private": folders.private,
 }
 

@@ -27,7 +27,8 @@ class Holding:
     """The facts on a version whose run or files exist; the version itself may be deleted.
 
     `verdict` and `decision` are the newest ones on the version. `approved`: this verdict has an approval. `collected`:
-    gc deleted the version. `shared`: another version uses the same run or files.
+    gc deleted the version. `shared`: another version uses the same run or files. `logged`: predictions of it are on
+    record.
     """
 
     version: int
@@ -41,6 +42,7 @@ class Holding:
     intended: bool = False
     collected: bool = False
     shared: bool = False
+    logged: bool = False
 
 
 @dataclass(frozen=True)
@@ -107,4 +109,5 @@ REASONS: dict[str, Reason] = {
     "a command is moving it": lambda holding, _: holding.intended,
     "too young": lambda holding, ground: holding.age < ground.rule.older_than and not holding.collected,
     "another version uses its run or files": lambda holding, _: holding.shared,
+    "it gave predictions on record": lambda holding, _: holding.logged,
 }

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from lockgate.database import predictions
 from lockgate.database.connection import Database
+from lockgate.errors import IntegrityBroken, LockgateError, StorageFailed
 from lockgate.prediction_log.spool import Spool
 
 TEXTS = 2_000  # of one transaction
@@ -32,7 +34,17 @@ def drain(spool: Spool, database: Database) -> Drained:
     return Drained(texts, rows)
 
 
-def drain_all(spools: Iterable[Spool], database: Database) -> Drained:
-    """Drain each of these spools."""
-    done = [drain(spool, database) for spool in spools]
-    return Drained(sum(each.texts for each in done), sum(each.rows for each in done))
+def drain_all(folders: Iterable[Path], database: Database) -> Drained:
+    """Drain the spools in these folders. A spool that cannot be read is raised after all others are drained."""
+    texts = rows = 0
+    unread: list[LockgateError] = []
+    for folder in folders:
+        try:
+            done = drain(Spool(folder), database)
+        except (IntegrityBroken, StorageFailed) as refusal:
+            unread.append(refusal)
+        else:
+            texts, rows = texts + done.texts, rows + done.rows
+    if unread:
+        raise unread[0]
+    return Drained(texts, rows)

@@ -4,12 +4,12 @@ A row is a list, in the order of the fields of `LoggedRow`. A request with many 
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC
 from uuid import UUID
 
 from lockgate.errors import BadData
-from lockgate.prediction_log.record import LoggedRequest, LoggedRow
+from lockgate.prediction_log.record import Json, LoggedRequest
 
 ROWS_OF_ONE_TEXT = 5_000
 LONGEST_SEGMENT = 500  # characters, of up to four bytes; an entry of Postgres's index holds 2,704 bytes
@@ -26,8 +26,8 @@ def encoded(request: LoggedRequest) -> Iterator[bytes]:
     head = _head(request)
     for first in range(0, len(request.rows), ROWS_OF_ONE_TEXT):
         rows = request.rows[first : first + ROWS_OF_ONE_TEXT]
-        _refuse_long_segments(rows)
-        yield _text(head | {"first": first, "rows": rows})
+        refuse_long_segments(row.segment for row in rows)
+        yield json_text(head | {"first": first, "rows": rows})
 
 
 def _head(request: LoggedRequest) -> dict[str, object]:
@@ -43,18 +43,20 @@ def _head(request: LoggedRequest) -> dict[str, object]:
     }
 
 
-def _refuse_long_segments(rows: tuple[LoggedRow, ...]) -> None:
-    for place, row in enumerate(rows):
-        size = sum(len(value) for value in row.segment.values() if isinstance(value, str))
+def refuse_long_segments(segments: Iterable[Mapping[str, Json]]) -> None:
+    """Raise BadData for the first row whose key columns have more than LONGEST_SEGMENT characters."""
+    for place, segment in enumerate(segments):
+        size = sum(len(value) for value in segment.values() if isinstance(value, str))
         if size > LONGEST_SEGMENT:
             raise BadData(
                 f"row {place}: its key columns have {size} characters, and the log takes at most {LONGEST_SEGMENT}",
-                where=", ".join(row.segment),
+                where=", ".join(segment),
                 hint="correct the keys of the row",
             )
 
 
-def _text(value: object) -> bytes:
+def json_text(value: object) -> bytes:
+    """A value as JSON on one line. Raises BadData for a text that Postgres cannot hold, ValueError for NaN."""
     found = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     try:
         text = found.encode()
