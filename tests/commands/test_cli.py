@@ -49,6 +49,8 @@ FLAGS = {
     "validate": {"--prepared", "--json"},
     "predict": {"--input", "--output", "--stage", "--version", "--force", "--confidence"}
     | {"--no-fallback", "--fallback-days", "--skip-bad", "--bad-rows", "--no-log"},
+    "forecast": {"--key", "--all", "--periods", "--from", "--known", "--output", "--stage", "--version"}
+    | {"--confidence", "--force", "--no-log", "--no-fallback", "--fallback-days", "--json"},
     "serve": {"--stage", "--host", "--port", "--shadow", "--canary", "--no-log", "--no-fallback", "--fallback-days"}
     | {"--workers"},
     "canary": {"--reason", "--json"},
@@ -158,6 +160,10 @@ def test_help_imports_nothing_heavy():
         (["validate", "3"], {}, 2, "there are no prepared tables in data/prepared"),
         (["predict", "--input", "x", "--output", "y", "--confidence", "1.5"], {}, 2, "the confidence is 1.5"),
         (["predict", "--input", "x", "--output", "y", "--stage", "Production", "--version", "1"], {}, 2, "exclude"),
+        (["predict", "--input", "x", "--output", "-", "--skip-bad"], {}, 2, "needs a file for the bad rows"),
+        (["forecast", "--periods", "3"], {}, 2, "no key is named"),
+        (["forecast", "--key", "Store"], {}, 2, "--key is 'Store'"),
+        (["forecast", "--all", "--key", "Store=1"], {}, 2, "exclude each other"),
     ],
 )
 def test_what_cannot_work_ends_with_its_code_and_no_traceback(words, environment, code, says, tmp_path):
@@ -170,7 +176,7 @@ def test_what_cannot_work_ends_with_its_code_and_no_traceback(words, environment
 
 
 @pytest.mark.parametrize(("problem", "horizon"), [(CHURN, "no time"), (ENGINES, "horizon: 0")])
-@pytest.mark.parametrize("words", [["backtest"], ["probe"], ["refit", "1", "--reason", "x"]])
+@pytest.mark.parametrize("words", [["backtest"], ["probe"], ["refit", "1", "--reason", "x"], ["forecast", "--all"]])
 def test_a_command_of_panels_refuses_other_problems_and_says_what_their_horizon_is(words, problem, horizon, tmp_path):
     limit = 0.2 if problem.task == "binary" else 1
     described = {

@@ -1,6 +1,7 @@
 """`lockgate predict` on a file with a registered version: rows, refusals, side file, log, interruption."""
 
 import gzip
+import json
 import os
 import signal
 import subprocess
@@ -238,3 +239,19 @@ def test_a_reader_that_goes_away_is_no_error(shell, source: Path) -> None:
     said = running.stderr.read()
     running.stderr.close()
     assert (running.wait(120), "Traceback" in said) == (0, False)
+
+
+def test_the_next_periods_are_those_of_a_file_of_the_same_rows(
+    shell, here: Workspace, asked: pd.DataFrame, source: Path, tmp_path: Path
+) -> None:
+    said = shell("forecast", "--all", "--known", str(source), "--output", str(tmp_path / "ahead.csv"), "--no-log")
+    assert (said.communicate(timeout=300)[1], said.returncode) == ("", 0)
+    forecast(here, source, tmp_path / "out.csv")
+    ahead = pd.read_csv(tmp_path / "ahead.csv").set_index(["Store", "Date"]).sort_index()
+    expected = pd.read_csv(tmp_path / "out.csv").set_index(["Store", "Date"]).sort_index()
+    assert list(ahead) == ["Open", "Promo", "StateHoliday", "SchoolHoliday", *ANSWERS, "model_version"]
+    np.testing.assert_array_equal(ahead["prediction"], expected["prediction"])
+    printed = shell("forecast", "--key", "Store=3", "--periods", "2", "--known", str(source), "--json")
+    found = json.loads(printed.communicate(timeout=300)[0])
+    assert (found["version"], found["degraded"], len(found["forecasts"])) == (1, None, 2)
+    assert found["forecasts"][0]["prediction"] == ahead.loc[3]["prediction"].iloc[0]

@@ -6,6 +6,7 @@ from lockgate.cli import (
     canary,
     check,
     compare,
+    forecast,
     guard,
     history,
     init,

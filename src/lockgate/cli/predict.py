@@ -1,6 +1,7 @@
 """`predict`: forecasts for the rows of a file, by a version chosen by stage or number."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +11,9 @@ from lockgate.cli.log_options import no_log, spool_folder, tell_waiting
 from lockgate.errors import WrongUsage
 from lockgate.lifecycle.stages import Stage
 from lockgate.problem.confidence import DEFAULT, checked
+
+if TYPE_CHECKING:
+    from lockgate.operations.predict import Done
 
 STAGES = [str(Stage.PRODUCTION), str(Stage.STAGING)]  # at most one version is in each
 
@@ -78,6 +82,14 @@ def predict(
         params().problem, source, target, force, checked(confidence), terms, bad, spool_folder(no_log)
     )
     done = predict.predict(workspace(timeout, even_stopped=True), order, version or Stage(stage or Stage.PRODUCTION))
+    if bad:
+        session().ids["bad_rows"] = done.set_aside
+        tell(f"{done.set_aside} rows set aside in {bad}")
+    tell_done(done, target)
+
+
+def tell_done(done: "Done", target: Path) -> None:
+    """Print what was forecast, and all that the reader of the forecasts should know."""
     session().ids["version"] = done.version
     if done.degraded:
         tell_degraded(done.degraded)
@@ -85,9 +97,6 @@ def predict(
         tell(remark)
     if done.logged:
         tell_waiting(done.logged)
-    if bad:
-        session().ids["bad_rows"] = done.set_aside
-        tell(f"{done.set_aside} rows set aside in {bad}")
     if str(target) == "-":
         tell(f"{done.rows} rows forecast by version {done.version}")
     else:

@@ -4,7 +4,7 @@ The tables do not depend on the order of columns in the files, and with a time n
 """
 
 import datetime
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -169,7 +169,12 @@ def described(problem: Problem, raw_table: RawTable) -> RawTable:
 
 def request_side_tables(problem: Problem, raw_table: RawTable, raw: Path) -> list[SideTable]:
     """The side tables in the folder `raw` that hold covariates of a request which the file of rows lacks."""
-    lacking = {column.side_table for column in problem.request if column.name not in raw_table.names}
+    return side_tables_of(problem, raw_table.names, raw)
+
+
+def side_tables_of(problem: Problem, given: Collection[str], raw: Path) -> list[SideTable]:
+    """The side tables in the folder `raw` that hold columns of a request which are not given."""
+    lacking = {column.side_table for column in problem.request if column.name not in given}
     paths = [(source, _one_form(raw, source.file)) for source in problem.sources if source.file in lacking]
     return [side_tables.read(problem, source, _raw(problem, source, path)) for source, path in paths if path]
 

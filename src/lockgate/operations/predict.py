@@ -19,7 +19,7 @@ from lockgate.errors import BadData
 from lockgate.forecaster.answers import answers
 from lockgate.forecaster.interface import RowCounts
 from lockgate.lifecycle.stages import Stage
-from lockgate.operations import answering_version, forecast_table
+from lockgate.operations import answering_version, forecast_output, forecast_table
 from lockgate.operations.answering_version import DEFAULT_TERMS, AnsweringVersion, Degraded, FallbackTerms
 from lockgate.operations.batch_log import BatchLog, Logged
 from lockgate.operations.load_version import Opened
@@ -28,9 +28,7 @@ from lockgate.problem.description import Problem
 from lockgate.system import progress
 from lockgate.system.output_file import OutFile
 
-STREAM = Path("-")
 INPUT = "standard input"
-OUTPUT = "output.csv"  # before it goes to standard output
 SHOWN = 5  # bad rows in a message
 
 
@@ -83,7 +81,7 @@ def predict(workspace: Workspace, order: Order, chosen: Stage | int) -> Done:
             next(source.parts())  # a bad file is refused without a server
         version = answering_version.load(workspace, chosen, order.fallback)
         log = BatchLog.into(order.spool, workspace, version, order.confidence) if order.spool else None
-        run = _Run(order, source, version, log)
+        run = _Run(order, source, version, log, Counts())
         if log and order.bad is None:
             run.check()
         run.forecast()
@@ -106,8 +104,7 @@ def remarks(version: Opened, problem: Problem, counts: RowCounts) -> Iterator[st
 
 
 def _check_outputs(order: Order) -> None:
-    if order.target != STREAM:
-        OutFile(order.target, order.force).check(row_writer.SUFFIXES, order.source)
+    forecast_output.check(order.target, order.force, order.source)
     if order.bad:
         OutFile(order.bad, order.force).check((".csv",), order.source)
 
@@ -115,7 +112,7 @@ def _check_outputs(order: Order) -> None:
 @contextmanager
 def _source(order: Order) -> Iterator[RowFile]:
     """The file of rows; standard input is copied to a file first."""
-    if order.source != STREAM:
+    if order.source != forecast_output.STREAM:
         yield RowFile.open(order.problem, order.source)
         return
     with TemporaryDirectory(prefix="lockgate-") as folder:
@@ -130,19 +127,6 @@ def _source(order: Order) -> Iterator[RowFile]:
 
 
 @contextmanager
-def _target(order: Order) -> Iterator[Path]:
-    """A temporary file. At the end it becomes the target, or goes to standard output."""
-    if order.target != STREAM:
-        with OutFile(order.target, order.force).replacing() as partial:
-            yield partial
-        return
-    with TemporaryDirectory(prefix="lockgate-") as folder:
-        yield Path(folder, OUTPUT)
-        with Path(folder, OUTPUT).open("rb") as file:
-            shutil.copyfileobj(file, sys.stdout.buffer)
-
-
-@contextmanager
 def _bad_rows(order: Order) -> Iterator[BadRowsFile | None]:
     """The file of bad rows, if they are set aside."""
     if order.bad is None:
@@ -153,6 +137,31 @@ def _bad_rows(order: Order) -> Iterator[BadRowsFile | None]:
 
 
 @dataclass
+class Counts:
+    """The counts of the forecast rows so far."""
+
+    rows: int = 0
+    open_missing: int = 0
+    beyond_horizon: int = 0
+    little_history: int = 0
+    without_bounds: int = 0
+
+    def add(self, counts: RowCounts, found: pd.DataFrame) -> None:
+        """Add the counts of some rows and of their answers."""
+        self.rows += counts.rows
+        self.open_missing += counts.open_missing
+        self.beyond_horizon += counts.beyond_horizon
+        self.little_history += counts.little_history
+        self.without_bounds += int(found["lower"].isna().sum()) if "lower" in found else 0
+
+    def remarks(self, version: AnsweringVersion, problem: Problem) -> tuple[str, ...]:
+        """Remarks on the rows and on the version, for the reader of the forecasts."""
+        counts = RowCounts(self.rows, self.open_missing, self.beyond_horizon, self.little_history)
+        about = f"version {version.version} is an external model without bounds: lower and upper are empty"
+        return (*version.remarks, *([about] if self.without_bounds else []), *remarks(version.opened, problem, counts))
+
+
+@dataclass
 class _Run:
     """One run over a file, and the counts of its rows so far."""
 
@@ -160,12 +169,8 @@ class _Run:
     source: RowFile
     version: AnsweringVersion
     log: BatchLog | None
+    counts: Counts
     read: int = 0
-    rows: int = 0
-    open_missing: int = 0
-    beyond_horizon: int = 0
-    little_history: int = 0
-    without_bounds: int = 0
     set_aside: int = 0
 
     def check(self) -> None:
@@ -179,17 +184,17 @@ class _Run:
         """Write the target and the bad rows, and log the others. Raises BadData if no row can be forecast."""
         order = self.order
         with (
-            _target(order) as partial,
+            forecast_output.replaced(order.target, order.force) as partial,
             _bad_rows(order) as bad,
             progress.rows_read("forecasting", self.source.size) as show,
         ):
-            with row_writer.into(partial, OUTPUT if order.target == STREAM else order.target.name) as writer:
+            with row_writer.into(partial, order.target.name) as writer:
                 for part in self._parts(bad.add if bad else None, show):
                     for table in self._forecast(part, bad.add if bad else None):
                         writer.write(table)
                     if bad:
                         bad.write()
-            if not self.rows:
+            if not self.counts.rows:
                 reason = f"; the first: {bad.first.column} is {bad.first.value!r}" if bad and bad.first else ""
                 raise BadData(
                     f"no row can be forecast{reason}", where=str(order.source), hint="see it without --skip-bad"
@@ -198,12 +203,8 @@ class _Run:
 
     def done(self, logged: Logged | None) -> Done:
         """The end of the run."""
-        counts = RowCounts(self.rows, self.open_missing, self.beyond_horizon, self.little_history)
-        version, more = self.version, []
-        if self.without_bounds:
-            more.append(f"version {version.version} is an external model without bounds: lower and upper are empty")
-        notes = (*version.remarks, *more, *remarks(version.opened, self.order.problem, counts))
-        return Done(self.rows, version.version, notes, version.degraded, self.set_aside, logged)
+        version, notes = self.version, self.counts.remarks(self.version, self.order.problem)
+        return Done(self.counts.rows, version.version, notes, version.degraded, self.set_aside, logged)
 
     def _parts(self, set_aside: SetAside | None, show: Callable[[int, int], None]) -> Iterator[Part]:
         self.read = 0
@@ -223,16 +224,8 @@ class _Run:
             return
         if self.log:
             self.log.add(part.rows, found, perf_counter() - started)
-        self._count(part, found)
+        self.counts.add(self.version.forecaster.check(part.rows), found)
         yield forecast_table.of_part(part, found, self.version, self.order.target.name.endswith(readers.PARQUET))
-
-    def _count(self, part: Part, found: pd.DataFrame) -> None:
-        counts = self.version.forecaster.check(part.rows)
-        self.rows += counts.rows
-        self.open_missing += counts.open_missing
-        self.beyond_horizon += counts.beyond_horizon
-        self.little_history += counts.little_history
-        self.without_bounds += int(found["lower"].isna().sum()) if "lower" in found else 0
 
 
 def _without_bad(version: AnsweringVersion, part: Part, problem: Problem, set_aside: SetAside | None) -> Part | None:
