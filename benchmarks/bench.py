@@ -114,7 +114,7 @@ def copy_project(folder: Path) -> None:
         else:
             shutil.copy2(source, target)
     (folder / ".dvc/config.local").write_text("[core]\n    no_scm = true\n")
-    if not (folder / "data/raw/train.csv").exists():
+    if not any((folder / "data/raw").glob("train.csv*")):
         params = folder / "params.yaml"
         params.write_text(re.sub(r"^source: files", "source: generated", params.read_text(), flags=re.MULTILINE))
 
