@@ -553,3 +553,18 @@ def test_a_panel_that_simple_arithmetic_forecasts_has_a_lower_bound_of_plausible
         path = written(tmp_path / "a.csv", ["month", "sold"], [months, sold.round(2)])
         found[noise] = described(path, "sold", time="month", horizon=6)[1].limits.min_share_of_naive
     assert found[0.002] <= 0.03 < 0.08 <= found[0.3]
+
+
+def test_months_written_as_digits_are_months_and_no_running_number(tmp_path: Path) -> None:
+    months = [f"{year}{month:02}" for year in range(2018, 2024) for month in range(1, 13)]
+    path = written(tmp_path / "a.csv", ["yyyymm", "sold"], [months, numbers(len(months))])
+    problem, _ = described(path, "sold", time="yyyymm", horizon=6)
+    assert problem["time"] == {"column": "yyyymm", "period": "month"}
+    assert problem["columns"]["yyyymm"] == {"type": "date", "form": "%Y%m"}
+    assert len(ingest.read(load_params(tmp_path / "params.yaml").problem, [path]).rows) == len(months)
+
+
+def test_a_running_number_of_six_digits_stays_one(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", ["shift", "sold"], [range(200_001, 200_101), numbers(100)])
+    problem, _ = described(path, "sold", time="shift", horizon=6)
+    assert problem["time"] == {"column": "shift", "period": "integer"}

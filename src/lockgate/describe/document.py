@@ -103,9 +103,14 @@ def _positive(seen: Seen) -> Line:
 
 def _source(path: Path, layout: Layout, seen: Seen) -> dict[str, Any]:
     source = _file(path, layout, seen.marks, tuple(seen.guesses.values()))
-    if seen.series and seen.series.by_clock:
+    if _joins(seen):
         return source | {"duplicates": "mean"}
     return source | ({"duplicates": "drop"} if seen.repeated_rows else {})
+
+
+def _joins(seen: Seen) -> bool:
+    """Whether rows of one key and time become one row."""
+    return seen.series is not None and seen.series.by_clock
 
 
 def _side_source(side: SideTable) -> dict[str, Any]:
@@ -136,7 +141,7 @@ def _about_source(layout: Layout, seen: Seen) -> str:
     parts = [f"{seen.table.rows:,} rows, {len(seen.table.names)} columns"]
     if not layout.header:
         parts.append("no header: names gives the names of the columns, here and below they may be changed")
-    if seen.repeated_rows:
+    if seen.repeated_rows and not _joins(seen):
         parts.append(f"{seen.repeated_rows:,} rows repeat an earlier row in every column and are dropped")
     return "; ".join(parts)
 
@@ -304,11 +309,11 @@ def _about_rows(seen: Seen) -> list[str]:
     found = []
     if seen.table.rows < SMALL_TABLE:
         found.append(f"{seen.table.rows} rows are few: scores will be uncertain, and the gate may be inconclusive")
-    if seen.repeated_rows:
+    if seen.repeated_rows and not _joins(seen):
         found.append(
             f"{seen.repeated_rows:,} of {seen.table.rows:,} rows repeat an earlier row and are dropped (duplicates)"
         )
-    elif seen.equal_rows:
+    elif seen.equal_rows and not _joins(seen):
         found.append(
             f"{seen.equal_rows:,} of {seen.table.rows:,} rows are equal to an earlier row, as chance explains, and are"
             " kept; if they are copies, add duplicates: drop to the source"

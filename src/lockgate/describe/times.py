@@ -1,6 +1,7 @@
 """Dates in text: their form, and the length of a period."""
 
 import datetime
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,7 +19,8 @@ FORMS = (
     "%d-%b-%Y", "%d-%b-%y",
     "%d %b %Y", "%b %Y", "%b-%Y", "%B %Y", "%d %B %Y", "%m/%Y",
 )  # fmt: skip
-DIGITS = "%Y%m%d"  # only for a column that is named as the time, or after a date
+DIGITS = {8: "%Y%m%d", 6: "%Y%m"}  # by length: only for a column that is named as the time
+DIGITS_OF_TIME = re.compile(r"(19|20)\d{4}(\d\d)?")
 TRIED = 200  # texts that decide which forms are worth a full check
 HOURS_OF_PERIODS: tuple[tuple[PeriodName, float, float], ...] = (
     ("hour", 0.9, 2), ("day", 20, 100), ("week", 160, 180), ("month", 600, 800),
@@ -27,9 +29,14 @@ HOURS_OF_PERIODS: tuple[tuple[PeriodName, float, float], ...] = (
 
 def forms_of(texts: Sequence[str], digits: bool = False) -> list[str]:
     """The forms of strptime that fit every text, the likeliest first: dates rise by even steps, if two forms fit."""
-    forms = (*FORMS, DIGITS) if digits else FORMS
+    forms = (*FORMS, *_forms_of_digits(texts)) if digits else FORMS
     fitting = [form for form in forms if _fits(texts[:TRIED], form) and _all_fit(texts, form)]
     return sorted(fitting, key=lambda form: _unevenness(parsed(texts, form)))
+
+
+def _forms_of_digits(texts: Sequence[str]) -> list[str]:
+    lengths = {len(text) if DIGITS_OF_TIME.fullmatch(text) else 0 for text in texts}
+    return [DIGITS[length] for length in lengths if length] if len(lengths) == 1 else []
 
 
 def parsed(texts: Sequence[str], form: str) -> NDArray[Any]:

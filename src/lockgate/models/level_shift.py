@@ -15,6 +15,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 STRENGTHS = np.arange(-30, 31) / 20  # -1.5 to 1.5, 0 among them
+LEAST_GAIN = 0.002  # share of the error; a smaller gain is chance
 MOST_LEVELS = 6
 ROWS_OF_LEVEL = 100
 WIDEST = 1.0  # a larger residual in logs counts as this
@@ -47,7 +48,7 @@ NO_SHIFT = LevelShift(np.zeros(0), np.zeros(0))
 
 
 def fit(actual: Floats, forecast: Floats, fold: Ints, metric: Metric) -> Shifted:
-    """The shift with the least error by the metric, if the error is less on folds that it did not learn; else none.
+    """The shift with the least error by the metric, if it lowers the error of folds that it did not learn; else none.
 
     `actual` and `forecast`, out of fold, are above 0.
     """
@@ -57,7 +58,7 @@ def fit(actual: Floats, forecast: Floats, fold: Ints, metric: Metric) -> Shifted
         if own.all():
             return Shifted(NO_SHIFT, forecast)
         moved[own] = _fitted(actual[~own], forecast[~own], metric).moved(forecast[own])
-    if _error(metric, actual, moved) < _error(metric, actual, forecast):
+    if _error(metric, actual, moved) < (1 - LEAST_GAIN) * _error(metric, actual, forecast):
         return Shifted(_fitted(actual, forecast, metric), moved)
     return Shifted(NO_SHIFT, forecast)
 
