@@ -92,6 +92,18 @@ def test_settings_that_are_left_open_leave_two_windows_of_training_before_the_ne
         assert times.min_history + 3 * horizon <= periods
 
 
+@pytest.mark.parametrize("horizon", [24, 168])
+def test_the_folds_of_hours_lie_in_several_seasons_and_on_several_weekdays(horizon):
+    """Two years of one series: the oldest fold is months before the newest one."""
+    ends = schedule_of(17_520, 17_520, params("hour", horizon=horizon)).fold_ends_ago
+    assert ends[-1] > 100 * 24
+    assert len({end % 168 for end in ends}) > 1 or horizon == 168
+
+
+def test_a_short_history_of_hours_has_folds_next_to_each_other():
+    assert schedule_of(400, 400, params("hour", horizon=24)).fold_ends_ago == (0, 24, 48, 72, 96, 120)
+
+
 @pytest.mark.parametrize("target", [0.0, 5.0, -3.0])
 def test_a_target_that_never_changes_is_forecast_as_it_is(target):
     rows, static = panel_tables.rows("day")

@@ -568,3 +568,13 @@ def test_a_running_number_of_six_digits_stays_one(tmp_path: Path) -> None:
     path = written(tmp_path / "a.csv", ["shift", "sold"], [range(200_001, 200_101), numbers(100)])
     problem, _ = described(path, "sold", time="shift", horizon=6)
     assert problem["time"] == {"column": "shift", "period": "integer"}
+
+
+def test_a_free_text_whose_words_repeat_is_learned_and_one_of_other_words_is_dropped(tmp_path: Path) -> None:
+    models = DRAWN.choice(["Golf Variant", "Polo Trend", "Astra Kombi", "Corsa Edition"], 200)
+    names = [f"{model} from garage{place}" for place, model in enumerate(models)]
+    remarks = [f"note{place} remark{place} {'x' * (place % 7)}" for place in range(200)]
+    held = {"name": names, "remark": remarks, "price": DRAWN.integers(1000, 9000, 200)}
+    problem, _ = described(written(tmp_path / "a.csv", list(held), list(held.values())), "price")
+    assert problem["known_covariates"] == ["name"]
+    assert problem["drop"] == ["remark"]

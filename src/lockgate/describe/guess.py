@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +23,7 @@ MOST_CLASSES = 20  # of texts; more are a name, not a class
 FEW_NUMBERS = 5  # whole numbers of a target, at most, that are taken as classes
 UNIQUE_SHARE = 0.95
 FREE_TEXT_SHARE = 0.5
+WORD, TEXTS_OF_WORD = re.compile(r"[^\W_]+"), 5
 ID_NAME = re.compile(r"(?i:^(id|index|uuid|guid|no|nr|rownum|unnamed: ?0)$|(^|[_ ])(id|uuid|guid)$)|[a-z](Id|ID)$")
 POSITIVE = ("1", "yes", "true", "y", "t", "positive", "churn", "churned", "default", "fraud", "bad", "failed")
 YES_OR_NO = {"yes", "no", "true", "false", "y", "n", "t", "f"}  # other spellings of these are refused, not unseen
@@ -362,23 +364,32 @@ def _role(
         return "dropped", Line(name, name, f"repeats the {part} of {seen.wish.time}: the calendar's features have it")
     if seen.kind == "panel":
         return _role_in_panel(seen, guess)
-    return ("past" if seen.kind == "state" else "known"), Line(name, name)
+    words = "free text: its frequent words are learned" if _is_free_text(guess) else ""
+    return ("past" if seen.kind == "state" else "known"), Line(name, name, words)
 
 
 def _reasons_to_drop(seen: Seen, guess: ColumnGuess, leak: tuple[str, str]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    filled, rows = guess.filled, seen.table.rows
+    filled = guess.filled
     if len(filled) < 2 and not (guess.missing_rows and filled):
         yield f"the same value in every row: {_shown(filled[0])}" if filled else "no values", ()
     why, doubt = leak
     if why:
         yield f"leak suspect: {why}", (doubt,)
-    if (
-        guess.type == "category"
-        and not _is_identifier(guess)
-        and len(filled) > FREE_TEXT_SHARE * rows
-        and len(filled) > MOST_CLASSES
-    ):
+    if _is_free_text(guess) and not (seen.kind == "table" and _shares_words(filled)):
         yield f"free text: {len(filled):,} different texts", ()
+
+
+def _is_free_text(guess: ColumnGuess) -> bool:
+    most = max(FREE_TEXT_SHARE * len(guess.texts.codes), MOST_CLASSES)
+    return guess.type == "category" and not _is_identifier(guess) and len(guess.filled) > most
+
+
+def _shares_words(texts: list[str]) -> bool:
+    """Whether most texts have two words or more that other texts have, too: the features of a table are such words."""
+    split = [set(WORD.findall(text.lower())) for text in texts]
+    counts = Counter(word for words in split for word in words)
+    shared = sum(sum(counts[word] >= TEXTS_OF_WORD for word in words) > 1 for words in split)
+    return shared > FREE_TEXT_SHARE * len(texts)
 
 
 def _role_in_panel(seen: Seen, guess: ColumnGuess) -> tuple[str, Line]:

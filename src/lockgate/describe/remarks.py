@@ -18,6 +18,7 @@ LEAST_ROWS, LEAST_HELD, LEAST_KEYS, LEAST_POSITIVE, LEAST_CLASS = 200, 50, 10, 3
 MANY_MISSING, MORE_MISSING = 0.3, 0.1
 SHARED_ROWS = 0.01
 UNSEEN_ROWS = 0.01
+FREE_TEXT_SHARE = 0.5  # different texts for each row, above which a text is no category
 LEAVE_OUT = "to leave such rows out: range and drop_rows: true, under problem.columns"
 FAR = 10.0  # a target that is this many times the 99.9 % quantile away from the median
 
@@ -261,6 +262,8 @@ def _constant(checked: Checked, _: Measures) -> Iterator[Remark]:
 def _unseen(checked: Checked, _: Measures) -> Iterator[Remark]:
     texts = [name for name in checked.features if checked.rows[name].dtype.kind not in "biufM"]
     for name in texts:
+        if checked.rows[name].nunique() > FREE_TEXT_SHARE * len(checked.rows):
+            continue  # its words are learned
         new = checked.holdout[name][~checked.holdout[name].isin(checked.rows[name]) & checked.holdout[name].notna()]
         if len(new):
             shown = ", ".join(str(text)[:30] for text in new.unique()[:3])

@@ -43,12 +43,14 @@ def schedule_of(periods: int, rows: int, params: Params) -> Schedule:
 
 
 def _fold_ends(periods: int, rows: int, params: Params) -> tuple[int, ...]:
-    """The newest windows; apart by a quarter of the season where the history is long enough."""
-    horizon = params.horizon
-    season = SEASON[params.problem.period.name]
+    """The newest windows; where the history is long enough, a season is spread over them, of hours a third of it."""
+    name, horizon = params.problem.period.name, params.horizon
     small = rows * horizon < SMALL_WINDOW * periods
     count = SMALL_FOLDS if small else FOLDS
-    apart = horizon * max(1, round(season / count / horizon)) if periods > 3 * season else horizon
+    spread = min(periods // 3, MOST_CUTOFFS * horizon) if name == "hour" else SEASON[name]
+    apart = horizon * max(1, round(spread / count / horizon)) if periods > 3 * SEASON[name] else horizon
+    if name == "hour" and apart % SEASON[name] == 0 and horizon % SEASON[name]:
+        apart += horizon  # windows on several weekdays
     return tuple(apart * place for place in range(count))
 
 
