@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import psutil
 
 from lockgate.bundle import manifest, store
 from lockgate.data import dataset
@@ -57,8 +58,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="lockgate-bench-") as folder:
         bodies = {rows: written(Path(folder, f"{rows}.json"), rows_of(project, rows)) for rows, _ in CASES}
         if given.only != "parts":
-            measured = servers(project, bodies, given.rounds, given.seconds)
-            show(measured)
+            show(servers(project, bodies, given.rounds, given.seconds))
         if given.only != "servers":
             show_parts(project, Path(folder))
 
@@ -95,17 +95,32 @@ def servers(
     }
     found: dict[str, dict[Case, list[dict[str, float]]]] = {name: {case: [] for case in CASES} for name in commands}
     with ExitStack() as running:
-        ports = {name: running.enter_context(server(project, words)) for name, words in commands.items()}
+        running_at = {name: running.enter_context(server(project, words)) for name, words in commands.items()}
         for _ in range(rounds):
             for case in CASES:
-                for name, port in ports.items():
-                    found[name][case].append(asked(port, case[1], seconds, bodies[case[0]]))
+                for name, at in running_at.items():
+                    found[name][case].append(measured(at, case[1], seconds, bodies[case[0]]))
     return found
 
 
+def measured(server: tuple[int, int], connections: int, seconds: float, body: Path) -> dict[str, float]:
+    """What the load client measured, and the CPU time of the server for a request."""
+    port, pid = server
+    before = cpu_seconds(pid)
+    found = asked(port, connections, seconds, body)
+    return found | {"cpu_ms": (cpu_seconds(pid) - before) / found["requests"] * 1000}
+
+
+def cpu_seconds(pid: int) -> float:
+    """The CPU time of a process and those that it started."""
+    process = psutil.Process(pid)
+    times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
+    return sum(each.user + each.system for each in times)
+
+
 @contextmanager
-def server(project: Path, words: list[str]) -> Iterator[int]:
-    """The port of a server that answers; it is stopped at the end."""
+def server(project: Path, words: list[str]) -> Iterator[tuple[int, int]]:
+    """The port and the process of a server that answers; it is stopped at the end."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port: int = free.getsockname()[1]
     environment = {**os.environ, **service_urls.env(service_urls.find(project)), "PATH": f"{BIN}:{os.environ['PATH']}"}
@@ -115,9 +130,10 @@ def server(project: Path, words: list[str]) -> Iterator[int]:
     )
     try:
         wait_for(port, process)
-        yield port
+        yield port, process.pid
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
         process.wait(timeout=30)
 
 
@@ -143,19 +159,20 @@ def asked(port: int, connections: int, seconds: float, body: Path) -> dict[str, 
     return found
 
 
-def show(measured: dict[str, dict[Case, list[dict[str, float]]]]) -> None:
+def show(found: dict[str, dict[Case, list[dict[str, float]]]]) -> None:
     """Print a table in Markdown: the medians of the rounds, and the ratio of the requests per second."""
-    print("| rows | connections | server | requests/s | rows/s | p50 ms | p99 ms | requests/s, ratio |")
-    print("|---|---|---|---|---|---|---|---|")
-    plain = next(iter(measured.values()))
+    print("| rows | connections | server | requests/s | rows/s | p50 ms | p99 ms | CPU ms | requests/s, ratio |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    plain = next(iter(found.values()))
     for case in CASES:
-        for name, by_case in measured.items():
+        for name, by_case in found.items():
             medians = {key: statistics.median(each[key] for each in by_case[case]) for key in by_case[case][0]}
             pairs = zip(by_case[case], plain[case], strict=True)
             ratio = statistics.median(one["per_second"] / other["per_second"] for one, other in pairs)
             speed = medians["per_second"]
             numbers = f"{speed:,.1f} | {speed * case[0]:,.0f} | {medians['p50_ms']:.2f} | {medians['p99_ms']:.2f}"
-            print(f"| {case[0]:,} | {case[1]} | `{name}` | {numbers} | {ratio:.1f} |")
+            cpu = f"{medians['cpu_ms']:.2f}"
+            print(f"| {case[0]:,} | {case[1]} | `{name}` | {numbers} | {cpu} | {ratio:.1f} |")
 
 
 def show_parts(project: Path, folder: Path) -> None:

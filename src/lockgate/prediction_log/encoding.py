@@ -8,11 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC
 from uuid import UUID
 
+from pydantic_core import to_json
+
 from lockgate.errors import BadData
 from lockgate.prediction_log.record import Json, LoggedRequest
 
 ROWS_OF_ONE_TEXT = 5_000
 LONGEST_SEGMENT = 500  # characters, of up to four bytes; an entry of Postgres's index holds 2,704 bytes
+NO_NUMBERS = (b"NaN", b"Infinity")
 NUL = b"\\u0000"  # JSON can hold this character, and Postgres cannot
 
 
@@ -57,11 +60,12 @@ def refuse_long_segments(segments: Iterable[Mapping[str, Json]]) -> None:
 
 def json_text(value: object) -> bytes:
     """A value as JSON on one line. Raises BadData for a text that Postgres cannot hold, ValueError for NaN."""
-    found = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     try:
-        text = found.encode()
-    except UnicodeEncodeError as error:
+        text = to_json(value, inf_nan_mode="constants")
+    except ValueError as error:  # of pydantic: half of a surrogate pair is no UTF-8
         raise BadData("a text has half of a surrogate pair", hint="send texts in UTF-8") from error
+    if any(word in text for word in NO_NUMBERS):
+        json.dumps(value, allow_nan=False)  # raises ValueError unless the word is in a text
     if NUL in text and NUL in text.replace(b"\\\\", b""):
         raise BadData("a text has the character NUL, which the log cannot hold", hint="remove it")
     return text

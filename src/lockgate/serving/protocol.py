@@ -1,6 +1,7 @@
 """The HTTP side of the server: /invocations by hand, because every microsecond counts there; other pages by FastAPI."""
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable, MutableMapping
 from time import monotonic
 from typing import Any
@@ -112,8 +113,13 @@ def _deliverer(loop: asyncio.AbstractEventLoop, answer: "asyncio.Future[Reply]")
         if not answer.done():
             answer.set_result(reply)
 
+    home = threading.get_ident()
+
     def deliver(reply: Reply) -> None:
-        loop.call_soon_threadsafe(set_reply, reply)
+        if threading.get_ident() == home:
+            set_reply(reply)
+        else:
+            loop.call_soon_threadsafe(set_reply, reply)
 
     return deliver
 

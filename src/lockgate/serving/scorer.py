@@ -1,5 +1,11 @@
-"""One thread that scores what waits: all requests that came while it was busy are scored together."""
+"""Scores what waits: all requests that came while the scorer was busy are scored together.
 
+Small requests are scored on the thread of the event loop, which has just read them: a change of threads and back costs
+more than the scoring of a few rows. Large requests, and all that come meanwhile, go to a thread of their own, so that
+the loop goes on.
+"""
+
+import asyncio
 import threading
 from collections import deque
 from collections.abc import Sequence
@@ -13,6 +19,7 @@ from lockgate.serving.server_state import Server
 from lockgate.serving.shadow import Shadow
 from lockgate.serving.turn import BUG, Turn, refused
 
+SMALL_BYTES = 32 << 10  # of all bodies that are scored on the loop together
 BUSY = Refused(503, "the server has too many waiting requests", "try again later")
 
 
@@ -28,6 +35,7 @@ class Scorer:
         self._waiting: deque[Waiting] = deque()
         self._bytes = 0
         self._ready = threading.Condition()
+        self._busy = False  # the thread has requests to score, or is about to take them
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="scorer", daemon=True)
 
@@ -43,36 +51,54 @@ class Scorer:
         self._thread.join()
 
     def take(self, waiting: Waiting) -> None:
-        """Let a request wait for its answer. Raises Refused if too many wait."""
+        """Let a request wait for its answer; called on the event loop. Raises Refused if too many wait."""
         with self._ready:
             full = self._bytes + len(waiting.body) > self._limits.waiting_bytes
             if full or len(self._waiting) >= self._limits.waiting_requests:
                 raise BUSY
             self._waiting.append(waiting)
             self._bytes += len(waiting.body)
-            self._ready.notify()
+            if self._bytes > SMALL_BYTES and not self._busy:
+                self._busy = True
+                self._ready.notify()
+            elif len(self._waiting) == 1 and not self._busy:
+                asyncio.get_running_loop().call_soon(self._on_loop)
+
+    def _on_loop(self) -> None:
+        """Score what the loop has read in this round, unless the thread does."""
+        with self._ready:
+            found = [] if self._busy else self._taken()
+        if found:
+            self._answer(found)
 
     def _run(self) -> None:
         while found := self._next():
-            try:
-                replies = self._replies(found)
-            except Exception as bug:  # noqa: BLE001 - the server goes on
-                report_bug(bug)
-                replies = [refused(BUG)] * len(found)
-            for waiting, reply in zip(found, replies, strict=True):
-                waiting.deliver(reply)
-                self._metrics.answered(reply.status, waiting.since)
-            self._metrics.batches.observe(len(found))
+            self._answer(found)
+
+    def _answer(self, found: Sequence[Waiting]) -> None:
+        try:
+            replies = self._replies(found)
+        except Exception as bug:  # noqa: BLE001 - the server goes on
+            report_bug(bug)
+            replies = [refused(BUG)] * len(found)
+        for waiting, reply in zip(found, replies, strict=True):
+            waiting.deliver(reply)
+            self._metrics.answered(reply.status, waiting.since)
+        self._metrics.batches.observe(len(found))
 
     def _next(self) -> list[Waiting]:
-        """What waits now, at least one request; empty when the scorer was stopped and nothing waits."""
+        """What waits for the thread, at least one request; empty when the scorer was stopped and nothing waits."""
         with self._ready:
-            while not self._waiting and not self._stopped:
+            self._busy = bool(self._waiting)
+            while not self._busy and not self._stopped:
                 self._ready.wait()
-            found = list(self._waiting)
-            self._waiting.clear()
-            self._bytes = 0
-            return found
+            return self._taken()
+
+    def _taken(self) -> list[Waiting]:
+        found = list(self._waiting)
+        self._waiting.clear()
+        self._bytes = 0
+        return found
 
     def _replies(self, waiting: Sequence[Waiting]) -> list[Reply]:
         now = Turn(waiting, self._board.routes, self._limits)
