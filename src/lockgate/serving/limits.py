@@ -12,4 +12,4 @@ class Limits:
     read_seconds: float = 10.0  # for the whole body
     waiting_requests: int = 1_000
     waiting_bytes: int = 256 << 20
-    batch_rows: int = 20_000  # of a micro-batch; a larger request is one of its own
+    batch_rows: int = 1_900  # scored together: boosters take one thread below 2,000 rows; a larger request is alone
