@@ -30,6 +30,13 @@ def test_what_was_appended_is_there_after_the_process(tmp_path: Path) -> None:
     assert Spool(tmp_path).oldest() == logged.START
 
 
+def test_every_commit_waits_for_the_disk(tmp_path: Path) -> None:
+    """synchronous 2 is FULL: the write-ahead log is synced before a commit returns."""
+    connection = Spool(tmp_path)._connection
+    found = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")]
+    assert found == ["wal", 2]
+
+
 def test_a_batch_is_there_until_it_is_forgotten(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     requests = [logged.request() for _ in range(5)]
