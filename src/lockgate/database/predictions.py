@@ -40,9 +40,7 @@ INSERT_SENT = """
     FROM request, jsonb_array_elements(rows) WITH ORDINALITY AS element (each, number)
     ON CONFLICT DO NOTHING
 """
-
-
-# `segment` null: every segment. All key columns: the index of segments; some of them: the newest rows, one by one.
+# All key columns: the index of segments; some of them, or none: the newest rows, one by one, until there are enough.
 SELECT_LAST = """
     SELECT at, request_id::text, "row", caller_id, confidence, latency_ms,
            model, version, digest, stage, role, degraded,

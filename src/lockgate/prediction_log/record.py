@@ -30,7 +30,7 @@ class Scorer:
     degraded: bool = False
 
 
-class LoggedRow(NamedTuple):  # a request may have many thousands: a dataclass takes four times as long to make
+class LoggedRow(NamedTuple):  # of dataclasses, the log of 10,000 rows takes a third more CPU time
     """One row and its answer. `prediction` is None where there are more than two classes.
 
     `segment` has the values of the key columns, `period` the number of the row's period, `horizon` its distance in
