@@ -67,6 +67,6 @@ def truths(problem, rows, truth_at):
 
 
 def joined(*frames):
-    return pd.concat([frame.dropna(axis=1, how="all") for frame in frames], ignore_index=True).reindex(
-        columns=list(LOGGED)
-    )
+    """Several logs as one."""
+    found = pd.concat([frame.dropna(axis=1, how="all") for frame in frames], ignore_index=True).reindex(columns=LOGGED)
+    return found.assign(**{name: pd.to_datetime(found[name], utc=True) for name in ("at", "truth_at")})

@@ -24,6 +24,7 @@ import yaml
 from lockgate.bundle import store
 from lockgate.data import dataset
 from lockgate.database import ledger, predictions
+from lockgate.database import monitored as monitored_rows
 from lockgate.errors import StateConflict
 from lockgate.forecaster.answers import answers
 from lockgate.forecaster.interface import ForecasterProtocol
@@ -32,13 +33,13 @@ from lockgate.lifecycle.moves import Move
 from lockgate.monitoring.live import ANSWERS
 from lockgate.monitoring.monitored import Monitored
 from lockgate.monitoring.rules import State
-from lockgate.operations import alerted_rollback, load_truth, monitor, promote, register, replay, validate
+from lockgate.operations import alerted_rollback, load_truth, logged_rows, monitor, promote, register, replay, validate
 from lockgate.operations.confirmed_move import MoveRequest
 from lockgate.operations.monitor import Order, Snapshots
 from lockgate.operations.stage_files import Build
 from lockgate.operations.workspace import Workspace
+from lockgate.prediction_log import rows as log_rows
 from lockgate.prediction_log.record import LoggedRequest, Role, Scorer
-from lockgate.prediction_log.rows import logged_rows
 
 YES = MoveRequest("reviewed", dry_run=False, confirm=lambda move: None)
 DAY = timedelta(days=1)
@@ -69,7 +70,7 @@ class Live:
             if name in found and self.params.problem.task == "regression":
                 found[name] = found[name] + error
         scorer = Scorer(self.workspace.model, version, "ab" * 32, "Production", role)
-        logged = logged_rows(self.params.problem, self.forecaster, rows, found)
+        logged = log_rows.logged_rows(self.params.problem, self.forecaster, rows, found)
         request = LoggedRequest(str(uuid4()), None, datetime.now(UTC) - ago, scorer, 0.95, 1.0, logged)
         predictions.insert(self.workspace.database, [request])
         return request
@@ -291,6 +292,21 @@ def test_a_correction_of_a_truth_counts_and_keeps_the_time_when_it_was_known_fir
     verdict = validate.verdicts.latest_verdict(given.workspace.database, given.workspace.model, 1)
     assert found.findings.total.score == pytest.approx(verdict.metrics[given.params.problem.metric])
     assert found.findings.volume.too_late == len(given.rows)
+
+
+@pytest.mark.long
+def test_of_a_log_with_too_many_rows_all_rows_of_some_keys_are_read(
+    live: Callable[[str], Live], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = live("state")
+    given.ask(given.rows, timedelta(hours=1))
+    monkeypatch.setattr(monitored_rows, "MOST_ROWS", len(given.rows) - 1)
+    windows = given.order().windows(datetime.now(UTC))
+    read = logged_rows.read(given.workspace, given.params.problem, windows, ANSWERS)
+    assert read.remark == "the log has too many rows: those of one key in 2 were read"
+    whole = given.rows["unit"].value_counts()
+    assert all(count == whole[int(key)] for key, count in read.live.about["key"].value_counts().items())
+    assert len(read.live) < len(given.rows)
 
 
 class Shell:

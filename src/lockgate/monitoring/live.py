@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lockgate.forecaster import typed_rows
+from lockgate.problem.columns import Flag, Whole
 from lockgate.problem.description import Problem
 from lockgate.problem.target_values import outside_where
 
@@ -101,7 +102,8 @@ def _typed(problem: Problem, raw: pd.DataFrame) -> pd.DataFrame:
     for rule in rules:
         if rule.bad.any():
             frame[rule.column] = frame[rule.column].where(~rule.bad)
-    return frame
+    whole = [column.name for column in problem.request if isinstance(column.kind, Whole | Flag)]
+    return frame.astype({name: "int64" for name in whole if not frame[name].isna().any()})  # 1 and not 1.0
 
 
 def _forecast(problem: Problem, logged: pd.DataFrame) -> tuple[Floats, tuple[str, ...]]:

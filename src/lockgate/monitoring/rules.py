@@ -5,7 +5,7 @@ A window with too few rows, or with a score that is no number, is unknown and ne
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from math import isfinite
 
@@ -57,7 +57,7 @@ def on_metric(scores: Sequence[Score], metric: Metric, limit: float, params: Mon
     shown = ", ".join(
         "?" if bad is None else metric.shown(each.score) for bad, each in zip(broken, scores, strict=True)
     )
-    says = f"{metric.label} by window, the newest first: {shown}; limit {metric.shown(limit)}{_counts(broken, rule)}"
+    says = f"{metric.label} by window, the newest first: {shown}; limit {metric.shown(limit)}; {_counts(broken, rule)}"
     return Ruled("metric", state, _no_truth(says, state), blames_version=True)
 
 
@@ -74,8 +74,8 @@ def on_coverage(scores: Sequence[Score], params: MonitorParams) -> Ruled:
     state = _waiting(scores, of_windows(broken, rule))
     shown = ", ".join("?" if bad is None else f"{each.covered:.3f}" for bad, each in zip(broken, scores, strict=True))
     stated = next((f"{each.stated:.3g}" for each in scores if isfinite(each.stated)), "unknown")
-    says = f"share within bounds by window: {shown}; stated {stated}, {rule.shortfall:g} less fires"
-    return Ruled("coverage", state, _no_truth(says + _counts(broken, rule), state), blames_version=True)
+    says = f"share within bounds by window: {shown}; stated {stated}, a window {rule.shortfall:g} below it is bad"
+    return Ruled("coverage", state, _no_truth(f"{says}; {_counts(broken, rule)}", state), blames_version=True)
 
 
 def _uncovered(score: Score, rule: CoverageRule, min_rows: int) -> bool | None:
@@ -90,7 +90,7 @@ def on_errors(requests: Sequence[Requests], params: MonitorParams) -> Ruled:
     broken = [None if each.asked < params.min_rows else each.share >= rule.limit for each in requests]
     shown = ", ".join("?" if bad is None else f"{each.share:.1%}" for bad, each in zip(broken, requests, strict=True))
     says = f"share of requests without a forecast by window: {shown}; limit {rule.limit:.1%}"
-    return Ruled(ERRORS, of_windows(broken, rule), says + _counts(broken, rule))
+    return Ruled(ERRORS, of_windows(broken, rule), f"{says}; {_counts(broken, rule)}")
 
 
 def on_drift(drifts: Sequence[Drift], rule: DriftRule) -> Ruled:
@@ -101,7 +101,7 @@ def on_drift(drifts: Sequence[Drift], rule: DriftRule) -> Ruled:
     says = f"drifted: {', '.join(names)}" if names else "no column has drifted"
     if all(each is None for each in broken[: rule.windows]):
         says = "too few rows were asked"
-    return Ruled("drift", state, says + _counts(broken, rule))
+    return Ruled("drift", state, f"{says}; {_counts(broken, rule)}")
 
 
 def on_age(newest: datetime | None, now: datetime, params: MonitorParams) -> Ruled:
@@ -119,7 +119,8 @@ def _aged(name: str, what: str, moment: datetime | None, now: datetime, limit: i
         return Ruled(name, State.UNKNOWN, f"{what} at an unknown time")
     age = now - moment
     state = State.FIRING if age >= timedelta(days=limit) else State.OK
-    return Ruled(name, state, f"{what} {moment:%Y-%m-%d %H:%M} UTC, {age.days} days ago; limit {limit} days")
+    days = f"{age.days} day{'' if age.days == 1 else 's'} ago"
+    return Ruled(name, state, f"{what} {moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC, {days}; limit {limit} days")
 
 
 def _waiting(scores: Sequence[Score], state: State) -> State:
@@ -135,8 +136,5 @@ def _no_truth(says: str, state: State) -> str:
 def _counts(broken: Sequence[bool | None], rule: WindowRule) -> str:
     last = list(broken[: rule.windows])
     unknown = last.count(None) + rule.windows - len(last)
-    return (
-        f" ({last.count(True)} of {rule.windows} windows bad, {rule.bad} fire"
-        + (f", {unknown} unknown" if unknown else "")
-        + ")"
-    )
+    known = f"{last.count(True)} of {rule.windows} windows are bad" + (f", {unknown} unknown" if unknown else "")
+    return f"{known}; {rule.bad} bad ones fire the rule"

@@ -1,5 +1,6 @@
 """The logged rows of a model with their truth, as `monitoring` takes them, and the tables that scores need beside."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,10 +11,10 @@ import pandas as pd
 
 from lockgate.data import dataset
 from lockgate.database import monitored
-from lockgate.database.monitored import Asked
+from lockgate.database.monitored import COLUMNS, Asked, NamedBy
 from lockgate.errors import LockgateError
 from lockgate.evaluation.slices import Background
-from lockgate.monitoring.live import LOGGED, Live, live_of
+from lockgate.monitoring.live import Live, live_of
 from lockgate.monitoring.windows import Windows
 from lockgate.operations.workspace import Workspace
 from lockgate.problem.description import Problem
@@ -34,7 +35,7 @@ class Read:
 def read(workspace: Workspace, problem: Problem, windows: Windows, roles: tuple[str, ...]) -> Read:
     """The rows that were asked in the windows, and those of a panel whose periods are in the windows of the truth."""
     since = windows.now - windows.count * windows.length
-    asked = Asked(workspace.model, since, roles, _is_keyed(problem))
+    asked = Asked(workspace.model, since, roles, _named_by(problem))
     if problem.kind == "panel":
         asked = replace(asked, **_of_periods(workspace, problem, windows))
     found = monitored.read(workspace.database, asked)
@@ -46,7 +47,7 @@ def read(workspace: Workspace, problem: Problem, windows: Windows, roles: tuple[
 def asked(workspace: Workspace, problem: Problem, windows: Windows, roles: tuple[str, ...]) -> Live:
     """The rows that were asked in the windows."""
     since = windows.now - windows.count * windows.length
-    found = monitored.read(workspace.database, Asked(workspace.model, since, roles, _is_keyed(problem)))
+    found = monitored.read(workspace.database, Asked(workspace.model, since, roles, _named_by(problem)))
     return live_of(problem, _frame(found.rows))
 
 
@@ -63,9 +64,11 @@ def background(problem: Problem, prepared: Path) -> tuple[Background, str]:
     return Background(static, rows, cutoff), ""
 
 
-def _is_keyed(problem: Problem) -> bool:
-    """Whether a truth is named by segment and period; else it is named by request and row."""
-    return bool(problem.keys or problem.time)
+def _named_by(problem: Problem) -> NamedBy:
+    """How a truth names a row of the log."""
+    if problem.time:
+        return "period"
+    return "segment" if problem.keys else "request"
 
 
 def _of_periods(workspace: Workspace, problem: Problem, windows: Windows) -> dict[str, Any]:
@@ -88,8 +91,8 @@ def _newest(live: Live) -> int | None:
     return int(live.about.loc[live.known, "period"].max())
 
 
-def _frame(rows: tuple[Any, ...]) -> pd.DataFrame:
-    frame = pd.DataFrame(list(rows), columns=list(LOGGED))
+def _frame(rows: Sequence[tuple[Any, ...]]) -> pd.DataFrame:
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
     numbers = {name: pd.to_numeric(frame[name], errors="coerce").astype("float64") for name in NUMBERS}
     times = {name: pd.to_datetime(frame[name], utc=True) for name in ("at", "truth_at")}
     return frame.assign(**numbers, **times)
