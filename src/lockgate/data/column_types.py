@@ -1,6 +1,7 @@
 """Column types: each one converts the text of a cell to a value, or refuses it with a reason and a hint.
 
-Each distinct text of a column is converted once, so one strict rule both finds faults and makes the values.
+Each distinct text of a column is converted once, so one strict rule both finds faults and makes the values. Many
+numbers are converted together (`many_numbers.py`), unless one of them is doubtful.
 """
 
 import datetime
@@ -8,12 +9,14 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lockgate.data import many_numbers
 from lockgate.data.readers import RawTable, TextColumn, shown
 from lockgate.errors import BadData
 from lockgate.problem.columns import Category, Column, ColumnKind, Date, Decimal, Flag, Months, Whole
@@ -45,6 +48,7 @@ class ColumnType:
     dtype: str  # pandas dtype of the column
     value: Callable[[str], Any]  # text -> value; raises CellFault
     open_ended: bool = False  # a truncated cell can be a valid value, as 12 for 123
+    many: Callable[[Any], NDArray[Any] | None] | None = None  # values of an Arrow array; None: convert one by one
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,8 @@ def whole(low: int, high: int, thousands: str = "") -> ColumnType:
     dtype = next(
         dtype for dtype in ("int8", "int32", "int64") if low >= np.iinfo(dtype).min and high <= np.iinfo(dtype).max
     )
-    return ColumnType(dtype, value, open_ended=high > 9)
+    many = None if thousands else partial(many_numbers.whole, low=low, high=high)
+    return ColumnType(dtype, value, high > 9, many)
 
 
 def decimal(low: float, high: float, units: Sequence[str] = (), form: TextForm = PLAIN) -> ColumnType:
@@ -113,7 +118,9 @@ def decimal(low: float, high: float, units: Sequence[str] = (), form: TextForm =
             raise CellFault(_no_number(text, wanted), _number_hint(text))
         return float(_in_range(float(plain), low, high))
 
-    return ColumnType("float64", value, open_ended=not units)
+    is_plain = not units and form.decimal == "." and not form.thousands
+    many = partial(many_numbers.decimals, low=low, high=high) if is_plain else None
+    return ColumnType("float64", value, not units, many)
 
 
 def ungrouped(text: str, thousands: str) -> str:
@@ -140,8 +147,17 @@ def optional(column_type: ColumnType, missing: Sequence[str] = ()) -> ColumnType
     def value(text: str) -> Any:
         return math.nan if not text.strip() or text.strip() in missing else column_type.value(text)
 
+    def many(values: Any) -> NDArray[np.float64] | None:
+        lacking = many_numbers.missing(values, missing)
+        known = column_type.many(values.filter(~lacking)) if column_type.many and not lacking.all() else None
+        if known is None:
+            return None
+        found = np.full(len(values), np.nan)
+        found[~lacking] = known
+        return found
+
     dtype = column_type.dtype if column_type.dtype in ("str", "datetime64[s]") else "float64"
-    return ColumnType(dtype, value, column_type.open_ended)
+    return ColumnType(dtype, value, column_type.open_ended, many if column_type.many else None)
 
 
 def any_text(missing: Sequence[str] = ()) -> ColumnType:
@@ -275,7 +291,7 @@ def typed(raw_table: RawTable, column_types: Mapping[str, ColumnType]) -> pd.Dat
     columns, faults = {}, []
     for name, column_type in column_types.items():
         texts = raw_table.texts(name)
-        values, bad = _values(texts, column_type)
+        values, bad = _values_of(texts, column_type)
         if bad:
             faults.append(_first_fault(name, texts, bad))
         else:
@@ -284,6 +300,15 @@ def typed(raw_table: RawTable, column_types: Mapping[str, ColumnType]) -> pd.Dat
         row, what, hint = min(faults)
         raise BadData(what, where=raw_table.place(row), hint=hint)
     return pd.DataFrame(columns)
+
+
+def _values_of(texts: TextColumn, column_type: ColumnType) -> tuple[Sequence[Any] | NDArray[Any], dict[int, CellFault]]:
+    """The value of each text, and the faults; many numbers are converted together."""
+    if column_type.many and len(texts.values) > many_numbers.FEW:
+        found = column_type.many(texts.values)
+        if found is not None:
+            return found, {}
+    return _values(texts, column_type)
 
 
 def _values(
@@ -314,7 +339,7 @@ def _first_fault(name: str, texts: TextColumn, bad: dict[int, CellFault]) -> tup
     return int(rows[0]), f"{name} is {shown(texts.text(code))}: {bad[code].why}{more}", bad[code].hint
 
 
-def _spread(values: list[Any], column_type: ColumnType, codes: NDArray[np.int32]) -> Any:
+def _spread(values: Sequence[Any] | NDArray[Any], column_type: ColumnType, codes: NDArray[np.int32]) -> Any:
     if column_type.dtype == "datetime64[s]":
         times = [np.datetime64("NaT") if isinstance(value, float) else value for value in values]
         return np.array(times, dtype=column_type.dtype)[codes]

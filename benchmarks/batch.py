@@ -1,0 +1,120 @@
+"""Rows a second of `lockgate predict` beside features and boosters alone, in one run, and where the time goes.
+
+Run it in a trained project (params.yaml, data/prepared, build/bundle): `python benchmarks/batch.py ROWS [csv|parquet]`.
+The rows are those of the holdout, repeated. It needs no server and writes no log. Memory is the peak of this process.
+"""
+
+import resource
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter, process_time
+
+import numpy as np
+import pandas as pd
+
+from lockgate.bundle import manifest, store
+from lockgate.data import row_writer
+from lockgate.data.row_file import RowFile
+from lockgate.forecaster.answers import answers
+from lockgate.forecaster.ensemble import Forecaster
+from lockgate.forecaster.interface import CHUNK
+from lockgate.lifecycle.stages import Stage
+from lockgate.operations import forecast_table
+from lockgate.operations.answering_version import AnsweringVersion
+from lockgate.operations.load_version import Opened
+from lockgate.problem.params import PARAMS_FILE, load_params
+
+BUNDLE, HOLDOUT = Path("build", "bundle"), Path("data", "prepared", "holdout.parquet")
+MOST_BASE_ROWS = 500_000  # of the boosters alone, which take all rows at once
+
+spent: dict[str, list[float]] = {}  # wall and CPU seconds of each part
+
+
+@contextmanager
+def timed(part: str) -> Iterator[None]:
+    """Add the time of the block to a part."""
+    wall, cpu = perf_counter(), process_time()
+    yield
+    found = spent.setdefault(part, [0.0, 0.0])
+    found[0] += perf_counter() - wall
+    found[1] += process_time() - cpu
+
+
+def main() -> None:
+    """Measure and print."""
+    rows, kind = int(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else "csv"
+    problem, digest = load_params(PARAMS_FILE).problem, manifest.digest(BUNDLE)
+    forecaster = store.load(BUNDLE, digest)
+    version = AnsweringVersion("model", Opened(1, digest, forecaster), Stage.PRODUCTION)
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, f"rows.{kind}")
+        write_rows(problem.target, rows, source)
+        with timed("whole"):
+            forecast(RowFile.open(problem, source), version, Path(folder, f"forecast.{kind}"))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    if isinstance(forecaster, Forecaster):
+        boosters_alone(forecaster, problem.target, min(rows, MOST_BASE_ROWS))
+    report(rows, peak)
+
+
+def write_rows(target: str, count: int, path: Path) -> None:
+    """The rows of the holdout again and again, with a number, written part by part."""
+    holdout = pd.read_parquet(HOLDOUT).drop(columns=target)
+    with row_writer.into(path, path.name) as writer:
+        for start in range(0, count, len(holdout)):
+            part = holdout.head(count - start)
+            writer.write(_table(part.assign(number=np.arange(start, start + len(part)))))
+
+
+def _table(frame: pd.DataFrame) -> object:
+    import pyarrow as pa
+
+    return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+
+
+def forecast(source: RowFile, version: AnsweringVersion, target: Path) -> None:
+    """As the command does, part by part."""
+    parts = source.parts()
+    with row_writer.into(target, target.name) as writer:
+        while True:
+            with timed("read and type the rows"):
+                part = next(parts, None)
+            if part is None:
+                return
+            with timed("check, features, boosters, bounds"):
+                found = answers(version.forecaster, part.rows, 0.95)
+            with timed("count for remarks"):
+                version.forecaster.check(part.rows)
+            with timed("write"):
+                writer.write(forecast_table.of_part(part, found, version, typed=False))
+
+
+def boosters_alone(forecaster: Forecaster, target: str, count: int) -> None:
+    """Features and boosters of the same rows, those that are learned, from arrays in memory."""
+    holdout = pd.read_parquet(HOLDOUT).drop(columns=target)
+    rows = pd.concat([holdout] * (count // len(holdout) + 1), ignore_index=True).head(count)
+    read = forecaster.request.read(rows)
+    known = read.known.take(read.open)
+    with timed("features and boosters alone"):
+        for start in range(0, len(known), CHUNK):
+            forecaster._open_days(known.take(np.arange(start, min(start + CHUNK, len(known)))))
+    spent["features and boosters alone"].append(count)
+
+
+def report(rows: int, peak: float) -> None:
+    """Print microseconds a row of each part, and the ratio."""
+    for part, (wall, cpu, *count) in spent.items():
+        of = count[0] if count else rows
+        print(f"{part:36} {1e6 * wall / of:7.2f} us wall {1e6 * cpu / of:7.2f} us CPU a row, {of / wall:12,.0f} rows/s")
+    whole, alone = spent["whole"], spent.get("features and boosters alone")
+    if alone:
+        wall, cpu = (alone[place] / alone[2] * rows / whole[place] for place in (0, 1))
+        print(f"rows/s beside features and boosters alone: {wall:.2f} by wall time, {cpu:.2f} by CPU time")
+    print(f"peak memory {peak:,.0f} MiB")
+
+
+if __name__ == "__main__":
+    main()
