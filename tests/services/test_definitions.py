@@ -78,6 +78,13 @@ DAMAGE = {
     "REVOKE EXECUTE ON FUNCTION lockgate_artifacts.keep FROM mlflow": "the role mlflow may not use lockgate_artifacts",
     "REVOKE ALL ON FUNCTION lockgate_artifacts.holder FROM mlflow": "the role mlflow may not use lockgate_artifacts",
     "ALTER TABLE lockgate.approvals OWNER TO mlflow": "lockgate.approvals belongs to another role than its schema",
+    # the prediction log, whose table is partitioned
+    "GRANT INSERT ON lockgate.predictions TO mlflow": "the role mlflow may INSERT lockgate.predictions",
+    "ALTER TABLE lockgate.predictions OWNER TO mlflow": "lockgate.predictions belongs to another role than its schema",
+    "DROP TRIGGER append_only ON lockgate.truth": "the trigger append_only on lockgate.truth is missing",
+    "ALTER TABLE lockgate.predictions DROP CONSTRAINT predictions_pkey": (
+        "the constraint predictions_pkey on lockgate.predictions is missing"
+    ),
     # data of the rules
     "INSERT INTO lockgate.in_production SELECT 'm', 1; INSERT INTO lockgate.guard_changes (change, actor, model)"
     " VALUES ('covered', 'eve', 'm')": "the table lockgate.in_production differs from the versions in Production",
