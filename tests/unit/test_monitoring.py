@@ -340,10 +340,24 @@ def test_a_column_with_another_distribution_drifts_and_is_named(column, change):
     now = plain_tables.rows("regression", 300, seed=2)
     now[column] = change(now[column])
     found = drift(snapshot, live_of(problem, logged(problem, now, np.zeros(300))), DriftRule(), 30)
-    if column == "size" and now[column].isna().all():
-        assert found.columns[0].index > 1
-    else:
-        assert found.names == (column,)
+    assert found.names == (column,)
+
+
+def test_many_missing_values_of_a_number_are_drift_though_the_others_are_alike():
+    problem, rows = table("regression", 2000)
+    now = plain_tables.rows("regression", 300, seed=2)
+    now["size"] = now["size"].where(np.arange(300) % 2 == 0)
+    live = live_of(problem, logged(problem, now, np.zeros(300)))
+    assert drift(snapshot_of_rows(problem, rows), live, DriftRule(), 30).names == ("size",)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_empty_log_is_unknown_and_no_error(kind):
+    problem, rows = KINDS[kind]()
+    live = live_of(problem, logged(problem, rows, good_forecast(problem, rows)).head(0))
+    found = findings(live, snapshot_of_rows(problem, rows), "", PRODUCTION, terms(problem))
+    assert {rule.state for rule in found.rules if rule.name in ("metric", "coverage", "drift")} == {State.UNKNOWN}
+    assert (found.volume.asked, found.total.rows, found.periods) == (0, 0, ())
 
 
 def test_few_rows_are_unknown_however_strange_they_are():

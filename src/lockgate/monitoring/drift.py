@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lockgate.bundle.snapshot import Distribution, Snapshot, forecast_values, stability_index
+from lockgate.bundle.snapshot import MISSING, Distribution, Snapshot, forecast_values, stability_index
 from lockgate.monitoring.live import Live
 from lockgate.problem.params import DriftRule
 
@@ -79,13 +79,26 @@ def by_chance(counts: Sequence[int], rows: int) -> float:
 
 
 def two_sample(before: Distribution, values: "pd.Series[Any]", after: Any) -> float:
-    """The p-value of the test of Kolmogorov and Smirnov for numbers, and of chi-square for texts."""
+    """The p-value of a two-sample test: of chi-square for texts; for numbers the smaller of two, doubled.
+
+    These are the test of Kolmogorov and Smirnov for the numbers, and chi-square for the share of missing values.
+    """
+    both = np.array([before.counts, after])
+    if not before.is_number:
+        return chi_square(both)
+    missing = chi_square(np.column_stack([both[:, MISSING], both.sum(axis=1) - both[:, MISSING]]))
+    numbers = pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64)
+    numbers = numbers[np.isfinite(numbers)]
+    if not len(numbers):
+        return missing
     from scipy import stats
 
-    if before.is_number:
-        numbers = pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64)
-        numbers = numbers[np.isfinite(numbers)]
-        return float(stats.ks_2samp(before.points, numbers).pvalue) if len(numbers) else float("nan")
-    both = np.array([before.counts, after])
-    both = both[:, both.sum(axis=0) > 0]
-    return float(stats.chi2_contingency(both).pvalue) if both.shape[1] > 1 else 1.0
+    return min(1.0, 2 * min(float(stats.ks_2samp(before.points, numbers).pvalue), missing))
+
+
+def chi_square(counts: Any) -> float:
+    """The p-value of two rows of counts; 1 where they have one column with rows."""
+    from scipy import stats
+
+    some = counts[:, counts.sum(axis=0) > 0]
+    return float(stats.chi2_contingency(some).pvalue) if some.shape[1] > 1 else 1.0
