@@ -20,7 +20,7 @@ from lockgate.data import row_writer
 from lockgate.data.row_file import RowFile
 from lockgate.forecaster.answers import answers
 from lockgate.forecaster.ensemble import Forecaster
-from lockgate.forecaster.interface import CHUNK
+from lockgate.forecaster.interface import CHUNK, ForecasterProtocol
 from lockgate.lifecycle.stages import Stage
 from lockgate.operations import forecast_table
 from lockgate.operations.answering_version import AnsweringVersion
@@ -28,7 +28,7 @@ from lockgate.operations.load_version import Opened
 from lockgate.problem.params import PARAMS_FILE, load_params
 
 BUNDLE, HOLDOUT = Path("build", "bundle"), Path("data", "prepared", "holdout.parquet")
-MOST_BASE_ROWS = 500_000  # of the boosters alone, which take all rows at once
+ALONE = "features and boosters alone"
 
 spent: dict[str, list[float]] = {}  # wall and CPU seconds of each part
 
@@ -52,12 +52,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, f"rows.{kind}")
         write_rows(problem.target, rows, source)
-        with timed("whole"):
-            forecast(RowFile.open(problem, source), version, Path(folder, f"forecast.{kind}"))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    if isinstance(forecaster, Forecaster):
-        boosters_alone(forecaster, problem.target, min(rows, MOST_BASE_ROWS))
-    report(rows, peak)
+        forecast(RowFile.open(problem, source), version, Path(folder, f"forecast.{kind}"))
+    report(rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
 def write_rows(target: str, count: int, path: Path) -> None:
@@ -76,7 +72,7 @@ def _table(frame: pd.DataFrame) -> object:
 
 
 def forecast(source: RowFile, version: AnsweringVersion, target: Path) -> None:
-    """As the command does, part by part."""
+    """As the command does, part by part; and features and boosters of the same rows, from arrays in memory."""
     parts = source.parts()
     with row_writer.into(target, target.name) as writer:
         while True:
@@ -90,30 +86,30 @@ def forecast(source: RowFile, version: AnsweringVersion, target: Path) -> None:
                 version.forecaster.check(part.rows)
             with timed("write"):
                 writer.write(forecast_table.of_part(part, found, version, typed=False))
+            boosters_alone(version.forecaster, part.rows)
 
 
-def boosters_alone(forecaster: Forecaster, target: str, count: int) -> None:
-    """Features and boosters of the same rows, those that are learned, from arrays in memory."""
-    holdout = pd.read_parquet(HOLDOUT).drop(columns=target)
-    rows = pd.concat([holdout] * (count // len(holdout) + 1), ignore_index=True).head(count)
+def boosters_alone(forecaster: ForecasterProtocol, rows: pd.DataFrame) -> None:
+    """Features and boosters of the rows that are learned."""
+    if not isinstance(forecaster, Forecaster):
+        return
     read = forecaster.request.read(rows)
     known = read.known.take(read.open)
-    with timed("features and boosters alone"):
+    with timed(ALONE):
         for start in range(0, len(known), CHUNK):
             forecaster._open_days(known.take(np.arange(start, min(start + CHUNK, len(known)))))
-    spent["features and boosters alone"].append(count)
 
 
 def report(rows: int, peak: float) -> None:
     """Print microseconds a row of each part, and the ratio."""
-    for part, (wall, cpu, *count) in spent.items():
-        of = count[0] if count else rows
-        print(f"{part:36} {1e6 * wall / of:7.2f} us wall {1e6 * cpu / of:7.2f} us CPU a row, {of / wall:12,.0f} rows/s")
-    whole, alone = spent["whole"], spent.get("features and boosters alone")
-    if alone:
-        wall, cpu = (alone[place] / alone[2] * rows / whole[place] for place in (0, 1))
+    own = [times for part, times in spent.items() if part != ALONE]
+    spent["the whole command"] = [sum(times[place] for times in own) for place in (0, 1)]
+    for part, (wall, cpu) in spent.items():
+        print(f"{part:36} {1e6 * wall / rows:7.2f} us wall {1e6 * cpu / rows:7.2f} us CPU a row")
+    if ALONE in spent:
+        wall, cpu = (spent[ALONE][place] / spent["the whole command"][place] for place in (0, 1))
         print(f"rows/s beside features and boosters alone: {wall:.2f} by wall time, {cpu:.2f} by CPU time")
-    print(f"peak memory {peak:,.0f} MiB")
+    print(f"{rows / spent['the whole command'][0]:,.0f} rows/s; peak memory {peak:,.0f} MiB")
 
 
 if __name__ == "__main__":

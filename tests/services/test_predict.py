@@ -185,6 +185,11 @@ def test_an_output_that_exists_or_is_the_input_or_a_folder_is_refused_before_any
         with pytest.raises(WrongUsage):
             forecast(here, source, target)
     assert (tmp_path / "out.csv").read_text() == "kept"
+    (tmp_path / "parts").mkdir()
+    with pytest.raises(WrongUsage, match="in the folder of the input"):
+        forecast(here, tmp_path / "parts", tmp_path / "parts" / "out.parquet")
+    with pytest.raises(WrongUsage, match="the file of bad rows is the output"):
+        forecast(here, source, tmp_path / "new.csv", bad=tmp_path / "new.csv")
 
 
 @pytest.fixture

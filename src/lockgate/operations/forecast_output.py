@@ -8,15 +8,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from lockgate.data import row_writer
+from lockgate.errors import WrongUsage
 from lockgate.system.output_file import OutFile
 
 STREAM = Path("-")
 
 
 def check(target: Path, force: bool, source: Path | None = None) -> None:
-    """Raise WrongUsage for a target that cannot be written, that exists without `force`, or that is the source."""
+    """Raise WrongUsage for a target that cannot be written, exists without `force`, or is the source or in it."""
     if target != STREAM:
         OutFile(target, force).check(row_writer.SUFFIXES, source)
+        if source and source.is_dir() and target.absolute().parent.samefile(source):
+            raise WrongUsage("the output is in the folder of the input", hint="give a file in another folder")
 
 
 @contextmanager

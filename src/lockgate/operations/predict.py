@@ -15,7 +15,7 @@ import pandas as pd
 from lockgate.data import bad_rows, readers, row_writer
 from lockgate.data.bad_rows import BadRowsFile, SetAside
 from lockgate.data.row_file import Part, RowFile
-from lockgate.errors import BadData
+from lockgate.errors import BadData, WrongUsage
 from lockgate.forecaster.answers import answers
 from lockgate.forecaster.interface import RowCounts
 from lockgate.lifecycle.stages import Stage
@@ -107,6 +107,8 @@ def _check_outputs(order: Order) -> None:
     forecast_output.check(order.target, order.force, order.source)
     if order.bad:
         OutFile(order.bad, order.force).check((".csv",), order.source)
+        if order.bad.absolute() == order.target.absolute():
+            raise WrongUsage("the file of bad rows is the output", hint="give another file: --bad-rows FILE")
 
 
 @contextmanager
