@@ -27,8 +27,11 @@ class OutFile:
             raise WrongUsage(
                 f"the output is {either}{names}: {self.path}", hint=f"end its name with {' or '.join(suffixes)}"
             )
-        if self.path.is_dir() or not self.path.absolute().parent.is_dir():
-            raise WrongUsage(f"the output cannot be written: {self.path}", hint="give a file in an existing folder")
+        is_special = self.path.exists() and not self.path.is_file()  # a folder, a pipe or a device
+        if is_special or not self.path.absolute().parent.is_dir():
+            raise WrongUsage(
+                f"the output cannot be written: {self.path}", hint="give a plain file in an existing folder"
+            )
         if source and self.path.exists() and source.exists() and self.path.samefile(source):
             raise WrongUsage("the output is the input", hint="give another output file")
         if self.path.exists() and not self.force:
