@@ -25,9 +25,18 @@ class Receivers:
     @classmethod
     def of(cls, webhook: str | None, command: str | None, timeout: float) -> "Receivers":
         """The receivers by their options. Raises WrongUsage for an address or a command that cannot be used."""
-        if webhook and (urlsplit(webhook).scheme not in ("http", "https") or not urlsplit(webhook).hostname):
+        if webhook and not _is_address(webhook):
             raise WrongUsage("the webhook is no http or https address", hint="such as https://example.org/alerts")
         return cls(webhook, _words(command), timeout)
+
+
+def _is_address(text: str) -> bool:
+    """Whether a text is an address of http or https; its port, if it has one, is a number."""
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        return False
 
 
 def _words(command: str | None) -> tuple[str, ...]:
@@ -74,8 +83,10 @@ def _post(address: str, content: bytes, timeout: float) -> str:
     try:
         connection.request("POST", path, content, {"Content-Type": "application/json"})
         status = connection.getresponse().status
-    except (OSError, HTTPException) as error:
+    except OSError as error:
         return f"{type(error).__name__}: {error}"
+    except (HTTPException, ValueError) as error:
+        return type(error).__name__  # its message may hold the path
     finally:
         connection.close()
     return "" if status in SUCCESS else f"HTTP status {status}"
