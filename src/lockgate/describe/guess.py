@@ -30,6 +30,7 @@ YES_OR_NO = {"yes", "no", "true", "false", "y", "n", "t", "f"}  # other spelling
 LISTED = 6  # values of a column that a comment lists
 USUAL_HORIZON = {"hour": 168, "day": 28, "week": 8, "month": 6, "integer": 10}
 OFF_SHARE = 0.005
+SECONDS_OF_DAY = 86_400
 
 
 @dataclass(frozen=True)
@@ -311,16 +312,16 @@ def _series(table: TextTable, guesses: dict[str, ColumnGuess], wish: Wish) -> Se
     if wish.keys:
         return keys.series_of(table, time, wish.keys)
     candidates = keys.key_candidates(list(guesses.values()), frozenset({wish.target, wish.time}))
-    found = None
-    for rows in (table.distinct_rows(), _without_clock_changes(table, time)):
-        found = keys.keys_of(rows, rows.by_name[wish.time], candidates) if found is None else found
+    distinct = table.distinct_rows()
+    found = keys.keys_of(distinct, distinct.by_name[wish.time], candidates)
+    if found is None and _has_hours(time):
+        rest = table.take(np.flatnonzero(~times.clocks_go_back(time.of_rows))).distinct_rows()
+        found = keys.keys_of(rest, rest.by_name[wish.time], candidates)
     return keys.series_of(table, time, found or ())
 
 
-def _without_clock_changes(table: TextTable, time: ColumnGuess) -> TextTable:
-    if time.type != "date":
-        return table
-    return table.take(np.flatnonzero(~times.clocks_go_back(time.of_rows))).distinct_rows()
+def _has_hours(time: ColumnGuess) -> bool:
+    return time.type == "date" and bool((time.values % SECONDS_OF_DAY > 0).any())
 
 
 def _leaks(seen: Seen) -> dict[str, tuple[str, str]]:

@@ -43,7 +43,10 @@ def schedule_of(periods: int, rows: int, params: Params) -> Schedule:
 
 
 def _fold_ends(periods: int, rows: int, params: Params) -> tuple[int, ...]:
-    """The newest windows; where the history is long enough, a season is spread over them, of hours a third of it."""
+    """The newest windows; in a history of more than three seasons, they are spread over one.
+
+    The season of hours is a week: their windows are spread over a third of the history.
+    """
     name, horizon = params.problem.period.name, params.horizon
     small = rows * horizon < SMALL_WINDOW * periods
     count = SMALL_FOLDS if small else FOLDS
