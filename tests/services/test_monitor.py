@@ -307,6 +307,7 @@ def test_of_a_log_with_too_many_rows_all_rows_of_some_keys_are_read(
     whole = given.rows["unit"].value_counts()
     assert all(count == whole[int(key)] for key, count in read.live.about["key"].value_counts().items())
     assert len(read.live) < len(given.rows)
+    assert given.replayed(1).one_in == 2
 
 
 class Shell:

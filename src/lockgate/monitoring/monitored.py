@@ -114,6 +114,8 @@ def shown(metric: Metric, value: float) -> str:
 def replay_lines(found: Replay, metric: Metric) -> Iterator[str]:
     """A replay in sentences."""
     yield f"version {found.version} on {found.rows - found.refused} of {found.rows} logged rows"
+    if found.one_in > 1:
+        yield f"the log has too many rows: those of one key in {found.one_in} were read"
     if found.refused:
         yield f"{found.refused} rows are refused by version {found.version}: they are not compared"
     if isfinite(found.changed):

@@ -22,7 +22,7 @@ class Replay:
     `rows` were asked, `refused` are those that the version does not take, `waiting` have no truth yet. `changed` is the
     mean absolute difference of the forecasts; of more than two classes, the share of rows with another class.
     `compared` is the paired test on the rows with a truth, None without such a row. `may_have_learned` counts the rows
-    whose truth was known when the version was registered.
+    whose truth was known when the version was registered. Of a large log, the rows are those of one key in `one_in`.
     """
 
     version: int
@@ -32,6 +32,7 @@ class Replay:
     changed: float
     compared: PairedTest | None
     may_have_learned: int
+    one_in: int = 1
 
     @property
     def would_be(self) -> str:

@@ -44,11 +44,11 @@ def read(workspace: Workspace, problem: Problem, windows: Windows, roles: tuple[
     return Read(live, replace(windows, newest=_newest(live)), remark)
 
 
-def asked(workspace: Workspace, problem: Problem, windows: Windows, roles: tuple[str, ...]) -> Live:
-    """The rows that were asked in the windows."""
+def asked(workspace: Workspace, problem: Problem, windows: Windows, roles: tuple[str, ...]) -> tuple[Live, int]:
+    """The rows that were asked in the windows; those of one key in so many, 1 for all."""
     since = windows.now - windows.count * windows.length
     found = monitored.read(workspace.database, Asked(workspace.model, since, roles, _named_by(problem)))
-    return live_of(problem, _frame(found.rows))
+    return live_of(problem, _frame(found.rows)), found.one_in
 
 
 def background(problem: Problem, prepared: Path) -> tuple[Background, str]:

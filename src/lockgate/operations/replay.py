@@ -1,6 +1,6 @@
 """Replay: a version scores the logged requests again, in a child process, and is compared with what was answered."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -37,13 +37,14 @@ def replay(workspace: Workspace, order: Order) -> Replay:
     """
     workspace.state().find(order.version)
     windows = Windows(timedelta(days=1), order.days, order.now)
-    live = logged_rows.asked(workspace, order.problem, windows, ANSWERS)
+    live, one_in = logged_rows.asked(workspace, order.problem, windows, ANSWERS)
     if not len(live):
         raise StateConflict(
             f"no request of {workspace.model} is in the log of the last {order.days} days",
             hint="look further back with: --days; see what is there with: lockgate log last",
         )
-    return score_again(workspace, order.version, live, logged_rows.background(order.problem, order.prepared)[0])
+    background, _ = logged_rows.background(order.problem, order.prepared)
+    return replace(score_again(workspace, order.version, live, background), one_in=one_in)
 
 
 def score_again(workspace: Workspace, version: int, live: Live, background: Background) -> Replay:
