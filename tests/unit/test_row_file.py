@@ -191,3 +191,19 @@ def test_a_small_file_of_states_may_have_any_order_and_a_large_one_is_refused_wi
     with pytest.raises(BadData, match=r"fleet a, unit 1 has rows in several places .*x, row 21") as refusal:
         list(row_file.with_whole_keys(ENGINES, tables(mixed), whole_rows=10))
     assert "sort the file by fleet and unit" in refusal.value.hint
+
+
+def test_a_bad_row_of_a_state_sets_all_rows_of_its_key_aside(tmp_path: Path) -> None:
+    names = [column.name for column in ENGINES.request]
+    numbers = [name for name in names if name not in ("fleet", "unit", "cycle")]
+    lines = [",".join(["fleet", "unit", "cycle", *numbers])]
+    lines += [f"a,{unit},{cycle}" + ",1" * len(numbers) for cycle in range(1, 9) for unit in (1, 2, 3)]
+    lines[5] = lines[5].replace("a,2,2", "a,2,soon")
+    path = tmp_path / "rows.csv"
+    path.write_text("\n".join(lines) + "\n")
+    found: list[BadRow] = []
+    [part] = RowFile.open(ENGINES, path, tmp_path / "nowhere").parts(found.append)
+    assert sorted(set(part.rows["unit"])) == [1, 3]
+    assert len(found) == 8
+    assert (found[0].number, found[0].column, found[0].value) == (6, "cycle", "soon")
+    assert "another row of this key" in found[1].reason

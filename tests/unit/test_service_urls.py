@@ -73,6 +73,11 @@ def test_a_stopped_stack_is_unavailable_so_that_nobody_dials_a_port_that_is_anot
     assert "lockgate up" in refusal.value.hint
 
 
+def test_a_command_with_a_fallback_gets_the_addresses_of_a_stopped_stack_too(tmp_path: Path) -> None:
+    write_state(tmp_path, running=False)
+    assert service_urls.find(tmp_path, {}, even_stopped=True).tracking_uri == MLFLOW
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"tracking_uri": "http://x"}'])
 def test_a_broken_state_file_is_refused(tmp_path: Path, text: str) -> None:
     write_state(tmp_path)

@@ -220,8 +220,10 @@ class _Run:
         try:
             found = answers(self.version.forecaster, part.rows, self.order.confidence)
         except BadData:
-            rest = _without_bad(self.version, part, self.order.problem, set_aside)
-            if rest is not None:
+            if set_aside is None or not self.version.forecaster.problems(part.rows):
+                with _at_their_lines(self.version, part):
+                    raise
+            if rest := _without_bad(self.version, part, self.order.problem, set_aside):
                 yield from self._forecast(rest, set_aside)
             return
         if self.log:
@@ -230,12 +232,9 @@ class _Run:
         yield forecast_table.of_part(part, found, self.version, self.order.target.name.endswith(readers.PARQUET))
 
 
-def _without_bad(version: AnsweringVersion, part: Part, problem: Problem, set_aside: SetAside | None) -> Part | None:
-    """The part without the rows that cannot be forecast, which are set aside; raises BadData without `set_aside`."""
+def _without_bad(version: AnsweringVersion, part: Part, problem: Problem, set_aside: SetAside) -> Part | None:
+    """The part without the rows that cannot be forecast, which are set aside; None if no row remains."""
     found = version.forecaster.problems(part.rows)
-    if set_aside is None or not found:
-        with _at_their_lines(version, part):
-            version.forecaster.check(part.rows)
     texts = {name: part.raw.texts(name) for name in {each.column for each in found} if name in part.raw.names}
     bad = [
         (
@@ -246,7 +245,7 @@ def _without_bad(version: AnsweringVersion, part: Part, problem: Problem, set_as
         )
         for each in found
     ]
-    return part.without(problem, bad, set_aside) if set_aside else None
+    return part.without(problem, bad, set_aside)
 
 
 @contextmanager
