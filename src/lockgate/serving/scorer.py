@@ -19,6 +19,7 @@ from lockgate.serving.server_state import Server
 from lockgate.serving.shadow import Shadow
 from lockgate.serving.turn import BUG, Turn, refused
 
+GATHER_SECONDS = 0.002  # while fewer requests wait than the last turn had
 SMALL_BYTES = 32 << 10  # of all bodies that are scored on the loop together
 BUSY = Refused(503, "the server has too many waiting requests", "try again later")
 
@@ -35,6 +36,7 @@ class Scorer:
         self._waiting: deque[Waiting] = deque()
         self._bytes = 0
         self._ready = threading.Condition()
+        self._expected = 1  # requests of the last turn on the loop
         self._busy = False  # the thread has requests to score, or is about to take them
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="scorer", daemon=True)
@@ -61,14 +63,25 @@ class Scorer:
             if self._bytes > SMALL_BYTES and not self._busy:
                 self._busy = True
                 self._ready.notify()
-            elif len(self._waiting) == 1 and not self._busy:
-                asyncio.get_running_loop().call_soon(self._on_loop)
+            elif not self._busy:
+                self._gather(asyncio.get_running_loop())
+
+    def _gather(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Score in the next round of the loop if as many requests wait as the last turn had, else a moment later.
+
+        So one client never waits for others, and many clients are soon scored together.
+        """
+        if len(self._waiting) == self._expected:
+            loop.call_soon(self._on_loop)
+        elif len(self._waiting) == 1:
+            loop.call_later(GATHER_SECONDS, self._on_loop)
 
     def _on_loop(self) -> None:
         """Score what the loop has read in this round, unless the thread does."""
         with self._ready:
             found = [] if self._busy else self._taken()
         if found:
+            self._expected = len(found)
             self._answer(found)
 
     def _run(self) -> None:
