@@ -44,7 +44,7 @@ SHARE = Share()
     type=click.IntRange(1, 64),
     default=1,
     show_default=True,
-    help="Processes that share a port.",
+    help="Number of processes that share the port.",
 )
 @click.option("--shadow", type=click.Choice(STAGES[1:]), help="Score requests with this stage too, for the log.")
 @click.option("--canary", type=SHARE, help="Let another stage answer a share in percent: Staging=10.")

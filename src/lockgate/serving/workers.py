@@ -85,7 +85,7 @@ class Crew:
         connection.wait([each.process.sentinel for each in self.workers if each.again_at is None], LOOK_SECONDS)
         if not self.answers and all(worker.ready.is_set() for worker in self.workers):
             self.answers = True
-            tell(f"{self.count} workers: version of {self.order.model} answers at {server.address(self.listener)}")
+            tell(f"{self.count} workers of {self.order.model} answer at {server.address(self.listener)}")
         for place, worker in enumerate(self.workers):
             if self.stopped_by is None and worker.again_at is None and not worker.process.is_alive():
                 self._ended(worker)
