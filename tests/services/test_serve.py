@@ -1,10 +1,11 @@
 """`lockgate serve` on a real registry: protocol, refusals, headers, start and stop."""
 
 import signal
+import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -147,13 +148,16 @@ def test_a_large_body_many_rows_and_a_slow_client_are_refused(server: Serving, r
     assert server.ask(many).status in (400, 413)
     split = body_of(rows.head(1))["dataframe_split"]
     assert server.ask({"dataframe_split": split | {"data": split["data"] * 100_001}}).status == 413
-    with closing(server.connect()) as slow:
+    with closing(server.connect()) as slow, socket.create_connection(("127.0.0.1", server.port), 60) as slower:
+        slower.sendall(b"POST /invocations HTTP/1.1\r\nHost: loc")
         slow.putrequest("POST", "/invocations")
         slow.putheader("Content-Type", "application/json")
         slow.putheader("Content-Length", "100")
         slow.endheaders()
         slow.send(b"{")
         assert serving_process.answer_of(slow).status == 408
+        with suppress(ConnectionResetError):
+            assert slower.recv(1) == b""
     assert server.ask(body_of(rows.head(1))).status == 200
 
 

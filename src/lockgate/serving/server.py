@@ -17,6 +17,7 @@ from lockgate.operations.workspace import Workspace
 from lockgate.prediction_log.spool import Spool
 from lockgate.serving import live_version
 from lockgate.serving.board import Board, Routes
+from lockgate.serving.connection import Connection
 from lockgate.serving.follow import Followed, Follower
 from lockgate.serving.limits import Limits
 from lockgate.serving.log import Log
@@ -132,7 +133,7 @@ def address(listener: socket.socket) -> str:
 
 def _config(application: Application) -> uvicorn.Config:
     return uvicorn.Config(
-        application, loop="uvloop", http="httptools", ws="none", lifespan="off", access_log=False, log_level="error",
+        application, loop="uvloop", http=Connection, ws="none", lifespan="off", access_log=False, log_level="error",
         server_header=False, backlog=BACKLOG, timeout_graceful_shutdown=STOP_SECONDS, timeout_keep_alive=75,
     )  # fmt: skip
 
