@@ -144,8 +144,21 @@ def test_a_manifest_that_lists_a_file_elsewhere_is_refused(folder, digest):
 
 
 def test_a_bundle_without_the_file_of_a_new_member_is_refused_by_the_name_of_the_file(folder, digest, monkeypatch):
-    monkeypatch.setattr(store, "NAMES", store.NAMES | {"forest.npz"})
-    refused(folder, digest, "the first difference is 'forest.npz'")
+    forest = replace(store.MEMBERS["catboost"], file="forest.npz")
+    monkeypatch.setattr(store, "MEMBERS", store.MEMBERS | {"catboost": forest})
+    refused(folder, digest, "the first difference is 'catboost.cbm'")
+
+
+def test_a_bundle_holds_the_files_of_its_own_members_only(tmp_path):
+    one = small_chain.forecaster()
+    boosters = {"xgboost": one.boosters["xgboost"]}
+    part = replace(one, boosters=boosters, weights={"xgboost": 0.6, "ridge": 0.4})
+    opened = store.load(tmp_path / "part", store.save(part, tmp_path / "part"))
+    assert opened.members == ("xgboost", "ridge")
+    assert sorted(path.name for path in (tmp_path / "part").iterdir()) == [
+        "arrays.npz", "forecaster.json", "manifest.json", "xgboost.ubj"
+    ]  # fmt: skip
+    assert np.array_equal(opened.predict(small_chain.asked()), part.predict(small_chain.asked()))
 
 
 @pytest.mark.parametrize("text", ["", "[]", "null", "{", '{"files": 3}', '{"files": {}}'])

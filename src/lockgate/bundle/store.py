@@ -130,7 +130,15 @@ def _names_of_kind(folder: Path) -> Set[str]:
     if _is_external(folder):
         return external_format.NAMES
     kind = safe_files.read(folder / DESCRIPTION, LARGEST_DESCRIPTION) if (folder / DESCRIPTION).exists() else b""
-    return table_format.names(kind) or NAMES
+    return table_format.names(kind) or _names_of_panel(kind)
+
+
+def _names_of_panel(description: bytes) -> Set[str]:
+    """The names of a panel's files: those of the members that its description names."""
+    try:
+        return {DESCRIPTION, ARRAYS, *(MEMBERS[name].file for name in json.loads(description)["members"])}
+    except (ValueError, KeyError, TypeError):
+        return NAMES
 
 
 def _of_either_kind(contents: Mapping[str, bytes]) -> tuple[Any, dict[str, Any]]:
