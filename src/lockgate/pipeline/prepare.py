@@ -40,4 +40,4 @@ def _tables(params: Params, raw: Path) -> tuple[Tables, FileSource | GeneratedSo
 
 
 if __name__ == "__main__":
-    exit_codes.script(lambda: main(*map(Path, sys.argv[1:])))
+    exit_codes.stage(main)

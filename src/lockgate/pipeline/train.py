@@ -36,4 +36,4 @@ def main(data: Path, build: Path) -> None:
 
 
 if __name__ == "__main__":
-    exit_codes.script(lambda: main(*map(Path, sys.argv[1:])))
+    exit_codes.stage(main)

@@ -29,4 +29,4 @@ def main(prepared: Path, build: Path, receipt_path: Path, verdict_path: Path, re
 
 
 if __name__ == "__main__":
-    exit_codes.script(lambda: main(*map(Path, sys.argv[1:])))
+    exit_codes.stage(main)

@@ -205,7 +205,7 @@ def _of_two_classes(scored: Scored) -> Figure:
     for value, colour, label in ((0, MUTED, "others"), (1, MISSED, _short(positive))):
         right.hist(scored.forecast[scored.actual == value], bins=list(bins), color=colour, alpha=0.7, label=label)
     right.set(xlabel="forecast probability", ylabel="rows", title=f"rows by {_short(scored.problem.target)}")
-    right.legend()
+    right.legend(loc="upper center")
     return figure
 
 

@@ -33,7 +33,7 @@ def learning_curves(curves: pd.DataFrame, path: Path) -> Path:
             axes.plot(line["step"], line["score"], label=str(fold), linewidth=1.2)
         axes.set(title=member, xlabel="boosting round")
     panels[0][0].set_ylabel("error on the fold")
-    panels[0][-1].legend(title="fold", fontsize="small")
+    panels[0][-1].legend(title="fold", fontsize="small", loc="upper right")
     return _saved(figure, path)
 
 
@@ -43,7 +43,7 @@ def importances(table: pd.DataFrame, path: Path) -> Path:
     figure, axes = plt.subplots(figsize=(WIDTH, HEIGHT * 1.3))
     importance_bars.draw(axes, wide, MOST_IMPORTANT)
     axes.set_xlabel("share of the member's gain")
-    axes.legend(title="member")
+    axes.legend(title="member", loc="upper right")
     return _saved(figure, path)
 
 
@@ -67,7 +67,7 @@ def backtest(marks: Sequence[Mapping[str, Any]], path: Path) -> Path:
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 5.0, 7.0)))
         axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_locator(NullLocator())
-    axes.legend(fontsize="small")
+    axes.legend(fontsize="small", loc="upper right")
     return _saved(figure, path)
 
 

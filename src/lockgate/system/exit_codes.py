@@ -1,6 +1,7 @@
 """Converts errors into messages and exit codes, for the command line and the stage scripts."""
 
 import errno
+import inspect
 import json
 import os
 import signal
@@ -58,6 +59,21 @@ def run(work: Callable[[], None], session: Session) -> int:
 def script(work: Callable[[], None]) -> NoReturn:
     """Run a stage script and end the process with its exit code."""
     sys.exit(run(work, Session(debug=bool(os.environ.get("LOCKGATE_DEBUG")))))
+
+
+def stage(work: Callable[..., None]) -> NoReturn:
+    """Run a stage of the pipeline as a script: its arguments on the command line are paths."""
+    names, given = [name.upper() for name in inspect.signature(work).parameters], sys.argv[1:]
+
+    def run_stage() -> None:
+        if given in (["--help"], ["-h"]):
+            print(inspect.getdoc(inspect.getmodule(work)))
+        elif len(given) != len(names):
+            raise WrongUsage(f"the stage takes {len(names)} paths, not {len(given)}", hint=f"give {' '.join(names)}")
+        else:
+            work(*map(Path, given))
+
+    script(run_stage)
 
 
 def _ending(work: Callable[[], None], session: Session) -> Ending:
