@@ -59,6 +59,7 @@ def reweighted(folder: Path, forecaster: Forecaster, **weights: float) -> str:
 def rewritten(folder: Path, name: str, change: Callable[[bytes], bytes]) -> str:
     """Change one file of a bundle and write a manifest that is right again; its digest."""
     (folder / name).write_bytes(change((folder / name).read_bytes()))
-    listed = manifest.written({each: (folder / each).read_bytes() for each in store.NAMES})
+    files = [each for each in folder.iterdir() if each.name != manifest.MANIFEST]
+    listed = manifest.written({each.name: each.read_bytes() for each in files})
     (folder / manifest.MANIFEST).write_bytes(listed)
     return digests.of_bytes(listed)

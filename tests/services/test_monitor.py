@@ -17,6 +17,7 @@ from typing import ClassVar
 from uuid import uuid4
 
 import any_problem
+import ctrl_c
 import pandas as pd
 import pytest
 import yaml
@@ -426,7 +427,13 @@ def test_a_watching_monitor_sends_an_alert_once_and_ends_with_a_signal(
     shell = Shell(given)
     words = shell.words("monitor", "--watch", "1", "--webhook", webhook, "--json")
     with subprocess.Popen(
-        words, cwd=shell.folder, env=shell.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        words,
+        cwd=shell.folder,
+        env=shell.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=ctrl_c.heeded,
     ) as process:
         rounds = 0
         for line in process.stdout:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import ctrl_c
 import numpy as np
 import pandas as pd
 import pytest
@@ -204,7 +205,7 @@ def shell(here: Workspace, build, stack: Addresses) -> Callable[..., "subprocess
     def start(*words: str, **options: object) -> "subprocess.Popen[str]":
         return subprocess.Popen(
             [sys.executable, "-m", "lockgate", *words], cwd=folder, env=os.environ | services, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=ctrl_c.heeded, **options,
         )  # type: ignore[call-overload, no-any-return]  # fmt: skip
 
     return start

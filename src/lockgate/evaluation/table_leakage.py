@@ -79,16 +79,14 @@ def check(forecaster: TableForecaster, rows: pd.DataFrame) -> LeakageReport:
 
 
 def _changed(found: FeatureMatrix, expected: FeatureMatrix, tolerance: float) -> tuple[str, ...]:
-    """The features that differ by more than a tolerance; all, if the names do."""
-    if found.names != expected.names:
-        return expected.names
-    return tuple(
+    """The features that only one of the two has, or that differ by more than a tolerance."""
+    columns = dict(zip(found.names, found.values.T, strict=True))
+    differ = [
         name
-        for place, name in enumerate(expected.names)
-        if not np.allclose(
-            found.values[:, place], expected.values[:, place], rtol=tolerance, atol=tolerance, equal_nan=True
-        )
-    )
+        for name, values in zip(expected.names, expected.values.T, strict=True)
+        if name not in columns or not np.allclose(columns[name], values, rtol=tolerance, atol=tolerance, equal_nan=True)
+    ]
+    return (*differ, *(name for name in found.names if name not in set(expected.names)))
 
 
 def _of_own_target(training: _Training, fitted: Learned) -> tuple[str, ...]:
