@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 import pytest
@@ -340,12 +339,19 @@ def test_down_then_up_keeps_the_registry_and_spares_strangers_with_recycled_pids
     assert (embedded_postgres.running(home), mlflow_server.running(home)) == (None, [])
 
 
+def _port_that_no_other_stack_takes() -> int:
+    """A free port far above those of stacks: a test beside this one may start a stack while ours is stopped."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        found: int = free.getsockname()[1]
+        return found
+
+
 @pytest.mark.long
 def test_a_stack_of_an_earlier_lockgate_keeps_its_files_and_protects_them_after_a_restart(clone: Path) -> None:
     """Its server was started with the plain folder, which any client may change."""
-    home = clone / ".lockgate"
-    port = urlsplit(up(clone, []).tracking_uri).port
-    assert port is not None
+    home, port = clone / ".lockgate", _port_that_no_other_stack_takes()
+    lockgate_stack.down(clone, tell=silent)
+    up(clone, [], port)
     mlflow_server.stop(home, 5)
     store = embedded_postgres.url(home, embedded_postgres.MLFLOW_ROLE)
     plain = artifact_location.folder(home).as_uri()
