@@ -64,7 +64,9 @@ def test_a_plan_of_days_holds_for_every_key_and_a_day_without_a_plan_is_refused(
 
 
 def test_what_nobody_knows_is_refused_by_name_and_what_may_be_missing_is_said(plan, tmp_path: Path) -> None:
-    with pytest.raises(BadData, match="nobody gives Promo, StateHoliday, SchoolHoliday, which must") as refusal:
+    with pytest.raises(
+        BadData, match="no value is given for Promo, StateHoliday, SchoolHoliday, which must"
+    ) as refusal:
         made(Future({"Store": ("1",)}), tmp_path)
     assert "--known FILE" in refusal.value.hint
     rows = made(Future({"Store": ("1",)}, known=plan(small_chain.asked().drop(columns="Open"))), tmp_path)

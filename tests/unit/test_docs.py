@@ -61,6 +61,13 @@ def test_every_room_has_its_line_in_the_order_of_the_import_contract() -> None:
     assert {path.name for path in (PROJECT / "src/lockgate").iterdir() if (path / "__init__.py").exists()} == set(rooms)
 
 
+def test_the_glossary_explains_each_word_once() -> None:
+    page = (PROJECT / "docs/reference/glossary.md").read_text(encoding="utf-8")
+    words = [word for row in re.findall(r"^\| ([^|]+) \| ", page, re.MULTILINE) for word in row.split(", ")]
+    assert len(words) > 50
+    assert [word for word in words if words.count(word) > 1] == []
+
+
 def test_every_place_where_to_add_something_exists_and_has_the_names() -> None:
     """Each line names files (of src/lockgate or of the project) and the names that they define."""
     page = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## Where to add\n")[2]

@@ -38,8 +38,8 @@ class Distribution:
     """The values of a column in the training rows.
 
     `counts` are the rows in each bin: missing, other, and then a bin for each text of `texts` or between `edges`.
-    `points` are evenly spaced values of the sorted numbers; () for texts. `usual` is, by a number of periods, the
-    largest stability index of a window of so many periods in the training rows; empty without a shared time.
+    `points` are evenly spaced values of the sorted numbers; () for texts. `usual` has, by the length of a window in
+    periods, the largest stability index of such a window in the training rows; empty without a shared time.
     """
 
     name: str
@@ -69,7 +69,7 @@ class Distribution:
         return np.bincount(self.bins(values), minlength=len(self.counts))
 
     def usual_index(self, periods: int) -> float:
-        """The largest index of a window of at most so many periods in the training rows; 0 where it is unknown."""
+        """The largest index of a window of at most `periods` in the training rows; 0 where it is unknown."""
         known = [index for length, index in (self.usual or {}).items() if length <= max(1, periods)]
         return known[-1] if known else 0.0
 
@@ -213,7 +213,7 @@ def _some_keys(problem: Problem, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _spread(count: int, most: int) -> Ints:
-    """At most so many of the places of a sequence, evenly spread."""
+    """At most `most` places of a sequence of `count`, evenly spread."""
     return np.unique(np.linspace(0, max(0, count - 1), min(count, most)).round().astype(np.int64))
 
 

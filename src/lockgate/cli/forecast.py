@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
+from lockgate.cli import version_options
 from lockgate.cli.common_options import (
-    VERSION,
     as_json,
     command,
     params,
@@ -15,10 +15,9 @@ from lockgate.cli.common_options import (
 )
 from lockgate.cli.fallback_options import fallback_days, fallback_terms, no_fallback
 from lockgate.cli.log_options import no_log, spool_folder
-from lockgate.cli.predict import STAGES, tell_done
+from lockgate.cli.predict import tell_done
 from lockgate.errors import WrongUsage
-from lockgate.lifecycle.stages import Stage
-from lockgate.problem.confidence import DEFAULT, checked
+from lockgate.problem.confidence import checked
 
 INSTEAD = "give the rows: lockgate predict --input FILE --output FILE"
 
@@ -43,16 +42,10 @@ INSTEAD = "give the rows: lockgate predict --input FILE --output FILE"
     default=Path("-"),
     help="File for the forecasts: .csv, .csv.gz or .parquet. Default: CSV on standard output.",
 )
-@click.option("--stage", type=click.Choice(STAGES), help="Use the version in this stage. Default: Production.")
-@click.option("--version", type=VERSION, help="Use this version.")
-@click.option(
-    "--confidence",
-    type=float,
-    default=DEFAULT,
-    show_default=True,
-    help="Confidence of the interval from lower to upper.",
-)
-@click.option("--force", is_flag=True, help="Replace the output file if it exists.")
+@version_options.stage
+@version_options.version
+@version_options.confidence
+@version_options.force
 @no_log
 @no_fallback
 @fallback_days
@@ -79,8 +72,7 @@ def forecast(
     The command makes the rows itself: keys and static features are in the version, covariates come from --known and
     from the side tables in data/raw. The output has keys, time and covariates, and the answers of lockgate predict.
     """
-    if stage and version:
-        raise WrongUsage("--stage and --version exclude each other", hint="name one of them")
+    answering = version_options.chosen(stage, version)
     problem = params().problem
     require_panel(problem, "forecast", INSTEAD)
     chosen = _keys(keys, every, problem.keys)
@@ -97,7 +89,7 @@ def forecast(
         spool_folder(no_log),
     )
     here = workspace(timeout, even_stopped=True)
-    done, rows = forecast.forecast(here, order, version or Stage(stage or Stage.PRODUCTION))
+    done, rows = forecast.forecast(here, order, answering)
     if as_json:
         degraded = str(done.degraded) if done.degraded else None
         print_json({"model": here.model, "version": done.version, "degraded": degraded, "forecasts": rows})

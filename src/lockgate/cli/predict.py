@@ -5,17 +5,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lockgate.cli.common_options import VERSION, command, params, session, tell, workspace
+from lockgate.cli import version_options
+from lockgate.cli.common_options import command, params, session, tell, workspace
 from lockgate.cli.fallback_options import fallback_days, fallback_terms, no_fallback, tell_degraded
 from lockgate.cli.log_options import no_log, spool_folder, tell_waiting
 from lockgate.errors import WrongUsage
-from lockgate.lifecycle.stages import Stage
-from lockgate.problem.confidence import DEFAULT, checked
+from lockgate.problem.confidence import checked
 
 if TYPE_CHECKING:
     from lockgate.operations.predict import Done
-
-STAGES = [str(Stage.PRODUCTION), str(Stage.STAGING)]  # at most one version is in each
 
 
 @command("predict", example="lockgate predict --input test.csv --output forecast.csv")
@@ -33,16 +31,10 @@ STAGES = [str(Stage.PRODUCTION), str(Stage.STAGING)]  # at most one version is i
     required=True,
     help="File for the forecasts: .csv, .csv.gz or .parquet. - writes CSV to standard output.",
 )
-@click.option("--stage", type=click.Choice(STAGES), help="Use the version in this stage. Default: Production.")
-@click.option("--version", type=VERSION, help="Use this version.")
-@click.option(
-    "--confidence",
-    type=float,
-    default=DEFAULT,
-    show_default=True,
-    help="Confidence of the interval from lower to upper.",
-)
-@click.option("--force", is_flag=True, help="Replace the output file if it exists.")
+@version_options.stage
+@version_options.version
+@version_options.confidence
+@version_options.force
 @click.option("--skip-bad", is_flag=True, help="Set rows that cannot be forecast aside, instead of refusing the file.")
 @click.option(
     "--bad-rows",
@@ -72,8 +64,7 @@ def predict(
     prediction (the probability of the positive class) and class for two classes; class and probability_CLASS of each
     class for more classes; and model_version.
     """
-    if stage and version:
-        raise WrongUsage("--stage and --version exclude each other", hint="name one of them")
+    answering = version_options.chosen(stage, version)
     from lockgate.operations import predict
 
     terms = fallback_terms(no_fallback, fallback_days)
@@ -81,7 +72,7 @@ def predict(
     order = predict.Order(
         params().problem, source, target, force, checked(confidence), terms, bad, spool_folder(no_log)
     )
-    done = predict.predict(workspace(timeout, even_stopped=True), order, version or Stage(stage or Stage.PRODUCTION))
+    done = predict.predict(workspace(timeout, even_stopped=True), order, answering)
     if bad:
         session().ids["bad_rows"] = done.set_aside
         tell(f"{done.set_aside} rows set aside in {bad}")

@@ -9,10 +9,10 @@ import click
 
 from lockgate.cli.common_options import command, workspace
 from lockgate.cli.fallback_options import fallback_days, fallback_terms, no_fallback
+from lockgate.cli.version_options import STAGES
 from lockgate.errors import WrongUsage
 from lockgate.lifecycle.stages import Stage
 
-STAGES = [str(Stage.PRODUCTION), str(Stage.STAGING)]
 PORT = 5010
 
 

@@ -33,7 +33,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class LoggedRows:
-    """Rows of the log with the truth in force, in the order of COLUMNS; `one_in`: those of one key in so many."""
+    """Rows of the log with the truth in force, in the order of COLUMNS, of about one key in `one_in`."""
 
     rows: Sequence[tuple[Any, ...]]
     one_in: int

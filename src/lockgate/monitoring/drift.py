@@ -1,7 +1,7 @@
 """Drift: whether the values that are asked now have another distribution than the training rows. Pure.
 
-A column has drifted if its population stability index is above the limit, and above that of every window of so many
-periods in the training rows (a promotion or a holiday comes and goes by nature), and if a two-sample test agrees.
+A column has drifted if its population stability index is above the limit, and above that of every window as long
+in the training rows (a promotion or a holiday comes and goes by nature), and if a two-sample test agrees.
 """
 
 from collections.abc import Sequence

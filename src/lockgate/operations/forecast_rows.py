@@ -154,7 +154,7 @@ def remarks_on_missing(problem: Problem, given: set[str]) -> Iterator[str]:
     if needed := [column.name for column in lacking if not column.missing]:
         keys = ", ".join([*problem.keys, problem.time_name])
         raise BadData(
-            f"nobody gives {', '.join(needed)}, which must be known in advance",
+            f"no value is given for {', '.join(needed)}, which must be known in advance",
             where="known_covariates",
             hint=f"give a file with the columns {keys} (or some of them) and {', '.join(needed)}: --known FILE",
         )

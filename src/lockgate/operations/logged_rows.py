@@ -45,7 +45,7 @@ def read(workspace: Workspace, problem: Problem, windows: Windows, roles: tuple[
 
 
 def asked(workspace: Workspace, problem: Problem, windows: Windows, roles: tuple[str, ...]) -> tuple[Live, int]:
-    """The rows that were asked in the windows; those of one key in so many, 1 for all."""
+    """The rows that were asked in the windows, and N if they are those of about one key in N; 1 for all."""
     since = windows.now - windows.count * windows.length
     found = monitored.read(workspace.database, Asked(workspace.model, since, roles, _named_by(problem)))
     return live_of(problem, _frame(found.rows)), found.one_in

@@ -43,7 +43,7 @@ Outcome = Part | Refused | Exception
 
 
 def groups(live: LiveVersion, asked: Sequence[Asked], most: int) -> Iterator[list[int]]:
-    """The places of the requests that are scored together: of one form and confidence, at most so many rows.
+    """The places of the requests that are scored together: of one form and confidence, at most `most` rows.
 
     Requests for states share no key, because the rows of a key are read together. A version that is not exact scores
     each request alone.
