@@ -16,7 +16,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo wheel up down check unit test test-long chaos bench bench-peers lock clean
+.PHONY: help install demo wheel up down check unit test test-long reference docs chaos audit bench bench-peers lock clean
 
 help:  ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,11 +64,22 @@ unit: install  ## the tests that need no server, in seconds
 test: install check  ## every promise at least once, in minutes
 	pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations 30 -m "not long"
 
+# Long tests wait for a third of their time (servers that are killed, queues, graces): more workers than cores.
 test-long: install  ## the rest: journeys on every path, chaos, many variants
-	pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations 30 -m long
+	pytest -q -n 4 --dist loadfile --no-loadscope-reorder --durations 30 -m long
+
+reference: install  ## write the parts of docs that come from the code: commands, keys, tables, exit codes
+	PYTHONPATH=docs python -m from_code
+
+docs: install  ## build the documentation as a site in build/docs, and check its links
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
+	python docs/site/built_pages.py build/docs
 
 chaos: install  ## abuse a stack of its own for SECONDS (300) with WORKERS (4), as drawn from SEED
 	PYTHONPATH=tests python -m chaos --seconds $(or $(SECONDS),300) --workers $(or $(WORKERS),4) $(if $(SEED),--seed $(SEED))
+
+audit: install  ## known vulnerabilities of requirements.lock, by api.osv.dev, or by a folder ADVISORIES without a network
+	python audit/audit.py $(if $(ADVISORIES),--advisories $(ADVISORIES))
 
 bench: install  ## measure: pipeline, commands, serving
 	python benchmarks/bench.py

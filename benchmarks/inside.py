@@ -14,6 +14,7 @@ import pandas as pd
 
 from lockgate.bundle import manifest, store
 from lockgate.data import dataset
+from lockgate.engine.engine import InProcess, silent
 from lockgate.features.recipe import Table
 from lockgate.features.store_panel.recipe import STORE_PANEL
 from lockgate.features.training_rows import rows_after
@@ -72,7 +73,7 @@ def fits(rows: pd.DataFrame, stores: pd.DataFrame, params: Params) -> dict[str, 
 def tested(rows: pd.DataFrame, stores: pd.DataFrame, params: Params) -> Part:
     """A backtest: a training at each cutoff, scored on the days after it."""
     plan = backtest.Plan(ORIGINS, params.horizon)
-    return timed(lambda: backtest.backtest(rows, stores, params, plan, lambda *_: None))[1] | {"origins": ORIGINS}
+    return timed(lambda: backtest.backtest(rows, stores, params, plan, InProcess(), silent))[1] | {"origins": ORIGINS}
 
 
 def predictions() -> dict[str, Part]:

@@ -28,7 +28,8 @@ import psutil
 
 from lockgate.bundle import manifest, store
 from lockgate.data import dataset
-from lockgate.forecaster.answers import answers
+from lockgate.forecaster.answers import by_column
+from lockgate.forecaster.raw_rows import ArrayRows
 from lockgate.lifecycle.stages import Stage
 from lockgate.prediction_log.record import Role
 from lockgate.prediction_log.spool import Spool
@@ -192,14 +193,14 @@ def parts(live: LiveVersion, rows: pd.DataFrame, spool: Spool) -> dict[str, floa
     """The median of each part in ms, in the order in which a request takes them, and the raw work beside them."""
     body, waiting = body_of(rows), Waiting(b"", "", None, lambda _: None)
     asked = live.reader.read(body, "application/json")
-    table = batch.frame([asked])
-    scored = batch.Scored(table, answers(live.forecaster, table, 0.95))
+    table = batch.rows_of([asked])
+    scored = batch.Scored(table, by_column(live.forecaster, table, 0.95))
     logged = log.rows_of(live, scored)
     request = log.request_of(waiting, log.scorer_of(live, Role.SERVED), 0.95, logged)
     work: dict[str, Callable[[], Any]] = {
         "read the body": partial(live.reader.read, body, "application/json"),
-        "make the table": partial(batch.frame, [asked]),
-        "answers (check, features, members, bounds)": partial(answers, live.forecaster, table, 0.95),
+        "put the rows together": partial(batch.rows_of, [asked]),
+        "answers (check, features, members, bounds)": partial(by_column, live.forecaster, table, 0.95),
         "rows for the log": partial(log.rows_of, live, scored),
         "spool: write and sync": partial(spool.append, [request]),
         "write the answer": lambda: answer_body.body(Part(batch.Scored(table, scored.answers), 0, len(rows))),
@@ -209,7 +210,7 @@ def parts(live: LiveVersion, rows: pd.DataFrame, spool: Spool) -> dict[str, floa
     return {name: median_ms(each, repeats) for name, each in work.items()}
 
 
-def raw(live: LiveVersion, table: pd.DataFrame) -> dict[str, Callable[[], Any]]:
+def raw(live: LiveVersion, table: ArrayRows) -> dict[str, Callable[[], Any]]:
     """Features and boosters of a panel alone, without any check."""
     forecaster: Any = live.forecaster
     known = forecaster.request.read(table).known

@@ -13,7 +13,8 @@ if [ "$problem" != rossmann ] && [ ! -f "examples/$problem/params.yaml" ]; then
 fi
 
 # Where MLflow and Postgres run elsewhere, their addresses are in the environment.
-[ -n "${MLFLOW_TRACKING_URI:-}" ] || say lockgate up
+own=
+[ -n "${MLFLOW_TRACKING_URI:-}" ] || { own=yes && say lockgate up; }
 
 folder= enter=
 if [ "$problem" != rossmann ]; then
@@ -44,12 +45,15 @@ picture=
 [ ! -f build/plots/holdout.png ] || picture="  a picture of it        ${folder}build/plots/holdout.png
 "
 address=$(lockgate env | sed -n 's/^export MLFLOW_TRACKING_URI=//p')
+pages= # of Lockgate, in the server of `lockgate up`
+[ -z "$own" ] || pages="  review and promote     $address/lockgate
+"
 cat <<END
 
 Look at it:
   the model              $address/#/models/$model
   this version           $address/#/models/$model/versions/$version
-$picture  its forecasts          ${folder}build/forecast.csv
+$pages$picture  its forecasts          ${folder}build/forecast.csv
 Go on with:
   . .venv/bin/activate$enter
   lockgate predict --input data/prepared/holdout.parquet --output - | head

@@ -1,8 +1,10 @@
 """A small trained build of a problem of each kind, as the stages leave it."""
 
+import shutil
 from pathlib import Path
 
 import engine_fleet
+import made_once
 import pandas as pd
 import panel_tables
 import plain_tables
@@ -19,6 +21,7 @@ from lockgate.training import report_files
 from lockgate.training.train import train
 
 KINDS = ("table of regression", "table of binary", "table of multiclass", "state", "panel")
+SOURCES = ("any_problem.py", "engine_fleet.py", "panel_tables.py", "plain_tables.py")
 LENIENT = {"min_scored_rows": 10, "min_gain_over_baseline": 0.0, "min_share_of_naive": 0.0}
 
 
@@ -40,13 +43,20 @@ def built(kind: str, folder: Path, seed: int = 7, members: tuple[str, ...] = ())
     gate = given.gate.model_copy(update=LENIENT | {"limit": limit})
     described = problem.model_copy(update={"members": members})
     params = given.model_copy(update={"problem": described, "gate": gate, "seed": seed})
-    made = Build(folder / "prepared", folder / "build")
-    prepare(problem, tables, made.prepared)
+    name = f"{kind}, seed {seed}, {' '.join(members) or 'all members'}"
+    kept = made_once.folder(
+        name, lambda draft: _make(Build(draft / "prepared", draft / "build"), params, tables), *SOURCES
+    )
+    shutil.copytree(kept, folder, dirs_exist_ok=True)
+    return Build(folder / "prepared", folder / "build"), params
+
+
+def _make(made: Build, params: Params, tables: Tables) -> None:
+    prepare(params.problem, tables, made.prepared)
     rows = dataset.read(made.prepared, "rows")
     forecaster, report = train(rows, tables.static, params, lambda *_: None)
     store.save(forecaster, made.bundle, snapshot_of(forecaster, rows))
     report_files.write(report, made.build)
-    return made, params
 
 
 def prepare(problem: Problem, tables: Tables, folder: Path) -> None:

@@ -50,6 +50,17 @@ def stack(home: Path) -> Addresses:
     return service_urls.read_state(home / "stack.json")
 
 
+@pytest.fixture(scope="session")
+def dask_address() -> Iterator[str]:
+    """The scheduler of a Dask cluster of two processes with one thread each, shared by the session."""
+    import dask
+    from distributed import LocalCluster
+
+    dask.config.set({"distributed.comm.timeouts.connect": "300s"})  # a busy machine starts processes slowly
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", host="127.0.0.1") as cluster:
+        yield cluster.scheduler_address
+
+
 @pytest.fixture
 def database_url(home: Path) -> Iterator[str]:
     """A database of this test alone, with MLflow's tables and schema lockgate, without a server on it."""

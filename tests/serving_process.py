@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import queue
+import socket
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import signals
 import yaml
 
 from lockgate.operations.workspace import Workspace
@@ -144,7 +146,9 @@ def command(backend: Workspace, folder: Path, *words: str) -> "subprocess.Comple
 def serving(backend: Workspace, folder: Path, *words: str) -> Iterator[Serving]:
     """A server in this folder, which answers when the block begins."""
     call = [sys.executable, "-m", "lockgate", "serve", "--port", "0", *words]
-    process = subprocess.Popen(call, cwd=folder, env=environment(backend), stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        call, cwd=folder, env=environment(backend), stderr=subprocess.PIPE, text=True, preexec_fn=signals.heeded
+    )
     found = Serving(process, folder)
     reader = threading.Thread(target=_read, args=(process, found.more), daemon=True)
     reader.start()
@@ -168,3 +172,16 @@ def _read(process: "subprocess.Popen[str]", lines: "queue.Queue[str | None]") ->
     for line in process.stderr:
         lines.put(line.rstrip("\n"))
     lines.put(None)
+
+
+def wait_for_port(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    """Wait until a server process accepts connections at the port; AssertionError with its log if it ends."""
+    deadline = time.monotonic() + SECONDS
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        except OSError:
+            assert process.poll() is None and time.monotonic() < deadline, log.read_text()
+            time.sleep(0.2)
+        else:
+            return

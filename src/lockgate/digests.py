@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +45,11 @@ def of_frame(frame: "pd.DataFrame") -> str:
         sha.update(f"{name}:{column.dtype}:{len(column)};".encode())
         sha.update(_column_bytes(column))
     return sha.hexdigest()
+
+
+def of_parts(parts: Sequence[str]) -> str:
+    """SHA-256 of a table in parts from the digests of its parts, in order; of one part its own digest."""
+    return parts[0] if len(parts) == 1 else of_json(list(parts))
 
 
 def _column_bytes(column: "pd.Series[Any]") -> bytes:

@@ -17,19 +17,23 @@ class LockgateError(Exception):
 
 
 class WrongUsage(LockgateError):
-    """The command line is wrong."""
+    """Usage: an unknown command or option, an empty reason, or no confirmation."""
 
     exit_code = 2
 
 
 class BadData(LockgateError):
-    """Input data are invalid."""
+    """Input data are invalid; the message names file, line and value."""
 
     exit_code = 3
 
 
+class NoRows(BadData):
+    """A table has its header, or its columns, and not one row."""
+
+
 class GateRefused(LockgateError):
-    """The verdict is refused or inconclusive."""
+    """The gate says no: a verdict, a leaking feature, an alert of the monitor, an external model without metadata."""
 
     exit_code = 4
 
@@ -52,6 +56,10 @@ class AccessRefused(Unavailable):
 
 class DatabaseInterrupted(Unavailable):
     """The database ended a session or transaction before its commit; nothing was changed, a second try may succeed."""
+
+
+class WorkerLost(Unavailable):
+    """Workers of the Dask cluster ended at the same task again and again, most often because their memory was full."""
 
 
 class IntegrityBroken(LockgateError):

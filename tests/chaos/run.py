@@ -19,7 +19,7 @@ from chaos.proxy import Proxy
 from chaos.rules import Violation
 from chaos.scene import Place, Scene
 from lockgate.operations import status
-from lockgate.stack import processes
+from lockgate.stack import mlflow_server, processes
 from lockgate.system.service_urls import DATABASE_VARIABLE, Addresses
 
 PROBLEMS = ("chaos_a", "chaos_b")
@@ -129,7 +129,11 @@ def _command_lines_that_hang(place: Place) -> list[str]:
 
 
 def _command_lines(place: Place) -> list[psutil.Process]:
-    return processes.with_variable(DATABASE_VARIABLE, place.where.database_url)
+    """The command lines; the MLflow server knows the database too."""
+    servers = mlflow_server.running(place.home)
+    return [
+        each for each in processes.with_variable(DATABASE_VARIABLE, place.where.database_url) if each not in servers
+    ]
 
 
 @contextmanager

@@ -4,26 +4,36 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import click
 import pytest
 import yaml
 from click.testing import CliRunner
 from paired_rows import CHURN, ENGINES
 
-from lockgate.cli import lockgate
+from lockgate.cli import lockgate, predict, status
+from lockgate.cli.common_options import Number
 from lockgate.errors import StateConflict
+from lockgate.operations.predict import Done
+from lockgate.problem.params import MonitorParams
 from lockgate.system.exit_codes import Session
 
 PROJECT = Path(__file__).parents[2]
 FLAGS = {
-    "up": {"--port", "--artifacts"},
+    "up": {"--port", "--artifacts", "--workers", "--worker-memory"},
     "down": set(),
     "env": set(),
+    "backup": {"--artifacts", "--no-artifacts", "--dry-run", "--json"},
+    "restore": {"--artifacts", "--replace", "--yes", "--dry-run"},
+    "migrate": {"--no-logins", "--no-roles"},
+    "roles install": set(),
+    "roles status": {"--json"},
     "status": {"--json"},
     "list": {"--json"},
     "show": {"--json"},
-    "verdict": {"--json"},
+    "verdict": {"--markdown", "--json"},
     "promote": {"--reason", "--expect-current", "--yes", "--dry-run"},
     "rollback": {"--to", "--reason", "--if-alert", "--yes", "--dry-run"},
     "approve": {"--reason", "--by"},
@@ -49,10 +59,12 @@ FLAGS = {
     "validate": {"--prepared", "--json"},
     "predict": {"--input", "--output", "--stage", "--version", "--force", "--confidence"}
     | {"--no-fallback", "--fallback-days", "--skip-bad", "--bad-rows", "--no-log"},
+    "explain": {"--input", "--request", "--row", "--key", "--date", "--stage", "--version"}
+    | {"--top", "--plot", "--force", "--no-fallback", "--fallback-days", "--json"},
     "forecast": {"--key", "--all", "--periods", "--from", "--known", "--output", "--stage", "--version"}
     | {"--confidence", "--force", "--no-log", "--no-fallback", "--fallback-days", "--json"},
     "serve": {"--stage", "--host", "--port", "--shadow", "--canary", "--no-log", "--no-fallback", "--fallback-days"}
-    | {"--workers"},
+    | {"--workers", "--grace", "--keep-previous", "--no-pin"},
     "canary": {"--reason", "--json"},
     "monitor": {
         "--window",
@@ -68,6 +80,7 @@ FLAGS = {
     "replay": {"--days", "--prepared", "--json"},
     "backtest": {"--origins", "--apart", "--json", "--plot"},
     "probe": {"--json"},
+    "sweep": {"--trials", "--hours", "--workers", "--resume", "--apply", "--json"},
     "check": {"--html", "--plot", "--force", "--json"},
     "init": {"--target", "--time", "--key", "--horizon", "--task", "--side", "--names", "--folder", "--name", "--json"},
 }
@@ -343,12 +356,39 @@ def test_python_without_docstrings_is_a_configuration_error(tmp_path):
     assert run("--help", folder=tmp_path, PYTHONOPTIMIZE="1").returncode == 0
 
 
+def test_no_option_takes_what_is_no_finite_number(tmp_path):
+    types = [option.type for command in COMMANDS.values() for option in command.params]
+    ranges = [each for each in types if isinstance(each, click.FloatRange)]
+    assert ranges and all(isinstance(each, Number) for each in ranges)
+    ended = run("status", "--timeout", "nan", folder=copied_project(tmp_path))
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "'nan' is not a finite number" in ended.stderr
+
+
 @pytest.mark.parametrize("option", ["--at", "--since"])
 @pytest.mark.parametrize("text", ["", "yesterday"])
 def test_a_moment_that_is_none_is_a_usage_error_before_any_server_is_asked(option, text, tmp_path):
     ended = run("history", option, text, folder=copied_project(tmp_path))
     assert (ended.returncode, ended.stdout) == (2, "")
     assert f"{option} is not a time" in ended.stderr
+
+
+def test_status_refuses_a_production_that_is_older_than_its_limit():
+    now, limits = datetime(2026, 4, 2, tzinfo=UTC), MonitorParams(production_days=90)
+    assert status.too_old(now - timedelta(days=89), now, limits) == ""
+    assert status.too_old(now - timedelta(days=90), now, limits).endswith("90 days ago; limit 90 days")
+    assert status.too_old(None, now, limits) == ""
+
+
+@pytest.mark.parametrize(("days", "said"), [(89, ""), (91, "version 3 is too old")])
+def test_forecasts_of_a_production_that_is_older_than_its_limit_come_with_a_warning(days, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(copied_project(tmp_path))
+    done = Done(7, 3, (), production_since=datetime.now(UTC) - timedelta(days=days))
+    printed = CliRunner().invoke(
+        click.Command("predict", callback=lambda: predict.tell_done(done, Path("f.csv"))), obj=Session()
+    )
+    assert (printed.exit_code, printed.stdout) == (0, "7 rows forecast by version 3 in f.csv\n")
+    assert printed.stderr.startswith(said) and len(printed.stderr.splitlines()) == bool(said)
 
 
 def test_every_name_that_the_command_room_offers_is_there():

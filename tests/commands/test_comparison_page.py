@@ -12,10 +12,10 @@ from paired_rows import CHURN, PAIRS, PROBLEM, ROWS, pairs
 from lockgate.comparison import page, tables
 from lockgate.comparison.agreement import agreement
 from lockgate.comparison.compare import Compared, Comparison, ForecastComparison, LeftOut, read_rows
-from lockgate.comparison.record_diff import DifferentValue, ImportanceChange, MetricPair, RecordDiff
 from lockgate.comparison.records import Side, VerdictSummary
 from lockgate.errors import BadData
 from lockgate.problem.metrics import METRICS
+from lockgate.reports.record_diff import DifferentValue, ImportanceChange, MetricPair, RecordDiff
 from lockgate.system.output_file import OutFile
 
 NAN = float("nan")

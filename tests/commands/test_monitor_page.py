@@ -13,7 +13,8 @@ import pytest
 from logged_frames import NOW, logged
 
 from lockgate.bundle import snapshot as snapshots
-from lockgate.bundle.snapshot import Snapshot, distribution_of
+from lockgate.bundle.distribution import distribution_of
+from lockgate.bundle.snapshot import Snapshot
 from lockgate.evaluation.slices import Background
 from lockgate.monitoring.advice import Advice
 from lockgate.monitoring.findings import Production, Terms, findings

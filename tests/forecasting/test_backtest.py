@@ -1,24 +1,41 @@
 """A backtest trains as it would have been done earlier, and never learns from what came after."""
 
+import os
+import signal
+import threading
+
+import dask_processes
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 import small_chain
 
-from lockgate.errors import BadData
+from lockgate.engine import choice
+from lockgate.engine.engine import InProcess
+from lockgate.errors import BadData, Unavailable
 from lockgate.models.members import MEMBERS
+from lockgate.problem.params import EngineParams
 from lockgate.reports import plots
 from lockgate.training import backtest, train
 from lockgate.training.backtest import Plan
 
 NAMES = ["blend", *MEMBERS, "ridge", "seasonal naive"]
 PLAN = Plan(origins=2, apart=30)
+IN_PROCESS = InProcess()
 
 
-def run(rows, plan=PLAN):
+def run(rows, plan=PLAN, engine=IN_PROCESS, begun=lambda: None):
     told = []
     params = small_chain.params()
-    marks = backtest.backtest(rows, small_chain.chain().stores, params, plan, lambda *step: told.append(step))
+    stores = small_chain.chain().stores
+
+    def progress(*step):
+        told.append(step)
+        if step[1] == 0:
+            begun()
+
+    marks = backtest.backtest(rows, stores, params, plan, engine, progress)
     return marks, told
 
 
@@ -32,6 +49,40 @@ def test_each_origin_has_a_mark_for_the_blend_each_member_and_the_baseline(marks
     origins = [str((last - pd.Timedelta(days=days)).date()) for days in (42, 72)]
     assert [(mark.origin, mark.forecast) for mark in marks] == [(origin, name) for origin in origins for name in NAMES]
     assert all(mark.low <= mark.score <= mark.high and mark.mae > 0 and abs(mark.bias) < 0.5 for mark in marks)
+
+
+def test_the_marks_are_the_same_to_the_last_bit_on_a_cluster(marks, dask_address):
+    with choice.here(EngineParams(kind="dask", address=dask_address), 300) as engine:
+        on_dask, told = run(small_chain.parts().rows, engine=engine)
+    assert on_dask == marks
+    assert told == [(backtest.STEP, done, 2) for done in (0, 1, 2)]
+
+
+@pytest.mark.long
+def test_a_backtest_that_loses_a_worker_has_the_same_marks_and_without_a_scheduler_it_is_unavailable(marks, tmp_path):
+    running = dask_processes.running(tmp_path, workers=2)
+    with running as cluster, choice.here(EngineParams(kind="dask", address=cluster.address), 300) as engine:
+        engine.client.wait_for_workers(2, 300)
+        processes = list(engine.client.run(os.getpid).values())
+        at_work = threading.Thread(target=lambda: os.kill(_busy(processes), signal.SIGKILL), daemon=True)
+        assert run(small_chain.parts().rows, engine=engine, begun=at_work.start)[0] == marks
+        assert set(processes) - set(engine.client.run(os.getpid).values()), "no worker was lost"
+        engine.timeout = 5
+        with pytest.raises(Unavailable):
+            run(small_chain.parts().rows, engine=engine, begun=cluster.scheduler.kill)
+
+
+def _busy(processes: list[int]) -> int:
+    """The first process that has computed for a second."""
+    begun = {each: sum(psutil.Process(each).cpu_times()[:2]) for each in processes}
+    found: list[int] = []
+
+    def looked() -> list[int]:
+        found[:] = [each for each in processes if sum(psutil.Process(each).cpu_times()[:2]) > begun[each] + 1]
+        return found
+
+    dask_processes.wait_for(looked)
+    return found[0]
 
 
 def test_a_mark_is_what_a_training_on_the_days_up_to_its_origin_gives(marks):

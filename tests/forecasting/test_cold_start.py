@@ -47,6 +47,11 @@ def stores(*letters):
     return store_attributes(table.assign(StoreType=[a for a, _ in letters], Assortment=[b for _, b in letters]))
 
 
+def with_peers(coefficients, unknown, attributes):
+    means = cold_start.means_of_peers(coefficients, unknown, attributes)
+    return cold_start.with_peers(coefficients, unknown, attributes, means)
+
+
 @pytest.mark.parametrize(
     ("letters", "expected"),
     [
@@ -58,20 +63,20 @@ def stores(*letters):
 def test_an_unknown_store_has_the_mean_of_its_nearest_peers(letters, expected):
     coefficients = np.array([[1.0, 10.0], [2.0, 20.0], [3.0, 30.0], [4.0, 40.0], [np.pi, np.pi]])
     unknown = np.array([False] * 4 + [True])
-    found = cold_start.with_peers(coefficients, unknown, stores(*letters))
+    found = with_peers(coefficients, unknown, stores(*letters))
     assert found.tolist() == [*coefficients[:4].tolist(), [expected, 10 * expected]]
     assert coefficients[4].tolist() == [np.pi, np.pi]
 
 
 def test_unknown_stores_do_not_stand_in_for_each_other():
     coefficients = np.array([[1.0], [100.0], [200.0]])
-    found = cold_start.with_peers(coefficients, np.array([False, True, True]), stores("bb", "aa", "aa"))
+    found = with_peers(coefficients, np.array([False, True, True]), stores("bb", "aa", "aa"))
     assert found.tolist() == [[1.0], [1.0], [1.0]]
 
 
 def test_where_nobody_sold_nothing_changes():
     coefficients = np.array([[1.0], [2.0]])
-    assert cold_start.with_peers(coefficients, np.array([True, True]), stores("aa", "bb")).tolist() == [[1.0], [2.0]]
+    assert with_peers(coefficients, np.array([True, True]), stores("aa", "bb")).tolist() == [[1.0], [2.0]]
 
 
 def test_a_chain_in_which_every_store_sells_has_no_strangers():

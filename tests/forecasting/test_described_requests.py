@@ -49,7 +49,7 @@ def refused(forecaster: Forecaster | TableForecaster, rows: pd.DataFrame) -> tup
     return caught.value.message, caught.value.where, caught.value.hint
 
 
-@pytest.mark.parametrize("value", [np.inf, -np.inf, 1.5, None, "x"])
+@pytest.mark.parametrize("value", [np.inf, -np.inf, 1e30, 1.5, None, "x"])
 @pytest.mark.parametrize("key", ["store", "dept"])
 def test_a_key_that_is_no_whole_number_is_refused_once(key: str, value: object) -> None:
     message, where, _ = refused(panel("week"), asked("week", **{key: value}))
@@ -101,11 +101,38 @@ def test_two_rows_of_a_key_at_one_time_contradict_each_other_in_a_state() -> Non
     assert (where, hint) == ("cycle", "one row for each unit and time")
 
 
+BOOLEANS = [object, bool, "boolean", "bool[pyarrow]", "category"]
+
+
+@pytest.mark.parametrize("dtype", BOOLEANS)
+def test_a_boolean_is_1_or_0_in_a_flag_and_no_number(dtype: str | type) -> None:
+    row, true = asked("week", event=1), pd.Series([True], dtype=dtype)
+    assert panel("week").predict(row.assign(event=true)) == panel("week").predict(row)
+    message, where, hint = refused(panel("week"), row.assign(price=true))
+    assert ("row 0: price is True" in message, where, hint) == (True, "price", "price is a number or missing")
+    assert refused(panel("integer"), asked("integer", time=true))[1] == "time"
+    assert refused(panel("day"), asked("day", weekday=true))[1] == "weekday"
+
+
+@pytest.mark.parametrize("first", [1.0, True])
+def test_among_many_equal_numbers_only_the_booleans_are_refused(first: object) -> None:
+    rows = pd.concat([asked("week")] * 150, ignore_index=True)
+    values = [first, *[1.0, True] * 74, 1.0]
+    found = panel("week").problems(rows.assign(price=pd.Series(values, dtype=object)))
+    assert [(each.row, each.value) for each in found] == [
+        (row, "True") for row, value in enumerate(values) if value is True
+    ]
+
+
 def test_a_range_without_limits_is_not_written_out() -> None:
     assert refused(panel("week"), asked("week", price="x"))[2] == "price is a number or missing"
 
 
-@pytest.mark.parametrize("wrong", [{"a": 1}, ["x"], np.nan])
+def test_a_time_beyond_all_integers_is_refused() -> None:
+    assert refused(panel("integer"), asked("integer", time=-1e30))[1] == "time"
+
+
+@pytest.mark.parametrize("wrong", [{"a": 1}, ["x"], np.nan, "x" * 100_001])
 def test_only_texts_and_numbers_are_categories(wrong: object) -> None:
     problem = plain_tables.params("regression", columns={**plain_tables.COLUMNS, "colour": {"type": "category"},
                                                          "price": {"type": "number"}}, members=["linear"])  # fmt: skip
@@ -113,7 +140,37 @@ def test_only_texts_and_numbers_are_categories(wrong: object) -> None:
     forecaster, _ = training.train(rows, pd.DataFrame(), problem, lambda *_: None)
     row = rows.head(1).astype(object)
     row.at[row.index[0], "colour"] = wrong
-    assert refused(forecaster, row)[1:] == ("colour", "colour is a text")
+    assert refused(forecaster, row)[1:] == ("colour", "colour is a text of at most 100,000 characters")
+
+
+@pytest.mark.parametrize(
+    ("changed", "column"),
+    [
+        *[
+            ({"price": text}, "price")
+            for text in ("NaN", "inf", "-Infinity", "1e400", "0x10", "1_000", "1,000", "true")
+        ],
+        *[({"price": number}, "price") for number in (10**400, float("inf"))],
+        *[({"event": text}, "event") for text in ("true", "nan", "yes")],
+        *[({"shop": number}, "shop") for number in (2**63, 2**64 + 1, 10**400, 10**5000, 1e300)],
+        *[({"time": f"2020-08-13T00:00:00{zone}"}, "time") for zone in ("+99:99", "+02:60", " Europe/Berlin")],
+        ({"time": "2020-08-13T10:00:00Z"}, "time"),
+    ],
+    ids=lambda changed: str(changed)[:40] if isinstance(changed, dict) and 10**5000 not in changed.values() else None,
+)
+def test_what_is_no_value_is_a_problem_of_its_row_whatever_json_allows(changed: dict[str, object], column: str) -> None:
+    assert [each.column for each in panel("day").problems(asked("day", **changed))] == [column]
+
+
+@pytest.mark.parametrize("text", ["1", " 1 ", "1.0", "+1", "1e0"])
+def test_a_number_may_be_its_text(text: str) -> None:
+    assert panel("day").predict(asked("day", price=text)) == panel("day").predict(asked("day", price=1))
+
+
+@pytest.mark.parametrize("zone", ["Z", "+02:00", "-11:30", "+0530", " UTC"])
+def test_the_day_of_a_time_with_a_zone_is_the_written_day(zone: str) -> None:
+    day = f"{asked('day')['time'].iloc[0]:%Y-%m-%d}"
+    assert panel("day").predict(asked("day", time=f"{day}T00:00:00{zone}")) == panel("day").predict(asked("day"))
 
 
 def test_texts_that_mean_missing_in_the_file_mean_it_in_a_request() -> None:

@@ -8,6 +8,7 @@ import plain_tables
 import pytest
 
 from lockgate.data import split
+from lockgate.engine.engine import InProcess, silent
 from lockgate.errors import BadConfiguration
 from lockgate.evaluation.paired_test import Actual
 from lockgate.models import baselines
@@ -121,7 +122,7 @@ def test_a_panel_learns_the_quantile_of_a_pinball_loss(metric):
 
 def test_a_backtest_scores_in_mase_by_the_changes_before_each_cutoff():
     params, parts, _, _ = of_panel("mase")
-    marks = backtest(parts.rows, panel_tables.rows("month")[1], params, Plan(2, 6), lambda *_: None)
+    marks = backtest(parts.rows, panel_tables.rows("month")[1], params, Plan(2, 6), InProcess(), silent)
     assert all(mark.low <= mark.score <= mark.high for mark in marks)
     blend, naive = marks[0], marks[len(marks) // 2 - 1]
     cutoff = np.datetime64(blend.origin + "-01") if len(blend.origin) == 7 else np.datetime64(blend.origin)

@@ -29,9 +29,12 @@ from sklearn.preprocessing import FunctionTransformer
 
 from lockgate.bundle import external_conversion, external_mlmodel, store
 from lockgate.bundle.external_conversion import Declared
-from lockgate.errors import BadData, GateRefused, IntegrityBroken
+from lockgate.errors import BadData, GateRefused, IntegrityBroken, WrongUsage
+from lockgate.evaluation.explained_rows import explained_rows
+from lockgate.forecaster import explain
 from lockgate.forecaster.answers import answers
 from lockgate.forecaster.external import NativeFile
+from lockgate.models import sklearn_estimator
 from lockgate.models.catboost import CatboostBooster
 
 TEXTS, NUMBERS = ["colour", "city"], ["size", "flag"]
@@ -180,7 +183,7 @@ def test_a_function_with_arguments_or_a_method_is_refused():
 def changed(model, change):
     """The file of a model with another description."""
     source, target = zipfile.ZipFile(io.BytesIO(skops.io.dumps(model))), io.BytesIO()
-    with zipfile.ZipFile(target, "w") as file:
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as file:
         for name in source.namelist():
             content = source.read(name)
             file.writestr(name, change(content.decode()) if name == "schema.json" else content)
@@ -197,6 +200,16 @@ def test_another_way_of_making_a_listed_type_is_refused(loader):
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no archive", b"\x80\x04pickle"])
 def test_a_file_that_is_none_of_skops_is_refused(content):
     with pytest.raises(IntegrityBroken, match="no file of skops"):
+        adopted(content)
+
+
+@pytest.mark.parametrize(("limit", "match"), [("LARGEST_SCHEMA", "description"), ("LARGEST_UNPACKED", "unpacks to")])
+def test_an_archive_that_unpacks_to_more_than_a_model_may_have_is_refused(limit, match, monkeypatch):
+    """A few kilobytes of a file may stand for gigabytes."""
+    monkeypatch.setattr(sklearn_estimator, limit, 1 << 16)
+    content = changed(Ridge(), lambda text: text + " " * (1 << 20))
+    assert len(content) < 1 << 16
+    with pytest.raises(IntegrityBroken, match=match):
         adopted(content)
 
 
@@ -378,3 +391,11 @@ def test_a_booster_takes_the_places_of_listed_categories_and_no_free_texts():
     free = external_conversion.rows_of(plain_tables.params("regression").problem, table, pd.DataFrame(), None)
     with pytest.raises(GateRefused, match="takes numbers for columns with texts: colour"):
         external_conversion.adopt(native, Declared(("colour", "flag"), (), "value"), free, table["price"])
+
+
+def test_the_forecasts_of_an_external_model_are_not_explained():
+    forecaster = adopted(trained(Ridge()))
+    assert not explain.can_explain(forecaster)
+    with pytest.raises(WrongUsage, match="an external model has no explanations"):
+        explain.explain(forecaster, asked(), np.arange(2))
+    assert explained_rows(forecaster, plain_tables.rows("regression", 40), forecaster.predict(asked())) == []

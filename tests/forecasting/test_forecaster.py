@@ -7,6 +7,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import explained
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,6 +15,7 @@ import small_chain
 
 from lockgate.bundle import store
 from lockgate.errors import BadData, WrongUsage
+from lockgate.features.recipe import GROUP_MEAN, RIDGE
 from lockgate.forecaster.interface import RowCounts
 from lockgate.forecaster.time_values import DAY_FORM
 
@@ -361,3 +363,35 @@ def test_it_may_be_called_from_many_threads(forecaster, rows, tmp_path):
         found = list(pool.map(lambda batch: fresh.interval(batch, 0.9), batches))
     for one, other in zip(found, expected, strict=True):
         assert all(np.array_equal(getattr(one, name), getattr(other, name)) for name in vars(one))
+
+
+@pytest.mark.parametrize("offset", [RIDGE, GROUP_MEAN])
+@pytest.mark.parametrize("target", ["log", "ratio"])
+def test_an_explanation_adds_up_for_each_member_whatever_it_learned(forecaster, rows, offset, target):
+    """The boosters as if they had learned the target so; the forecasts are then far off, but add up all the same."""
+    batch, before = np.arange(0, len(rows), 29), rows.copy(deep=True)
+    for one in forecaster.members:
+        boosters = {name: replace(member, offset=offset, target=target) for name, member in forecaster.boosters.items()}
+        weights = {name: float(name == one) for name in forecaster.members}
+        explained.explained(replace(forecaster, boosters=boosters, weights=weights), rows, batch)
+    pd.testing.assert_frame_equal(rows, before)
+
+
+def test_an_explanation_is_the_same_alone_in_a_batch_and_in_any_order(forecaster, rows):
+    batch = np.arange(0, len(rows), 29)
+    found = explained.explained(forecaster, rows, batch)
+    explained.assert_same(explained.explained(forecaster, rows.iloc[::-1], len(rows) - 1 - batch), found)
+    alone = explained.explained(forecaster, rows.iloc[batch[[4]]], np.arange(1))
+    explained.assert_same(alone, explained.take(found, np.array([4])))
+
+
+def test_a_closed_store_is_explained_by_the_rule_alone(forecaster):
+    found = explained.explained(forecaster, one_row(Open=0), np.arange(1))
+    assert found.base[0] == found.forecast[0] == 0
+    assert not found.contributions.any()
+
+
+def test_a_promotion_raises_the_explained_forecast(forecaster, rows):
+    found = explained.explained(forecaster, rows, np.flatnonzero((rows["Open"] == 1) & (rows["Promo"] == 1))[:50])
+    promo = found.by_origin().contributions[:, found.by_origin().names.index("Promo")]
+    assert (promo > 0.05 * found.forecast).mean() > 0.9

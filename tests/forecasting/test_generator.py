@@ -4,6 +4,7 @@ import datetime
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,12 @@ import pandas as pd
 import pytest
 
 from lockgate import digests
-from lockgate.data import ingest, split
+from lockgate.data import dataset, ingest, split
+from lockgate.engine.engine import InProcess
+from lockgate.errors import BadConfiguration
 from lockgate.features import calendar
+from lockgate.pipeline import prepare_in_parts
+from lockgate.pipeline.prepare_in_parts import Plan
 from lockgate.problem import metrics
 from lockgate.problem.params import GeneratorParams, load_params
 from lockgate.synthetic import demand, generator
@@ -42,6 +47,37 @@ def test_the_same_seed_gives_the_same_chain_and_another_another() -> None:
     np.testing.assert_array_equal(one.certain, again.certain)
     np.testing.assert_array_equal(one.day_shocks, again.day_shocks)
     assert not one.raw["Sales"].equals(other.raw["Sales"])
+
+
+def test_ranges_of_stores_that_are_drawn_alone_are_those_of_the_chain() -> None:
+    drawn = generator.draft(SMALL, 5)
+    whole, parts = generator.generate(SMALL), [drawn.chain(number) for number in range(len(drawn.streams))]
+    assert [len(part.stores) for part in parts] == [5, 5, 2]
+    pd.testing.assert_frame_equal(pd.concat([part.raw for part in parts], ignore_index=True), whole.raw)
+    pd.testing.assert_frame_equal(pd.concat([part.stores for part in parts], ignore_index=True), whole.stores)
+    np.testing.assert_array_equal(np.concatenate([part.certain for part in parts]), whole.certain)
+
+
+def test_the_chain_of_a_seed_does_not_change() -> None:
+    """Figures in the documents are of these chains."""
+    found = digests.of_frame(generator.generate(DEFAULT).raw)
+    assert found == "6847e21b2e8fca63c0281a7de9b3c3b9fcf8132d6e06b6679578b1febb2d726e"
+
+
+def test_a_chain_that_one_process_cannot_hold_is_referred_to_the_cluster() -> None:
+    with pytest.raises(BadConfiguration, match=r"100,000 stores x 900 days are more than 15,000,000 rows") as refused:
+        generator.tables_and_source(DEFAULT.model_copy(update={"stores": 100_000}), PROBLEM)
+    assert "engine: {kind: dask}" in refused.value.hint
+
+
+def test_a_chain_that_is_prepared_in_parts_is_that_of_one_process(tmp_path: Path) -> None:
+    tables, source = generator.tables_and_source(SMALL, PROBLEM)
+    wanted = split.split(PROBLEM, tables.rows)
+    card = prepare_in_parts.generate(Plan(PROBLEM, tmp_path / "prepared", 2500, InProcess()), SMALL)
+    for name, rows in (("rows", wanted.rows), ("holdout", wanted.holdout), ("static", tables.static)):
+        pd.testing.assert_frame_equal(dataset.read(tmp_path / "prepared", name), rows)
+    assert [len(card[name]["parts"]) for name in ("rows", "holdout")] == [3, 3]
+    assert card["source"] == asdict(source)
 
 
 @pytest.mark.parametrize("seed", [1, 2])

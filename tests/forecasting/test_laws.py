@@ -6,6 +6,7 @@ A row (of a state: the rows of a key so far) has one forecast: alone, in any bat
 from dataclasses import dataclass
 
 import engine_fleet
+import explained
 import numpy as np
 import pandas as pd
 import plain_tables
@@ -119,6 +120,33 @@ def test_rows_are_not_changed(case: Case) -> None:
     before = case.rows.copy(deep=True)
     case.forecaster.predict(case.rows)
     pd.testing.assert_frame_equal(case.rows, before)
+
+
+def test_an_explanation_adds_up_to_the_forecast_alone_in_a_batch_and_in_any_order(case: Case) -> None:
+    rows, places = case.rows, np.flatnonzero(case.own)
+    before = rows.copy(deep=True)
+    batch = np.unique([*places[:5], *np.linspace(0, len(rows) - 1, 12).astype(int)])
+    found = explained.explained(case.forecaster, rows, batch)
+    pd.testing.assert_frame_equal(rows, before)
+    own = np.flatnonzero(np.isin(batch, places[:5]))
+    alone = explained.explained(case.forecaster, rows[case.own], np.arange(len(places))[:5])
+    explained.assert_same(alone, explained.take(found, own[: len(alone.base)]))
+    order = np.random.default_rng(3).permutation(len(rows))
+    shuffled = explained.explained(case.forecaster, rows.iloc[order], np.argsort(order)[batch])
+    explained.assert_same(shuffled, found)
+
+
+def test_the_contributions_of_a_member_add_up_to_its_output_on_any_number_of_threads(case: Case) -> None:
+    values = case.forecaster.state.transform(case.rows).values[:40]
+    for booster in case.forecaster.blend.fitted.values():
+        found, threaded = booster.contributions(values, 1), booster.contributions(values, 2)
+        np.testing.assert_array_equal(found.values, threaded.values)
+        total, raw = found.base + found.values.sum(axis=-1), booster.raw(values, 1)
+        if found.of_margin and raw.ndim == 1:
+            total = 1 / (1 + np.exp(-total))
+        elif found.of_margin:
+            total = np.exp(total) / np.exp(total).sum(axis=1, keepdims=True)
+        np.testing.assert_allclose(total, raw, rtol=1e-5, atol=1e-6)
 
 
 def test_a_loaded_bundle_forecasts_the_same(case: Case) -> None:

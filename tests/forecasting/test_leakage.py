@@ -1,6 +1,8 @@
 """A feature that knows a later sale is found, in the code and in a bundle's own past, and the gate says which."""
 
+import weakref
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +13,7 @@ from lockgate.bundle import store
 from lockgate.data import dataset
 from lockgate.data.data_card import card_of
 from lockgate.data.ingest import FileSource, Tables
+from lockgate.data.rows_by_part import RowsByPart
 from lockgate.evaluation import leakage, sandboxed
 from lockgate.features import training_rows
 from lockgate.features.scale import LOG
@@ -27,7 +30,7 @@ def found(forecaster=None, rows=None):
 
 
 def answer(seen):
-    return checks.CHECKS["no data leakage"](SimpleNamespace(leakage=seen, uses_target_history=True), None)
+    return checks.CHECKS["no data leakage"](SimpleNamespace(leakage=seen, uses_target_history=True), None)[:2]
 
 
 def whole_table():
@@ -38,10 +41,60 @@ def with_level(state, level):
     return replace(state, history=replace(state.history, level=level))
 
 
-def peeking_fit(table, cutoffs, horizon):
+def peeking_fit(table, cutoffs, horizon, shared=None):
     """Honest, but for the level: as if a rolling mean were taken before the rows were cut at the cutoff."""
     later = np.nanmean(LOG.scaled(table.history.target[:, -28:]), axis=1).astype(np.float32)
-    return {cutoff: with_level(state, later) for cutoff, state in STORE_PANEL.fit(table, cutoffs, horizon).items()}
+    fitted = STORE_PANEL.fit(table, cutoffs, horizon, shared)
+    return {cutoff: with_level(state, later) for cutoff, state in fitted.items()}
+
+
+class Parts:
+    """The rows in parts with whole stores; `most` counts the rows that were in memory at one time."""
+
+    def __init__(self, count):
+        self.alive = self.most = 0
+        rows = small_chain.parts().rows
+        self.frames = [rows[rows["Store"].isin(stores)] for stores in np.array_split(np.unique(rows["Store"]), count)]
+
+    def read(self, place):
+        found = self.frames[place].copy()
+        self.alive += len(found)
+        self.most = max(self.most, self.alive)
+        weakref.finalize(found, self.freed, len(found))
+        return found
+
+    def freed(self, rows):
+        self.alive -= rows
+
+    def rows(self):
+        return RowsByPart(tuple(partial(self.read, place) for place in range(len(self.frames))))
+
+
+def learned_by_a_sample():
+    """A forecaster whose stored history is that of a training where half of the stores learn what all share."""
+    whole, table = small_chain.forecaster(), small_chain.table()
+    sample = np.arange(0, len(table.series), 2)
+    lowest = float(np.nanmin(table.history.target))
+    shared = whole.recipe.shared_of(table.take(sample), len(table.series), lowest, HORIZON)
+    state = whole.recipe.fit(table, [table.last], HORIZON, shared)[table.last]
+    return replace(whole, state=state, sample=sample)
+
+
+def test_the_check_of_rows_in_parts_is_that_of_one_file_and_holds_few_parts():
+    honest, parts = learned_by_a_sample(), Parts(6)
+    seen = found(honest, parts.rows())
+    assert seen == found(honest)
+    assert seen.history_mismatch == ()
+    assert parts.most <= 2 * max(map(len, parts.frames))
+    last = honest.state.history.level.copy()
+    last[-1] += 1
+    moved = replace(honest, state=with_level(honest.state, last))
+    assert found(moved, parts.rows()).history_mismatch == found(moved).history_mismatch == ("level_364",)
+
+
+def test_without_a_sample_all_stores_are_fitted_again_together():
+    whole = small_chain.forecaster()
+    assert found(whole, Parts(6).rows()) == found(whole)
 
 
 def test_an_honest_forecaster_passes_and_many_of_its_features_do_know_the_past():
@@ -143,7 +196,7 @@ def test_the_child_that_opens_a_candidate_looks_for_leaks_where_it_is_asked_to(t
     whole = Tables(small_chain.chain().rows, small_chain.chain().stores)
     dataset.write(
         folder,
-        {"rows": small_chain.parts().rows},
+        {"rows": small_chain.parts().rows, "holdout": small_chain.parts().holdout},
         card_of(small_chain.params().problem, FileSource(()), whole, small_chain.parts()),
     )
     request = sandboxed.Request(str(tmp_path / "bundle"), digest, (), str(folder))

@@ -37,7 +37,7 @@ def of_states(rows: pd.DataFrame) -> TableForecaster:
 
 
 def answer(report: LeakageReport) -> tuple[Outcome, str]:
-    return checks.CHECKS["no data leakage"](SimpleNamespace(leakage=report, uses_target_history=True), None)
+    return checks.CHECKS["no data leakage"](SimpleNamespace(leakage=report, uses_target_history=True), None)[:2]
 
 
 def learned_with(forecaster: TableForecaster, rows: pd.DataFrame) -> TableForecaster:
@@ -158,7 +158,7 @@ def test_the_child_that_opens_a_table_gives_the_same_report(tmp_path: Path) -> N
     static = pd.DataFrame()
     parts = Split(rows, plain_tables.rows("regression", 50, seed=2), "")
     card = card_of(forecaster.problem, FileSource(()), Tables(rows, static), parts)
-    dataset.write(tmp_path / "prepared", {"rows": rows}, card)
+    dataset.write(tmp_path / "prepared", {"rows": rows, "holdout": parts.holdout}, card)
     request = sandboxed.Request(str(tmp_path / "bundle"), digest, (), str(tmp_path / "prepared"))
     found = sandboxed.forecast(request, rows.drop(columns="price"))
     assert found.uses_target_history

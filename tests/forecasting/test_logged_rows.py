@@ -11,6 +11,7 @@ import pandas as pd
 import panel_tables
 import plain_tables
 import pytest
+from logged import rows_of
 
 from lockgate.forecaster.answers import answers
 from lockgate.forecaster.interface import ForecasterProtocol
@@ -45,9 +46,13 @@ def asked(kind: str) -> tuple[ForecasterProtocol, pd.DataFrame]:
     return forecaster, rows.assign(time=times, event=0, price=prices).drop(columns="ahead")
 
 
-def logged(kind: str) -> tuple[LoggedRow, ...]:
+def of(forecaster: ForecasterProtocol, rows: pd.DataFrame, found: pd.DataFrame) -> list[LoggedRow]:
+    return rows_of(logged_rows(forecaster.problem, forecaster, rows, found))
+
+
+def logged(kind: str) -> list[LoggedRow]:
     forecaster, rows = asked(kind)
-    return logged_rows(forecaster.problem, forecaster, rows, answers(forecaster, rows, 0.9))
+    return of(forecaster, rows, answers(forecaster, rows, 0.9))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -79,7 +84,7 @@ def test_the_answers_are_logged_as_they_were_given(kind: str) -> None:
 def test_one_row_is_logged_as_in_its_batch(kind: str) -> None:
     forecaster, rows = asked(kind)
     found = answers(forecaster, rows, 0.9)
-    alone = logged_rows(forecaster.problem, forecaster, rows.iloc[[3]], found.iloc[[3]])
+    alone = of(forecaster, rows.iloc[[3]], found.iloc[[3]])
     assert alone == logged(kind)[3:4]
 
 
@@ -107,7 +112,7 @@ def test_a_key_in_any_form_is_the_same_segment(given: object) -> None:
     forecaster, rows = asked("week")
     other = rows.astype(object).assign(store=given).iloc[[0]]
     found = pd.DataFrame({"prediction": [1.0], "lower": [np.nan], "upper": [np.inf]})
-    (row,) = logged_rows(forecaster.problem, forecaster, other, found)
+    (row,) = of(forecaster, other, found)
     assert (row.segment["store"], type(row.segment["store"])) == (3, int)
     assert (row.prediction, row.lower, row.upper) == (1.0, None, None)
     json.dumps(row.features, allow_nan=False)
@@ -121,6 +126,6 @@ def test_a_key_in_any_form_is_the_same_segment(given: object) -> None:
 def test_a_time_in_any_form_is_the_same_period(time: object) -> None:
     forecaster, rows = asked("month")
     other = rows.iloc[[0]].assign(time=pd.Series([time], dtype=object))
-    (row,) = logged_rows(forecaster.problem, forecaster, other, pd.DataFrame({"prediction": [1.0]}))
+    (row,) = of(forecaster, other, pd.DataFrame({"prediction": [1.0]}))
     assert row.period == 54 * 12 + 4
     assert str(row.features["time"]).startswith("2024-05")

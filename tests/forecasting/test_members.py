@@ -1,5 +1,6 @@
 """Laws that every booster owes, whichever library it is."""
 
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -62,6 +63,14 @@ def test_it_is_the_same_after_a_round_trip_through_its_own_file(name):
 @every_member
 def test_the_same_fit_gives_the_same_bytes(name):
     assert fit(name).booster.dump() == fit(name).booster.dump()
+
+
+@every_member
+def test_a_booster_that_was_read_or_sent_to_another_process_has_the_same_bytes(name):
+    booster = fit(name).booster
+    sent = pickle.loads(pickle.dumps(booster))
+    assert sent.dump() == booster.dump() == MEMBERS[name].restore(booster.dump()).dump()
+    np.testing.assert_array_equal(sent.raw(VALUES, 1), booster.raw(VALUES, 1))
 
 
 @every_member

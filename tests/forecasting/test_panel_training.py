@@ -1,7 +1,9 @@
 """A training on any described panel: on every period, with the members that it names, in the scale of its target."""
 
+from dataclasses import replace
 from functools import cache
 
+import explained
 import numpy as np
 import pandas as pd
 import panel_tables
@@ -46,6 +48,24 @@ def test_a_bundle_of_a_panel_forecasts_the_same_however_its_columns_are_sorted(n
     rows = pd.DataFrame(store.probe_rows(tmp_path / "bundle"))
     assert list(loaded.problem.columns) != list(forecaster.problem.columns)
     assert loaded.predict(rows).tolist() == forecaster.predict(rows).tolist()
+
+
+@every_period
+def test_an_explanation_adds_up_for_each_member_alone_and_for_the_blend(name, tmp_path):
+    forecaster, _ = trained(name)
+    store.save(forecaster, tmp_path / "bundle")
+    rows = pd.DataFrame(store.probe_rows(tmp_path / "bundle"))
+    batch = np.arange(len(rows))
+    for weights in (
+        forecaster.weights,
+        *({each: float(each == one) for each in forecaster.members} for one in forecaster.members),
+    ):
+        weighted = replace(forecaster, weights=weights)
+        found = explained.explained(weighted, rows, batch)
+        explained.assert_same(
+            explained.explained(weighted, rows.iloc[[3]], np.arange(1)), explained.take(found, np.array([3]))
+        )
+        explained.assert_same(explained.explained(weighted, rows.iloc[::-1], batch[::-1]), found)
 
 
 def test_negative_targets_are_learned_in_units_of_their_level_and_targets_of_many_sizes_as_logs():

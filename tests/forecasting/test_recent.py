@@ -10,7 +10,10 @@ from rossmann import PROBLEM
 
 from lockgate.bundle import store as bundle_store
 from lockgate.features import calendar
+from lockgate.lifecycle.stages import Stage
 from lockgate.operations import predict
+from lockgate.operations.answering_version import AnsweringVersion
+from lockgate.operations.forecast_chunks import Counts
 from lockgate.operations.load_version import Opened
 from lockgate.problem import metrics
 
@@ -85,20 +88,27 @@ def test_a_store_that_closes_in_the_window_sells_nothing_and_then_as_if_it_had_n
     assert found[~closed].tolist() == forecaster.predict(rows)[~closed].tolist()
 
 
+def remarks_on(forecaster, rows: pd.DataFrame) -> list[str]:
+    """What the reader of the forecasts of these rows is told."""
+    counts = Counts()
+    counts.add(forecaster.check(rows), pd.DataFrame())
+    version = AnsweringVersion("model", Opened(1, "", forecaster), Stage.PRODUCTION)
+    return list(predict.remarks(version, PROBLEM, counts))
+
+
 def test_rows_of_stores_with_little_or_no_history_are_counted_and_reported_in_one_remark(forecaster):
     """New, young, gone and shut stores; a store that is several of these counts once."""
     rows = small_chain.asked()
     checked = forecaster.check(rows)
     count = int((rows["Store"].isin([NEW, YOUNG, GONE, SHUT]) & (rows["Open"] == 1)).sum())
     assert checked.little_history == count > 0
-    remarks = list(predict.remarks(Opened(1, "", forecaster), PROBLEM, checked))
-    assert remarks == [f"{count} rows are of values of Store with little or no history"]
+    assert remarks_on(forecaster, rows) == [f"{count} rows are of values of Store with little or no history"]
 
 
 def test_closed_rows_and_stores_with_a_past_need_no_remark(forecaster):
     rows = small_chain.asked()
     for quiet in (rows.assign(Open=0), rows[~rows["Store"].isin([NEW, YOUNG, GONE, SHUT])]):
-        assert list(predict.remarks(Opened(1, "", forecaster), PROBLEM, forecaster.check(quiet))) == []
+        assert remarks_on(forecaster, quiet) == []
 
 
 def test_what_it_says_of_pasts_survives_the_bundle(forecaster, tmp_path):

@@ -1,18 +1,25 @@
 """A candidate's first opening: whatever it does to its process, this one goes on and says what happened."""
 
 import os
+import shutil
 from dataclasses import replace
 
+import any_problem
 import broken_bundles
 import numpy as np
 import pytest
 import small_chain
 
-from lockgate.bundle import store
-from lockgate.errors import GateRefused, IntegrityBroken
+from lockgate.bundle import manifest, store
+from lockgate.data import dataset
+from lockgate.data.ingest import Tables
+from lockgate.engine import choice
+from lockgate.errors import BadConfiguration, GateRefused, IntegrityBroken
 from lockgate.evaluation import sandboxed
 from lockgate.evaluation.sandboxed import Failure, Request, SandboxFailed
 from lockgate.models.members import MEMBERS
+from lockgate.problem.params import EngineParams
+from lockgate.system import sandbox
 from lockgate.system.sandbox import Limits
 
 MIB = 1 << 20
@@ -37,6 +44,49 @@ def test_the_child_gives_the_forecasts_that_this_process_gives(folder):
     assert np.array_equal(found.alone, found.together[[0, 7]])
     assert np.array_equal(found.linear, forecaster.predict_members(rows)[:, forecaster.members.index("ridge")])
     assert (found.trained_until, found.covered.all()) == (forecaster.state.cutoff, True)
+
+
+@pytest.mark.parametrize("kind", ["panel", "state", "table of multiclass"])
+def test_many_rows_are_forecast_in_pieces_with_the_forecasts_of_one_batch(kind, tmp_path, monkeypatch):
+    made, params = any_problem.built(kind, tmp_path, members=("lightgbm",))
+    forecaster = store.load(made.bundle, manifest.digest(made.bundle))
+    rows = dataset.read(made.prepared, "holdout").drop(columns=params.problem.target).sample(frac=1, random_state=1)
+    rows = rows.reset_index(drop=True)
+    one = np.full(sandboxed._width(forecaster), np.nan)
+    together = sandboxed._in_pieces(forecaster, rows, (0.5, 0.8), one)
+    monkeypatch.setattr(sandboxed, "PIECE", len(rows) // 3)
+    assert len(sandboxed._pieces(forecaster.problem, rows)) > 1
+    in_pieces = sandboxed._in_pieces(forecaster, rows, (0.5, 0.8), one)
+    assert in_pieces.keys() == together.keys()
+    for name in together:
+        np.testing.assert_array_equal(in_pieces[name], together[name])
+
+
+def test_the_limits_of_a_child_grow_with_the_rows():
+    usual, many = sandboxed.forecast_limits(1_000_000), sandboxed.forecast_limits(4_000_000)
+    assert usual == sandboxed.FORECAST_LIMITS
+    assert (many.wall_seconds, many.cpu_seconds) == (4 * usual.wall_seconds, 4 * usual.cpu_seconds)
+    assert many.memory_bytes > usual.memory_bytes
+    checked = sandboxed.forecast_limits(1_000_000, 30_000_000)
+    assert (checked.wall_seconds, checked.memory_bytes) == (3 * usual.wall_seconds, usual.memory_bytes)
+
+
+def test_a_bundle_that_is_sent_to_a_worker_gives_the_same_and_a_changed_one_is_refused(folder, dask_address):
+    request = Request(str(folder), store.save(small_chain.forecaster(), folder), (0, 7))
+    sent, rows = sandboxed.sent(request, sandboxed.FORECAST_LIMITS), small_chain.asked()
+    name = next(name for name in sent.files if name != "manifest.json")
+    changed = replace(sent, files=sent.files | {name: sent.files[name] + b" "})
+    elsewhere = replace(sent, request=replace(request, prepared=str(folder / "not here")))
+    with choice.here(EngineParams(kind="dask", address=dask_address), 300) as engine:
+        on_workers = engine.map(sandboxed.forecast_sent, [sent, sent], "score", shared=(engine.scatter(rows),))
+        with pytest.raises(IntegrityBroken):
+            engine.map(sandboxed.forecast_sent, [changed], "score", shared=(rows,))
+        with pytest.raises(BadConfiguration, match="does not see"):
+            engine.map(sandboxed.forecast_sent, [elsewhere], "score", shared=(rows,))
+    here = held(folder, request.digest)
+    for found in on_workers:
+        assert (found.together.tobytes(), found.bounds.tobytes()) == (here.together.tobytes(), here.bounds.tobytes())
+        assert (found.classes, found.trained_until) == (here.classes, here.trained_until)
 
 
 @pytest.mark.parametrize(
@@ -78,6 +128,21 @@ def test_a_changed_byte_is_no_failure_but_a_broken_integrity(folder):
     os.truncate(folder / "lightgbm.txt", 1000)
     with pytest.raises(IntegrityBroken, match=r"lightgbm\.txt sha256 mismatch"):
         held(folder, digest)
+
+
+def test_an_explanation_that_raises_is_said_and_the_forecasts_count_as_ever(folder, tmp_path, monkeypatch):
+    """Explanations are for reading; the gate does not depend on them."""
+    shutil.copytree(sandbox.PACKAGE_FOLDER, tmp_path / "src")
+    with (tmp_path / "src/lockgate/forecaster/explanation_records.py").open("a", encoding="utf-8") as code:
+        code.write('\n\ndef explained(*_):\n    raise ValueError("no tree\\nhas it")\n')
+    monkeypatch.setattr(sandbox, "PACKAGE_FOLDER", tmp_path / "src")
+    chain = small_chain.chain()
+    any_problem.prepare(small_chain.params().problem, Tables(chain.rows, chain.stores), tmp_path / "prepared")
+    rows = dataset.read(tmp_path / "prepared", "holdout").drop(columns="Sales")
+    request = Request(str(folder), store.save(small_chain.forecaster(), folder), (), str(tmp_path / "prepared"))
+    found = sandboxed.forecast(request, rows)
+    assert (found.explained, found.unexplained) == ([], "ValueError: no tree")
+    assert np.array_equal(found.together, small_chain.forecaster().predict(rows))
 
 
 @pytest.fixture

@@ -129,6 +129,7 @@ def test_http_takes_parquet(served, rows, expected):
         ({"Date": "2016-01-01"}, "Date is 2016-01-01", "dates from 2015-06-20 to 2015-09-11"),
         ({"Store": 4711}, "Store is 4711", "known values of Store: 12 from 1 to 12"),
         ({"Store": 10**400}, "Store is 1000", "known values of Store"),
+        ({"Store": True}, "Store is True", "known values of Store"),
         ({"Promo": "yes"}, "Promo is yes", "Promo is 0 or 1"),
         ({"Open": 7}, "Open is 7", "Open is 0, 1 or missing"),
         ({"StateHoliday": {"a": 1}}, "StateHoliday is ", "StateHoliday is one of 0, a, b, c"),

@@ -96,7 +96,7 @@ def test_a_fold_without_enough_history_is_left_out():
     params = small_chain.params()
     some = params.model_copy(update={"training": params.training.model_copy(update={"fold_ends_days_ago": [336, 0]})})
     table = small_chain.table()
-    assert folds.fold_ends(table, some) == [table.last]
+    assert folds.fold_ends(table, schedule(table, some), some) == [table.last]
 
 
 def test_what_the_boosters_use_most_is_worth_something_on_days_that_they_have_not_seen(report):

@@ -60,25 +60,30 @@ def test_open_days_without_a_sale_are_not_learned_from(window):
     assert len(window.target) - len(fewer.target) == 1
 
 
+def residual_of_rows(window, residuals):
+    place = window.period - window.period.min()
+    return shared_residual.shared_residuals(place, residuals, HORIZON)[place]
+
+
 def test_a_residual_of_all_stores_is_the_daily_residual_and_the_residual_of_one_store_is_not(window):
     """A day on which every store sells a fifth more than expected is one; a store that does so alone makes none."""
     day = window.period == window.period[0]
-    whole = shared_residual.shared_residuals(window.period, np.where(day, 0.2, 0.0))
+    whole = residual_of_rows(window, np.where(day, 0.2, 0.0))
     assert whole[day] == pytest.approx(0.2 * day.sum() / (day.sum() + shared_residual.PRIOR_ROWS))
     assert whole[~day] == pytest.approx(0.0)
-    alone = shared_residual.shared_residuals(window.period, np.where(np.arange(len(day)) == 0, 0.2, 0.0))
+    alone = residual_of_rows(window, np.where(np.arange(len(day)) == 0, 0.2, 0.0))
     assert 0 < alone.max() < 0.02
 
 
 def test_one_store_that_hardly_sold_does_not_make_the_chains_day(window):
-    odd = shared_residual.shared_residuals(window.period, np.where(np.arange(len(window.period)) == 0, -5.0, 0.0))
+    odd = residual_of_rows(window, np.where(np.arange(len(window.period)) == 0, -5.0, 0.0))
     assert -0.5 / (1 + shared_residual.PRIOR_ROWS) <= odd.min() < 0
 
 
 def test_the_daily_residual_of_a_window_is_the_residual_of_its_own_ridge(window):
     """A day in the windows of two cutoffs has two residuals, one for each cutoff."""
     missed = window.target - window.matrix.offsets[RIDGE]
-    assert np.array_equal(window.shared_residual, shared_residual.shared_residuals(window.period, missed))
+    assert np.array_equal(window.shared_residual, residual_of_rows(window, missed))
     later = replace(window, shared_residual=window.shared_residual + 1.0)
     assert np.array_equal(
         training_rows.join([window, later]).shared_residual,

@@ -21,6 +21,7 @@ FOR_ANOTHER_PYTHON = {
     "PIP_PREFIX": "elsewhere",
     "PIP_REQUIRE_VIRTUALENV": "1",
 }
+COMPARE = "lockgate compare 1 2 --html page.html"
 NEEDED = ("click", "setuptools")  # the lock file of the test; an editable installation needs setuptools
 DRAWING = [
     ".".join(path.relative_to(PROJECT / "src").with_suffix("").parts)
@@ -84,18 +85,22 @@ def test_matplotlib_says_nothing_of_a_missing_home(module: str) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("umask", ["077", "000"])
-def test_without_a_home_all_works_and_stays_private_under_any_umask(project: Clone, tmp_path: Path, umask: str) -> None:
-    clone = Clone(project.copy(tmp_path / "a clone", "homeless").folder, HOMELESS)
-    try:
-        said = [_under(clone, umask, command) for command in ("lockgate up", "dvc repro", "lockgate status")]
-        clone.set_params(seed=8)
-        said += [_under(clone, umask, command) for command in ("dvc repro", "lockgate compare 1 2 --html page.html")]
-        assert not re.search("matplotlib|Traceback|Permission", "".join(said), re.IGNORECASE)
-        assert (clone.folder / "page.html").read_text(encoding="utf-8").count("<svg ") == 4
-        assert _open_to_others(clone.folder / ".lockgate") == []
-    finally:
-        _under(clone, umask, "lockgate down")
+def test_without_a_home_all_works_and_stays_private_under_any_umask(project: Clone, tmp_path: Path) -> None:
+    """A stack is made under each umask; its folder is used under both."""
+    for umask, other in (("000", "077"), ("077", "000")):
+        clone = Clone(project.copy(tmp_path / umask, "homeless").folder, HOMELESS)
+        try:
+            said = [_under(clone, umask, "lockgate up"), _under(clone, umask, "dvc repro")]
+            assert _open_to_others(clone.folder / ".lockgate") == []
+            said.append(_under(clone, other, "lockgate status"))
+            if umask == "000":
+                clone.set_params(seed=8)
+                said += [_under(clone, other, command) for command in ("dvc repro", COMPARE)]
+                assert (clone.folder / "page.html").read_text(encoding="utf-8").count("<svg ") == 4
+            assert not re.search("matplotlib|Traceback|Permission", "".join(said), re.IGNORECASE)
+            assert _open_to_others(clone.folder / ".lockgate") == []
+        finally:
+            _under(clone, umask, "lockgate down")
 
 
 def _under(clone: Clone, umask: str, command: str) -> str:

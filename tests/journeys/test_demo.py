@@ -1,5 +1,6 @@
 """`make demo PROBLEM=...` in a fresh clone, as a stranger runs it, and what it says to do next."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -35,6 +36,7 @@ def demo(clone: Clone) -> str:
 def test_the_demonstration_of_an_example_ends_with_its_model_in_production(own_stack: Clone, printed: str) -> None:
     assert "version 1 went from Staging to Production" in printed
     assert f"/#/models/{PROBLEM}-ensemble/versions/1" in printed
+    assert re.search(r"review and promote +http://127.0.0.1:\d+/lockgate\n", printed)
     for name in ("plots/holdout.png", "forecast.csv"):
         assert (own_stack.folder / f"examples/{PROBLEM}/build/{name}").is_file()
         assert f"  examples/{PROBLEM}/build/{name}\n" in printed

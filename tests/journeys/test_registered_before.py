@@ -22,8 +22,9 @@ def restored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
     clone = clone_of_project(tmp_path_factory.mktemp("restored") / "a clone", {})
     shutil.copy(STORED / "lockgate.dump", clone.folder)
     shutil.copy(STORED / "holdout.parquet", clone.folder)
+    clone.set_params(monitor__production_days=3650)  # the stored Production grows older each day
     try:
-        clone.run("bash", "-c", with_postgres_programs() + commands("Restore"), timeout=400)
+        clone.run("bash", "-c", with_postgres_programs() + commands("A dump of Postgres alone"), timeout=400)
         yield clone
     finally:
         clone.lockgate("down")

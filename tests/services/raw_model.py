@@ -113,6 +113,7 @@ class RawModel:
 
 def said(refusal: requests.Response) -> tuple[int, str, str]:
     """Status, sentence and hint of a refusal."""
-    message = refusal.json()["message"]
-    sentence, hint = message.splitlines()[:2]
-    return refusal.status_code, sentence.partition(") ")[2], hint.removeprefix("HINT:").strip()
+    sentence, hint = refusal.json()["message"].splitlines()
+    assert sentence.startswith("Refused by the gate: ")
+    assert hint.startswith("What to do: ")
+    return refusal.status_code, sentence.partition(": ")[2].removesuffix("."), hint.partition(": ")[2]

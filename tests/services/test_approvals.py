@@ -86,9 +86,9 @@ def test_an_approval_by_the_command_line_lets_it_pass_and_stands_in_the_ledger(m
     assert (tags(model)["approval"], tags(model)["approved_by"]) == ("approved", "rita")
 
 
-def test_an_approval_by_tag_in_mlflow_lets_it_pass_with_the_description_as_its_reason(make: Make) -> None:
+def test_an_approval_by_tag_in_mlflow_lets_it_pass_with_the_tag_of_its_reason(make: Make) -> None:
     model, _ = make(ASKS)
-    model.ask("PATCH", "model-versions/update", name=model.name, version="1", description=" holidays look right ")
+    model.tag(1, "approval_reason", " holidays look right ")
     approve_in_the_ui(model)
     assert decisions(model) == [("approved", "rita", "mlflow", "holidays look right")]
     assert model.transition(1, "Production").status_code == 200
@@ -196,7 +196,7 @@ def test_reject_takes_a_version_without_a_verdict_too(stack: Addresses) -> None:
 def test_a_rejection_by_tag_stops_the_promotion_even_where_no_approval_is_asked_for(make: Make) -> None:
     model, _ = make(POLICY)
     model.tag(1, "approved_by", "rita")
-    model.ask("PATCH", "model-versions/update", name=model.name, version="1", description="store 5 is off")
+    model.tag(1, "approval_reason", "store 5 is off")
     assert model.tag(1, "approval", "rejected").status_code == 200
     assert said(model.transition(1, "Production"))[1].endswith("stays in Staging: rita rejected it: store 5 is off")
     model.judge(1)

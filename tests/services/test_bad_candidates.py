@@ -32,8 +32,8 @@ PEEKING = """
 _honest = history_states
 
 
-def history_states(history, origins, attributes):
-    return [replace(each, level=level(history)) for each in _honest(history, origins, attributes)]
+def history_states(history, origins, attributes, shared=None):
+    return [replace(each, level=level(history)) for each in _honest(history, origins, attributes, shared)]
 """
 YES = MoveRequest("reviewed", dry_run=False, confirm=lambda move: None)
 
@@ -66,7 +66,7 @@ def test_a_candidate_that_kills_its_process_is_inconclusive_each_time_and_on_rec
     assert (verdict.outcome, outcome, stages(backend)) == ("inconclusive", "inconclusive", ["None"])
     assert says.startswith("its process was ended by SIG")
     assert again.id == verdict.id
-    assert not broken.holdout_plot.exists()
+    assert not (broken.plots / "holdout.png").exists()
     with pytest.raises(BundleUnreadable, match=r"version 1 of .* cannot be opened: its process was ended by SIG"):
         load_version.verify(backend, backend.state().find(1))
 
@@ -83,7 +83,7 @@ def test_a_crash_by_another_signal_is_the_same_verdict(backend, build, params, m
 
 def test_a_candidate_that_is_too_slow_today_is_looked_into_again(backend, build, params, monkeypatch):
     receipt = register.register(backend, build(1), params)
-    monkeypatch.setattr(score_candidate, "FORECAST_LIMITS", replace(sandboxed.FORECAST_LIMITS, wall_seconds=0.1))
+    monkeypatch.setattr(sandboxed, "FORECAST_LIMITS", replace(sandboxed.FORECAST_LIMITS, wall_seconds=0.1))
     slow = validate.validate(backend, receipt, build(1), params.policy, params.problem)
     assert reasons(slow) == [("inconclusive", "it did not end within 0.1 s, or 600 s of CPU time")]
     monkeypatch.undo()

@@ -14,7 +14,6 @@ import yaml
 from raw_model import RawModel
 
 from lockgate.comparison import compare
-from lockgate.comparison.record_diff import DifferentValue
 from lockgate.database import verdicts
 from lockgate.database.connection import Database
 from lockgate.errors import IntegrityBroken, StateConflict, Unavailable
@@ -25,6 +24,7 @@ from lockgate.operations.stage_files import Build
 from lockgate.operations.workspace import Workspace
 from lockgate.problem.metrics import rmspe
 from lockgate.problem.params import load_params
+from lockgate.reports.record_diff import DifferentValue
 
 GONE = "0" * 32
 
@@ -204,7 +204,7 @@ def test_verdicts_on_other_holdouts_and_policies_are_told_apart(stack):
     notes = compare.compare(backend, first, second, None, PROBLEM).comparison.notes
     assert "the two verdicts looked at different holdouts: their metrics are of different days or rows" in notes
     assert "the two verdicts were given under different policies" in notes
-    assert f"the run of version {first} holds no importances.csv that can be read" in notes
+    assert f"the run of version {first} holds no tables/importances.csv that can be read" in notes
 
 
 @pytest.fixture

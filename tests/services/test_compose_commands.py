@@ -5,13 +5,13 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import sysconfig
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.error import HTTPError
@@ -19,10 +19,15 @@ from urllib.parse import quote
 
 import psutil
 import pytest
+import served_versions
+import serving_process
 import yaml
+from free_port import free_port
 
+from lockgate.database.connection import Database
+from lockgate.operations.workspace import Workspace
 from lockgate.stack import embedded_postgres
-from lockgate.system.service_urls import ARTIFACTS_IN_DATABASE
+from lockgate.system.service_urls import ARTIFACTS_IN_DATABASE, Addresses
 
 pytestmark = pytest.mark.long
 
@@ -32,6 +37,8 @@ REGISTRY_READ = "registered-models/search?max_results=1"
 NASTY = """ @:/?#[]%41%%$HOME${X}'"\\&=+"""  # what a URL, a shell, compose or an ini file would take apart
 VARIABLES = {
     "POSTGRES_PASSWORD": "postgres" + NASTY,
+    "LOCKGATE_POSTGRES_PASSWORD": "lockgate" + NASTY,
+    "SCORING_POSTGRES_PASSWORD": "scorer" + NASTY,
     "MLFLOW_POSTGRES_PASSWORD": "mlflow" + NASTY,
     "MLFLOW_ADMIN_PASSWORD": "admin" + NASTY,
     "MLFLOW_SECRET_KEY": "secret" + NASTY,
@@ -73,6 +80,33 @@ class Deployment(NamedTuple):
         kind, *words = service["healthcheck"]["test"]
         return self._run(["/bin/sh", "-c", *words] if kind == "CMD-SHELL" else words, service["environment"])
 
+    def lockgate(self, name: str, *words: str) -> subprocess.CompletedProcess[str]:
+        """A command of Lockgate with the environment of a service."""
+        return self._run(["lockgate", *words], self.services[name]["environment"])
+
+    @contextmanager
+    def started(self, name: str, folder: Path) -> Iterator[int]:
+        """A long-running service in this folder, healthy by its own health check, and its port."""
+        service, log = self.services[name], self.folder / f"{name}.log"
+        with log.open("wb") as output:
+            server = subprocess.Popen(
+                service["command"],
+                env=self.environment(service["environment"]),
+                cwd=folder,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        try:
+            deadline = time.monotonic() + 120
+            while (check := self.health(name)).returncode != 0:
+                assert server.poll() is None and time.monotonic() < deadline, log.read_text() + check.stderr
+                time.sleep(0.3)
+            yield next(int(word.removeprefix("--port=")) for word in service["command"] if word.startswith("--port="))
+        finally:
+            os.killpg(server.pid, signal.SIGTERM)
+            server.wait(timeout=40)
+
     def environment(self, named: Mapping[str, str]) -> dict[str, str]:
         """What a container sees: the image's variables and those that compose sets."""
         path = f"{Path(sys.executable).parent}:{POSTGRES_BINARIES}:{os.environ['PATH']}"
@@ -109,27 +143,12 @@ def deployment(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """The services `postgres` and `mlflow`, healthy by their own health checks."""
     deployment = _deployment(home, tmp_path_factory.mktemp("volumes"))
     (deployment.folder / "passing").mkdir()
-    service = deployment.services["mlflow"]
+    first, second = deployment.run("migrate"), deployment.run("migrate")
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    assert (first.stdout.count("tables"), second.stdout) == (2, "nothing to do\n")
     assert deployment.health("postgres").returncode == 0
-    log = deployment.folder / "mlflow.log"
-    with log.open("wb") as output:
-        server = subprocess.Popen(
-            service["command"],
-            env=deployment.environment(service["environment"]),
-            cwd=deployment.folder,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        deadline = time.monotonic() + 60
-        while deployment.health("mlflow").returncode != 0:
-            assert server.poll() is None and time.monotonic() < deadline, log.read_text()
-            time.sleep(0.3)
+    with deployment.started("mlflow", deployment.folder):
         yield deployment
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(timeout=20)
 
 
 def test_the_registry_asks_for_a_login(deployment: Deployment) -> None:
@@ -164,16 +183,49 @@ def test_a_version_comes_from_a_run_of_this_server_only(deployment: Deployment) 
         assert (refusal.status, refusal.body["message"]) == (400, f"Invalid model version source: '{source}'.")
 
 
-def test_migrate_makes_our_tables_and_may_run_again(deployment: Deployment) -> None:
-    first, second = deployment.run("migrate"), deployment.run("migrate")
-    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
-    assert second.stdout == "schema lockgate: nothing to do\n"
-
-
-def test_mlflow_owns_its_tables_and_may_not_touch_ours(deployment: Deployment) -> None:
-    assert deployment.run("migrate").returncode == 0
+def test_the_server_owns_no_table_and_the_owner_is_no_superuser(deployment: Deployment) -> None:
     assert _answer(deployment, "mlflow", "SELECT count(*) >= 0 FROM public.model_versions") == "t"
-    assert "permission denied for schema lockgate" in _answer(deployment, "mlflow", "SELECT FROM lockgate.ledger")
+    assert "must be owner" in _answer(deployment, "mlflow", "DROP TABLE public.model_versions")
+    assert "permission denied" in _answer(deployment, "mlflow", "UPDATE lockgate.ledger SET actor = 'eve'")
+    assert "permission denied" in _answer(deployment, "scoring", "SELECT FROM lockgate.predictions")
+    assert _answer(deployment, "migrate", "SELECT rolsuper FROM pg_roles WHERE rolname = current_user") == "f"
+    assert json.loads(deployment.lockgate("migrate", "roles", "status", "--json").stdout)["faults"] == []
+
+
+def test_the_pages_of_lockgate_ask_for_the_login_of_mlflow(deployment: Deployment) -> None:
+    request = urllib.request.Request(f"{deployment.address}/lockgate")
+    with pytest.raises(HTTPError, match="401"):
+        DIRECT.open(request, timeout=20)
+    request.add_header("Authorization", "Basic " + base64.b64encode(ADMIN.encode()).decode())
+    with DIRECT.open(request, timeout=20) as reply:
+        assert "Lockgate" in reply.read().decode()
+
+
+def test_the_scoring_server_answers_with_the_version_in_production(
+    deployment: Deployment, trained_project: Callable[[int], Path]
+) -> None:
+    """By the service's own command, login and health check; its forecasts are on record, and no other login's."""
+    assert deployment.run("accounts").returncode == 0
+    admin = {"MLFLOW_TRACKING_USERNAME": "admin", "MLFLOW_TRACKING_PASSWORD": VARIABLES["MLFLOW_ADMIN_PASSWORD"]}
+    owner = deployment.services["migrate"]["environment"]
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {**owner, **admin}.items():
+            patch.setenv(name, value)
+        addresses = Addresses(deployment.address, owner["LOCKGATE_DATABASE_URL"])
+        workspace = Workspace("composed-ensemble", addresses, Database(addresses.database_url), "anna", 20.0)
+        served_versions.put_in_production(workspace, 1)
+    folder = serving_process.folder_for(workspace, trained_project(1) / "params.yaml", deployment.folder / "srv")
+    assert deployment.health("scoring").returncode != 0
+    with deployment.started("scoring", folder) as port:
+        asked = served_versions.rows().head(3)
+        body = json.dumps(serving_process.body_of(asked)).encode()
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/invocations", body, {"Content-Type": "application/json"}
+        )
+        with DIRECT.open(request, timeout=30) as reply:
+            assert json.load(reply)["predictions"] == served_versions.expected(1, asked)
+    assert (folder / ".lockgate" / "spool").is_dir()
+    assert _answer(deployment, "migrate", "SELECT count(*) FROM lockgate.predictions") == "3"
 
 
 def test_artifacts_are_kept_in_the_database_if_that_is_chosen(deployment: Deployment) -> None:
@@ -181,12 +233,12 @@ def test_artifacts_are_kept_in_the_database_if_that_is_chosen(deployment: Deploy
 
     The refused request has no body: a server may hang up on one that it will not read, before it is sent.
     """
-    assert deployment.run("migrate").returncode == 0
     path, content = "0/run/artifacts/a b.bin", bytes(3 << 20)
     assert _transfer(deployment, "PUT", path, b"")[0] == 401
     assert _transfer(deployment, "PUT", path, content, ADMIN)[0] == 200
     assert _transfer(deployment, "GET", path, None, ADMIN) == (200, content)
     query = "SELECT path, size FROM lockgate_artifacts.files JOIN lockgate_artifacts.blobs USING (digest)"
+    query += " WHERE path LIKE '0/run/%'"
     assert _answer(deployment, "mlflow", query) == f"{path}|{len(content)}"
     assert _transfer(deployment, "DELETE", path, b"{}", ADMIN)[0] == 200
     assert _transfer(deployment, "GET", path, None, ADMIN)[0] == 404
@@ -216,9 +268,6 @@ def test_accounts_makes_a_user_who_reads_and_may_not_change_what_others_made(dep
     assert _call(deployment, "users/create", scoring, {"username": "mallory", "password": "y" * 12}).status == 403
 
 
-# The scoring server needs a version in Production: its command is run in the journey that promotes one.
-
-
 def test_without_its_database_the_server_is_unhealthy(deployment: Deployment, home: Path) -> None:
     """`/health` keeps saying OK, which is why it is not the health check. The last test: it stops the database."""
     embedded_postgres.stop(home, patience=10)
@@ -230,7 +279,7 @@ def test_without_its_database_the_server_is_unhealthy(deployment: Deployment, ho
 
 def _deployment(home: Path, folder: Path) -> Deployment:
     """Interpolated, then with the names of the containers' world replaced by those of this machine."""
-    port = _free_port()
+    port, scoring = free_port(), free_port()
     text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
     services = _here(
         _interpolated(yaml.safe_load(text)["services"], VARIABLES | CHOICES),
@@ -239,6 +288,8 @@ def _deployment(home: Path, folder: Path) -> Deployment:
             "http://127.0.0.1:5000": f"http://127.0.0.1:{port}",
             "127.0.0.1:5000,localhost": f"127.0.0.1:{port},localhost",
             "--port=5000": f"--port={port}",
+            "--port=8080": f"--port={scoring}",
+            "http://127.0.0.1:8080": f"http://127.0.0.1:{scoring}",
             "--host=0.0.0.0": "--host=127.0.0.1",
             "-h 127.0.0.1": f"-h '{embedded_postgres.socket_folder(home)}'",
             "/var/lib/mlflow": str(folder),
@@ -280,14 +331,15 @@ def _here(node: Any, names: Mapping[str, str]) -> Any:
 
 
 def _make_as_the_image_does(home: Path, deadline: float) -> None:
-    """One superuser with a password, our script for MLflow's role, and no way in without a password."""
-    forget = "DROP OWNED BY mlflow; DROP ROLE mlflow;"  # `lockgate up` makes the role without a password
-    script = (ROOT / "docker" / "mlflow-role.sql").read_text(encoding="utf-8")
-    passwords = "\\getenv superuser POSTGRES_PASSWORD\nALTER ROLE lockgate PASSWORD :'superuser';\n"
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in VARIABLES.items():
-            patch.setenv(name, value)
-        embedded_postgres.psql(home, forget + "\n" + script + passwords, embedded_postgres.DATABASE, deadline)
+    """The superuser postgres, our script for the roles, and no way in without a password."""
+    forget = "DROP OWNED BY mlflow; DROP ROLE mlflow; CREATE ROLE maker SUPERUSER LOGIN;"  # `lockgate up` makes mlflow
+    embedded_postgres.psql(home, forget, embedded_postgres.DATABASE, deadline)
+    script = (ROOT / "docker" / "roles.sql").read_text(encoding="utf-8")
+    superuser = "\\getenv superuser POSTGRES_PASSWORD\nALTER ROLE postgres PASSWORD :'superuser';\n"
+    for login, statements in (("maker", "ALTER ROLE lockgate RENAME TO postgres"), ("postgres", script + superuser)):
+        words = [embedded_postgres.binary("psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-U", login, "-d", "lockgate"]
+        reached = [*words, "-h", str(embedded_postgres.socket_folder(home))]
+        subprocess.run(reached, input=statements, env=os.environ | VARIABLES, text=True, timeout=60, check=True)
     rules = embedded_postgres.data_folder(home) / "pg_hba.conf"
     rules.write_text("local all all scram-sha-256\n", encoding="utf-8")
     reloading = embedded_postgres.running(home)
@@ -337,9 +389,3 @@ def _transfer(deployment: Deployment, method: str, path: str, body: bytes | None
     except HTTPError as error:
         with error:
             return error.code, error.read()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -190,15 +190,17 @@ def test_a_promotion_that_began_before_the_model_was_covered_does_not_slip_throu
     database: Database, database_url: str, isolation: str
 ) -> None:
     with database.transaction() as connection:
-        connection.execute(text("INSERT INTO registered_models (name) VALUES ('m')"))
-        connection.execute(text("INSERT INTO model_versions (name, version, current_stage) VALUES ('m', 1, 'None')"))
+        connection.execute(text("INSERT INTO public.registered_models (name) VALUES ('m')"))
+        connection.execute(
+            text("INSERT INTO public.model_versions (name, version, current_stage) VALUES ('m', 1, 'None')")
+        )
     with pytest.raises(LockgateError), database.transaction() as connection:
         connection.execute(text(f"SET TRANSACTION ISOLATION LEVEL {isolation}"))
-        connection.execute(text("SELECT FROM model_versions"))
+        connection.execute(text("SELECT FROM public.model_versions"))
         coverage.cover(Database(database_url), "m", "anna")
-        connection.execute(text("UPDATE model_versions SET current_stage = 'Production'"))
+        connection.execute(text("UPDATE public.model_versions SET current_stage = 'Production'"))
     with database.transaction() as connection:
-        assert connection.scalar(text("SELECT current_stage FROM model_versions")) == "None"
+        assert connection.scalar(text("SELECT current_stage FROM public.model_versions")) == "None"
 
 
 def test_while_clients_promote_a_model_it_is_covered_whole_or_not_at_all(stack: Addresses) -> None:
@@ -227,11 +229,11 @@ def test_while_clients_promote_a_model_it_is_covered_whole_or_not_at_all(stack: 
 
 def rise(database: Database, name: str) -> None:
     with database.transaction() as connection:
-        connection.execute(text(f"INSERT INTO registered_models (name) VALUES ('{name}')"))
-        rows = f"INSERT INTO model_versions (name, version, current_stage) VALUES ('{name}', 1, 'None')"
+        connection.execute(text(f"INSERT INTO public.registered_models (name) VALUES ('{name}')"))
+        rows = f"INSERT INTO public.model_versions (name, version, current_stage) VALUES ('{name}', 1, 'None')"
         connection.execute(text(rows))
     with database.transaction() as connection:
-        connection.execute(text(f"UPDATE model_versions SET current_stage = 'Production' WHERE name = '{name}'"))
+        connection.execute(text(f"UPDATE public.model_versions SET current_stage = 'Production' WHERE name = '{name}'"))
 
 
 def test_closed_by_default_every_model_is_covered_but_for_those_taken_out(database: Database) -> None:
@@ -252,7 +254,7 @@ def test_closed_by_default_every_model_is_covered_but_for_those_taken_out(databa
 def test_the_default_is_not_closed_over_violations(database: Database) -> None:
     rise(database, "twice")
     with database.transaction() as connection:
-        row = "INSERT INTO model_versions (name, version, current_stage) VALUES ('twice', 2, 'Production')"
+        row = "INSERT INTO public.model_versions (name, version, current_stage) VALUES ('twice', 2, 'Production')"
         connection.execute(text(row))
     with pytest.raises(StateConflict, match="the default of the guard stays open: versions 1, 2 of twice"):
         coverage.set_default(database, "closed", "anna")
@@ -268,13 +270,15 @@ def elsewhere(database: Database, psql: Callable[..., str], database_url: str, h
     """Runs SQL on a database in which the models `covered` and `plain` are in the workspace `team` too."""
     coverage.cover(database, "covered", "anna")
     with database.transaction() as connection:
-        connection.execute(text("INSERT INTO workspaces (name) VALUES ('team') ON CONFLICT DO NOTHING"))
+        connection.execute(text("INSERT INTO public.workspaces (name) VALUES ('team') ON CONFLICT DO NOTHING"))
         for name in ("covered", "plain"):
             values = {"name": name}
-            connection.execute(text("INSERT INTO registered_models (workspace, name) VALUES ('team', :name)"), values)
+            connection.execute(
+                text("INSERT INTO public.registered_models (workspace, name) VALUES ('team', :name)"), values
+            )
             for version in (1, 2):
                 statement = (
-                    "INSERT INTO model_versions (workspace, name, version, current_stage)"
+                    "INSERT INTO public.model_versions (workspace, name, version, current_stage)"
                     f" VALUES ('team', :name, {version}, 'None')"
                 )
                 connection.execute(text(statement), values)
@@ -291,7 +295,7 @@ def test_a_covered_model_holds_in_every_workspace_in_the_words_of_the_guard(
     elsewhere: Callable[[str], None], stage: str
 ) -> None:
     with pytest.raises(StateConflict) as refusal:
-        elsewhere(f"UPDATE model_versions SET current_stage = '{stage}' WHERE name = 'covered' AND version = 1")
+        elsewhere(f"UPDATE public.model_versions SET current_stage = '{stage}' WHERE name = 'covered' AND version = 1")
     assert str(refusal.value).startswith(
         "version 1 of covered in workspace team stays in None: a version of a covered model is judged in the workspace"
         " default"
@@ -300,24 +304,24 @@ def test_a_covered_model_holds_in_every_workspace_in_the_words_of_the_guard(
 
 
 def test_a_model_that_is_not_covered_is_free_in_every_workspace(elsewhere: Callable[[str], None]) -> None:
-    elsewhere("UPDATE model_versions SET current_stage = 'Production' WHERE name = 'plain'")
+    elsewhere("UPDATE public.model_versions SET current_stage = 'Production' WHERE name = 'plain'")
     elsewhere(
-        "INSERT INTO registered_model_aliases (workspace, name, alias, version)"
+        "INSERT INTO public.registered_model_aliases (workspace, name, alias, version)"
         " VALUES ('team', 'plain', 'production', 1)"
     )
 
 
 def test_a_version_does_not_come_into_a_covered_name_in_a_stage(elsewhere: Callable[[str], None]) -> None:
-    elsewhere("UPDATE model_versions SET current_stage = 'Production' WHERE name = 'plain' AND version = 1")
-    elsewhere("DELETE FROM model_versions WHERE name = 'covered'")
-    elsewhere("DELETE FROM registered_models WHERE name = 'covered'")
+    elsewhere("UPDATE public.model_versions SET current_stage = 'Production' WHERE name = 'plain' AND version = 1")
+    elsewhere("DELETE FROM public.model_versions WHERE name = 'covered'")
+    elsewhere("DELETE FROM public.registered_models WHERE name = 'covered'")
     with pytest.raises(StateConflict, match="may not come in from another workspace or model in Production"):
-        elsewhere("UPDATE registered_models SET name = 'covered' WHERE name = 'plain'")
+        elsewhere("UPDATE public.registered_models SET name = 'covered' WHERE name = 'plain'")
 
 
 def test_an_alias_of_a_stage_is_refused_in_every_workspace(elsewhere: Callable[[str], None]) -> None:
     with pytest.raises(StateConflict, match="the alias production of covered follows the stage Production"):
         elsewhere(
-            "INSERT INTO registered_model_aliases (workspace, name, alias, version)"
+            "INSERT INTO public.registered_model_aliases (workspace, name, alias, version)"
             " VALUES ('team', 'covered', 'production', 1)"
         )

@@ -26,6 +26,9 @@ DAMAGE = {
     "DROP FUNCTION lockgate.guard_moves() CASCADE": "the function lockgate.guard_moves is missing",
     "ALTER FUNCTION lockgate.guard_versions() SECURITY INVOKER": "the function lockgate.guard_versions was changed",
     "ALTER FUNCTION lockgate.covers(text) RESET search_path": "the function lockgate.covers was changed",
+    "ALTER FUNCTION lockgate.guard_moves() SET search_path = pg_catalog": (
+        "the function lockgate.guard_moves was changed"
+    ),
     "ALTER FUNCTION lockgate.because(text, text) VOLATILE": "the function lockgate.because was changed",
     "ALTER FUNCTION lockgate.guard_runs() OWNER TO mlflow": (
         "the function lockgate.guard_runs belongs to another role than its schema"
@@ -113,9 +116,9 @@ def test_a_swap_past_the_triggers_is_a_gap_between_registry_and_ledger(database:
     """What a superuser can do: `session_replication_role` switches the triggers off for one session."""
     with database.transaction() as connection:
         connection.execute(text("SET LOCAL session_replication_role = replica"))
-        connection.execute(text("INSERT INTO registered_models (name) VALUES ('m')"))
+        connection.execute(text("INSERT INTO public.registered_models (name) VALUES ('m')"))
         rows = "('m', 1, 'Production'), ('m', 2, 'None')"
-        connection.execute(text(f"INSERT INTO model_versions (name, version, current_stage) VALUES {rows}"))
+        connection.execute(text(f"INSERT INTO public.model_versions (name, version, current_stage) VALUES {rows}"))
     guard.remove(database, "anna")
     with database.transaction() as connection:
         connection.execute(
@@ -126,7 +129,9 @@ def test_a_swap_past_the_triggers_is_a_gap_between_registry_and_ledger(database:
     assert operations_status.status(where).broken == ()
     with database.transaction() as connection:
         connection.execute(text("SET LOCAL session_replication_role = replica"))
-        swap = "UPDATE model_versions SET current_stage = CASE version WHEN 2 THEN 'Production' ELSE 'Archived' END"
+        swap = (
+            "UPDATE public.model_versions SET current_stage = CASE version WHEN 2 THEN 'Production' ELSE 'Archived' END"
+        )
         connection.execute(text(swap))
     assert operations_status.status(where).broken == (
         "ledger tells every stage: version 1 is in Archived, the ledger says Production",

@@ -1,16 +1,13 @@
 """The last verified Production answers while the registry is unavailable, and in no other case."""
 
 import os
-import select
 import shutil
-import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -19,7 +16,11 @@ import keys
 import mlflow
 import pandas as pd
 import pytest
+import served_versions
+import serving_process
 import yaml
+from door import Door
+from failing_server import answering
 
 from lockgate.bundle import manifest
 from lockgate.database.connection import Database
@@ -36,57 +37,6 @@ YES = MoveRequest("reviewed", dry_run=False, confirm=lambda move: None)
 TERMS = FallbackTerms()
 PATIENT = 600.0  # seconds of one call; a fallback does not wait for it
 NOT_PATIENT = 60.0
-
-
-@dataclass
-class Door:
-    """A port before a server: it passes everything on, or accepts and stays silent, or is closed."""
-
-    upstream: tuple[str, int] | str
-    is_silent: bool = False
-    listening: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
-    open: list[socket.socket] = field(default_factory=list)
-
-    @property
-    def port(self) -> int:
-        return int(self.listening.getsockname()[1])
-
-    def serve(self) -> None:
-        while True:
-            try:
-                client, _ = self.listening.accept()
-            except OSError:
-                return
-            self.open.append(client)
-            if not self.is_silent:
-                threading.Thread(target=self.pass_on, args=(client,), daemon=True).start()
-
-    def pass_on(self, client: socket.socket) -> None:
-        server = socket.socket(socket.AF_UNIX if isinstance(self.upstream, str) else socket.AF_INET)
-        with client, server, suppress(OSError, ValueError):  # the test ends, or the other side does
-            server.connect(self.upstream)
-            while True:
-                for ready in select.select([client, server], [], [])[0]:
-                    if not (chunk := ready.recv(1 << 16)):
-                        return
-                    (server if ready is client else client).sendall(chunk)
-
-    def close(self) -> None:
-        """Refuse new connections and end the open ones."""
-        if self.listening.fileno() >= 0:
-            self.listening.shutdown(socket.SHUT_RDWR)
-            self.listening.close()
-        self.hang_up()
-
-    def fall_silent(self) -> None:
-        """Accept, and never answer."""
-        self.is_silent = True
-        self.hang_up()
-
-    def hang_up(self) -> None:
-        for each in self.open:
-            with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
 
 
 @pytest.fixture
@@ -202,8 +152,8 @@ def test_the_copy_answers_for_its_own_number_and_for_no_other_choice(
 def test_a_refused_login_is_never_replaced_by_the_copy(here: Workspace, kept: AnsweringVersion) -> None:
     database_url = here.addresses.database_url
     for status in (401, 403):
-        with answering(status) as address, pytest.raises(AccessRefused, match="not authorised"):
-            load(replace(here, addresses=Addresses(address, database_url)))
+        with answering(status) as server, pytest.raises(AccessRefused, match="not authorised"):
+            load(replace(here, addresses=Addresses(server.address, database_url)))
     stranger = database_url.replace(urlsplit(database_url).username or "", "nobody_known")
     with pytest.raises(AccessRefused, match="has no such user"):
         load(replace(here, addresses=Addresses(here.addresses.tracking_uri, stranger), database=Database(stranger)))
@@ -211,8 +161,8 @@ def test_a_refused_login_is_never_replaced_by_the_copy(here: Workspace, kept: An
 
 def test_a_server_that_only_fails_is_unavailable(here: Workspace, kept: AnsweringVersion) -> None:
     for status in (500, 503, 429):
-        with answering(status) as address:
-            assert load(replace(here, addresses=Addresses(address, here.addresses.database_url))).degraded
+        with answering(status) as server:
+            assert load(replace(here, addresses=Addresses(server.address, here.addresses.database_url))).degraded
 
 
 def test_an_empty_production_is_never_replaced_by_the_copy(here: Workspace, kept: AnsweringVersion, doors) -> None:
@@ -314,6 +264,20 @@ def shell(here: Workspace, build, stack: Addresses) -> Callable[..., subprocess.
     return run
 
 
+@pytest.mark.long
+def test_a_server_behind_a_silent_database_opens_its_port_however_long_a_call_may_take(
+    here: Workspace, kept: AnsweringVersion, doors, trained_project, own: Path, tmp_path: Path
+) -> None:
+    doors[1].fall_silent()
+    folder = serving_process.folder_for(here, trained_project(1) / "params.yaml", tmp_path / "a project")
+    shutil.copytree(own, folder / ".lockgate")
+    rows = served_versions.rows().head(2)
+    with serving_process.serving(here, folder, "--timeout", "600") as server:
+        answer = server.ask(serving_process.body_of(rows))
+    assert answer.json["predictions"] == served_versions.expected(1, rows)
+    assert "version 1" in answer.headers["x-lockgate-degraded"]
+
+
 def test_the_command_says_loudly_that_the_copy_answered(shell, doors, tmp_path: Path) -> None:
     words = ["predict", "--input", "data/prepared/holdout.parquet", "--output", str(tmp_path / "out.csv"), "--force"]
     assert (shell(*words).returncode, shell(*words).stderr) == (0, "")
@@ -329,29 +293,3 @@ def test_the_command_says_loudly_that_the_copy_answered(shell, doors, tmp_path: 
     assert '"degraded": "version 1, verified ' in result.read_text()
     refused = shell(*words, "--no-fallback")
     assert (refused.returncode, refused.stderr[:6]) == (6, "error:")
-
-
-class answering:  # noqa: N801 - reads as a clause
-    """A server that answers every request with one status."""
-
-    def __init__(self, status: int) -> None:
-        self.reply = f"HTTP/1.1 {status} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode()
-
-    def __enter__(self) -> str:
-        self.listening = socket.create_server(("127.0.0.1", 0))
-        threading.Thread(target=self.serve, daemon=True).start()
-        return f"http://127.0.0.1:{self.listening.getsockname()[1]}"
-
-    def serve(self) -> None:
-        while True:
-            try:
-                client, _ = self.listening.accept()
-            except OSError:
-                return
-            with client:
-                client.recv(1 << 16)
-                client.sendall(self.reply)
-
-    def __exit__(self, *_: object) -> None:
-        self.listening.shutdown(socket.SHUT_RDWR)
-        self.listening.close()

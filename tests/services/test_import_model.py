@@ -21,7 +21,7 @@ from lockgate.bundle.external_metadata import DeclaredMetadata
 from lockgate.data import dataset
 from lockgate.database import versions
 from lockgate.errors import GateRefused, IntegrityBroken, StateConflict, WrongUsage
-from lockgate.operations import import_model, promote, register, validate
+from lockgate.operations import import_model, promote, register, validate, verdict_review
 from lockgate.operations.confirmed_move import MoveRequest
 from lockgate.operations.lineage import UNKNOWN
 from lockgate.problem.params import load_params
@@ -119,7 +119,7 @@ def test_a_model_that_has_seen_the_holdout_is_refused_however_well_it_does(backe
     outcomes = {check["name"]: check["outcome"] for check in verdict.checks}
     assert (verdict.outcome, stages(backend)) == ("refused", ["None"])
     assert outcomes["holdout unseen"] == "refused"
-    assert validate.as_json(verdict)["metrics"]["rmspe"] is None  # days that it has learned from are not scored
+    assert verdict_review.as_json(verdict)["metrics"]["rmspe"] is None  # days that it has learned from are not scored
 
 
 def test_a_model_trained_until_long_before_the_holdout_is_judged_on_all_of_it_until_it_serves(

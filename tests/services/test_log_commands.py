@@ -11,11 +11,13 @@ from pathlib import Path
 import logged
 import pytest
 from click.testing import CliRunner
+from paired_rows import CHURN
 from sqlalchemy import text
 
-from lockgate.cli import lockgate
-from lockgate.database import predictions, truth
+from lockgate.cli import lockgate, log
+from lockgate.database import predictions, truth, versions
 from lockgate.database.connection import Database
+from lockgate.database.versions import Registration
 from lockgate.errors import BadData, StateConflict
 from lockgate.prediction_log.record import LoggedRequest, Scorer
 from lockgate.prediction_log.spool import Spool
@@ -46,13 +48,19 @@ def shell(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     return shell
 
 
+@pytest.fixture
+def known(database: Database) -> None:
+    """The version of SCORER is registered."""
+    versions.record_version(database, Registration(SCORER.model, SCORER.version, SCORER.digest, "run", {}))
+
+
 def of_segment(name: str, minutes: float = 0, scorer: Scorer = SCORER) -> LoggedRequest:
     row = logged.row(segment={"segment": name}, period=MAY_2024, prediction=1234.5)
     return logged.request(row, scorer=scorer, minutes=minutes)
 
 
 def test_what_waits_in_the_spool_is_moved_and_shown(
-    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shell: Shell, known: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "120")
     Spool(tmp_path / ".lockgate" / "spool").append([of_segment("suv"), of_segment("van", 1)])
@@ -65,12 +73,23 @@ def test_what_waits_in_the_spool_is_moved_and_shown(
     ]  # fmt: skip
 
 
+def test_what_another_database_has_made_is_not_moved(shell: Shell, database: Database, tmp_path: Path) -> None:
+    """The version is unknown, or has another bundle: the database is of another project."""
+    spool = Spool(tmp_path / ".lockgate" / "spool" / "m" / "serve-1")
+    spool.append([of_segment("suv")])
+    assert shell("log", "drain") == (5, "")
+    versions.record_version(database, Registration(SCORER.model, SCORER.version, "f" * 64, "run", {}))
+    assert shell("log", "drain") == (5, "")
+    assert spool.oldest() is not None
+    assert shell("log", "last") == (0, "no predictions on record\n")
+
+
 def test_the_spool_has_a_folder_of_its_own_by_variable(
-    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shell: Shell, known: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LOCKGATE_SPOOL", str(tmp_path / "elsewhere"))
     Spool(tmp_path / "elsewhere").append([of_segment("suv")])
-    assert json.loads(shell("log", "drain", "--json")[1]) == {"texts": 1, "rows": 1}
+    assert json.loads(shell("log", "drain", "--json")[1]) == {"records": 1, "rows": 1}
 
 
 def test_json_has_the_names_of_the_table(shell: Shell, database: Database) -> None:
@@ -87,6 +106,15 @@ def test_the_limit_keeps_the_newest(shell: Shell, database: Database) -> None:
     predictions.insert(database, [of_segment("suv", minutes) for minutes in range(5)])
     found = json.loads(shell("log", "last", "--limit", "2", "--json")[1])
     assert [each["at"] for each in found] == [str(logged.START + timedelta(minutes=minutes)) for minutes in (4, 3)]
+
+
+def test_a_row_of_a_problem_without_keys_is_named_by_its_request_and_place(database: Database) -> None:
+    """`lockgate truth load` wants these names."""
+    request = logged.request(*[logged.row(segment={})] * 2)
+    predictions.insert(database, [request])
+    found = predictions.last(database, logged.MODEL, {}, [], 10)
+    shown = [dict(zip(log._heads(CHURN), log._cells(CHURN, row), strict=True)) for row in found]
+    assert [(row["request"], row["row"]) for row in shown] == [(request.request_id, "0"), (request.request_id, "1")]
 
 
 def test_predictions_of_other_models_are_not_shown(shell: Shell, database: Database) -> None:
@@ -195,7 +223,7 @@ def test_classes_of_a_table_are_joined_by_request_and_row(database: Database) ->
     request = logged.request(logged.row(), logged.row())
     predictions.insert(database, [request])
     rows = [TruthRow({}, None, request.request_id, row, None, "Yes") for row in (1, 2)]
-    assert truth.load(database, logged.MODEL, rows, "f", "anna") == truth.Loaded(2, (), [1])
+    assert truth.load(database, logged.MODEL, rows, "f", "anna") == truth.Loaded(2, [], [1])
     other = [rows[0]._replace(true_class="No"), rows[1]]
     assert truth.load(database, logged.MODEL, other, "f", "anna") == truth.Loaded(0, [0], [1])
 
@@ -203,13 +231,26 @@ def test_classes_of_a_table_are_joined_by_request_and_row(database: Database) ->
 def test_keys_without_time_name_a_row_alone(database: Database) -> None:
     predictions.insert(database, [logged.request(logged.row(7, None))])
     rows = [TruthRow({"shop": shop}, None, None, None, 1.0, None) for shop in (7, 8)]
-    assert truth.load(database, logged.MODEL, rows, "f", "anna") == truth.Loaded(2, (), [1])
-    assert truth.load(database, logged.MODEL, rows, "f", "anna") == truth.Loaded(0, (), [1])
+    assert truth.load(database, logged.MODEL, rows, "f", "anna") == truth.Loaded(2, [], [1])
+    assert truth.load(database, logged.MODEL, rows, "f", "anna") == truth.Loaded(0, [], [1])
 
 
 def test_a_conflict_within_a_file_stores_nothing(shell: Shell, database: Database, tmp_path: Path) -> None:
     assert shell("truth", "load", truth_of(tmp_path, "suv,2024-05-01,1", "suv,2024-05-01,2"))[0] == 3
     assert rows_of(database, HISTORY) == []
+
+
+def test_a_file_of_several_parts_is_on_record_whole_or_not_at_all(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(truth, "ROWS_AT_ONCE", 2)
+    rows = [TruthRow({"shop": shop}, 1, None, None, 1.0, None) for shop in ("a", "b", "c", "d", "x" * 501)]
+    with pytest.raises(BadData, match="characters, and the log takes at most"):
+        truth.load(database, logged.MODEL, rows, "f", "anna")
+    assert rows_of(database, HISTORY) == []
+    assert truth.load(database, logged.MODEL, rows[:4], "f", "anna") == truth.Loaded(4, [], [0, 1, 2, 3])
+    changed = [*rows[:3], rows[3]._replace(value=2.0)]
+    assert truth.load(database, logged.MODEL, changed, "f", "anna") == truth.Loaded(0, [3], [0, 1, 2, 3])
 
 
 BAD_NAMES = {"NUL": "a\0b", "characters, and the log takes at most": "x" * 501}

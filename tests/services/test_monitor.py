@@ -17,9 +17,9 @@ from typing import ClassVar
 from uuid import uuid4
 
 import any_problem
-import ctrl_c
 import pandas as pd
 import pytest
+import signals
 import yaml
 
 from lockgate.bundle import store
@@ -36,11 +36,13 @@ from lockgate.monitoring.monitored import Monitored
 from lockgate.monitoring.rules import State
 from lockgate.operations import alerted_rollback, load_truth, logged_rows, monitor, promote, register, replay, validate
 from lockgate.operations.confirmed_move import MoveRequest
-from lockgate.operations.monitor import Order, Snapshots
+from lockgate.operations.monitor import Inputs, Order
 from lockgate.operations.stage_files import Build
 from lockgate.operations.workspace import Workspace
 from lockgate.prediction_log import rows as log_rows
 from lockgate.prediction_log.record import LoggedRequest, Role, Scorer
+from lockgate.problem.params import Params
+from lockgate.reports import monitor_page
 
 YES = MoveRequest("reviewed", dry_run=False, confirm=lambda move: None)
 DAY = timedelta(days=1)
@@ -111,7 +113,7 @@ class Live:
     def monitored(self, roles: tuple[str, ...] = ANSWERS, days: int = 1, **changes: object) -> Monitored:
         params = self.params.model_copy(update={"monitor": self.params.monitor.model_copy(update=changes)})
         order = Order.of(params, days * DAY, roles, self.made.prepared)
-        return monitor.monitor(self.workspace, order, Snapshots(self.workspace))
+        return monitor.monitor(self.workspace, order, Inputs(self.workspace))
 
     def replayed(self, version: int) -> "replay.Replay":
         order = replay.Order(self.params.problem, version, 7, datetime.now(UTC), self.made.prepared)
@@ -151,7 +153,29 @@ def test_forecasts_of_every_kind_wait_for_their_truth_and_then_have_the_score_of
     assert (found.findings.volume.scored, found.findings.volume.waiting) == (len(given.rows), 0)
     assert found.findings.no_drift == ""
     assert {column.name for column in found.findings.drifts[0].columns} >= {"prediction"}
+    assert found.findings.no_features == ""
+    newest = found.findings.features[0]
+    assert all(column.origin and column.rows for column in newest.columns)
+    assert "feature drift" in states(found)
+    page = monitor_page.html(found)
+    assert all(
+        f"<td>{column.name}</td>" in page or column.name.replace("&", "&amp;") in page for column in newest.columns
+    )
+    printed = found.as_json()["findings"]["features"][0]["columns"]
+    assert [(each["name"], each["origin"]) for each in printed] == [(each.name, each.origin) for each in newest.columns]
     assert found.findings.versions[0].rows == len(given.rows)
+
+
+def test_prepared_rows_are_read_again_only_when_their_files_change(
+    backend: Workspace, build: Callable[[int], Build], params: Params
+) -> None:
+    prepared, inputs = build(1).prepared, Inputs(backend)
+    first, remark = inputs.background(params.problem, prepared)
+    assert (inputs.background(params.problem, prepared)[0] is first, remark) == (True, "")
+    (prepared / "rows.parquet").touch()
+    assert inputs.background(params.problem, prepared)[0] is not first
+    shutil.rmtree(prepared)
+    assert "scores without training rows" in inputs.background(params.problem, prepared)[1]
 
 
 def test_the_rows_of_a_state_are_replayed_with_their_key_and_give_the_forecasts_that_were_logged(
@@ -189,7 +213,7 @@ def test_an_alert_that_blames_the_version_rolls_back_to_one_that_would_have_been
     given.promote(2)
     given.five_days(2, error=5.0)
     order = given.order()
-    found = monitor.monitor(given.workspace, replace(order, limit=1.0), Snapshots(given.workspace))
+    found = monitor.monitor(given.workspace, replace(order, limit=1.0), Inputs(given.workspace))
     assert states(found)["metric"] is State.FIRING
     assert found.earlier.would_be == "better"
     assert found.advice.command == 'lockgate rollback --reason "alert: metric, coverage"'
@@ -240,7 +264,7 @@ def test_an_earlier_version_that_would_not_have_been_better_is_no_way_back(live:
     for day in range(5):
         request = given.ask(given.rows, day * DAY, version=2)
         given.come_true(request, (given.target + 100.0).tolist())
-    found = monitor.monitor(given.workspace, replace(given.order(), limit=1.0), Snapshots(given.workspace))
+    found = monitor.monitor(given.workspace, replace(given.order(), limit=1.0), Inputs(given.workspace))
     assert [rule.name for rule in found.findings.blames_version] == ["metric", "coverage"]
     assert found.earlier is not None
     assert (found.advice.command, found.advice.rolls_back) == ("dvc repro", False)
@@ -268,7 +292,7 @@ def test_without_the_mlflow_server_the_drift_is_unknown_and_all_else_is_measured
     given = live("table of regression")
     given.five_days(1, error=0.0)
     away = unreachable(given.workspace)
-    found = monitor.monitor(away, given.order(), Snapshots(away))
+    found = monitor.monitor(away, given.order(), Inputs(away))
     assert "cannot be read" in found.findings.no_drift
     assert states(found)["metric"] is State.OK
 
@@ -433,7 +457,7 @@ def test_a_watching_monitor_sends_an_alert_once_and_ends_with_a_signal(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=ctrl_c.heeded,
+        preexec_fn=signals.heeded,
     ) as process:
         rounds = 0
         for line in process.stdout:

@@ -10,15 +10,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import ctrl_c
 import numpy as np
 import pandas as pd
 import pytest
+import signals
 import yaml
 from rossmann import PROBLEM
 
 from lockgate.data import readers, text_file
-from lockgate.database import predictions
+from lockgate.database import ledger, predictions
 from lockgate.errors import BadData, StorageFull, WrongUsage
 from lockgate.lifecycle.stages import Stage
 from lockgate.operations import batch_log, load_version, predict, promote
@@ -110,7 +110,7 @@ def test_a_bad_row_in_a_late_chunk_is_refused_with_its_line_and_nothing_is_writt
         assert f"{source}, line 401" in str(refusal.value)
     assert not list(tmp_path.glob("*out*"))
     assert spool.Spool(tmp_path / "spool").oldest() is None
-    assert predictions.last(here.database, here.model, {}, (), 5) == []
+    assert predictions.last(here.database, here.model, {}, PROBLEM.keys, 5) == []
 
 
 def test_bad_rows_are_set_aside_and_the_others_forecast(
@@ -138,6 +138,16 @@ def test_bad_rows_are_set_aside_and_the_others_forecast(
     with pytest.raises(BadData, match="no row can be forecast; the first: Store is '999'"):
         forecast(here, source, tmp_path / "none.csv", bad=tmp_path / "none.bad.csv")
     assert not list(tmp_path.glob("none*"))
+
+
+def test_it_is_known_since_when_the_version_that_answers_is_in_production(
+    here: Workspace, passed, source: Path, tmp_path: Path
+) -> None:
+    done = forecast(here, source, tmp_path / "out.csv")
+    assert done.production_since == ledger.read(here.database, here.model)[-1].at
+    passed(2)
+    staged = predict.predict(here, order(source, tmp_path / "staged.csv"), Stage.STAGING)
+    assert staged.production_since is None
 
 
 def test_each_row_is_logged_once_as_batch(
@@ -205,7 +215,7 @@ def shell(here: Workspace, build, stack: Addresses) -> Callable[..., "subprocess
     def start(*words: str, **options: object) -> "subprocess.Popen[str]":
         return subprocess.Popen(
             [sys.executable, "-m", "lockgate", *words], cwd=folder, env=os.environ | services, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=ctrl_c.heeded, **options,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=signals.heeded, **options,
         )  # type: ignore[call-overload, no-any-return]  # fmt: skip
 
     return start

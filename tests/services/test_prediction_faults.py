@@ -14,11 +14,14 @@ import logged
 import pytest
 from sqlalchemy import text
 
-from lockgate.database import predictions
+from lockgate.database import predictions, versions
 from lockgate.database.connection import Database
+from lockgate.database.versions import Registration
 from lockgate.errors import IntegrityBroken, StateConflict, Unavailable
 from lockgate.operations import drain_log, retain_log
+from lockgate.prediction_log import own_spool
 from lockgate.prediction_log.spool import FILE, Spool
+from lockgate.serving.drain import Way, _Drained
 from lockgate.stack import embedded_postgres
 
 WRITER = Path(__file__).with_name("logging_process.py")
@@ -137,7 +140,7 @@ def test_a_drain_that_was_killed_after_the_commit_doubles_nothing(database: Data
     spool.append([logged.request(), logged.request()])
     batch = spool.batch(10)
     assert batch is not None
-    predictions.insert_texts(database, batch.texts)  # here the process ended
+    predictions.insert_records(database, batch.records)  # here the process ended
     assert drain_log.drain(Spool(tmp_path), database) == drain_log.Drained(2, 0)
 
 
@@ -149,6 +152,22 @@ def test_two_drains_at_once_double_nothing(database_url: str, tmp_path: Path) ->
         done = list(pool.map(drain_log.drain, [spool, other], workers))
     assert sum(each.rows for each in done) == 3_000
     assert spool.oldest() is None
+
+
+def test_what_a_server_that_is_gone_left_is_moved_and_the_spool_of_a_living_one_is_not_touched(
+    database: Database, database_url: str, tmp_path: Path
+) -> None:
+    """Servers in one folder: the first lives and drains, the second was killed, the third lives."""
+    for number in (2, 3):
+        Spool(tmp_path / f"serve-{number}").append([logged.request()])
+    served = logged.SERVED
+    versions.record_version(database, Registration(served.model, served.version, served.digest, "run", {}))
+    with own_spool.own(tmp_path) as first, own_spool.held(tmp_path / "serve-3") as third:
+        assert (first.name, third) == ("serve-1", True)
+        assert _Drained(Way(first, database_url, 10.0)).once()
+        assert [Spool(tmp_path / f"serve-{number}").oldest() is None for number in (2, 3)] == [True, False]
+    assert _Drained(Way(tmp_path / "serve-4", database_url, 10.0)).once()
+    assert Spool(tmp_path / "serve-3").oldest() is None
 
 
 def test_a_damaged_spool_does_not_keep_others_from_postgres(database: Database, tmp_path: Path) -> None:

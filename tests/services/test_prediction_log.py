@@ -4,15 +4,17 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import logged
+import numpy as np
 import pytest
 from sqlalchemy import text
 
 from lockgate.database import predictions, truth
 from lockgate.database.connection import Database
 from lockgate.operations import drain_log
-from lockgate.prediction_log.record import LoggedRow, Role
+from lockgate.prediction_log.record import LoggedRow, LoggedRows, Role
 from lockgate.prediction_log.spool import Spool
 from lockgate.prediction_log.truth_rows import TruthRow
 
@@ -46,19 +48,20 @@ def test_a_request_is_stored_as_it_was_logged(database: Database) -> None:
         "b",
         {"a": 0.25, "b": 0.75},
     )
-    request = logged.request(logged.row(prediction=0.1 + 0.2), classes)
-    assert predictions.insert(database, [request]) == 2
-    scorer, first, second = request.scorer, *request.rows
-    head = (request.at, request.request_id)
+    number, chosen = logged.row(prediction=0.1 + 0.2), classes
+    requests = [logged.request(number), logged.request(chosen, minutes=1)]
+    assert predictions.insert(database, requests) == 2
+    scorer = logged.SERVED
     middle = (
         "served", scorer.model, 3, scorer.digest, "Production", False, "c1", 0.9, 1.5
     )  # fmt: skip
     assert stored(database) == [
         (
-            *head,
+            requests[0].at,
+            requests[0].request_id,
             0,
             *middle,
-            dict(first.features),
+            dict(number.features),
             {"shop": 1},
             20_000,
             3,
@@ -68,7 +71,17 @@ def test_a_request_is_stored_as_it_was_logged(database: Database) -> None:
             None,
             None,
         ),
-        (*head, 1, *middle, dict(second.features), {}, None, None, None, None, None, "b", {"a": 0.25, "b": 0.75}),
+        (
+            requests[1].at,
+            requests[1].request_id,
+            0,
+            *middle,
+            dict(chosen.features),
+            {},
+            *[None] * 5,
+            "b",
+            {"a": 0.25, "b": 0.75},
+        ),
     ]
 
 
@@ -77,6 +90,70 @@ def test_a_request_that_is_sent_again_is_stored_once(database: Database) -> None
     assert predictions.insert(database, [first]) == 1
     assert predictions.insert(database, [first, second, second]) == 1
     assert len(stored(database)) == 2
+
+
+EARLIER = (  # as the spool of Lockgate before 2026-12 keeps it
+    b'{"request_id":"00000000-0000-4000-8000-00000000000a","caller_id":null,"at":"2026-03-31T23:59:59.123457+00:00",'
+    b'"model":"shops-ensemble","version":3,"digest":"ab","stage":null,"role":"batch","degraded":true,"confidence":0.9,'
+    b'"latency_ms":1.5,"first":5000,"rows":[[{"shop":1,"name":"a\\\\b\\t\xc3\xbc"},{"shop":1},20000,3,0.1,null,1e-7,'
+    b'"tab\\there",{"x":0.25}],[{"shop":2.5,"name":null},{},null,null,null,null,null,null,null]]}'
+)
+
+
+def test_records_of_an_earlier_lockgate_are_stored(database: Database) -> None:
+    assert predictions.insert_records(database, [EARLIER]) == 2
+    first, second = stored(database)
+    assert first[2:] == (
+        5000, "batch", "shops-ensemble", 3, "ab", None, True, None, 0.9, 1.5, {"shop": 1, "name": "a\\b\tü"},
+        {"shop": 1}, 20_000, 3, 0.1, None, 1e-7, "tab\there", {"x": 0.25},
+    )  # fmt: skip
+    assert second[2] == 5001
+    assert second[12:] == ({"shop": 2.5, "name": None}, {}, *[None] * 7)
+
+
+def test_many_rows_are_stored_as_few(database: Database) -> None:
+    """Numbers of many rows are packed: they must come out as those of few rows, which are written as JSON."""
+    rows = LoggedRows(
+        2,
+        {
+            "float": np.array([0.1, np.nan]),
+            "whole": np.array([1.0, -0.0]),
+            "int": np.array([2, -(2**60)], dtype=np.int64),
+            "small": np.array([3, 255], dtype=np.uint8),
+            "large": np.array([2**63, 2**64 - 1], dtype=np.uint64),
+            "flag": np.array([True, False]),
+            "half": np.array([0.1, np.inf], dtype=np.float32),
+            "text": ['a "b"\n\t\\ ü 🙂', None],
+            'name\\ "of" %s {column}': [1, "1"],
+        },
+        {"shop": np.array([1, 2]), "kind": ["a\\", "b"]},
+        np.array([20_000, 20_001]),
+        None,
+        np.array([1e300, 5e-324]),
+        np.array([np.nan, -np.inf]),
+        None,
+        ["tab\t", "line\nend\\."],
+        {"a\\": np.array([0.25, 1.0])},
+    )
+    many = replace(logged.request(), rows=_repeated(rows, 50))
+    few = replace(logged.request(minutes=1), rows=rows)
+    assert predictions.insert(database, [many, few]) == 102
+    found = [row[12:] for row in stored(database)]
+    assert found[:100] == found[100:] * 50
+    assert found[100][0]["text"] == 'a "b"\n\t\\ ü 🙂'
+    assert found[101][0]["large"] == 2**64 - 1
+    assert found[101][1:] == ({"shop": 2, "kind": "b"}, 20_001, None, 5e-324, None, None, "line\nend\\.", {"a\\": 1.0})
+
+
+def _repeated(rows: LoggedRows, times: int) -> LoggedRows:
+    def of(column: Any) -> Any:
+        return np.tile(column, times) if isinstance(column, np.ndarray) else column and column * times
+
+    def all_of(columns: Any) -> Any:
+        return {name: of(column) for name, column in columns.items()}
+
+    changed = {name: all_of(each) if isinstance(each, dict) else of(each) for name, each in vars(rows).items()}
+    return LoggedRows(**changed)
 
 
 def test_the_same_request_may_be_scored_by_a_shadow(database: Database) -> None:
@@ -109,7 +186,9 @@ def test_a_request_with_many_rows_is_stored_whole(database: Database, tmp_path: 
 NOW = datetime(2026, 3, 30, 12, tzinfo=UTC)  # in place of now(): a plan depends on how much of a month is over
 QUERIES = {
     name: query.replace("now()", f"timestamptz '{NOW}'")
-    for name, query in re.findall(r"([^\n]+)\n\n```sql\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    for name, query in re.findall(
+        r"([^\n]+)\n\n```sql\n((?:SELECT|WITH).*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL
+    )
 }
 EXPECTED = {
     "The last 100 predictions of a segment:": ("predictions_of_segment", 100),

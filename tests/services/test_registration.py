@@ -1,5 +1,6 @@
 """A bundle is one version, whatever happens on the way, and its run tells where it comes from."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,9 @@ import pytest
 from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
 
+from lockgate import digests
 from lockgate.bundle import manifest
+from lockgate.cli.status import _show_candidates as show_candidates
 from lockgate.database import versions as database_versions
 from lockgate.errors import StateConflict, Unavailable
 from lockgate.operations import register, run_record
@@ -39,10 +42,10 @@ def test_the_run_shows_params_candidates_curves_data_and_lineage(backend, build,
     receipt = register.register(backend, build(1), params)
     run = client.get_run(receipt.run_id)
     assert run.data.params["gate.limit"] == str(params.gate.limit)
-    assert {f"inner_rmspe_{member}" for member in ("lightgbm", "xgboost", "catboost", "ridge", "blend")} <= set(
+    assert {f"inner_folds/rmspe/{member}" for member in ("lightgbm", "xgboost", "catboost", "ridge", "blend")} <= set(
         run.data.metrics
     )
-    curve = next(name for name in run.data.metrics if name.startswith("curve.lightgbm."))
+    curve = next(name for name in run.data.metrics if name.startswith("learning_curves/lightgbm/"))
     assert [metric.step for metric in client.get_metric_history(receipt.run_id, curve)][:3] == [1, 2, 3]
     assert run.data.tags["lockgate.bundle_digest"] == receipt.bundle_digest
     assert len(run.data.tags["rows_digest"]) == 64
@@ -51,8 +54,48 @@ def test_the_run_shows_params_candidates_curves_data_and_lineage(backend, build,
     }
     assert inputs[run.data.tags["holdout_digest"]].name == "holdout"
     assert inputs[run.data.tags["rows_digest"]].name == "rows"
+    assert all("/" in name for name in run.data.metrics)
+    shown = {file.path for folder in ("plots", "tables") for file in client.list_artifacts(receipt.run_id, folder)}
+    pictures = ("learning_curves", "importances", "permutation_importances")
+    tables = ("scores_of_members", "learning_curves", "importances", "permutation_importances")
+    assert shown == {
+        "plots/training_plots.json",
+        *(f"plots/{name}.png" for name in pictures),
+        *(f"tables/{name}.csv" for name in tables),
+    }
     files = {file.path for file in client.list_artifacts(receipt.run_id)}
-    assert {"card.json", "candidates.json", "learning_curves.png", "importances.png"} <= files
+    assert files == {"plots", "tables", "lineage"}
+    assert "lineage/data_card.json" in {file.path for file in client.list_artifacts(receipt.run_id, "lineage")}
+
+
+def test_the_run_the_model_and_the_experiment_say_what_they_are(backend, build, params, client):
+    receipt = register.register(backend, build(1), params)
+    run = client.get_run(receipt.run_id)
+    assert run.info.run_name.startswith("version 1: trained until ")
+    assert "on the inner folds; blend of " in run.data.tags["mlflow.note.content"]
+    model = client.get_registered_model(backend.model)
+    assert "judged by RMSPE (lower is better)" in model.description
+    assert model.tags | {"metric": "rmspe", "kind": "panel", "task": "regression", "target": "Sales"} == model.tags
+    experiment = client.get_experiment(run.info.experiment_id)
+    assert experiment.tags["mlflow.note.content"] == model.description
+    rows = next(given.dataset for given in run.inputs.dataset_inputs if given.dataset.name == "rows")
+    assert "Sales" in rows.schema
+    client.update_registered_model(backend.model, "by hand")
+    register.register(backend, build(2), params)
+    assert client.get_registered_model(backend.model).description == "by hand"
+
+
+def test_the_run_holds_the_list_of_packages_and_the_record_its_digest(backend, build, params, client, tmp_path, capsys):
+    receipt = register.register(backend, build(1), params)
+    lineage = database_versions.recorded_version(backend.database, backend.model, receipt.version).lineage
+    kept = lineage["sbom"]
+    assert kept["file"] == "lineage/sbom.cdx.json"
+    file = Path(client.download_artifacts(receipt.run_id, kept["file"], str(tmp_path)))
+    assert kept["sha256"] == digests.of_file(file)
+    listed = json.loads(file.read_text())
+    assert listed["metadata"]["component"]["hashes"][0]["content"] == receipt.bundle_digest
+    show_candidates(lineage)
+    assert kept["sha256"][:40] in capsys.readouterr().out
 
 
 def test_the_version_names_raw_columns_pins_its_requirements_and_holds_no_pickle(
@@ -63,7 +106,7 @@ def test_the_version_names_raw_columns_pins_its_requirements_and_holds_no_pickle
     model = mlflow.models.Model.load(folder)
     assert model.signature.inputs.input_names() == ["Store", "Date", "Open", "Promo", "StateHoliday", "SchoolHoliday"]
     assert model.signature.outputs.input_names() == ["prediction", "lower", "upper"]
-    assert [(each.name, each.default) for each in model.signature.params] == [("confidence", 0.95)]
+    assert {each.name: each.default for each in model.signature.params} == {"confidence": 0.95, "explain": False}
     assert model.flavors["python_function"]["artifacts"] == {"bundle": {"path": "artifacts/bundle", "uri": "bundle"}}
     assert str(Path(__file__).parents[2]) not in (tmp_path / "MLmodel").read_text()
     requirements = (tmp_path / "requirements.txt").read_text().split()

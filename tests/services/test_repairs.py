@@ -42,8 +42,8 @@ stages:
     cmd: python pipelines/register.py data/prepared build build/version.json
 """
 VERSION = """
-    INSERT INTO registered_models (workspace, name) VALUES ('default', 'm');
-    INSERT INTO model_versions (workspace, name, version, creation_time, current_stage)
+    INSERT INTO public.registered_models (workspace, name) VALUES ('default', 'm');
+    INSERT INTO public.model_versions (workspace, name, version, creation_time, current_stage)
     VALUES ('default', 'm', 1, 1700000000500, 'None');
 """
 
@@ -146,11 +146,20 @@ def test_a_piece_of_the_guard_that_is_missing_is_put_on_again(alone: Workspace) 
     assert says(look(site(alone), "guard is whole")) == []
 
 
+def test_a_table_that_schema_lockgate_lacks_is_made(alone: Workspace) -> None:
+    run_sql(alone.database, "DROP TABLE lockgate.request_counts")
+    name = "schema lockgate fits"
+    assert says(look(site(alone), name)) == ["the table lockgate.request_counts is missing"]
+    repaired = look(site(alone), name, repair=True)
+    made = "schema lockgate is complete; a table that was missing is empty"
+    assert (says(repaired), repaired.repaired) == ([], [made])
+
+
 def test_a_ledger_row_that_was_changed_is_an_integrity_failure_that_nobody_repairs(alone: Workspace) -> None:
     run_sql(
         alone.database,
         VERSION,
-        "UPDATE model_versions SET current_stage = 'Archived' WHERE name = 'm'",
+        "UPDATE public.model_versions SET current_stage = 'Archived' WHERE name = 'm'",
     )
     run_sql(
         alone.database,
@@ -167,7 +176,7 @@ def test_an_alias_that_was_set_while_the_guard_was_off_follows_its_stage_again(a
         alone.database,
         "ALTER TABLE public.registered_model_aliases DISABLE TRIGGER USER",
         VERSION,
-        "INSERT INTO registered_model_aliases (workspace, name, alias, version)"
+        "INSERT INTO public.registered_model_aliases (workspace, name, alias, version)"
         " VALUES ('default', 'm', 'production', 1)",
     )
     run_sql(alone.database, "ALTER TABLE public.registered_model_aliases ENABLE TRIGGER USER")
@@ -191,7 +200,8 @@ def test_a_version_that_points_elsewhere_or_lost_its_run_is_found(model: RawMode
     model.ask("POST", "runs/delete", run_id=run_id)
     run_sql(
         model.database,
-        f"UPDATE model_versions SET source = 'mlflow-artifacts:/x' WHERE name = '{model.name}' AND version = {first}",
+        "UPDATE public.model_versions SET source = 'mlflow-artifacts:/x'"
+        f" WHERE name = '{model.name}' AND version = {first}",
     )
     assert says(look(site(keeper), "records are in MLflow")) == [
         f"version {first} points to another run or other files than at its registration",

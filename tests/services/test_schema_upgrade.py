@@ -113,6 +113,44 @@ def test_a_database_of_schema_11_becomes_as_a_new_one(of_11: Database, database_
     assert catalogs(of_11) == expected
 
 
+EARLIER_13 = (
+    "DROP TABLE lockgate.serving_shares, lockgate.request_counts CASCADE",
+    "ALTER TABLE lockgate.truth DROP COLUMN corrects CASCADE",
+    "DROP INDEX lockgate.predictions_of_period, lockgate.predictions_of_request",
+)
+
+
+def run(database: Database, *statements: str) -> None:
+    with database.transaction() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+
+
+def test_a_schema_of_the_same_number_that_lacks_parts_is_completed(database: Database) -> None:
+    whole = {name: sorted(map(str, rows)) for name, rows in catalogs(database).items()}
+    run(database, *EARLIER_13)
+    assert [each for each in migrate(database) if "truth" in each] == [
+        "the column corrects of lockgate.truth was missing and is there again",
+        "the index lockgate.truth_corrections of lockgate.truth was missing and is there again",
+    ]
+    found = {name: sorted(map(str, rows)) for name, rows in catalogs(database).items()}
+    assert {name for name in whole if whole[name] != found[name]} <= {"options"}  # it has the dropped column's place
+    assert migrate(database) == []
+
+
+LOST = {
+    "DROP TABLE lockgate.verdicts CASCADE": "the table lockgate.verdicts is missing, and nothing but a backup",
+    "ALTER TABLE lockgate.ledger DROP COLUMN reason CASCADE": "the column reason of lockgate.ledger is missing",
+}
+
+
+@pytest.mark.parametrize("loss", LOST)
+def test_lost_records_of_the_gate_are_not_made_anew(database: Database, loss: str) -> None:
+    run(database, loss)
+    with pytest.raises(StateConflict, match=LOST[loss]):
+        migrate(database)
+
+
 def test_a_schema_older_than_every_release_is_refused(database: Database) -> None:
     with database.transaction() as connection:
         connection.execute(text("UPDATE lockgate.migrations SET number = 7"))

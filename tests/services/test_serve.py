@@ -1,7 +1,11 @@
 """`lockgate serve` on a real registry: protocol, refusals, headers, start and stop."""
 
+import gzip
+import re
+import shutil
 import signal
 import socket
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -9,16 +13,22 @@ from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 import served_versions
 import serving_process
 from serving_process import Serving, body_of, serving
 
-from lockgate.database import request_counts
+from lockgate.database import predictions, request_counts
 from lockgate.database.connection import Database
+from lockgate.errors import StateConflict, WrongUsage
+from lockgate.forecaster.explanation_records import explained
+from lockgate.lifecycle.stages import Stage
+from lockgate.operations import explain
 from lockgate.operations.workspace import Workspace
 from lockgate.system.service_urls import Addresses
 
@@ -122,6 +132,21 @@ def test_sigterm_ends_the_server_and_the_port_is_closed(
             server.get("/ping")
 
 
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+def test_an_answer_leaves_after_its_log_is_synced_to_disk(server: Serving, rows: pd.DataFrame, tmp_path: Path) -> None:
+    calls = "trace=fsync,fdatasync,write,writev,sendto,sendmsg"
+    words = ["strace", "-f", "-y", "-e", calls, "-o", str(tmp_path / "trace"), "-p", str(server.process.pid)]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as tracer:
+        assert tracer.stderr
+        if "attached" not in tracer.stderr.readline():
+            pytest.skip("this machine lets no process be traced")
+        assert [server.ask(body_of(rows.head(1))).status for _ in range(5)] == [200] * 5
+        tracer.send_signal(signal.SIGINT)
+    *before, _ = (tmp_path / "trace").read_text().split('"HTTP/1.1 200')
+    assert len(before) == 5
+    assert all(re.search(r"sync\(.*predictions\.sqlite-wal", calls) for calls in before)
+
+
 def test_without_production_the_server_does_not_start(backend: Workspace, folder: Path) -> None:
     done = serving_process.command(backend, folder, "serve", "--port", "0")
     assert (done.returncode, done.stderr.splitlines()[0]) == (
@@ -159,6 +184,62 @@ def test_a_large_body_many_rows_and_a_slow_client_are_refused(server: Serving, r
         with suppress(ConnectionResetError):
             assert slower.recv(1) == b""
     assert server.ask(body_of(rows.head(1))).status == 200
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"X-Long: " + b"a" * (9 << 20), b"X-Many: 1\r\n" * (1 << 20), b"X-Never-Ends: " + b"a" * (1 << 20)],
+    ids=["one long header", "many headers", "no end"],
+)
+def test_headers_that_are_too_large_are_refused_before_they_fill_the_memory(server: Serving, head: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), 60) as client:
+        with suppress(ConnectionError):  # the server does not read them to their end
+            client.sendall(b"GET /ping HTTP/1.1\r\nHost: localhost\r\n" + head)
+        with suppress(ConnectionError):
+            assert client.recv(1 << 16).split(b"\r\n")[0] in (b"HTTP/1.1 431 Request Header Fields Too Large", b"")
+            assert client.recv(1) == b""
+    assert server.get("/ping").status == 200
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "deflate, gzip"])
+def test_a_compressed_body_is_refused_and_not_unpacked(server: Serving, coding: str) -> None:
+    answer = server.ask(gzip.compress(bytes(100 << 20)), Content_Encoding=coding)
+    assert (answer.status, answer.json["message"]) == (
+        415,
+        "the body is compressed; send it without Content-Encoding",
+    )
+
+
+@pytest.mark.parametrize(
+    "request_line",
+    [
+        b"POST /invocations HTTP/1.1\r\nContent-Length: -5",
+        b"POST /invocations HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 3",
+        b"POST /invocations HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked",
+        b"POST /invocations HTTP/1.1\r\nContent-Length: 99999999999999999999999",
+        b"GET /ping HTTP/1.1\r\nX-A: a\x00b",
+        b"\x16\x03\x01\x02\x00\x01\x00",
+    ],
+    ids=["negative", "two lengths", "length and chunks", "no number", "NUL", "TLS"],
+)
+def test_a_request_that_two_servers_could_read_otherwise_ends_the_connection(
+    server: Serving, request_line: bytes
+) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), 60) as client:
+        client.sendall(request_line + b"\r\nHost: localhost\r\n\r\nabcde")
+        assert client.recv(1 << 16).startswith(b"HTTP/1.1 400")
+        assert client.recv(1) == b""
+    assert server.get("/ping").status == 200
+
+
+def test_an_ignored_column_cannot_add_a_header(server: Serving, rows: pd.DataFrame) -> None:
+    split = body_of(rows.head(1))["dataframe_split"]
+    [row] = split["data"]
+    name = "a\r\nSet-Cookie: stolen=1\r\n\r\n\u202e\x1b"
+    answer = server.ask({"dataframe_split": split | {"columns": [*split["columns"], name], "data": [[*row, 1]]}})
+    assert answer.status == 200
+    assert "set-cookie" not in answer.headers
+    assert answer.headers["x-lockgate-ignored-columns"] == "a%0D%0ASet-Cookie%3A stolen%3D1%0D%0A%0D%0A%E2%80%AE%1B"
 
 
 def test_a_page_of_another_host_is_refused(server: Serving, rows: pd.DataFrame) -> None:
@@ -212,3 +293,137 @@ def test_answers_are_counted_in_postgres_by_status(server: Serving, rows: pd.Dat
     while not {200, 422} <= counted().keys():
         assert time.monotonic() < deadline, counted()
         time.sleep(0.1)
+
+
+def test_with_explain_each_answer_says_what_moved_it_and_the_forecast_stays_the_same(
+    server: Serving, rows: pd.DataFrame
+) -> None:
+    few = rows[(rows["Open"] == 1) & (rows["Promo"] == 1)].head(3)
+    answer = server.ask(body_of(few, params={"explain": True, "confidence": 0.8}))
+    assert answer.status == 200
+    explanations = [each.pop("explanation") for each in answer.json["predictions"]]
+    assert explanations == explained(served_versions.forecaster(1), few, np.arange(3))
+    found = [
+        {name: value for name, value in each.items() if name != "explanation"} for each in answer.json["predictions"]
+    ]
+    assert found == served_versions.expected(1, few, 0.8)
+    assert [each["forecast"] for each in explanations] == [each["prediction"] for each in found]
+    assert all("explanation" not in each for each in server.ask(body_of(few)).json["predictions"])
+
+
+def test_explanations_of_too_many_rows_and_other_params_are_refused(server: Serving, rows: pd.DataFrame) -> None:
+    many = server.ask(body_of(rows.head(101), params={"explain": True}))
+    assert (many.status, many.json["message"].split(";")[0]) == (422, "at most 100 rows of a request are explained")
+    assert server.ask(body_of(rows.head(1), params={"explain": 1})).status == 400
+    assert server.ask(body_of(rows.head(1), params={"explain": True, "more": 1})).status == 400
+    bad = server.ask(body_of(rows.head(1).assign(Store=4711), params={"explain": True}))
+    assert (bad.status, bad.json["rows"][0]["column"]) == (422, "Store")
+
+
+def test_mlflow_serves_the_same_explanations(server: Serving, first: Workspace, rows: pd.DataFrame) -> None:
+    import mlflow
+
+    mlflow.set_tracking_uri(first.addresses.tracking_uri)
+    mlflow.set_registry_uri(first.addresses.tracking_uri)
+    model = mlflow.pyfunc.load_model(f"models:/{first.model}/1")
+    found = model.predict(rows.head(2), {"explain": True})
+    assert found["explanation"].tolist() == explained(served_versions.forecaster(1), rows.head(2), np.arange(2))
+    with pytest.raises(mlflow.MlflowException, match="at most 100 rows"):
+        model.predict(rows.head(101), {"explain": True})
+
+
+def test_the_command_explains_a_row_of_a_file_in_words_and_as_a_plot(
+    server: Serving, first: Workspace, rows: pd.DataFrame, tmp_path: Path
+) -> None:
+    rows.to_parquet(tmp_path / "rows.parquet", index=False)
+    place = int(np.flatnonzero((rows["Open"] == 1) & (rows["Promo"] == 1) & (rows["Store"] == 3))[0])
+    day, plot = str(rows["Date"].iloc[place].date()), tmp_path / "one.png"
+    choice = ("--key", "Store=3", "--date", day, "--top", "2", "--plot", str(plot))
+    done = serving_process.command(first, server.folder, "explain", "--input", str(tmp_path / "rows.parquet"), *choice)
+    assert done.returncode == 0, done.stderr
+    [expected] = explained(served_versions.forecaster(1), rows, np.array([place]))
+    head, *lines = done.stdout.splitlines()
+    assert head == f"row {place + 1}, Store 3, Date {day}: Sales: {expected['forecast']:,.0f}"
+    assert any(line.startswith("  Promo = 1 raises the forecast by") for line in lines)
+    assert lines[-1] == f"  together: {expected['forecast']:,.0f}"
+    assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+def test_rows_are_chosen_by_number_key_and_period_and_others_are_refused(
+    first: Workspace, rows: pd.DataFrame, tmp_path: Path
+) -> None:
+    file, problem = tmp_path / "rows.parquet", served_versions.forecaster(1).problem
+    rows.to_parquet(file, index=False)
+
+    def numbers(**chosen: Any) -> list[int]:
+        order = explain.Order(problem, file, None, explain.Chosen(**chosen))
+        return [row.number for row in explain.explain(first, order, Stage.PRODUCTION).rows]
+
+    def places(which: Any) -> list[int]:
+        return (np.flatnonzero(which) + 1).tolist()
+
+    assert numbers(numbers=(7, 2)) == [2, 7]
+    assert numbers(keys={"Store": ("3",)}) == places(rows["Store"] == 3)
+    assert numbers(keys={"Store": ("3", "5.0")}) == places(rows["Store"].isin([3, 5]))
+    day = rows["Date"].iloc[0]
+    assert numbers(keys={"Store": ("3",)}, time=str(day.date())) == places((rows["Store"] == 3) & (rows["Date"] == day))
+    for wrong in ({"numbers": (100_000,)}, {"keys": {"Shop": ("1",)}}, {"time": "never"}):
+        with pytest.raises(WrongUsage):
+            numbers(**wrong)
+    for request, error in (("7", WrongUsage), ("00000000-0000-0000-0000-000000000000", StateConflict)):
+        with pytest.raises(error):
+            explain.explain(first, explain.Order(problem, None, request, explain.Chosen()), Stage.PRODUCTION)
+
+
+def test_a_logged_request_is_explained_by_the_version_that_answered(
+    server: Serving, first: Workspace, rows: pd.DataFrame
+) -> None:
+    few = rows[rows["Open"] == 1].head(2)
+    answer = server.ask(body_of(few))
+    request, deadline = answer.headers["x-lockgate-request-id"], time.monotonic() + serving_process.SECONDS
+    while not predictions.of_request(first.database, first.model, request):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    order = explain.Order(served_versions.forecaster(1).problem, None, request, explain.Chosen())
+    done = explain.explain(first, order, Stage.STAGING)
+    assert [row.record["forecast"] for row in done.rows] == [each["prediction"] for each in answer.json["predictions"]]
+    assert (done.version, done.remarks) == (1, ())
+
+
+def test_a_drain_that_was_killed_is_started_again_and_ends_with_a_killed_server(
+    backend: Workspace, folder: Path, rows: pd.DataFrame
+) -> None:
+    served_versions.put_in_production(backend, 1)
+    with serving(backend, folder) as server:
+        drain = _drain_of(server)
+        drain.kill()
+        server.wait_for_line("the drain of the prediction log ended with -9; it is started again")
+        server.ask(body_of(rows.head(3)))
+        assert _logged(backend, 3) == 3
+        again = _drain_of(server)
+        server.process.kill()
+    until = time.monotonic() + serving_process.SECONDS
+    while again.is_running() and again.status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def _logged(backend: Workspace, wanted: int) -> int:
+    """The number of rows that Postgres has, as soon as it is as wanted."""
+    until, found = time.monotonic() + serving_process.SECONDS, 0
+    while found < wanted and time.monotonic() < until:
+        time.sleep(0.1)
+        found = len(predictions.last(backend.database, backend.model, {}, ("Store",), wanted + 1))
+    return found
+
+
+def _drain_of(server: Serving) -> psutil.Process:
+    """The process that drains the spool, as soon as it runs."""
+    until = time.monotonic() + serving_process.SECONDS
+    while time.monotonic() < until:
+        children = psutil.Process(server.process.pid).children()
+        found = [each for each in children if any("spawn_main" in word for word in each.cmdline())]
+        if found:
+            return found[0]
+        time.sleep(0.05)
+    raise AssertionError("no process drains the spool")

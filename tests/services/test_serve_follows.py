@@ -3,9 +3,12 @@
 import random
 import signal
 import threading
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
+from statistics import median
+from time import monotonic
 
 import pandas as pd
 import psutil
@@ -29,6 +32,12 @@ def folder(backend: Workspace, trained_project: Callable[[int], Path], tmp_path:
     return serving_process.folder_for(backend, trained_project(1) / "params.yaml", tmp_path / "a project")
 
 
+@pytest.fixture
+def another(backend: Workspace, trained_project: Callable[[int], Path], tmp_path: Path) -> Path:
+    """The folder of a second replica: each has a log of its own."""
+    return serving_process.folder_for(backend, trained_project(1) / "params.yaml", tmp_path / "another replica")
+
+
 @pytest.fixture(scope="module")
 def rows() -> pd.DataFrame:
     return served_versions.rows().sample(60, random_state=1)
@@ -39,6 +48,7 @@ class Load:
 
     def __init__(self, server: Serving, rows: pd.DataFrame) -> None:
         self.answers: list[tuple[tuple[int, ...], Answer]] = []
+        self.times: list[tuple[float, int]] = []  # of each answer, with its version
         self.stopped = threading.Event()
         self._server, self._rows = server, rows
         self._threads = [threading.Thread(target=self._ask, args=(seed,)) for seed in range(CLIENTS)]
@@ -66,7 +76,9 @@ class Load:
         with closing(self._server.connect()) as connection:
             while not self.stopped.is_set():
                 places = tuple(draw.choices(range(len(self._rows)), k=draw.choice([1, 1, 1, 5])))
-                self.answers.append((places, ask(connection, body_of(self._rows.iloc[list(places)]))))
+                answer = ask(connection, body_of(self._rows.iloc[list(places)]))
+                self.times.append((monotonic(), answer.version))
+                self.answers.append((places, answer))
 
 
 def test_promote_and_rollback_under_load_fail_no_request_and_mix_no_answers(
@@ -94,6 +106,45 @@ def test_promote_and_rollback_under_load_fail_no_request_and_mix_no_answers(
     }
 
 
+@pytest.mark.long
+def test_two_replicas_follow_each_move_within_a_second_of_each_other_and_fail_no_request(
+    backend: Workspace, folder: Path, another: Path, rows: pd.DataFrame
+) -> None:
+    put_in_production(backend, 1)
+    put_in_staging(backend, 2)
+    with ExitStack() as stack:
+        one, two = (stack.enter_context(serving(backend, *words)) for words in ((folder,), (another, "--no-pin")))
+        assert [each.get("/health").json["versions"] for each in (one, two)] == [[1], []]
+        assert two.ask(body_of(rows.head(1)), X_Lockgate_Version="1").status == 400
+        first, second = (stack.enter_context(Load(each, rows)) for each in (one, two))
+        apart = [_moved(move, version, first, second) for move, version in _moves(backend)]
+    answers = [*first.answers, *second.answers]
+    assert {answer.status for _, answer in answers} == {200}
+    expected = {version: served_versions.expected(seed, rows) for version, seed in SEEDS.items()}
+    for places, answer in answers:
+        assert answer.json["predictions"] == [expected[answer.version][place] for place in places]
+    print(f"seconds between the replicas, of each move: {[round(each, 3) for each in apart]}; requests: {len(answers)}")
+    assert median(apart) < 1.0
+
+
+def _moves(backend: Workspace) -> Iterator[tuple[Callable[[], object], int]]:
+    """Moves of Production, and the version that each of them puts there."""
+    yield lambda: promote_staged(backend, 2), 2
+    for version in (1, 2, 1, 2):
+        yield partial(rollback.rollback, backend, served_versions.YES, version), version
+
+
+def _moved(move: Callable[[], object], version: int, *replicas: "Load") -> float:
+    """Seconds between the first answers of this version by the replicas, after a move."""
+    known = [len(each.times) for each in replicas]
+    move()
+    for each in replicas:
+        each.seen(version)
+    heard = [each.times[start:] for each, start in zip(replicas, known, strict=True)]
+    first = [next(at for at, answered in times if answered == version) for times in heard]
+    return max(first) - min(first)
+
+
 def _logged(backend: Workspace, count: int) -> dict[tuple[str, int], tuple[int, str, float]]:
     """The predictions on record; the server has drained its spool when it ends."""
     query = 'SELECT request_id::text, "row", version, role, prediction FROM lockgate.predictions WHERE model = :model'
@@ -101,6 +152,32 @@ def _logged(backend: Workspace, count: int) -> dict[tuple[str, int], tuple[int, 
         found = connection.execute(text(query), {"model": backend.model}).all()
     assert len(found) == count
     return {(row[0], row[1]): tuple(row[2:]) for row in found}
+
+
+def test_a_request_that_names_the_version_before_a_switch_gets_it_for_its_time_and_never_after_a_rollback_of_it(
+    backend: Workspace, folder: Path, rows: pd.DataFrame
+) -> None:
+    put_in_production(backend, 1)
+    put_in_staging(backend, 2)
+    few = rows.head(3)
+    with serving(backend, folder, "--keep-previous", "600") as kept:
+        assert kept.ask(body_of(few), X_Lockgate_Version="2").json["versions"] == [1]
+        promote_staged(backend, 2)
+        assert kept.health_with(version=2)["versions"] == [2, 1]
+        answers = {each: kept.ask(body_of(few), X_Lockgate_Version=str(each)) for each in SEEDS}
+        assert {each: answer.version for each, answer in answers.items()} == {1: 1, 2: 2}
+        for version, answer in answers.items():
+            assert answer.json["predictions"] == served_versions.expected(SEEDS[version], few)
+        assert answers[1].headers["x-lockgate-stage"] == "Archived"
+        assert kept.ask(body_of(few)).version == 2
+        assert 'lockgate_pinned_requests_total{answer="previous"} 1.0' in kept.get("/metrics").body.decode()
+        rollback.rollback(backend, served_versions.YES, None)
+        assert kept.health_with(version=1)["versions"] == [1]
+        refused = kept.ask(body_of(few), X_Lockgate_Version="2")
+        assert (refused.status, refused.json["versions"]) == (409, [1])
+    logged = _logged(backend, 9)
+    for version, answer in answers.items():
+        assert logged[answer.headers["x-lockgate-request-id"], 0][:2] == (version, "served")
 
 
 def test_a_version_that_cannot_be_loaded_leaves_the_one_before_it_and_health_says_so(
@@ -161,18 +238,17 @@ def test_a_canary_answers_its_share_of_the_keys_and_follows_a_new_share(
     put_in_production(backend, 1)
     put_in_staging(backend, 2)
     one_a_key = rows.drop_duplicates("Store")
-    with serving(backend, folder, "--canary", "Staging=40") as server:
+    with serving(backend, folder, "--canary", "Staging=50") as server:
         first = _versions_by_key(server, one_a_key)
         assert set(first.values()) == {1, 2}
         assert _versions_by_key(server, one_a_key) == first
-        assert serving_process.command(backend, folder, "canary", "Staging=70").returncode == 2
-        done = serving_process.command(backend, folder, "canary", "Staging=70", "--reason", "no complaints")
+        assert serving_process.command(backend, folder, "canary", "Staging=100").returncode == 2
+        done = serving_process.command(backend, folder, "canary", "Staging=100", "--reason", "no complaints")
         assert done.returncode == 0, done.stderr
-        server.health_with(canary_share=70)
-        second = _versions_by_key(server, one_a_key)
-        assert {key for key, version in first.items() if version == 2} < {k for k, v in second.items() if v == 2}
+        server.health_with(canary_share=100)
+        assert set(_versions_by_key(server, one_a_key).values()) == {2}
         shown = serving_process.command(backend, folder, "canary").stdout
-        assert "no complaints" in shown and "40 %" in shown and "lockgate serve --canary" in shown
+        assert "no complaints" in shown and "50 %" in shown and "lockgate serve --canary" in shown
         serving_process.command(backend, folder, "canary", "Staging=0", "--reason", "enough")
         server.health_with(canary_share=0)
         assert set(_versions_by_key(server, one_a_key).values()) == {1}
@@ -191,6 +267,22 @@ def _versions_by_key(server: Serving, rows: pd.DataFrame) -> dict[int, int]:
 
 def _is_worker(process: psutil.Process) -> bool:
     return any("spawn_main" in word for word in process.cmdline())
+
+
+@pytest.mark.long
+def test_a_worker_that_stands_still_is_replaced(backend: Workspace, folder: Path, rows: pd.DataFrame) -> None:
+    put_in_production(backend, 1)
+    with serving(backend, folder, "--workers", "2") as server:
+        server.wait_for_line("2 workers")
+        [still, _] = [each for each in psutil.Process(server.process.pid).children() if _is_worker(each)]
+        still.suspend()
+        server.lines.clear()
+        server.wait_for_line("stands still; it is killed")
+        server.wait_for_line("was killed by signal 9; it is started again")
+        server.lines.clear()
+        server.wait_for_line("answers at")
+        assert [server.ask(body_of(rows.head(3))).version for _ in range(10)] == [1] * 10
+        assert not still.is_running()
 
 
 def test_a_killed_worker_is_started_again_and_each_worker_follows_the_stage(

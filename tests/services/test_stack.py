@@ -398,7 +398,9 @@ def test_a_server_that_ends_shows_the_end_of_its_log(
 ) -> None:
     """As after an upgrade of MLflow: it does not start on the tables of another version."""
     (tmp_path / "logs").mkdir()
-    psql("UPDATE alembic_version SET version_num = 'of_another_mlflow'", database_url.split("@/")[1].split("?")[0])
+    psql(
+        "UPDATE public.alembic_version SET version_num = 'of_another_mlflow'", database_url.split("@/")[1].split("?")[0]
+    )
     with closing(socket.create_server(("127.0.0.1", 0))) as free:
         port = free.getsockname()[1]  # another stack may take the next one of ours in the meantime
     with pytest.raises(Unavailable, match="of_another_mlflow") as refusal:

@@ -1,22 +1,39 @@
 """The gate on registered versions: what it measures, what it moves, and what it leaves alone."""
 
+import os
 import shutil
+import signal
+import threading
+from collections.abc import Callable
 from dataclasses import replace
 
+import dask_processes
 import mlflow
 import pytest
+from distributed import Client
 from sqlalchemy import make_url, text
 
 from lockgate.bundle import manifest, store
 from lockgate.database import ledger, policies, verdicts, versions
 from lockgate.database.connection import with_json
 from lockgate.database.verdicts import Digests, Verdict
-from lockgate.errors import IntegrityBroken, StateConflict
-from lockgate.gate.verdict import policy_digest
+from lockgate.errors import IntegrityBroken, StateConflict, Unavailable
+from lockgate.gate.evidence import HoldoutUse
+from lockgate.gate.verdict import judge, policy_digest
 from lockgate.lifecycle.stages import Stage
-from lockgate.operations import event_log, promote, register, score_candidate, status, validate
+from lockgate.operations import (
+    event_log,
+    promote,
+    register,
+    score_candidate,
+    status,
+    validate,
+    verdict_review,
+)
 from lockgate.operations.confirmed_move import MoveRequest
 from lockgate.problem.metrics import METRICS
+from lockgate.problem.params import EngineParams
+from lockgate.reports import review_markdown
 
 YES = MoveRequest("reviewed", dry_run=False, confirm=lambda move: None)
 
@@ -57,7 +74,8 @@ def test_the_gate_judges_in_the_metric_of_the_params(backend, validated, name, l
     assert "rmspe" not in found
     [line] = status.lines(backend)
     assert (line.stage, line.metric, line.score) == ("Staging", name, found[name])
-    assert f"| forecast | {METRICS[name].label} |" in validate.described(passed)
+    page = review_markdown.report(verdict_review.review_of_verdict(backend, passed))
+    assert f"| forecast, {METRICS[name].label} (" in page
 
 
 def test_a_candidate_that_is_worse_in_r2_is_refused_beside_the_one_that_serves(backend, validated, build, params):
@@ -71,6 +89,63 @@ def test_a_candidate_that_is_worse_in_r2_is_refused_beside_the_one_that_serves(b
     assert {"no worse than serving", "no worse than linear member"} <= refused, verdict.checks
     assert verdict.metrics["r2"] < verdict.metrics["r2_serving"]
     assert 0 < verdict.metrics["over_serving_low"] < verdict.metrics["over_serving_high"]
+
+
+@pytest.mark.long
+def test_what_the_gate_measures_is_the_same_to_the_last_bit_on_a_cluster(
+    backend, validated, build, params, dask_address
+):
+    validated(seed=1)
+    promote.promote(backend, YES, 1, policy_digest(params.policy), None)
+    register.register(backend, build(2), params)
+    state = backend.state()
+    pair = score_candidate.VersionPair(state.find(2), state.serving())
+    cluster = EngineParams(kind="dask", address=dask_address)
+    here, there = (
+        score_candidate.examine(replace(backend, timeout=300.0), pair, build(2), params.problem, HoldoutUse(), engine)
+        for engine in (EngineParams(), cluster)
+    )
+    assert dict(there.metrics) == dict(here.metrics)
+    assert judge(there.evidence, params.policy) == judge(here.evidence, params.policy)
+    assert there.judged.production.forecast.tobytes() == here.judged.production.forecast.tobytes()
+
+
+@pytest.mark.long
+def test_a_validation_that_loses_a_worker_measures_the_same_and_without_a_scheduler_it_is_unavailable(
+    backend, validated, build, params, tmp_path
+):
+    validated(seed=1)
+    pair = score_candidate.VersionPair(backend.state().find(1), None)
+
+    def examined(engine: EngineParams, timeout: float):
+        patient = replace(backend, timeout=timeout)
+        return score_candidate.examine(patient, pair, build(1), params.problem, HoldoutUse(), engine)
+
+    with dask_processes.running(tmp_path, workers=2) as cluster, Client(cluster.address, timeout=60) as client:
+        client.wait_for_workers(2, 60)
+        processes = client.run(os.getpid)
+
+        def at_work(act: Callable[[str], None]) -> None:
+            """Act on the first worker that has had a task for a moment."""
+
+            def wait() -> None:
+                found: list[str] = []
+                dask_processes.wait_for(lambda: found.extend(_at_work(client)) or found)
+                act(found[0])
+
+            threading.Thread(target=wait, daemon=True).start()
+
+        on_cluster = EngineParams(kind="dask", address=cluster.address)
+        at_work(lambda worker: os.kill(processes[worker], signal.SIGKILL))
+        assert dict(examined(on_cluster, 60.0).metrics) == dict(examined(EngineParams(), 60.0).metrics)
+        assert set(processes.values()) - set(client.run(os.getpid).values()), "no worker was lost"
+        at_work(lambda _: cluster.scheduler.kill())
+        with pytest.raises(Unavailable):
+            examined(on_cluster, 5.0)
+
+
+def _at_work(client: Client) -> list[str]:
+    return [worker for worker, tasks in client.processing().items() if tasks]
 
 
 OLD_LIMITS = {"max_rmspe": 0.1, "min_scored_rows": 1000}
@@ -186,6 +261,9 @@ def test_the_candidate_is_held_against_the_version_in_production_on_the_same_row
     assert f"(95 %: {low:+.5f} to {high:+.5f}) on {verdict_rows(verdict)} rows" in says["no worse than serving"]
     assert "too small to compare: StoreType a" in says["no slice worse than serving"]
     assert verdict.digests.serving_digest == versions.recorded_version(backend.database, backend.model, 1).bundle_digest
+    comment = review_markdown.comment(verdict_review.review_of_verdict(backend, verdict), approval_required=False)
+    assert f"| version in Production | {measured['rmspe_serving']:.5f} |" in comment
+    assert f"(verdict {verdict.id}, " in comment
 
 
 def test_a_candidate_that_forecasts_a_tenth_too_much_is_refused_beside_the_one_that_serves(
@@ -247,11 +325,24 @@ def test_reviewers_see_the_verdict_in_mlflow(backend, validated, stack):
     client = mlflow.MlflowClient()
     version = client.get_model_version(backend.model, "1")
     assert version.tags["verdict"] == "passed"
-    assert version.description.startswith(f"Verdict {verdict.id} on version 1: **PASSED**")
+    assert float(version.tags["score"]) == pytest.approx(verdict.metrics["rmspe"], abs=1e-6)
+    assert (version.tags["metric"], len(version.tags["rows_digest"])) == ("rmspe", 64)
+    with pytest.raises(mlflow.exceptions.MlflowException, match=r"the tag score of version 1 .* repeats a record"):
+        client.set_model_version_tag(backend.model, "1", "score", "0.01")
+    assert version.description.startswith(f"PASSED: all {len(verdict.checks)} checks passed; RMSPE ")
     run = client.get_run(version.run_id)
-    assert run.data.metrics["holdout.rmspe"] == pytest.approx(verdict.metrics["rmspe"])
-    shown = {file.path for file in client.list_artifacts(version.run_id, "verdict")}
-    assert shown == {"verdict/verdict.json", "verdict/holdout.png"}
+    assert run.data.metrics["holdout/rmspe"] == pytest.approx(verdict.metrics["rmspe"])
+    assert {"naive/rmspe", "linear/rmspe", "coverage/bounds_of_95", "slices/rmspe/week 1"} <= set(run.data.metrics)
+    assert f"get-artifact?path=plots%2Fholdout.png&run_uuid={version.run_id}" in version.description
+    report = {file.path for file in client.list_artifacts(version.run_id, "report")}
+    assert report == {"report/verdict.json", "report/report.html"}
+    plots = {file.path for file in client.list_artifacts(version.run_id, "plots")}
+    of_holdout = ("holdout", "forecasts_by_key", "errors_by_period", "errors_by_slice", "residuals", "coverage")
+    assert {f"plots/{name}.png" for name in of_holdout} < plots
+    html = mlflow.artifacts.load_text(f"runs:/{version.run_id}/report/report.html")
+    index = mlflow.artifacts.load_dict(f"runs:/{version.run_id}/plots/holdout_plots.json")
+    assert html.count("data:image/png;base64,") == len(plots) - 2
+    assert all(f'alt="{each["alt"]}"' in html for each in index["plots"])
 
 
 def test_a_changed_artifact_is_refused_before_it_is_loaded(backend, build, params, home):

@@ -42,13 +42,13 @@ def put_versions(database: Database, count: int, model: str = "m", workspace: st
     """Rows as MLflow's server writes them on registration: every version starts in stage None."""
     with database.transaction() as connection:
         connection.execute(
-            text("INSERT INTO registered_models (workspace, name) VALUES (:workspace, :model)"),
+            text("INSERT INTO public.registered_models (workspace, name) VALUES (:workspace, :model)"),
             {"workspace": workspace, "model": model},
         )
         for version in range(1, count + 1):
             connection.execute(
                 text(
-                    "INSERT INTO model_versions (workspace, name, version, creation_time, current_stage, run_id)"
+                    "INSERT INTO public.model_versions (workspace, name, version, creation_time, current_stage, run_id)"
                     " VALUES (:workspace, :model, :version, 1700000000500, 'None', 'run-' || :version)"
                 ),
                 {"workspace": workspace, "model": model, "version": version},
@@ -60,7 +60,7 @@ def move(database: Database, *moves: tuple[int, str]) -> None:
     with database.transaction() as connection:
         for version, stage in moves:
             connection.execute(
-                text("UPDATE model_versions SET current_stage = :stage WHERE name = 'm' AND version = :version"),
+                text("UPDATE public.model_versions SET current_stage = :stage WHERE name = 'm' AND version = :version"),
                 {"stage": stage, "version": version},
             )
 
@@ -75,7 +75,9 @@ def ledger_rows(database: Database) -> list[tuple[int, str, str, str, str, str]]
 
 def aliases(database: Database) -> dict[str, int]:
     with database.transaction() as connection:
-        return {row.alias: row.version for row in connection.execute(text("SELECT * FROM registered_model_aliases"))}
+        return {
+            row.alias: row.version for row in connection.execute(text("SELECT * FROM public.registered_model_aliases"))
+        }
 
 
 # --- versions --------------------------------------------------------------------------------------------------------
@@ -287,7 +289,7 @@ def test_a_move_that_is_rolled_back_leaves_neither_row_nor_alias_and_keeps_its_i
     put_versions(database, 1)
     intents.open_intent(database, Intent("m", 1, "None", "Production", "ann", "r", "promote"))
     with pytest.raises(ZeroDivisionError), database.transaction() as connection:
-        connection.execute(text("UPDATE model_versions SET current_stage = 'Production'"))
+        connection.execute(text("UPDATE public.model_versions SET current_stage = 'Production'"))
         connection.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
         _ = 1 / 0
     assert (ledger_rows(database), aliases(database)) == ([], {})
@@ -341,6 +343,8 @@ def test_an_emptied_stage_loses_its_alias_and_other_aliases_stay(database: Datab
     put_versions(database, 2)
     move(database, (1, "Production"))
     with database.transaction() as connection:
-        connection.execute(text("INSERT INTO registered_model_aliases (name, alias, version) VALUES ('m', 'mine', 1)"))
+        connection.execute(
+            text("INSERT INTO public.registered_model_aliases (name, alias, version) VALUES ('m', 'mine', 1)")
+        )
     move(database, (1, "Deleted_Internal"))
     assert aliases(database) == {"mine": 1}

@@ -93,6 +93,20 @@ def test_more_keys_than_are_drawn_are_put_together_at_random_with_about_the_same
     assert high - low == pytest.approx(2 * 1.96 / np.sqrt(count), rel=0.15)
 
 
+@pytest.mark.parametrize("metric", ["roc_auc", "pr_auc", "recall_at_10", "median_absolute_error"])
+def test_the_draws_are_the_same_however_many_are_computed_at_a_time(metric, monkeypatch):
+    """Also where forecasts are equal: the weights of their rows are added together."""
+    rng = np.random.default_rng(5)
+    actual = (rng.random(3000) < 0.3).astype(np.float64)
+    rows = Rows(actual, np.arange(3000) // 20, np.arange(3000) % 20, 5)
+    forecast = np.clip(0.2 + 0.3 * actual + 0.2 * rng.standard_normal(3000), 0.01, 0.99).round(2)
+    found = []
+    for cells in (1, 100_000, 10_000_000):
+        monkeypatch.setattr(bootstrap, "CELLS", cells)
+        found.append(bootstrap.interval(METRICS[metric], rows, forecast, 3))
+    assert found[0] == found[1] == found[2]
+
+
 def test_a_table_of_a_single_class_has_no_interval():
     rows = Rows(np.zeros(50), np.arange(50), np.zeros(50, dtype=int))
     assert np.isnan(bootstrap.interval(METRICS["roc_auc"], rows, np.linspace(0, 1, 50), 1)).all()

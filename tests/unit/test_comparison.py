@@ -8,7 +8,9 @@ from paired_rows import CHURN, ENGINES, PAIRS, pairs
 from lockgate.comparison.agreement import PairedScores, RowDifference, Score, SliceAgreement, Spread, agreement
 from lockgate.comparison.pairs import Pairs
 from lockgate.comparison.parts import Background, parts
-from lockgate.comparison.record_diff import (
+from lockgate.problem.metrics import METRICS
+from lockgate.problem.target_values import target_values
+from lockgate.reports.record_diff import (
     DifferentValue,
     ImportanceChange,
     MetricPair,
@@ -17,8 +19,6 @@ from lockgate.comparison.record_diff import (
     importance_changes,
     metric_pairs,
 )
-from lockgate.problem.metrics import METRICS
-from lockgate.problem.target_values import target_values
 
 NAN = float("nan")
 RMSPE = METRICS["rmspe"]

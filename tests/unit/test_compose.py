@@ -11,9 +11,12 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
 from lockgate.bundle import signing
+from lockgate.cli import lockgate
 from lockgate.stack import mlflow_server
 
 ROOT = Path(__file__).parents[2]
+COMMANDS = lockgate.commands
+GROUPS = ("lockgate_app", "lockgate_scorer", "lockgate_reader", "lockgate_server")
 TEXT = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
 COMPOSE = yaml.safe_load(TEXT)
 SERVICES: dict[str, Any] = COMPOSE["services"]
@@ -45,7 +48,9 @@ def test_every_secret_is_a_required_variable_of_its_own() -> None:
     assert {place: value for place, value in secrets.items() if not REQUIRED.fullmatch(value)} == {}
     assert set(REQUIRED.findall(TEXT)) == {
         "POSTGRES_PASSWORD",
+        "LOCKGATE_POSTGRES_PASSWORD",
         "MLFLOW_POSTGRES_PASSWORD",
+        "SCORING_POSTGRES_PASSWORD",
         "MLFLOW_ADMIN_PASSWORD",
         "MLFLOW_SECRET_KEY",
         "SCORING_PASSWORD",
@@ -60,8 +65,15 @@ def test_no_address_holds_a_user_or_a_password() -> None:
     assert "@" not in "".join(re.findall(r"https?://\S*", TEXT))
 
 
-def test_the_scoring_server_holds_no_password_but_its_own() -> None:
-    assert set(REQUIRED.findall(str(SERVICES["scoring"]))) == {"SCORING_PASSWORD"}
+def test_no_server_holds_a_password_that_it_does_not_need() -> None:
+    held = {
+        name: set(REQUIRED.findall(str(SERVICES[name]["environment"]))) for name in ("migrate", "mlflow", "scoring")
+    }
+    assert held == {
+        "migrate": {"LOCKGATE_POSTGRES_PASSWORD"},
+        "mlflow": {"MLFLOW_POSTGRES_PASSWORD", "MLFLOW_ADMIN_PASSWORD", "MLFLOW_SECRET_KEY"},
+        "scoring": {"SCORING_PASSWORD", "SCORING_POSTGRES_PASSWORD"},
+    }
 
 
 def test_ports_are_open_to_this_machine_only() -> None:
@@ -89,7 +101,7 @@ def test_no_service_has_more_rights_than_it_needs() -> None:
 
 
 def test_database_and_artifacts_are_on_named_volumes() -> None:
-    assert set(COMPOSE["volumes"]) == {"database", "artifacts"}
+    assert set(COMPOSE["volumes"]) == {"database", "artifacts", "scoring"}
     assert "database:/var/lib/postgresql" in SERVICES["postgres"]["volumes"]
     assert SERVICES["mlflow"]["volumes"] == ["artifacts:/var/lib/mlflow/artifacts", "/var/lib/mlflow/passing"]
     destination = "--artifacts-destination=${MLFLOW_ARTIFACTS:-lockgate-folder:///var/lib/mlflow/artifacts}"
@@ -100,14 +112,16 @@ def test_what_passes_through_the_server_is_on_a_disk_that_its_user_may_write_to(
     passing = SERVICES["mlflow"]["environment"]["TMPDIR"]
     assert passing in SERVICES["mlflow"]["volumes"]
     assert re.findall(r"install -d -o lockgate -g lockgate -m 0700 (.*)$", DOCKERFILE, re.MULTILINE) == [
-        f"/var/lib/mlflow/artifacts {passing}"
+        f"/var/lib/mlflow/artifacts {passing} \\"
     ]
+    assert "scoring:/srv/lockgate/.lockgate" in SERVICES["scoring"]["volumes"]
+    assert re.search(r"install -d [^&]* /srv/lockgate/\.lockgate$", DOCKERFILE, re.MULTILINE | re.DOTALL)
 
 
 def test_the_server_has_the_safe_settings_of_the_embedded_one() -> None:
     settings = {name: value.replace("$$", "$") for name, value in SERVICES["mlflow"]["environment"].items()}
     assert mlflow_server.SAFE_SETTINGS.items() <= settings.items()
-    assert "--app-name=basic-auth" in SERVICES["mlflow"]["command"]
+    assert "--app-name=lockgate-basic-auth" in SERVICES["mlflow"]["command"]
 
 
 def test_the_server_answers_to_each_name_that_it_is_called_by() -> None:
@@ -119,11 +133,15 @@ def test_the_server_answers_to_each_name_that_it_is_called_by() -> None:
     assert "*" not in "".join(named)
 
 
-def test_the_scoring_server_is_the_command_of_mlflow() -> None:
-    command = " ".join(SERVICES["scoring"]["command"])
-    expected = "mlflow models serve --model-uri=models:/rossmann-ensemble/Production --env-manager=local --host=0.0.0.0"
-    assert command.startswith(expected)
-    assert f"--port={SERVICES['scoring']['ports'][0].rpartition(':')[2]}" in command
+def test_the_commands_of_lockgate_are_those_of_its_command_line() -> None:
+    for name, words in {"migrate": ["migrate"], "scoring": ["serve"]}.items():
+        program, *given = SERVICES[name]["command"]
+        assert program == "lockgate"
+        command = COMMANDS[words[0]]
+        assert given[: len(words)] == words
+        options = {option for parameter in command.params for option in parameter.opts}
+        assert {word.partition("=")[0] for word in given[len(words) :]} <= options
+    assert f"--port={SERVICES['scoring']['ports'][0].rpartition(':')[2]}" in SERVICES["scoring"]["command"]
 
 
 def test_the_scoring_server_can_be_given_the_keys_that_it_trusts() -> None:
@@ -134,8 +152,7 @@ def test_the_scoring_server_can_be_given_the_keys_that_it_trusts() -> None:
 def test_what_the_services_start_is_in_the_image() -> None:
     named = set(re.findall(r"/opt/lockgate/(docker/[\w.]+)", TEXT))
     assert named == {
-        f"docker/{name}"
-        for name in ("basic_auth.ini", "migrate.py", "registry_health.py", "scoring_account.py", "scoring_health.py")
+        f"docker/{name}" for name in ("basic_auth.ini", "registry_health.py", "scoring_account.py", "scoring_health.py")
     }
     assert [path for path in named if not (ROOT / path).is_file()] == []
     assert "COPY docker/*.py docker/basic_auth.ini /opt/lockgate/docker/" in DOCKERFILE
@@ -146,7 +163,29 @@ def test_the_image_is_built_from_the_lock_file() -> None:
     assert set(re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)) == {"python:3.11-slim-bookworm"}
 
 
-def test_the_page_on_deploying_names_every_variable() -> None:
-    page = (ROOT / "docs" / "how-to" / "deploy.md").read_text(encoding="utf-8")
-    variables = set(re.findall(r"\$\{(\w+):", TEXT))
-    assert {name for name in variables if f"`{name}`" not in page} == set()
+def test_the_example_of_the_environment_explains_every_variable_and_holds_no_secret() -> None:
+    lines = (ROOT / ".env.example").read_text(encoding="utf-8").splitlines()
+    named = {found[2]: found for line in lines if (found := re.fullmatch(r"(#?)([A-Z_]+)=(.*)", line))}
+    defaults = dict(re.findall(r"\$\{(\w+):-([^{}]*)\}", TEXT))
+    assert set(named) == set(REQUIRED.findall(TEXT)) | set(defaults)
+    assert {name: found[3] for name, found in named.items() if not found[1]} == dict.fromkeys(
+        REQUIRED.findall(TEXT), ""
+    )
+    assert {name: found[3] for name, found in named.items() if found[1]} == defaults
+    for place, line in enumerate(lines):
+        if re.match("#?[A-Z_]+=", line):
+            above = next(each for each in reversed(lines[:place]) if not re.match("#?[A-Z_]+=", each))
+            assert above.startswith("# "), line
+    assert ".env" in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
+
+
+def test_the_logins_of_the_servers_are_members_of_their_roles() -> None:
+    script = (ROOT / "docker" / "roles.sql").read_text(encoding="utf-8")
+    logins = {service["environment"]["PGUSER"] for service in SERVICES.values() if "PGUSER" in service["environment"]}
+    assert logins == {"lockgate", "mlflow", "scoring"}
+    assert dict(re.findall(r"^GRANT (lockgate_[\w, ]+) TO (\w+);$", script, re.MULTILINE)) == {
+        "lockgate_server, lockgate_app": "mlflow",
+        "lockgate_scorer": "scoring",
+    }
+    assert {name for name in GROUPS if f"('{name}', 'NOLOGIN')" not in script} == set()
+    assert "SUPERUSER" not in script

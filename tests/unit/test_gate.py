@@ -399,18 +399,15 @@ def test_a_stored_verdict_shows_the_metric_that_it_has_an_interval_of_and_an_old
     assert (verdict.metric_of(metrics).label, verdict.scores(metrics)) == (label, scores)
 
 
-def test_a_page_shows_one_line_and_then_tables():
-    found = verdict.judge(replace(GOOD, score=0.12, interval=(0.11, 0.13)), POLICY).as_json()
-    lines = verdict.as_markdown("Verdict 5 on version 1: **REFUSED**", found, {"rmspe": 0.12}).splitlines()
-    assert lines[:4] == [
-        "Verdict 5 on version 1: **REFUSED**",
-        "",
-        "| check | outcome | measured |",
-        "| --- | --- | --- |",
-    ]
-    assert lines[4].startswith("| within limit | **refused** | RMSPE 0.12000")
-    assert "| candidate | 0.12000 |" in lines
-    assert lines[-2:] == ["| --- | --- |", f"| within limit | {verdict.ADVICE['within limit']} |"]
+def test_a_check_that_compares_with_a_limit_has_short_cells_for_a_table():
+    found = verdict.judge(GOOD, POLICY).as_json()
+    cells = {check["name"]: (check["measured"], check["limit"]) for check in found if check["limit"]}
+    assert cells["within limit"] == ("0.09500 (0.09100 to 0.09900)", "below 0.1")
+    assert cells["no worse than serving"] == ("better by 0.00100 (-0.00198 to -0.00002)", "at most 0.002")
+    assert cells["better than naive"] == ("0.09500", "below 0.1305")
+    assert cells["enough rows"] == ("40000 rows", "at least 1000")
+    assert set(CHECKS) - set(cells) == {"no slice worse than serving", "code committed"}
+    assert max(len(text) for pair in cells.values() for text in pair) < 60
 
 
 def test_a_leak_is_refused_by_name_and_a_history_that_does_not_match_is_doubted_by_name():

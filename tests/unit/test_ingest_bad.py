@@ -211,7 +211,7 @@ def test_a_plain_file_beyond_the_limit_is_refused(tmp_path: Path, monkeypatch: p
 
 @pytest.mark.parametrize(
     ("make", "gist"),
-    [(lambda path: path.mkdir(), "is a folder"), (lambda path: None, "there is no such file")],
+    [(lambda path: path.mkdir(), "the folder has no parts"), (lambda path: None, "there is no such file")],
     ids=["folder", "absent"],
 )
 def test_what_is_no_file_is_refused(tmp_path: Path, make: Callable[[Path], None], gist: str) -> None:

@@ -182,7 +182,7 @@ def test_a_dangling_link_is_not_taken_for_no_file(tmp_path: Path) -> None:
 def test_a_file_in_two_forms_is_refused(tmp_path: Path) -> None:
     for name in ("train.csv", "train.csv.gz", "store.csv"):
         (tmp_path / name).touch()
-    with pytest.raises(BadData, match=r"train.csv exists plain and as .gz"):
+    with pytest.raises(BadData, match=r"train.csv exists in two forms: train.csv and train.csv.gz"):
         ingest.raw_files(PROBLEM, tmp_path, "files")
 
 

@@ -3,10 +3,15 @@
 import numpy as np
 import pytest
 
-from lockgate.features.store_panel.local_level import DAYS, HALF_LIFE_DAYS, LARGEST_RESIDUAL, PRIOR_DAYS, local_level
+from lockgate.features.store_panel import local_level as levels
+from lockgate.features.store_panel.local_level import DAYS, HALF_LIFE_DAYS, LARGEST_RESIDUAL, PRIOR_DAYS
 
 STORES = 1000
 WEIGHTS = 0.5 ** (np.arange(DAYS - 1, -1, -1) / HALF_LIFE_DAYS)
+
+
+def local_level(residuals):
+    return levels.local_level(residuals, levels.residuals_of_days(residuals))
 
 
 def missed(days=DAYS):

@@ -14,7 +14,9 @@ import pytest
 from logged_frames import NOW, logged
 
 from lockgate.bundle import snapshot as snapshots
-from lockgate.bundle.snapshot import Snapshot, distribution_of
+from lockgate.bundle.distribution import distribution_of
+from lockgate.bundle.snapshot import Snapshot
+from lockgate.bundle.stability_index import stability_index
 from lockgate.errors import WrongUsage
 from lockgate.evaluation.slices import Background
 from lockgate.monitoring import rules, scores
@@ -395,8 +397,8 @@ def test_a_snapshot_is_restored_from_its_json():
 
 
 def test_the_index_of_equal_shares_is_zero_and_grows_with_the_difference():
-    assert snapshots.stability_index(np.array([50, 50]), np.array([500, 500])) == pytest.approx(0, abs=1e-3)
-    first, second = (snapshots.stability_index(np.array([50, 50]), np.array(counts)) for counts in ([40, 60], [10, 90]))
+    assert stability_index(np.array([50, 50]), np.array([500, 500])) == pytest.approx(0, abs=1e-3)
+    first, second = (stability_index(np.array([50, 50]), np.array(counts)) for counts in ([40, 60], [10, 90]))
     assert 0 < first < second
 
 

@@ -56,6 +56,25 @@ def test_chunks_have_the_rows_of_the_whole_file(tmp_path: Path, end: str, suffix
     assert len(found) == ROWS
 
 
+def test_booleans_of_a_parquet_file_are_flags_and_no_numbers(tmp_path: Path) -> None:
+    rows = pd.DataFrame({"Store": [True, False], "Date": "2015-08-01", "Open": True, "Promo": [False, True],
+                         "StateHoliday": "0", "SchoolHoliday": 0})  # fmt: skip
+    rows.assign(Store=1).to_parquet(tmp_path / "flags.parquet")
+    [part] = RowFile.open(PROBLEM, tmp_path / "flags.parquet", tmp_path / "nowhere").parts()
+    assert part.rows["Promo"].tolist() == [0, 1]
+    rows.to_parquet(tmp_path / "numbers.parquet")
+    with pytest.raises(BadData) as caught:
+        list(RowFile.open(PROBLEM, tmp_path / "numbers.parquet", tmp_path / "nowhere").parts())
+    assert (
+        caught.value.message
+        == "Store is '1': true or false, where the description says a number (and 1 more such cells)"
+    )
+    assert (caught.value.where, caught.value.hint) == (
+        f"{tmp_path}/numbers.parquet, row 1",
+        "describe it as type: flag",
+    )
+
+
 @pytest.mark.parametrize("folder", [False, True])
 def test_parquet_parts_in_the_order_of_their_names_are_one_table(tmp_path: Path, folder: bool) -> None:
     source = tmp_path / "rows.csv"

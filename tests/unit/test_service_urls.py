@@ -1,8 +1,10 @@
 """Where the services are, and what is refused before anything is dialled."""
 
 import json
+import re
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,19 @@ def write_state(folder: Path, **changes: object) -> None:
 
 def test_the_environment_names_both_services(tmp_path: Path) -> None:
     assert service_urls.find(tmp_path, environment()) == Addresses(MLFLOW, POSTGRES)
+
+
+@pytest.mark.parametrize("name", ["LOCKGATE_LOG_DATABASE_URL", "LOCKGATE_READ_DATABASE_URL"])
+def test_a_pooler_and_a_replica_are_named_beside_the_database_and_checked_like_it(tmp_path: Path, name: str) -> None:
+    write_state(tmp_path)
+    other = POSTGRES.replace("lockgate", "elsewhere")
+    for given in ({}, environment()):
+        found = service_urls.find(tmp_path, given | {name: other})
+        assert (found.tracking_uri, found.database_url) == (MLFLOW, POSTGRES)
+        assert (found.log_url, found.read_url) == ((other, "") if "LOG" in name else ("", other))
+        assert service_urls.env(found)[name] == other
+    with pytest.raises(BadConfiguration, match=f"{name} has the scheme sqlite"):
+        service_urls.find(tmp_path, {name: "sqlite:///x"})
 
 
 @pytest.mark.parametrize("missing", ["MLFLOW_TRACKING_URI", "LOCKGATE_DATABASE_URL"])
@@ -117,10 +132,28 @@ def test_a_database_url_that_is_no_postgres_or_names_no_database_is_refused(tmp_
         ("postgresql+psycopg2://ann:p@ss:w@db/x", "postgresql+psycopg2://ann:***@db/x"),
         ("postgresql+psycopg2://ann@/x?host=/s&password=pw", "postgresql+psycopg2://ann@/x?host=/s&password=***"),
         (MLFLOW, MLFLOW),
+        ("postgresql+psycopg2://ann:s3/cr#e?t@db/x", "postgresql+psycopg2://ann:***@db/x"),
+        ("postgresql+psycopg2://ann:1234/s3cret@db/x", "postgresql+psycopg2://ann:***@db/x"),
+        ("postgresql+psycopg2://ann:s3cret[@db/x", "postgresql+psycopg2://ann:***@db/x"),
+        ("postgresql+psycopg2://db/x?sslpassword=pw&user=a", "postgresql+psycopg2://db/x?sslpassword=***&user=a"),
+        ("ann:s3cret@db/x", "ann:***@db/x"),
     ],
 )
 def test_a_password_is_masked_wherever_a_url_can_carry_it(address: str, shown: str) -> None:
     assert service_urls.masked(address) == shown
+
+
+@pytest.mark.parametrize("password", ["s3/cret", "s3#cret", "s3?cret", "s3[cret", "s3:cret/x", "7/s3cret", "s3@cret/x"])
+@pytest.mark.parametrize("field", ["tracking_uri", "database_url"])
+def test_a_password_that_was_not_percent_encoded_is_in_no_message(tmp_path: Path, password: str, field: str) -> None:
+    address = {"tracking_uri": "http", "database_url": "postgresql+psycopg2"}[field] + f"://ann:{password}@db/x"
+    try:
+        service_urls.find(tmp_path, environment(**{field: address}))
+    except BadConfiguration as refusal:
+        text = "".join(traceback.format_exception(refusal))
+        assert not [part for part in re.split("[^a-z0-9]", password) if len(part) > 1 and part in text]
+    else:
+        assert service_urls.masked(address).endswith("://ann:***@db/x")
 
 
 def test_printing_addresses_shows_no_password() -> None:

@@ -86,7 +86,15 @@ def test_an_optional_column_may_be_missing() -> None:
     assert asked.form == ("shop:f", "day:O", "promo:f")
 
 
-@pytest.mark.parametrize("changed", [{"promo": "1"}, {"holiday": 1}, {"shop": 10**400}, {"weight": "1" * 20}])
+def test_true_stays_true_where_the_description_says_a_number_and_is_1_in_a_flag() -> None:
+    asked = read({"instances": [RECORDS[0] | {"shop": True, "promo": True}]})
+    assert (asked.columns["shop"].tolist(), asked.columns["promo"].dtype) == ([True], np.float64)
+    assert asked.columns["shop"][0] is True
+
+
+@pytest.mark.parametrize(
+    "changed", [{"shop": True}, {"promo": "1"}, {"holiday": 1}, {"shop": 10**400}, {"weight": "1" * 20}]
+)
 def test_a_request_with_values_of_another_type_is_scored_alone(changed: dict[str, object]) -> None:
     assert read({"instances": [RECORDS[0] | changed]}).form is None
 

@@ -12,6 +12,7 @@ from rossmann import PROBLEM, of_horizon
 from lockgate import digests
 from lockgate.data import data_card, dataset, split
 from lockgate.data.data_card import GeneratedSource
+from lockgate.data.gaps import Gaps
 from lockgate.data.ingest import FileSource, InputFile, Tables
 from lockgate.errors import BadConfiguration, IntegrityBroken, StorageFailed
 from lockgate.problem.params import GeneratorParams
@@ -55,9 +56,9 @@ def test_a_holdout_longer_than_the_data_allow_is_a_matter_of_configuration() -> 
 
 
 def test_gaps_are_counted_at_the_start_inside_and_at_the_end() -> None:
-    found = data_card.gaps(
+    found = Gaps.of(
         PROBLEM, rows((1, "2015-01-01"), (1, "2015-01-05"), (2, "2015-01-02"), (2, "2015-01-05"), (3, "2015-01-01"))
-    )
+    ).card(PROBLEM)
     assert found == {
         "missing_rows": 3 + 1 + 2 + 4,
         "keys": 3,
@@ -72,12 +73,14 @@ def test_gaps_are_counted_at_the_start_inside_and_at_the_end() -> None:
 
 
 def test_gaps_of_the_same_days_are_told_together() -> None:
-    found = data_card.gaps(PROBLEM, rows((1, "2015-01-01"), (1, "2015-01-04"), (2, "2015-01-01"), (2, "2015-01-04")))
+    found = Gaps.of(PROBLEM, rows((1, "2015-01-01"), (1, "2015-01-04"), (2, "2015-01-01"), (2, "2015-01-04"))).card(
+        PROBLEM
+    )
     assert found["listed"] == [{"first": "2015-01-02", "last": "2015-01-03", "keys": 2}]
 
 
 def test_a_chain_without_gaps_says_so() -> None:
-    found = data_card.gaps(PROBLEM, rows((1, "2015-01-01"), (1, "2015-01-02")))
+    found = Gaps.of(PROBLEM, rows((1, "2015-01-01"), (1, "2015-01-02"))).card(PROBLEM)
     assert found == {"missing_rows": 0, "keys": 0, "longest_periods": 0, "listed": []}
 
 
@@ -143,6 +146,53 @@ def test_a_table_that_is_not_the_cards_is_not_read(tmp_path: Path) -> None:
     frame.to_parquet(tmp_path / "holdout.parquet", index=False)
     with pytest.raises(IntegrityBroken, match="the digest of holdout differs from the data card"):
         dataset.read(tmp_path, "holdout")
+
+
+def in_parts(folder: Path) -> pd.DataFrame:
+    """Write the rows of the chain again as two parts, with their card, and return the rows."""
+    card, rows = written(folder), split.split(PROBLEM, CHAIN.rows).rows
+    halves = [rows[rows["Store"] <= 3].reset_index(drop=True), rows[rows["Store"] > 3].reset_index(drop=True)]
+    (folder / "rows.parquet").unlink()
+    (folder / "rows").mkdir()
+    listed = []
+    for number, half in enumerate(halves):
+        dataset.write_file(folder / "rows" / f"part-{number:05}.parquet", half)
+        listed.append({"file": f"part-{number:05}.parquet", "digest": digests.of_frame(half)})
+    card["rows"] |= {"parts": listed, "digest": digests.of_parts([part["digest"] for part in listed])}
+    (folder / "card.json").write_text(json.dumps(card))
+    return rows
+
+
+def test_a_table_in_parts_is_read_part_by_part_or_as_a_whole(tmp_path: Path) -> None:
+    rows = in_parts(tmp_path)
+    pd.testing.assert_frame_equal(dataset.read(tmp_path, "rows"), rows)
+    assert dataset.place(tmp_path, "rows") == tmp_path / "rows"
+    assert dataset.read_part(tmp_path, "rows", 1)["Store"].unique().tolist() == [4, 5, 6, 7, 8]
+    names = [str(path.relative_to(tmp_path)) for path in dataset.parts(tmp_path, "rows")]
+    assert names == ["rows/part-00000.parquet", "rows/part-00001.parquet"]
+    assert [path.name for path in dataset.parts(tmp_path, "holdout")] == ["holdout.parquet"]
+    written(tmp_path)
+    assert dataset.place(tmp_path, "rows") == tmp_path / "rows.parquet"
+    assert not (tmp_path / "rows").exists()
+
+
+def test_parts_that_are_not_the_cards_are_not_read(tmp_path: Path) -> None:
+    in_parts(tmp_path)
+    first, second = dataset.parts(tmp_path, "rows")
+    first.rename(second)
+    with pytest.raises(IntegrityBroken, match="the digest of rows differs from the data card"):
+        dataset.read_part(tmp_path, "rows", 1)
+    with pytest.raises(IntegrityBroken, match="rows cannot be read"):
+        dataset.read(tmp_path, "rows")
+
+
+def test_a_card_whose_parts_do_not_give_its_digest_is_refused(tmp_path: Path) -> None:
+    in_parts(tmp_path)
+    card = json.loads((tmp_path / "card.json").read_text())
+    card["rows"]["parts"].reverse()
+    (tmp_path / "card.json").write_text(json.dumps(card))
+    with pytest.raises(IntegrityBroken, match="the digest of rows is not that of its parts"):
+        dataset.read(tmp_path, "rows")
 
 
 @pytest.mark.parametrize("damage", [b"", b"PAR1 but no more"])

@@ -1,8 +1,9 @@
 """The spool keeps logged requests on disk until Postgres has them."""
 
-import json
 import os
 import sqlite3
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import logged
 import pytest
 
 from lockgate.errors import BadData, IntegrityBroken, StorageFailed, StorageFull
-from lockgate.prediction_log.encoding import ROWS_OF_ONE_TEXT, encoded
+from lockgate.prediction_log import own_spool
+from lockgate.prediction_log.encoding import ROWS_OF_ONE_RECORD, encoded
 from lockgate.prediction_log.record import LoggedRequest
 from lockgate.prediction_log.spool import FILE, Spool
 
@@ -20,7 +22,7 @@ ALL = 1_000_000
 def ids(spool: Spool) -> list[str]:
     """The request_ids that the spool has, oldest first."""
     batch = spool.batch(ALL)
-    return [json.loads(text)["request_id"] for text in batch.texts] if batch else []
+    return [logged.head(record)["request_id"] for record in batch.records] if batch else []
 
 
 def test_what_was_appended_is_there_after_the_process(tmp_path: Path) -> None:
@@ -103,13 +105,13 @@ def test_a_damaged_file_is_refused_and_stays(tmp_path: Path) -> None:
     assert (tmp_path / FILE).read_bytes().startswith(b"no database")
 
 
-def test_a_text_that_was_changed_on_disk_is_refused(tmp_path: Path) -> None:
+def test_a_record_that_was_changed_on_disk_is_refused(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     spool.append([logged.request()])
     with sqlite3.connect(tmp_path / FILE) as connection:
         connection.execute("UPDATE texts SET text = CAST(replace(text, '100.5', '100.6') AS BLOB)")
     connection.close()
-    with pytest.raises(IntegrityBroken, match="text 1 differs"):
+    with pytest.raises(IntegrityBroken, match="record 1 differs"):
         spool.batch(ALL)
 
 
@@ -177,7 +179,52 @@ def test_a_backslash_before_u0000_is_no_nul() -> None:
     assert len(list(encoded(logged.request(caller_id="\\u0000")))) == 1
 
 
-def test_a_large_request_becomes_several_texts() -> None:
-    rows = [logged.row()] * (2 * ROWS_OF_ONE_TEXT + 1)
-    found = [json.loads(text) for text in encoded(logged.request(*rows))]
-    assert [(each["first"], len(each["rows"])) for each in found] == [(0, 5000), (5000, 5000), (10_000, 1)]
+def test_a_large_request_becomes_several_records() -> None:
+    rows = [logged.row()] * (2 * ROWS_OF_ONE_RECORD + 1)
+    found = [logged.head(record) for record in encoded(logged.request(*rows))]
+    assert [(each["first"], each["count"]) for each in found] == [(0, 5000), (5000, 5000), (10_000, 1)]
+
+
+def test_a_spool_of_the_earlier_form_is_taken_over(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    request = logged.request()
+    spool.append([request])
+    spool._connection.execute("PRAGMA user_version = 1")
+    spool.close()
+    again = Spool(tmp_path)
+    assert ids(again) == [request.request_id]
+    assert again._connection.execute("PRAGMA user_version").fetchone() == (2,)
+
+
+def test_each_server_of_a_folder_has_its_own_spool_and_the_next_one_takes_that_of_a_dead_one(
+    tmp_path: Path,
+) -> None:
+    with own_spool.own(tmp_path) as first:
+        with own_spool.own(tmp_path) as second:
+            Spool(second).append([logged.request()])
+            assert (first.name, second.name) == ("serve-1", "serve-2")
+            assert list(own_spool.left(tmp_path)) == []
+        assert list(own_spool.left(tmp_path)) == [second]
+    with own_spool.own(tmp_path) as again:
+        assert again == first
+
+
+def test_the_operating_system_gives_back_the_spool_of_a_killed_server(tmp_path: Path) -> None:
+    code = (
+        "import sys, time, pathlib; from lockgate.prediction_log import own_spool\n"
+        "with own_spool.own(pathlib.Path(sys.argv[1])) as folder: print(folder.name, flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout and server.stdout.readline() == "serve-1\n"
+        with own_spool.own(tmp_path) as other:
+            assert other.name == "serve-2"
+        server.kill()
+        server.wait()
+        with own_spool.own(tmp_path) as next_one:
+            assert next_one.name == "serve-1"
+
+
+def test_a_spool_that_cannot_be_locked_is_named(tmp_path: Path) -> None:
+    (tmp_path / "serve-1" / own_spool.LOCK).mkdir(parents=True)
+    with pytest.raises(StorageFailed, match="cannot be locked"), own_spool.own(tmp_path):
+        pass

@@ -1,10 +1,10 @@
-"""The training snapshot of a bundle: the distribution of each request column, and of forecasts, as JSON.
+"""The training snapshot of a bundle: the distribution of each request column, of forecasts and of features, as JSON.
 
 Monitoring compares what is asked now with it. Keys, times and dates are left out: they change by nature.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,6 +12,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lockgate.bundle import distribution, feature_snapshot
+from lockgate.bundle.distribution import Distribution, distribution_of, texts_of
+from lockgate.bundle.feature_snapshot import Features
+from lockgate.bundle.some_rows import MOST_FORECASTS, some_keys, spread
 from lockgate.forecaster.ensemble import Forecaster
 from lockgate.forecaster.interface import ForecasterProtocol
 from lockgate.forecaster.window import Window
@@ -20,71 +24,27 @@ from lockgate.problem.description import Problem
 
 FILE = "snapshot.json"
 FORMAT = 1
-BINS = 10  # of a number, by its quantiles
-FEW_VALUES = 20  # a number with at most this many values is counted by value
-MOST_VALUES = 50  # texts with a bin of their own
-POINTS = 256  # evenly spaced values of a sorted number, for the two-sample test
-SPREAD = 0.5  # rows added to each bin, so that an empty bin has a logarithm
-MOST_FORECASTS = 10_000
 MOST_KEYS = 5_000  # with little history, by name
-MISSING, OTHER = 0, 1  # the first bins
+EARLIER = "the version was trained by an earlier release"
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Distribution:
-    """The values of a column in the training rows.
-
-    `counts` are the rows in each bin: missing, other, and then a bin for each text of `texts` or between `edges`.
-    `points` are evenly spaced values of the sorted numbers; () for texts. `usual` has, by the length of a window in
-    periods, the largest stability index of such a window in the training rows; empty without a shared time.
-    """
-
-    name: str
-    counts: tuple[int, ...]
-    texts: tuple[str, ...] = ()
-    edges: tuple[float, ...] = ()
-    points: tuple[float, ...] = ()
-    usual: Mapping[int, float] | None = None
-
-    @property
-    def is_number(self) -> bool:
-        """Whether the values are compared as numbers."""
-        return bool(self.points)
-
-    def bins(self, values: "pd.Series[Any]") -> Ints:
-        """The bin of each value."""
-        if self.is_number:
-            numbers = pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64)
-            return np.where(np.isfinite(numbers), np.searchsorted(self.edges, numbers, side="left") + 2, MISSING)
-        place = {text: number + 2 for number, text in enumerate(self.texts)}
-        codes, found = pd.factorize(values)
-        known = np.array([*(place.get(text, OTHER) for text in texts_of(found)), MISSING], dtype=np.int64)
-        return np.asarray(known[codes])
-
-    def counted(self, values: "pd.Series[Any]") -> Ints:
-        """The number of values in each bin."""
-        return np.bincount(self.bins(values), minlength=len(self.counts))
-
-    def usual_index(self, periods: int) -> float:
-        """The largest index of a window of at most `periods` in the training rows; 0 where it is unknown."""
-        known = [index for length, index in (self.usual or {}).items() if length <= max(1, periods)]
-        return known[-1] if known else 0.0
-
-
-@dataclass(frozen=True)
 class Snapshot:
-    """The distributions of the request columns and of forecasts (None: unknown), and what has no distribution.
+    """The distributions of the request columns, of forecasts and features (None: unknown), and what has none.
 
     `left_out` are columns that change by nature. `little_history` are the keys with few or old rows, as texts.
+    `no_features` says why there are no features.
     """
 
     columns: tuple[Distribution, ...]
     forecasts: Distribution | None
     left_out: tuple[str, ...]
     little_history: tuple[str, ...]
+    features: Features | None = None
+    no_features: str = EARLIER
 
     def as_json(self) -> bytes:
         """The content of the file; equal snapshots give equal bytes."""
@@ -94,15 +54,11 @@ class Snapshot:
 def restored(content: bytes) -> Snapshot:
     """The snapshot in a verified file."""
     found = json.loads(content)
-    columns = tuple(_distribution(each) for each in found["columns"])
-    forecasts = _distribution(found["forecasts"]) if found["forecasts"] else None
-    return Snapshot(columns, forecasts, tuple(found["left_out"]), tuple(found["little_history"]))
-
-
-def _distribution(found: Mapping[str, Any]) -> Distribution:
-    usual = {int(length): index for length, index in found["usual"].items()} if found["usual"] else None
-    lists = {name: tuple(found[name]) for name in ("counts", "texts", "edges", "points")}
-    return Distribution(found["name"], **lists, usual=dict(sorted(usual.items())) if usual else None)
+    columns = tuple(distribution.restored(each) for each in found["columns"])
+    forecasts = distribution.restored(found["forecasts"]) if found["forecasts"] else None
+    features = feature_snapshot.restored(found["features"]) if found.get("features") else None
+    names = tuple(found["left_out"]), tuple(found["little_history"])
+    return Snapshot(columns, forecasts, *names, features, found.get("no_features", EARLIER))
 
 
 def snapshot_of(forecaster: ForecasterProtocol, rows: pd.DataFrame) -> Snapshot:
@@ -111,7 +67,9 @@ def snapshot_of(forecaster: ForecasterProtocol, rows: pd.DataFrame) -> Snapshot:
     periods = _periods(problem, rows)
     columns = tuple(distribution_of(each.name, rows[each.name], periods) for each in compared(problem))
     asked = reference_rows(problem, rows, forecaster.window)
-    return Snapshot(columns, _of_forecasts(forecaster, problem, asked), left_out(problem), _little_history(forecaster))
+    forecasts, few = _of_forecasts(forecaster, problem, asked), _little_history(forecaster)
+    features, no_features = feature_snapshot.features_of(forecaster, rows)
+    return Snapshot(columns, forecasts, left_out(problem), few, features, no_features)
 
 
 def compared(problem: Problem) -> tuple[Column, ...]:
@@ -129,51 +87,6 @@ def left_out(problem: Problem) -> tuple[str, ...]:
     return tuple(each.name for each in problem.request if each.role is not Role.KEYS and each.name not in names)
 
 
-def distribution_of(name: str, values: "pd.Series[Any]", periods: Ints | None = None) -> Distribution:
-    """The distribution of a column; `periods` number the period of each row, None without a shared time."""
-    known = values.dropna()
-    if values.dtype.kind in "iuf" and known.nunique() > FEW_VALUES:
-        numbers = np.sort(known.to_numpy(dtype=np.float64))
-        edges = np.unique(np.quantile(numbers, np.linspace(0, 1, BINS + 1)[1:-1]))
-        places = np.linspace(0, len(numbers) - 1, min(POINTS, len(numbers))).round().astype(np.int64)
-        empty = Distribution(
-            name, (0,) * (len(edges) + 3), edges=tuple(edges.tolist()), points=tuple(numbers[places].tolist())
-        )
-    else:
-        texts = texts_of(known.value_counts().head(MOST_VALUES).index)
-        empty = Distribution(name, (0,) * (len(texts) + 2), texts=tuple(sorted(texts)))
-    bins = empty.bins(values)
-    counts = np.bincount(bins, minlength=len(empty.counts))
-    usual = None if periods is None else usual_indices(bins, periods, len(counts))
-    return Distribution(name, tuple(counts.tolist()), empty.texts, empty.edges, empty.points, usual)
-
-
-def stability_index(before: Ints, after: Ints) -> float:
-    """The population stability index of the rows in each bin: sum of (share after - before) x log(after / before)."""
-    first, second = ((each + SPREAD) / (each + SPREAD).sum() for each in (np.asarray(before), np.asarray(after)))
-    return float(((second - first) * np.log(second / first)).sum())
-
-
-def usual_indices(bins: Ints, periods: Ints, count: int) -> dict[int, float]:
-    """The largest index of a window of 1, 2, 4, ... periods of these rows against all of them."""
-    _, place = np.unique(periods, return_inverse=True)
-    number = int(place.max(initial=-1)) + 1
-    cells = np.bincount(place * count + bins, minlength=number * count).reshape(number, count)
-    sums = np.vstack([np.zeros((1, count), dtype=np.int64), np.cumsum(cells, axis=0)])
-    lengths = [2**power for power in range(20) if 2 ** (power + 1) <= number]
-    return {length: _largest(sums[length:] - sums[:-length], sums[-1]) for length in lengths}
-
-
-def _largest(windows: Ints, whole: Ints) -> float:
-    first, second = ((each + SPREAD) / (each + SPREAD).sum(axis=-1, keepdims=True) for each in (whole, windows))
-    return float(((second - first) * np.log(second / first)).sum(axis=1).max())
-
-
-def texts_of(values: Any) -> list[str]:
-    """Values as texts: 1, 1.0 and "1" are the same text."""
-    return [f"{value:.15g}" if isinstance(value, int | float | np.number) else str(value) for value in values]
-
-
 def key_texts(problem: Problem, rows: pd.DataFrame) -> list[str]:
     """The key of each row as a text."""
     columns = [texts_of(rows[name]) for name in problem.keys]
@@ -188,8 +101,8 @@ def reference_rows(problem: Problem, rows: pd.DataFrame, window: Window | None) 
     if window is not None:
         return _next_horizon(problem, rows, window)
     if problem.kind == "state":
-        return _some_keys(problem, rows)
-    return rows.iloc[_spread(len(rows), MOST_FORECASTS)].reset_index(drop=True)
+        return some_keys(problem, rows)
+    return rows.iloc[spread(len(rows), MOST_FORECASTS)].reset_index(drop=True)
 
 
 def _next_horizon(problem: Problem, rows: pd.DataFrame, window: Window) -> pd.DataFrame:
@@ -198,23 +111,9 @@ def _next_horizon(problem: Problem, rows: pd.DataFrame, window: Window) -> pd.Da
     shift = season * -(-window.horizon // season)
     first = window.cutoff + 1 - shift
     chosen = (number >= first) & (number < first + window.horizon)
-    found = _some_keys(problem, rows[chosen])
+    found = some_keys(problem, rows[chosen])
     moved = problem.period.start(problem.period.number(found[problem.time_name].to_numpy()) + shift)
     return found.assign(**{problem.time_name: moved})
-
-
-def _some_keys(problem: Problem, rows: pd.DataFrame) -> pd.DataFrame:
-    """Whole keys with at most about MOST_FORECASTS rows in all."""
-    if not problem.keys or len(rows) <= MOST_FORECASTS:
-        return rows.reset_index(drop=True)
-    key = rows.groupby(list(problem.keys), sort=True).ngroup().to_numpy()
-    keys = int(key.max()) + 1
-    return rows[np.isin(key, _spread(keys, max(1, keys * MOST_FORECASTS // len(rows))))].reset_index(drop=True)
-
-
-def _spread(count: int, most: int) -> Ints:
-    """At most `most` places of a sequence of `count`, evenly spread."""
-    return np.unique(np.linspace(0, max(0, count - 1), min(count, most)).round().astype(np.int64))
 
 
 def _of_forecasts(forecaster: ForecasterProtocol, problem: Problem, asked: pd.DataFrame) -> Distribution | None:

@@ -38,6 +38,7 @@ from lockgate.system import safe_files
 
 DESCRIPTION = "forecaster.json"
 ARRAYS = "arrays.npz"
+SAMPLE = "sample of keys"  # the array of their places, if not all keys learned what all keys share
 NAMES = {DESCRIPTION, ARRAYS, *(member.file for member in MEMBERS.values())}
 PROBE_ROWS = 48
 LARGEST_DESCRIPTION = 1 << 24
@@ -175,8 +176,9 @@ def _contents(forecaster: Forecaster) -> dict[str, bytes]:
 
 
 def _arrays(forecaster: Forecaster) -> dict[str, NDArray[Any]]:
-    calibration = forecaster.calibration
-    return {**forecaster.state.arrays(), "spread": calibration.spread, "quantiles": calibration.quantiles}
+    calibration, sample = forecaster.calibration, forecaster.sample
+    of_sample = {} if sample is None else {SAMPLE: sample}
+    return {**forecaster.state.arrays(), "spread": calibration.spread, "quantiles": calibration.quantiles, **of_sample}
 
 
 def _packed(arrays: Mapping[str, NDArray[Any]]) -> bytes:
@@ -202,7 +204,7 @@ def _restore(contents: Mapping[str, bytes]) -> tuple[Forecaster, dict[str, Any]]
         for name, meaning in sorted(description["members"].items(), key=lambda item: list(MEMBERS).index(item[0]))
     }
     calibration = Calibration(arrays["spread"], arrays["quantiles"])
-    forecaster = Forecaster(problem, recipe, state, boosters, description["weights"], calibration)
+    forecaster = Forecaster(problem, recipe, state, boosters, description["weights"], calibration, arrays.get(SAMPLE))
     return forecaster, description["probe"]
 
 

@@ -3,9 +3,11 @@
 # importing a file of commands adds its commands
 from lockgate.cli import (
     backtest,
+    backup,
     canary,
     check,
     compare,
+    explain,
     forecast,
     guard,
     history,
@@ -17,9 +19,11 @@ from lockgate.cli import (
     promote,
     register,
     review,
+    roles,
     serve,
     services,
     status,
+    sweep,
     truth,
 )
 from lockgate.cli.common_options import lockgate, main

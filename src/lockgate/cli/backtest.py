@@ -40,19 +40,21 @@ COVERED = "covered by 80, 95 %"
 def backtest(origins: int, apart: int | None, as_json: bool, plot: Path | None) -> None:
     """Train at earlier cutoffs and score the horizon after each.
 
+    With `engine: {kind: dask}` in params.yaml or LOCKGATE_DASK, the cutoffs run at the same time on the workers.
     All cutoffs lie before the holdout. The last scored period is the one before the holdout begins.
     """
     settings = params()
     require_panel(settings.problem, "backtest")
     from lockgate.data import dataset
+    from lockgate.engine import choice
     from lockgate.reports import plots
     from lockgate.system.progress import watch
     from lockgate.training import backtest as tested
 
     rows, stores = dataset.read(PREPARED, "rows"), dataset.read(PREPARED, "static")
-    with watch("backtest") as progress:
+    with choice.here(settings.engine) as engine, watch("backtest") as progress:
         plan = tested.Plan(origins, apart or settings.horizon)
-        marks = tested.backtest(rows, stores, settings, plan, progress)
+        marks = tested.backtest(rows, stores, settings, plan, engine, progress)
     if plot:
         plots.backtest([asdict(mark) for mark in marks], plot)
     if as_json:

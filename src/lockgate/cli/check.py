@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lockgate.cli.common_options import as_json, command, params, print_json, table, tell
+from lockgate.cli.common_options import as_json, command, params, print_json, say, table, tell
 from lockgate.system.output_file import OutFile
 
 if TYPE_CHECKING:
@@ -54,4 +54,4 @@ def _print(found: "Check", as_json: bool) -> None:
         return
     heads = ["", "column", "finding", "what can be done"]
     table(heads, [[each.level, each.column, each.what, each.hint] for each in found.remarks])
-    click.echo(found.summary)
+    say(found.summary)

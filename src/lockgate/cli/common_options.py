@@ -1,11 +1,13 @@
 """Shared by all commands: the command group, common options, confirmation, tables, the project's folder."""
 
 import json
+import math
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,15 +19,17 @@ from lockgate.problem.description import Problem
 from lockgate.problem.params import PARAMS_FILE, Params, load_params
 from lockgate.system import project, timeouts
 from lockgate.system.exit_codes import Session, run
-from lockgate.system.readable_line import readable_line
+from lockgate.system.readable_line import readable_line, visible
 
 if TYPE_CHECKING:
+    from lockgate.database.connection import Database
     from lockgate.operations.workspace import Workspace
 
 GROUPS: dict[str, click.Group] = {}
 OTHER_DASHES = re.compile("[\u2010-\u2015\u2212\ufe58\ufe63\uff0d]{1,2}-?([a-z][a-z-]+)")
 INNER_FOLDS = "the inner folds of the training are in build/scores.csv; the gate checks the registered version"
 PREPARED = Path("data/prepared")  # where dvc.yaml leaves the prepared tables
+ROWS_AT_ONCE = 1_000  # of one write
 DEFAULTED = click.core.ParameterSource.DEFAULT
 Function = TypeVar("Function", bound=Callable[..., None])
 
@@ -40,6 +44,15 @@ class Version(click.ParamType[int]):
         if not re.fullmatch("[1-9][0-9]{0,8}", str(value)):
             raise no_version(f"no version is called {ascii(value)[1:-1][:60] or repr('')}")
         return int(value)
+
+
+class Number(click.FloatRange):
+    """A number in a range. Unlike click's, it refuses nan, which is in every range."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number; a usage error for another text."""
+        number = super().convert(value, param, ctx)
+        return number if math.isfinite(number) else self.fail(f"{value!r} is not a finite number", param, ctx)
 
 
 class Line(click.ParamType[str]):
@@ -164,6 +177,17 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, default=str))
 
 
+def print_json_rows(head: Mapping[str, Any], name: str, rows: Iterable[Mapping[str, Any]]) -> None:
+    """An object as JSON on stdout, whose last key is a list of any number of rows, one a line."""
+    start = json.dumps(dict(head), indent=2, default=str).removesuffix("\n}")
+    click.echo(f'{start},\n  "{name}": [', nl=False)
+    texts, before = map(json.JSONEncoder(default=str).encode, rows), "\n    "
+    while some := list(islice(texts, ROWS_AT_ONCE)):  # each write is flushed
+        click.echo(before + ",\n    ".join(some), nl=False)
+        before = ",\n    "
+    click.echo("\n  ]\n}")
+
+
 def main() -> None:
     """Entry point of the `lockgate` command."""
     session = Session()
@@ -183,6 +207,29 @@ def workspace(timeout: float, *, even_stopped: bool = False) -> "Workspace":
     return Workspace.here(found.model_name, timeout, found.gate.trusted_keys, even_stopped=even_stopped)
 
 
+def for_reading(timeout: float) -> "Workspace":
+    """As `workspace`, for a report: its database is the replica if LOCKGATE_READ_DATABASE_URL names one.
+
+    How far the replica is behind is said on stderr.
+    """
+    here = workspace(timeout)
+    if not here.addresses.read_url:
+        return here
+    from lockgate.database import replica
+
+    found = here.of_replica()
+    tell(f"read at {found.database.address}, {replica.standing(found.database)}")
+    return found
+
+
+def database(timeout: float) -> "Database":
+    """The database that the environment or the stack names; for commands that are about no model."""
+    from lockgate.database.connection import Database
+    from lockgate.system import service_urls
+
+    return Database(service_urls.find(Path.cwd()).database_url, timeout)
+
+
 def no_version(message: str) -> StateConflict:
     """The error for a text that is no version number."""
     return StateConflict(message, hint="versions are numbered from 1; see them with: lockgate list")
@@ -190,13 +237,19 @@ def no_version(message: str) -> StateConflict:
 
 def tell(line: str) -> None:
     """Print a line on stderr; stdout holds the result only."""
-    click.echo(line, err=True)
+    click.echo(visible(line), err=True)
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]], paged: bool = False) -> None:
+def say(line: str) -> None:
+    """Print a line of the result that holds a text of others."""
+    click.echo(visible(line))
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]], paged: bool = False, whole: Sequence[str] = ()) -> None:
     """Print a table as wide as the terminal, or nothing without rows.
 
-    `paged`: a table that is longer than the terminal goes through the user's pager.
+    `paged`: a table that is longer than the terminal goes through the user's pager. Columns with the heads `whole` go
+    on in the next line, if they are too wide; others are cut.
     """
     from rich import box
     from rich.console import Console
@@ -205,9 +258,11 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], paged: bool = Fal
     if not rows:
         return
     console = Console(highlight=False, markup=False)
-    drawn = Table(*heads, box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    drawn = Table(*map(visible, heads), box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for column in drawn.columns:
+        column.overflow = "fold" if column.header in whole else "ellipsis"
     for row in rows:
-        drawn.add_row(*row)
+        drawn.add_row(*map(visible, row))
     with console.capture() as captured:
         console.print(drawn)
     text = captured.get()
@@ -274,7 +329,7 @@ def _remember_result(context: click.Context, _: click.Parameter, value: Path | N
 
 # The last two are eager: click reads them first, so they apply to an error in any other option.
 _timeout = click.option(
-    "--timeout", type=click.FloatRange(min=timeouts.SHORTEST, max=timeouts.LONGEST), default=timeouts.of_one_call,
+    "--timeout", type=Number(min=timeouts.SHORTEST, max=timeouts.LONGEST), default=timeouts.of_one_call,
     show_default=f"{timeouts.VARIABLE} or {timeouts.USUAL:g}", metavar="SECONDS",
     help="Maximum time of one call to a server.",
 )  # fmt: skip

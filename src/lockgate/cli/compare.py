@@ -15,6 +15,7 @@ from lockgate.cli.common_options import (
     command,
     params,
     print_json,
+    say,
     session,
     table,
     tell,
@@ -85,13 +86,13 @@ def _print_tables(comparison: "Comparison") -> None:
         _print_sheet(sheet)
     summary = list(tables.summary(comparison))
     if summary:
-        click.echo("\n".join([*summary, ""]))
+        say("\n".join([*summary, ""]))
     for sheet in tables.forecasts(comparison):
         _print_sheet(sheet)
 
 
 def _print_sheet(sheet: "Sheet") -> None:
-    click.echo(sheet.title)
+    say(sheet.title)
     table(sheet.heads, sheet.rows)
     click.echo()
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lockgate.cli.common_options import session, tell
+from lockgate.cli.common_options import Number, session, tell
 
 if TYPE_CHECKING:
     from lockgate.operations.answering_version import Degraded, FallbackTerms
@@ -17,7 +17,7 @@ no_fallback = click.option(
 )
 fallback_days = click.option(
     "--fallback-days",
-    type=click.FloatRange(min=0, min_open=True, max=3650),
+    type=Number(min=0, min_open=True, max=3650),
     default=7,
     show_default=True,
     help="Longest age of the verified copy in days.",
@@ -34,9 +34,5 @@ def fallback_terms(forbidden: bool, days: float) -> "FallbackTerms":
 def tell_degraded(degraded: "Degraded") -> None:
     """Say on stderr, and in the result file, that the verified copy has answered, and why."""
     session().ids["degraded"] = str(degraded)
-    tell(f"DEGRADED: {degraded}")
-    if degraded.alarm:
-        tell(
-            f"ALARM: the files of version {degraded.version} in Production are gone from the artifact store; restore "
-            "them from a backup, or: lockgate rollback"
-        )
+    for line in degraded.warnings:
+        tell(line)

@@ -9,7 +9,7 @@ from lockgate.cli.common_options import (
     as_json,
     command,
     params,
-    print_json,
+    print_json_rows,
     require_panel,
     workspace,
 )
@@ -89,10 +89,11 @@ def forecast(
         spool_folder(no_log),
     )
     here = workspace(timeout, even_stopped=True)
-    done, rows = forecast.forecast(here, order, answering)
+    done, found = forecast.forecast(here, order, answering)
     if as_json:
         degraded = str(done.degraded) if done.degraded else None
-        print_json({"model": here.model, "version": done.version, "degraded": degraded, "forecasts": rows})
+        head = {"model": here.model, "version": done.version, "degraded": degraded}
+        print_json_rows(head, "forecasts", found.rows())
     tell_done(done, Path("-") if as_json else target)
 
 

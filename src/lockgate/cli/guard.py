@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lockgate.cli.common_options import LINE, as_json, command, confirm, group, params, print_json, workspace, yes
+from lockgate.cli.common_options import LINE, as_json, command, confirm, group, params, print_json, say, workspace, yes
 from lockgate.errors import IntegrityBroken, StateConflict
 
 if TYPE_CHECKING:
@@ -42,10 +42,10 @@ def status(as_json: bool, timeout: float) -> None:
         print_json(asdict(found) | {"default": covered.default, "covered": covered.models, "violations": violations})
     else:
         click.echo(f"guard {'installed' if found.installed else 'not installed'}{_last_change(found)}")
-        click.echo(f"covered models: {', '.join(covered.models) or 'none'}")
+        say(f"covered models: {', '.join(covered.models) or 'none'}")
         click.echo(f"default: {DEFAULTS[covered.default]}")
         for line in violations:
-            click.echo(f"violation: {line}")
+            say(f"violation: {line}")
     if not found.installed:
         raise StateConflict("the guard is not installed", hint="install it with: lockgate guard install")
     if found.faults:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lockgate.cli.common_options import as_json, command, print_json, table, workspace
-from lockgate.cli.status import move_cells, stage_name, when
+from lockgate.cli.common_options import as_json, command, for_reading, print_json, table
+from lockgate.cli.status import move_cells, stage_name
 from lockgate.errors import WrongUsage
+from lockgate.reports.texts import when
 
 if TYPE_CHECKING:
     from lockgate.database.ledger import LedgerRow
@@ -30,7 +31,7 @@ def history(at: str | None, since: str | None, limit: int | None, as_json: bool,
     from lockgate.operations import event_log
 
     moment, first = _moment("--at", at), _moment("--since", since)
-    here = workspace(timeout)
+    here = for_reading(timeout)
     if moment:
         _show_live(here.model, event_log.live(here, moment), as_json)
         return
@@ -64,6 +65,6 @@ def _moment(option: str, text: str | None) -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):  # the year 1 or 9999 in another zone may be none in UTC
         raise WrongUsage(f"{option} is not a time: {text}", hint="write a time as 2026-01-31T12:00") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

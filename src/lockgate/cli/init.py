@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from lockgate.cli.common_options import as_json, command, print_json, tell
+from lockgate.cli.common_options import as_json, command, print_json, say, tell
 
 TASKS = ("regression", "binary", "multiclass")
 
@@ -63,7 +63,7 @@ def init(
             | {"dropped": dropped, "doubts": list(made.document.doubts)}
         )
         return
-    click.echo(f"{made.path} describes {file.name}: {made.task}, {limits.metric}, limit {limits.limit:g}")
+    say(f"{made.path} describes {file.name}: {made.task}, {limits.metric}, limit {limits.limit:g}")
     tell(f"next: cd {made.path}, read params.yaml, then: lockgate check")
 
 

@@ -13,6 +13,7 @@ from lockgate.cli.common_options import (
     command,
     confirm,
     dry_run,
+    for_reading,
     group,
     params,
     print_json,
@@ -20,9 +21,9 @@ from lockgate.cli.common_options import (
     workspace,
     yes,
 )
-from lockgate.cli.status import number, when
 from lockgate.errors import WrongUsage
 from lockgate.problem.description import Problem
+from lockgate.reports.texts import number, when
 
 if TYPE_CHECKING:
     from lockgate.database.prediction_months import Month
@@ -43,13 +44,13 @@ def last(given: tuple[str, ...], limit: int, as_json: bool, timeout: float) -> N
     from lockgate.database import predictions
     from lockgate.prediction_log import segments
 
-    problem, here = params().problem, workspace(timeout)
+    problem, here = params().problem, for_reading(timeout)
     segment = segments.segment_of(problem, dict(map(_pair, given)))
     found = predictions.last(here.database, here.model, segment, problem.keys, limit)
     if as_json:
         print_json([_as_json(row) for row in found])
     elif found:
-        table(_heads(problem), [_cells(problem, row) for row in found], paged=True)
+        table(_heads(problem), [_cells(problem, row) for row in found], paged=True, whole=["request"])
     else:
         click.echo("no predictions on record")
 
@@ -61,14 +62,16 @@ def drain(as_json: bool, timeout: float) -> None:
 
     A running lockgate serve does this by itself.
     """
-    from lockgate.operations import drain_log
+    from lockgate.operations import drain_log, leftover_predictions
     from lockgate.prediction_log import spool
 
-    done = drain_log.drain_all(spool.folders(spool.folder(Path.cwd())), workspace(timeout).database)
+    folders, database = spool.folders(spool.folder(Path.cwd())), workspace(timeout).log_database()
+    leftover_predictions.refuse_foreign(folders, database)
+    done = drain_log.drain_all(folders, database)
     if as_json:
         print_json(asdict(done))
     else:
-        click.echo(f"{done.rows} predictions moved to Postgres" if done.texts else "the spool is empty")
+        click.echo(f"{done.rows} predictions moved to Postgres" if done.records else "the spool is empty")
 
 
 @command("log retain", example="lockgate log retain --older-than 90d --dry-run")
@@ -127,7 +130,8 @@ def _heads(problem: Problem) -> list[str]:
     period = [problem.time_name] if problem.time else []
     answer = ["prediction"] if problem.task != "multiclass" else []
     more = ["lower", "upper"] if problem.task == "regression" else ["class"]
-    return ["when (UTC)", *problem.keys, *period, *answer, *more, "version", "role"]
+    named = [] if problem.keys else ["request", "row"]
+    return ["when (UTC)", *named, *problem.keys, *period, *answer, *more, "version", "role"]
 
 
 def _cells(problem: Problem, row: "StoredRow") -> list[str]:
@@ -136,9 +140,10 @@ def _cells(problem: Problem, row: "StoredRow") -> list[str]:
     answer = [number(logged.prediction)] if problem.task != "multiclass" else []
     bounds = [number(logged.lower), number(logged.upper)]
     more = bounds if problem.task == "regression" else [str(logged.chosen_class)]
+    named = [] if problem.keys else [row.request_id, str(row.row)]
     keys = [str(logged.segment.get(name, "")) for name in problem.keys]
     role = f"{row.scorer.role}, degraded" if row.scorer.degraded else str(row.scorer.role)
-    return [when(row.at), *keys, *period, *answer, *more, str(row.scorer.version), role]
+    return [when(row.at), *named, *keys, *period, *answer, *more, str(row.scorer.version), role]
 
 
 def _as_json(row: "StoredRow") -> dict[str, Any]:

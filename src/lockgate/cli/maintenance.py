@@ -15,6 +15,7 @@ from lockgate.cli.common_options import (
     dry_run,
     params,
     print_json,
+    say,
     table,
     tell,
     workspace,
@@ -140,7 +141,7 @@ def _outcome(checked: "Checked") -> str:
 
 def _indented(text: str, first: str) -> None:
     width = shutil.get_terminal_size((80, 24)).columns
-    click.echo(textwrap.fill(text, width, initial_indent=first, subsequent_indent=" " * len(first)))
+    say(textwrap.fill(text, width, initial_indent=first, subsequent_indent=" " * len(first)))
 
 
 def _as_json(found: "Examination") -> dict[str, Any]:

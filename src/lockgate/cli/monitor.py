@@ -12,10 +12,13 @@ import click
 from lockgate.cli.common_options import (
     PREPARED,
     VERSION,
+    Number,
     as_json,
     command,
+    for_reading,
     params,
     print_json,
+    say,
     session,
     table,
     tell,
@@ -27,7 +30,7 @@ from lockgate.problem.metrics import METRICS
 if TYPE_CHECKING:
     from lockgate.monitoring.monitored import Monitored
     from lockgate.operations.alert import Receivers
-    from lockgate.operations.monitor import Order, Snapshots
+    from lockgate.operations.monitor import Inputs, Order
     from lockgate.operations.workspace import Workspace
     from lockgate.system.output_file import OutFile
 
@@ -51,7 +54,7 @@ class Outputs:
 @command("monitor", example="lockgate monitor --window 7d --html monitor.html")
 @click.option("--window", help="Length of a window: hours or days, such as 12h or 7d. Default: monitor.window.")
 @click.option("--role", type=click.Choice(ROLES), help="Look at forecasts with this role. Default: all answers.")
-@click.option("--watch", type=click.FloatRange(min=1), metavar="SECONDS", help="Repeat until the command is stopped.")
+@click.option("--watch", type=Number(min=1), metavar="SECONDS", help="Repeat until the command is stopped.")
 @click.option("--webhook", metavar="URL", help="POST an alert as JSON to this address.")
 @click.option("--on-alert", metavar="COMMAND", help="Run this command with an alert as JSON on its standard input.")
 @click.option("--html", type=click.Path(path_type=Path), help="Write a report with plots to this file.")
@@ -78,7 +81,7 @@ def monitor(
     from lockgate.monitoring.live import ANSWERS
     from lockgate.monitoring.windows import length_of
     from lockgate.operations.alert import Receivers
-    from lockgate.operations.monitor import Order, Snapshots
+    from lockgate.operations.monitor import Inputs, Order
     from lockgate.system.output_file import OutFile
 
     found = params()
@@ -86,17 +89,17 @@ def monitor(
     page = OutFile(html, force) if html else None
     if page:
         page.check((".html",))
-    outputs, here = Outputs(page, as_json, Receivers.of(webhook, on_alert, timeout)), workspace(timeout)
+    outputs, here = Outputs(page, as_json, Receivers.of(webhook, on_alert, timeout)), for_reading(timeout)
     if watch is None:
-        _end(_round(here, order, Snapshots(here), outputs), outputs)
+        _end(_round(here, order, Inputs(here), outputs), outputs)
     else:
         _watch(here, order, outputs, watch)
 
 
-def _round(here: "Workspace", order: "Order", snapshots: "Snapshots", outputs: Outputs) -> "Monitored":
+def _round(here: "Workspace", order: "Order", inputs: "Inputs", outputs: Outputs) -> "Monitored":
     from lockgate.operations import monitor
 
-    found = monitor.monitor(here, order, snapshots)
+    found = monitor.monitor(here, order, inputs)
     session().ids["version"] = found.findings.production.version
     if outputs.page:
         from lockgate.reports import monitor_page
@@ -121,12 +124,12 @@ def _end(found: "Monitored", outputs: Outputs) -> None:
 
 def _watch(here: "Workspace", order: "Order", outputs: Outputs, seconds: float) -> None:
     """Repeat until a signal ends the command."""
-    from lockgate.operations.monitor import Snapshots
+    from lockgate.operations.monitor import Inputs
 
-    snapshots, before = Snapshots(here), frozenset[str]()
+    inputs, before = Inputs(here), frozenset[str]()
     while True:
         try:
-            found = _round(here, order, snapshots, outputs)
+            found = _round(here, order, inputs, outputs)
             firing = frozenset(rule.name for rule in found.findings.firing)
             if firing - before:
                 _send(found, outputs)
@@ -147,14 +150,14 @@ def _show(found: "Monitored") -> None:
     from lockgate.monitoring import monitored
 
     findings = found.findings
-    click.echo("\n".join(monitored.heading(found)))
+    say("\n".join(monitored.heading(found)))
     table(["rule", "state", "measured"], [[rule.name, rule.state.upper(), rule.says] for rule in findings.rules])
     for line in monitored.counts(found):
-        click.echo(_wrapped(line))
+        say(_wrapped(line))
     for name, scores in (("version", findings.versions), ("slice", findings.slices)):
         table(monitored.score_heads(found, name), [monitored.score_cells(found, each) for each in scores])
     click.echo(f"next: {found.advice.command}")
-    click.echo(_wrapped(f"      ({found.advice.why})"))
+    say(_wrapped(f"      ({found.advice.why})"))
 
 
 def _wrapped(line: str) -> str:
@@ -185,4 +188,4 @@ def replay(version: int, days: int, prepared: Path, as_json: bool, timeout: floa
         print_json(monitored.plain(replayed) | monitored.plain(more))
     else:
         for line in monitored.replay_lines(replayed, METRICS[found.problem.metric]):
-            click.echo(_wrapped(line))
+            say(_wrapped(line))

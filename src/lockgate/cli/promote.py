@@ -13,6 +13,7 @@ from lockgate.cli.common_options import (
     dry_run,
     params,
     reason,
+    say,
     session,
     workspace,
     yes,
@@ -109,7 +110,7 @@ def _if_alert(request: "MoveRequest", to: int | None, timeout: float) -> "Rollba
     alerted = rollback_if_alert(workspace(timeout), request, order)
     if alerted.done is None:
         session().ids["version"] = alerted.found.findings.production.version
-        click.echo(f"no rollback: {alerted.found.advice.why}; next: {alerted.found.advice.command}")
+        say(f"no rollback: {alerted.found.advice.why}; next: {alerted.found.advice.command}")
     return alerted.done
 
 

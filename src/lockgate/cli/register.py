@@ -16,6 +16,7 @@ from lockgate.cli.common_options import (
     params,
     print_json,
     require_panel,
+    say,
     session,
     tell,
     workspace,
@@ -129,17 +130,18 @@ def validate(version: int | None, prepared: Path, as_json: bool, timeout: float)
     Without VERSION, the gate judges the newest version in None. A version that passes goes to Staging. A version that
     does not pass stays where it is, and the command ends with exit code 4.
     """
-    from lockgate.operations import validate
+    from lockgate.operations import validate, verdict_review
     from lockgate.operations.auto_promotion import promote_by_policy
 
     _require_prepared(prepared)
-    here, policy = workspace(timeout), params().policy
-    found = validate.validate_registered(here, version, prepared, policy, params().problem)
+    here, settings = workspace(timeout), params()
+    policy = settings.policy
+    found = validate.validate_registered(here, version, prepared, policy, settings.problem, settings.engine)
     session().ids["version"] = found.version
     if as_json:
-        print_json(validate.as_json(found))
+        print_json(verdict_review.as_json(found))
     else:
-        click.echo(validate.reported(found))
+        say(validate.reported(found))
     if promoted := promote_by_policy(here, found, policy):
         tell(promoted)
     require_passed(found)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lockgate.cli.common_options import LINE, VERSION, command, reason, session, workspace
+from lockgate.cli.common_options import LINE, VERSION, command, reason, say, session, workspace
 
 if TYPE_CHECKING:
     from lockgate.lifecycle.moves import Move
@@ -26,7 +26,7 @@ def approve(version: int, reason: str, by: str | None, timeout: float) -> None:
 
     done = review.approve(workspace(timeout), version, reason, by)
     session().ids["version"] = version
-    click.echo(f"version {version} approved by {done.decided_by} on verdict {done.verdict_id}")
+    say(f"version {version} approved by {done.decided_by} on verdict {done.verdict_id}")
 
 
 @command("reject", example='lockgate reject 3 --reason "far too low in December"')

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from lockgate.cli.common_options import command, workspace
+from lockgate.cli.common_options import Number, command, workspace
 from lockgate.cli.fallback_options import fallback_days, fallback_terms, no_fallback
 from lockgate.cli.version_options import STAGES
 from lockgate.errors import WrongUsage
@@ -48,6 +48,23 @@ SHARE = Share()
 )
 @click.option("--shadow", type=click.Choice(STAGES[1:]), help="Score requests with this stage too, for the log.")
 @click.option("--canary", type=SHARE, help="Let another stage answer a share in percent: Staging=10.")
+@click.option(
+    "--grace",
+    type=Number(min=0, max=3600),
+    default=20,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time of requests in flight when the server stops.",
+)
+@click.option(
+    "--keep-previous",
+    type=Number(min=0, max=3600),
+    default=60,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time after a switch in which a request may still name the version before it.",
+)
+@click.option("--no-pin", is_flag=True, help="Let no request name its version, and keep no version after a switch.")
 @click.option("--no-log", is_flag=True, help="Do not log predictions.")
 @no_fallback
 @fallback_days
@@ -58,6 +75,9 @@ def serve(
     count: int,
     shadow: str | None,
     canary: tuple[Stage, int] | None,
+    grace: float,
+    keep_previous: float,
+    no_pin: bool,
     no_log: bool,
     no_fallback: bool,
     fallback_days: float,
@@ -66,17 +86,21 @@ def serve(
     """Answer requests for forecasts over HTTP.
 
     POST rows to /invocations in the scoring protocol of MLflow. The headers of an answer name the version that gave it.
-    The server follows the stage: a new version answers without a restart. Stop the server with Ctrl-C.
+    The server follows the stage: a new version answers without a restart. A request may name the version that shall
+    answer by the header X-Lockgate-Version. Stop the server with Ctrl-C.
     """
     _check(stage, shadow, canary, no_log)
     from lockgate.prediction_log import spool
     from lockgate.serving import server, workers
     from lockgate.serving.follow import Followed
+    from lockgate.serving.pin import Pinning
 
     found, share = canary or (None, None)
     followed = Followed(Stage(stage), Stage(shadow) if shadow else None, found)
     terms = fallback_terms(no_fallback, fallback_days)
-    settings = server.Settings(host, port, spool.folder(Path.cwd()), followed, share, not no_log, terms)
+    spools = spool.folder(Path.cwd())
+    pinning = Pinning(not no_pin, keep_previous)
+    settings = server.Settings(host, port, spools, followed, share, not no_log, terms, grace=grace, pinning=pinning)
     place = workspace(timeout)
     try:
         stopped_by = server.serve(place, settings) if count == 1 else workers.serve(place, settings, count)

@@ -8,11 +8,24 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lockgate.cli.common_options import VERSION, as_json, command, params, print_json, session, table, workspace
-from lockgate.errors import GateRefused, LockgateError, StateConflict
+from lockgate.cli.common_options import (
+    VERSION,
+    as_json,
+    command,
+    for_reading,
+    params,
+    print_json,
+    say,
+    session,
+    table,
+    workspace,
+)
+from lockgate.errors import GateRefused, LockgateError, StateConflict, WrongUsage
 from lockgate.lifecycle.stages import Stage
 from lockgate.problem.metrics import METRICS
-from lockgate.system import project, timeouts
+from lockgate.problem.params import MonitorParams
+from lockgate.reports.texts import cell, number, when
+from lockgate.system import project, service_urls, timeouts
 
 if TYPE_CHECKING:
     from lockgate.database.approvals import Approval
@@ -29,19 +42,31 @@ NEXT = "see all, and what repairs them, with: lockgate doctor; see what happened
 def status(as_json: bool, timeout: float) -> None:
     """Show which version is in which stage.
 
-    The command ends with exit code 5 if a rule is broken.
+    The command ends with exit code 5 if a rule is broken, or if the version in Production is too old
+    (monitor.production_days).
     """
     from lockgate.operations import status
 
-    found = status.status(workspace(timeout))
+    found, now = status.status(for_reading(timeout)), datetime.now(UTC)
     if as_json:
         print_json(asdict(found))
     else:
         _show_status(found)
+        _show_local_cluster()
     if found.broken:
         hidden = len(found.broken) - MOST_FAULTS
         more = [f"and {hidden} more"] if hidden > 0 else []
         raise StateConflict("; ".join([*found.broken[:MOST_FAULTS], *more]), hint=NEXT)
+    if found.serving and (age := too_old(found.serving_since, now, params().monitor)):
+        raise StateConflict(f"version {found.serving.version} is too old: {age}", hint="train a newer one: dvc repro")
+
+
+def too_old(since: datetime | None, now: datetime, limits: MonitorParams) -> str:
+    """How long the version is in Production, if that is too long; else ""."""
+    from lockgate.monitoring import rules
+
+    ruled = rules.on_production_age(since, now, limits)
+    return ruled.says if ruled.state is rules.State.FIRING else ""
 
 
 def overview() -> None:
@@ -56,22 +81,33 @@ def overview() -> None:
     try:
         found = status.status(workspace(timeouts.of_one_call()))
     except LockgateError as refusal:
-        click.echo(f"{model}: {refusal}")
-        click.echo(f"next: {refusal.hint or 'lockgate doctor'}")
+        say(f"{model}: {refusal}")
+        say(f"next: {refusal.hint or 'lockgate doctor'}")
         return
     _show_status(found)
     for line in found.broken:
-        click.echo(f"broken: {line}")
+        say(f"broken: {line}")
     click.echo(f"next: {_next_command(found)}")
 
 
 def _show_status(found: "Status") -> None:
     gone = f", and {found.deleted} deleted" if found.deleted else ""
-    click.echo(f"{found.model}: {found.versions} version{'' if found.versions == 1 else 's'}{gone}")
+    say(f"{found.model}: {found.versions} version{'' if found.versions == 1 else 's'}{gone}")
     click.echo(f"Production  {_standing(found.serving)}{_since(found.serving_since)}")
     click.echo(f"Staging     {_standing(found.staging)}")
     if found.serving:
         click.echo(f"Rollback    {_targets(found.rollback_targets)}")
+
+
+def _show_local_cluster() -> None:
+    """The Dask cluster of the local stack, if one runs."""
+    from lockgate.stack import up_down
+
+    folder = service_urls.stack_folder(Path.cwd())
+    if cluster := up_down.cluster(folder):
+        again = f"lockgate up --workers {cluster.workers}"
+        gone = "" if up_down.has_scheduler(folder) else f"; its scheduler is gone, start it again with: {again}"
+        click.echo(f"Dask        {cluster}{gone}")
 
 
 def _targets(versions: Sequence[int]) -> str:
@@ -100,7 +136,7 @@ def list_versions(as_json: bool, timeout: float) -> None:
     """List all versions, the newest last."""
     from lockgate.operations import status
 
-    lines = status.lines(workspace(timeout))
+    lines = status.lines(for_reading(timeout))
     if as_json:
         print_json([asdict(line) for line in lines])
         return
@@ -126,11 +162,11 @@ def show(version: int, as_json: bool, timeout: float) -> None:
     """Show one version: candidates, lineage, verdict and moves."""
     from lockgate.operations import status
 
-    found = status.portrait(workspace(timeout), version)
+    found = status.portrait(for_reading(timeout), version)
     if as_json:
         print_json(asdict(found))
         return
-    click.echo(f"version {version}, {_whereabouts(found)}, registered {when(found.row.created_at)} UTC")
+    say(f"version {version}, {_whereabouts(found)}, registered {when(found.row.created_at)} UTC")
     if found.record:
         click.echo(f"bundle {found.record.bundle_digest}\n")
         _show_candidates(found.record.lineage)
@@ -142,15 +178,19 @@ def show(version: int, as_json: bool, timeout: float) -> None:
 
 @command("verdict", example="lockgate verdict 3 --json")
 @click.argument("version", type=VERSION, required=False)
+@click.option("--markdown", is_flag=True, help="Print Markdown, such as for a comment on a pull request.")
 @as_json
-def verdict(version: int | None, as_json: bool, timeout: float) -> None:
+def verdict(version: int | None, markdown: bool, as_json: bool, timeout: float) -> None:
     """Show the verdict on a version.
 
     Without VERSION, the command shows the newest verdict. It ends with exit code 0 if the version passed, and with 4 if
     not.
     """
+    if markdown and as_json:
+        raise WrongUsage("--markdown and --json exclude each other", hint="name one of them")
     from lockgate.database import verdicts
-    from lockgate.operations import validate
+    from lockgate.operations import verdict_review
+    from lockgate.reports import review_markdown
 
     here = workspace(timeout)
     found = verdicts.latest_verdict(here.database, here.model, version)
@@ -163,7 +203,11 @@ def verdict(version: int | None, as_json: bool, timeout: float) -> None:
             hint=f"validate one with: lockgate validate {version or ''}".rstrip(),
         )
     if as_json:
-        print_json(validate.as_json(found))
+        print_json(verdict_review.as_json(found))
+    elif markdown:
+        gate = params().gate
+        review = verdict_review.review_of_verdict(here, found)
+        click.echo(review_markdown.comment(review, gate.approval_required or gate.two_persons), nl=False)
     else:
         _show_verdict(found)
     session().ids["version"] = found.version
@@ -190,9 +234,11 @@ def _whereabouts(found: "Portrait") -> str:
 def _show_candidates(lineage: Mapping[str, Any]) -> None:
     rows = lineage.get("candidates", [])
     scores = [name for name in (rows[0] if rows else {}) if name not in ("member", "fold")]
-    cells = [[str(row["member"]), str(row["fold"]), *(_cell(row.get(name)) for name in scores)] for row in rows]
+    cells = [[str(row["member"]), str(row["fold"]), *(cell(row.get(name)) for name in scores)] for row in rows]
     table(["candidate", "fold", *scores], cells)
-    table(["lineage", ""], [[name, str(value)] for name, value in lineage.get("lineage", {}).items()])
+    sbom = lineage.get("sbom") or {}
+    packages = [["packages (SBOM)", f"{sbom['file']} of the run, SHA-256 {sbom['sha256']}"]] if sbom else []
+    table(["lineage", ""], [*([name, str(value)] for name, value in lineage.get("lineage", {}).items()), *packages])
 
 
 def _show_verdict(found: "StoredVerdict") -> None:
@@ -232,16 +278,3 @@ def _score(line: "Line") -> str:
 
 def _since(moment: datetime | None) -> str:
     return f", since {when(moment)} UTC" if moment else ""
-
-
-def when(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
-
-
-def _cell(value: Any) -> str:
-    """A number, or a text such as nan."""
-    return value if isinstance(value, str) else number(value)
-
-
-def number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.5g}"

@@ -8,10 +8,10 @@ from matplotlib import style
 from matplotlib.ticker import Formatter, MaxNLocator, PercentFormatter, StrMethodFormatter
 
 from lockgate.comparison.pairs import Floats, Pairs
-from lockgate.comparison.record_diff import ImportanceChange
 from lockgate.problem.description import Problem
 from lockgate.reports import drawing, importance_bars
 from lockgate.reports.drawing import FIRST, INK, LOOKS, MUTED, SECOND
+from lockgate.reports.record_diff import ImportanceChange
 
 BINS = 41  # odd: the middle bar holds the rows on which both agree
 POINTS = 20_000

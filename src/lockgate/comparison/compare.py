@@ -14,14 +14,6 @@ from lockgate.comparison import agreement as agreements
 from lockgate.comparison.agreement import Agreement
 from lockgate.comparison.pairs import Pairs
 from lockgate.comparison.parts import Background, parts
-from lockgate.comparison.record_diff import (
-    ImportanceChange,
-    MetricPair,
-    RecordDiff,
-    diff,
-    importance_changes,
-    metric_pairs,
-)
 from lockgate.comparison.records import Record, Side, record
 from lockgate.data import dataset, ingest
 from lockgate.data.data_card import Part
@@ -34,6 +26,14 @@ from lockgate.problem.columns import ColumnKind, Decimal, Whole
 from lockgate.problem.description import Bins, Problem
 from lockgate.problem.metrics import METRICS
 from lockgate.problem.target_values import target_values
+from lockgate.reports.record_diff import (
+    ImportanceChange,
+    MetricPair,
+    RecordDiff,
+    diff,
+    importance_changes,
+    metric_pairs,
+)
 
 Floats = NDArray[np.float64]
 
@@ -111,16 +111,17 @@ def read_rows(problem: Problem, source: Path | None, folder: Path) -> ForecastRo
 
     Raises BadData for rows that cannot be forecast, or targets out of range.
     """
-    known = Background(_part(folder, "static"), _part(folder, "rows"))
+    has_rows = dataset.place(folder, "rows").exists()
+    known = Background(_part(folder, "static"), dataset.by_part(folder, "rows") if has_rows else None)
     if source:
         rows = ingest.read_forecast_rows(problem, source, ingest.RAW)
         return ForecastRows(rows.assign(**{problem.target: _targets(problem, rows, source)}), str(source), known)
     holdout = _part(folder, "holdout")
-    return None if holdout is None else ForecastRows(holdout, str(folder / "holdout.parquet"), known)
+    return None if holdout is None else ForecastRows(holdout, str(dataset.place(folder, "holdout")), known)
 
 
 def _part(folder: Path, name: Part) -> pd.DataFrame | None:
-    return dataset.read(folder, name) if (folder / f"{name}.parquet").is_file() else None
+    return dataset.read(folder, name) if dataset.place(folder, name).exists() else None
 
 
 def compare(workspace: Workspace, first: int, second: int, given: ForecastRows | None, problem: Problem) -> Compared:

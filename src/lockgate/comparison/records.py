@@ -7,19 +7,20 @@ from datetime import datetime
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from lockgate.comparison.record_diff import Scores, Shares, Texts
 from lockgate.database import verdicts, versions
 from lockgate.database.verdicts import StoredVerdict
 from lockgate.database.versions import Version, VersionRow
 from lockgate.errors import StateConflict
 from lockgate.operations.workspace import Workspace
+from lockgate.reports import run_metrics
+from lockgate.reports.record_diff import Scores, Shares, Texts
 
 if TYPE_CHECKING:
     from lockgate.registry.run_log import RunRead
 
 ALL_FOLDS, INNER_FOLDS = "all", "inner folds"
-IMPORTANCES = "importances.csv"
-OF_TRAINING = ("weight_", "rounds_", "training_rows")  # the run's metrics that are in no other table
+IMPORTANCES = ("tables/importances.csv", "importances.csv")  # now, and in an earlier release
+OF_TRAINING = (run_metrics.WEIGHTS, run_metrics.ROUNDS, run_metrics.TRAINING)  # metrics that are in no other table
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def record(workspace: Workspace, version: int) -> Record:
 
 def _run(workspace: Workspace, row: VersionRow) -> "RunRead | None":
     try:
-        return workspace.registry().read_run(row.run_id, IMPORTANCES) if row.run_id else None
+        return workspace.registry().read_run(row.run_id, *IMPORTANCES) if row.run_id else None
     except StateConflict:  # the run was deleted for good
         return None
 
@@ -98,7 +99,7 @@ def _missing(
     if run is None:
         yield f"version {row.version} has no run in MLflow: its params and importances are not known"
     elif importances is None:
-        yield f"the run of version {row.version} holds no {IMPORTANCES} that can be read"
+        yield f"the run of version {row.version} holds no {IMPORTANCES[0]} that can be read"
 
 
 def _side(row: VersionRow, verdict: StoredVerdict | None) -> Side:
@@ -115,11 +116,8 @@ def _verdict_summary(verdict: StoredVerdict) -> VerdictSummary:
 
 def _scores(verdict: StoredVerdict | None, registered: Version | None, run: "RunRead | None") -> Scores:
     judged = {("verdict", name): value for name, value in sorted(verdict.metrics.items())} if verdict else {}
-    trained = {
-        ("training", name): value
-        for name, value in sorted(run.metrics.items() if run else ())
-        if name.startswith(OF_TRAINING)
-    }
+    logged = {run_metrics.current_name(name): value for name, value in run.metrics.items()} if run else {}
+    trained = {("training", name): value for name, value in sorted(logged.items()) if name.startswith(OF_TRAINING)}
     return {**judged, **_inner_scores(registered.lineage if registered else {}), **trained}
 
 

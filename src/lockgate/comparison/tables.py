@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 
 from lockgate.comparison.agreement import Agreement, PairedScores, Score, SliceAgreement, Spread
 from lockgate.comparison.compare import Comparison
-from lockgate.comparison.record_diff import MetricPair, RecordDiff
 from lockgate.comparison.records import INNER_FOLDS, Side
 from lockgate.problem.metrics import METRICS
 from lockgate.reports.page import Sheet
+from lockgate.reports.record_diff import MetricPair, RecordDiff
 
 DIGEST = re.compile(r"[0-9a-f]{32,64}")
 SHOWN_OF_DIGEST = 12

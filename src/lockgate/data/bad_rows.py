@@ -1,9 +1,10 @@
 """Rows of a file that cannot be used: where they are, and why. A command may set them aside and go on."""
 
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,14 @@ class BadRowsFile:
         self.rows += len({(bad.path, bad.number) for bad in found})
         self.writer.writerows([bad.path.name, bad.number, bad.column, bad.value, bad.reason] for bad in found)
         self.waiting.clear()
+
+
+def join(parts: Iterable[Path], path: Path) -> None:
+    """Write the rows of several files of bad rows, one after the other, into a new file."""
+    with into(path) as found:
+        for part in parts:
+            with part.open(encoding="utf-8", newline="") as file:
+                found.writer.writerows(islice(csv.reader(file), 1, None))
 
 
 @contextmanager

@@ -20,10 +20,10 @@ def cells(raw_table: RawTable, column_types: Mapping[str, ColumnType]) -> pd.Dat
         raise BadData(what, where=f"{raw_table.path}, header", hint=hint)
     frame = typed(raw_table, column_types)
     last = column_types.get(raw_table.names[-1])
-    if raw_table.open_end and last and last.open_ended:
+    if raw_table.open_ends and last and last.open_ended:
         raise BadData(
             f"the last line has no line end, so its {raw_table.names[-1]} may be truncated",
-            where=raw_table.place(len(frame) - 1),
+            where=raw_table.place(raw_table.open_ends[0]),
             hint="restore the file, or end its last line if it is complete",
         )
     return frame

@@ -8,7 +8,7 @@ import datetime
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -49,6 +49,7 @@ class ColumnType:
     value: Callable[[str], Any]  # text -> value; raises CellFault
     open_ended: bool = False  # a truncated cell can be a valid value, as 12 for 123
     many: Callable[[Any], NDArray[Any] | None] | None = None  # values of an Arrow array; None: convert one by one
+    takes_booleans: bool = True  # of a parquet file, as 1 and 0
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,9 @@ def full_type(kind: ColumnKind, form: TextForm = PLAIN) -> ColumnType:
     """The type of a column without missing values."""
     match kind:
         case Whole(low, high):
-            return whole(low, high, form.thousands)
+            return replace(whole(low, high, form.thousands), takes_booleans=False)
         case Decimal(low, high, units):
-            return decimal(low, high, units, form)
+            return replace(decimal(low, high, units, form), takes_booleans=False)
         case Flag():
             return whole(0, 1)
         case Category(()):
@@ -157,7 +158,7 @@ def optional(column_type: ColumnType, missing: Sequence[str] = ()) -> ColumnType
         return found
 
     dtype = column_type.dtype if column_type.dtype in ("str", "datetime64[s]") else "float64"
-    return ColumnType(dtype, value, column_type.open_ended, many if column_type.many else None)
+    return replace(column_type, dtype=dtype, value=value, many=many if column_type.many else None)
 
 
 def any_text(missing: Sequence[str] = ()) -> ColumnType:
@@ -316,8 +317,11 @@ def _values(
 ) -> tuple[list[Any], dict[int, CellFault]]:
     values: list[Any] = []
     bad = {}
+    refuses = texts.are_booleans and not column_type.takes_booleans
     for code, text in enumerate(texts.distinct()):
         try:
+            if refuses and text:
+                raise CellFault("true or false, where the description says a number", "describe it as type: flag")
             values.append(column_type.value(text))
         except CellFault as fault:
             bad[code] = fault

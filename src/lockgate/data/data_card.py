@@ -14,15 +14,16 @@ from lockgate.errors import IntegrityBroken
 if TYPE_CHECKING:
     import pandas as pd
 
+    from lockgate.data.gaps import Gaps
     from lockgate.data.ingest import FileSource, Tables
     from lockgate.data.split import Split
+    from lockgate.data.table_summary import TableSummary
     from lockgate.problem.description import Problem
 
 Card = dict[str, Any]  # JSON
 Part = Literal["rows", "holdout", "static"]
 CARD = "card.json"
-LISTED_GAPS = 10
-LISTED_VALUES = 50
+PARTS = "parts"  # of a table that is a folder: file, rows and digest of each part
 REPAIR = "run: dvc repro --force prepare"
 
 
@@ -57,117 +58,54 @@ def noise_floor(card: Card) -> float | None:
     return None if floor is None else float(floor)
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What was measured of the prepared tables: summaries, static features, the keys of the rows, and the cutoff."""
+
+    rows: "TableSummary"
+    holdout: "TableSummary"
+    gaps: "Gaps | None"  # None without a time
+    static: "pd.DataFrame"
+    keys: "pd.DataFrame"  # of all rows, one row each
+    cutoff: str
+    notes: tuple[str, ...]
+
+    def card(self, problem: "Problem", source: "FileSource | GeneratedSource") -> Card:
+        """The card as a JSON value."""
+        return {
+            "source": asdict(source),
+            "problem": problem.name,
+            "cutoff": self.cutoff,
+            "holdout_periods": self.holdout.periods if self.cutoff else 0,
+            "rows": self.rows.card(problem),
+            "holdout": self.holdout.card(problem),
+            "static": _static_card(self.static, self.keys),
+            "gaps": self.gaps.card(problem) if self.gaps else {},
+            "notes": list(self.notes),
+        }
+
+
 def card_of(problem: "Problem", source: "FileSource | GeneratedSource", tables: "Tables", parts: "Split") -> Card:
     """The card of tables and their split, as a JSON value. A problem with a time also has its gaps."""
-    return {
-        "source": asdict(source),
-        "problem": problem.name,
-        "cutoff": parts.cutoff,
-        "holdout_periods": _periods(problem, parts.holdout) if parts.cutoff else 0,
-        "rows": _rows_card(problem, parts.rows),
-        "holdout": _rows_card(problem, parts.holdout),
-        "static": _static_card(problem, tables),
-        "gaps": gaps(problem, tables.rows) if problem.time else {},
-        "notes": list(tables.notes),
-    }
+    from lockgate.data.gaps import Gaps
+    from lockgate.data.table_summary import TableSummary
+
+    rows, holdout = (TableSummary.of(problem, part) for part in (parts.rows, parts.holdout))
+    found = Gaps.of(problem, tables.rows) if problem.time else None
+    keys = tables.rows[list(problem.keys)].drop_duplicates()
+    return Measured(rows, holdout, found, tables.static, keys, parts.cutoff, tables.notes).card(problem, source)
 
 
-def gaps(problem: "Problem", rows: "pd.DataFrame") -> Card:
-    """Missing rows: periods of the data for which a key has no row, also before its first one and after its last.
+def _static_card(static: "pd.DataFrame", keys: "pd.DataFrame") -> Card:
+    """The card of the static features; `keys` are those of the rows, one row each."""
+    from lockgate.data.table_summary import ColumnSummary
 
-    Gaps with the same first and last period are listed as one, those of most keys first; at most LISTED_GAPS.
-    """
-    runs = _missing_runs(problem, rows)
-    groups = runs.groupby(["first", "last"], as_index=False).agg(keys=("key", "size"), periods=("periods", "first"))
-    groups = groups.sort_values(["keys", "periods", "first"], ascending=[False, False, True])
-    text = problem.period.text
-    return {
-        "missing_rows": int(runs["periods"].sum()),
-        "keys": int(runs["key"].nunique()),
-        "longest_periods": int(runs["periods"].max()) if len(runs) else 0,
-        "listed": [
-            {"first": text(int(gap.first)), "last": text(int(gap.last)), "keys": int(gap.keys)}
-            for gap in groups.head(LISTED_GAPS).itertuples()
-        ],
-    }
-
-
-def _missing_runs(problem: "Problem", rows: "pd.DataFrame") -> "pd.DataFrame":
-    """One row per key and stretch of missing periods: place of the key, first, last (numbers), periods."""
-    import numpy as np
-    import pandas as pd
-
-    number = problem.period.number(rows[problem.time_name].to_numpy())
-    key = rows.groupby(list(problem.keys)).ngroup().to_numpy() if problem.keys else np.zeros(len(rows), dtype=np.int64)
-    starts, ends = np.r_[True, key[1:] != key[:-1]], np.r_[key[1:] != key[:-1], True]
-    before = np.where(starts, number.min() - 1, np.r_[0, number[:-1]])  # the previous period of the key
-    inner = number - before > 1
-    tail = ends & (number < number.max())
-    runs = pd.DataFrame(
-        {
-            "key": np.r_[key[inner], key[tail]],
-            "first": np.r_[before[inner], number[tail]] + 1,
-            "last": np.r_[number[inner] - 1, np.full(tail.sum(), number.max())],
-        }
-    )
-    return runs.assign(periods=runs["last"] - runs["first"] + 1)
-
-
-def _rows_card(problem: "Problem", rows: "pd.DataFrame") -> Card:
-    return {
-        "count": len(rows),
-        **_keys_and_times(problem, rows),
-        "columns": {str(name): _column_card(rows[name]) for name in rows},
-        "digest": digests.of_frame(rows),
-    }
-
-
-def _keys_and_times(problem: "Problem", rows: "pd.DataFrame") -> Card:
-    found: Card = {}
-    if problem.keys:
-        found["keys"] = len(rows[list(problem.keys)].drop_duplicates())
-    if problem.time:
-        numbers = problem.period.number(rows[problem.time_name].to_numpy())
-        found |= {"first": problem.period.text(int(numbers.min())), "last": problem.period.text(int(numbers.max()))}
-    if problem.where:
-        found["scored"] = int((rows[problem.where.column] == problem.where.equals).sum())
-    if problem.positive:
-        found["positive_share"] = float((rows[problem.target].astype(str) == problem.positive).mean())
-    return found
-
-
-def _periods(problem: "Problem", rows: "pd.DataFrame") -> int:
-    number = problem.period.number(rows[problem.time_name].to_numpy())
-    return int(number.max() - number.min()) + 1
-
-
-def _static_card(problem: "Problem", tables: "Tables") -> Card:
-    static = tables.static
-    keys = [name for name in problem.keys if name in static]
-    stray = static.merge(tables.rows[keys].drop_duplicates(), how="left", on=keys, indicator=True) if keys else static
+    held = [name for name in keys if name in static]
+    known = keys[held].drop_duplicates()
+    stray = static.merge(known, how="left", on=held, indicator=True) if held else static
     return {
         "count": len(static),
-        "without_rows": int((stray["_merge"] == "left_only").sum()) if keys else 0,
-        "columns": {str(name): _column_card(static[name]) for name in static},
+        "without_rows": int((stray["_merge"] == "left_only").sum()) if held else 0,
+        "columns": {str(name): ColumnSummary.of(static[name]).card() for name in static},
         "digest": digests.of_frame(static),
     }
-
-
-def _column_card(column: "pd.Series[Any]") -> Card:
-    """Counts of each value for text and flags, the range for numbers and dates; how many are missing."""
-    missing = int(column.isna().sum())
-    if column.dtype == "str" or column.dtype == "int8":
-        counts = column.value_counts().sort_index()
-        if len(counts) > LISTED_VALUES:
-            return {"missing": missing, "distinct": len(counts)}
-        return {"missing": missing, "counts": {str(value): int(count) for value, count in counts.items()}}
-    low, high = column.min(), column.max()
-    if column.dtype.kind == "M":
-        return {"missing": missing, "min": _time(low), "max": _time(high)}
-    return (
-        {"missing": missing, "min": low.item(), "max": high.item()} if missing < len(column) else {"missing": missing}
-    )
-
-
-def _time(value: Any) -> str:
-    return str(value).removesuffix(" 00:00:00")

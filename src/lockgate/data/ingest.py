@@ -13,10 +13,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lockgate import digests
-from lockgate.data import readers, repeated_times, row_rules, side_tables, text_file, unfit_rows
+from lockgate.data import raw_parts, readers, repeated_times, row_counts, row_rules, side_tables, text_file, unfit_rows
 from lockgate.data.cells import cells, form_of, request_type
 from lockgate.data.column_types import ColumnType, TextForm, column_type, full_type, time_type
+from lockgate.data.raw_parts import COMPRESSED
 from lockgate.data.readers import RawTable
+from lockgate.data.row_counts import RowCount
 from lockgate.data.side_tables import SideTable
 from lockgate.data.time_parts import with_time
 from lockgate.errors import BadData
@@ -24,7 +26,6 @@ from lockgate.problem.columns import Column, Date, Role, names
 from lockgate.problem.description import Problem, SourceFile
 from lockgate.problem.params import Source
 
-COMPRESSED = ".gz"
 RAW = Path("data", "raw")  # the folder of the files, in that of the problem
 
 
@@ -60,8 +61,9 @@ class Tables:
 def raw_files(problem: Problem, folder: Path, source: Source) -> tuple[Path, ...] | None:
     """The files of the problem in a folder, in the order of its sources; None if the source is the generator.
 
-    A file may be compressed with gzip. Raises BadData if a file is missing, exists in both forms or has a similar name,
-    and if files exist although the source is the generator: files and generator never replace each other in silence.
+    A file may be compressed with gzip, or a folder of parts (raw_parts.py). Raises BadData if a file is missing, exists
+    in two forms or has a similar name, and if files exist although the source is the generator: files and generator
+    never replace each other in silence.
     """
     wanted = [each.file for each in problem.sources]
     found = {name: _one_form(folder, name) for name in wanted}
@@ -84,24 +86,56 @@ def read(problem: Problem, files: Iterable[Path], today: datetime.date | None = 
 
     Raises BadData with the line, the value and a hint.
     """
-    read_in = [(source, _raw(problem, source, path)) for source, path in zip(problem.sources, files, strict=True)]
-    sides = [side_tables.read(problem, source, table) for source, table in read_in if source.key]
-    [(main, raw_table)] = [(source, table) for source, table in read_in if not source.key]
-    raw = cells(raw_table, history_types(problem, main, today or datetime.date.today()))
-    raw, place, dropped = _without_duplicates(main, raw, raw_table)
+    read_in = [
+        (source, path, raw_of(problem, source, path)) for source, path in zip(problem.sources, files, strict=True)
+    ]
+    sides = [side_tables.read(problem, source, table) for source, _, table in read_in if source.key]
+    [(main, file, raw_table)] = [each for each in read_in if not each[0].key]
+    typed = cells(raw_table, history_types(problem, main, today or datetime.date.today()))
+    again = _repeats(raw_table) if main.duplicates == "drop" else None
+    found = checked(problem, sides, TypedRows(typed, raw_table.place, again, file.name))
+    unfit_rows.refuse_none_left(len(found.rows), found.counts)
+    notes = [ignored(problem, source, table.names, path.name) for source, path, table in read_in]
+    remarks = (*row_counts.notes(found.counts), *filter(None, notes))
+    return Tables(found.rows, static_table(problem, found.keys, found.static, sides), remarks)
+
+
+@dataclass(frozen=True)
+class TypedRows:
+    """Rows of the file of rows, or all rows of some of its keys: typed, in the order of the file."""
+
+    frame: pd.DataFrame
+    place: row_rules.Place
+    again: NDArray[np.bool_] | None  # which rows repeat an earlier row; None if these are kept
+    file: str  # the name of the file
+
+
+@dataclass(frozen=True)
+class CheckedRows:
+    """Rows in their final form, their keys, the static features that they held, and counts of the rows left out."""
+
+    rows: pd.DataFrame
+    keys: pd.DataFrame  # one row a key
+    static: pd.DataFrame  # one row a key; empty if the file holds no static features
+    counts: tuple[RowCount, ...]
+
+
+def checked(problem: Problem, sides: Sequence[SideTable], typed: TypedRows) -> CheckedRows:
+    """Check rows of whole keys by all rules, and bring them into their final form. Raises BadData with the line."""
+    raw, place, dropped = _without_duplicates(typed)
     raw, place, left_out = unfit_rows.without(problem, raw, place)
     raw, place, joined = repeated_times.joined(problem, raw, place)
     row_rules.refuse_in_history(problem, raw, place)
-    static = [*_of_rows(problem, raw, place), *(side_tables.static_features(side) for side in sides if side.static)]
+    static = _of_rows(problem, raw, place)
     raw = side_tables.joined(raw, sides, place)
     row_rules.refuse_broken_rules(problem, raw, place)
-    notes = [_ignored(problem, table, side_tables.of_file(problem, source)) for source, table in read_in]
-    remarks = (*dropped, *left_out, *joined, *filter(None, notes))
-    return Tables(as_rows(problem, raw), _static(problem, raw, static), remarks)
+    keys = raw[list(problem.keys)].drop_duplicates(ignore_index=True)
+    return CheckedRows(as_rows(problem, raw), keys, static, (*dropped, *left_out, *joined))
 
 
-def _raw(problem: Problem, source: SourceFile, path: Path) -> RawTable:
-    return with_time(readers.read(path, source), problem.time)
+def raw_of(problem: Problem, source: SourceFile, path: Path) -> RawTable:
+    """The cells of a file of the problem, or of all its parts, with the time if it is described in several columns."""
+    return with_time(raw_parts.read(path, source), problem.time)
 
 
 def history_types(problem: Problem, source: SourceFile, today: datetime.date) -> dict[str, ColumnType]:
@@ -119,8 +153,14 @@ def _history_type(problem: Problem, column: Column, form: TextForm, today: datet
 
 
 def source_of(*paths: Path) -> FileSource:
-    """Name, size and SHA-256 of the files."""
-    return FileSource(tuple(InputFile(path.name, path.stat().st_size, digests.of_file(path)) for path in paths))
+    """Name, size and SHA-256 of the files; those of the parts of a folder begin with its name."""
+    return FileSource(tuple(input_file(path, part) for path in paths for part in raw_parts.parts_of(path)))
+
+
+def input_file(path: Path, part: Path) -> InputFile:
+    """Name, size and SHA-256 of a part of a file; the part may be the file itself."""
+    name = path.name if part == path else f"{path.name}/{part.name}"
+    return InputFile(name, part.stat().st_size, digests.of_file(part))
 
 
 def read_forecast_rows(problem: Problem, path: Path, raw: Path | None = None) -> pd.DataFrame:
@@ -176,7 +216,7 @@ def side_tables_of(problem: Problem, given: Collection[str], raw: Path) -> list[
     """The side tables in the folder `raw` that hold columns of a request which are not given."""
     lacking = {column.side_table for column in problem.request if column.name not in given}
     paths = [(source, _one_form(raw, source.file)) for source in problem.sources if source.file in lacking]
-    return [side_tables.read(problem, source, _raw(problem, source, path)) for source, path in paths if path]
+    return [side_tables.read(problem, source, raw_of(problem, source, path)) for source, path in paths if path]
 
 
 def form_of_request(problem: Problem, path: Path) -> SourceFile:
@@ -221,42 +261,46 @@ def _periods_left(problem: Problem, raw: pd.DataFrame) -> "pd.Series[float]":
     return left.clip(upper=problem.derived.cap) if problem.derived else left
 
 
-def _of_rows(problem: Problem, raw: pd.DataFrame, place: row_rules.Place) -> list[pd.DataFrame]:
-    """The static features that the file of rows holds, one row a key; none if it holds none."""
+def _of_rows(problem: Problem, raw: pd.DataFrame, place: row_rules.Place) -> pd.DataFrame:
+    """The static features that the file of rows holds, one row a key; empty if it holds none."""
     held = [column.name for column in problem.of_role(Role.STATIC_FEATURES) if not column.side_table]
     if not held:
-        return []
+        return pd.DataFrame()
     row_rules.refuse_varying(list(problem.keys), held, raw, place)
-    return [raw[[*problem.keys, *held]].drop_duplicates(list(problem.keys))]
+    return raw[[*problem.keys, *held]].drop_duplicates(list(problem.keys))
 
 
-def _static(problem: Problem, raw: pd.DataFrame, parts: list[pd.DataFrame]) -> pd.DataFrame:
+def static_table(
+    problem: Problem, of_rows: pd.DataFrame, held: pd.DataFrame, sides: Sequence[SideTable]
+) -> pd.DataFrame:
     """The static features of all tables joined, in the order of the described columns, sorted by key.
 
-    A table may have a part of the key only, such as the store of a store and department: its features are those of all
-    such keys.
+    `of_rows` are the keys of the rows, and `held` the static features that their file holds. A side table may have a
+    part of the key only, such as the store of a store and department: its features are those of all such keys.
     """
+    parts = [
+        *([held] if len(held.columns) else []),
+        *(side_tables.static_features(each) for each in sides if each.static),
+    ]
     if not parts:
         return pd.DataFrame()
     keys = list(problem.keys)
     whole = [part[keys] for part in parts if set(keys) <= set(part)]
-    joined = pd.concat([*whole, raw[keys].drop_duplicates()]).drop_duplicates()
+    joined = pd.concat([*whole, of_rows]).drop_duplicates()
     for part in parts:
         joined = joined.merge(part, how="left", on=[name for name in keys if name in part])
     ordered = [column.name for column in problem.table if column.name in joined]
     return joined[ordered].sort_values(keys, ignore_index=True)
 
 
-def _without_duplicates(
-    source: SourceFile, raw: pd.DataFrame, raw_table: RawTable
-) -> tuple[pd.DataFrame, row_rules.Place, tuple[str, ...]]:
-    """The rows without those that repeat an earlier row, if the source drops them; the place of a row; notes."""
-    again = _repeats(raw_table)
-    if source.duplicates != "drop" or not again.any():
-        return raw, raw_table.place, ()
-    kept = np.flatnonzero(~again)
-    note = f"dropped {again.sum():,} of {len(raw):,} rows that repeat an earlier row ({raw_table.path.name})"
-    return raw.iloc[kept].reset_index(drop=True), lambda row: raw_table.place(int(kept[row])), (note,)
+def _without_duplicates(typed: TypedRows) -> tuple[pd.DataFrame, row_rules.Place, tuple[RowCount, ...]]:
+    """The rows without those that repeat an earlier row, if these are dropped; the place of a row; their count."""
+    if typed.again is None:
+        return typed.frame, typed.place, ()
+    kept = np.flatnonzero(~typed.again)
+    why = f" that repeat an earlier row ({typed.file})"
+    count = RowCount("dropped", int(typed.again.sum()), len(typed.frame), why)
+    return typed.frame.iloc[kept].reset_index(drop=True), lambda row: typed.place(int(kept[row])), (count,)
 
 
 def _repeats(raw_table: RawTable) -> NDArray[np.bool_]:
@@ -265,17 +309,22 @@ def _repeats(raw_table: RawTable) -> NDArray[np.bool_]:
     return np.asarray(codes.duplicated())
 
 
-def _ignored(problem: Problem, raw_table: RawTable, known: list[str]) -> str:
-    passed = (*problem.drop, problem.row_id, *(problem.time.of if problem.time else ()))
-    extra = [name for name in raw_table.names if name not in (*known, *passed)]
-    return f"ignored column {', '.join(extra)} ({raw_table.path.name})" if extra else ""
+def ignored(problem: Problem, source: SourceFile, found: Sequence[str], file: str) -> str:
+    """A note on the columns of a file that are neither read nor dropped; "" without such a column."""
+    known = (*side_tables.of_file(problem, source), *problem.drop, problem.row_id)
+    passed = (*known, *(problem.time.of if problem.time else ()))
+    extra = [name for name in found if name not in passed]
+    return f"ignored column {', '.join(extra)} ({file})" if extra else ""
 
 
 def _one_form(folder: Path, name: str) -> Path | None:
-    plain = folder / name
+    """The file, the file compressed with gzip, or the folder of its parts, with the file's name or its stem."""
+    plain, stem = folder / name, folder / Path(name).stem
     there = [path for path in (plain, folder / f"{name}{COMPRESSED}") if path.exists() or path.is_symlink()]
+    there += [stem] if stem != plain and stem.is_dir() else []
     if len(there) > 1:
-        raise BadData(f"{name} exists plain and as {COMPRESSED}", where=str(folder), hint="keep one of them")
+        found = " and ".join(f"{path.name}/" if path.is_dir() else path.name for path in there)
+        raise BadData(f"{name} exists in two forms: {found}", where=str(folder), hint="keep one of them")
     return there[0] if there else None
 
 

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from lockgate.data import text_file
 from lockgate.data.bad_rows import BadRow, SetAside
-from lockgate.errors import BadData
+from lockgate.errors import BadData, NoRows
 from lockgate.problem.description import SourceFile
 
 MAX_ROWS = 15_000_000
@@ -35,6 +35,7 @@ CHUNK_ROWS = 1 << 16  # of a parquet file
 PARQUET = ".parquet"
 BLOCK_BYTES = 16 << 20
 SHOWN_CHARACTERS = 40
+EMPTY = "no data rows: the file is empty"
 BATCH = 1 << 16
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 LONGEST_HEADER = 1 << 16  # bytes
@@ -49,6 +50,11 @@ class TextColumn:
 
     values: pa.Array
     codes: NDArray[np.int32]
+
+    @property
+    def are_booleans(self) -> bool:
+        """Whether the file holds true and false, of which 1 and 0 are the texts."""
+        return bool(pa.types.is_boolean(self.values.type))
 
     def distinct(self) -> Iterator[str]:
         """The values as text, made in batches because a column may have millions."""
@@ -72,7 +78,7 @@ class RawTable:
     table: pa.Table
     unit: str  # "line" of a CSV or "row" of a parquet file
     first: int  # number of the first row: 2 below a header, else 1
-    open_end: bool = False  # no quote and no line end after the last cell: it may be truncated
+    open_ends: tuple[int, ...] = ()  # rows without a quote or line end after the last cell: it may be truncated
     origin: Callable[[int], tuple[Path, int]] | None = None  # file and number of a row that is not `first` + its place
 
     @property
@@ -89,11 +95,15 @@ class RawTable:
         path, number = self.at(row)
         return f"{path}, {self.unit} {number}"
 
+    def select(self, names: Sequence[str]) -> "RawTable":
+        """These columns, in this order."""
+        return replace(self, table=self.table.select(names))
+
     def take(self, rows: NDArray[np.int64]) -> "RawTable":
         """Some of the rows, by place, in the order of the file."""
-        open_end = self.open_end and bool(len(rows)) and int(rows[-1]) == self.table.num_rows - 1
+        open_ends = tuple(np.flatnonzero(np.isin(rows, self.open_ends)).tolist())
         table = _without_unused_texts(self.table.take(rows))
-        return replace(self, table=table, open_end=open_end, origin=lambda row: self.at(int(rows[row])))
+        return replace(self, table=table, open_ends=open_ends, origin=lambda row: self.at(int(rows[row])))
 
     def texts(self, name: str) -> TextColumn:
         """A column's cells as text; null and NaN are the empty text."""
@@ -118,10 +128,20 @@ def shown(text: str) -> str:
 
 def read(path: Path, source: SourceFile) -> RawTable:
     """Read a described file: a parquet file, or a text table as `read_csv` does; columns have the described names."""
-    found = read_parquet(path) if source.format == "parquet" else read_csv(path, source)
+    return _described(read_parquet(path) if source.format == "parquet" else read_csv(path, source), source)
+
+
+def chunks(path: Path, source: SourceFile) -> Iterator[RawTable]:
+    """The tables of a described file that is read block by block; together they have the rows of `read`."""
+    found = parquet_chunks(path) if source.format == "parquet" else csv_chunks(path, source)
+    return (_described(table, source) for table in found)
+
+
+def _described(found: RawTable, source: SourceFile) -> RawTable:
+    """The table with the described names of its columns. Raises BadData for a column to rename that it lacks."""
     if strange := [name for name in source.rename if name not in found.names]:
         what = f"sources.rename names {shown(strange[0])}; found {', '.join(map(shown, found.names[:20]))}"
-        raise BadData(what, where=f"{path}, header", hint="correct rename under problem.sources")
+        raise BadData(what, where=f"{found.path}, header", hint="correct rename under problem.sources")
     return renamed(found, source.rename)
 
 
@@ -139,13 +159,13 @@ def read_csv(path: Path, source: SourceFile = COMMAS) -> RawTable:
     """
     content = text_file.read(path, source.encoding)
     if not content.strip():
-        raise BadData("no data rows: the file is empty", where=str(path), hint="restore the file")
+        raise (NoRows if source.names else BadData)(EMPTY, where=str(path), hint="restore the file")
     if source.delimiter == SPACES:
         content = _with_commas(content, path, 1)
     form = _Form("," if source.delimiter == SPACES else source.delimiter, 1 if source.names else 2)
     names, body = (list(source.names), content) if source.names else _header_and_body(content, form, path)
     table = _parsed(_without_blank_end(body), names, form, path)
-    return RawTable(path, table, "line", form.first, open_end=not body.endswith((b"\n", b'"')))
+    return RawTable(path, table, "line", form.first, _open_ends(body, table))
 
 
 def csv_chunks(
@@ -169,7 +189,7 @@ def csv_chunks(
             form = replace(form, first=form.first + body.count(b"\n"))
     if is_empty:
         what = "there is only a header" if names and not source.names else "the file is empty"
-        raise BadData(f"no data rows: {what}", where=str(path), hint="restore the file")
+        raise (NoRows if names else BadData)(f"no data rows: {what}", where=str(path), hint="restore the file")
 
 
 def _names_and_rest(content: bytes, form: "_Form", path: Path) -> tuple[list[str], bytes]:
@@ -196,8 +216,12 @@ def _tables(body: bytes, names: list[str], form: "_Form", path: Path, set_aside:
         if not numbers:
             return
         table = _parsed(body, names, form, path)
-    open_end = not body.endswith((b"\n", b'"'))
-    yield RawTable(path, table, "line", form.first, open_end, (lambda row: (path, numbers[row])) if numbers else None)
+    open_ends = _open_ends(body, table)
+    yield RawTable(path, table, "line", form.first, open_ends, (lambda row: (path, numbers[row])) if numbers else None)
+
+
+def _open_ends(body: bytes, table: pa.Table) -> tuple[int, ...]:
+    return () if body.endswith((b"\n", b'"')) else (table.num_rows - 1,)
 
 
 def _sound_lines(body: bytes, width: int, form: "_Form", path: Path, set_aside: SetAside) -> tuple[bytes, list[int]]:
@@ -238,18 +262,21 @@ def parquet_chunks(path: Path, seen: Callable[[int], None] = lambda _: None) -> 
     for part in parquet_parts(path):
         first = 1
         for table in _part_tables(part):
-            if names and set(table.column_names) != set(names):
-                odd = sorted(set(names) ^ set(table.column_names))[0]
-                raise BadData(
-                    f"its columns differ from those of other parts: {odd}", where=str(part), hint="write it again"
-                )
             names = names or list(table.column_names)
+            refuse_other_columns(part, table.column_names, names)
             done += table.num_rows
             seen(done)
             yield RawTable(part, table.select(names), "row", first)
             first += table.num_rows
     if not done:
-        raise BadData("no data rows", where=str(path), hint="write it again")
+        raise NoRows("no data rows", where=str(path), hint="write it again")
+
+
+def refuse_other_columns(part: Path, names: Sequence[str], of_others: Sequence[str]) -> None:
+    """Raise BadData if a part has other columns than the parts before, in any order."""
+    if odd := sorted(set(names) ^ set(of_others)):
+        what = f"its columns differ from those of other parts: {odd[0]}"
+        raise BadData(what, where=str(part), hint="write it again")
 
 
 def _part_tables(part: Path) -> Iterator[pa.Table]:
@@ -299,7 +326,8 @@ def joined(tables: Sequence[RawTable]) -> RawTable:
         return tables[part].at(row - int(starts[part]))
 
     whole = pa.concat_tables([each.table for each in tables], promote_options="permissive").unify_dictionaries()
-    return replace(tables[0], table=whole, open_end=tables[-1].open_end, origin=origin)
+    open_ends = [int(start) + row for start, each in zip(starts, tables, strict=False) for row in each.open_ends]
+    return replace(tables[0], table=whole, open_ends=tuple(open_ends), origin=origin)
 
 
 def first_cells(path: Path) -> list[str]:
@@ -337,7 +365,7 @@ class _Form:
 def _header_and_body(content: bytes, form: _Form, path: Path) -> tuple[list[str], bytes]:
     names, body = _names_and_rest(content, form, path)
     if not _without_blank_end(body):
-        raise BadData("no data rows: there is only a header", where=str(path), hint="restore the file")
+        raise NoRows("no data rows: there is only a header", where=str(path), hint="restore the file")
     return names, body
 
 
@@ -356,7 +384,7 @@ def read_parquet(path: Path) -> RawTable:
         table = file.read(columns=_parquet_names(file, path))
         table.validate(full=True)  # otherwise text that is not UTF-8 fails later
     if not table.num_rows:
-        raise BadData("no data rows", where=str(path), hint="write it again")
+        raise NoRows("no data rows", where=str(path), hint="write it again")
     return RawTable(path, table, "row", 1)
 
 

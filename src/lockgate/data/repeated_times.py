@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lockgate.data.row_counts import RowCount
 from lockgate.data.row_rules import Place
 from lockgate.problem.columns import Role
 from lockgate.problem.description import JOINED, Problem
@@ -14,8 +15,8 @@ from lockgate.problem.description import JOINED, Problem
 MEASURED = (Role.TARGET, Role.PAST_COVARIATES)
 
 
-def joined(problem: Problem, raw: pd.DataFrame, place: Place) -> tuple[pd.DataFrame, Place, tuple[str, ...]]:
-    """The rows with one row for each key and period, the place of a row, and a note if there were more.
+def joined(problem: Problem, raw: pd.DataFrame, place: Place) -> tuple[pd.DataFrame, Place, tuple[RowCount, ...]]:
+    """The rows with one row for each key and period, the place of a row, and a count of the others.
 
     Target and past covariates that are numbers get the mean or the sum of the rows, others the first value. Without
     such a value of `duplicates`, the rows are unchanged.
@@ -25,14 +26,16 @@ def joined(problem: Problem, raw: pd.DataFrame, place: Place) -> tuple[pd.DataFr
         return raw, place, ()
     compared = raw[list(problem.keys)].assign(period=problem.period.number(raw[problem.time_name].to_numpy()))
     again = compared.duplicated().to_numpy()
+    count = RowCount(
+        "joined", int(again.sum()), len(raw), f" to an earlier row of their key and time (duplicates: {how})"
+    )
     if not again.any():
-        return raw, place, ()
+        return raw, place, (count,)
     kept, group = np.flatnonzero(~again), compared.groupby(list(compared.columns), sort=False, dropna=False).ngroup()
     found = raw.iloc[kept].reset_index(drop=True)
     if how != "first":
         found = found.assign(**_measured(problem, raw, group.to_numpy(), how))
-    note = f"joined {again.sum():,} of {len(raw):,} rows to an earlier row of their key and time (duplicates: {how})"
-    return found, lambda row: place(int(kept[row])), (note,)
+    return found, lambda row: place(int(kept[row])), (count,)
 
 
 def _measured(problem: Problem, raw: pd.DataFrame, group: NDArray[np.int64], how: str) -> dict[str, "pd.Series[float]"]:

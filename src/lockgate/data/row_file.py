@@ -1,7 +1,8 @@
 """A file of rows to forecast, or a folder of parquet parts, read in chunks: memory does not depend on its size."""
 
-import datetime
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,6 +76,18 @@ class RowFile:
             if (part := part_of(self.problem, raw, sides, set_aside)) is not None:
                 yield part
         self._refuse_changed()
+
+    def keys(self) -> NDArray[np.int64]:
+        """The distinct keys of the rows as numbers (`_keys`), in ascending order."""
+        found = [np.unique(_keys(self.problem, raw)) for raw in self._tables(None, lambda _: None)]
+        return np.unique(np.concatenate(found)) if found else np.empty(0, dtype=np.int64)
+
+    def with_key(self, number: int) -> str:
+        """The values of the key with this number, as the first row that has it shows them."""
+        for raw in self._tables(None, lambda _: None):
+            if len(places := np.flatnonzero(_keys(self.problem, raw) == number)):
+                return _values_of_key(self.problem, raw, int(places[0]))
+        return ""
 
     def _tables(self, set_aside: SetAside | None, seen: Callable[[int], None]) -> Iterator[RawTable]:
         if self.is_parquet:
@@ -206,8 +219,11 @@ def _refuse_again(problem: Problem, table: RawTable, keys: NDArray[np.int64], se
 
 
 def _too_large(problem: Problem, table: RawTable, row: int, what: str, hint: str) -> BadData:
-    values = ", ".join(f"{name} {_text(table, name, row)}" for name in problem.keys if name in table.names)
-    return BadData(f"{values} {what}", where=table.place(row), hint=hint)
+    return BadData(f"{_values_of_key(problem, table, row)} {what}", where=table.place(row), hint=hint)
+
+
+def _values_of_key(problem: Problem, table: RawTable, row: int) -> str:
+    return ", ".join(f"{name} {_text(table, name, row)}" for name in problem.keys if name in table.names)
 
 
 def _text(table: RawTable, name: str, row: int) -> str:
@@ -225,10 +241,7 @@ def _keys(problem: Problem, table: RawTable) -> NDArray[np.int64]:
 
 
 def _mark(of_column: ColumnType, text: str) -> int:
-    try:
-        value = of_column.value(text)
-    except CellFault:
-        return hash(text)
-    return hash(
-        value.item() if isinstance(value, np.generic) and not isinstance(value.item(), datetime.date) else str(value)
-    )
+    """The number of a key's value, the same in every process."""
+    with suppress(CellFault):
+        text = str(of_column.value(text))
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little", signed=True)

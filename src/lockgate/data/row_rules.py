@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -127,12 +128,20 @@ def _refuse_duplicates(
         return
     first = _first_of_each(compared, key, again[:SHOWN_PAIRS])
     pairs = [
-        f"{key_text(key, frame, row)}: {place(before).rpartition(', ')[2]} and {place(row).rpartition(' ')[2]}"
+        f"{key_text(key, frame, row)}: {_both(place(before), place(row))}"
         for row, before in zip(again[:SHOWN_PAIRS].tolist(), first, strict=True)
     ]
     more = f"; {len(again) - SHOWN_PAIRS} more" if len(again) > SHOWN_PAIRS else ""
     what = f"{' and '.join(key)} must be unique: {'; '.join(pairs)}{more}"
     raise BadData(what, where=place(int(again[0])), hint=hint)
+
+
+def _both(before: str, row: str) -> str:
+    """Two places in short, such as "line 3 and 7"; with the names of their parts if these differ."""
+    file, _, line = before.rpartition(", ")
+    if file == row.rpartition(", ")[0]:
+        return f"{line} and {row.rpartition(' ')[2]}"
+    return f"{Path(before).name} and {Path(row).name}"
 
 
 def _first_of_each(frame: pd.DataFrame, key: list[str], rows: NDArray[np.intp]) -> list[int]:

@@ -6,6 +6,7 @@ chosen so that the share is exact, and new data move a few of the earlier rows.
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -40,13 +41,22 @@ def split(problem: Problem, rows: pd.DataFrame) -> Split:
         return _by_time(problem, rows)
     held = _by_group(problem, rows) if problem.holdout.by == "group" else _by_rows(problem, rows)
     found = _parts(rows, held, "")
-    _refuse_small(problem, found)
+    refuse_small(problem, *(Side.of(problem, part) for part in (found.rows, found.holdout)))
     return found if problem.time else replace(found, holdout=_in_order_of_content(found.holdout))
 
 
 def _by_time(problem: Problem, rows: pd.DataFrame) -> Split:
     number = problem.period.number(rows[problem.time_name].to_numpy())
-    length, first, last = problem.holdout.last or problem.horizon or 1, int(number.min()), int(number.max())
+    last = last_period(problem, int(number.min()), int(number.max()))
+    return _parts(rows, number > last, problem.period.text(last))
+
+
+def last_period(problem: Problem, first: int, last: int) -> int:
+    """The last period to train on, of rows from `first` to `last`, all by number.
+
+    Raises BadConfiguration if the holdout is too long for them.
+    """
+    length = problem.holdout.last or problem.horizon or 1
     periods = last - first + 1
     if periods < MIN_WINDOWS * length:
         key = "problem.split.last" if problem.split else "problem.horizon"
@@ -55,8 +65,7 @@ def _by_time(problem: Problem, rows: pd.DataFrame) -> Split:
             where=f"{problem.period.text(first)} .. {problem.period.text(last)}",
             hint=f"{key}: at most {periods // MIN_WINDOWS}, or put more {problem.period.plural(2)[2:]} into data/raw",
         )
-    held = number > last - length
-    return _parts(rows, held, problem.period.text(last - length))
+    return last - length
 
 
 def _parts(rows: pd.DataFrame, held: NDArray[np.bool_], cutoff: str) -> Split:
@@ -64,30 +73,44 @@ def _parts(rows: pd.DataFrame, held: NDArray[np.bool_], cutoff: str) -> Split:
 
 
 def _in_order_of_content(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows.iloc[np.argsort(_hashes(rows), kind="stable")].reset_index(drop=True)
+    return rows.iloc[np.argsort(hashes(rows), kind="stable")].reset_index(drop=True)
 
 
 def _by_group(problem: Problem, rows: pd.DataFrame) -> NDArray[np.bool_]:
+    return is_in(rows, held_groups(problem, groups(problem, rows)))
+
+
+def groups(problem: Problem, rows: pd.DataFrame) -> pd.DataFrame:
+    """The groups of rows, one row each, of a split by group."""
     names = [problem.holdout.column] if problem.holdout.column else list(problem.keys)
-    groups = rows[names].drop_duplicates()
-    if len(groups) < MIN_GROUPS:
-        what = f"{len(groups)} different values of {' and '.join(names)} are too few for a split by group"
+    return rows[names].drop_duplicates()
+
+
+def is_in(rows: pd.DataFrame, chosen: pd.DataFrame) -> NDArray[np.bool_]:
+    """The rows of the chosen groups."""
+    return np.asarray(pd.MultiIndex.from_frame(rows[list(chosen)]).isin(pd.MultiIndex.from_frame(chosen)))
+
+
+def held_groups(problem: Problem, found: pd.DataFrame) -> pd.DataFrame:
+    """The groups that are held out, of all groups. Raises BadData if there are too few."""
+    names = list(found)
+    if len(found) < MIN_GROUPS:
+        what = f"{len(found)} different values of {' and '.join(names)} are too few for a split by group"
         raise BadData(what, where="problem.split", hint=f"at least {MIN_GROUPS} are needed; split by: random")
-    chosen = groups[_below(_hashes(groups), problem.holdout.share)]
-    return np.asarray(pd.MultiIndex.from_frame(rows[names]).isin(pd.MultiIndex.from_frame(chosen)))
+    return found[_below(hashes(found), problem.holdout.share)]
 
 
 def _by_rows(problem: Problem, rows: pd.DataFrame) -> NDArray[np.bool_]:
-    hashes, share = _hashes(rows), problem.holdout.share
+    found, share = hashes(rows), problem.holdout.share
     if problem.holdout.by == "random":
-        return _lowest(hashes, share)
+        return _lowest(found, share)
     held = np.zeros(len(rows), dtype=np.bool_)
     for places in rows.groupby(problem.target, dropna=False).indices.values():
-        held[places] = _lowest(hashes[places], share)
+        held[places] = _lowest(found[places], share)
     return held
 
 
-def _hashes(frame: pd.DataFrame) -> NDArray[np.uint64]:
+def hashes(frame: pd.DataFrame) -> NDArray[np.uint64]:
     """A hash of each row's content; the same on every machine."""
     return np.asarray(pd.util.hash_pandas_object(frame, index=False).to_numpy(dtype=np.uint64))
 
@@ -105,21 +128,39 @@ def _below(hashes: NDArray[np.uint64], share: float) -> NDArray[np.bool_]:
 
 def _lowest(hashes: NDArray[np.uint64], share: float) -> NDArray[np.bool_]:
     """The share of entries with the lowest hashes, at least one; equal hashes are on one side."""
-    count = max(1, round(share * len(hashes)))
+    count = held_rows(share, len(hashes))
     return np.asarray(hashes <= np.partition(hashes, count - 1)[count - 1])
 
 
-def _refuse_small(problem: Problem, found: Split) -> None:
-    for name, part in (("training", found.rows), ("holdout", found.holdout)):
-        if len(part) < MIN_ROWS:
-            what = f"{len(part)} rows remain for {name}, at least {MIN_ROWS} are needed"
+def held_rows(share: float, rows: int) -> int:
+    """The number of rows that are held out, at least one."""
+    return max(1, round(share * rows))
+
+
+@dataclass(frozen=True)
+class Side:
+    """The number of rows on a side of the split, and their classes."""
+
+    rows: int
+    classes: frozenset[Any]
+
+    @classmethod
+    def of(cls, problem: Problem, rows: pd.DataFrame) -> "Side":
+        """The side with these rows; a regression has no classes."""
+        return cls(len(rows), frozenset(rows[problem.target].unique() if problem.task != "regression" else ()))
+
+
+def refuse_small(problem: Problem, training: Side, holdout: Side) -> None:
+    """Raise BadData if a side has too few rows, or lacks a class of the other."""
+    for name, side in (("training", training), ("holdout", holdout)):
+        if side.rows < MIN_ROWS:
+            what = f"{side.rows} rows remain for {name}, at least {MIN_ROWS} are needed"
             raise BadData(what, where="problem.split", hint="add rows, or change problem.split.share")
     if problem.task != "regression":
-        _refuse_missing_class(problem, found)
+        _refuse_missing_class(problem, training.classes, holdout.classes)
 
 
-def _refuse_missing_class(problem: Problem, found: Split) -> None:
-    training, holdout = (set(part[problem.target].unique()) for part in (found.rows, found.holdout))
+def _refuse_missing_class(problem: Problem, training: frozenset[Any], holdout: frozenset[Any]) -> None:
     if one_sided := sorted(map(str, training ^ holdout)):
         what = f"class {one_sided[0]} of {problem.target} is missing in training or holdout"
         raise BadData(what, where="problem.split", hint="add rows of this class, or use split by: stratified")

@@ -1,14 +1,17 @@
 """Rows of the history that are left out: a value of a column with `drop_rows` is missing or out of range."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lockgate.data import row_counts
 from lockgate.data.cells import request_type
 from lockgate.data.column_types import ColumnType, TextForm, column_type, optional
+from lockgate.data.row_counts import RowCount
 from lockgate.data.row_rules import Place
 from lockgate.errors import BadData
 from lockgate.problem.columns import Column, ColumnKind, Date, Decimal, Whole
@@ -20,21 +23,23 @@ def lenient_type(problem: Problem, column: Column, form: TextForm) -> ColumnType
     return optional(request_type(problem, replace(column, kind=_widest(column.kind)), form), form.missing)
 
 
-def without(problem: Problem, raw: pd.DataFrame, place: Place) -> tuple[pd.DataFrame, Place, tuple[str, ...]]:
-    """The rows without those that are left out, the place of a row, and a note for each column that left rows out.
-
-    Raises BadData if no row remains.
-    """
+def without(problem: Problem, raw: pd.DataFrame, place: Place) -> tuple[pd.DataFrame, Place, tuple[RowCount, ...]]:
+    """The rows without those that are left out, the place of a row, and a count for each column that may do so."""
     unfit = {column: _unfit(column, raw[column.name]) for column in problem.history if column.drop_rows}
     if not unfit:
         return raw, place, ()
     kept = np.flatnonzero(~np.logical_or.reduce(list(unfit.values())))
-    notes = [_note(column, int(rows.sum()), len(raw)) for column, rows in unfit.items() if rows.any()]
-    if not len(kept):
-        raise BadData(f"{'; '.join(notes)}: no row remains", where="problem.columns", hint="correct range or drop_rows")
+    counts = tuple(_count(column, int(rows.sum()), len(raw)) for column, rows in unfit.items())
     found = raw.iloc[kept].reset_index(drop=True)
     plain = {column.name: column_type(column).dtype for column in unfit}
-    return found.astype(plain), lambda row: place(int(kept[row])), tuple(notes)
+    return found.astype(plain), lambda row: place(int(kept[row])), counts
+
+
+def refuse_none_left(rows: int, counts: Iterable[RowCount]) -> None:
+    """Raise BadData if no row remains."""
+    if not rows:
+        what = f"{'; '.join(row_counts.notes(counts))}: no row remains"
+        raise BadData(what, where="problem.columns", hint="correct range or drop_rows")
 
 
 def _widest(kind: ColumnKind) -> ColumnKind:
@@ -62,5 +67,5 @@ def _unfit(column: Column, values: "pd.Series[float]") -> NDArray[np.bool_]:
     return np.asarray(outside | (missing & (not column.missing)))
 
 
-def _note(column: Column, rows: int, of: int) -> str:
-    return f"left out {rows:,} of {of:,} rows: {column.name} is missing or out of range (drop_rows)"
+def _count(column: Column, rows: int, of: int) -> RowCount:
+    return RowCount("left out", rows, of, f": {column.name} is missing or out of range (drop_rows)")

@@ -59,7 +59,8 @@ INSERT_APPROVAL = f"""
 SHOW_IN_MLFLOW = """
     INSERT INTO public.model_version_tags (workspace, name, version, key, value)
     VALUES ('default', :model, :version, 'approval', :decision),
-           ('default', :model, :version, 'approved_by', :decided_by)
+           ('default', :model, :version, 'approved_by', :decided_by),
+           ('default', :model, :version, 'approval_reason', :reason)
     ON CONFLICT (workspace, key, name, version) DO UPDATE SET value = excluded.value
 """
 SELECT_APPROVALS = f"SELECT {COLUMNS} FROM lockgate.approvals WHERE model = :model ORDER BY id"  # noqa: S608

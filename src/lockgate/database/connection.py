@@ -23,6 +23,9 @@ GRACE_SECONDS = 1.0  # after the server's own time limit, the connection is cut
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0  # seconds between two tries of an interrupted transaction
 TRY_AGAIN_SECONDS = 0.2  # between two tries to connect
 KEPT_CONNECTIONS = 8
+# MLflow's role may make functions in schema public: one with the name of a built-in function would run with our rights.
+SEARCH_PATH = "pg_catalog,pg_temp"
+OF_A_TRANSACTION = f"SET LOCAL statement_timeout = {{}}; SET LOCAL search_path = {SEARCH_PATH}"
 MLFLOW_CREATED = "SELECT creation_time FROM public.experiments WHERE experiment_id = 0"
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -31,13 +34,17 @@ P = ParamSpec("P")
 class Database:
     """A Postgres whose answers are awaited for `timeout` seconds at most, and whose failures are LockgateErrors.
 
-    `keep_connections` is for servers: a few connections stay open for later transactions.
+    `keep_connections` is for servers: a few connections stay open for later transactions. `pooled`: the address is that
+    of a pooler that gives each transaction another session, so time limit and search path are set in each transaction.
     """
 
-    def __init__(self, url: str, timeout: float = 10.0, *, keep_connections: bool = False) -> None:
+    def __init__(
+        self, url: str, timeout: float = 10.0, *, keep_connections: bool = False, pooled: bool = False
+    ) -> None:
         self.address = masked(url)
         self.timeout = timeout
-        self._engine = _engine(url, timeout, keep_connections)
+        self._engine = _engine(url, timeout, keep_connections, pooled)
+        self._pooled = pooled
         self._checked = False
         self._mlflow_created: int | None = None
         self._answered = False
@@ -58,9 +65,10 @@ class Database:
             self._thread.until = None
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
+    def transaction(self, seconds: float | None = None) -> Iterator[Connection]:
         """A connection in a transaction: committed at the end of the block, rolled back by an exception.
 
+        `seconds` are for all its statements; the timeout by default. Each statement has the timeout at most.
         Raises StateConflict if schema lockgate is absent, older or newer than this code, BadConfiguration behind a
         pooler that drops our time limits, and DatabaseInterrupted if nothing was committed.
         """
@@ -71,7 +79,7 @@ class Database:
             return
         number: str | None = None
         try:
-            with self.unchecked_transaction() as connection:
+            with self.unchecked_transaction(seconds) as connection:
                 self._check_once(connection)
                 yield connection
                 number = connection.scalar(text("SELECT pg_current_xact_id_if_assigned()::text"))
@@ -124,6 +132,8 @@ class Database:
             cut_off_after((seconds or limit) + GRACE_SECONDS, connection),
             connection.begin(),
         ):
+            if self._pooled:
+                connection.execute(text(OF_A_TRANSACTION.format(milliseconds(self.timeout))))
             yield connection
 
     def check_time_limit(self, connection: Connection) -> None:
@@ -207,10 +217,11 @@ def with_json(statement: str, *names: str) -> TextClause:
     return text(statement).bindparams(*(bindparam(name, type_=JSONB) for name in names))
 
 
-def _engine(url: str, timeout: float, keep_connections: bool) -> Engine:
+def _engine(url: str, timeout: float, keep_connections: bool, pooled: bool) -> Engine:
+    options = {"options": f"-c statement_timeout={milliseconds(timeout)} -c search_path={SEARCH_PATH}"}
     arguments = {
         "connect_timeout": max(2, int(timeout)),
-        "options": f"-c statement_timeout={milliseconds(timeout)}",
+        **({} if pooled else options),
         "application_name": f"lockgate pid {os.getpid()} on {socket.gethostname()}"[:63],
     }
     try:

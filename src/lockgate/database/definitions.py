@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
-from lockgate.database import schema_check, sql_files
+from lockgate.database import group_roles, schema_check, sql_files
 from lockgate.database.sql_files import Function, Piece
 
 FULL_NAMES = "SET LOCAL search_path = pg_catalog"  # else Postgres leaves out of a definition what the path finds
@@ -29,6 +29,11 @@ SELECT_UNKNOWN = """
     FROM pg_rewrite JOIN pg_class AS relation ON relation.oid = ev_class
     JOIN pg_namespace AS namespace ON namespace.oid = relnamespace
     WHERE nspname IN ('lockgate', 'lockgate_artifacts')
+    UNION ALL
+    SELECT 'trigger', tgname, tgrelid::regclass::text
+    FROM pg_trigger JOIN pg_class AS relation ON relation.oid = tgrelid JOIN pg_proc AS called ON called.oid = tgfoid
+    WHERE NOT tgisinternal AND relnamespace = 'public'::regnamespace AND proowner = relowner
+      AND relowner <> (SELECT nspowner FROM pg_namespace WHERE nspname = 'lockgate')
     ORDER BY 1, 2, 3
 """
 SELECT_TRIGGERS = """
@@ -41,7 +46,7 @@ SELECT_CONSTRAINTS = """
     FROM pg_constraint
     WHERE connamespace IN (SELECT oid FROM pg_namespace WHERE nspname IN ('lockgate', 'lockgate_artifacts'))
 """
-# Rights that no role but the owner has, and rights of MLflow's role that are missing.
+# Rights that no role but the owner and the group roles has, and rights of MLflow's role that are missing.
 SELECT_FAULTS_OF_GRANTS = """
     WITH mlflow AS (
         SELECT relowner AS oid FROM pg_class WHERE oid = 'public.model_versions'::regclass
@@ -67,13 +72,16 @@ SELECT_FAULTS_OF_GRANTS = """
         FROM pg_proc AS function
         JOIN pg_namespace AS namespace ON namespace.oid = pronamespace,
              aclexplode(coalesce(proacl, acldefault('f', proowner))) AS acl
-        WHERE nspname = 'lockgate_artifacts' AND acl.grantee <> proowner
+        WHERE (nspname = 'lockgate_artifacts'
+               OR nspname = 'lockgate' AND prosecdef AND prorettype <> 'trigger'::regtype)
+          AND acl.grantee <> proowner
           AND NOT (acl.grantee = (SELECT oid FROM mlflow) AND proname IN ('claim', 'keep', 'remove', 'holder'))
     )
     SELECT format('%s may %s %s', CASE grantee WHEN 0 THEN 'every role' ELSE 'the role ' || grantee::regrole END,
                   string_agg(privilege_type, ', ' ORDER BY privilege_type), name)
     FROM written
     WHERE privilege_type NOT IN ('SELECT', 'MAINTAIN')
+      AND grantee NOT IN (SELECT oid FROM pg_roles WHERE rolname = ANY(:groups))
       AND (name, grantee, privilege_type) <> ('lockgate_artifacts.chunks', (SELECT oid FROM mlflow), 'INSERT')
     GROUP BY grantee, name
     UNION ALL
@@ -84,11 +92,11 @@ SELECT_FAULTS_OF_GRANTS = """
     SELECT format('the role %s may not use lockgate_artifacts', oid::regrole)
     FROM mlflow
     WHERE NOT (
-        has_schema_privilege(oid, 'lockgate_artifacts', 'USAGE')
-        AND has_table_privilege(oid, 'lockgate_artifacts.blobs', 'SELECT')
-        AND has_table_privilege(oid, 'lockgate_artifacts.files', 'SELECT')
-        AND has_table_privilege(oid, 'lockgate_artifacts.chunks', 'SELECT')
-        AND has_table_privilege(oid, 'lockgate_artifacts.chunks', 'INSERT')
+        (SELECT has_schema_privilege(mlflow.oid, oid, 'USAGE') FROM pg_namespace WHERE nspname = 'lockgate_artifacts')
+        AND (SELECT bool_and(has_table_privilege(mlflow.oid, ours.oid, 'SELECT')
+                             AND (name NOT LIKE '%.chunks' OR has_table_privilege(mlflow.oid, ours.oid, 'INSERT')))
+             FROM ours
+             WHERE name IN ('lockgate_artifacts.blobs', 'lockgate_artifacts.files', 'lockgate_artifacts.chunks'))
         AND (SELECT bool_and(has_function_privilege(mlflow.oid, function.oid, 'EXECUTE'))
              FROM pg_proc AS function JOIN pg_namespace AS namespace ON namespace.oid = pronamespace
              WHERE nspname = 'lockgate_artifacts' AND proname IN ('claim', 'keep', 'remove', 'holder'))
@@ -99,13 +107,14 @@ RECORD = "INSERT INTO lockgate.definitions (digest) VALUES (:digest)"
 
 
 def faults(connection: Connection) -> list[str]:
-    """A sentence for each function, constraint, recording trigger or grant that is not as this code defines it."""
+    """A sentence for each function, constraint, recording trigger or right that is not as this code defines it."""
     connection.execute(text(FULL_NAMES))
     return [
         *_function_faults(connection),
         *piece_faults(connection, [*sql_files.constraints(), *sql_files.recording_triggers()]).values(),
         *(f"the {kind} {name} on {table} is not of this version" for kind, name, table in _unknown(connection)),
-        *connection.scalars(text(SELECT_FAULTS_OF_GRANTS)),
+        *connection.scalars(text(SELECT_FAULTS_OF_GRANTS), {"groups": list(group_roles.NAMES)}),
+        *group_roles.faults(connection),
     ]
 
 
@@ -127,9 +136,10 @@ def apply(connection: Connection) -> None:
     for sql in sql_files.function_files():
         run(connection, sql)
     for kind, name, table in _unknown(connection):
-        run(connection, f'DROP {kind} "{name}" ON {table}')
+        run(connection, f"DROP {kind} {_quoted(name)} ON {table}")
     replace(connection, piece_faults(connection, [*sql_files.constraints(), *sql_files.recording_triggers()]))
     run(connection, sql_files.grants())
+    group_roles.apply(connection)
     if schema_check.definitions_in_force(connection) != sql_files.digest():
         connection.execute(text(RECORD), {"digest": sql_files.digest()})
 
@@ -147,11 +157,18 @@ def run(connection: Connection, sql: str) -> None:
 
 
 def _unknown(connection: Connection) -> list[tuple[str, str, str]]:
-    """Triggers and rules on our tables that are in no file: they could change or drop a row before it is recorded."""
+    """Triggers and rules that are in no file. On our tables they could change or drop a row before it is recorded.
+
+    On MLflow's tables, a trigger whose code belongs to MLflow's role would run with our rights when we write there.
+    """
     connection.execute(text(FULL_NAMES))
     known = {(each.name, each.table) for each in [*sql_files.recording_triggers(), *sql_files.guarding_triggers()]}
     rows = [(row[0], row[1], row[2]) for row in connection.execute(text(SELECT_UNKNOWN))]
     return [row for row in rows if row[1:] not in known]
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _fault(piece: Piece, found: tuple[str, bool] | None) -> str | None:

@@ -1,9 +1,11 @@
 """The errors of Postgres as refusals: a message and a hint for each error that a reader can act on, without secrets."""
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
 
 import psycopg2
 from sqlalchemy.exc import DBAPIError
@@ -17,7 +19,7 @@ from lockgate.errors import (
     Unavailable,
 )
 
-PAST_THE_POOLER = "let LOCKGATE_DATABASE_URL name Postgres itself"
+PAST_THE_POOLER = "let LOCKGATE_DATABASE_URL name Postgres itself"  # LOCKGATE_LOG_DATABASE_URL may name a pooler
 
 
 class Meaning(NamedTuple):
@@ -44,8 +46,8 @@ BY_CODE = [
     Meaning("57P03", "the database is starting or shutting down", "try again", DatabaseInterrupted),
     Meaning(
         "42501",
-        "the database user lacks a privilege: {text}",
-        "grant it, or use the owner of schema lockgate",
+        "the database role {role} lacks a right: {text}",
+        "use the role for this task (docs/how-to/deploy.md, Database roles); lockgate roles status lists them",
         AccessRefused,
     ),
     Meaning("40P01", "the database broke a deadlock; nothing was changed", "try again", DatabaseInterrupted),
@@ -179,10 +181,10 @@ def _refusal(original: BaseException | None, address: str, timeout: float) -> Lo
         return StateConflict(first_line, where=address, hint=_hint(original))
     for meaning in BY_CODE:
         if code == meaning.sign:
-            return _formatted(meaning, address, timeout, first_line)
+            return _formatted(meaning, address, timeout=timeout, text=first_line, role=_role(address))
     for meaning in BY_PATTERN if code is None else []:
         if re.search(meaning.sign, text):
-            return _formatted(meaning, address, timeout, first_line)
+            return _formatted(meaning, address, timeout=timeout, text=first_line)
     return LockgateError(f"the database refuses a statement: {first_line}", where=address)
 
 
@@ -190,5 +192,10 @@ def _hint(original: BaseException | None) -> str:
     return getattr(getattr(original, "diag", None), "message_hint", None) or ""
 
 
-def _formatted(meaning: Meaning, address: str, timeout: float, text: str) -> LockgateError:
-    return meaning.error(meaning.message.format(timeout=timeout, text=text), where=address, hint=meaning.hint)
+def _role(address: str) -> str:
+    """The login that the address names, or libpq's variable."""
+    return unquote(urlsplit(address).username or "") or os.environ.get("PGUSER", "of this session")
+
+
+def _formatted(meaning: Meaning, address: str, **values: object) -> LockgateError:
+    return meaning.error(meaning.message.format(**values), where=address, hint=meaning.hint)

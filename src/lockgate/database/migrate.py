@@ -2,7 +2,7 @@
 
 from sqlalchemy import Connection, text
 
-from lockgate.database import definitions, schema_check, sql_files
+from lockgate.database import definitions, missing_parts, schema_check, sql_files
 from lockgate.database.connection import Database
 from lockgate.errors import StateConflict
 
@@ -15,7 +15,7 @@ def migrate(database: Database) -> list[str]:
     """Bring schema lockgate to this code's state, in one transaction; what was done, nothing if it was there already.
 
     MLflow must have made its tables in the same database before. Raises StateConflict for a schema that is newer than
-    this code, or older than every released one.
+    this code, or older than every released one, and for lost records of the gate.
     """
     with database.unchecked_transaction() as connection:
         database.check_time_limit(connection)
@@ -23,6 +23,7 @@ def migrate(database: Database) -> list[str]:
         number = schema_check.number(connection)
         schema_check.refuse_newer(number, database.address)
         done = _make(connection, database.address) if number is None else _upgrade(connection, number, database.address)
+        done += missing_parts.make(connection, missing_parts.missing(connection), database.address)
         if done or schema_check.definitions_in_force(connection) != sql_files.digest():
             definitions.apply(connection)
             done.append("definitions")

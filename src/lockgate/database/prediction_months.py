@@ -22,13 +22,7 @@ SELECT_MISSING = """
     )
     ORDER BY month
 """
-ALONE = "SELECT pg_advisory_xact_lock(hashtextextended('lockgate.predictions', 0))"
-# Made and then attached: unlike CREATE TABLE ... PARTITION OF, this waits for no reader of the log, and stops none.
-MAKE = """
-    CREATE TABLE lockgate.{name} (LIKE lockgate.predictions INCLUDING DEFAULTS INCLUDING CONSTRAINTS);
-    ALTER TABLE lockgate.predictions ATTACH PARTITION lockgate.{name}
-        FOR VALUES FROM ('{month} 00:00:00+00') TO ('{next} 00:00:00+00')
-"""
+MAKE = "SELECT lockgate.make_month_of_predictions(:month)"
 SELECT_MONTHS = """
     SELECT to_date(right(relname, 7), 'YYYY_MM')
     FROM pg_inherits JOIN pg_class ON oid = inhrelid
@@ -61,12 +55,8 @@ class Month:
 
 def make(connection: Connection, months: Iterable[date]) -> None:
     """Make the partitions of these months, and of the next month from now, unless they are there."""
-    wanted = {"months": list(months)}
-    if not connection.scalars(text(SELECT_MISSING), wanted).all():
-        return
-    connection.execute(text(ALONE))
-    for month in connection.scalars(text(SELECT_MISSING), wanted).all():
-        connection.execute(text(MAKE.format(name=_name(month), month=month, next=_next(month))))
+    for month in connection.scalars(text(SELECT_MISSING), {"months": list(months)}).all():
+        connection.execute(text(MAKE), {"month": month})
 
 
 def before(database: Database, moment: datetime) -> list[Month]:

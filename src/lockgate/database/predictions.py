@@ -7,48 +7,34 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from psycopg2.errors import UniqueViolation
 from sqlalchemy import Connection, Row, text
 
 from lockgate.database import prediction_months
 from lockgate.database.connection import Database, with_json, with_retries
+from lockgate.prediction_log import copy_lines
+from lockgate.prediction_log.copy_lines import Lines
 from lockgate.prediction_log.encoding import encoded
 from lockgate.prediction_log.record import Json, LoggedRequest, LoggedRow, Role, Scorer
 
-SENT = "CREATE TEMP TABLE IF NOT EXISTS sent (text jsonb NOT NULL) ON COMMIT DELETE ROWS"
-COPY_SENT = "COPY pg_temp.sent FROM STDIN WITH (ENCODING 'UTF8')"
-MONTHS_SENT = (
-    "SELECT DISTINCT date_trunc('month', (text ->> 'at')::timestamptz AT TIME ZONE 'UTC')::date FROM pg_temp.sent"
-)
-# A row is a list, in the order of prediction_log/encoding.py. MATERIALIZED: Postgres would unpack the whole text again
-# for each value of each row.
-INSERT_SENT = """
-    WITH request AS MATERIALIZED (
-        SELECT (text ->> 'at')::timestamptz AS at, (text ->> 'request_id')::uuid AS id,
-               (text ->> 'first')::integer AS first, text ->> 'role' AS role, text ->> 'model' AS model,
-               (text ->> 'version')::integer AS version, text ->> 'digest' AS digest, text ->> 'stage' AS stage,
-               (text ->> 'degraded')::boolean AS degraded, text ->> 'caller_id' AS caller_id,
-               (text ->> 'confidence')::real AS confidence, (text ->> 'latency_ms')::real AS latency_ms,
-               text -> 'rows' AS rows
-        FROM pg_temp.sent
-    )
-    INSERT INTO lockgate.predictions
-        (at, request_id, "row", role, model, version, digest, stage, degraded, caller_id, confidence, latency_ms,
-         features, segment, period, horizon, prediction, lower, upper, class, probabilities)
-    SELECT at, id, first + number - 1, role, model, version, digest, stage, degraded, caller_id, confidence, latency_ms,
-           each -> 0, each -> 1, (each ->> 2)::bigint, (each ->> 3)::integer, (each ->> 4)::double precision,
-           (each ->> 5)::double precision, (each ->> 6)::double precision, each ->> 7, nullif(each -> 8, 'null')
-    FROM request, jsonb_array_elements(rows) WITH ORDINALITY AS element (each, number)
-    ON CONFLICT DO NOTHING
-"""
-# All key columns: the index of segments; some of them, or none: the newest rows, one by one, until there are enough.
-SELECT_LAST = """
+COPY = f"COPY {{table}} ({copy_lines.COLUMNS}) FROM STDIN WITH (ENCODING 'UTF8')"
+SENT = "CREATE TEMP TABLE sent (LIKE lockgate.predictions) ON COMMIT DROP"
+INSERT_SENT = "INSERT INTO lockgate.predictions SELECT * FROM pg_temp.sent ON CONFLICT DO NOTHING"
+SELECT = """
     SELECT at, request_id::text, "row", caller_id, confidence, latency_ms,
            model, version, digest, stage, role, degraded,
            features, segment, period, horizon, prediction, lower, upper, class, probabilities
     FROM lockgate.predictions
-    WHERE model = :model AND {condition}
+"""
+# All key columns: the index of segments; some of them, or none: the newest rows, one by one, until there are enough.
+SELECT_LAST = f"""{SELECT}
+    WHERE model = :model AND {{condition}}
     ORDER BY at DESC, request_id, "row"
     LIMIT :limit
+"""
+SELECT_REQUEST = f"""{SELECT}
+    WHERE model = :model AND request_id = CAST(:request_id AS uuid) AND role <> 'shadow'
+    ORDER BY "row"
 """
 CONDITIONS = {"whole": "segment = :segment", "part": "segment @> :segment"}
 
@@ -69,25 +55,34 @@ class StoredRow:
 
 def insert(database: Database, requests: Iterable[LoggedRequest]) -> int:
     """Put requests on record; how many of their rows were not there before."""
-    return insert_texts(database, [each for request in requests for each in encoded(request)])
+    return insert_records(database, [each for request in requests for each in encoded(request)])
+
+
+def insert_records(database: Database, records: Sequence[bytes]) -> int:
+    """As `insert`, for records of the spool (`prediction_log/encoding.py`)."""
+    if not records:
+        return 0
+    return _insert(database, copy_lines.of_records(records))
 
 
 @with_retries
-def insert_texts(database: Database, texts: Sequence[bytes]) -> int:
-    """As `insert`, for requests in the form of prediction_log/encoding.py."""
-    if not texts:
-        return 0
+def _insert(database: Database, sent: Lines) -> int:
+    """Copy lines into the table; lines of which some are there already go through a table of their own."""
     with database.transaction() as connection:
-        connection.execute(text(SENT))
-        _copy(connection, texts)
-        prediction_months.make(connection, connection.scalars(text(MONTHS_SENT)))
-        return connection.execute(text(INSERT_SENT)).rowcount
+        prediction_months.make(connection, sent.months)
+        try:
+            with connection.begin_nested():
+                return _copy(connection, "lockgate.predictions", sent)
+        except UniqueViolation:
+            connection.execute(text(SENT))
+            _copy(connection, "pg_temp.sent", sent)
+            return connection.execute(text(INSERT_SENT)).rowcount
 
 
-def _copy(connection: Connection, texts: Sequence[bytes]) -> None:
-    lines = b"\n".join(each.replace(b"\\", b"\\\\") for each in texts)  # JSON on one line
+def _copy(connection: Connection, table: str, sent: Lines) -> int:
     with closing(connection.connection.cursor()) as cursor:
-        cursor.copy_expert(COPY_SENT, io.BytesIO(lines))
+        cursor.copy_expert(COPY.format(table=table), io.BytesIO("\n".join(sent.lines).encode()))
+        return cursor.rowcount
 
 
 @with_retries
@@ -100,6 +95,14 @@ def last(
     with database.transaction() as connection:
         found = connection.execute(with_json(SELECT_LAST.format(condition=condition), "segment"), values)
         return [_stored(row) for row in found]
+
+
+@with_retries
+def of_request(database: Database, model: str, request_id: str) -> list[StoredRow]:
+    """The answered rows of a request, in their order."""
+    with database.transaction() as connection:
+        values = {"model": model, "request_id": request_id}
+        return [_stored(row) for row in connection.execute(text(SELECT_REQUEST), values)]
 
 
 def _stored(row: Row[Any]) -> StoredRow:

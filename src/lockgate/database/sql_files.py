@@ -15,6 +15,11 @@ TRIGGER = re.compile(
     r"^(?P<made_by>CREATE (?:CONSTRAINT )?TRIGGER (?P<name>\S+) .*? ON (?P<table>\S+) .*);$", re.MULTILINE
 )
 CONSTRAINT = re.compile(r"^ALTER TABLE (?P<table>\S+) ADD CONSTRAINT (?P<name>\w+) (?P<made_by>.*);$", re.MULTILINE)
+GRANT = re.compile(
+    r"^GRANT (?P<privileges>[A-Z, ]+) ON (?P<kind>SCHEMA|TABLE|SEQUENCE|FUNCTION)\s"
+    r"(?P<names>[^;]+?)\sTO (?P<roles>[^;]+);$",
+    re.MULTILINE,
+)
 VOLATILITY = {"IMMUTABLE": "i", "STABLE": "s"}
 
 
@@ -55,6 +60,15 @@ class Piece(NamedTuple):
         if self.kind == "trigger":
             return f'DROP TRIGGER IF EXISTS "{self.name}" ON {self.table}'
         return f"ALTER TABLE {self.table} DROP CONSTRAINT IF EXISTS {self.name} CASCADE"
+
+
+class Right(NamedTuple):
+    """A right of a group role. The name `public.*` stands for every table or sequence of MLflow."""
+
+    role: str
+    privilege: str
+    kind: str
+    name: str
 
 
 class Upgrade(NamedTuple):
@@ -115,9 +129,21 @@ def grants() -> str:
 
 
 @cache
+def rights() -> tuple[Right, ...]:
+    """Every right of the group roles, in the order of the file."""
+    return tuple(
+        Right(role, privilege, match["kind"], name)
+        for match in GRANT.finditer(_read("roles.sql"))
+        for role in _listed(match["roles"])
+        for privilege in _listed(match["privileges"])
+        for name in _listed(match["names"])
+    )
+
+
+@cache
 def digest() -> str:
     """The SHA-256 of all definitions that are applied whole."""
-    names = ["constraints.sql", "triggers_recording.sql", "triggers_guarding.sql", "grants.sql"]
+    names = ["constraints.sql", "triggers_recording.sql", "triggers_guarding.sql", "grants.sql", "roles.sql"]
     texts = [*function_files(), *(_read(name) for name in names)]
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()
 
@@ -136,9 +162,13 @@ def _function(match: re.Match[str]) -> Function:
         match["language"],
         next((letter for word, letter in VOLATILITY.items() if word in options), "v"),
         "SECURITY DEFINER" in options,
-        [f"{name}={value}" for name, value in re.findall(r"SET (\w+) = (\w+)", options)],
+        [f"{name}={value}" for name, value in re.findall(r"SET (\w+) = (\w+(?:, \w+)*)", options)],
         match["body"],
     )
+
+
+def _listed(names: str) -> list[str]:
+    return [name.strip() for name in names.split(",")]
 
 
 def _folder(name: str) -> list[resources.abc.Traversable]:

@@ -4,17 +4,20 @@ import io
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from typing import Protocol
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from lockgate.database.connection import Database, with_retries
 from lockgate.prediction_log.encoding import json_text, refuse_long_segments
 from lockgate.prediction_log.truth_rows import TruthRow
 
+ROWS_AT_ONCE = 20_000  # in memory, and of one statement
 ALONE = "SELECT pg_advisory_xact_lock(hashtextextended('lockgate.truth ' || :model, 0))"
 ARRIVING = """
     CREATE TEMP TABLE IF NOT EXISTS arriving (place integer NOT NULL, fact jsonb NOT NULL) ON COMMIT DELETE ROWS
 """
+FORGET_ARRIVING = "TRUNCATE pg_temp.arriving"
 COPY_ARRIVING = "COPY pg_temp.arriving FROM STDIN WITH (ENCODING 'UTF8')"
 # How a row of table `named` names arriving rows, in a form for which there is an index.
 BY_PERIOD = "{named}.segment = fact.segment AND {named}.period = fact.period"
@@ -63,22 +66,40 @@ class Loaded:
     unknown: Sequence[int]
 
 
-@with_retries
-def load(database: Database, model: str, rows: Sequence[TruthRow], source: str, actor: str) -> Loaded:
-    """Put rows on record, in one transaction. A row of which the same value is in force adds nothing.
+class Rows(Protocol):
+    """Rows of truth, which are asked for in parts."""
 
-    All rows are named in one way: by period, by segment alone, or by request.
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice, /) -> Sequence[TruthRow]: ...
+
+
+@with_retries
+def load(database: Database, model: str, rows: Rows, source: str, actor: str) -> Loaded:
+    """Put rows on record, all or none. A row of which the same value is in force adds nothing.
+
+    All rows are named in one way: by period, by segment alone, or by request. Each part of the rows has the timeout.
     """
-    if not rows:
-        return Loaded(0, (), ())
     names = {"model": model, "source": source, "actor": actor}
-    with database.transaction() as connection:
+    new, corrected, unknown = 0, list[int](), list[int]()
+    parts = range(0, len(rows), ROWS_AT_ONCE)
+    with database.transaction(max(1, len(parts)) * database.timeout) as connection:
         connection.execute(text(ALONE), names)
         connection.execute(text(ARRIVING))
-        with closing(connection.connection.cursor()) as cursor:
-            cursor.copy_expert(COPY_ARRIVING, io.BytesIO(_lines(rows)))
-        new, corrected, unknown = connection.execute(text(_statement(rows[0])), names).one()
-    return Loaded(new, corrected or (), unknown or ())
+        for first in parts:
+            done = _load(connection, rows[first : first + ROWS_AT_ONCE], names)
+            new += done.new
+            corrected += (first + place for place in done.corrected)
+            unknown += (first + place for place in done.unknown)
+    return Loaded(new, corrected, unknown)
+
+
+def _load(connection: Connection, rows: Sequence[TruthRow], names: dict[str, str]) -> Loaded:
+    connection.execute(text(FORGET_ARRIVING))
+    with closing(connection.connection.cursor()) as cursor:
+        cursor.copy_expert(COPY_ARRIVING, io.BytesIO(_lines(rows)))
+    new, corrected, unknown = connection.execute(text(_statement(rows[0])), names).one()
+    return Loaded(new, corrected or [], unknown or [])
 
 
 def _statement(row: TruthRow) -> str:

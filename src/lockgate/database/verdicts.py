@@ -95,6 +95,19 @@ SELECT_SHOWN_VERDICT = """
     WHERE workspace = 'default' AND name = :model AND version = :version AND key = 'verdict_id'
 """
 
+TAGS_ON_RECORD = """
+    SELECT key, lockgate.tag_on_record(:model, :version, key) AS value
+    FROM unnest(ARRAY['score', 'git_commit', 'rows_digest', 'holdout_digest']) AS key
+"""
+
+
+@with_retries
+def tags_on_record(database: Database, model: str, version: int) -> dict[str, str]:
+    """The tags of a version that repeat its record beside those of its verdict; the guard keeps them."""
+    with database.transaction() as connection:
+        rows = connection.execute(text(TAGS_ON_RECORD), {"model": model, "version": version})
+        return {row.key: row.value for row in rows if row.value is not None}
+
 
 @with_retries
 def record_verdict(database: Database, verdict: Verdict) -> StoredVerdict:

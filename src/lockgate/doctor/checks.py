@@ -13,6 +13,7 @@ Checker = Callable[[Site], Iterator[Finding]]
 CHECKERS: dict[str, Checker] = {
     "MLflow server answers": server.mlflow_answers,
     "own server is safe": server.settings,
+    "login has its rights": registry.role,
     "schema lockgate fits": registry.schema,
     "clocks agree": registry.clock,
     **{name: registry.invariant(check) for name, check in invariants.CHECKERS.items()},

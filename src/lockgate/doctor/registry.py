@@ -4,13 +4,16 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 
-from lockgate.database import diagnostics, guard
+from lockgate.database import diagnostics, guard, missing_parts, roles
+from lockgate.database.connection import Database
 from lockgate.database.intents import withdraw_intent
+from lockgate.database.migrate import migrate
 from lockgate.database.storage_use import Belongings
 from lockgate.doctor import rules
 from lockgate.doctor.context import Site
 from lockgate.doctor.report import Finding, Weight
 from lockgate.doctor.rules import Remembered
+from lockgate.errors import LockgateError
 from lockgate.lifecycle import invariants
 from lockgate.lifecycle.invariants import Checker
 from lockgate.operations import cleanup, gc
@@ -20,9 +23,30 @@ SEE_HISTORY = "see what happened with: lockgate history"
 
 
 def schema(site: Site) -> Iterator[Finding]:
-    """Check that schema lockgate exists and fits this code: otherwise the first connection is refused."""
-    _ = site.workspace
-    yield from ()
+    """Check that schema lockgate exists, fits this code (otherwise the first connection is refused) and is whole."""
+    database = site.workspace.database
+    with database.transaction() as connection:
+        parts = missing_parts.missing(connection)
+    for part in parts:
+        yield Finding(f"{part} is missing", hint="make it with: lockgate up", repair=partial(_complete, database))
+
+
+def _complete(database: Database) -> str:
+    migrate(database)
+    return "schema lockgate is complete; a table that was missing is empty"
+
+
+def role(site: Site) -> Iterator[Finding]:
+    """Name the login of this connection, if it may not run every command."""
+    if isinstance(site.services, LockgateError):
+        raise site.services
+    mine = roles.mine(site.services.database)
+    if not mine.may_run_commands:
+        yield Finding(
+            f"this login is {mine}: it may not register, judge or move versions",
+            hint="for these commands, use a login that is a member of lockgate_app: lockgate roles status",
+            weight=Weight.WARNING,
+        )
 
 
 def clock(site: Site) -> Iterator[Finding]:

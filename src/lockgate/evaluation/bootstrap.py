@@ -20,7 +20,7 @@ Ints = NDArray[np.int64]
 
 FEWEST_BLOCKS = 4  # with fewer blocks, single periods are drawn
 MOST_KEYS = 5000  # more keys are put together at random, so that the draws need little memory
-CELLS = 4_000_000  # weights of rows at a time
+CELLS = 250_000  # weights of rows at a time: more do not fit into the cache of a processor
 DRAWS = 1000
 CONFIDENCE = 0.95
 
@@ -104,21 +104,23 @@ class _Draws:
         """The score of the ranked forecasts in each draw."""
         order = np.argsort(-forecast, kind="stable")
         ranked, positive = forecast[order], actual[order]
-        starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])
+        ends = np.flatnonzero(np.r_[ranked[1:] != ranked[:-1], True])
 
         def scores(weights: Floats) -> Floats:
-            counted = (np.add.reduceat(each, starts, axis=1) for each in (weights * positive, weights))
-            return ranking.score(*counted)
+            return ranking.score(*(_sums_until(ends, each) for each in (weights * positive, weights)))
 
         return np.concatenate([scores(part) for part in self._weights(order)])
 
     def _weights(self, order: NDArray[np.intp]) -> Iterator[Floats]:
-        """The weights of the rows in this order, (some draws, rows), for all draws."""
+        """The weights of the rows in this order, (some draws, rows), for all draws; they are whole numbers."""
         key, block = self.key[order], self.block[order]
         step = max(1, CELLS // max(1, len(order)))
         for start in range(0, DRAWS, step):
             some = slice(start, start + step)
-            yield self.of_key[some][:, key] * self.of_block[some][:, block]
+            of_rows = np.take(self.of_key[some].astype(np.float32), key, axis=1)
+            if self.of_block.shape[1] > 1:
+                of_rows *= np.take(self.of_block[some].astype(np.float32), block, axis=1)
+            yield of_rows.astype(np.float64)
 
 
 def interval(metric: Metric, rows: Rows, forecast: Floats, seed: int) -> tuple[float, float]:
@@ -172,6 +174,13 @@ def _scores(metric: Metric, rows: Rows, forecasts: Sequence[Floats], block: int,
 
     with np.errstate(divide="ignore", invalid="ignore"):  # a draw may have no row, or rows of one target value only
         return [scores(forecast)[some] for forecast in forecasts]
+
+
+def _sums_until(ends: NDArray[np.intp], weights: Floats) -> Floats:
+    """The sums of whole numbers between the places of some ends, by row; exact, so as if each were added by itself."""
+    if len(ends) == weights.shape[1]:
+        return weights
+    return np.diff(np.take(weights.cumsum(axis=1), ends, axis=1), axis=1, prepend=0.0)
 
 
 def _median(ranked: Floats, count: Floats) -> float:

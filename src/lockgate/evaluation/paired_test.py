@@ -7,10 +7,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lockgate.data.rows_by_part import Rows as TableRows
 from lockgate.evaluation import bootstrap
 from lockgate.evaluation.bootstrap import Difference, Rows
 from lockgate.evaluation.slices import Parts, Slice
 from lockgate.models import baselines
+from lockgate.models.baselines import Scales
 from lockgate.problem.description import Problem
 from lockgate.problem.metrics import Metric
 from lockgate.problem.target_values import outside_where, target_values
@@ -74,11 +76,11 @@ class Actual:
         metric: Metric,
         rows: pd.DataFrame,
         classes: Sequence[str] = (),
-        history: pd.DataFrame | None = None,
+        history: TableRows | Scales | None = None,
     ) -> "Actual":
         """The rows of a frame with the columns of the problem; `classes` are those of the forecasts.
 
-        `history` are the training rows, which MASE needs.
+        `history` are the training rows, or the scales of their keys, which MASE needs.
         """
         target = target_values(problem, rows[problem.target], classes)
         counts = ~outside_where(problem, rows) & metric.scored(target)

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lockgate.data.rows_by_part import Rows, RowsByPart
+from lockgate.models import pooled
 from lockgate.problem.description import Bins, Problem
 
 Bools = NDArray[np.bool_]
@@ -18,6 +20,7 @@ WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", 
 DAYS_OF_WEEK = 7
 MOST_VALUES = 20  # of a column; a way with more slices is left out, and a number is put into quarters
 QUARTERS = 4
+VALUE = "value of the row"
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Background:
     """
 
     static: pd.DataFrame | None = None
-    history: pd.DataFrame | None = None
+    history: Rows | None = None
     cutoff: int | None = None
 
 
@@ -76,7 +79,7 @@ def _ways(problem: Problem, rows: pd.DataFrame, known: Background) -> Iterator[t
         values = _values(problem, rows, known, name)
         if values is not None:
             bins = way.bins if isinstance(way, Bins) else _bins_of(problem, name, values)
-            yield name, _binned(values, _learned(problem, known, name), bins) if bins else values
+            yield name, _binned(values, bins, _learned(problem, known, name, values)) if bins else values
 
 
 def _bins_of(problem: Problem, name: str, values: "pd.Series[Any]") -> int:
@@ -93,15 +96,18 @@ def _values(problem: Problem, rows: pd.DataFrame, known: Background, name: str) 
     if name == WEEKDAY and problem.time and not problem.period.is_integer:
         return weekdays(problem, rows)
     if name == SIZE and known.history is not None:
-        return _by_key(problem, rows, _sizes(problem, known.history))
+        return _by_key(problem, rows, _sizes(problem, RowsByPart.of(known.history)))
     if known.static is not None and name in known.static and problem.keys:
         return _by_key(problem, rows, known.static.set_index(list(problem.keys))[name])
     return None
 
 
-def _learned(problem: Problem, known: Background, name: str) -> "pd.Series[Any] | None":
-    """The values of a column in the training rows; None where they are not at hand."""
-    return None if known.history is None else _values(problem, known.history, known, name)
+def _learned(problem: Problem, known: Background, name: str, values: "pd.Series[Any]") -> RowsByPart:
+    """The values of a column in the training rows as the column VALUE; those given where the rows are not at hand."""
+    history = None if known.history is None else RowsByPart.of(known.history)
+    if history is None or _values(problem, next(iter(history)).head(0), known, name) is None:
+        return RowsByPart.of(values.to_frame(VALUE))
+    return history.map(lambda part: pd.DataFrame({VALUE: _values(problem, part, known, name)}))
 
 
 def _by_key(problem: Problem, rows: pd.DataFrame, values: "pd.Series[Any]") -> "pd.Series[Any]":
@@ -117,19 +123,22 @@ def _week(problem: Problem, rows: pd.DataFrame, cutoff: int) -> "pd.Series[Any]"
     return pd.Series((ahead - 1) // length + 1, index=rows.index)
 
 
-def _sizes(problem: Problem, history: pd.DataFrame) -> "pd.Series[Any]":
+def _sizes(problem: Problem, history: RowsByPart) -> "pd.Series[Any]":
     """By key, "large" if its median past target is above that of the median key, else "small"."""
-    past = history[history[problem.target] != 0]
-    median = past.groupby(list(problem.keys))[problem.target].median()
+    median = pd.concat([_medians(problem, part) for part in history])
     return (median > median.median()).map({True: "large", False: "small"})
 
 
-def _binned(values: "pd.Series[Any]", learned: "pd.Series[Any] | None", count: int) -> "pd.Series[Any]":
+def _medians(problem: Problem, rows: pd.DataFrame) -> "pd.Series[Any]":
+    past = rows[rows[problem.target] != 0]
+    return past.groupby(list(problem.keys))[problem.target].median()
+
+
+def _binned(values: "pd.Series[Any]", count: int, learned: RowsByPart) -> "pd.Series[Any]":
     """The bin of a number as text; the bins are quantiles of the training rows, else of the rows."""
-    known = (values if learned is None else learned).dropna().to_numpy(dtype=np.float64)
-    if not known.size:
+    edges = np.unique(pooled.quantiles(learned, VALUE, np.linspace(0, 1, count + 1)[1:-1].tolist()))
+    if np.isnan(edges).any():
         return pd.Series(pd.NA, index=values.index, dtype="object")
-    edges = np.unique(np.quantile(known, np.linspace(0, 1, count + 1)[1:-1]))
     place = np.searchsorted(edges, values.to_numpy(dtype=np.float64), side="left")
     names = _names_of(edges)
     texts = pd.Series([names[each] for each in place], index=values.index, dtype="object")

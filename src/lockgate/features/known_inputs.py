@@ -1,6 +1,6 @@
 """Inputs known in advance: each row's key, period and known covariates. Contains no target."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +50,17 @@ def categories_of(columns: tuple[Column, ...], frame: pd.DataFrame) -> dict[str,
         for column in columns
         if isinstance(column.kind, Category)
     }
+
+
+def union_of(found: Sequence[Categories]) -> dict[str, tuple[str, ...]]:
+    """All texts of each column in parts of a table; those of its description have their order, as in each part."""
+    return {name: _texts([each[name] for each in found]) for name in found[0]}
+
+
+def _texts(found: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    if all(each == found[0] for each in found):
+        return found[0]
+    return tuple(sorted({text for each in found for text in each}))
 
 
 def encoded(

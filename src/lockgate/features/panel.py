@@ -42,10 +42,20 @@ class Panel:
         return Panel(self.first, self.target[keys], covariates, self.present[keys])
 
 
-def panel(problem: Problem, rows: pd.DataFrame, series: Series, categories: Categories) -> Panel:
-    """Lay out rows (as in ingest.Tables.rows) over the series, and all periods from their first to their last."""
+def panel(
+    problem: Problem,
+    rows: pd.DataFrame,
+    series: Series,
+    categories: Categories,
+    span: tuple[int, int] | None = None,
+) -> Panel:
+    """Lay out rows (as in ingest.Tables.rows) over the series, and over all periods of `span`, both included.
+
+    Without a span, these are the periods from the first to the last of the rows.
+    """
     period = problem.period.number(rows[problem.time_name].to_numpy())
-    first, width = int(period.min()), int(period.max() - period.min()) + 1
+    first, last = span or (int(period.min()), int(period.max()))
+    width = last - first + 1
     cells = series.places(rows) * width + (period - first)
     target = rows[problem.target].to_numpy(dtype=np.float64)
     learned = ~np.isnan(target) & learned_rows(problem, rows)
@@ -62,6 +72,12 @@ def panel(problem: Problem, rows: pd.DataFrame, series: Series, categories: Cate
         covariates={name: grid(values) for name, values in codes.items()},
         present=grid(np.ones(len(rows), dtype=np.bool_)),
     )
+
+
+def lowest_of(target: Floats) -> float | None:
+    """The lowest target that is learned; None if there is none."""
+    known = target[~np.isnan(target)]
+    return float(known.min()) if known.size else None
 
 
 def learned_rows(problem: Problem, rows: pd.DataFrame) -> Flags:

@@ -13,6 +13,7 @@ from lockgate.problem.description import Problem
 
 Ints = NDArray[np.int64]
 
+FEW = 50  # keys; for fewer, a dictionary is faster than an index of pandas
 STORED = "series "  # before the names of the columns in a bundle
 
 
@@ -62,6 +63,9 @@ class Series:
         """The place of each of `count` keys, given by their columns; -1 for an unknown key."""
         if not keys:
             return np.zeros(count, dtype=np.int64)
+        if count < FEW:
+            asked_keys = zip(*(each.tolist() for each in keys), strict=True)
+            return np.array([self._places.get(key, -1) for key in asked_keys], dtype=np.int64)
         asked = pd.Index(keys[0]) if len(keys) == 1 else pd.MultiIndex.from_arrays(list(keys))
         return np.asarray(self._index.get_indexer(asked), dtype=np.int64)
 
@@ -72,6 +76,12 @@ class Series:
     def take(self, places: Ints) -> "Series":
         """Some of the series, by place."""
         return Series(self.keys, self.frame.iloc[places].reset_index(drop=True))
+
+    @cached_property
+    def _places(self) -> Mapping[tuple[Any, ...], int]:
+        """The place of each key."""
+        keys = zip(*(self.frame[name].tolist() for name in self.keys), strict=True)
+        return {key: place for place, key in enumerate(keys)}
 
     @cached_property
     def _index(self) -> pd.Index:

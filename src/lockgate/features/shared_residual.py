@@ -10,7 +10,11 @@ Floats = NDArray[np.float64]
 PRIOR_ROWS = 4  # prior weight: as if this many rows with residual 0 had been seen
 
 
-def shared_residuals(period: NDArray[np.int64], residuals: Floats) -> Floats:
-    """Shared residual of each row's period: the mean residual of the period's rows, shrunk to 0 by PRIOR_ROWS."""
-    _, place, rows = np.unique(period, return_inverse=True, return_counts=True)
-    return np.asarray((np.bincount(place, metrics.capped(residuals)) / (rows + PRIOR_ROWS))[place])
+def shared_residuals(place: NDArray[np.int64], residuals: Floats, periods: int) -> Floats:
+    """Shared residual of each period, (periods,): the mean residual of its rows, shrunk to 0 by PRIOR_ROWS.
+
+    `place` is the period of each row, counted from 0.
+    """
+    rows = np.bincount(place, minlength=periods)
+    total = np.bincount(place, metrics.capped(residuals), minlength=periods)
+    return np.asarray(total / (rows + PRIOR_ROWS))

@@ -37,6 +37,14 @@ class TabularState(Protocol):
     def names(self) -> tuple[str, ...]:
         """The names of its features."""
 
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """What each feature is made of: a column of the problem, or words such as "operating condition"."""
+
+    @property
+    def changing(self) -> tuple[str, ...]:
+        """The features that change with time by nature, beside those of times, dates and keys."""
+
     def transform(self, rows: pd.DataFrame) -> FeatureMatrix:
         """The matrix of rows, in their order; `rows` has the columns of `problem.request`, as ingest types them."""
 

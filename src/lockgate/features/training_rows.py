@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lockgate.features.recipe import RIDGE, Matrix, State, Table
+from lockgate.features.shared import Shared
 from lockgate.features.shared_residual import shared_residuals
 from lockgate.problem.periods import PeriodName
 
@@ -43,19 +44,24 @@ def cutoffs(table: Table, last: int, horizon: int, min_history: int) -> list[int
     return list(range(last - horizon, oldest - 1, -horizon))[::-1]
 
 
-def rows_after(table: Table, state: State) -> TrainingRows:
-    """The rows with a target of the horizon after a state's cutoff."""
+def rows_after(table: Table, state: State, shared: Shared | None = None) -> TrainingRows:
+    """The rows with a target of the horizon after a state's cutoff; `shared` records or replays their residuals."""
     first, last = state.cutoff + 1, state.cutoff + state.horizon
     target = state.scale.scaled(table.history.between(first, last).target).ravel()
     known = ~np.isnan(target)
     rows = table.known_inputs(first, last).take(known)
     matrix = state.transform(rows)
+
+    def residuals() -> Floats:
+        return shared_residuals(rows.period - first, target[known] - matrix.offsets[RIDGE], state.horizon)
+
+    of_period = (shared or Shared()).of(f"residuals of the periods after {state.cutoff}", residuals)
     return TrainingRows(
         matrix,
         target[known],
         rows.period,
         rows.key,
-        shared_residual=shared_residuals(rows.period, target[known] - matrix.offsets[RIDGE]),
+        shared_residual=of_period[rows.period - first],
         history=np.full(len(rows), state.cutoff - table.first + 1),
     )
 

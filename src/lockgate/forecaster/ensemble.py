@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from lockgate.features.known_inputs import KnownInputs
 from lockgate.features.recipe import RIDGE, SERVED_HORIZONS, Matrix, Recipe, State
 from lockgate.forecaster.checked_rows import CheckedRows, RowProblem
-from lockgate.forecaster.interface import RowCounts, count_rows, predict_open_rows, threads_for
+from lockgate.forecaster.interface import RowCounts, count_rows, predict_open_rows, threads_for_rows
 from lockgate.forecaster.panel_rows import PanelRequest
+from lockgate.forecaster.raw_rows import RawRows
 from lockgate.forecaster.window import Window
 from lockgate.models import blend
 from lockgate.models.booster import Booster
@@ -42,7 +42,8 @@ class Member:
 class Forecaster:
     """Forecasts the target of known keys for the periods (cutoff, cutoff + 2 * horizon].
 
-    The gate judges the first horizon; a version serves the second one, after its holdout is over.
+    The gate judges the first horizon; a version serves the second one, after its holdout is over. `sample` are the
+    keys, by place, from which the state learned what all keys share; None: from all keys.
     """
 
     problem: Problem
@@ -51,6 +52,7 @@ class Forecaster:
     boosters: Mapping[str, Member]
     weights: Mapping[str, float]  # of the boosters and of the ridge; they sum to 1
     calibration: Calibration
+    sample: NDArray[np.int64] | None = None
 
     @cached_property
     def window(self) -> Window:
@@ -68,18 +70,18 @@ class Forecaster:
         """Names of all members, the order of the blend."""
         return (*self.boosters, RIDGE)
 
-    def check(self, rows: pd.DataFrame) -> RowCounts:
+    def check(self, rows: RawRows) -> RowCounts:
         """Check the rows and count them; raises BadData for rows that `predict` would refuse."""
         read = self.request.read(rows)
         little = self.state.little_history[read.known.key[read.open]]
         counts = count_rows(read, self.window.judged)
         return replace(counts, little_history=int(little.sum()))
 
-    def problems(self, rows: pd.DataFrame) -> list[RowProblem]:
+    def problems(self, rows: RawRows) -> list[RowProblem]:
         """Each value that cannot be forecast, by row. Raises BadData if a column is missing."""
         return self.request.problems(rows)
 
-    def predict(self, rows: pd.DataFrame) -> Floats:
+    def predict(self, rows: RawRows) -> Floats:
         """Forecasts of raw rows, (rows,), in their order; `where.otherwise` for rows that are not learned.
 
         Raises BadData for rows out of bounds.
@@ -88,7 +90,7 @@ class Forecaster:
         """
         return self._blended(self.request.read(rows))
 
-    def interval(self, rows: pd.DataFrame, confidence: float) -> Interval:
+    def interval(self, rows: RawRows, confidence: float) -> Interval:
         """Forecasts as by `predict`, each with bounds that contain the target with this confidence.
 
         The bounds enclose the forecast, and equal it for rows that are not learned. They were calibrated on the first
@@ -102,7 +104,7 @@ class Forecaster:
         bounds = (scale.moved(prediction, distance[key]) for distance in (lower, upper))
         return Interval(prediction, *(np.where(read.open, bound, prediction) for bound in bounds))
 
-    def predict_members(self, rows: pd.DataFrame) -> Floats:
+    def predict_members(self, rows: RawRows) -> Floats:
         """Forecasts by each member alone, (rows, members), in the order of `members`."""
         return self._by_member(self.request.read(rows))
 
@@ -116,7 +118,7 @@ class Forecaster:
 
     def _open_days(self, rows: KnownInputs) -> Floats:
         matrix = self.state.transform(rows)
-        threads = threads_for(rows)
+        threads = threads_for_rows(len(rows))
         return np.column_stack(
             [
                 *(member.forecast(matrix, threads) for member in self.boosters.values()),

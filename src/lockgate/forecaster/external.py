@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from lockgate.forecaster.checked_rows import RowProblem
 from lockgate.forecaster.external_rows import ExternalRows
 from lockgate.forecaster.interface import SMALL_BATCH, RowCounts
+from lockgate.forecaster.raw_rows import RawRows
 from lockgate.forecaster.window import Window
 from lockgate.models.conformal import Interval
 from lockgate.models.external_model import RESTORE, ExternalModel
@@ -78,8 +79,8 @@ class Meaning:
 class ExternalForecaster:
     """Forecasts the model's output; of a panel, also periods that the gate did not judge.
 
-    Its forecasts may be negative or not finite: the gate checks them. `classes` are those of the target, sorted: () for
-    a regression, and the positive one last for two classes.
+    Its forecasts may be negative or not finite: the gate judges them as they are, and `answers` refuses them. `classes`
+    are those of the target, sorted: () for a regression, and the positive one last for two classes.
     """
 
     native: NativeFile
@@ -102,15 +103,15 @@ class ExternalForecaster:
         """The periods of a panel, trained until the declared one; None for a plain table and for states."""
         return self.rows.window
 
-    def check(self, rows: pd.DataFrame) -> RowCounts:
+    def check(self, rows: RawRows) -> RowCounts:
         """Check the rows and count them; raises BadData for rows that `predict` would refuse."""
         return self.rows.check(rows)
 
-    def problems(self, rows: pd.DataFrame) -> list[RowProblem]:
+    def problems(self, rows: RawRows) -> list[RowProblem]:
         """Each value that cannot be forecast, by row. Raises BadData if a column is missing."""
         return self.rows.problems(rows)
 
-    def predict(self, rows: pd.DataFrame) -> Floats:
+    def predict(self, rows: RawRows) -> Floats:
         """Forecasts of raw rows in their order: (rows,), or (rows, classes) for more than two classes.
 
         They are `where.otherwise` for rows that are not learned; periods left are within 0 and the cap. Raises BadData
@@ -124,7 +125,7 @@ class ExternalForecaster:
         derived = self.problem.derived
         return np.clip(found, 0, derived.cap) if derived else found
 
-    def interval(self, rows: pd.DataFrame, confidence: float) -> Interval:
+    def interval(self, rows: RawRows, confidence: float) -> Interval:
         """Forecasts with bounds NaN, because its residuals are unknown.
 
         Raises the errors of `predict`, and WrongUsage for the confidence.

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import pandas as pd
 from numpy.typing import NDArray
 
 from lockgate.features.external_columns import ExternalColumns
@@ -13,6 +12,7 @@ from lockgate.forecaster.checked_rows import RowProblem
 from lockgate.forecaster.external_rows import ModelRows, frame
 from lockgate.forecaster.interface import RowCounts, count_rows
 from lockgate.forecaster.panel_rows import PanelRequest
+from lockgate.forecaster.raw_rows import RawRows
 from lockgate.forecaster.window import Window
 from lockgate.problem.description import Problem
 
@@ -40,15 +40,15 @@ class PanelRows:
         """The columns that a model may take as texts."""
         return self.columns.texts
 
-    def check(self, rows: pd.DataFrame) -> RowCounts:
+    def check(self, rows: RawRows) -> RowCounts:
         """Check the rows and count them; raises BadData for rows that cannot be forecast."""
         return count_rows(self.request.read(rows), self.window.judged)
 
-    def problems(self, rows: pd.DataFrame) -> list[RowProblem]:
+    def problems(self, rows: RawRows) -> list[RowProblem]:
         """Each value that cannot be forecast, by row. Raises BadData if a column is missing."""
         return self.request.problems(rows)
 
-    def values(self, rows: pd.DataFrame, columns: tuple[str, ...], texts: tuple[str, ...]) -> ModelRows:
+    def values(self, rows: RawRows, columns: tuple[str, ...], texts: tuple[str, ...]) -> ModelRows:
         """Some columns of the rows that are learned. Raises BadData for rows that cannot be forecast."""
         read = self.request.read(rows)
         known = read.known.take(read.open)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from lockgate.forecaster.checked_rows import RowProblem
 from lockgate.forecaster.interface import RowCounts
+from lockgate.forecaster.raw_rows import RawRows
 from lockgate.forecaster.window import Window
 from lockgate.problem.description import Problem
 
@@ -33,13 +34,13 @@ class ExternalRows(Protocol):
     def texts(self) -> tuple[str, ...]:
         """The columns that a model may take as texts."""
 
-    def check(self, rows: pd.DataFrame) -> RowCounts:
+    def check(self, rows: RawRows) -> RowCounts:
         """Check the rows and count them; raises BadData for rows that cannot be forecast."""
 
-    def problems(self, rows: pd.DataFrame) -> list[RowProblem]:
+    def problems(self, rows: RawRows) -> list[RowProblem]:
         """Each value that cannot be forecast, by row. Raises BadData if a column is missing."""
 
-    def values(self, rows: pd.DataFrame, columns: tuple[str, ...], texts: tuple[str, ...]) -> "ModelRows":
+    def values(self, rows: RawRows, columns: tuple[str, ...], texts: tuple[str, ...]) -> "ModelRows":
         """Some columns of the rows that are learned. Raises BadData for rows that cannot be forecast."""
 
     def probe(self, count: int) -> dict[str, list[Any]]:

@@ -12,6 +12,7 @@ from lockgate.forecaster import typed_rows
 from lockgate.forecaster.checked_rows import RowProblem
 from lockgate.forecaster.external_rows import ModelRows, frame
 from lockgate.forecaster.interface import RowCounts
+from lockgate.forecaster.raw_rows import RawRows
 from lockgate.forecaster.table import learned
 from lockgate.problem.columns import Category, Column, Date, Months
 from lockgate.problem.description import Problem
@@ -41,15 +42,15 @@ class TableRows:
         """Categories, and names of months."""
         return tuple(column.name for column in self.problem.request if isinstance(column.kind, Category | Months))
 
-    def check(self, rows: pd.DataFrame) -> RowCounts:
+    def check(self, rows: RawRows) -> RowCounts:
         """Check the rows and count them; raises BadData for rows that cannot be forecast."""
         return RowCounts(len(typed_rows.typed(self.problem, rows)), 0, 0)
 
-    def problems(self, rows: pd.DataFrame) -> list[RowProblem]:
+    def problems(self, rows: RawRows) -> list[RowProblem]:
         """Each value that cannot be forecast, by row. Raises BadData if a column is missing."""
         return typed_rows.problems(self.problem, rows)
 
-    def values(self, rows: pd.DataFrame, columns: tuple[str, ...], texts: tuple[str, ...]) -> ModelRows:
+    def values(self, rows: RawRows, columns: tuple[str, ...], texts: tuple[str, ...]) -> ModelRows:
         """Some columns of the rows that are learned. Raises BadData for rows that cannot be forecast."""
         typed, which = typed_rows.typed(self.problem, rows), self._learned(rows)
         typed = typed if which.all() else typed[which]
@@ -61,7 +62,7 @@ class TableRows:
         }
         return ModelRows(frame(found, texts), which)
 
-    def _learned(self, rows: pd.DataFrame) -> NDArray[np.bool_]:
+    def _learned(self, rows: RawRows) -> NDArray[np.bool_]:
         """The rows that are learned; of classes, a model forecasts all rows."""
         return learned(self.problem, rows) if self.problem.task == "regression" else np.ones(len(rows), dtype=np.bool_)
 

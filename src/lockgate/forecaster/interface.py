@@ -6,11 +6,11 @@ from os import cpu_count
 from typing import Protocol
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from lockgate.features.known_inputs import KnownInputs
 from lockgate.forecaster.checked_rows import CheckedRows, RowProblem
+from lockgate.forecaster.raw_rows import RawRows
 from lockgate.forecaster.window import Window
 from lockgate.models.conformal import Interval
 from lockgate.problem.description import Problem
@@ -50,9 +50,9 @@ def count_rows(rows: CheckedRows, judged_until: int) -> RowCounts:
     return RowCounts(len(rows.open), int(rows.open_missing.sum()), int(beyond.sum()))
 
 
-def threads_for(rows: KnownInputs) -> int:
-    """The number of threads of a booster for these rows."""
-    return 1 if len(rows) < SMALL_BATCH else min(cpu_count() or 1, 4)
+def threads_for_rows(rows: int) -> int:
+    """The number of threads of a booster for this number of rows."""
+    return 1 if rows < SMALL_BATCH else min(cpu_count() or 1, 4)
 
 
 class ForecasterProtocol(Protocol):
@@ -74,13 +74,13 @@ class ForecasterProtocol(Protocol):
     def window(self) -> Window | None:
         """The periods of a panel that it forecasts; None for states and plain tables."""
 
-    def check(self, rows: pd.DataFrame) -> RowCounts:
+    def check(self, rows: RawRows) -> RowCounts:
         """Check the rows and count them; raises BadData for rows that `predict` would refuse."""
 
-    def problems(self, rows: pd.DataFrame) -> list[RowProblem]:
+    def problems(self, rows: RawRows) -> list[RowProblem]:
         """Each value that cannot be forecast, by row. Raises BadData if a column is missing."""
 
-    def predict(self, rows: pd.DataFrame) -> NDArray[np.float64]:
+    def predict(self, rows: RawRows) -> NDArray[np.float64]:
         """Forecasts of raw rows, (rows,), in their order; `where.otherwise` for rows that are not learned.
 
         Raises BadData for rows out of bounds.
@@ -88,7 +88,7 @@ class ForecasterProtocol(Protocol):
         A row's forecast is the same alone and in any batch, order and process. `rows` is not changed.
         """
 
-    def interval(self, rows: pd.DataFrame, confidence: float) -> Interval:
+    def interval(self, rows: RawRows, confidence: float) -> Interval:
         """Forecasts as by `predict`, with their bounds; NaN for unknown bounds.
 
         Raises BadData as `predict` does, WrongUsage for a confidence out of range.

@@ -12,10 +12,11 @@ from lockgate.features.known_inputs import Categories, KnownInputs, covariate_co
 from lockgate.features.series import Series
 from lockgate.forecaster import time_values, typed_rows
 from lockgate.forecaster.checked_rows import BrokenRule, CheckedRows, RowProblem
+from lockgate.forecaster.raw_rows import RawRows
 from lockgate.forecaster.typed_rows import Columns
 from lockgate.forecaster.window import Window
 from lockgate.problem.columns import Date, Flag, Whole
-from lockgate.problem.description import Problem
+from lockgate.problem.description import EXACT, Problem
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
@@ -33,7 +34,7 @@ class PanelRequest:
     categories: Categories
     window: Window
 
-    def read(self, rows: pd.DataFrame) -> CheckedRows:
+    def read(self, rows: RawRows) -> CheckedRows:
         """Check raw rows and turn them into arrays, in their order; `rows` is not changed.
 
         A column whose missing values have a meaning may be missing as a whole; other columns are ignored. Raises
@@ -45,11 +46,11 @@ class PanelRequest:
         learned, unknown = _learned(self.problem, found)
         return CheckedRows(KnownInputs(found.places, found.periods, covariates), learned, unknown)
 
-    def problems(self, rows: pd.DataFrame) -> list[RowProblem]:
+    def problems(self, rows: RawRows) -> list[RowProblem]:
         """All problems of raw rows, by row; empty if they can be forecast. Raises BadData for a missing column."""
         return sorted(typed_rows.described(rows, self._typed(rows).rules), key=lambda found: found.row)
 
-    def _typed(self, rows: pd.DataFrame) -> "_Typed":
+    def _typed(self, rows: RawRows) -> "_Typed":
         problem = self.problem
         columns, rules = typed_rows.read(problem, problem.request, rows)
         times = columns[problem.time_name]
@@ -109,13 +110,13 @@ def _key(problem: Problem, name: str, columns: Columns) -> NDArray[Any]:
     """A key column, whole numbers as integers; a value that is no number is refused by the rule of its column."""
     if not isinstance(problem.column(name).kind, Whole | Flag):
         return columns[name]
-    return np.where(np.isfinite(columns[name]), columns[name], -1).astype(np.int64)
+    return np.where(np.abs(columns[name]) < EXACT, columns[name], -1).astype(np.int64)
 
 
 def _periods(problem: Problem, times: NDArray[Any]) -> Ints:
     """The period of each time; 0 for an unknown time, which the rule of its column refuses."""
     if problem.period.is_integer:
-        return np.where(np.isfinite(times), times, 0).astype(np.int64)
+        return np.where(np.abs(times) < EXACT, times, 0).astype(np.int64)
     return problem.period.number(np.where(np.isnat(times), EPOCH, times))
 
 

@@ -3,7 +3,6 @@ probabilities."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from os import cpu_count
 
 import numpy as np
 import pandas as pd
@@ -12,7 +11,8 @@ from numpy.typing import NDArray
 from lockgate.features.tabular import FeatureMatrix, TabularState
 from lockgate.forecaster import typed_rows
 from lockgate.forecaster.checked_rows import RowProblem
-from lockgate.forecaster.interface import CHUNK, SMALL_BATCH, RowCounts
+from lockgate.forecaster.interface import CHUNK, RowCounts, threads_for_rows
+from lockgate.forecaster.raw_rows import RawRows
 from lockgate.models.booster import Booster
 from lockgate.models.conformal import Interval
 from lockgate.models.level_conformal import LevelCalibration
@@ -21,6 +21,7 @@ from lockgate.models.probability_calibration import ProbabilityMap
 from lockgate.models.target_scale import TargetScale, unscaled
 from lockgate.problem.confidence import checked
 from lockgate.problem.description import Problem
+from lockgate.problem.target_values import forecast_range
 
 Floats = NDArray[np.float64]
 
@@ -49,7 +50,7 @@ class Blend:
     def _chunk(self, values: NDArray[np.float32], classes: int) -> Floats:
         if not len(values):
             return np.zeros((0, classes, len(self.fitted)) if classes > 2 else (0, len(self.fitted)))
-        threads = 1 if len(values) < SMALL_BATCH else min(cpu_count() or 1, 4)
+        threads = threads_for_rows(len(values))
         outputs = [booster.raw(values, threads) for booster in self.fitted.values()]
         return np.stack(outputs if classes else [unscaled(output, self.scale) for output in outputs], axis=-1)
 
@@ -85,15 +86,15 @@ class TableForecaster:
         """None: a table has no time, and the time of a state has no end."""
         return None
 
-    def check(self, rows: pd.DataFrame) -> RowCounts:
+    def check(self, rows: RawRows) -> RowCounts:
         """Check the rows and count them; raises BadData for rows that `predict` would refuse."""
         return RowCounts(len(typed_rows.typed(self.problem, rows)), 0, 0)
 
-    def problems(self, rows: pd.DataFrame) -> list[RowProblem]:
+    def problems(self, rows: RawRows) -> list[RowProblem]:
         """Each value that cannot be forecast, by row. Raises BadData if a column is missing."""
         return typed_rows.problems(self.problem, rows)
 
-    def predict(self, rows: pd.DataFrame) -> Floats:
+    def predict(self, rows: RawRows) -> Floats:
         """Forecasts of raw rows in their order: (rows,), or (rows, classes) for more than two classes.
 
         Raises BadData for values that are not allowed. A row's forecast is the same alone and in any batch (of a state:
@@ -102,9 +103,9 @@ class TableForecaster:
         blended = self.blend.blended(self.predict_members(rows))
         if isinstance(self.calibration, ProbabilityMap):
             return self.calibration.calibrated(blended)
-        return self._possible(blended)  # the weights sum to 1 but for rounding
+        return self.possible(blended)  # the weights sum to 1 but for rounding
 
-    def interval(self, rows: pd.DataFrame, confidence: float) -> Interval:
+    def interval(self, rows: RawRows, confidence: float) -> Interval:
         """Forecasts as by `predict`, each with bounds that contain the target with this confidence; NaN for classes.
 
         Raises BadData as `predict` does, WrongUsage for a confidence out of range.
@@ -117,7 +118,7 @@ class TableForecaster:
         unknown = np.full(prediction.shape, np.nan)
         return Interval(prediction, unknown, unknown)
 
-    def predict_members(self, rows: pd.DataFrame) -> Floats:
+    def predict_members(self, rows: RawRows) -> Floats:
         """Forecasts by each member alone, (rows, members), or (rows, classes, members) for more than two classes.
 
         Probabilities of members are not calibrated.
@@ -125,9 +126,9 @@ class TableForecaster:
         matrix = self.state.transform(typed_rows.typed(self.problem, rows))
         return self._with_rest(rows, self.blend.members(matrix, len(self.classes)))
 
-    def _with_rest(self, rows: pd.DataFrame, found: Floats) -> Floats:
-        """The values of rows, of periods left within 0 and the cap; `where.otherwise` for rows that are not learned."""
-        found = self._possible(found)
+    def _with_rest(self, rows: RawRows, found: Floats) -> Floats:
+        """The possible values of rows; `where.otherwise` for rows that are not learned."""
+        found = self.possible(found)
         where = self.problem.where
         if where is None or self.classes:
             return found
@@ -135,16 +136,16 @@ class TableForecaster:
         found[~learned(self.problem, rows)] = where.otherwise
         return found
 
-    def _possible(self, found: Floats) -> Floats:
-        """Periods left within 0 and the cap; other values as they are."""
-        return np.clip(found, 0, self.problem.derived.cap) if self.problem.derived else found
+    def possible(self, found: Floats) -> Floats:
+        """Numbers within `forecast_range`; probabilities as they are."""
+        return found if self.classes else np.clip(found, *forecast_range(self.problem))
 
 
-def learned(problem: Problem, rows: pd.DataFrame) -> NDArray[np.bool_]:
+def learned(problem: Problem, rows: RawRows) -> NDArray[np.bool_]:
     """The rows that are learned and scored."""
     if problem.where is None:
         return np.ones(len(rows), dtype=np.bool_)
-    values = rows[problem.where.column]
+    values = pd.Series(rows[problem.where.column])
     wanted = problem.where.equals
     if isinstance(wanted, str):
         return np.asarray(values.astype(str) == wanted)

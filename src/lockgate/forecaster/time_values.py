@@ -14,7 +14,7 @@ from lockgate.problem.periods import Period
 NO_TIME = np.datetime64("NaT", "s")
 ISO_MONTH = re.compile(r"[0-9]{4}-[0-9]{2}")
 CLOCK = r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2})?)?"
-ZONE = r"Z|[+-][0-9]{2}(?::?[0-9]{2})?| UTC"
+ZONE = r"Z|[+-](?:[01][0-9]|2[0-3])(?::?[0-5][0-9])?| UTC"
 ISO_TIME = re.compile(rf"({CLOCK})(?:\.0{{1,9}})?(?:{ZONE})?")
 DAY_FORM = (
     "write the date as 2015-08-01, or as its midnight: 2015-08-01T00:00:00Z;"

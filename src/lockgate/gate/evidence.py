@@ -103,8 +103,13 @@ class NoEvidence:
 
 @dataclass(frozen=True)
 class Check:
-    """One check of the gate with its outcome, and a message with the measured value and the limit."""
+    """One check of the gate with its outcome, a message, and the cells of a table: the measured value and the limit.
+
+    Both cells are empty where the message says all.
+    """
 
     name: str
     outcome: Outcome
     message: str
+    measured: str = ""
+    limit: str = ""

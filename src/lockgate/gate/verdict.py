@@ -51,7 +51,11 @@ class Judgement:
 
     def as_json(self) -> list[dict[str, Any]]:
         """The checks as plain values, in their order; the key `says` holds the message."""
-        return [{"name": check.name, "outcome": check.outcome, "says": check.message} for check in self.checks]
+        return [
+            {"name": each.name, "outcome": each.outcome, "says": each.message}
+            | {"measured": each.measured, "limit": each.limit}
+            for each in self.checks
+        ]
 
 
 def judge(evidence: Evidence | NoEvidence, policy: Policy) -> Judgement:
@@ -115,21 +119,3 @@ def as_text(heading: str, checks: Sequence[Mapping[str, Any]], metrics: Mapping[
     helps = [f"  what helps   {name}: {text}" for name, text in advice(checks)]
     label = f"  {metric_of(metrics).label:<13}"
     return "\n".join([heading, *lines, *([label + compared] if compared else []), *helps])
-
-
-def as_markdown(heading: str, checks: Sequence[Mapping[str, Any]], metrics: Mapping[str, float]) -> str:
-    """The verdict for a page: one line, then tables of the checks, of the scores, and of the advice."""
-    ordered = sorted(checks, key=lambda check: check["outcome"] == Outcome.PASSED)
-    parts = [heading, "", *_table(("check", "outcome", "measured"), [
-        (check["name"], f"**{check['outcome']}**", check["says"]) for check in ordered
-    ])]  # fmt: skip
-    if compared := scores(metrics):
-        parts += ["", *_table(("forecast", metric_of(metrics).label), compared)]
-    if helps := advice(checks):
-        parts += ["", *_table(("not passed", "what usually helps"), helps)]
-    return "\n".join([*parts, ""])
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    cells = [heads, ["---"] * len(heads), *rows]
-    return [f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in cells]

@@ -56,6 +56,10 @@ class ModelState:
         """The version in Production."""
         return self.in_stage(Stage.PRODUCTION)
 
+    def last_arrival(self) -> datetime | None:
+        """The newest move of a version to Production."""
+        return next((entry.at for entry in reversed(self.ledger) if entry.to_stage is Stage.PRODUCTION), None)
+
     def quarantined(self, version: int) -> bool:
         """Whether a rollback took the version out of Production, and no undo has brought it back."""
         last = next(

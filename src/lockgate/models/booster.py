@@ -13,6 +13,19 @@ Features = NDArray[np.float32] | NDArray[np.float64]
 Objective = Literal["squared", "absolute", "quantile", "log_loss"]
 
 
+@dataclass(frozen=True)
+class Contributions:
+    """What each feature adds to a base: their sum is a booster's output of the row, but for rounding.
+
+    `values` are (rows, features), or (rows, classes, features) for more than two classes; `base` has no last axis.
+    `of_margin`: they add up to log odds (of several classes: to logs), and not to probabilities.
+    """
+
+    base: Floats
+    values: Floats
+    of_margin: bool = False
+
+
 class Booster(Protocol):
     """A fitted booster: raw outputs from features, and its own file format."""
 
@@ -22,11 +35,33 @@ class Booster(Protocol):
         A class task gives probabilities: of class 1, (rows,), for two classes; (rows, classes) for more.
         """
 
+    def contributions(self, values: Features, threads: int) -> Contributions:
+        """Contributions of the features to the output of each row: SHAP values of trees, exact terms of a line.
+
+        The number of threads and the other rows do not change them.
+        """
+
     def dump(self) -> bytes:
         """The library's own file; equal trainings give equal bytes."""
 
     def importances(self) -> Floats:
         """Gain of each feature, as shares that sum to 1 (or all 0)."""
+
+
+class Learned(Protocol):
+    """What a booster learns, of rows in one process (Task) or on workers (Blocks)."""
+
+    @property
+    def objective(self) -> Objective:
+        """As in Task."""
+
+    @property
+    def level(self) -> float:
+        """As in Task."""
+
+    @property
+    def classes(self) -> int:
+        """As in Task."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +97,11 @@ class Fit:
     booster: Booster
     curve: tuple[float, ...]
     after: Callable[[int], Booster]
+
+
+def split(found: Floats, of_margin: bool) -> Contributions:
+    """Contributions from an array whose last axis has the features and then the base."""
+    return Contributions(found[..., -1], found[..., :-1], of_margin)
 
 
 def shares(gains: Floats) -> Floats:

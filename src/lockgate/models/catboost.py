@@ -1,6 +1,8 @@
 """CatBoost as a member: symmetric trees, saved as cbm."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -8,7 +10,7 @@ from typing import Any
 import catboost
 import numpy as np
 
-from lockgate.models.booster import Budget, Features, Fit, Floats, Objective, Task, shares
+from lockgate.models.booster import Budget, Contributions, Features, Fit, Floats, Objective, Task, shares, split
 from lockgate.problem.params import CatboostParams
 
 VOLATILE = ("model_guid", "train_finish_time")  # metadata that differs between two equal trainings
@@ -18,14 +20,33 @@ OBJECTIVES: dict[Objective, str] = {"squared": "RMSE", "absolute": "MAE", "quant
 
 @dataclass(frozen=True)
 class CatboostBooster:
-    """A fitted catboost.CatBoost."""
+    """A fitted catboost.CatBoost.
+
+    The library writes the metadata of a model in an order that depends on how the model came to be. So a copy that was
+    read or sent to another process keeps the bytes.
+    """
 
     model: catboost.CatBoost
+    content: bytes | None = None
+
+    def __reduce__(self) -> tuple[Callable[[bytes], "CatboostBooster"], tuple[bytes]]:
+        return restore, (self.dump(),)
 
     def raw(self, values: Features, threads: int) -> Floats:
-        return _of_class_one(self.model.predict(values, _output(self.model), thread_count=threads))
+        return _of_class_one(self.model.predict(values, self._output, thread_count=threads))
+
+    @cached_property
+    def _output(self) -> str:
+        """The kind of output, which takes the library as long to find as the forecast of a row."""
+        return _output(self.model)
+
+    def contributions(self, values: Features, threads: int) -> Contributions:
+        found = self.model.get_feature_importance(catboost.Pool(values), type="ShapValues", thread_count=threads)
+        return split(np.asarray(found, dtype=np.float64), len(self.model.classes_) > 0)
 
     def dump(self) -> bytes:
+        if self.content is not None:
+            return self.content
         metadata = self.model.get_metadata()
         for name in VOLATILE:
             metadata[name] = ""
@@ -67,7 +88,7 @@ def restore(content: bytes) -> CatboostBooster:
     """Read what `dump` wrote."""
     model = catboost.CatBoost()
     model.load_model(blob=content)
-    return CatboostBooster(model)
+    return CatboostBooster(model, content)
 
 
 def _output(model: catboost.CatBoost) -> str:

@@ -6,7 +6,18 @@ from typing import Any
 import lightgbm
 import numpy as np
 
-from lockgate.models.booster import Budget, Features, Fit, Floats, Objective, Task, shares
+from lockgate.models.booster import (
+    Budget,
+    Contributions,
+    Features,
+    Fit,
+    Floats,
+    Learned,
+    Objective,
+    Task,
+    shares,
+    split,
+)
 from lockgate.problem.params import LightgbmParams
 
 OBJECTIVES: dict[Objective, str] = {
@@ -15,6 +26,8 @@ OBJECTIVES: dict[Objective, str] = {
     "quantile": "quantile",
     "log_loss": "binary",
 }
+
+CLASSES = ("binary", "multiclass")  # objectives of classes
 
 
 @dataclass(frozen=True)
@@ -25,6 +38,12 @@ class LightgbmBooster:
 
     def raw(self, values: Features, threads: int) -> Floats:
         return np.asarray(self.model.predict(values, num_threads=threads), dtype=np.float64)
+
+    def contributions(self, values: Features, threads: int) -> Contributions:
+        found = np.asarray(self.model.predict(values, pred_contrib=True, num_threads=threads), dtype=np.float64)
+        several = self.model.num_model_per_iteration()
+        found = found.reshape(len(values), several, -1) if several > 1 else found
+        return split(found, self.model.params["objective"] in CLASSES)
 
     def dump(self) -> bytes:
         return str(self.model.model_to_string()).encode()
@@ -40,7 +59,7 @@ def fit(params: LightgbmParams, train: Task, score: Task | None, budget: Budget)
     watched: dict[str, Any] = {}
     if score is not None:
         watched = _watch(score, curve, data, budget.patience)
-    model = lightgbm.train(_settings(params, budget, train), data, num_boost_round=budget.rounds, **watched)
+    model = lightgbm.train(settings(params, budget, train), data, num_boost_round=budget.rounds, **watched)
     return Fit(LightgbmBooster(model), tuple(curve), lambda rounds: _after(model, rounds))
 
 
@@ -53,7 +72,7 @@ def restore(content: bytes) -> LightgbmBooster:
     return LightgbmBooster(lightgbm.Booster(model_str=content.decode()))
 
 
-def _settings(params: LightgbmParams, budget: Budget, train: Task) -> dict[str, Any]:
+def settings(params: LightgbmParams, budget: Budget, train: Learned) -> dict[str, Any]:
     return {
         **_objective(train),
         "metric": "None",
@@ -73,7 +92,7 @@ def _settings(params: LightgbmParams, budget: Budget, train: Task) -> dict[str, 
     }
 
 
-def _objective(train: Task) -> dict[str, Any]:
+def _objective(train: Learned) -> dict[str, Any]:
     if train.classes > 2:
         return {"objective": "multiclass", "num_class": train.classes}
     level = {"alpha": train.level} if train.objective == "quantile" else {}

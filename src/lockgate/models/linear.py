@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from lockgate.models.booster import Budget, Features, Fit, Floats, Task, shares
+from lockgate.models.booster import Budget, Contributions, Features, Fit, Floats, Task, shares
 from lockgate.system.single_thread import on_one_thread
 
 PENALTIES = tuple(10.0**power for power in np.arange(4.0, -2.5, -0.5))
@@ -38,6 +38,14 @@ class Linear:
         if not self.is_class:
             return scores[:, 0]
         return 1 / (1 + np.exp(-scores[:, 0])) if scores.shape[1] == 1 else _softmax(scores)
+
+    def contributions(self, values: Features, threads: int) -> Contributions:
+        """Coefficient times the distance of the value from its mean in the training rows."""
+        standard = _standardised(values, self.mean, self.spread)
+        terms = standard[:, None, :] * self.coefficients.T
+        base = np.tile(self.intercepts, (len(standard), 1))
+        several = len(self.intercepts) > 1
+        return Contributions(base if several else base[:, 0], terms if several else terms[:, 0], bool(self.is_class))
 
     def dump(self) -> bytes:
         buffer = io.BytesIO()

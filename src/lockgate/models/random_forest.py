@@ -6,12 +6,14 @@ node sends it. The output of a row is the mean of its leaves.
 
 import io
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lockgate.models.booster import Budget, Features, Fit, Floats, Task, shares
+from lockgate.models import forest_shap
+from lockgate.models.booster import Budget, Contributions, Features, Fit, Floats, Task, shares, split
 
 TREES = 200
 MIN_ROWS_IN_LEAF = 3
@@ -39,6 +41,16 @@ class Forest:
         parts = [self._outputs(np.asarray(values[start : start + CHUNK], dtype=np.float32)) for start in starts]
         found = np.concatenate(parts) if parts else np.zeros((0, self.value.shape[1]))
         return found[:, -1] if found.shape[1] < 3 else found
+
+    def contributions(self, values: Features, threads: int) -> Contributions:
+        rows = np.asarray(values, dtype=np.float32)
+        found = np.asarray(self._as_lightgbm.predict(rows, pred_contrib=True, num_threads=threads), dtype=np.float64)
+        several = self._as_lightgbm.num_model_per_iteration()
+        return split(found.reshape(len(rows), several, -1) if several > 1 else found, of_margin=False)
+
+    @cached_property
+    def _as_lightgbm(self) -> Any:
+        return forest_shap.as_lightgbm(self)
 
     def dump(self) -> bytes:
         buffer = io.BytesIO()

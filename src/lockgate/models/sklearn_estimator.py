@@ -21,6 +21,7 @@ Floats = NDArray[np.float64]
 
 SCHEMA = "schema.json"
 LARGEST_SCHEMA = 1 << 28  # bytes: a forest of 500 trees has 3 MB
+LARGEST_UNPACKED = 4 << 30  # bytes of all parts: the memory of the child that opens the file first
 DEEPEST = 200
 NO_CHILD = -1
 HINT = "save it with skops.io.dump, and of types that are listed in docs/how-to/register.md, or convert it to ONNX"
@@ -84,6 +85,10 @@ def _schema(content: bytes) -> Any:
         with zipfile.ZipFile(io.BytesIO(content)) as file:
             if file.getinfo(SCHEMA).file_size > LARGEST_SCHEMA:
                 raise IntegrityBroken("the description in the model's file is too large", hint=HINT)
+            if (size := sum(each.file_size for each in file.infolist())) > LARGEST_UNPACKED:
+                raise IntegrityBroken(
+                    f"the model's file unpacks to {size:,} bytes, {LARGEST_UNPACKED:,} at most are possible", hint=HINT
+                )
             return json.loads(file.read(SCHEMA))
     except (zipfile.BadZipFile, KeyError, ValueError, RecursionError) as error:
         raise IntegrityBroken("the model's file is no file of skops", hint=HINT) from error

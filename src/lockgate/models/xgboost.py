@@ -1,13 +1,26 @@
 """XGBoost as a member: histogram trees, saved as UBJSON."""
 
+import json
 from dataclasses import dataclass
+from functools import cached_property
 from os import cpu_count
 from typing import Any
 
 import numpy as np
 import xgboost
 
-from lockgate.models.booster import Budget, Features, Fit, Floats, Objective, Task, shares
+from lockgate.models.booster import (
+    Budget,
+    Contributions,
+    Features,
+    Fit,
+    Floats,
+    Learned,
+    Objective,
+    Task,
+    shares,
+    split,
+)
 from lockgate.problem.params import XgboostParams
 
 MAX_BIN = 128
@@ -37,6 +50,17 @@ class XgboostBooster:
         model = self.model if threads == 1 else self.parallel
         return np.asarray(model.inplace_predict(values, validate_features=False), dtype=np.float64)
 
+    def contributions(self, values: Features, threads: int) -> Contributions:
+        model = self.model if threads == 1 else self.parallel
+        rows = xgboost.DMatrix(values, nthread=threads)
+        found = np.asarray(model.predict(rows, pred_contribs=True, validate_features=False), dtype=np.float64)
+        return split(found, self._has_classes)
+
+    @cached_property
+    def _has_classes(self) -> bool:
+        objective: str = json.loads(self.model.save_config())["learner"]["objective"]["name"]
+        return objective.startswith(("binary:", "multi:"))
+
     def dump(self) -> bytes:
         return self.content
 
@@ -56,8 +80,8 @@ def fit(params: XgboostParams, train: Task, score: Task | None, budget: Budget) 
     watched: dict[str, Any] = {}
     if score is not None:
         watched = _watch(score, curve, data, budget)
-    model = xgboost.train(_settings(params, budget, train), data, num_boost_round=budget.rounds, **watched)
-    return Fit(_stored(model), tuple(curve), lambda rounds: _stored(model[:rounds]))
+    model = xgboost.train(settings(params, budget, train), data, num_boost_round=budget.rounds, **watched)
+    return Fit(stored(model), tuple(curve), lambda rounds: stored(model[:rounds]))
 
 
 def restore(content: bytes) -> XgboostBooster:
@@ -65,7 +89,7 @@ def restore(content: bytes) -> XgboostBooster:
     return XgboostBooster(content, _configured(content, 1), _configured(content, PARALLEL_THREADS))
 
 
-def _stored(model: xgboost.Booster) -> XgboostBooster:
+def stored(model: xgboost.Booster) -> XgboostBooster:
     return restore(bytes(model.save_raw("ubj")))
 
 
@@ -76,7 +100,7 @@ def _configured(content: bytes, threads: int) -> xgboost.Booster:
     return model
 
 
-def _settings(params: XgboostParams, budget: Budget, train: Task) -> dict[str, Any]:
+def settings(params: XgboostParams, budget: Budget, train: Learned) -> dict[str, Any]:
     return {
         **_objective(train),
         "disable_default_eval_metric": True,
@@ -94,7 +118,7 @@ def _settings(params: XgboostParams, budget: Budget, train: Task) -> dict[str, A
     }
 
 
-def _objective(train: Task) -> dict[str, Any]:
+def _objective(train: Learned) -> dict[str, Any]:
     if train.classes > 2:
         return {"objective": "multi:softprob", "num_class": train.classes}
     level = {"quantile_alpha": train.level} if train.objective == "quantile" else {}

@@ -1,26 +1,34 @@
 """Drift: whether the values that are asked now have another distribution than the training rows. Pure.
 
 A column has drifted if its population stability index is above the limit, and above that of every window as long
-in the training rows (a promotion or a holiday comes and goes by nature), and if a two-sample test agrees.
+in the training rows (a promotion or a holiday comes and goes by nature), and if a two-sample test agrees. Features that
+the version computes are compared in the same way; the rows of a key are alike, so the groups of the training rows
+have about as many keys, too.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from lockgate.bundle.snapshot import MISSING, Distribution, Snapshot, forecast_values, stability_index
+from lockgate.bundle.distribution import MISSING, Distribution
+from lockgate.bundle.feature_snapshot import Features, rounded
+from lockgate.bundle.snapshot import Snapshot, forecast_values
 from lockgate.monitoring.live import Live
+from lockgate.monitoring.live_features import LiveFeatures, newest
 from lockgate.problem.params import DriftRule
+
+BOTH = 2  # columns of counts
+FEWEST_EXPECTED = 5  # rows of a cell, for chi-square
 
 
 @dataclass(frozen=True)
 class ColumnDrift:
     """A column: its stability index, the limit that it must exceed, and the corrected p-value of the two-sample test.
 
-    `drifted` is None with too few rows.
+    `drifted` is None with too few rows, or with too few keys or periods of a feature. `origin` is that of a feature.
     """
 
     name: str
@@ -29,6 +37,12 @@ class ColumnDrift:
     limit: float
     p_value: float
     drifted: bool | None
+    origin: str = ""
+
+    @property
+    def label(self) -> str:
+        """The name, and the origin of a feature that is named otherwise."""
+        return f"{self.name} ({self.origin})" if self.origin not in ("", self.name) else self.name
 
 
 @dataclass(frozen=True)
@@ -45,28 +59,57 @@ class Drift:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the columns that have drifted."""
-        return tuple(column.name for column in self.columns if column.drifted)
+        """The names of the columns that have drifted, with the origin of a feature."""
+        return tuple(column.label for column in self.columns if column.drifted)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """The rows, keys and periods of a window, and the terms: the rule, the fewest rows, the columns in all."""
+
+    rows: int
+    keys: int
+    periods: int
+    terms: tuple[DriftRule, int, int]
+
+    @classmethod
+    def of(cls, live: Live, terms: tuple[DriftRule, int, int]) -> "_Asked":
+        periods = int(live.about["period"].nunique()) if live.problem.kind == "panel" else 0
+        return cls(len(live), int(live.about["key"].nunique()), periods, terms)
 
 
 def drift(snapshot: Snapshot, live: Live, rule: DriftRule, min_rows: int) -> Drift:
     """The drift of the rows of one window against the snapshot; a row that was asked several times counts once."""
-    asked = live.where(~live.about.duplicated(["key", "period"], keep="last").to_numpy())
-    periods = int(asked.about["period"].nunique()) if live.problem.kind == "panel" else 0
+    asked = live.where(newest(live))
     pairs = [(each, asked.rows[each.name]) for each in snapshot.columns if each.name in asked.rows]
     if snapshot.forecasts:
         pairs.append((snapshot.forecasts, forecast_values(asked.forecast, asked.classes)))
-    return Drift(tuple(_column(each, values, periods, (rule, min_rows, len(pairs))) for each, values in pairs))
+    given = _Asked.of(asked, (rule, min_rows, len(pairs)))
+    return Drift(tuple(_column(each, values, given) for each, values in pairs))
 
 
-def _column(
-    before: Distribution, values: "pd.Series[Any]", periods: int, terms: tuple[DriftRule, int, int]
-) -> ColumnDrift:
-    rule, min_rows, columns = terms
-    after, rows = before.counted(values), len(values)
-    index = stability_index(np.asarray(before.counts), after)
-    limit = max(rule.index, before.usual_index(periods), by_chance(before.counts, rows))
-    if rows < min_rows:
+def feature_drift(features: Features, asked: LiveFeatures, rule: DriftRule, min_rows: int) -> Drift:
+    """The drift of the computed features of one window; a row that was asked several times counts once."""
+    once = asked.where(newest(asked.live))
+    given = _Asked.of(once.live, (rule, min_rows, len(features.compared)))
+    place = {name: number for number, name in enumerate(once.names)}
+    nothing = np.empty(0)
+    found = (
+        replace(
+            _column(each, pd.Series(rounded(once.values[:, place[each.name]] if len(once.live) else nothing)), given),
+            origin=origin,
+        )
+        for each, origin in zip(features.compared, features.origins, strict=True)
+    )
+    return Drift(tuple(found))
+
+
+def _column(before: Distribution, values: "pd.Series[Any]", asked: _Asked) -> ColumnDrift:
+    rule, min_rows, columns = asked.terms
+    after, rows = before.counted(values), asked.rows
+    index = before.index(after)
+    limit = max(rule.index, before.usual_index(asked.periods, asked.keys), by_chance(before.counts, rows))
+    if rows < min_rows or not np.isfinite(limit):
         return ColumnDrift(before.name, rows, index, limit, float("nan"), None)
     p_value = min(1.0, columns * two_sample(before, values, after))  # Bonferroni
     return ColumnDrift(before.name, rows, index, limit, p_value, bool(index > limit and p_value < rule.significance))
@@ -97,8 +140,14 @@ def two_sample(before: Distribution, values: "pd.Series[Any]", after: Any) -> fl
 
 
 def chi_square(counts: Any) -> float:
-    """The p-value of two rows of counts; 1 where they have one column with rows."""
+    """The p-value of two rows of counts; 1 where they have one column with rows. Exact for two columns of which one is
+    rare, where chi-square is too small.
+    """
     from scipy import stats
 
     some = counts[:, counts.sum(axis=0) > 0]
-    return float(stats.chi2_contingency(some).pvalue) if some.shape[1] > 1 else 1.0
+    if some.shape[1] < BOTH:
+        return 1.0
+    if some.shape[1] == BOTH and stats.contingency.expected_freq(some).min() < FEWEST_EXPECTED:
+        return float(stats.fisher_exact(some).pvalue)
+    return float(stats.chi2_contingency(some).pvalue)

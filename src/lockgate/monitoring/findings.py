@@ -9,8 +9,9 @@ import numpy as np
 from lockgate.bundle.snapshot import Snapshot
 from lockgate.monitoring import rules, scores
 from lockgate.monitoring.counted import Counted, counted
-from lockgate.monitoring.drift import Drift, drift
+from lockgate.monitoring.drift import Drift, drift, feature_drift
 from lockgate.monitoring.live import Live
+from lockgate.monitoring.live_features import LiveFeatures
 from lockgate.monitoring.requests import AnswerCount, by_window
 from lockgate.monitoring.rules import Ruled, State
 from lockgate.monitoring.scores import CalibrationBin, ClassScore, Score, Scorer
@@ -32,7 +33,8 @@ class Production:
 class Terms:
     """The rules, the limit of the metric, the windows, how scores are counted, and the roles of the forecasts.
 
-    `answers` are the requests that servers have counted; without any, there is no rule on them.
+    `answers` are the requests that servers have counted; without any, there is no rule on them. `features` are those of
+    the logged rows; `no_features` says why they could not be computed.
     """
 
     params: MonitorParams
@@ -41,6 +43,8 @@ class Terms:
     scorer: Scorer
     roles: Sequence[str]
     answers: Sequence[AnswerCount] = ()
+    features: LiveFeatures | None = None
+    no_features: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,8 +74,9 @@ class Findings:
     """What one round found: the rules, counts, scores over all windows, scores of each window, and drift.
 
     `limit` is that of the metric.
-    `windows` and `drifts` are those of the version in Production, the newest first. `no_drift` says why there is no
-    drift; "" if there is one. `left_out` are the columns without a drift.
+    `windows`, `drifts` and `features` (the drift of computed features) are those of the version in Production, the
+    newest first. `no_drift` and `no_features` say why there is none; "" if there is one. `left_out` and
+    `features_left_out` are the columns and features without a drift.
     """
 
     production: Production
@@ -88,6 +93,9 @@ class Findings:
     drifts: tuple[Drift, ...]
     no_drift: str
     left_out: tuple[str, ...]
+    features: tuple[Drift, ...] = ()
+    no_features: str = ""
+    features_left_out: tuple[str, ...] = ()
 
     @property
     def firing(self) -> tuple[Ruled, ...]:
@@ -109,11 +117,12 @@ def findings(live: Live, snapshot: Snapshot | None, no_drift: str, production: P
     recent = chosen.live.where(place >= 0)
     windows = _by_window(chosen.live, place, production.version, terms)
     drifts = _drifts(asked.of_version(production.version), snapshot, terms)
+    features = _feature_drifts(snapshot, terms)
     scorer = terms.scorer
     return Findings(
         production,
         terms.limit,
-        tuple(_rules(windows, drifts, no_drift, production, terms)),
+        (*_rules(windows, drifts, no_drift, production, terms), *_feature_rule(features, snapshot, terms)),
         _volume(asked, chosen, recent, snapshot),
         scorer.score(recent),
         windows,
@@ -125,6 +134,9 @@ def findings(live: Live, snapshot: Snapshot | None, no_drift: str, production: P
         drifts,
         no_drift,
         snapshot.left_out if snapshot else (),
+        features,
+        terms.no_features if snapshot is None or snapshot.features else snapshot.no_features,
+        snapshot.features.left_out if snapshot and snapshot.features else (),
     )
 
 
@@ -145,6 +157,26 @@ def _drifts(asked: Live, snapshot: Snapshot | None, terms: Terms) -> tuple[Drift
         drift(snapshot, asked.where(place == number), params.drift, params.min_rows)
         for number in range(params.drift.windows)
     )
+
+
+def _feature_drifts(snapshot: Snapshot | None, terms: Terms) -> tuple[Drift, ...]:
+    if snapshot is None or snapshot.features is None or terms.features is None:
+        return ()
+    asked, params = terms.features, terms.params
+    place = terms.windows.of_request(asked.live)
+    return tuple(
+        feature_drift(snapshot.features, asked.where(place == number), params.drift, params.min_rows)
+        for number in range(params.drift.windows)
+    )
+
+
+def _feature_rule(features: tuple[Drift, ...], snapshot: Snapshot | None, terms: Terms) -> list[Ruled]:
+    """The rule on computed features; none for a version whose snapshot has no features."""
+    if snapshot is None or snapshot.features is None:
+        return []
+    if terms.features is None:
+        return [Ruled(rules.FEATURES, State.UNKNOWN, terms.no_features)]
+    return [rules.on_drift(features, terms.params.drift, rules.FEATURES, "feature")]
 
 
 def _rules(

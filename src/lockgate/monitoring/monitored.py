@@ -90,6 +90,8 @@ def _remarks(found: Monitored) -> Iterator[str]:
     yield from (f"{count} {words}" for words, count in lines.items() if count)
     if found.findings.left_out:
         yield f"no drift is computed of {', '.join(found.findings.left_out)}: times change by nature"
+    if found.findings.no_features:
+        yield f"the features that the version computes are not compared: {found.findings.no_features}"
     yield from found.remarks
 
 

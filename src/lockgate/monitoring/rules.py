@@ -16,6 +16,7 @@ from lockgate.problem.metrics import Metric
 from lockgate.problem.params import CoverageRule, DriftRule, MonitorParams, WindowRule
 
 ERRORS = "error rate"
+FEATURES = "feature drift"
 
 
 class State(StrEnum):
@@ -93,15 +94,15 @@ def on_errors(requests: Sequence[Requests], params: MonitorParams) -> Ruled:
     return Ruled(ERRORS, of_windows(broken, rule), f"{says}; {_counts(broken, rule)}")
 
 
-def on_drift(drifts: Sequence[Drift], rule: DriftRule) -> Ruled:
+def on_drift(drifts: Sequence[Drift], rule: DriftRule, name: str = "drift", what: str = "column") -> Ruled:
     """The values that are asked now must have the distribution of the training rows."""
     broken = [each.broken for each in drifts]
     state = of_windows(broken, rule)
-    names = dict.fromkeys(name for each in drifts[: rule.windows] for name in each.names)
-    says = f"drifted: {', '.join(names)}" if names else "no column has drifted"
+    names = dict.fromkeys(drifted for each in drifts[: rule.windows] for drifted in each.names)
+    says = f"drifted: {', '.join(names)}" if names else f"no {what} has drifted"
     if all(each is None for each in broken[: rule.windows]):
         says = "too few rows were asked"
-    return Ruled("drift", state, f"{says}; {_counts(broken, rule)}")
+    return Ruled(name, state, f"{says}; {_counts(broken, rule)}")
 
 
 def on_age(newest: datetime | None, now: datetime, params: MonitorParams) -> Ruled:

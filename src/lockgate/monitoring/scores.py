@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from lockgate.evaluation import slices
 from lockgate.evaluation.paired_test import Actual
 from lockgate.evaluation.slices import Background
+from lockgate.models.baselines import Scales
 from lockgate.monitoring.live import Bools, Live
 from lockgate.problem.description import Problem
 from lockgate.problem.metrics import METRICS, bias
@@ -81,10 +83,15 @@ class Scorer:
             return Score(by, value, 0, waiting, NAN, covered, stated, bounded, {})
         metric = METRICS[self.problem.metric]
         rows = _with_target(scored)
-        actual = Actual.of(self.problem, metric, rows, live.classes, self.background.history)
+        actual = Actual.of(self.problem, metric, rows, live.classes, self._scales if metric.needs_scale else None)
         others = _others(scored) if by == "all" else {}
         count = int(actual.counts.sum())
         return Score(by, value, count, waiting, actual.score(scored.forecast), covered, stated, bounded, others)
+
+    @cached_property
+    def _scales(self) -> Scales | None:
+        history = self.background.history
+        return None if history is None else Scales.of(self.problem, history)
 
     def by_version(self, live: Live) -> Iterator[Score]:
         """A score for each version."""

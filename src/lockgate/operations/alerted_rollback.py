@@ -8,7 +8,7 @@ from lockgate.monitoring.advice import reason_of
 from lockgate.monitoring.monitored import Monitored
 from lockgate.operations import monitor, rollback
 from lockgate.operations.confirmed_move import MoveRequest
-from lockgate.operations.monitor import Order, Snapshots
+from lockgate.operations.monitor import Inputs, Order
 from lockgate.operations.rollback import RollbackResult
 from lockgate.operations.workspace import Workspace
 
@@ -29,7 +29,7 @@ def rollback_if_alert(workspace: Workspace, request: MoveRequest, order: Order) 
     The reason in the ledger is that of the request, if it has one, and the alert. Raises StateConflict if another
     version is in Production by the time of the move, and as `rollback` does.
     """
-    found = monitor.monitor(workspace, order, Snapshots(workspace))
+    found = monitor.monitor(workspace, order, Inputs(workspace))
     if not found.advice.rolls_back or found.earlier is None:
         return Alerted(found, None)
     blamed = found.findings.production.version

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from shutil import copytree
 from time import monotonic
 
 from lockgate.errors import AccessRefused, ArtifactMissing, IntegrityBroken, StateConflict, Unavailable
@@ -18,6 +20,10 @@ from lockgate.prediction_log.record import Role, Scorer
 from lockgate.system import timeouts
 
 REACH_SECONDS = 5.0  # a registry that needs longer counts as unavailable if there is a copy
+HOW_TO_FILL = {
+    Stage.PRODUCTION: "promote one with: lockgate promote VERSION",
+    Stage.STAGING: "let the gate judge one: dvc repro, or lockgate validate VERSION",
+}
 DATABASE_SECONDS = 4.0  # libpq counts whole seconds
 
 
@@ -41,6 +47,17 @@ class Degraded:
     because: str
     alarm: bool = False
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The lines for the user."""
+        lines = [f"DEGRADED: {self}"]
+        if self.alarm:
+            lines.append(
+                f"ALARM: the files of version {self.version} in Production are gone from the artifact store; restore "
+                "them from a backup, or: lockgate rollback"
+            )
+        return tuple(lines)
+
     def __str__(self) -> str:
         age = verified_copy.in_words(datetime.now(UTC) - self.verified_at)
         return f"version {self.version}, verified {age} ago, because {self.because}"
@@ -50,7 +67,8 @@ class Degraded:
 class AnsweringVersion:
     """A version that is ready to forecast, and its stage. `degraded`: it is the verified copy.
 
-    `remarks` are sentences for the user, such as that the copy could not be kept.
+    `production_since`: when it came to Production, if it is there and Postgres answers. `remarks` are
+    sentences for the user, such as that the copy could not be kept.
     """
 
     model: str
@@ -58,6 +76,7 @@ class AnsweringVersion:
     stage: Stage
     degraded: Degraded | None = None
     remarks: tuple[str, ...] = ()
+    production_since: datetime | None = None
 
     @property
     def version(self) -> int:
@@ -85,27 +104,31 @@ class _Known:
     record: Recorded
 
 
-def load(workspace: Workspace, chosen: Stage | int, terms: FallbackTerms) -> AnsweringVersion:
+def load(
+    workspace: Workspace, chosen: Stage | int, terms: FallbackTerms, copy_to: Path | None = None
+) -> AnsweringVersion:
     """The version in a stage, or with this number, from the registry; it is kept as the copy if it is in Production.
 
     While the registry is unavailable, and when it has lost the files of Production, the copy answers for Production and
     for its own number. It does not for a refused login, for no version in Production or for a failed integrity check.
-    With a copy, the registry has REACH_SECONDS to answer. Raises the errors of the registry, and IntegrityBroken for an
-    unfit copy.
+    With a copy, the registry has REACH_SECONDS to answer. The verified files of the bundle are also copied into the new
+    folder `copy_to`. Raises the errors of the registry, and IntegrityBroken for an unfit copy.
     """
     copy = verified_copy.peek(workspace) if terms.allowed else None
     if not terms.allowed or not _may_replace(workspace, chosen, copy):
-        return _of_registry(workspace, _known(workspace, chosen))
+        return _of_registry(workspace, _known(workspace, chosen), copy_to)
     known: _Known | None = None
     hurried, until = workspace.hurried(DATABASE_SECONDS, REACH_SECONDS), monotonic() + REACH_SECONDS
     try:
         known = _known(hurried, chosen)
         _reach(hurried, until)
-        return _of_registry(hurried, known)
+        return _of_registry(hurried, known, copy_to)
     except AccessRefused:
         raise
     except (Unavailable, ArtifactMissing) as failure:
-        return _of_copy(workspace, terms.longest_age, known, failure)
+        with _after(failure):
+            found = verified_copy.opened(workspace, terms.longest_age, copy_to)
+        return _of_copy(found, known, failure)
 
 
 def _may_replace(workspace: Workspace, chosen: Stage | int, copy: Record | None) -> bool:
@@ -132,9 +155,7 @@ def _chosen(state: ModelState, chosen: Stage | int) -> Registered:
         return state.find(chosen)
     found = state.in_stage(chosen)
     if found is None:
-        raise StateConflict(
-            f"no version of {state.model} is in {chosen}", hint="promote one with: lockgate promote VERSION"
-        )
+        raise StateConflict(f"no version of {state.model} is in {chosen}", hint=HOW_TO_FILL[chosen])
     return found
 
 
@@ -149,11 +170,20 @@ def _reach(workspace: Workspace, until: float) -> None:
         workspace.registry().read()
 
 
-def _of_registry(workspace: Workspace, known: _Known) -> AnsweringVersion:
+def _of_registry(workspace: Workspace, known: _Known, copy_to: Path | None) -> AnsweringVersion:
     chosen = known.chosen
     with load_version.opened(workspace, known.record) as version:
+        if copy_to and version.bundle:
+            copytree(version.bundle, copy_to)
         remarks = tuple(_kept(workspace, known, version)) if chosen.stage is Stage.PRODUCTION else ()
-        return AnsweringVersion(workspace.model, replace(version, bundle=None), chosen.stage, None, remarks)
+        since = _production_since(known, chosen.version)
+        return AnsweringVersion(workspace.model, replace(version, bundle=None), chosen.stage, None, remarks, since)
+
+
+def _production_since(known: _Known | None, version: int) -> datetime | None:
+    if known is None or (known.chosen.version, known.chosen.stage) != (version, Stage.PRODUCTION):
+        return None
+    return known.state.last_arrival()
 
 
 def _kept(workspace: Workspace, known: _Known, version: Opened) -> Iterator[str]:
@@ -166,17 +196,16 @@ def _kept(workspace: Workspace, known: _Known, version: Opened) -> Iterator[str]
 
 
 def _of_copy(
-    workspace: Workspace, longest_age: timedelta, known: _Known | None, failure: Unavailable | ArtifactMissing
+    found: tuple[Record, Opened] | None, known: _Known | None, failure: Unavailable | ArtifactMissing
 ) -> AnsweringVersion:
-    """The copy in place of the registry; raises `failure` if it may not answer."""
-    with _after(failure):
-        found = verified_copy.opened(workspace, longest_age)
+    """The copy in place of the registry; raises `failure` if it may not answer, or if there is none."""
     if found is None:
         raise failure
     record, version = found
     because = failure.message if known is None else _because(failure, known, record)
     degraded = Degraded(record.version, record.verified_at, because, isinstance(failure, ArtifactMissing))
-    return AnsweringVersion(record.model, version, Stage.PRODUCTION, degraded)
+    since = _production_since(known, record.version)
+    return AnsweringVersion(record.model, version, Stage.PRODUCTION, degraded, (), since)
 
 
 def _because(failure: Unavailable | ArtifactMissing, known: _Known, record: Record) -> str:

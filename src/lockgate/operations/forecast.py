@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -14,13 +14,16 @@ from lockgate.data import row_writer
 from lockgate.data.row_writer import CsvWriter, ParquetRowWriter
 from lockgate.forecaster.answers import answers
 from lockgate.lifecycle.stages import Stage
-from lockgate.operations import answering_version, forecast_output, forecast_table
+from lockgate.operations import answering_version, forecast_output, forecast_table, predict
 from lockgate.operations.answering_version import DEFAULT_TERMS, AnsweringVersion, FallbackTerms
 from lockgate.operations.batch_log import BatchLog
+from lockgate.operations.forecast_chunks import Counts
 from lockgate.operations.forecast_rows import Future, future_rows
-from lockgate.operations.predict import Counts, Done
+from lockgate.operations.predict import Done
 from lockgate.operations.workspace import Workspace
 from lockgate.problem.description import Problem
+
+ROWS_AT_ONCE = 10_000  # that exist as Python objects
 
 
 @dataclass(frozen=True)
@@ -41,16 +44,22 @@ class Order:
 
 @dataclass
 class Collected:
-    """The rows with their answers, as JSON has them."""
+    """The tables of rows with their answers."""
 
-    rows: list[dict[str, Any]]
+    tables: list[pa.Table] = field(default_factory=list)
 
     def write(self, table: pa.Table) -> None:
         """Take the rows of a table."""
-        self.rows += table.to_pylist()
+        self.tables.append(table)
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """The rows as JSON has them, made as they are asked for."""
+        for table in self.tables:
+            for batch in table.to_batches(max_chunksize=ROWS_AT_ONCE):
+                yield from batch.to_pylist()
 
 
-def forecast(workspace: Workspace, order: Order, chosen: Stage | int) -> tuple[Done, list[dict[str, Any]]]:
+def forecast(workspace: Workspace, order: Order, chosen: Stage | int) -> tuple[Done, Collected]:
     """Forecast the next periods with the version in a stage, or with the given version.
 
     The rows are those of `future_rows`, with the answers and `model_version`. The target is replaced in one step, after
@@ -61,10 +70,8 @@ def forecast(workspace: Workspace, order: Order, chosen: Stage | int) -> tuple[D
         forecast_output.check(order.target, order.force)
     version = answering_version.load(workspace, chosen, order.fallback)
     rows = future_rows(order.problem, version.forecaster, order.future)
-    for part in rows.parts():
-        version.forecaster.check(part)  # before a row is logged or written
     log = BatchLog.into(order.spool, workspace, version, order.confidence) if order.spool else None
-    counts, collected = Counts(), Collected([])
+    counts, collected = Counts(), Collected()
     with _writer(order, collected) as writer:
         for part in rows.parts():
             started = perf_counter()
@@ -73,9 +80,12 @@ def forecast(workspace: Workspace, order: Order, chosen: Stage | int) -> tuple[D
                 log.add(part, found, perf_counter() - started)
             counts.add(version.forecaster.check(part), found)
             writer.write(_table(part, found, version))
-    remarks = (*rows.remarks, *counts.remarks(version, order.problem))
+        if log:
+            log.keep()
+    remarks = (*rows.remarks, *version.remarks, *predict.remarks(version, order.problem, counts))
     logged = log.drain() if log else None
-    return Done(counts.rows, version.version, remarks, version.degraded, 0, logged), collected.rows
+    since = version.production_since
+    return Done(counts.rows, version.version, remarks, version.degraded, 0, logged, since), collected
 
 
 @contextmanager

@@ -102,11 +102,12 @@ def _chosen(problem: Problem, series: Series, keys: Mapping[str, tuple[str, ...]
     kept = np.ones(len(series), dtype=np.bool_)
     for name, texts in keys.items():
         if name not in problem.keys:
-            known = f"the keys are {', '.join(problem.keys)}" if problem.keys else f"{problem.name} has no keys"
-            raise WrongUsage(f"{name} is no key", hint=known)
+            hint = f"the keys are {', '.join(problem.keys)}" if problem.keys else f"{problem.name} has no keys"
+            raise WrongUsage(f"{name} is no key", hint=hint)
         values = [_value(problem.column(name), text) for text in texts]
         known_values = series.frame[name].tolist()
-        if unknown := [text for text, value in zip(texts, values, strict=True) if value not in set(known_values)]:
+        known = set(known_values)
+        if unknown := [text for text, value in zip(texts, values, strict=True) if value not in known]:
             first = ", ".join(map(str, known_values[:5]))
             hint = f"known values: {first}{', ...' if len(known_values) > 5 else ''}; a new one needs a training"
             raise BadData(f"{name} is {unknown[0]}, which was not in the training", where=f"--key {name}", hint=hint)
@@ -236,7 +237,7 @@ def _time_texts(problem: Problem, numbers: NDArray[np.int64], times: "pd.Series[
 
 def by_column(pairs: Sequence[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
     """The values of each key column: `shop=1` and `shop=2` are two values of one column."""
-    found: dict[str, tuple[str, ...]] = {}
+    found: dict[str, list[str]] = {}
     for name, text in pairs:
-        found[name] = (*found.get(name, ()), text)
-    return found
+        found.setdefault(name, []).append(text)
+    return {name: tuple(texts) for name, texts in found.items()}

@@ -1,19 +1,35 @@
 """The table that a forecast writes: the columns of the rows, the answers, and the version that gave them."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 import pyarrow as pa
 
 from lockgate.data.row_file import Part
-from lockgate.operations.answering_version import AnsweringVersion
+from lockgate.forecaster.interface import ForecasterProtocol
 
 VERSION = "model_version"
 DEGRADED = "degraded"  # the column that says so, only if the verified copy has answered
 
 
-def of_part(part: Part, found: pd.DataFrame, version: AnsweringVersion, typed: bool) -> pa.Table:
+class Answerer(Protocol):
+    """A version that answers."""
+
+    @property
+    def version(self) -> int:
+        """Its number."""
+
+    @property
+    def forecaster(self) -> ForecasterProtocol:
+        """Its forecaster."""
+
+    @property
+    def degraded(self) -> object:
+        """Why the verified copy answers, as `str` writes it; None if it does not."""
+
+
+def of_part(part: Part, found: pd.DataFrame, version: Answerer, typed: bool) -> pa.Table:
     """The rows of a part as the file has them, joined covariates, and the answers.
 
     `typed`: the columns of a request have their described types, not the texts of a CSV.
@@ -23,7 +39,7 @@ def of_part(part: Part, found: pd.DataFrame, version: AnsweringVersion, typed: b
     return pa.table({**columns, **answer_columns(found, version)})
 
 
-def answer_columns(found: pd.DataFrame, version: AnsweringVersion) -> Mapping[str, Any]:
+def answer_columns(found: pd.DataFrame, version: Answerer) -> Mapping[str, Any]:
     """The columns of answers, the number of the version, and why the verified copy answered, if it did."""
     columns = {str(name): _array(found[name]) for name in found}
     columns[VERSION] = pa.repeat(pa.scalar(version.version), len(found))

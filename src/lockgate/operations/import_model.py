@@ -68,7 +68,7 @@ class Brought:
         known = {"trained_until": self.facts.trained_until, "horizon_days": str(self.facts.horizon_days)}
         known = known if self.problem.kind == "panel" else {}
         params = known | {"members": ", ".join(self.facts.members)}
-        return run_record.brought_record(params, _unknown() | known | self.origin)
+        return run_record.brought_record(self.problem, params, _unknown() | known | self.origin)
 
 
 def bring(

@@ -26,6 +26,7 @@ INFERENCE_PACKAGES = (
     "skops",
     "onnx",
     "onnxruntime",
+    "holidays",
 )
 
 

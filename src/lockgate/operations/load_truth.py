@@ -1,16 +1,16 @@
 """`lockgate truth load`: puts a file of ground truth on record."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lockgate.data import truth_file
+from lockgate.data.truth_file import TruthFile
 from lockgate.database import truth
 from lockgate.operations.workspace import Workspace
 from lockgate.prediction_log.truth_rows import TruthRow, truth_rows
 from lockgate.problem.description import Problem
 
-ROWS_AT_ONCE = 20_000  # of one transaction
 SHOWN = 5  # places of a kind
 
 
@@ -18,12 +18,26 @@ SHOWN = 5  # places of a kind
 class Places:
     """A number of rows, and file and line of the first ones."""
 
-    count: int = 0
-    first: tuple[str, ...] = ()
+    count: int
+    first: tuple[str, ...]
 
-    def and_also(self, places: list[str]) -> "Places":
-        """These rows and further ones."""
-        return Places(self.count + len(places), (*self.first, *places)[:SHOWN])
+
+@dataclass(frozen=True)
+class FileRows:
+    """The rows of a file, made when a part of them is asked for."""
+
+    problem: Problem
+    file: TruthFile
+
+    def __len__(self) -> int:
+        return len(self.file.rows)
+
+    def __getitem__(self, part: slice) -> list[TruthRow]:
+        return truth_rows(self.problem, self.file.rows.iloc[part])
+
+    def places(self, numbers: Sequence[int]) -> Places:
+        """These rows in the file."""
+        return Places(len(numbers), tuple(self.file.place(number) for number in numbers[:SHOWN]))
 
 
 @dataclass(frozen=True)
@@ -43,22 +57,13 @@ class Loaded:
 
 
 def load(workspace: Workspace, problem: Problem, path: Path) -> Loaded:
-    """Put the rows of a file on record. It may be interrupted and repeated: what is on record adds nothing.
+    """Put the rows of a file on record, all or none. Repeated, it adds nothing: the rows are on record.
 
     Raises BadData with file, line and value for a row that the description does not allow.
     """
     file = truth_file.read(problem, path)
-    rows = truth_rows(problem, file.rows)
-    new, corrected, unknown = 0, Places(), Places()
-    for first, part in _parts(rows):
-        done = truth.load(workspace.database, workspace.model, part, path.name, workspace.actor)
-        new += done.new
-        corrected = corrected.and_also([file.place(first + place) for place in done.corrected])
-        unknown = unknown.and_also([file.place(first + place) for place in done.unknown])
-    unchanged = len(rows) - new - corrected.count
-    return Loaded(len(rows), new, unchanged, corrected, unknown, file.left_out, file.ignored)
-
-
-def _parts(rows: list[TruthRow]) -> Iterator[tuple[int, list[TruthRow]]]:
-    for first in range(0, len(rows), ROWS_AT_ONCE):
-        yield first, rows[first : first + ROWS_AT_ONCE]
+    rows = FileRows(problem, file)
+    done = truth.load(workspace.database, workspace.model, rows, path.name, workspace.actor)
+    corrected, unknown = rows.places(done.corrected), rows.places(done.unknown)
+    unchanged = len(rows) - done.new - corrected.count
+    return Loaded(len(rows), done.new, unchanged, corrected, unknown, file.left_out, file.ignored)

@@ -91,7 +91,7 @@ def fetched(workspace: Workspace, record: Recorded) -> Iterator[Fetched]:
     version, digest = record.version.version, record.version.bundle_digest
     with tempfile.TemporaryDirectory(prefix="lockgate-") as folder:
         with _refusing_deleted(workspace, version):
-            workspace.registry().download(version, Path(folder))
+            workspace.version_store().download(version, Path(folder))
             found = registered_files.examined(Path(folder), digest, record.version.files)
         for trusted in (workspace.trusted_keys, record.trusted_keys):
             signing.require(found.bundle, digest, trusted)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from lockgate.data import dataset
+from lockgate.data.rows_by_part import RowsByPart
 from lockgate.database import monitored
 from lockgate.database.monitored import COLUMNS, Asked, NamedBy
 from lockgate.errors import LockgateError
@@ -57,11 +58,20 @@ def background(problem: Problem, prepared: Path) -> tuple[Background, str]:
     The cutoff is that of these rows.
     """
     try:
-        rows, static = dataset.read(prepared, "rows"), dataset.read(prepared, "static")
+        rows, static = dataset.by_part(prepared, "rows"), dataset.read(prepared, "static")
+        return Background(static, rows, _last(problem, rows)), ""
     except LockgateError as error:
         return Background(), f"scores without training rows, some slices are left out: {error}"
-    cutoff = int(problem.period.number(rows[problem.time_name].to_numpy()).max()) if problem.kind == "panel" else None
-    return Background(static, rows, cutoff), ""
+
+
+def _last(problem: Problem, rows: RowsByPart) -> int | None:
+    """The last period of a panel; None for another problem. Every part is read, so a damaged one is found here."""
+    ends = [_last_of(problem, part) if problem.kind == "panel" else 0 for part in rows]
+    return max(ends) if problem.kind == "panel" else None
+
+
+def _last_of(problem: Problem, rows: pd.DataFrame) -> int:
+    return int(problem.period.number(rows[problem.time_name].to_numpy()).max())
 
 
 def _named_by(problem: Problem) -> NamedBy:

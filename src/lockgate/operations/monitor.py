@@ -9,18 +9,20 @@ from lockgate.bundle import store
 from lockgate.bundle.snapshot import Snapshot
 from lockgate.database import request_counts, versions
 from lockgate.errors import ArtifactMissing, LockgateError, StateConflict, Unavailable
+from lockgate.evaluation.slices import Background
 from lockgate.lifecycle import moves
 from lockgate.lifecycle.model_state import ModelState
-from lockgate.lifecycle.stages import Stage
 from lockgate.monitoring.advice import advice
 from lockgate.monitoring.findings import Findings, Production, Terms, findings
 from lockgate.monitoring.live import Live
+from lockgate.monitoring.live_features import LiveFeatures
 from lockgate.monitoring.monitored import Monitored
 from lockgate.monitoring.replayed import Replay
 from lockgate.monitoring.requests import AnswerCount
 from lockgate.monitoring.scores import Scorer
 from lockgate.monitoring.windows import Windows
-from lockgate.operations import load_version, logged_rows, replay
+from lockgate.operations import live_features, load_version, logged_rows, replay
+from lockgate.operations.logged_rows import Read
 from lockgate.operations.workspace import Workspace
 from lockgate.problem.description import Problem
 from lockgate.problem.params import MonitorParams, Params
@@ -53,22 +55,30 @@ class Order:
         )
 
 
-class Snapshots:
-    """The snapshots of versions, each read once: a watching monitor does not fetch a bundle every round."""
+class Inputs:
+    """What a watching monitor reads once: the snapshot of each version, and the prepared rows until they change."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        self._found: dict[int, Snapshot | None] = {}
+        self._snapshots: dict[int, Snapshot | None] = {}
+        self._prepared: tuple[object, tuple[Background, str]] | None = None
 
-    def of(self, version: int) -> tuple[Snapshot | None, str]:
+    def snapshot(self, version: int) -> tuple[Snapshot | None, str]:
         """The snapshot of a version, verified; or None and the reason."""
-        if version not in self._found:
+        if version not in self._snapshots:
             try:
-                self._found[version] = self._read(version)
+                self._snapshots[version] = self._read(version)
             except (Unavailable, ArtifactMissing) as error:
                 return None, f"the snapshot of version {version} cannot be read: {error}"
-        snapshot = self._found[version]
+        snapshot = self._snapshots[version]
         return snapshot, "" if snapshot else NO_SNAPSHOT.format(version)
+
+    def background(self, problem: Problem, prepared: Path) -> tuple[Background, str]:
+        """The training rows in the folder, and a remark without them."""
+        state = _state(prepared)
+        if self._prepared is None or self._prepared[0] != state:
+            self._prepared = state, logged_rows.background(problem, prepared)
+        return self._prepared[1]
 
     def _read(self, version: int) -> Snapshot | None:
         record = load_version.recorded(self._workspace, version)
@@ -76,20 +86,39 @@ class Snapshots:
             return store.snapshot(fetched.bundle, fetched.digest)
 
 
-def monitor(workspace: Workspace, order: Order, snapshots: Snapshots) -> Monitored:
+def _state(folder: Path) -> object:
+    """A value that changes with the files of a folder and its folders."""
+    found = [(path.name, path.stat()) for path in sorted(folder.rglob("*"))]
+    return [(name, stat.st_ino, stat.st_size, stat.st_mtime_ns) for name, stat in found]
+
+
+def monitor(workspace: Workspace, order: Order, inputs: Inputs) -> Monitored:
     """One round. Raises StateConflict if no version is in Production."""
     state = workspace.state()
     production = _production(workspace, state)
     read = logged_rows.read(workspace, order.problem, order.windows(datetime.now(UTC)), order.roles)
-    background, without = logged_rows.background(order.problem, order.prepared)
-    snapshot, no_drift = snapshots.of(production.version)
+    background, without = inputs.background(order.problem, order.prepared)
+    snapshot, no_drift = inputs.snapshot(production.version)
     scorer, answers = Scorer(order.problem, background), _answers(workspace, read.windows)
-    terms = Terms(order.rules, order.limit, read.windows, scorer, order.roles, answers)
+    features, no_features = _features(workspace, production.version, snapshot, read, order.roles)
+    terms = Terms(order.rules, order.limit, read.windows, scorer, order.roles, answers, features, no_features)
     found = findings(read.live, snapshot, no_drift, production, terms)
     earlier, no_replay = _earlier(workspace, state, found, read.live, terms)
     remarks = tuple(filter(None, (read.remark, without)))
     told = advice(found, earlier, no_replay)
     return Monitored(workspace.model, order.problem, read.windows, found, earlier, told, remarks)
+
+
+def _features(
+    workspace: Workspace, version: int, snapshot: Snapshot | None, read: Read, roles: Sequence[str]
+) -> tuple[LiveFeatures | None, str]:
+    """The features of logged rows of a version, or None and why; none without features in its snapshot."""
+    if snapshot is None or snapshot.features is None:
+        return None, ""
+    try:
+        return live_features.live_features(workspace, version, read.live.of_roles(roles), read.windows), ""
+    except LockgateError as error:
+        return None, f"the features of the log cannot be computed: {error}"
 
 
 def _production(workspace: Workspace, state: ModelState) -> Production:
@@ -99,7 +128,7 @@ def _production(workspace: Workspace, state: ModelState) -> Production:
             f"no version of {workspace.model} is in Production", hint="promote one with: lockgate promote VERSION"
         )
     rows = versions.stages(workspace.database, workspace.model)
-    return Production(serving.version, _since(state), max((row.created_at for row in rows), default=None))
+    return Production(serving.version, state.last_arrival(), max((row.created_at for row in rows), default=None))
 
 
 def _answers(workspace: Workspace, windows: Windows) -> list[AnswerCount]:
@@ -107,11 +136,6 @@ def _answers(workspace: Workspace, windows: Windows) -> list[AnswerCount]:
     since = windows.now - windows.count * windows.length
     found = request_counts.since(workspace.database, workspace.model, since)
     return [AnswerCount(each.minute, each.status, each.requests) for each in found]
-
-
-def _since(state: ModelState) -> datetime | None:
-    """The newest move of a version to Production."""
-    return next((entry.at for entry in reversed(state.ledger) if entry.to_stage is Stage.PRODUCTION), None)
 
 
 def _earlier(

@@ -28,6 +28,7 @@ from lockgate.operations import load_version, register
 from lockgate.operations.stage_files import Build, Receipt
 from lockgate.operations.workspace import Workspace
 from lockgate.problem.params import Params, current_name
+from lockgate.reports import run_metrics
 from lockgate.system.readable_line import readable_line
 from lockgate.training import refit as refits
 from lockgate.training.fitting import Progress
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from lockgate.registry.run_log import Contents, RunRecord
 
 OF_TRAINING = ("seed", "threads", "members", "training")  # a training depends on these params, and on the problem
-CARD = "card.json"
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,7 @@ class Again:
         """The settings of the earlier version, its number, and the data of the training."""
         from lockgate.operations import run_record
 
-        chosen = {f"rounds_{name}": float(rounds) for name, rounds in self.earlier.rounds.items()}
-        chosen |= {f"weight_{name}": weight for name, weight in self.weights.items()}
+        chosen = run_metrics.of_choice(self.earlier.rounds, self.weights)
         return run_record.refit_record(self.made, self.earlier.params, chosen, self.tags)
 
 
@@ -151,9 +150,11 @@ def _earlier_training(workspace: Workspace, version: int, params: Params) -> Ear
     known = versions.recorded_version(workspace.database, workspace.model, version)
     if known is None:
         raise _unknown_training(version)
-    run = workspace.registry().read_run(known.run_id, CARD)
+    run = workspace.registry().read_run(known.run_id)
     nested = nested_params(run.params)
-    rounds = {name: int(run.metrics[f"rounds_{name}"]) for name in MEMBERS if f"rounds_{name}" in run.metrics}
+    metrics = {run_metrics.current_name(name): value for name, value in run.metrics.items()}
+    of_member = {name: f"{run_metrics.ROUNDS}{name}" for name in MEMBERS}
+    rounds = {name: int(metrics[key]) for name, key in of_member.items() if key in metrics}
     if len(rounds) < len(MEMBERS) or not nested.keys() >= set(OF_TRAINING):
         raise _unknown_training(version)
     recorded = {name: nested[name] for name in OF_TRAINING}

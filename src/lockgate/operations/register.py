@@ -1,7 +1,7 @@
 """Registers a bundle as a version, once: a registered bundle is found by its digest."""
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -9,13 +9,14 @@ from lockgate.bundle import manifest
 from lockgate.database import versions
 from lockgate.database.versions import Registration
 from lockgate.errors import StateConflict, Unavailable
-from lockgate.operations import cleanup
+from lockgate.operations import cleanup, sbom
 from lockgate.operations.stage_files import Build, Receipt
 from lockgate.operations.workspace import Workspace
 from lockgate.problem.params import Params
 from lockgate.system import timeouts
 
 if TYPE_CHECKING:
+    from lockgate.registry.client import Registry
     from lockgate.registry.run_log import Contents, RunRecord
 
 
@@ -97,19 +98,32 @@ def find(workspace: Workspace, digest: str) -> Receipt | None:
 
 def _enter(workspace: Workspace, source: Source, digest: str) -> Receipt:
     with workspace.lock():
-        record = source.record()
+        record = replace(source.record(), sbom=sbom.of_environment(workspace.model, digest))
         registry = workspace.registry()
+        record = replace(record, tags={**record.tags, **_sweep_of(registry, record)})
         version, run_id = registry.find_or_create(source.contents(digest), record)
         _require_in_database(workspace, version)
         kept = {
             "lineage": record.tags,
+            "params": dict(record.params),
             "candidates": _without_nan(record.candidates.to_dict("records")),
             "files": registry.files_around(version),
+            "sbom": registry.sbom(run_id),
         }
         known = versions.record_version(
             workspace.database, Registration(workspace.model, version, digest, run_id, kept)
         )
     return Receipt(workspace.model, known.version, known.run_id, digest)
+
+
+def _sweep_of(registry: "Registry", record: "RunRecord") -> dict[str, str]:
+    """Tags that name the sweep that chose the settings of a training, and how many trials it compared; {} without."""
+    from lockgate.registry import sweep_runs
+
+    chosen = sweep_runs.chosen_by(registry, record.about, record.settings) if record.settings else None
+    if chosen is None:
+        return {}
+    return {"sweep": chosen.sweep, "sweep_trial": str(chosen.trial), "sweep_trials": str(chosen.trials)}
 
 
 def _require_in_database(workspace: Workspace, version: int) -> None:

@@ -1,12 +1,14 @@
 """Rollback: brings an earlier version back into Production, after its bundle was verified."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
 
 from lockgate.lifecycle import moves
+from lockgate.lifecycle.model_state import Registered
 from lockgate.lifecycle.moves import Move
 from lockgate.lifecycle.stages import Command
-from lockgate.operations import load_version, repeat
+from lockgate.operations import repeat
 from lockgate.operations.confirmed_move import MoveRequest, confirm_and_move
 from lockgate.operations.workspace import Workspace
 from lockgate.system.readable_line import readable_line
@@ -24,7 +26,19 @@ class RollbackResult:
     switched: float | None
 
 
-def rollback(workspace: Workspace, request: MoveRequest, to: int | None) -> RollbackResult:
+def verified_here(workspace: Workspace, registered: Registered) -> None:
+    """Open the version in this process, and close it again."""
+    from lockgate.operations import load_version  # imports the boosters: a rollback that opens nothing needs none
+
+    load_version.verify(workspace, registered)
+
+
+def rollback(
+    workspace: Workspace,
+    request: MoveRequest,
+    to: int | None,
+    verify: Callable[[Workspace, Registered], None] = verified_here,
+) -> RollbackResult:
     """Bring the last good Production (or the named one) back, after its bundle was verified and has forecast its probe.
 
     Raises StateConflict if there is nowhere to go back to, and IntegrityBroken if the bundle is not what was
@@ -37,7 +51,7 @@ def rollback(workspace: Workspace, request: MoveRequest, to: int | None) -> Roll
     began = perf_counter()
     state = workspace.state()
     move = moves.rollback(state, to)
-    load_version.verify(workspace, state.find(move.version))
+    verify(workspace, state.find(move.version))
     verified = perf_counter() - began
     switched = confirm_and_move(workspace, request, move, lambda now: moves.rollback(now, to))
     return RollbackResult(move, verified, switched)

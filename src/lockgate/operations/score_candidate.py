@@ -1,45 +1,57 @@
 """Scores a candidate for the gate: the candidate and the version in Production forecast the same holdout rows."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from lockgate.data import dataset
-from lockgate.data.data_card import Part, read_card
+from lockgate.data.data_card import read_card
+from lockgate.data.rows_by_part import RowsByPart
+from lockgate.engine import choice
+from lockgate.engine.engine import Engine
 from lockgate.errors import ArtifactMissing
 from lockgate.evaluation import sandboxed, slices
 from lockgate.evaluation.paired_test import Actual, PairedTest
-from lockgate.evaluation.sandboxed import FORECAST_LIMITS, Failure, Floats, Forecasts, Request
-from lockgate.evaluation.slices import Background
+from lockgate.evaluation.sandboxed import Failure, Floats, Forecasts, Request, forecast_limits
+from lockgate.evaluation.slices import Background, Parts
 from lockgate.gate.evidence import Evidence, ForecastSanity, HoldoutUse, NoEvidence, Representation, ServingComparison
 from lockgate.lifecycle.model_state import Registered
 from lockgate.models import baselines
+from lockgate.models.baselines import Scales
 from lockgate.operations import load_version
 from lockgate.operations.load_version import Fetched
 from lockgate.operations.stage_files import Build
 from lockgate.operations.workspace import Workspace
-from lockgate.problem.columns import Decimal, Whole
+from lockgate.problem.confidence import DEFAULT
 from lockgate.problem.description import Problem
 from lockgate.problem.metrics import METRICS, Metric, bias
-from lockgate.problem.target_values import class_texts, outside_where
+from lockgate.problem.params import EngineParams
+from lockgate.problem.target_values import class_texts, forecast_range
 from lockgate.reports import holdout_plot
+from lockgate.reports.explained_cases import ExplainedCase
 from lockgate.reports.holdout_plot import Scored
+from lockgate.reports.holdout_review import Judged, Production, SliceChange, SliceScore
 
 Moment = date | int
+
+CONFIDENCES = (0.5, 0.6, 0.7, 0.8, 0.9)  # of the bounds whose coverage is measured, beside the usual confidence
+FEWEST_ROWS = 30  # of a slice whose score is shown
 
 
 @dataclass(frozen=True)
 class Findings:
-    """The evidence for the gate, and metrics for the record."""
+    """The evidence for the gate, metrics for the record, and the data of the plots (None without forecasts)."""
 
     evidence: Evidence | NoEvidence
     metrics: Mapping[str, float]
+    judged: Judged | None = None
 
 
 @dataclass(frozen=True)
@@ -52,48 +64,69 @@ class VersionPair:
 
 @dataclass(frozen=True)
 class Tables:
-    """The training rows, which the baseline learns from, the holdout, and the static features."""
+    """The training rows by part, which the baseline learns from, the holdout, and the static features."""
 
-    rows: pd.DataFrame
+    rows: RowsByPart
     holdout: pd.DataFrame
     static: pd.DataFrame
 
     @classmethod
     def read(cls, folder: Path) -> "Tables":
         """Read the tables of the prepare stage."""
-        return cls(*(dataset.read(folder, part) for part in get_args(Part)))
+        return cls(dataset.by_part(folder, "rows"), dataset.read(folder, "holdout"), dataset.read(folder, "static"))
 
     def inputs(self, problem: Problem) -> pd.DataFrame:
         """The holdout without its target."""
         return self.holdout.drop(columns=problem.target)
 
 
-def examine(workspace: Workspace, pair: VersionPair, made: Build, problem: Problem, use: HoldoutUse) -> Findings:
+def examine(  # noqa: PLR0913 - what is judged, on which data, and where
+    workspace: Workspace, pair: VersionPair, made: Build, problem: Problem, use: HoldoutUse, engine: EngineParams
+) -> Findings:  # fmt: skip
     """Score the candidate on the holdout beside the serving version (None: without) and the baseline.
 
-    Each version forecasts in a child process, so a failure of a version does not end this process. Writes the plot
-    `made.holdout_plot` if there are finite forecasts of scored rows. Raises IntegrityBroken if the bytes of either
-    version differ from the registered ones. `use` is what the holdout has judged before.
+    Each version forecasts in a child process, so a failure of a version does not end this process. On a cluster, both
+    do at the same time, and the child is one of a worker. Raises IntegrityBroken if the bytes of either version differ
+    from the registered ones. `use` is what the holdout has judged before.
     """
-    made.holdout_plot.unlink(missing_ok=True)
     tables = Tables.read(made.prepared)
-    try:
-        with load_version.fetched(workspace, load_version.recorded(workspace, pair.candidate.version)) as fetched:
-            alone, folder = load_version.alone_places(tables.holdout), str(made.prepared.resolve())
-            request = Request(str(fetched.bundle), fetched.digest, alone, folder)
-            found = sandboxed.forecast(request, tables.inputs(problem), FORECAST_LIMITS)
-    except ArtifactMissing as missing:
-        return Findings(NoEvidence(str(missing)), {})
+    with ExitStack() as opened:
+        try:
+            fetched = opened.enter_context(_fetched(workspace, pair.candidate))
+        except ArtifactMissing as missing:
+            return Findings(NoEvidence(str(missing)), {})
+        serving = opened.enter_context(_fetched(workspace, pair.serving)) if pair.serving else None
+        place = opened.enter_context(choice.here(engine, workspace.timeout))
+        found, *theirs = _forecasts(place, fetched, serving, made.prepared, tables.inputs(problem))
     if isinstance(found, Failure):
         return Findings(NoEvidence(found.reason), {})
-    metric = METRICS[problem.metric]
-    actual = Actual.of(problem, metric, tables.holdout, found.classes, tables.rows)
-    known = Circumstances(fetched, problem, actual, use, read_card(made.prepared)["rows"]["digest"])
-    shown = np.logical_and(_finite(found.together), actual.counts)
-    if shown.any():
-        _draw(tables, found, shown, known, made.holdout_plot)
-    compared = _compared(workspace, pair.serving, tables, found.together, known) if pair.serving else None
-    return _findings(tables, found, compared, known)
+    known = Circumstances.of(problem, fetched, tables, found.classes, use, read_card(made.prepared)["rows"]["digest"])
+    return findings_of(tables, found, (serving, theirs[0]) if serving else None, known)
+
+
+def findings_of(
+    tables: Tables, found: Forecasts, serving: tuple[Fetched, Forecasts | Failure] | None, known: "Circumstances"
+) -> Findings:
+    """The findings from the forecasts of the candidate and of the serving version (None: there is none)."""
+    compared = _compared(*serving, tables, found.together, known) if serving else None
+    findings = _findings(tables, found, compared.comparison if compared else None, known)
+    return replace(findings, judged=_judged(tables, found, compared, known))
+
+
+def _fetched(workspace: Workspace, version: Registered) -> AbstractContextManager[Fetched]:
+    return load_version.fetched(workspace, load_version.recorded(workspace, version.version))
+
+
+def _forecasts(
+    engine: Engine, candidate: Fetched, serving: Fetched | None, prepared: Path, inputs: pd.DataFrame
+) -> list[Forecasts | Failure]:
+    """The forecasts of the candidate, and of the serving version if there is one."""
+    alone, folder = load_version.alone_places(inputs), str(prepared.resolve())
+    requests = [Request(str(candidate.bundle), candidate.digest, alone, folder, CONFIDENCES)]
+    requests += [Request(str(serving.bundle), serving.digest)] if serving else []
+    limits = forecast_limits(len(inputs), int(read_card(prepared)["rows"]["count"]))
+    sent = [sandboxed.sent(request, limits) for request in requests]
+    return engine.map(sandboxed.forecast_sent, sent, "score a version", shared=(engine.scatter(inputs),))
 
 
 def _finite(forecast: Floats) -> NDArray[np.bool_]:
@@ -102,23 +135,91 @@ def _finite(forecast: Floats) -> NDArray[np.bool_]:
     return np.asarray(finite, dtype=np.bool_)
 
 
-def _draw(tables: Tables, found: Forecasts, shown: NDArray[np.bool_], known: "Circumstances", path: Path) -> None:
+def _judged(
+    tables: Tables, found: Forecasts, compared: "Compared | None", known: "Circumstances"
+) -> Judged | None:  # fmt: skip
+    """The data of the plots: the scored rows with a finite forecast; None if there are none."""
     problem, actual = known.problem, known.actual
-    values = actual.rows.actual[shown[actual.counts]]
-    before = tables.rows[~outside_where(problem, tables.rows)]
-    of_rows = (tables.holdout[shown], values, found.together[shown], found.bounds[shown])
-    holdout_plot.draw(Scored(problem, actual.metric, *of_rows, found.classes, before), path)
+    shown = np.logical_and(_finite(found.together), actual.counts)
+    if not shown.any():
+        return None
+    counted = actual.rows.where(shown[actual.counts])
+    of_rows = (tables.holdout[shown], counted.actual, found.together[shown], found.bounds[shown])
+    scored = Scored(problem, actual.metric, *of_rows, found.classes, counted.unit)
+    if problem.kind == "panel" and problem.task == "regression":
+        scored = replace(scored, past=holdout_plot.past_of(scored, tables.rows))
+    theirs = None if compared is None else compared.forecast[shown]
+    parts = [(part.name, chosen[shown]) for part, chosen in known.parts]
+    return Judged(
+        scored,
+        tuple(_slice_scores(scored, theirs, parts)),
+        tuple(_coverage(scored, found.more_bounds[:, shown])),
+        None if compared is None or theirs is None else Production(compared.version, theirs, compared.changes),
+        tuple(ExplainedCase(**case) for case in found.explained),
+        found.unexplained,
+    )
+
+
+def _slice_scores(
+    scored: Scored, theirs: Floats | None, parts: Sequence[tuple[str, NDArray[np.bool_]]]
+) -> Iterator[SliceScore]:  # fmt: skip
+    """The score on each slice with enough rows, and that of Production where it forecasts all of them."""
+    other = None if theirs is None else replace(scored, forecast=theirs)
+    for name, chosen in parts:
+        if (rows := int(chosen.sum())) >= FEWEST_ROWS:
+            production = other.where(chosen).score if other else float("nan")
+            yield SliceScore(name, rows, scored.where(chosen).score, production)
+
+
+def _coverage(scored: Scored, more_bounds: Floats) -> Iterator[tuple[float, float]]:
+    """The stated confidence, and the share of targets within the bounds, where all bounds are known."""
+    for confidence, bounds in zip((*CONFIDENCES, DEFAULT), (*more_bounds, scored.bounds), strict=True):
+        of = replace(scored, bounds=bounds)
+        if of.has_bounds:
+            yield confidence, float(of.inside.mean())
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The version in Production: the paired test, and its forecasts of the holdout (NaN for those that it has not)."""
+
+    comparison: ServingComparison
+    forecast: Floats
+
+    @property
+    def version(self) -> int:
+        """Its number."""
+        return self.comparison.version
+
+    @property
+    def changes(self) -> tuple[SliceChange, ...]:
+        """How much worse the candidate is on each tested slice; the intervals of all slices hold at once."""
+        test = self.comparison.paired_test
+        return tuple(SliceChange(part.name, part.difference.value, *test.interval(part)) for part in test.slices)
 
 
 @dataclass(frozen=True)
 class Circumstances:
-    """The version's files, the problem, the holdout as its metric counts it, and what it has judged before."""
+    """The version's files, the problem, the holdout as its metric counts it, its slices, and what it has judged."""
 
     fetched: Fetched
     problem: Problem
     actual: Actual
+    scales: Scales | None  # of the keys, where the metric is MASE
+    parts: Parts
     holdout_use: HoldoutUse
     rows_digest: str  # of the prepared training rows
+
+    @classmethod
+    def of(  # noqa: PLR0913 - all that the forecasts are judged by
+        cls, problem: Problem, fetched: Fetched, tables: Tables, classes: Sequence[str], use: HoldoutUse, digest: str
+    ) -> "Circumstances":
+        """From the tables; `classes` are those of the forecasts, `digest` is that of the training rows."""
+        metric = METRICS[problem.metric]
+        scales = Scales.of(problem, tables.rows) if metric.needs_scale else None
+        actual = Actual.of(problem, metric, tables.holdout, classes, scales)
+        parts = slices.parts(problem, tables.holdout, _background(tables, problem))
+        return cls(fetched, problem, actual, scales, parts, use, digest)
 
 
 def _findings(tables: Tables, found: Forecasts, serving: ServingComparison | None, known: Circumstances) -> Findings:
@@ -192,7 +293,7 @@ def _representation(tables: Tables, known: Circumstances, classes: Sequence[str]
     keys = scored = 0
     if problem.kind == "panel" and problem.keys:
         names = list(problem.keys)
-        every = tables.rows[names].drop_duplicates()
+        every = pd.concat([part[names].drop_duplicates() for part in tables.rows])
         keys, scored = len(every), len(every.merge(tables.holdout.loc[counts, names].drop_duplicates(), on=names))
     if problem.task == "regression":
         return Representation(keys, scored)
@@ -208,29 +309,26 @@ def _against_serving(found: PairedTest, metric: Metric) -> dict[str, float]:
 
 
 def _sanity(problem: Problem, forecast: Floats, on_scored_rows: Floats) -> ForecastSanity:
-    kind = problem.column(problem.target).kind
-    above_zero = problem.task != "regression" or (isinstance(kind, Whole | Decimal) and kind.low >= 0)
-    outside = (forecast < 0) & above_zero | (forecast > 1) & (problem.task != "regression")
+    lowest, highest = forecast_range(problem)
+    outside = (forecast < lowest) | (forecast > highest)
     different = len(np.unique(on_scored_rows.round(6), axis=0))
     return ForecastSanity(int((~_finite(forecast)).sum()), int(outside.sum()), different)
 
 
 def _compared(
-    workspace: Workspace, serving: Registered, tables: Tables, forecast: Floats, known: Circumstances
-) -> ServingComparison:
+    serving: Fetched, theirs: Forecasts | Failure, tables: Tables, forecast: Floats, known: Circumstances
+) -> Compared:
     """The paired test with the serving version, on the holdout rows that it can forecast."""
     problem, rows = known.problem, tables.holdout
-    with load_version.fetched(workspace, load_version.recorded(workspace, serving.version)) as fetched:
-        request = Request(str(fetched.bundle), fetched.digest)
-        theirs = sandboxed.forecast(request, tables.inputs(problem), FORECAST_LIMITS)
     if isinstance(theirs, Failure) or theirs.together.shape != forecast.shape:
-        unknown = known.actual.compare(forecast, np.full(forecast.shape, np.nan))
-        return ServingComparison(serving.version, fetched.digest, unknown)
+        nothing = np.full(forecast.shape, np.nan)
+        unknown = known.actual.compare(forecast, nothing)
+        return Compared(ServingComparison(serving.version, serving.digest, unknown), nothing)
     both = theirs.covered
-    parts = tuple((part, chosen[both]) for part, chosen in slices.parts(problem, rows, _background(tables, problem)))
-    actual = Actual.of(problem, known.actual.metric, rows[both], theirs.classes, tables.rows)
+    parts = tuple((part, chosen[both]) for part, chosen in known.parts)
+    actual = Actual.of(problem, known.actual.metric, rows[both], theirs.classes, known.scales)
     found = actual.compare(forecast[both], theirs.together[both], parts)
-    return ServingComparison(serving.version, fetched.digest, found)
+    return Compared(ServingComparison(serving.version, serving.digest, found), theirs.together)
 
 
 def _background(tables: Tables, problem: Problem) -> Background:

@@ -18,9 +18,24 @@ class Build:
         return self.build / "bundle"
 
     @property
-    def holdout_plot(self) -> Path:
-        """The plot of the candidate's forecasts of the holdout."""
-        return self.build / "plots" / "holdout.png"
+    def plots(self) -> Path:
+        """The plots of the training and of the holdout."""
+        return self.build / "plots"
+
+    @property
+    def tables(self) -> Path:
+        """Tables for the run, under names that explain themselves."""
+        return self.build / "tables"
+
+    @property
+    def report(self) -> Path:
+        """The report of the verdict."""
+        return self.build / "report"
+
+    @property
+    def lineage(self) -> Path:
+        """Copies of what the bundle was made from: params, data card, dvc.lock."""
+        return self.build / "lineage"
 
 
 @dataclass(frozen=True)

@@ -78,11 +78,10 @@ def _status(workspace: Workspace) -> Status:
     decisions = approvals.of_model(workspace.database, workspace.model)
     staging = _first(versions, Stage.STAGING)
     serving = _first(versions, Stage.PRODUCTION)
-    since = next((entry.at for entry in reversed(known.state.ledger) if entry.to_stage is Stage.PRODUCTION), None)
     return Status(
         model=workspace.model,
         serving=serving,
-        serving_since=since if serving else None,
+        serving_since=known.state.last_arrival() if serving else None,
         staging=staging,
         versions=len(versions),
         deleted=deleted,

@@ -1,11 +1,9 @@
 """The validate stage: the gate judges the registered version, and a passed one goes to Staging."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from math import isfinite
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from lockgate.data.data_card import noise_floor, read_card
 from lockgate.database import policies, verdicts, versions
@@ -16,11 +14,14 @@ from lockgate.gate.evidence import Outcome
 from lockgate.gate.verdict import Judgement
 from lockgate.lifecycle import moves
 from lockgate.lifecycle.model_state import ModelState, Registered
-from lockgate.operations import lineage
+from lockgate.operations import lineage, run_report, verdict_review
 from lockgate.operations.stage_files import Build, Receipt
 from lockgate.operations.workspace import Workspace
 from lockgate.problem.description import Problem
-from lockgate.problem.params import Policy
+from lockgate.problem.params import EngineParams, Policy
+from lockgate.reports import review_markdown, run_metrics
+
+IN_PROCESS = EngineParams()
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Case:
     policy: Policy
     problem: Problem
     serving: Registered | None
+    engine: EngineParams
 
     @property
     def candidate_serves(self) -> bool:
@@ -51,7 +53,14 @@ class Case:
         return None if self.candidate_serves else self.serving
 
 
-def validate(workspace: Workspace, receipt: Receipt, made: Build, policy: Policy, problem: Problem) -> StoredVerdict:
+def validate(  # noqa: PLR0913 - what is judged, by which rules, and where
+    workspace: Workspace,
+    receipt: Receipt,
+    made: Build,
+    policy: Policy,
+    problem: Problem,
+    engine: EngineParams = IN_PROCESS,
+) -> StoredVerdict:
     """Judge the version of the receipt, and move it from None to Staging if it passed.
 
     The policy is in force from now on. A verdict on the same bundle, holdout, policy and serving version is reused
@@ -61,17 +70,23 @@ def validate(workspace: Workspace, receipt: Receipt, made: Build, policy: Policy
     state.find(receipt.version)
     policies.put_in_force(workspace.database, workspace.model, policy, workspace.actor)
     holdout_digest = read_card(made.prepared)["holdout"]["digest"]
-    case = Case(receipt, holdout_digest, policy, problem, state.serving())
-    found = _found_again(workspace, case) or _judge(workspace, case, state, made)
+    case = Case(receipt, holdout_digest, policy, problem, state.serving(), engine)
+    again = _found_again(workspace, case)
+    found, metrics = (again, {}) if again else _judge(workspace, case, state, made)
     if verdicts.shown_verdict(workspace.database, workspace.model, receipt.version) != found.id:
-        _show_in_mlflow(workspace, found, receipt, made)
+        _show_in_mlflow(workspace, found, made, metrics)
     if found.outcome == Outcome.PASSED:
         _move_to_staging(workspace, found)
     return found
 
 
-def validate_registered(
-    workspace: Workspace, version: int | None, prepared: Path, policy: Policy, problem: Problem
+def validate_registered(  # noqa: PLR0913 - as `validate`
+    workspace: Workspace,
+    version: int | None,
+    prepared: Path,
+    policy: Policy,
+    problem: Problem,
+    engine: EngineParams = IN_PROCESS,
 ) -> StoredVerdict:
     """Judge a registered version (by default the newest in None) on the prepared tables.
 
@@ -86,7 +101,7 @@ def validate_registered(
         )
     receipt = Receipt(workspace.model, known.version, known.run_id, known.bundle_digest)
     with TemporaryDirectory(prefix="lockgate-") as folder:
-        return validate(workspace, receipt, Build(prepared, Path(folder)), policy, problem)
+        return validate(workspace, receipt, Build(prepared, Path(folder)), policy, problem, engine)
 
 
 def _found_again(workspace: Workspace, case: Case) -> StoredVerdict | None:
@@ -106,17 +121,24 @@ def _found_again(workspace: Workspace, case: Case) -> StoredVerdict | None:
     return verdicts.record_verdict(workspace.database, replace(found.unstored(), actor=workspace.actor))
 
 
-def _judge(workspace: Workspace, case: Case, state: ModelState, made: Build) -> StoredVerdict:
+def _judge(workspace: Workspace, case: Case, state: ModelState, made: Build) -> tuple[StoredVerdict, dict[str, float]]:
+    """A verdict by the gate, and further metrics for the run. Writes the plots into the build folder."""
     from lockgate.operations import score_candidate  # imports pandas and the boosters: not needed for a reused verdict
 
     use = verdicts.holdout_use(workspace.database, workspace.model, case.digests)
     pair = score_candidate.VersionPair(state.find(case.receipt.version), case.reference)
     problem = case.problem.model_copy(update={"metric": case.policy.metric})  # the policy's metric judges
-    found = score_candidate.examine(workspace, pair, made, problem, use)
+    found = score_candidate.examine(workspace, pair, made, problem, use, case.engine)
     judgement = verdict.judge(found.evidence, case.policy)
     metrics = with_floor(found.metrics, noise_floor(read_card(made.prepared)))
-    judged = _as_verdict(workspace, case, judgement, metrics)
-    return _same_inconclusive(workspace, judged) or verdicts.record_verdict(workspace.database, judged)
+    given = _as_verdict(workspace, case, judgement, metrics)
+    recorded = _same_inconclusive(workspace, given) or verdicts.record_verdict(workspace.database, given)
+    if found.judged is None:
+        run_report.clear(made)
+        return recorded, {}
+    run_report.draw(found.judged, made, recorded)
+    slices = {each.name: each.score for each in found.judged.slices}
+    return recorded, run_metrics.of_slices(problem.metric, slices) | run_metrics.of_coverage(found.judged.coverage)
 
 
 def with_floor(metrics: Mapping[str, float], floor: float | None) -> Mapping[str, float]:
@@ -152,34 +174,23 @@ def _as_verdict(workspace: Workspace, case: Case, judgement: Judgement, metrics:
     )
 
 
-def _show_in_mlflow(workspace: Workspace, found: StoredVerdict, receipt: Receipt, made: Build) -> None:
+def _show_in_mlflow(workspace: Workspace, found: StoredVerdict, made: Build, more: dict[str, float]) -> None:
     """Show the verdict on the run and on the page of the version; the tag of the version is set last, as a mark.
 
     If a newer verdict was recorded meanwhile, the guard refuses the tags: the other command shows the newer verdict.
     """
-    registry = workspace.registry()
-    finite = {f"holdout.{name}": value for name, value in found.metrics.items() if isfinite(value)}
-    plots = [path for path in [made.holdout_plot] if path.is_file()]
-    registry.log_verdict(receipt.run_id, finite, as_json(found), plots)
-    tags = {"verdict": found.outcome, "verdict_id": str(found.id)}
+    registry, review = workspace.registry(), verdict_review.review_of_verdict(workspace, found)
+    logged = run_report.files(registry, review, found, made)
+    metrics = run_metrics.of_verdict(found.metrics) | more
+    registry.log_verdict(review.run_id, metrics, logged.files, review_markdown.note(review))
+    repeated = verdicts.tags_on_record(workspace.database, workspace.model, found.version)
+    tags = {**repeated, "metric": review.metric.name, "verdict": found.outcome, "verdict_id": str(found.id)}
     try:
-        registry.tag_version(receipt.version, tags, described(found))
+        registry.tag_version(found.version, tags, review_markdown.description(review, logged.overview))
     except StateConflict:
-        latest = verdicts.latest_verdict(workspace.database, workspace.model, receipt.version)
+        latest = verdicts.latest_verdict(workspace.database, workspace.model, found.version)
         if latest is None or latest.id == found.id:
             raise
-
-
-def as_json(found: StoredVerdict) -> dict[str, Any]:
-    """The verdict as JSON, with null for a metric that is no number; `decided_at` is a time of the database."""
-    metrics = {name: value if isfinite(value) else None for name, value in found.metrics.items()}
-    return asdict(found) | {"decided_at": found.decided_at.isoformat(), "metrics": metrics}
-
-
-def described(found: StoredVerdict) -> str:
-    """The verdict as Markdown, for the version's page and report.md."""
-    heading = f"Verdict {found.id} on version {found.version}: **{found.outcome.upper()}**"
-    return verdict.as_markdown(heading, found.checks, found.metrics)
 
 
 def reported(found: StoredVerdict) -> str:

@@ -6,6 +6,7 @@ signature at each use, as one from the registry is.
 
 import json
 import os
+import shutil
 import stat
 import tempfile
 import zipfile
@@ -80,8 +81,10 @@ def peek(workspace: Workspace) -> Record | None:
         return None
 
 
-def opened(workspace: Workspace, longest_age: timedelta = LONGEST_AGE) -> tuple[Record, Opened] | None:
-    """The copy, ready to forecast; None if there is none.
+def opened(
+    workspace: Workspace, longest_age: timedelta = LONGEST_AGE, copy_to: Path | None = None
+) -> tuple[Record, Opened] | None:
+    """The copy, ready to forecast; None if there is none. Its files are also copied into the new folder `copy_to`.
 
     Raises IntegrityBroken for a copy that other users may change, that is damaged, of another model or registry, or
     signed by no trusted key; Unavailable for a copy that is older than `longest_age`.
@@ -95,6 +98,8 @@ def opened(workspace: Workspace, longest_age: timedelta = LONGEST_AGE) -> tuple[
             for trusted in (workspace.trusted_keys, record.trusted_keys):
                 signing.require(bundle, record.digest, trusted)
             forecaster = store.load(bundle, record.digest)
+            if copy_to:
+                shutil.copytree(bundle, copy_to)
             return record, Opened(record.version, record.digest, forecaster, store.probe_rows(bundle))
     except FileNotFoundError:
         return None

@@ -2,12 +2,12 @@
 
 import getpass
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from lockgate.database import intents, ledger
 from lockgate.database import versions as database_versions
@@ -27,11 +27,22 @@ if TYPE_CHECKING:
     from lockgate.registry.client import Registry
 
 
+class VersionStore(Protocol):
+    """What a move of a version needs of MLflow: one transition, and the files of a version."""
+
+    def move(self, version: int, stage: str) -> None:
+        """Make one transition; a version in the target stage is archived in the same transaction of MLflow."""
+
+    def download(self, version: int, folder: Path) -> None:
+        """Download the files of a version into a folder; no file is opened."""
+
+
 @dataclass(frozen=True)
 class Workspace:
     """One model, the addresses of its services, the user who acts, the time limit of a call, and the trusted keys.
 
-    `home` is the folder of local files, such as the verified copy; without it, none are kept.
+    `home` is the folder of local files, such as the verified copy; without it, none are kept. `reached_by` reaches the
+    MLflow server in another way than its client: inside the server itself, with the rights of the user who asks.
     """
 
     model: str
@@ -41,6 +52,7 @@ class Workspace:
     timeout: float
     trusted_keys: tuple[str, ...] = ()
     home: Path | None = None
+    reached_by: "Callable[[str], VersionStore] | None" = None
 
     @classmethod
     def here(
@@ -55,12 +67,27 @@ class Workspace:
         seconds = timeouts.of_one_call() if timeout is None else timeout
         database = Database(addresses.database_url, seconds)
         home = service_urls.stack_folder(Path.cwd()) / service_urls.STATE_FILE.parent
-        return cls(model, addresses, database, _actor(), seconds, tuple(trusted_keys), home)
+        return cls(model, addresses, database, actor_here(), seconds, tuple(trusted_keys), home)
 
     def hurried(self, of_database: float, of_registry: float) -> "Workspace":
         """The same workspace with shorter time limits of one call, in seconds."""
         database = Database(self.addresses.database_url, min(self.timeout, of_database))
         return replace(self, database=database, timeout=min(self.timeout, of_registry))
+
+    def log_database(self) -> Database:
+        """The database of the prediction log, through the pooler of LOCKGATE_LOG_DATABASE_URL if there is one."""
+        url = self.addresses.log_url
+        return Database(url, self.timeout, pooled=True) if url else self.database
+
+    def of_replica(self) -> "Workspace":
+        """The workspace whose database is the replica of LOCKGATE_READ_DATABASE_URL: for reports alone.
+
+        No gate and no move reads there, because a replica may be behind. Without a replica, the same workspace.
+        """
+        if not self.addresses.read_url:
+            return self
+        addresses = replace(self.addresses, database_url=self.addresses.read_url, read_url="")
+        return replace(self, addresses=addresses, database=Database(addresses.database_url, self.timeout))
 
     def registry(self) -> "Registry":
         """The client of the MLflow server, after a check that the server is the one of this database.
@@ -72,6 +99,10 @@ class Workspace:
         registry = Registry(self.addresses, self.model, self.timeout)
         registry.recognise(self.database.mlflow_created())
         return registry
+
+    def version_store(self) -> VersionStore:
+        """Where versions are moved and fetched: the client of the MLflow server, unless it is reached otherwise."""
+        return self.reached_by(self.model) if self.reached_by else self.registry()
 
     def state(self, at: datetime | None = None) -> ModelState:
         """All versions with their present stages, and the ledger up to `at` or the whole ledger, as of one moment."""
@@ -110,10 +141,10 @@ class ModelLock:
         first, MLflow reports success without a change: a StateConflict, because the ledger has the other client's name.
         """
         workspace = self.workspace
-        registry = workspace.registry()
+        store = workspace.version_store()
         number = intents.open_intent(workspace.database, workspace.intent(move, reason), self.holder)
         try:
-            registry.move(move.version, move.to_stage)
+            store.move(move.version, move.to_stage)
         except LockgateError:
             if not intents.is_consumed(workspace.database, number):
                 intents.withdraw_intent(workspace.database, number)
@@ -124,7 +155,7 @@ class ModelLock:
         return number
 
 
-def _actor() -> str:
+def actor_here() -> str:
     """LOCKGATE_ACTOR, or the name of the user who is logged in; in a container, a user id may have no name."""
     if named := os.environ.get("LOCKGATE_ACTOR", "").strip():
         return named

@@ -1,64 +1,58 @@
-"""Rows and answers of a request as rows of the log."""
+"""Rows and answers of a request as columns of the log."""
 
+from collections.abc import Mapping
 from datetime import date
 from math import isfinite
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from lockgate.forecaster.answers import PROBABILITY
 from lockgate.forecaster.interface import ForecasterProtocol
+from lockgate.forecaster.raw_rows import RawRows
 from lockgate.prediction_log import segments
-from lockgate.prediction_log.record import Json, LoggedRow
+from lockgate.prediction_log.record import Column, Json, LoggedRows
 from lockgate.problem.description import Problem
 
 MIDNIGHT = "T00:00:00"
 
 
 def logged_rows(
-    problem: Problem, forecaster: ForecasterProtocol, rows: pd.DataFrame, answers: pd.DataFrame
-) -> tuple[LoggedRow, ...]:
-    """The rows of a request with their answers (`forecaster/answers.py`), in their order, as plain values.
+    problem: Problem, forecaster: ForecasterProtocol, rows: RawRows, answers: pd.DataFrame | Mapping[str, NDArray[Any]]
+) -> LoggedRows:
+    """The rows of a request with their answers (`forecaster/answers.py`), in their order.
 
-    `features` are the columns of `problem.request` that the rows have, as they were given; a missing value, and an
-    answer that is not finite, is None. The rows must be those that the forecaster has answered.
+    `features` are the columns of `problem.request` that the rows have, as they were given. The rows must be those that
+    the forecaster has answered.
     """
-    names = [column.name for column in problem.request if column.name in rows]
-    features = zip(*(_values(rows[name]) for name in names), strict=True)
     periods = segments.periods(problem, rows)
     until = forecaster.window.cutoff if forecaster.window else None
-    horizons = [None if until is None or period is None else period - until for period in periods]
-    answered = {str(name): _values(answers[name]) for name in answers}
-    unknown = [None] * len(rows)
-    columns = (answered.get(name, unknown) for name in ("prediction", "lower", "upper", "class"))
-    return tuple(
-        LoggedRow(dict(zip(names, values, strict=True)), *rest)
-        for values, *rest in zip(
-            features, segments.segments(problem, rows), periods, horizons, *columns, _probabilities(answered, unknown),
-            strict=True,
-        )
-    )  # fmt: skip
+    answered = {str(name): _column(each) for name, each in answers.items()}
+    probabilities = {name: each for name, each in answered.items() if name.startswith(PROBABILITY)}
+    return LoggedRows(
+        len(rows),
+        {column.name: _column(rows[column.name]) for column in problem.request if column.name in rows},
+        segments.segment_columns(problem, rows),
+        periods,
+        None if until is None or periods is None else periods - until,
+        answered.get("prediction"),
+        answered.get("lower"),
+        answered.get("upper"),
+        answered.get("class"),
+        {name.removeprefix(PROBABILITY): each for name, each in probabilities.items()} or None,
+    )
 
 
-def _probabilities(answered: dict[str, list[Any]], unknown: list[None]) -> list[Any]:
-    """The probability of each class, row by row; None unless there are more than two classes."""
-    found = {name.removeprefix(PROBABILITY): each for name, each in answered.items() if name.startswith(PROBABILITY)}
-    if not found:
-        return unknown
-    return [dict(zip(found, row, strict=True)) for row in zip(*found.values(), strict=True)]
-
-
-def _values(column: "pd.Series[Any]") -> list[Json]:
-    """The values of a column as plain values of JSON."""
+def _column(column: "pd.Series[Any] | NDArray[Any]") -> Column:
+    """A column of numbers as it is, and any other as plain values of JSON."""
     kind = column.dtype.kind if isinstance(column.dtype, np.dtype) else "O"
-    if kind in "iub":
-        return list(column.tolist())
-    if kind == "f":
-        return [value if isfinite(value) else None for value in column.tolist()]
+    if kind in "iubf":
+        return np.asarray(column)
     if kind == "M":
-        return [None if text == "NaT" else text for text in _texts(column.to_numpy())]
-    return [_plain(value) for value in column.tolist()]
+        return [None if text == "NaT" else text for text in _texts(np.asarray(column))]
+    return [value if type(value) is str else _plain(value) for value in column.tolist()]
 
 
 def _texts(times: "np.typing.NDArray[np.datetime64]") -> list[str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic, sleep
+from typing import NamedTuple
 
 from lockgate.errors import IntegrityBroken, LockgateError, StorageFailed, StorageFull
 from lockgate.prediction_log.encoding import encoded
@@ -19,11 +20,12 @@ from lockgate.system import service_urls
 VARIABLE = "LOCKGATE_SPOOL"
 FILE = "predictions.sqlite"
 LIMIT_BYTES = 1 << 30
-BATCH_BYTES = 2 << 20  # of one batch, which holds at least one text
+BATCH_BYTES = 2 << 20  # of one batch, which holds at least one record
 WAIT_SECONDS = 10.0  # for another process that writes
 NUMBER = 0x6C676C67  # marks the file as a spool
-FORM = 1  # of the tables
-# AUTOINCREMENT: a number is never given again, so `forget` cannot reach a later text.
+FORM = 2  # of the records (`encoding.py`)
+EARLIER_FORM = 1  # its records are read by this Lockgate; one that wrote them cannot read those of this form
+# AUTOINCREMENT: a number is never given again, so `forget` cannot reach a later record.
 TABLE = """
     CREATE TABLE texts (
         number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -37,10 +39,11 @@ SELECT = "SELECT number, crc, text FROM texts ORDER BY number LIMIT ?"
 DELETE = "DELETE FROM texts WHERE number BETWEEN ? AND ?"
 COUNT_TABLES = "SELECT count(*) FROM sqlite_master"
 OLDEST = "SELECT at FROM texts ORDER BY number LIMIT 1"
+NEWEST = "SELECT coalesce(max(number), 0) FROM texts"
 USED = """
     SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size
 """
-EMPTY_BYTES = 4 << 12  # pages of a spool without a text
+EMPTY_BYTES = 4 << 12  # pages of an empty spool
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
@@ -57,11 +60,18 @@ def folders(spools: Path) -> list[Path]:
 
 @dataclass(frozen=True)
 class Batch:
-    """Texts of logged requests (`encoding.py`), oldest first, and the numbers of the first and the last one."""
+    """Records of logged requests (`encoding.py`), oldest first, and the numbers of the first and the last one."""
 
     first: int
     last: int
-    texts: tuple[bytes, ...]
+    records: tuple[bytes, ...]
+
+
+class Kept(NamedTuple):
+    """A record (`encoding.py`), and the time of its request in seconds since 1970."""
+
+    at: float
+    record: bytes
 
 
 class Spool:
@@ -71,7 +81,7 @@ class Spool:
         self.path = folder / FILE
         self.limit_bytes = limit_bytes
         self._lock = threading.Lock()
-        _make(folder)
+        make_folder(folder)
         with self._refusing():
             self._connection = _opened(self.path)
 
@@ -80,23 +90,33 @@ class Spool:
 
         Raises StorageFull at the limit or on a full disk, BadData for a request that Postgres could not hold.
         """
-        rows = [(request.at.timestamp(), zlib.crc32(text), text) for request in requests for text in encoded(request)]
+        self.append_records([Kept(request.at.timestamp(), each) for request in requests for each in encoded(request)])
+
+    def append_records(self, records: Sequence[Kept]) -> None:
+        """As `append`, for records that are made already."""
+        rows = [(each.at, zlib.crc32(each.record), each.record) for each in records]
         with self._transaction() as connection:
             connection.executemany(INSERT, rows)
             if self._used(connection) > self.limit_bytes:
                 raise self._full()
 
     def batch(self, count: int) -> Batch | None:
-        """The oldest texts, at most this many and about BATCH_BYTES; None if the spool is empty.
+        """The oldest records, at most this many and about BATCH_BYTES; None if the spool is empty.
 
-        Raises IntegrityBroken if a text is not the one that was kept.
+        Raises IntegrityBroken if a record is not the one that was kept.
         """
         with self._refusing(), self._lock:
             rows = list(_within(BATCH_BYTES, self._connection.execute(SELECT, (count,))))
-        for number, crc, text in rows:
-            if zlib.crc32(text) != crc:
-                raise self._damaged(f"text {number} differs from the one that was kept")
-        return Batch(rows[0][0], rows[-1][0], tuple(text for _, _, text in rows)) if rows else None
+        for number, crc, record in rows:
+            if zlib.crc32(record) != crc:
+                raise self._damaged(f"record {number} differs from the one that was kept")
+        return Batch(rows[0][0], rows[-1][0], tuple(record for _, _, record in rows)) if rows else None
+
+    def newest(self) -> int:
+        """The number of the newest record; 0 if the spool is empty."""
+        with self._refusing(), self._lock:
+            found: int = self._connection.execute(NEWEST).fetchone()[0]
+        return found
 
     def forget(self, batch: Batch) -> None:
         """Delete a batch that Postgres has."""
@@ -104,7 +124,7 @@ class Spool:
             connection.execute(DELETE, (batch.first, batch.last))
 
     def size(self) -> int:
-        """The bytes that the texts take up."""
+        """The bytes that the records take up."""
         with self._refusing(), self._lock:
             return self._used(self._connection)
 
@@ -138,13 +158,13 @@ class Spool:
 
     @contextmanager
     def _refusing(self) -> Iterator[None]:
-        """Raise a LockgateError in place of an error of SQLite."""
+        """Raise a LockgateError in place of an error of SQLite or of the file system."""
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise self._refusal(error) from error
 
-    def _refusal(self, error: sqlite3.Error) -> LockgateError:
+    def _refusal(self, error: sqlite3.Error | OSError) -> LockgateError:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest of the code is a detail
         if code in DAMAGED:
             return self._damaged(str(error))
@@ -172,7 +192,8 @@ class Spool:
         )
 
 
-def _make(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """Make the folder of a spool, for this user only. Raises StorageFailed."""
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # what a prediction was asked for may be private
     except OSError as error:
@@ -181,6 +202,7 @@ def _make(folder: Path) -> None:
 
 
 def _opened(path: Path) -> sqlite3.Connection:
+    path.touch(mode=0o600)  # SQLite gives the mode of this file to those beside it
     connection = sqlite3.connect(path, timeout=WAIT_SECONDS, isolation_level=None, check_same_thread=False)
     try:
         _in_wal_mode(connection)
@@ -209,12 +231,17 @@ def _in_wal_mode(connection: sqlite3.Connection) -> None:
 
 
 def _made(connection: sqlite3.Connection, path: Path) -> None:
-    """Make the table in a new file. Raises IntegrityBroken for a database that is no spool, or of a later Lockgate."""
+    """Make the table in a new file; a spool of the earlier form becomes one of this form.
+
+    Raises IntegrityBroken for a database that is no spool, or of a later Lockgate.
+    """
     form, tables = (connection.execute(query).fetchone()[0] for query in ("PRAGMA user_version", COUNT_TABLES))
     number = connection.execute("PRAGMA application_id").fetchone()[0]
     if not tables and not number:
         for statement in (TABLE, f"PRAGMA application_id = {NUMBER}", f"PRAGMA user_version = {FORM}"):
             connection.execute(statement)
+    elif (number, form) == (NUMBER, EARLIER_FORM):
+        connection.execute(f"PRAGMA user_version = {FORM}")
     elif (number, form) != (NUMBER, FORM):
         raise IntegrityBroken(
             "the file is not a spool that this version of Lockgate can read", where=str(path), hint="move it away"
@@ -222,7 +249,7 @@ def _made(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _within(limit: int, rows: sqlite3.Cursor) -> Iterator[tuple[int, int, bytes]]:
-    """The first rows whose texts have this many bytes together, and at least one."""
+    """The first rows whose records have this many bytes together, and at least one."""
     size = 0
     with closing(rows):
         for row in rows:

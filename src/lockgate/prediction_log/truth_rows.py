@@ -27,11 +27,12 @@ def truth_rows(problem: Problem, rows: pd.DataFrame) -> list[TruthRow]:
     """The rows of a file of truth, in their order. Periods left are at most the cap of the description."""
     unknown = [None] * len(rows)
     by_request = REQUEST in rows
+    periods = None if by_request else segments.periods(problem, rows)
     return list(
         map(
             TruthRow,
             segments.segments(problem, rows),
-            unknown if by_request else segments.periods(problem, rows),
+            unknown if periods is None else periods.tolist(),
             rows[REQUEST].tolist() if by_request else unknown,
             rows[ROW].tolist() if by_request else unknown,
             _values(problem, rows) if problem.task == "regression" else unknown,

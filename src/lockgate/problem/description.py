@@ -60,39 +60,77 @@ class SourceFile(Described):
     """A file in data/raw; one with a `key` is a side table with one row for each value of these columns."""
 
     file: Name
+    """Name of a file in data/raw; a csv file may have .gz added to its name. A folder with this name, or with the name
+    without its suffix, holds parts of the file, as Spark and Dask write them.
+    """
     key: Texts = ()
-    rename: dict[str, Name] = {}  # columns that have another name in the file: the name in the file, the name here
+    """The columns of which each row of a side table has other values."""
+    rename: dict[str, Name] = {}
+    """Columns that have another name in the file, such as `{calendar_date: visit_date}`: the name in the file, the name
+    in this description.
+    """
     format: Literal["csv", "parquet"] = "csv"
-    delimiter: str = ","  # one character, or "spaces" for any number of spaces
+    """Format of the file."""
+    delimiter: str = ","
+    """One character between the cells, or `spaces` for any number of spaces."""
     encoding: str = "utf-8"
+    """Encoding of the text."""
     decimal: Literal[".", ","] = "."
-    thousands: Literal[",", ".", "'", " ", ""] = ""  # mark between groups of three digits
-    names: Texts = ()  # of the columns, for a file without a header
-    missing: Texts = ()  # texts that mean a missing value, beside the empty one
+    """Decimal mark of the numbers."""
+    thousands: Literal[",", ".", "'", " ", ""] = ""
+    """Mark between groups of three digits, as in 150,000."""
+    names: Texts = ()
+    """Names of the columns, for a file without a header."""
+    missing: Texts = ()
+    """Texts that mean a missing value, beside the empty one."""
     duplicates: Duplicates = "refuse"
+    """`drop` leaves out a row that is equal to an earlier one in every column. Rows with the key and time of another
+    row are refused, or become one row: with the `first`, or the `mean` or `sum` of target and past covariates (and the
+    first of other columns). In local time, one hour of the year stands twice. A plain table keeps equal rows with
+    `refuse`.
+    """
 
 
 class TimeColumn(Described):
     """The column of the time of a row, and the length of a period; `of` are columns that it is put together from."""
 
     column: Name
+    """The column with the time of a row."""
     period: PeriodName = "day"
-    of: Texts = ()  # such as a date and an hour, or a year and a month
+    """Length of a period; `integer` is a running number."""
+    of: Texts = ()
+    """Columns that the time is put together from, when a file has no such column: a date and an hour, or year, month,
+    day and hour (`hour`); year, month and day (`day`); year and week (`week`); year and month (`month`).
+    """
 
 
 class ColumnDescription(Described):
     """The type and the range of a column; what is not given is decided by the role and by the data."""
 
     type: Literal["integer", "number", "flag", "category", "date", "months"]
+    """`flag` is 0 or 1; `months` are names of months, separated by commas."""
     range: Annotated[tuple[float | datetime.date, float | datetime.date] | None, BeforeValidator(_as_tuple)] = None
+    """The lowest and the highest value of an `integer`, `number` or `date`."""
     categories: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = ()
+    """Allowed texts of a `category`; without them, every text is allowed."""
     unit: Texts = ()
+    """Units that may stand before or after a `number`, such as `kmpl` in "23.4 kmpl" and `$` in "$5,000"."""
     form: str = ""
+    """Form of a `date`, such as `%d.%m.%Y`. Default: YYYY-MM-DD."""
     meaning: str = ""
+    """The column in a few words."""
     missing: str = ""
+    """The meaning of a missing value. Without it, a missing value is refused."""
     full_history: bool = False
-    drop_rows: bool = False  # rows of the history whose value is missing or out of range are left out
-    file: str = MAIN_TABLE  # of the side table that holds it
+    """True: a missing value is refused in the history, and has its meaning in requests only."""
+    drop_rows: bool = False
+    """True: rows of the history whose value is missing, without a meaning, or out of `range` are left out and counted,
+    not refused.
+    """
+    file: str = MAIN_TABLE
+    """The side table that holds the column. A static feature has one value for each key; a covariate is joined to the
+    rows by the `key` of its file, which may include the time. Default: the table of rows.
+    """
 
     @property
     def kind(self) -> ColumnKind:
@@ -138,72 +176,119 @@ class Where(Described):
     """The rows that are learned and scored: those with this value; `otherwise` is the forecast of the others."""
 
     column: Name
+    """One of `known_covariates`."""
     equals: Scalar
+    """Rows with this value are learned and scored."""
     otherwise: float
+    """The forecast of the other rows."""
 
 
 class RowRule(Described):
     """A rule between columns of a row: if a column has a value, another has a value, or is not missing."""
 
     when: dict[str, Scalar]
+    """Columns and values: the rule is for rows with these values."""
     then: dict[str, Scalar] = {}
+    """Columns and values that such a row must have."""
     filled: Texts = ()
+    """Columns that must not be missing in such a row."""
 
 
 class Derived(Described):
     """A target that is computed: the periods to the last row of its key, at most `cap`."""
 
     of: Literal["periods_left"]
+    """The target is the number of periods to the last row of the key."""
     cap: Annotated[int | None, Field(ge=1)] = None
+    """The highest value of the target."""
 
 
 class Split(Described):
     """The rows that are held out: the last periods, whole groups, or a share of the rows."""
 
     by: Literal["time", "group", "random", "stratified"]
-    last: Annotated[int | None, Field(ge=1)] = None  # periods; by: time
-    share: Annotated[float, Field(gt=0, lt=1)] = 0.2  # by: group, random, stratified
-    column: str = ""  # of the groups; by: group (default: the key)
+    """`time`: the last periods; `group`: whole keys, each by its own hash, so none changes sides when the data grow;
+    `random`: rows; `stratified`: rows of each class.
+    """
+    last: Annotated[int | None, Field(ge=1)] = None
+    """Number of periods, for `by: time`."""
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """Share of the groups (about, because each is chosen by its hash) or of the rows."""
+    column: str = ""
+    """Column of the groups, for `by: group`. Default: the keys."""
 
 
 class Bins(Described):
     """A slice by the quantiles of a numeric column."""
 
     column: Name
+    """A column with numbers."""
     bins: Annotated[int, Field(ge=2, le=20)]
+    """Number of bins with about equally many rows."""
 
 
 class Problem(Described):
     """A table, its target and its metric."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
+    """The registered model is `<name>-ensemble`."""
     title: str = ""
+    """The problem in a few words, for pages and plots."""
     task: Task = "regression"
+    """What the target is: a number, one of two classes, or one of more classes."""
     sources: Annotated[tuple[SourceFile, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
+    """The files in data/raw. Exactly one has no `key`: the table of rows."""
     target: Name
-    positive: str = ""  # binary: the class whose probability is forecast
-    derived: Derived | None = None  # the target is computed, and no column of the file
+    """The column to forecast."""
+    positive: str = ""
+    """For `task: binary`: the class whose probability is forecast."""
+    derived: Derived | None = None
+    """The target is computed from the rows and is not a column of the file."""
     keys: Texts = ()
+    """Columns that name the series of a row, such as a store."""
     time: TimeColumn | None = None
+    """The column with the time of a row, and the length of a period."""
     horizon: Annotated[int | None, Field(ge=0, le=10_000)] = None
+    """Number of periods to forecast; 0: the state now; none: no time."""
     known_covariates: Texts = ()
+    """Columns that are known before the period, so a request has them. In a plain table: all columns to learn from."""
     past_covariates: Texts = ()
+    """Columns that are known after the period only. A panel checks and drops them; a state learns from them."""
     static_features: Texts = ()
-    checks: dict[str, Literal["weekday"]] = {}  # columns that repeat another one: the weekday of the time, Monday is 1
+    """Columns of a side table, with one value for each key."""
+    checks: dict[str, Literal["weekday"]] = {}
+    """Columns that repeat the weekday of the time (Monday is 1) and must agree with it; then they are dropped."""
     row_id: str = ""
+    """A column that numbers the rows of a file to forecast; `lockgate predict` passes it on."""
     drop: Texts = ()
+    """Columns of the file that are not read."""
     columns: dict[str, ColumnDescription]
+    """The type of each column that has a role."""
     where: Where | None = None
+    """The rows that are learned and scored; without it, all rows."""
     rules: Annotated[tuple[RowRule, ...], BeforeValidator(_as_tuple)] = ()
+    """Rules that each row must keep."""
     split: Split | None = None
+    """How the holdout is split off. Default: the last `horizon` periods of a panel, a fifth of the keys of a state, a
+    fifth of the rows of a table (of each class, if the task is a classification).
+    """
     metric: MetricName
-    prefer: Annotated[
-        tuple[MetricName, ...], BeforeValidator(_as_tuple)
-    ] = ()  # metrics in the order in which they choose among candidates; default: the metric
+    """The metric of the gate, the training, the comparison and `lockgate backtest`."""
+    prefer: Annotated[tuple[MetricName, ...], BeforeValidator(_as_tuple)] = ()
+    """Metrics in the order in which they choose among the blend and its single members, on the inner folds. Default:
+    the metric; of a panel the blend.
+    """
     baseline: Literal["seasonal_naive", "naive", "group_median", "mean", "prior", ""] = ""
+    """The simple forecast that a version must beat. Default: by the kind of problem."""
     slices: Annotated[tuple[str | Bins, ...], BeforeValidator(_as_tuple)] = ()
+    """Parts of the holdout that the gate also judges: a column (a number with more than 20 values: its quarters),
+    `week` or `size` of a panel, or the bins of a number.
+    """
     features: Annotated[tuple[str | dict[str, Any], ...], BeforeValidator(_as_tuple)] = ()
+    """Recipe of the features, or the features themselves: [features.md](features.md). Default: by the kind of problem.
+    """
     members: Texts = ()
+    """Members of the ensemble. Default: by the kind of problem."""
 
     @property
     def kind(self) -> Kind:

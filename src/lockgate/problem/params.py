@@ -47,6 +47,7 @@ RENAMED = {
 MOVED = {"metric": "problem.metric", "split.holdout_days": "problem.horizon"}
 
 WINDOW = r"^[1-9][0-9]{0,3}[hd]$"  # the length of a window: hours or days
+ADDRESS = r"^[a-z]+://[^ ]+$"  # of a Dask scheduler
 WINDOW_LENGTH = re.compile(WINDOW)
 
 # An Ed25519 key as `openssl pkey -pubout` prints it between its two lines: a fixed beginning, then 32 bytes.
@@ -75,39 +76,53 @@ class GeneratorParams(Section):
     """The Rossmann-like chain that `source: generated` makes."""
 
     seed: Seed = 7
-    stores: Annotated[int, Field(ge=5, le=5000)] = 60
+    """Random seed of the generated chain. The same seed gives the same chain."""
+    stores: Annotated[int, Field(ge=5, le=1_000_000)] = 60
+    """Number of stores."""
     days: Annotated[int, Field(ge=400, le=2000)] = 900
+    """Number of days, the holdout included."""
     noise: Annotated[float, Field(gt=0, le=0.5, allow_inf_nan=False)] = 0.072
+    """Standard deviation of the noise in log sales; about the RMSPE of a perfect forecast."""
 
 
 class LightgbmParams(Section):
-    """Settings of LightGBM: offset, target, and the size and randomness of its trees.
-
-    `min_rows_in_leaf`: 0 is chosen by the number of rows.
-
-    `remove_daily_residual`: subtract the chain-wide residual of the day from the training target
-    (features/training_rows.training_target).
-    """
+    """Settings of LightGBM: offset, target, and the size and randomness of its trees."""
 
     offset: Offset = "ridge"
+    """Forecast that the booster starts from: `ridge` is the forecast of the store's ridge, `group_mean` is the mean of
+    the store's group (store x weekday x promo).
+    """
     target: Target = "ratio"
+    """Training target: `log` is log sales minus the offset; `ratio` is sales divided by the offset, with weights that
+    make squared error on it the squared percentage error.
+    """
     remove_daily_residual: bool = False
+    """True: the day's chain-wide ridge residual is subtracted from the training target. It is always subtracted for
+    cutoffs with under 300 days of history.
+    """
     learning_rate: Share = 0.05
+    """Factor on each tree's output."""
     leaves: Annotated[int, Field(ge=2, le=1024)] = 15
+    """Maximum number of leaves of a tree."""
     min_rows_in_leaf: Annotated[int, Field(ge=0)] = 0
+    """Minimum number of rows in a leaf; 0 is chosen by the number of rows."""
     feature_share: Share = 0.5
+    """Share of the features that each tree uses."""
     row_share: Share = 0.7
+    """Share of the rows that each tree uses."""
     l2: Penalty = 5.0
+    """L2 penalty on the values of the leaves."""
 
 
 class XgboostParams(Section):
-    """Settings of XGBoost: as LightGBM's, with trees of a given depth."""
+    """Settings of XGBoost: as those of LightGBM, with trees of a given depth."""
 
     offset: Offset = "ridge"
     target: Target = "ratio"
     remove_daily_residual: bool = False
     learning_rate: Share = 0.05
     depth: Depth = 5
+    """Maximum depth of a tree."""
     min_rows_in_leaf: Annotated[int, Field(ge=0)] = 0
     feature_share: Share = 0.5
     row_share: Share = 0.7
@@ -115,7 +130,7 @@ class XgboostParams(Section):
 
 
 class CatboostParams(Section):
-    """Settings of CatBoost: as LightGBM's, with symmetric trees."""
+    """Settings of CatBoost: as those of XGBoost, with symmetric trees."""
 
     offset: Offset = "ridge"
     target: Target = "ratio"
@@ -147,54 +162,91 @@ BoosterParams = LightgbmParams | XgboostParams | CatboostParams
 
 
 class TrainingParams(Section):
-    """How rounds and weights are chosen on inner time folds, each a window of the horizon before the holdout.
-
-    `patience`: rounds without progress before a booster stops; also the minimum number of rounds.
-    `cutoff_shifts`: training cutoffs lie a horizon apart; each entry adds them again this many periods earlier.
-    Days are periods of the problem. An empty list, or 0 days, is chosen by period, horizon and length of the history.
-    """
+    """How rounds and weights are chosen on inner time folds, each a window of the horizon before the holdout."""
 
     fold_ends_days_ago: DaysAgo = []
+    """One inner fold for each entry: the periods (days for Rossmann) between the end of the fold and the last training
+    period. An empty list is chosen by period, horizon and length of the history. 336 is the season of the holdout a
+    year earlier.
+    """
     cutoff_shifts: DaysAgo = []
+    """Training cutoffs lie `problem.horizon` apart. Each entry adds the same cutoffs again, this many periods earlier.
+    An empty list is chosen by the period.
+    """
     max_rounds: Rounds = 200
+    """Maximum number of boosting rounds."""
     patience: Rounds = 20
+    """Rounds without a better score before a booster stops. It is also the minimum number of rounds."""
     weight_shrinkage: Penalty = 0.2
+    """Shrinks the weights of the blend towards equal shares for the boosters and a third of such a share for the ridge.
+    0 does not shrink.
+    """
     min_history_days: Annotated[int, Field(ge=0, le=100_000)] = 0
+    """Minimum periods of history at a training cutoff; 0 is chosen by the data. An inner fold needs these days and two
+    horizons before its window.
+    """
 
 
 class FastParams(Section):
-    """Keys of `training` that `profile: fast` replaces.
-
-    `learning_rate_factor`: multiplies each booster's learning rate, because there are fewer rounds.
-    """
+    """Keys of `training` that `profile: fast` replaces."""
 
     fold_ends_days_ago: DaysAgo = []
+    """Replaces `training.fold_ends_days_ago` with `profile: fast`."""
     cutoff_shifts: DaysAgo = []
+    """Replaces `training.cutoff_shifts` with `profile: fast`."""
     max_rounds: Rounds = 60
+    """Replaces `training.max_rounds` with `profile: fast`."""
     patience: Rounds = 15
+    """Replaces `training.patience` with `profile: fast`."""
     learning_rate_factor: Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)] = 1.8
+    """Multiplies each `learning_rate` with `profile: fast`, because there are fewer rounds."""
 
 
 class GateParams(Section):
-    """Conditions for Staging. Any change makes a new policy with its own digest.
-
-    `limit`, `over_serving` and `over_slice` are in units of the metric; the last two count towards worse.
-    """
+    """Conditions for Staging: the policy of the gate. Any change makes a new policy with its own digest."""
 
     limit: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    """Check `within limit`: the score on the holdout must be better than this limit. In units of the metric: above 0
+    for an error, at most 1 for a share, below 1 for R2.
+    """
     over_serving: Change
+    """Check `no worse than serving`: maximum of the upper 95 % bound of the difference to the version in Production, in
+    units of the metric, towards worse. At most 1 for a share and for R2.
+    """
     over_slice: Change
+    """Check `no slice worse than serving`: the version is refused if the lower 95 % bound of a slice's difference,
+    towards worse, is above this limit. At most 1 for a share and for R2.
+    """
     min_gain_over_baseline: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.0
+    """Check `better than naive`: the error must be this share below the error of the naive forecast
+    (`problem.baseline`). The error is the score itself, and for R2 the root of 1 - R2.
+    """
     min_share_of_naive: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.1
+    """Check `plausible score`: the verdict is inconclusive if the error is at most this share of the error of the naive
+    forecast.
+    """
     min_scored_rows: Annotated[int, Field(ge=1)] = 30
+    """Check `enough rows`: minimum number of scored rows in the holdout."""
     max_holdout_uses: Annotated[int, Field(ge=1)] = 100
+    """Check `holdout not overused`: fewer other versions than this may have been judged on the same holdout."""
     max_holdout_days: Annotated[int, Field(ge=1, le=36_500)] = 365
+    """Check `holdout not overused`: days, by the database's clock, since the first verdict on the same holdout. More
+    are inconclusive.
+    """
     verdict_valid_days: Annotated[int, Field(ge=1, le=3650)] = 30
+    """Days, by the database's clock, after which a verdict expires. `dvc repro` or `lockgate validate` judges again."""
     approval_required: bool = False
+    """True: `lockgate promote` needs an approval of the version."""
     two_persons: bool = False
+    """True: an approval is needed, and the approver differs from the validator and from the promoter."""
     clean_tree_required: bool = False
+    """Check `code committed`: true requires that the version was trained from committed code."""
     auto_promote: bool = False
+    """True: a version that passes goes to Production without a person; the guard decides as for a person, so a missing
+    approval leaves it in Staging ([why](../decisions/auto-promote.md)).
+    """
     trusted_keys: list[PublicKey] = []
+    """Ed25519 public keys. If the list is not empty, a bundle must be signed by one of them."""
 
 
 class Policy(GateParams):
@@ -217,6 +269,9 @@ class GuardParams(Section):
     """Which models of the MLflow server the guard covers beside those that are covered by name."""
 
     default: Literal["open", "closed"] = "open"
+    """`open`: the guard covers the models that Lockgate has registered and those of `lockgate guard cover`. `closed`:
+    it covers every model of the MLflow server. `lockgate up` and `lockgate guard install` apply the key.
+    """
 
 
 Window = Annotated[str, Field(pattern=WINDOW)]
@@ -229,7 +284,9 @@ class WindowRule(Section):
     """A rule that fires if `bad` of the last `windows` windows break it, so that one bad window does not."""
 
     bad: Windows = 3
+    """Number of windows that must break the rule."""
     windows: Windows = 5
+    """Number of windows that the rule looks at."""
 
     @model_validator(mode="after")
     def _is_possible(self) -> "WindowRule":
@@ -242,38 +299,107 @@ class MetricRule(WindowRule):
     """The score of the version in Production is worse than the limit; without a limit, that of the gate holds."""
 
     limit: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    """Rule `metric`: a window breaks it if the score of the version in Production is not better than this limit, in
+    units of the metric; null: `gate.limit`.
+    """
 
 
 class CoverageRule(WindowRule):
     """The share of truths within their bounds is this much below the stated confidence."""
 
     shortfall: Part = 0.1
+    """Rule `coverage`: a window breaks it if the share of truths within their bounds is this much below the stated
+    confidence.
+    """
 
 
 class DriftRule(WindowRule):
     """A column has another distribution than in training, by its stability index and by a two-sample test."""
 
     index: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.25
+    """Rule `drift`: a column breaks it if its population stability index is above this limit, and above the index of
+    every window of the training rows that is as long.
+    """
     significance: Part = 0.01
+    """Rule `drift`: a column breaks it only if the p-value of its two-sample test, times the number of columns, is
+    below this level.
+    """
 
 
 class ErrorRule(WindowRule):
     """This share of the requests to servers got no forecast."""
 
     limit: Part = 0.05
+    """Rule `error rate`: a window breaks it if this share of the requests to `lockgate serve` got no forecast (HTTP
+    status 400 or more).
+    """
 
 
 class MonitorParams(Section):
-    """When `lockgate monitor` alerts. A window with fewer than `min_rows` rows is unknown."""
+    """When `lockgate monitor` alerts.
+
+    A rule on windows fires if `bad` of the last `windows` windows break it. A window with fewer than `monitor.min_rows`
+    rows, or without a number, is unknown and never good.
+    """
 
     window: Window = "1d"
+    """Length of a window: hours (`h`) or days (`d`). `--window` replaces it."""
     min_rows: Annotated[int, Field(ge=1)] = 30
+    """A window with fewer rows is unknown."""
     new_version_days: Days = 7
+    """Rule `new version` fires if this many days have passed since the newest version was registered."""
     production_days: Days = 90
+    """Rule `age of Production` fires if the version has been in Production for this many days."""
     metric: MetricRule = MetricRule()
     coverage: CoverageRule = CoverageRule()
     drift: DriftRule = DriftRule()
     errors: ErrorRule = ErrorRule()
+
+
+class EngineParams(Section):
+    """Where work runs. The keys are in no policy and in no stage of dvc.yaml: the same work runs at another place."""
+
+    kind: Literal["process", "dask"] = "process"
+    """`process` runs all work in the process of the command; `dask` runs it on the workers of a Dask cluster
+    ([how](../how-to/dask.md)). `LOCKGATE_DASK`, the address of a scheduler, replaces both keys.
+    """
+    address: Annotated[str, Field(pattern=ADDRESS)] | None = None
+    """Address of the Dask scheduler, such as `tcp://host:8786`; null: that of `lockgate up --workers`."""
+    sample_keys: Annotated[int, Field(ge=10, le=1_000_000)] = 2000
+    """On Dask: maximum number of keys of a panel from which training learns what all keys share."""
+    booster_keys: Annotated[int, Field(ge=10)] | None = None
+    """On Dask: number of keys of a panel, about, whose rows LightGBM and XGBoost learn, where those of all keys do not
+    fit the memory of the workers; null: all keys. The histories and the intervals are always those of all keys.
+    """
+    part_rows: Annotated[int, Field(ge=100, le=15_000_000)] = 500_000
+    """On Dask: number of rows of a part of the prepared data of a panel, about; a part holds all rows of its keys. A
+    worker needs memory for one part in each thread. After a change, run `dvc repro --force prepare`.
+    """
+
+
+class SearchRange(Section):
+    """Numbers from `low` to `high`, both included; with `log`, equal factors are equally likely."""
+
+    low: Annotated[int | float, Field(allow_inf_nan=False)]
+    high: Annotated[int | float, Field(allow_inf_nan=False)]
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> "SearchRange":
+        if self.low >= self.high:
+            raise ValueError(f"low is {self.low:g} and high is {self.high:g}: low must be below high")
+        if self.log and self.low <= 0:
+            raise ValueError(f"low is {self.low:g}: with log: true it must be above 0")
+        return self
+
+
+def _range_or_list(given: Any) -> Any:
+    if isinstance(given, dict | SearchRange) or (isinstance(given, list) and len(given) > 1):
+        return given
+    raise ValueError("give a range {low: 1, high: 9} or a list of at least 2 values")
+
+
+SearchDimension = Annotated[SearchRange | list[Any], BeforeValidator(_range_or_list)]
 
 
 class Params(Section):
@@ -281,9 +407,17 @@ class Params(Section):
 
     problem: Problem
     seed: Seed = 7
+    """Random seed of the training, of the permutation importance and of the bootstrap in `lockgate backtest`."""
     threads: Annotated[int, Field(ge=1, le=256)] = 2
+    """Number of threads of the boosters."""
     profile: Literal["full", "fast"] = "full"
+    """`full` uses the keys of `training`; `fast` replaces them by the keys of `fast` and trains in a fifth of the CPU
+    time or less.
+    """
     source: Source = "files"
+    """`files` reads the files of `problem.sources` in data/raw; `generated` draws a chain of stores with the keys of
+    `generator`.
+    """
     generator: GeneratorParams = GeneratorParams()
     members: MembersParams = MembersParams()
     training: TrainingParams = TrainingParams()
@@ -291,6 +425,12 @@ class Params(Section):
     gate: GateParams
     monitor: MonitorParams = MonitorParams()
     guard: GuardParams = GuardParams()
+    engine: EngineParams = EngineParams()
+    sweep: dict[str, SearchDimension] = {}
+    """Search space of `lockgate sweep`: for each key of params.yaml by its dotted name a range `{low: 0.02, high: 0.2,
+    log: true}` or a list of values. Empty: learning rate, size, shares and penalty of every booster
+    ([sweep](../how-to/sweep.md)).
+    """
 
     @property
     def horizon(self) -> int:
@@ -327,6 +467,11 @@ def load_params(path: Path) -> Params:
 
     Raises BadConfiguration for a file that is missing, is not YAML, or holds an unknown key or a value out of range.
     """
+    return params_of(read_document(path), path)
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """The mapping in a params file, unchecked. Raises BadConfiguration if it cannot be read."""
     try:
         raw = strict_yaml.parse(path.read_bytes())
     except strict_yaml.Malformed as error:
@@ -343,6 +488,11 @@ def load_params(path: Path) -> Params:
         ) from error
     if not isinstance(raw, dict):
         raise BadConfiguration("the params file is not a mapping", where=str(path), hint="restore params.yaml from git")
+    return raw
+
+
+def params_of(raw: dict[str, Any], path: Path) -> Params:
+    """The checked params of a document, with the changes of the profile. Raises BadConfiguration."""
     try:
         params = Params.model_validate(raw).in_force()
     except ValidationError as error:
@@ -393,7 +543,7 @@ def _as_configuration_error(path: Path, error: ValidationError, raw: dict[str, A
     if renamed := _renamed(location, found) if first["type"] == UNKNOWN else None:
         return BadConfiguration(f"{renamed[0]} has a new name", where=str(path), hint=f"rename it to {renamed[1]}")
     if first["type"] == UNKNOWN:
-        return BadConfiguration(f"unknown key {key}", where=str(path), hint=_nearest_key(first["loc"]))
+        return BadConfiguration(f"unknown key {key}", where=str(path), hint=nearest_key(first["loc"]))
     if first["type"] == "missing":
         return BadConfiguration(f"missing key {key}", where=str(path), hint=f"add {key} to {path.name}")
     if location == ("problem",) and not isinstance(found, dict):
@@ -451,18 +601,19 @@ def _shown(value: Any) -> str:
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 
-def _nearest_key(location: tuple[Any, ...]) -> str:
+def nearest_key(location: tuple[Any, ...]) -> str:
+    """A hint for an unknown key of params.yaml: the nearest one, or all of its section."""
     section: Any = Params
     for part in location[:-1]:
-        section = _part_of(section, part)
+        section = part_of(section, part)
     known = list(_section(section).model_fields)
     near = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.6)
     return f"did you mean {near[0]}?" if near else f"known keys: {', '.join(known)}"
 
 
-def _part_of(annotation: Any, part: str | int) -> Any:
+def part_of(annotation: Any, part: str | int) -> Any:
     """The type of a key of a section, of an entry of a list or mapping, or of the alternative with this name."""
-    for inside in _alternatives(annotation):
+    for inside in alternatives(annotation):
         if isinstance(inside, type) and issubclass(inside, BaseModel):
             return inside if part == inside.__name__ else inside.model_fields[str(part)].annotation
         if get_origin(inside) in (tuple, list, dict):
@@ -471,15 +622,15 @@ def _part_of(annotation: Any, part: str | int) -> Any:
 
 
 def _section(annotation: Any) -> type[BaseModel]:
-    return next(each for each in _alternatives(annotation) if isinstance(each, type) and issubclass(each, BaseModel))
+    return next(each for each in alternatives(annotation) if isinstance(each, type) and issubclass(each, BaseModel))
 
 
-def _alternatives(annotation: Any) -> Iterator[Any]:
+def alternatives(annotation: Any) -> Iterator[Any]:
     """The types of which a value has one: those of a union, without the constraints of each."""
     if get_origin(annotation) in (Union, UnionType):
         for each in get_args(annotation):
-            yield from _alternatives(each)
+            yield from alternatives(each)
     elif get_origin(annotation) is Annotated:
-        yield from _alternatives(get_args(annotation)[0])
+        yield from alternatives(get_args(annotation)[0])
     else:
         yield annotation

@@ -3,12 +3,27 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from lockgate.problem.columns import Decimal, Whole
 from lockgate.problem.description import Problem
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
+
+
+def forecast_range(problem: Problem) -> tuple[float, float]:
+    """The lowest and the highest possible forecast: 0 and 1 for probabilities, 0 and the cap for periods left.
+
+    0 and infinity for a target whose range starts at 0 or above, such as sales; every number for other targets.
+    """
+    if problem.task != "regression":
+        return 0.0, 1.0
+    if problem.derived:
+        return 0.0, float(problem.derived.cap or "inf")
+    kind = problem.column(problem.target).kind
+    never_negative = isinstance(kind, Whole | Decimal) and kind.low >= 0
+    return 0.0 if never_negative else float("-inf"), float("inf")
 
 
 def target_values(problem: Problem, values: "pd.Series[Any]", classes: Sequence[str] = ()) -> "NDArray[np.float64]":

@@ -5,25 +5,34 @@ import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from time import monotonic
-from typing import Any
+from time import monotonic, time
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import mlflow
-from mlflow.entities import RunStatus, ViewType
+from mlflow.entities import Metric, RunStatus, ViewType
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 
+from lockgate import digests
 from lockgate.bundle import registered_files, signing
 from lockgate.bundle.registered_files import BUNDLE_TAG
 from lockgate.errors import Unavailable
 from lockgate.registry import server_identity
 from lockgate.registry.environment import PARENT_RUN, forget_foreign_settings, reach_loopback_directly
 from lockgate.registry.error_messages import quiet, translated
-from lockgate.registry.files import content, download, listed, stored
-from lockgate.registry.run_log import Contents, RunRead, RunRecord, log_model, log_record
+from lockgate.registry.files import content, contents, download, listed, stored
+from lockgate.registry.run_log import (
+    SBOM,
+    Contents,
+    LoggedFile,
+    ModelAbout,
+    RunRead,
+    RunRecord,
+    log_model,
+    log_record,
+)
 from lockgate.system import timeouts
 from lockgate.system.service_urls import Addresses
 
@@ -54,6 +63,11 @@ class Registry:
         mlflow.set_registry_uri(server)
         self._client = mlflow.MlflowClient(server, server)
 
+    @property
+    def runs(self) -> mlflow.MlflowClient:
+        """MLflow's client, for the modules of this room that log runs without a version."""
+        return self._client
+
     def recognise(self, created: int | None) -> None:
         """Check that the server is MLflow, and that its first experiment was created when Postgres says.
 
@@ -71,6 +85,7 @@ class Registry:
         """
         with translated(), quiet():
             version = self._version_of(contents.digest) or self._create(contents, record)
+            self._client.update_run(str(version.run_id), name=f"version {version.version}: {record.name}")
             return int(version.version), str(version.run_id)
 
     def move(self, version: int, stage: str) -> None:
@@ -122,11 +137,23 @@ class Registry:
             self.download(version, Path(folder))
             return registered_files.around(Path(folder))
 
-    def read_run(self, run_id: str, file: str) -> RunRead:
-        """A run's params, metrics and one of its files; StateConflict if the run is gone."""
+    def read_run(self, run_id: str, *files: str) -> RunRead:
+        """A run's params, metrics and the first of some files that it has; StateConflict if the run is gone."""
         with translated():
             run = self._client.get_run(run_id)
-            return RunRead(run.data.params, run.data.metrics, content(run.info.artifact_uri, file))
+            found = (content(run.info.artifact_uri, file) for file in files)
+            return RunRead(run.data.params, run.data.metrics, next((each for each in found if each is not None), None))
+
+    def files_of_run(self, run_id: str, folder: str) -> dict[str, bytes]:
+        """The files directly in a folder of a run's artifacts, by name; empty without the folder."""
+        with translated():
+            return contents(f"{self._client.get_run(run_id).info.artifact_uri}/{folder}")
+
+    def sbom(self, run_id: str) -> dict[str, str]:
+        """The name and the digest of the SBOM on a run, as it is in the store now; empty without one."""
+        with translated():
+            found = content(self._client.get_run(run_id).info.artifact_uri, SBOM)
+        return {"file": SBOM, "sha256": digests.of_bytes(found)} if found else {}
 
     def requirements(self, version: int) -> list[str]:
         """The packages, as `name==version`, in the requirements.txt of a version; empty if it has none."""
@@ -134,16 +161,14 @@ class Registry:
             pinned = content(f"models:/{self.model}/{version}", "requirements.txt") or b""
         return pinned.decode(errors="replace").split()
 
-    def log_verdict(
-        self, run_id: str, metrics: Mapping[str, float], verdict: Mapping[str, Any], files: Sequence[Path]
-    ) -> None:
-        """Add a verdict to the run behind a version: its metrics, verdict.json and pictures."""
+    def log_verdict(self, run_id: str, metrics: Mapping[str, float], files: Sequence[LoggedFile], note: str) -> None:
+        """Add a verdict to the run behind a version: its metrics, its files, and the description of the run."""
+        now = int(time() * 1000)
         with translated():
-            for name, value in metrics.items():
-                self._client.log_metric(run_id, name, value)
-            self._client.log_dict(run_id, dict(verdict), "verdict/verdict.json")
+            self._client.log_batch(run_id, metrics=[Metric(name, value, now, 0) for name, value in metrics.items()])
             for file in files:
-                self._client.log_artifact(run_id, str(file), "verdict")
+                self._client.log_artifact(run_id, str(file.path), file.folder)
+            self._client.set_tag(run_id, MLFLOW_RUN_NOTE, note)
 
     def tag_version(self, version: int, tags: Mapping[str, str], description: str) -> None:
         """Set the tags and the description on the page of the version, for the reviewer."""
@@ -165,9 +190,9 @@ class Registry:
         return versions[0] if versions else None
 
     def _create(self, contents: Contents, record: RunRecord) -> ModelVersion:
-        experiment = self._experiment()
+        experiment = self.experiment(record.about)
         model_uri = self._logged_before(experiment, contents.digest) or self._log(experiment, contents, record)
-        self._name_model()
+        self._name_model(record.about)
         self._client.create_model_version(
             self.model, model_uri, self._run_of(model_uri), {BUNDLE_TAG: contents.digest}, model_id=_model_id(model_uri)
         )
@@ -176,16 +201,24 @@ class Registry:
             raise Unavailable(f"MLflow does not show the version of {self.model} that it created", hint="run it again")
         return created
 
-    def _experiment(self) -> str:
+    def experiment(self, about: ModelAbout) -> str:
+        """The experiment of the model, created now if there is none; a description of a person stays."""
         found = self._client.get_experiment_by_name(self.model)
-        return str(found.experiment_id if found else self._client.create_experiment(self.model))
+        if found is None:
+            return str(self._client.create_experiment(self.model, tags={MLFLOW_RUN_NOTE: about.description}))
+        if MLFLOW_RUN_NOTE not in found.tags:
+            self._client.set_experiment_tag(found.experiment_id, MLFLOW_RUN_NOTE, about.description)
+        return str(found.experiment_id)
 
-    def _name_model(self) -> None:
+    def _name_model(self, about: ModelAbout) -> None:
+        """Create the registered model with its description, unless it exists; a description of a person stays."""
         try:
-            self._client.create_registered_model(self.model)
+            self._client.create_registered_model(self.model, dict(about.tags), about.description)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
+            if not self._client.get_registered_model(self.model).description:
+                self._client.update_registered_model(self.model, about.description)
 
     def _run_of(self, model_uri: str) -> str:
         return str(self._client.get_logged_model(_model_id(model_uri)).source_run_id)
@@ -208,7 +241,9 @@ class Registry:
             tags[MLFLOW_PARENT_RUN_ID] = self._parent
         budget = TIME_LIMIT_IN_CALLS * self._timeout
         until = monotonic() + budget
-        with mlflow.start_run(experiment_id=experiment, run_name=f"bundle {contents.digest[:12]}", tags=tags) as run:
+        with mlflow.start_run(
+            experiment_id=experiment, run_name=record.name, description=record.note, tags=tags
+        ) as run:
             for call in log_record(self._client, run, record):
                 call()
                 if monotonic() > until:

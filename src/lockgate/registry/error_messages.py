@@ -27,7 +27,12 @@ HTTP_CODES = {
 }  # fmt: skip
 
 # A refusal of the guard in the database, in an answer of MLflow: the driver's class, the sentence, the hint, the rest.
-GUARD_SAID = re.compile(r"\(psycopg2\.errors\.RestrictViolation\) (?P<text>.+)\nHINT: +(?P<hint>.+)")
+# A server with our pages sends the sentence and the hint alone (registry/readable_refusals.py).
+REFUSED_BY_GUARD, HINT_OF_GUARD = "Refused by the gate: ", "What to do: "
+GUARD_SAID = re.compile(
+    rf"(?:\(psycopg2\.errors\.RestrictViolation\) |{REFUSED_BY_GUARD})(?P<text>.+?)\.?\n"
+    rf"(?:HINT: +|{HINT_OF_GUARD})(?P<hint>.+)"
+)
 
 # A refusal of the artifact store in the database, of a changed file (lockgate.database.artifacts).
 BYTES_DIFFER = re.compile(r"(?P<text>sha256 differs: [^;]+); (?P<hint>[^\"\n]+)")
@@ -51,13 +56,13 @@ def translated() -> Iterator[None]:
         code = error.error_code if isinstance(error.error_code, str) else ErrorCode.Name(error.error_code)
         if code == "INVALID_PARAMETER_VALUE" and not isinstance(error, RestException) and code not in str(error):
             raise _refused_by_client(str(error)) from error
-        raise _refusal(str(error), code) from error
+        raise refusal(str(error), code) from error
     except requests.HTTPError as error:  # uploads and downloads of MLflow's client raise this class
         answer = "" if error.response is None else error.response.text
         code = HTTP_CODES.get(error.response.status_code, "") if error.response is not None else ""
-        raise _refusal(f"{error}: {answer}", code) from error
+        raise refusal(f"{error}: {answer}", code) from error
     except requests.RequestException as error:
-        raise _refusal(f"{NO_ANSWER} {error}", "") from error
+        raise refusal(f"{NO_ANSWER} {error}", "") from error
 
 
 def _refused_by_client(text: str) -> BadConfiguration:
@@ -67,7 +72,8 @@ def _refused_by_client(text: str) -> BadConfiguration:
     )
 
 
-def _refusal(text: str, code: str) -> LockgateError:
+def refusal(text: str, code: str) -> LockgateError:
+    """The refusal that a text and an error code of MLflow mean."""
     if (refused := GUARD_SAID.search(text)) is not None:
         return StateConflict(refused["text"], hint=refused["hint"])
     if (broken := BYTES_DIFFER.search(text)) is not None:

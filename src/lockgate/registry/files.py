@@ -1,7 +1,7 @@
 """Lists and downloads the artifacts of a version or a run; opens none."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -81,10 +81,19 @@ def _nothing_of(version: int) -> ArtifactMissing:
     )
 
 
-def content(uri: str, name: str) -> bytes | None:
+def content(uri: str, path: str) -> bytes | None:
     """The bytes of one file among the artifacts of a run or of a version; None if it is not there."""
+    folder, _, name = path.rpartition("/")
+    return contents(f"{uri}/{folder}" if folder else uri, [name]).get(name)
+
+
+def contents(uri: str, names: Collection[str] | None = None) -> dict[str, bytes]:
+    """The bytes of the files directly in a folder of artifacts, by name; with `names`, only those."""
     listed = mlflow.artifacts.list_artifacts(artifact_uri=uri)  # a run's paths include the folder
-    if name not in {file.path.rpartition("/")[2] for file in listed}:
-        return None
+    found = [file.path.rpartition("/")[2] for file in listed if not file.is_dir]
     with tempfile.TemporaryDirectory(prefix="lockgate-") as folder:
-        return Path(mlflow.artifacts.download_artifacts(artifact_uri=f"{uri}/{name}", dst_path=folder)).read_bytes()
+        return {
+            name: Path(mlflow.artifacts.download_artifacts(artifact_uri=f"{uri}/{name}", dst_path=folder)).read_bytes()
+            for name in found
+            if names is None or name in names
+        }

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import mlflow
-from mlflow.data.pandas_dataset import from_pandas
+from mlflow.data.dataset_source_registry import resolve_dataset_source
+from mlflow.data.pandas_dataset import PandasDataset
 from mlflow.entities import Metric, Param, Run
 from mlflow.models import Model, ModelSignature
 from mlflow.types.schema import AnyType, ColSpec, DataType, ParamSchema, ParamSpec, Schema
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 DATASET_DIGEST_LENGTH = 36  # the limit of MLflow's column
 METRICS_PER_CALL = 1000  # MLflow's limit for one batch
+SBOM = "lineage/sbom.cdx.json"  # the file of a run with the packages of the environment, in CycloneDX
 
 OUTPUT_TYPES = {float: DataType.double, str: DataType.string}
 
@@ -44,32 +46,63 @@ def signature_of(problem: Problem, classes: Sequence[str] = ()) -> ModelSignatur
     outputs: list[Any] = [
         ColSpec(OUTPUT_TYPES[kind], name) for name, kind in answers.columns_of(problem, classes).items()
     ]
-    given = ParamSchema([ParamSpec("confidence", DataType.double, confidence.DEFAULT)])
+    given = ParamSchema(
+        [
+            ParamSpec("confidence", DataType.double, confidence.DEFAULT),
+            ParamSpec("explain", DataType.boolean, False),
+        ]
+    )
     return ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs), params=given)
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A table that a run used, with its digest (MLflow's own digest covers only a sample)."""
+    """A table that a run used, with its digest (MLflow's own digest covers only a sample).
+
+    `example` has rows of the table: the first ones, and one with a missing value in each column that has any.
+    """
 
     name: str
     context: str
-    frame: "pd.DataFrame"
+    example: "pd.DataFrame"
+    rows: int  # of the table
     digest: str
     source: str
+    target: str
+
+
+@dataclass(frozen=True)
+class LoggedFile:
+    """A file, and the folder of a run's artifacts that it goes to under its own name."""
+
+    path: Path
+    folder: str
+
+
+@dataclass(frozen=True)
+class ModelAbout:
+    """The description of a registered model and of its experiment in Markdown, and the tags of the model."""
+
+    description: str
+    tags: Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """The contents of the run of a version, as the MLflow UI shows them."""
+    """The contents of the run of a version, as the MLflow UI shows them; `note` is the run's description."""
 
+    name: str
+    note: str
+    about: ModelAbout
     params: Mapping[str, str]
     metrics: Mapping[str, float]
     curves: Sequence[tuple[str, int, float]]
     candidates: "pd.DataFrame"
     tags: Mapping[str, str]
     datasets: Sequence[Dataset]
-    files: Sequence[Path]
+    files: Sequence[LoggedFile]
+    sbom: bytes = b""
+    settings: str = ""  # digest of the settings that a sweep may change (operations/sweep_setup)
 
 
 @dataclass(frozen=True)
@@ -106,9 +139,10 @@ def log_record(client: mlflow.MlflowClient, run: Run, record: RunRecord) -> Iter
     for dataset in record.datasets:
         sha256 = {"sha256": dataset.digest}
         yield partial(mlflow.log_input, _as_mlflow(dataset), context=dataset.context, tags=sha256)
-    yield partial(client.log_table, run_id, record.candidates, "candidates.json")
     for file in record.files:
-        yield partial(client.log_artifact, run_id, str(file))
+        yield partial(client.log_artifact, run_id, str(file.path), file.folder)
+    if record.sbom:
+        yield partial(client.log_text, run_id, record.sbom.decode(), SBOM)
 
 
 class _SavedUntried:
@@ -145,6 +179,19 @@ def log_model(contents: Contents, signature: bytes | None) -> Any:
             )
 
 
+class _CountedDataset(PandasDataset):
+    """MLflow's dataset of an example of a table, with the number of all rows."""
+
+    rows: int
+
+    @property
+    def profile(self) -> dict[str, int]:
+        """The size of the table."""
+        return {"num_rows": self.rows, "num_elements": self.rows * len(self.df.columns)}
+
+
 def _as_mlflow(dataset: Dataset) -> Any:
-    digest = dataset.digest[:DATASET_DIGEST_LENGTH]
-    return from_pandas(dataset.frame, source=dataset.source, name=dataset.name, digest=digest)
+    digest, source = dataset.digest[:DATASET_DIGEST_LENGTH], resolve_dataset_source(dataset.source)
+    found = _CountedDataset(dataset.example, source, targets=dataset.target, name=dataset.name, digest=digest)
+    found.rows = dataset.rows
+    return found

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
@@ -12,6 +13,7 @@ from mlflow.pyfunc.model import PythonModel
 from lockgate.bundle import signing, store
 from lockgate.errors import BadData, LockgateError, WrongUsage
 from lockgate.forecaster.answers import answers
+from lockgate.forecaster.explanation_records import MOST_EXPLAINED, explained
 from lockgate.problem.confidence import DEFAULT
 
 
@@ -48,13 +50,22 @@ class BundledForecaster(PythonModel):
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """The answers of `forecaster/answers.py`; `lower` and `upper` hold with params["confidence"], or are None.
 
-        Raises RequestRefused for rows that cannot be forecast and for a confidence out of range.
+        With params["explain"], each row has its `explanation`. Raises RequestRefused for rows that cannot be forecast,
+        for a confidence out of range, and for explanations that cannot be made.
         """
+        given = params or {}
         try:
-            found = answers(self.forecaster, model_input, (params or {}).get("confidence", DEFAULT))
+            found = answers(self.forecaster, model_input, given.get("confidence", DEFAULT))
+            if given.get("explain", False):
+                found = found.assign(explanation=self._explanations(model_input))
         except (BadData, WrongUsage) as refusal:
             raise RequestRefused(refusal) from None
         return _without_nan(found)
+
+    def _explanations(self, rows: pd.DataFrame) -> list[dict[str, Any]]:
+        if len(rows) > MOST_EXPLAINED:
+            raise WrongUsage(f"at most {MOST_EXPLAINED} rows of a request are explained", hint="send them in parts")
+        return explained(self.forecaster, rows, np.arange(len(rows)))
 
 
 def _without_nan(forecasts: pd.DataFrame) -> pd.DataFrame:

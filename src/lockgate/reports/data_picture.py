@@ -10,6 +10,7 @@ matplotlib.use("agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib import style
 from matplotlib.axes import Axes
 
 from lockgate.describe.remarks import Checked, Measures
@@ -21,6 +22,7 @@ MOST_PERIODS = 400
 TRAINED, HELD = "tab:blue", "tab:orange"
 
 
+@style.context({"text.parse_math": False})  # a $ in a name begins no formula
 def draw(checked: Checked, measures: Measures, path: Path) -> Path:
     """Write the picture as PNG."""
     timed = checked.problem.kind == "panel"

@@ -1,15 +1,8 @@
 """The picture of a version's forecasts of the holdout, by the kind of problem and its task."""
 
-import io
 from collections.abc import Iterator, Sequence, Sized
 from dataclasses import dataclass
-from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("agg")
-
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib import style
@@ -21,29 +14,26 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
-from PIL import Image
 
-from lockgate.models import baselines
+from lockgate.data.rows_by_part import Rows, RowsByPart
 from lockgate.problem.description import Problem
 from lockgate.problem.metrics import Metric
+from lockgate.problem.target_values import outside_where
+from lockgate.reports import plot
+from lockgate.reports.plot import BLUE, HEIGHT, INK, LOOKS, MUTED, ORANGE, WIDTH, panels, short
 
-WIDTH, HEIGHT, DPI, COLOURS = 9.6, 4.4, 100, 64
-FORECAST, ACTUAL, MUTED, MISSED = "tab:blue", "#333333", "#999999", "tab:orange"
+FORECAST, ACTUAL, MISSED = BLUE, INK, ORANGE
 MOST_POINTS = 2000
 MOST_CLASSES = 12  # of a confusion matrix: the most frequent ones
-LONGEST_NAME = 18
 PERIODS_BEFORE = 24  # of the history that is shown, at least; else twice the holdout
 WIDE = 20.0  # a target whose middle 98 % spans more than this factor has a logarithmic axis
 TENTHS, BINS = 10, 41
 FEW = 40  # values of a line that has a point for each one
-LOOKS = {
-    "text.parse_math": False,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": "medium",
-    "legend.fontsize": "small",
-    "legend.frameon": False,
-}
+MIDDLE_AND_LARGEST = (0.5, 1.0)  # places of two keys in the order of their errors
+SHARES_OF_KEYS = (0.0, 0.5, 0.9, 1.0)  # places of all keys that a plot shows
+WORDS_OF_ERRORS = {0.0: "least error", 0.5: "middle error", 0.9: "large error", 1.0: "largest error"}
+
+NOTHING: "pd.Series[float]" = pd.Series(dtype=np.float64)
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -61,11 +51,20 @@ AMOUNTS = FuncFormatter(lambda value, _: _amount(value))
 
 
 @dataclass(frozen=True)
+class Past:
+    """The end of the training rows of a panel: the sums of their targets by time, and the rows of the keys shown."""
+
+    sums: "pd.Series[float]"
+    rows: pd.DataFrame
+
+
+@dataclass(frozen=True)
 class Scored:
     """The scored rows of the holdout that have a finite forecast, and their forecasts, in one order.
 
     `actual` and `forecast` are as the metric takes them. `bounds` is (rows, 2), NaN where they are unknown. `classes`
-    are () for a regression. `before` holds the training rows that count.
+    are () for a regression. `unit` is the unit of each row's error (None: as they are). `past` is what the plots show
+    of the training rows.
     """
 
     problem: Problem
@@ -75,7 +74,8 @@ class Scored:
     forecast: Floats
     bounds: Floats
     classes: tuple[str, ...]
-    before: pd.DataFrame
+    unit: Floats | None = None
+    past: Past | None = None
 
     @property
     def inside(self) -> Bools:
@@ -90,34 +90,29 @@ class Scored:
     @property
     def score(self) -> float:
         """The score of the forecasts in the metric."""
-        unit = baselines.units_of(self.problem, self.metric, self.before, self.rows)
-        return self.metric.score_in(unit, self.actual, self.forecast)
+        return self.metric.score_in(self.unit, self.actual, self.forecast)
 
     def where(self, chosen: Bools) -> "Scored":
         """Some of the rows."""
         few = (self.rows[chosen], self.actual[chosen], self.forecast[chosen], self.bounds[chosen])
-        return Scored(self.problem, self.metric, *few, self.classes, self.before)
+        unit = None if self.unit is None else self.unit[chosen]
+        return Scored(self.problem, self.metric, *few, self.classes, unit, self.past)
 
 
-def draw(scored: Scored, path: Path) -> Path:
-    """Write the picture as PNG."""
+def picture(scored: Scored) -> bytes:
+    """The picture as PNG."""
     with style.context(LOOKS):
-        figure = _drawn(scored)
+        figure = figure_of(scored)
         title = scored.problem.title or scored.problem.name
         score = scored.score
         figure.suptitle(
             f"{title}\nholdout: {scored.metric.label} {score:.4g} on {len(scored.actual):,} rows", fontsize="medium"
         )
-        buffer = io.BytesIO()
-        figure.savefig(buffer, dpi=DPI, format="png")
-        plt.close(figure)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    few_colours = Image.open(buffer).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
-    few_colours.save(path, format="PNG", optimize=True)  # a third of the size
-    return path
+        return plot.png(figure)
 
 
-def _drawn(scored: Scored) -> Figure:
+def figure_of(scored: Scored) -> Figure:
+    """The figure for the kind of problem and its task."""
     if scored.problem.task == "multiclass":
         return _of_classes(scored)
     if scored.problem.task == "binary":
@@ -125,25 +120,20 @@ def _drawn(scored: Scored) -> Figure:
     return {"panel": _of_panel, "state": _of_state, "table": _of_table}[scored.problem.kind](scored)
 
 
-def _panels(columns: int, rows: int = 1, height: float = HEIGHT) -> tuple[Figure, list[Axes]]:
-    figure, axes = plt.subplots(rows, columns, figsize=(WIDTH, height), layout="constrained", squeeze=False)
-    return figure, list(axes.flat)
-
-
 def _of_panel(scored: Scored) -> Figure:
     """The sum of all keys, the score by period, and the forecasts of two keys with their bounds."""
-    figure, (total, scores, *others) = _panels(2, 2, height=1.4 * HEIGHT)
-    problem, before = scored.problem, _recent(scored)
+    figure, (total, scores, *others) = panels(2, 2, height=1.4 * HEIGHT)
+    problem = scored.problem
     sums = pd.DataFrame({"actual": scored.actual, "forecast": scored.forecast}).groupby(_times(scored)).sum()
-    _line(total, before.groupby(problem.time_name)[problem.target].sum(), sums["actual"])
+    _line(total, scored.past.sums if scored.past else NOTHING, sums["actual"])
     total.plot(sums.index, sums["forecast"], color=FORECAST, marker=_mark(sums.index))
     total.set_title(f"{problem.target}, sum of all rows")
     _scores_by_time(scores, scored)
-    _keys_along_time(figure, others, scored, before)
+    keys_along_time(figure, others, scored)
     for axes in (total, *others):
         axes.yaxis.set_major_formatter(AMOUNTS)
     for axes in (total, scores, *others):
-        _time_axis(axes, problem)
+        time_axis(axes, problem)
     if len(sums) == 1:
         scores.set_xticks(list(sums.index), [problem.period.text(int(problem.period.number(_times(scored))[0]))])
     return figure
@@ -151,25 +141,25 @@ def _of_panel(scored: Scored) -> Figure:
 
 def _of_state(scored: Scored) -> Figure:
     """The forecast against the target, and the forecasts of two keys along their rows with their bounds."""
-    figure = plt.figure(figsize=(WIDTH, 1.2 * HEIGHT), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 1.2 * HEIGHT), layout="constrained")
     grid = figure.add_gridspec(2, 2)
     left, *others = (figure.add_subplot(grid[place]) for place in ((slice(None), 0), (0, 1), (1, 1)))
-    some = _some(len(scored.actual))
-    _points(left, scored.actual[some], scored.forecast[some], FORECAST)
+    chosen = some(len(scored.actual))
+    _points(left, scored.actual[chosen], scored.forecast[chosen], FORECAST)
     left.set(xlabel=f"true {scored.problem.target}", ylabel="forecast", title="forecast against target")
     _diagonal(left, scored)
-    _keys_along_time(figure, others, scored, scored.before.head(0))
+    keys_along_time(figure, others, scored)
     for axes in others:
-        _time_axis(axes, scored.problem)
+        time_axis(axes, scored.problem)
     others[-1].set_xlabel(scored.problem.time_name)
     return figure
 
 
 def _of_table(scored: Scored) -> Figure:
     """The target by its forecast, with the bounds, and the distribution of the errors."""
-    figure, (left, right) = _panels(2)
-    some = _some(len(scored.actual))
-    order = some[np.argsort(scored.forecast[some], kind="stable")]
+    figure, (left, right) = panels(2)
+    chosen = some(len(scored.actual))
+    order = chosen[np.argsort(scored.forecast[chosen], kind="stable")]
     forecast, actual, inside = scored.forecast[order], scored.actual[order], scored.inside[order]
     if scored.has_bounds:
         left.fill_between(
@@ -191,10 +181,10 @@ def _of_two_classes(scored: Scored) -> Figure:
     """Calibration, precision and recall, and the probabilities of the rows of each class."""
     from sklearn.metrics import precision_recall_curve
 
-    figure, (left, middle, right) = _panels(3)
+    figure, (left, middle, right) = panels(3)
     positive, share = scored.problem.positive, float(scored.actual.mean())
-    _calibration(left, scored.forecast, scored.actual)
-    left.set(xlabel=f"forecast probability of {_short(positive)}", ylabel="share of the rows that have it")
+    calibration(left, scored.forecast, scored.actual)
+    left.set(xlabel=f"forecast probability of {short(positive, 18)}", ylabel="share of the rows that have it")
     if scored.actual.any():  # without a positive row, there is no recall
         precision, recall, _ = precision_recall_curve(scored.actual, scored.forecast)
         middle.plot(recall, precision, color=FORECAST, label="forecast")
@@ -202,16 +192,16 @@ def _of_two_classes(scored: Scored) -> Figure:
     middle.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02), title="precision and recall")
     middle.legend(loc="upper right")
     bins = np.linspace(0, 1, 2 * TENTHS + 1)
-    for value, colour, label in ((0, MUTED, "others"), (1, MISSED, _short(positive))):
+    for value, colour, label in ((0, MUTED, "others"), (1, MISSED, short(positive, 18))):
         right.hist(scored.forecast[scored.actual == value], bins=list(bins), color=colour, alpha=0.7, label=label)
-    right.set(xlabel="forecast probability", ylabel="rows", title=f"rows by {_short(scored.problem.target)}")
+    right.set(xlabel="forecast probability", ylabel="rows", title=f"rows by {short(scored.problem.target, 18)}")
     right.legend(loc="upper center")
     return figure
 
 
 def _of_classes(scored: Scored) -> Figure:
     """How often each class is forecast as each class, and the calibration of all probabilities."""
-    figure, (left, right) = _panels(2)
+    figure, (left, right) = panels(2)
     actual, chosen = scored.actual.astype(np.int64), scored.forecast.argmax(axis=1)
     shown = np.sort(np.argsort(-np.bincount(actual, minlength=len(scored.classes)), kind="stable")[:MOST_CLASSES])
     counts = np.zeros((len(scored.classes), len(scored.classes)))
@@ -222,7 +212,7 @@ def _of_classes(scored: Scored) -> Figure:
     for row, column in np.ndindex(image.shape):
         share = image[row, column]
         left.text(column, row, f"{share:.0%}", ha="center", va="center", color="white" if share > 0.5 else ACTUAL)
-    names = [_short(scored.classes[place]) for place in shown]
+    names = [short(scored.classes[place], 18) for place in shown]
     left.set_xticks(range(len(names)), names, rotation=45 if len(names) > 4 else 0)
     left.set_yticks(range(len(names)), names)
     right_share = float((actual == chosen).mean())
@@ -230,7 +220,7 @@ def _of_classes(scored: Scored) -> Figure:
     for side in left.spines.values():
         side.set_visible(False)
     hits = (np.arange(len(scored.classes)) == actual[:, None]).astype(np.float64)
-    _calibration(right, scored.forecast.ravel(), hits.ravel())
+    calibration(right, scored.forecast.ravel(), hits.ravel())
     right.set(xlabel="forecast probability of a class", ylabel="share of the rows that have it")
     return figure
 
@@ -243,7 +233,7 @@ def _diagonal(axes: Axes, scored: Scored) -> None:
     """The line on which forecast and target are equal; both axes are logarithmic for a wide target."""
     both = np.concatenate([scored.actual, scored.forecast])
     axes.plot([both.min(), both.max()], [both.min(), both.max()], color=ACTUAL, linewidth=1, linestyle="--")
-    if _is_wide(scored):
+    if is_wide(scored):
         axes.set(xscale="log", yscale="log")
     axes.xaxis.set_major_formatter(AMOUNTS)
     axes.yaxis.set_major_formatter(AMOUNTS)
@@ -251,7 +241,7 @@ def _diagonal(axes: Axes, scored: Scored) -> None:
 
 def _errors(axes: Axes, scored: Scored) -> None:
     """A histogram of the errors, relative to the target if that is wide; the first and the last bar hold all beyond."""
-    errors, wide = scored.forecast - scored.actual, _is_wide(scored)
+    errors, wide = scored.forecast - scored.actual, is_wide(scored)
     shown = errors / scored.actual if wide else errors
     reach = max(float(np.quantile(np.abs(shown), 0.98)), 1e-12)
     axes.hist(np.clip(shown, -reach, reach), bins=BINS, range=(-reach, reach), color=FORECAST, alpha=0.7)
@@ -262,8 +252,8 @@ def _errors(axes: Axes, scored: Scored) -> None:
     axes.xaxis.set_major_formatter(PercentFormatter(1.0) if wide else AMOUNTS)
 
 
-def _calibration(axes: Axes, probability: Floats, hit: Floats) -> None:
-    """The share of hits among the rows of each tenth of the probabilities, against the mean probability there."""
+def calibration(axes: Axes, probability: Floats, hit: Floats) -> None:
+    """Draw the share of hits among the rows of each tenth of the probabilities, against the mean probability there."""
     from sklearn.calibration import calibration_curve
 
     share, mean = calibration_curve(hit, np.clip(probability, 0, 1), n_bins=TENTHS, strategy="quantile")
@@ -272,45 +262,66 @@ def _calibration(axes: Axes, probability: Floats, hit: Floats) -> None:
     axes.set(xlim=(0, 1), ylim=(0, 1.02), title="calibration, by tenths of the rows")
 
 
+def scores_by_time(scored: Scored) -> "pd.Series[float]":
+    """The score of each period."""
+    places = pd.Series(np.arange(len(scored.actual))).groupby(_times(scored))
+    return pd.Series({time: scored.where(np.isin(np.arange(len(scored.actual)), part)).score for time, part in places})
+
+
 def _scores_by_time(axes: Axes, scored: Scored) -> None:
-    metric, places = scored.metric, pd.Series(np.arange(len(scored.actual))).groupby(_times(scored))
-    scores = pd.Series(
-        {time: scored.where(np.isin(np.arange(len(scored.actual)), part)).score for time, part in places}
-    )
+    scores = scores_by_time(scored)
     axes.plot(scores.index, scores, color=MUTED, marker="o", markersize=3)
-    axes.set_title(f"{metric.label} by {scored.problem.period.word}")
-    if metric.better == "lower":
+    axes.set_title(f"{scored.metric.label} by {scored.problem.period.word}")
+    if scored.metric.better == "lower":
         axes.set_ylim(bottom=0)
 
 
-def _two_keys(scored: Scored, before: pd.DataFrame) -> Iterator[tuple[str, Scored, "pd.Series[float]"]]:
-    """The key with the middle error and the one with the largest: name, rows, earlier targets by time.
+def keys_by_error(scored: Scored, shares: Sequence[float]) -> dict[str, tuple[object, ...]]:
+    """Some keys by their place in the order of the errors (0: the least, 1: the largest), by a name with this place.
 
     The error of a key is its sum of absolute errors by that of its targets.
     """
-    problem = scored.problem
-    if not problem.keys:
-        return
-    names = list(problem.keys)
+    if not scored.problem.keys:
+        return {}
+    names = list(scored.problem.keys)
     errors = pd.DataFrame({"error": np.abs(scored.forecast - scored.actual), "size": np.abs(scored.actual)})
     sums = errors.groupby([scored.rows[name].to_numpy() for name in names]).sum()
     ranked = (sums["error"] / sums["size"].clip(lower=1e-12)).sort_values(kind="stable").index
-    words = ("middle error", "largest error") if len(ranked) > 1 else ("",)
-    for word, key in zip(words, (ranked[(len(ranked) - 1) // 2], ranked[-1]), strict=False):
+    chosen = {int(share * (len(ranked) - 1)): WORDS_OF_ERRORS[share] for share in shares}
+    named = {}
+    for place, word in chosen.items():
+        key = ranked[place]
         values = key if isinstance(key, tuple) else (key,)
+        label = ", ".join(f"{name} {short(str(value), 18)}" for name, value in zip(names, values, strict=True))
+        named[f"{label} ({word})" if len(ranked) > 1 else label] = values
+    return named
+
+
+def _some_keys(scored: Scored, shares: Sequence[float]) -> Iterator[tuple[str, Scored, "pd.Series[float]"]]:
+    """Some keys: name, rows, earlier targets by time."""
+    names = list(scored.problem.keys)
+    for label, values in keys_by_error(scored, shares).items():
         part = scored.where(_of_key(scored.rows, names, values))
-        past = before[_of_key(before, names, values)].set_index(problem.time_name)[problem.target]
-        label = ", ".join(f"{name} {_short(str(value))}" for name, value in zip(names, values, strict=True))
-        yield f"{label} ({word})" if word else label, part, past.sort_index()
+        yield label, part, NOTHING if scored.past is None else _targets(scored.problem, scored.past.rows, values)
+
+
+def _targets(problem: Problem, rows: pd.DataFrame, key: Sequence[object]) -> "pd.Series[float]":
+    """The targets of a key by time."""
+    return rows[_of_key(rows, problem.keys, key)].set_index(problem.time_name)[problem.target].sort_index()
 
 
 def _of_key(rows: pd.DataFrame, names: Sequence[str], values: Sequence[object]) -> Bools:
     return np.asarray((rows[list(names)] == list(values)).all(axis=1), dtype=np.bool_)
 
 
-def _keys_along_time(figure: Figure, panels: Sequence[Axes], scored: Scored, before: pd.DataFrame) -> None:
-    """The targets of two keys, and their forecasts with bounds; a legend for the figure."""
-    for axes, (name, part, past) in zip(panels, _two_keys(scored, before), strict=False):
+def keys_along_time(
+    figure: Figure,
+    places: Sequence[Axes],
+    scored: Scored,
+    shares: Sequence[float] = MIDDLE_AND_LARGEST,
+) -> None:
+    """Draw the targets of some keys, and their forecasts with bounds; a legend for the figure."""
+    for axes, (name, part, past) in zip(places, _some_keys(scored, shares), strict=False):
         order = np.argsort(_times(part), kind="stable")
         times = _times(part)[order]
         if part.has_bounds and len(times) > 1:
@@ -320,12 +331,12 @@ def _keys_along_time(figure: Figure, panels: Sequence[Axes], scored: Scored, bef
         _line(axes, past, pd.Series(part.actual[order], index=times))
         axes.plot(times, part.forecast[order], color=FORECAST, marker=_mark(times))
         axes.set_title(f"{name}, {part.inside.mean():.0%} within bounds" if part.has_bounds else name)
-    for axes in panels:
+    for axes in places:
         axes.set_visible(axes.has_data())
     marks: dict[str, Artist] = {"target": Line2D([], [], color=ACTUAL), "forecast": Line2D([], [], color=FORECAST)}
     if scored.has_bounds:
         marks["95 % bounds"] = Patch(color=FORECAST, alpha=0.2, linewidth=0)
-    if len(before):
+    if scored.past is not None and len(scored.past.sums):
         marks["end of the training"] = Line2D([], [], color=MUTED, linestyle=":")
     figure.legend(list(marks.values()), list(marks), loc="outside lower center", ncols=len(marks))
 
@@ -343,19 +354,29 @@ def _mark(times: Sized) -> str:
     return "." if len(times) <= FEW else ""
 
 
-def _recent(scored: Scored) -> pd.DataFrame:
-    """The last training rows: twice as many periods as the holdout has, at least PERIODS_BEFORE."""
-    problem, before = scored.problem, scored.before
-    number = problem.period.number(before[problem.time_name].to_numpy())
+def past_of(scored: Scored, history: Rows) -> Past:
+    """What the plots of a panel show of the training rows, from one pass over their parts.
+
+    Twice as many periods as the holdout has, at least PERIODS_BEFORE, of the rows that count.
+    """
+    problem, keys = scored.problem, list(keys_by_error(scored, SHARES_OF_KEYS).values())
     held = problem.period.number(_times(scored))
-    return before[number >= held.min() - max(PERIODS_BEFORE, 2 * (held.max() - held.min() + 1))]
+    first = held.min() - max(PERIODS_BEFORE, 2 * (held.max() - held.min() + 1))
+    sums, rows = [], []
+    for part in RowsByPart.of(history):
+        number = problem.period.number(part[problem.time_name].to_numpy())
+        some = part[~outside_where(problem, part) & (number >= first)]
+        sums.append(some.groupby(problem.time_name)[problem.target].sum())
+        rows += [some[_of_key(some, problem.keys, key)] for key in keys]
+    return Past(pd.concat(sums).groupby(level=0).sum(), pd.concat([some.head(0), *rows]))
 
 
 def _times(scored: Scored) -> NDArray[np.generic]:
     return np.asarray(scored.rows[scored.problem.time_name])
 
 
-def _time_axis(axes: Axes, problem: Problem) -> None:
+def time_axis(axes: Axes, problem: Problem) -> None:
+    """Periods on the axis of time."""
     if axes.dataLim.width == 0:  # one period: a locator of dates finds no interval
         return
     if problem.period.is_integer:
@@ -366,16 +387,12 @@ def _time_axis(axes: Axes, problem: Problem) -> None:
         axes.xaxis.set_major_formatter(ConciseDateFormatter(dates))  # type: ignore[no-untyped-call]
 
 
-def _is_wide(scored: Scored) -> bool:
+def is_wide(scored: Scored) -> bool:
     """Whether a logarithmic axis shows the values better: all are positive and span more than a factor of WIDE."""
     low, high = np.quantile(scored.actual, [0.01, 0.99])
     return bool(min(scored.actual.min(), scored.forecast.min()) > 0 and high > WIDE * low)
 
 
-def _some(rows: int) -> NDArray[np.int64]:
+def some(rows: int) -> NDArray[np.int64]:
     """Places of at most MOST_POINTS rows, evenly chosen."""
     return np.unique(np.linspace(0, rows - 1, min(rows, MOST_POINTS)).astype(np.int64))
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 1]}…"

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from math import isfinite
 
 from lockgate.monitoring import monitored
-from lockgate.monitoring.drift import ColumnDrift
+from lockgate.monitoring.drift import ColumnDrift, Drift
 from lockgate.monitoring.monitored import Monitored
 from lockgate.monitoring.scores import ClassScore, Score
 from lockgate.reports import monitor_plots
@@ -58,17 +58,18 @@ def _figures(found: Monitored) -> Iterator[Picture]:
     if findings.calibration:
         drawn = monitor_plots.calibration(findings.calibration)
         yield picture("calibration", drawn, "How often a class came true, by its forecast probability.")
-    if columns := _newest_drift(found):
-        drawn = monitor_plots.drift(columns)
-        yield picture(
-            "drift", drawn, "Drift of the newest window against the training rows, and the limit of each column."
-        )
+    for name, what, drifts in (
+        ("drift", "column", findings.drifts),
+        ("features", "feature that the version computes", findings.features),
+    ):
+        if columns := _newest(drifts):
+            text = f"Drift of the newest window against the training rows, and the limit of each {what}."
+            yield picture(name, monitor_plots.drift(columns), text)
 
 
-def _newest_drift(found: Monitored) -> Sequence[ColumnDrift]:
+def _newest(drifts: Sequence[Drift]) -> Sequence[ColumnDrift]:
     """The columns of the newest window with rows."""
-    drifts = [each.columns for each in found.findings.drifts]
-    return next((columns for columns in drifts if any(column.rows for column in columns)), ())
+    return next((each.columns for each in drifts if any(column.rows for column in each.columns)), ())
 
 
 def _sheets(found: Monitored) -> Iterator[Sheet]:
@@ -79,9 +80,13 @@ def _sheets(found: Monitored) -> Iterator[Sheet]:
     if findings.classes:
         heads = ("class", "rows", "found (recall)", "right (precision)")
         yield Sheet("scores by class", heads, tuple(_class_cells(each) for each in findings.classes))
-    if columns := _newest_drift(found):
-        of_drift = ("column", "rows", "index", "limit", "p-value", "drifted")
-        yield Sheet("drift of the newest window", of_drift, tuple(_drift_cells(column) for column in columns))
+    of_drift = ("rows", "index", "limit", "p-value", "drifted")
+    if columns := _newest(findings.drifts):
+        cells = tuple((column.name, *_drift_cells(column)) for column in columns)
+        yield Sheet("drift of the newest window", ("column", *of_drift), cells)
+    if columns := _newest(findings.features):
+        cells = tuple((column.name, column.origin, *_drift_cells(column)) for column in columns)
+        yield Sheet("drift of computed features in the newest window", ("feature", "made of", *of_drift), cells, 2)
 
 
 def _class_cells(score: ClassScore) -> tuple[str, ...]:
@@ -91,7 +96,8 @@ def _class_cells(score: ClassScore) -> tuple[str, ...]:
 def _drift_cells(column: ColumnDrift) -> tuple[str, ...]:
     drifted = {True: "yes", False: "no", None: "unknown"}[column.drifted]
     p_value = f"{column.p_value:.2g}" if isfinite(column.p_value) else "-"
-    return (column.name, str(column.rows), f"{column.index:.3f}", f"{column.limit:.3f}", p_value, drifted)
+    limit = f"{column.limit:.3f}" if isfinite(column.limit) else "-"
+    return (str(column.rows), f"{column.index:.3f}", limit, p_value, drifted)
 
 
 def _scores(found: Monitored, name: str, scores: Sequence[Score]) -> Sheet:

@@ -1,6 +1,7 @@
 """The plots of the monitor's report."""
 
 from collections.abc import Sequence
+from math import isfinite
 
 import numpy as np
 from matplotlib import style
@@ -47,7 +48,8 @@ def coverage(periods: Sequence[Score]) -> str:
 def drift(columns: Sequence[ColumnDrift]) -> str:
     """The stability index of each column, and the limit of each."""
     figure, axes = drawing.panel()
-    shown = sorted(columns, key=lambda column: column.index / column.limit)[-MOST_COLUMNS:]
+    known = [column for column in columns if isfinite(column.limit)] or list(columns)
+    shown = sorted(known, key=lambda column: column.index / column.limit)[-MOST_COLUMNS:]
     places = np.arange(len(shown))
     axes.barh(places, [column.index for column in shown], height=0.6, color=FIRST, label="index now")
     limits = [column.limit for column in shown]

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
+from lockgate.system.readable_line import shown
+
 IDS = re.compile(r'(\bid="|\bhref="#|url\(#)')
 
 
@@ -36,6 +38,7 @@ def templates(package: str) -> Environment:
     return Environment(
         loader=ChoiceLoader([PackageLoader(name) for name in dict.fromkeys((package, "lockgate.reports"))]),
         autoescape=True,
+        finalize=shown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

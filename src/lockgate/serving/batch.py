@@ -1,15 +1,16 @@
 """Scores requests together and gives each its own answers. Together or alone, a request gets the same numbers."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-import pandas as pd
+from numpy.typing import NDArray
 
 from lockgate.errors import BadData
-from lockgate.forecaster.answers import answers
+from lockgate.forecaster.answers import by_column, impossible
+from lockgate.forecaster.raw_rows import ArrayRows
 from lockgate.problem.description import Problem
 from lockgate.serving import refusals
 from lockgate.serving.live_version import LiveVersion
@@ -21,13 +22,13 @@ from lockgate.serving.request_body import Asked
 class Scored:
     """The rows of some requests, one after the other, with their answers, as the forecaster took and gave them."""
 
-    rows: pd.DataFrame
-    answers: pd.DataFrame
+    rows: ArrayRows
+    answers: Mapping[str, NDArray[Any]]
 
     @cached_property
     def columns(self) -> dict[str, list[Any]]:
         """The answers as lists, by column."""
-        return {str(name): self.answers[name].tolist() for name in self.answers}
+        return {name: each.tolist() for name, each in self.answers.items()}
 
 
 @dataclass(frozen=True)
@@ -97,45 +98,31 @@ def score(live: LiveVersion, asked: Sequence[Asked]) -> list[Outcome]:
 
 
 def _scored(live: LiveVersion, asked: Sequence[Asked]) -> Iterator[Part | Refused]:
-    rows = frame(asked)
-    scored = Scored(rows, answers(live.forecaster, rows, asked[0].confidence))
-    unusable, start = _unusable(scored.answers), 0
+    rows = rows_of(asked)
+    scored = Scored(rows, by_column(live.forecaster, rows, asked[0].confidence))
+    problems, start = impossible(live.problem, scored.answers), 0
     for each in asked:
         part = Part(scored, start, start + each.rows)
-        bad = [] if unusable is None else np.flatnonzero(unusable[part.start : part.stop]).tolist()
-        yield _no_forecast(bad) if bad else part
+        own = [replace(found, row=found.row - start) for found in problems if part.start <= found.row < part.stop]
+        yield refusals.of_forecasts(own) if own else part
         start = part.stop
 
 
 def _without_bad(live: LiveVersion, asked: Sequence[Asked], refusal: BadData) -> list[Outcome]:
     """Refuse the requests with bad rows, and score the others together."""
     if len(asked) == 1:
-        problems = live.forecaster.problems(frame(asked))
+        problems = live.forecaster.problems(rows_of(asked))
         return [refusals.of_rows(problems, asked[0].rows) if problems else Refused(400, refusal.message)]
     starts = np.cumsum([0, *(each.rows for each in asked)])
-    rows = [problem.row for problem in live.forecaster.problems(frame(asked))]
+    rows = [problem.row for problem in live.forecaster.problems(rows_of(asked))]
     bad = set((np.searchsorted(starts, rows, side="right") - 1).tolist())
     good = [place for place in range(len(asked)) if place not in bad] if bad else []
     found = dict(zip(good, score(live, [asked[place] for place in good]), strict=True)) if good else {}
     return [found[place] if place in found else score(live, [each])[0] for place, each in enumerate(asked)]
 
 
-def frame(asked: Sequence[Asked]) -> pd.DataFrame:
-    """The rows of requests of one form as one table."""
+def rows_of(asked: Sequence[Asked]) -> ArrayRows:
+    """The rows of requests of one form, one request after the other."""
     if len(asked) == 1:
-        return pd.DataFrame(dict(asked[0].columns), copy=False)
-    return pd.DataFrame(
-        {name: np.concatenate([each.columns[name] for each in asked]) for name in asked[0].columns}, copy=False
-    )
-
-
-def _unusable(found: pd.DataFrame) -> Any:
-    """The rows whose forecast is no finite number; None if there are none. Unknown bounds are no fault."""
-    numbers = found[[name for name in found if name == "prediction" or str(name).startswith("probability_")]]
-    bad = ~np.isfinite(numbers.to_numpy(dtype=np.float64)).all(axis=1)
-    return bad if bad.any() else None
-
-
-def _no_forecast(places: list[int]) -> Refused:
-    rows = [{"row": place, "column": "prediction", "allowed": "a finite number"} for place in places[: refusals.SHOWN]]
-    return Refused(422, f"the model has no finite forecast for {len(places)} rows", rows=rows)
+        return ArrayRows(asked[0].columns)
+    return ArrayRows({name: np.concatenate([each.columns[name] for each in asked]) for name in asked[0].columns})

@@ -1,4 +1,4 @@
-"""A connection of the server: uvicorn's, and it ends if the headers of a request do not come in time."""
+"""A connection of the server: uvicorn's, and it ends if the headers of a request come too slowly or are too large."""
 
 import asyncio
 
@@ -6,17 +6,29 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from lockgate.serving.limits import Limits
 
-SECONDS = Limits.read_seconds
+SECONDS, MOST_BYTES = Limits.read_seconds, Limits.header_bytes
+TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
 class Connection(HttpToolsProtocol):
-    """Waits for the headers of the first request, and of each further one from its first byte, for a limited time."""
+    """Waits for the headers of the first request, and of each further one from its first byte, for a limited time.
+
+    The parser itself has no limit for the size of headers.
+    """
 
     _late: asyncio.TimerHandle | None = None
+    _bytes = 0  # of headers that are not complete
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._begin()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._bytes = self._bytes + len(data) if self._late else 0
+        if self._bytes > MOST_BYTES and not self.transport.is_closing():
+            self.transport.write(TOO_LARGE)
+            self.transport.close()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()

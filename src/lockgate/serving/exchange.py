@@ -13,21 +13,23 @@ JSON: Header = (b"content-type", b"application/json")
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer of the server."""
+    """An answer of the server. `explained` makes the body with explanations, if the request asks for them."""
 
     status: int
     body: bytes
     headers: tuple[Header, ...] = ()
+    explained: Callable[[], bytes] | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Waiting:
-    """A request whose body was received; `deliver` is called once with its reply."""
+    """A request whose body was received; `deliver` is called once with its reply. `version`: the one that it names."""
 
     body: bytes
     content_type: str
     caller_id: str | None
     deliver: Callable[[Reply], None]
+    version: int | None = None
     request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     since: float = field(default_factory=monotonic)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from lockgate.forecaster.answers import answers
+from lockgate.forecaster.answers import by_column
 from lockgate.forecaster.interface import ForecasterProtocol
 from lockgate.lifecycle.model_state import ModelState
 from lockgate.lifecycle.stages import Stage
@@ -91,6 +91,8 @@ def load(workspace: Workspace, stage: Stage, terms: FallbackTerms) -> LiveVersio
     found = answering_version.load(workspace, stage, terms)
     for remark in found.remarks:
         tell(f"warning: {remark}")
+    for line in found.degraded.warnings if found.degraded else ():
+        tell(line)
     since = None if found.degraded else _since(workspace.state(), stage, found.version)
     degraded = str(found.degraded) if found.degraded else ""
     live = LiveVersion(workspace.model, found.version, found.opened.digest, stage, since, found.forecaster, degraded)
@@ -101,6 +103,6 @@ def load(workspace: Workspace, stage: Stage, terms: FallbackTerms) -> LiveVersio
 def warm(live: LiveVersion, probe: Mapping[str, list[Any]]) -> None:
     """Answer the rows of the probe once together, and the first one alone, so that no request pays for a first call."""
     rows = pd.DataFrame(probe)
-    answers(live.forecaster, rows, DEFAULT)
+    by_column(live.forecaster, rows, DEFAULT)
     if live.problem.kind != "state":
-        answers(live.forecaster, rows.head(1), DEFAULT)
+        by_column(live.forecaster, rows.head(1), DEFAULT)

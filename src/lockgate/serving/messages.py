@@ -4,13 +4,15 @@ import sys
 import tempfile
 import traceback
 
+from lockgate.system.readable_line import visible
+
 MOST_REPORTS = 20  # of bugs, so that a bug in every request does not fill the disk
 _reports: list[str] = []
 
 
 def tell(line: str) -> None:
     """Print a line."""
-    sys.stderr.write(f"{line}\n")
+    sys.stderr.write(visible(f"{line}\n"))
     sys.stderr.flush()
 
 

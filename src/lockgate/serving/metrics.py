@@ -26,6 +26,7 @@ class Metrics:
         self.failed_switches = self._counter("failed_switches", "Versions that could not be loaded", ())
         self.shadow_errors = self._counter("shadow_errors", "Requests that the shadow could not score", ())
         self.shadow_missed = self._counter("shadow_missed", "Requests that waited too long for the shadow", ())
+        self.pinned = self._counter("pinned_requests", "Requests that named their version by its answer", ("answer",))
         self.seconds = Histogram(
             "lockgate_request_seconds", "Time from the whole request to its answer", buckets=SECONDS,
             registry=self.registry,
@@ -47,7 +48,9 @@ class Metrics:
     def show_versions(self, board: Board) -> None:
         """Show the versions on the board."""
         routes = board.routes
-        for role, live in (("served", routes.served), ("shadow", routes.shadow), ("canary", routes.canary)):
+        previous = next((live for live in routes.held if live is not routes.served), None)
+        roles = {"served": routes.served, "shadow": routes.shadow, "canary": routes.canary, "previous": previous}
+        for role, live in roles.items():
             self._show(role, live)
 
     def page(self) -> bytes:

@@ -1,21 +1,25 @@
 """The OpenAPI description of the server: its pages, and the columns of the problem that it answers for."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lockgate import __version__
 from lockgate.forecaster.answers import columns_of
+from lockgate.forecaster.explanation_records import MOST_EXPLAINED
 from lockgate.problem.columns import Category, Column, Date, Decimal, Flag, Months, Whole
 from lockgate.problem.confidence import DEFAULT, MOST
 from lockgate.problem.description import EXACT
-from lockgate.serving.live_version import LiveVersion
 from lockgate.serving.refusals import CODES
+
+if TYPE_CHECKING:
+    from lockgate.serving.live_version import LiveVersion
 
 Json = dict[str, Any]
 REFUSALS = {
     400: "The body has another form.",
     403: "The address or the origin is another one.",
     408: "The body was not complete in time.",
+    409: "The server does not hold the version that the request names; `versions` has those that it holds.",
     413: "The body or the number of rows is too large.",
     415: "The body has another type.",
     422: "Rows cannot be forecast; `rows` lists them.",
@@ -23,7 +27,7 @@ REFUSALS = {
 }
 
 
-def document(live: LiveVersion) -> Json:
+def document(live: "LiveVersion") -> Json:
     """The description of the server while this version answers."""
     problem = live.problem
     return {
@@ -36,20 +40,31 @@ def document(live: LiveVersion) -> Json:
             "/version": {"get": _page("The version that answers.", 503)},
             "/metrics": {"get": _page("Metrics for Prometheus.", kind="text/plain")},
         },
-        "components": {"schemas": {"Row": _row(live), "Answer": _answer(live), "Refusal": _refusal()}},
+        "components": {
+            "schemas": {
+                "Row": _row(live),
+                "Answer": _answer(live),
+                "Explanation": _explanation(),
+                "Refusal": _refusal(),
+            }
+        },
     }
 
 
-def _about(live: LiveVersion) -> str:
+def _about(live: "LiveVersion") -> str:
     return (
         f"Forecasts of {live.problem.target} by version {live.version} of {live.model}, in MLflow's scoring protocol."
     )
 
 
-def _invocations() -> Json:
-    row, answer = {"$ref": "#/components/schemas/Row"}, {"$ref": "#/components/schemas/Answer"}
-    rows = {"type": "array", "minItems": 1, "items": row}
-    params = {"type": "object", "properties": {"confidence": _confidence()}, "additionalProperties": False}
+def _bodies() -> list[Json]:
+    """The forms of a JSON body: rows under one of the protocol's names, and params."""
+    rows = {"type": "array", "minItems": 1, "items": {"$ref": "#/components/schemas/Row"}}
+    params = {
+        "type": "object",
+        "properties": {"confidence": _confidence(), "explain": _explain()},
+        "additionalProperties": False,
+    }
     split = {
         "type": "object",
         "required": ["columns", "data"],
@@ -62,7 +77,7 @@ def _invocations() -> Json:
         "dataframe_records": rows, "instances": rows, "inputs": {"anyOf": [rows, {"type": "object"}]},
         "dataframe_split": split,
     }  # fmt: skip
-    bodies = [
+    return [
         {
             "type": "object",
             "required": [name],
@@ -71,18 +86,29 @@ def _invocations() -> Json:
         }
         for name, form in forms.items()
     ]
+
+
+def _invocations() -> Json:
     predictions = {
         "type": "object",
         "required": ["predictions"],
-        "properties": {"predictions": {"type": "array", "items": answer}},
+        "properties": {"predictions": {"type": "array", "items": {"$ref": "#/components/schemas/Answer"}}},
     }
     return {
         "summary": "Forecast rows",
-        "parameters": [{"name": "X-Request-Id", "in": "header", "schema": {"type": "string", "maxLength": 128}}],
+        "parameters": [
+            {"name": "X-Request-Id", "in": "header", "schema": {"type": "string", "maxLength": 128}},
+            {
+                "name": "X-Lockgate-Version",
+                "in": "header",
+                "schema": {"type": "integer", "minimum": 1},
+                "description": "the version that shall answer: the present one, or the one before it while it is kept",
+            },
+        ],
         "requestBody": {
             "required": True,
             "content": {
-                "application/json": {"schema": {"oneOf": bodies}},
+                "application/json": {"schema": {"oneOf": _bodies()}},
                 "text/csv": {"schema": {"type": "string"}},
             },
         },
@@ -100,6 +126,14 @@ def _confidence() -> Json:
     return {"type": "number", "exclusiveMinimum": 0, "maximum": MOST, "default": DEFAULT}
 
 
+def _explain() -> Json:
+    return {
+        "type": "boolean",
+        "default": False,
+        "description": f"Give each answer its explanation: slower, and at most {MOST_EXPLAINED} rows.",
+    }
+
+
 def _page(text: str, other: int | None = None, kind: str = "application/json") -> Json:
     statuses = (200, other) if other else (200,)
     return {"responses": {str(status): {"description": text, "content": {kind: {}}} for status in statuses}}
@@ -109,9 +143,15 @@ def _described(text: str, schema: Json) -> Json:
     return {"description": text, "content": {"application/json": {"schema": schema}}}
 
 
-def _row(live: LiveVersion) -> Json:
+def _row(live: "LiveVersion") -> Json:
     problem = live.problem
-    checks = {name: {"type": ["integer", "null"], "minimum": 1, "maximum": 7} for name in problem.checks}
+    weekday = {
+        "type": ["integer", "null"],
+        "minimum": 1,
+        "maximum": 7,
+        "description": "weekday of the time; Monday is 1",
+    }
+    checks = dict.fromkeys(problem.checks, weekday)
     return {
         "type": "object",
         "required": [column.name for column in problem.required],
@@ -154,12 +194,41 @@ def _limits(low: float, high: float) -> Json:
     return found | ({"maximum": high} if high < EXACT else {})
 
 
-def _answer(live: LiveVersion) -> Json:
+def _answer(live: "LiveVersion") -> Json:
     columns = columns_of(live.problem, live.forecaster.classes)
     types = {
         name: {"type": "string"} if kind is str else {"type": ["number", "null"]} for name, kind in columns.items()
     }
-    return {"type": "object", "required": list(types), "properties": types}
+    explanation: Json = {"$ref": "#/components/schemas/Explanation"}
+    return {"type": "object", "required": list(types), "properties": types | {"explanation": explanation}}
+
+
+def _explanation() -> Json:
+    effect: Json = {
+        "type": "object",
+        "required": ["of", "contribution"],
+        "properties": {
+            "of": {"type": "string", "description": "a column, or words"},
+            "value": {"description": "of the column"},
+            "contribution": {"type": "number", "description": "in units of the target, or a probability"},
+            "factor": {"type": "number", "description": "of a target that is learned in logs"},
+            "log_odds": {"type": "number", "description": "of a probability"},
+        },
+    }
+    effects: Json = {"type": "array", "items": effect}
+    return {
+        "type": "object",
+        "description": "With params.explain: base, contributions and parts add up to the forecast.",
+        "required": ["forecast", "base", "scale", "contributions", "parts"],
+        "properties": {
+            "forecast": {"type": "number"},
+            "class": {"type": "string"},
+            "base": {"type": "number"},
+            "scale": {"type": "string", "enum": ["number", "log", "probability"]},
+            "contributions": effects,
+            "parts": effects,
+        },
+    }
 
 
 def _refusal() -> Json:
@@ -171,5 +240,6 @@ def _refusal() -> Json:
             "error_code": {"type": "string", "enum": sorted(set(CODES.values()))},
             "message": {"type": "string"},
             "rows": {"type": "array", "items": row},
+            "versions": {"type": "array", "items": {"type": "integer"}},
         },
     }

@@ -47,12 +47,14 @@ def pages(board: Board, metrics: Metrics) -> FastAPI:
 def health_of(board: Board) -> dict[str, Any]:
     """Whether the server is ready, which version answers, and what went wrong."""
     routes, failed = board.routes, board.failed
-    roles = {"shadow": routes.shadow, "canary": routes.canary}
+    previous = next((live for live in routes.held if live is not routes.served), None)
+    roles = {"shadow": routes.shadow, "canary": routes.canary, "previous": previous}
     return {
         "ready": routes.served is not None,
         **(about(routes.served) if routes.served else {}),
         **{role: about(live) for role, live in roles.items() if live},
         **({"canary_share": routes.share} if routes.canary else {}),
+        "versions": [live.version for live in routes.held] if board.pinning.allowed else [],
         "follows": not board.unreachable,
         "last_failed_switch": vars(failed) | {"at": failed.at.isoformat()} if failed else None,
     }

@@ -3,11 +3,14 @@
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
+from dataclasses import replace
 from time import monotonic
 from typing import Any
 
-from lockgate.serving import origins
+from lockgate.serving import origins, pin
 from lockgate.serving.exchange import Header, Reply, Waiting, caller_id
+from lockgate.serving.explained import Explainer
 from lockgate.serving.refusals import Refused
 from lockgate.serving.scorer import Scorer
 from lockgate.serving.server_state import Server
@@ -19,7 +22,9 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Pages = Callable[[Scope, Receive, Send], Awaitable[None]]
 CLOSE: Header = (b"connection", b"close")
 READ_ON = 4  # a body of this many times the limit is read to its end
+STOPPED = Refused(503, "the server stops, and the forecast was not ready", "ask again")
 FOREIGN = Refused(403, "the request names another host, or comes from a page of another host")
+COMPRESSED = Refused(415, "the body is compressed", "send it without Content-Encoding")
 
 
 class Application:
@@ -28,8 +33,10 @@ class Application:
     def __init__(self, scorer: Scorer, server: Server, pages: Pages) -> None:
         self._scorer = scorer
         self._limits = server.limits
+        self._pinning = server.board.pinning
         self._metrics = server.metrics
         self._pages = pages
+        self._explainer = Explainer(server.limits)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -48,22 +55,31 @@ class Application:
             if method != "POST":
                 raise Refused(405, "forecasts are asked for by POST")
             body = await self._body(headers, receive)
+            if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+                raise COMPRESSED
             waiting, answer = self._waiting(headers, body)
             self._scorer.take(waiting)
             reply = await answer
+            if reply.explained:
+                reply = replace(reply, body=await self._explainer.made(reply.explained), explained=None)
         except Refused as refusal:
             reply = _closing(refused(refusal))
             self._metrics.answered(refusal.status, since)
         except ClientGone:
             return
-        await _send(send, reply, _request_id(waiting, headers))
+        except asyncio.CancelledError:
+            reply = refused(STOPPED)
+            self._metrics.answered(reply.status, since)
+        with suppress(asyncio.CancelledError):  # the server stops, and the client does not read
+            await _send(send, reply, _request_id(waiting, headers))
 
     def _waiting(self, headers: dict[bytes, bytes], body: bytes) -> tuple[Waiting, "asyncio.Future[Reply]"]:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Reply] = loop.create_future()
         deliver = _deliverer(loop, answer)
         kind = headers.get(b"content-type", b"").decode("latin-1")
-        return Waiting(body, kind, caller_id(headers.get(b"x-request-id")), deliver), answer
+        version = pin.asked_for(headers, self._pinning)
+        return Waiting(body, kind, caller_id(headers.get(b"x-request-id")), deliver, version), answer
 
     async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
         """The whole body. One that is too large is read to its end, as far as that goes, so that the client hears why.
@@ -119,7 +135,8 @@ def _deliverer(loop: asyncio.AbstractEventLoop, answer: "asyncio.Future[Reply]")
         if threading.get_ident() == home:
             set_reply(reply)
         else:
-            loop.call_soon_threadsafe(set_reply, reply)
+            with suppress(RuntimeError):  # the loop has ended: the server stopped, and the request was cut
+                loop.call_soon_threadsafe(set_reply, reply)
 
     return deliver
 

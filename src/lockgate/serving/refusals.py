@@ -14,6 +14,7 @@ CODES = {
     404: "ENDPOINT_NOT_FOUND",
     405: "BAD_REQUEST",
     408: "REQUEST_TIMEOUT",
+    409: "RESOURCE_CONFLICT",
     413: "REQUEST_LIMIT_EXCEEDED",
     415: "BAD_REQUEST",
     422: "INVALID_PARAMETER_VALUE",
@@ -39,6 +40,17 @@ class Refused(Exception):
 
 def of_rows(problems: Sequence[RowProblem], rows: int) -> Refused:
     """The refusal of rows that cannot be forecast: a list of their columns and what is allowed there."""
-    bad = len({problem.row for problem in problems})
-    listed = [{"row": each.row, "column": each.column, "allowed": each.allowed} for each in problems[:SHOWN]]
-    return Refused(422, f"{bad} of {rows} rows cannot be forecast", rows=listed)
+    return Refused(422, f"{_rows(problems)} of {rows} rows cannot be forecast", rows=_listed(problems))
+
+
+def of_forecasts(problems: Sequence[RowProblem]) -> Refused:
+    """The refusal of rows whose forecasts are impossible, in the same form."""
+    return Refused(422, f"the model has no possible forecast for {_rows(problems)} rows", rows=_listed(problems))
+
+
+def _rows(problems: Sequence[RowProblem]) -> int:
+    return len({problem.row for problem in problems})
+
+
+def _listed(problems: Sequence[RowProblem]) -> list[dict[str, Any]]:
+    return [{"row": each.row, "column": each.column, "allowed": each.allowed} for each in problems[:SHOWN]]

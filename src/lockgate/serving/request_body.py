@@ -10,7 +10,7 @@ import io
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import inf
 from typing import Any
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lockgate.errors import WrongUsage
-from lockgate.problem.columns import Category, Date, Decimal, Months
+from lockgate.problem.columns import Category, Date, Decimal, Flag, Months
 from lockgate.problem.confidence import DEFAULT, checked
 from lockgate.problem.description import Problem
 from lockgate.serving.refusals import Refused
@@ -38,7 +38,7 @@ class Asked:
     """The rows of a request by column, and the confidence of the bounds.
 
     `ignored` are columns that no forecast needs. `form` has the names and types of the columns: requests of one form
-    may be scored together. A request without a form is scored alone.
+    may be scored together. A request without a form is scored alone. `explain`: it asks for explanations.
     """
 
     columns: Mapping[str, NDArray[Any]]
@@ -46,6 +46,7 @@ class Asked:
     confidence: float
     ignored: tuple[str, ...]
     form: tuple[str, ...] | None
+    explain: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,11 @@ class Reader:
         texts = {name: inf for name, kind in kinds.items() if isinstance(kind, Category | Date | Months)}
         return texts | {name: 15 for name, kind in kinds.items() if isinstance(kind, Decimal) and kind.units}
 
+    @cached_property
+    def flags(self) -> frozenset[str]:
+        """The columns in which true and false are 1 and 0."""
+        return frozenset(column.name for column in self.problem.request if isinstance(column.kind, Flag))
+
     def read(self, body: bytes, content_type: str) -> Asked:
         """The rows of a body. Raises Refused."""
         kind = _media_type(content_type)
@@ -81,10 +87,11 @@ class Reader:
         if kind == "text/csv":
             return self._asked(_csv(text), DEFAULT)
         asked = _json(text)
-        confidence = _confidence(asked.pop("params", None))
+        params = _params(asked.pop("params", None))
         if len(asked) != 1 or (form := next(iter(asked))) not in FORMS:
             raise Refused(400, "the body is in none of the forms of the scoring protocol", USE)
-        return self._asked(self._columns(form, asked[form]), confidence)
+        found = self._asked(self._columns(form, asked[form]), _confidence(params))
+        return replace(found, explain=True) if _explain(params) else found
 
     def _columns(self, form: str, given: Any) -> dict[str, Sequence[Any]]:
         if form == "dataframe_split":
@@ -123,7 +130,7 @@ class Reader:
             row = next(place for place, value in enumerate(values) if type(value) not in SCALARS)
             raise Refused(400, f"row {row} has a list or an object in column {name}", CELL)
         longest = self.longest.get(name, 0)
-        if types <= NUMBERS and longest != inf:
+        if types <= NUMBERS and longest != inf and (bool not in types or name in self.flags):
             try:
                 return np.array(values, dtype=np.float64), "f"
             except OverflowError:  # JSON's integers have any length
@@ -184,11 +191,22 @@ def _refuse_bad_characters(value: Any) -> None:
         raise Refused(400, "a text has the character NUL")
 
 
-def _confidence(params: Any) -> float:
-    if params is None:
-        return DEFAULT
-    if not isinstance(params, dict) or set(params) - {"confidence"}:
-        raise Refused(400, "params is an object with confidence and nothing else")
+def _params(given: Any) -> dict[str, Any]:
+    if given is None:
+        return {}
+    if not isinstance(given, dict) or set(given) - {"confidence", "explain"}:
+        raise Refused(400, "params is an object with confidence, explain or both, and nothing else")
+    return given
+
+
+def _explain(params: dict[str, Any]) -> bool:
+    found = params.get("explain", False)
+    if type(found) is not bool:
+        raise Refused(400, "explain is true or false")
+    return found
+
+
+def _confidence(params: dict[str, Any]) -> float:
     given = params.get("confidence", DEFAULT)
     try:
         if type(given) is float:

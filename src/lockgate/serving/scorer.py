@@ -11,16 +11,19 @@ from collections import deque
 from collections.abc import Sequence
 
 from lockgate.serving import turn
+from lockgate.serving.batch import Part
+from lockgate.serving.board import Routes
 from lockgate.serving.exchange import Reply, Waiting
 from lockgate.serving.log import Log
 from lockgate.serving.messages import report_bug
 from lockgate.serving.refusals import Refused
 from lockgate.serving.server_state import Server
 from lockgate.serving.shadow import Shadow
-from lockgate.serving.turn import BUG, Turn, refused
+from lockgate.serving.turn import BUG, Entry, Turn, refused
 
 GATHER_SECONDS = 0.002  # while fewer requests wait than the last turn had
 SMALL_BYTES = 32 << 10  # of all bodies that are scored on the loop together
+STOP_SECONDS = 10.0  # for a turn that runs
 BUSY = Refused(503, "the server has too many waiting requests", "try again later")
 
 
@@ -46,11 +49,12 @@ class Scorer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Answer what waits, then end the thread."""
+        """End the thread after its turn. Waiting requests were already refused."""
         with self._ready:
             self._stopped = True
+            self._taken()
             self._ready.notify()
-        self._thread.join()
+        self._thread.join(STOP_SECONDS)
 
     def take(self, waiting: Waiting) -> None:
         """Let a request wait for its answer; called on the event loop. Raises Refused if too many wait."""
@@ -122,6 +126,14 @@ class Scorer:
         if self._shadow:
             self._shadow.take(now.routes, found)
         replies = [turn.reply(entry) for entry in found]
+        self._count_pins(now.routes, found)
         for role in {entry.role for entry in found}:
             self._metrics.rows.labels(role).inc(turn.answered_rows(found, role))
         return replies
+
+    def _count_pins(self, routes: Routes, found: Sequence[Entry]) -> None:
+        """Count the requests that named their version: by the current one, by the one before it, or refused."""
+        for entry in found:
+            if entry.waiting.version is not None:
+                answers = "current" if entry.live is routes.served else "previous"
+                self._metrics.pinned.labels(answers if isinstance(entry.outcome, Part) else "refused").inc()

@@ -1,37 +1,48 @@
 """One process of the server: opens the version, then the port, and answers until a signal stops it."""
 
+import asyncio
+import errno
+import gc
+import math
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
 import uvicorn
 
-from lockgate.database.connection import Database
 from lockgate.errors import StateConflict
+from lockgate.operations import leftover_predictions
 from lockgate.operations.answering_version import DEFAULT_TERMS, FallbackTerms
 from lockgate.operations.workspace import Workspace
+from lockgate.prediction_log import own_spool
 from lockgate.prediction_log.spool import Spool
 from lockgate.serving import live_version
 from lockgate.serving.board import Board, Routes
 from lockgate.serving.connection import Connection
+from lockgate.serving.drain import Drain, Way
 from lockgate.serving.follow import Followed, Follower
 from lockgate.serving.limits import Limits
+from lockgate.serving.live_version import LiveVersion
 from lockgate.serving.log import Log
-from lockgate.serving.log import folder_of as log_folder
 from lockgate.serving.messages import tell
 from lockgate.serving.metrics import Metrics
 from lockgate.serving.pages import pages
+from lockgate.serving.pin import Pinning
 from lockgate.serving.protocol import Application
 from lockgate.serving.scorer import Scorer
 from lockgate.serving.server_state import Server
 from lockgate.serving.shadow import Shadow
 
-STOP_SECONDS = 20  # for requests in flight
+GRACE = 20.0  # seconds for requests in flight when the server stops
+READ_ROUNDS, READ_SECONDS = 3, 0.02  # of the loop, in which it accepts and reads what came before the stop
+CLOSE_SECONDS = 1  # until connections whose client does not read are dropped
 BACKLOG = 2048
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+NO_SUCH_ADDRESS = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
 @dataclass(frozen=True)
@@ -39,6 +50,7 @@ class Settings:
     """What to serve, where, and whether predictions are logged.
 
     `spools` is the folder of the logs. `share` is that of the canary in percent, set at the start; None leaves it.
+    `grace`: a request that takes more seconds than this after the stop began is cut.
     """
 
     host: str
@@ -48,8 +60,9 @@ class Settings:
     share: int | None = None
     with_log: bool = True
     fallback: FallbackTerms = DEFAULT_TERMS
-    worker: int = 1
+    grace: float = GRACE
     limits: Limits = field(default_factory=Limits)
+    pinning: Pinning = field(default_factory=Pinning)
 
 
 def serve(workspace: Workspace, settings: Settings) -> signal.Signals:
@@ -67,28 +80,53 @@ def answer(
 ) -> signal.Signals:
     """As `serve`, at a socket that is bound; `is_ready` is called when the port is open."""
     live = live_version.load(workspace, settings.followed.served, settings.fallback)
-    if live.degraded:
-        tell(f"DEGRADED: {live.degraded}")
-    state = Server(Board(Routes(live)), settings.limits)
-    ready = f"version {live.version} of {live.model} ({live.stage}) answers at {address(listener)}"
+    spools = settings.spools / workspace.model
+    with own_spool.own(spools) if settings.with_log else nullcontext() as spool:
+        if spool and not live.degraded:
+            leftover_predictions.refuse_foreign([spool], workspace.log_database())
+        return _answer(workspace, settings, live, Door(listener, is_ready, spool))
+
+
+@dataclass(frozen=True)
+class Door:
+    """The socket of a process, what it calls when the port is open, and the folder of its spool (None: no log)."""
+
+    listener: socket.socket
+    is_ready: Callable[[], None]
+    spool: Path | None
+
+
+def _answer(workspace: Workspace, settings: Settings, live: LiveVersion, door: Door) -> signal.Signals:
+    state = Server(Board(Routes(live), pinning=settings.pinning), settings.limits)
+    ready = f"version {live.version} of {live.model} ({live.stage}) answers at {address(door.listener)}"
 
     def opened() -> None:
         tell(ready)
-        is_ready()
+        door.is_ready()
 
-    with _threads(workspace, settings, state) as scorer:
+    with _threads(workspace, settings, state, door.spool) as scorer:
         application = Application(scorer, state, pages(state.board, state.metrics))
-        server = _Server(_config(application), opened)
-        server.run([listener])
+        server = _Server(_config(application, settings.grace), opened, settings.grace)
+        _keep_from_collector()
+        server.run([door.listener])
     return server.stopped_by
 
 
+def _keep_from_collector() -> None:
+    """Take what is in memory now (libraries, the version) out of later searches for unreachable objects.
+
+    Such a search goes through every object: a quarter of a second, in which no request is answered.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 @contextmanager
-def _threads(workspace: Workspace, settings: Settings, state: Server) -> Iterator[Scorer]:
+def _threads(workspace: Workspace, settings: Settings, state: Server, spool: Path | None) -> Iterator[Scorer]:
     """The threads of the server: they end in the order in which a request goes through them."""
-    follower = Follower(workspace, settings.followed, state.board, state.metrics)
-    follower.check_at_start(settings.share)
-    log = _log(workspace, settings, state.metrics) if settings.with_log else None
+    follower = Follower(workspace, settings.followed, state.board, state.metrics, settings.share)
+    follower.check_at_start()
+    log = _log(workspace, spool, state.metrics) if spool else None
     shadow = Shadow(state, log) if log and settings.followed.shadow else None
     scorer = Scorer(state, log, shadow)
     threads = [each for each in (scorer, shadow, log) if each]
@@ -102,10 +140,22 @@ def _threads(workspace: Workspace, settings: Settings, state: Server) -> Iterato
             each.stop()
 
 
-def _log(workspace: Workspace, settings: Settings, metrics: Metrics) -> Log:
-    folder = log_folder(settings.spools, workspace.model, settings.worker)
-    database = Database(workspace.addresses.database_url, workspace.timeout, keep_connections=True)
-    return Log(Spool(folder), database, workspace.model, metrics)
+def _log(workspace: Workspace, folder: Path, metrics: Metrics) -> Log:
+    addresses = workspace.addresses
+    way = Way(folder, addresses.log_url or addresses.database_url, workspace.timeout, bool(addresses.log_url))
+    return Log(Spool(folder), way.database(), workspace.model, metrics, Drain(way))
+
+
+@contextmanager
+def handled(stop: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Let the signals that stop a server call a function. One that is ignored, as nohup does, stays ignored."""
+    taken = [each for each in STOPS if signal.getsignal(each) is not signal.SIG_IGN]
+    before = {each: signal.signal(each, stop) for each in taken}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 @contextmanager
@@ -117,12 +167,16 @@ def bound(settings: Settings) -> Iterator[socket.socket]:
         try:
             listener.bind((settings.host, settings.port))
         except OSError as error:
-            raise StateConflict(
-                f"port {settings.port} cannot be opened: {error.strerror}",
-                where=settings.host,
-                hint="give another one: --port N",
-            ) from None
+            raise _unbound(settings, error) from None
         yield listener
+
+
+def _unbound(settings: Settings, error: OSError) -> StateConflict:
+    if isinstance(error, socket.gaierror) or error.errno in NO_SUCH_ADDRESS:
+        fact, hint = f"this machine has no address {settings.host!r}", "give another one: --host ADDRESS"
+    else:
+        fact, hint = f"port {settings.port} of {settings.host} cannot be opened", "give another one: --port N"
+    return StateConflict(f"{fact}: {error.strerror}", hint=hint)
 
 
 def address(listener: socket.socket) -> str:
@@ -131,33 +185,50 @@ def address(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _config(application: Application) -> uvicorn.Config:
+def _config(application: Application, grace: float) -> uvicorn.Config:
     return uvicorn.Config(
         application, loop="uvloop", http=Connection, ws="none", lifespan="off", access_log=False, log_level="error",
-        server_header=False, backlog=BACKLOG, timeout_graceful_shutdown=STOP_SECONDS, timeout_keep_alive=75,
+        server_header=False, backlog=BACKLOG, timeout_keep_alive=75,
+        timeout_graceful_shutdown=math.ceil(grace) + 5,  # `_Server` is done before
     )  # fmt: skip
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, which says when it answers, and remembers the signal that stopped it instead of raising it again."""
+    """uvicorn, which says when it answers, and remembers the signal that stopped it instead of raising it again.
 
-    def __init__(self, config: uvicorn.Config, opened: Callable[[], None]) -> None:
+    It stops when the requests in flight are answered; those that take longer than the grace are cut. A second Ctrl-C
+    cuts them at once.
+    """
+
+    def __init__(self, config: uvicorn.Config, opened: Callable[[], None], grace: float) -> None:
         super().__init__(config)
         self._opened = opened
+        self._grace = grace
         self.stopped_by = signal.SIGTERM
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._opened()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for _ in range(READ_ROUNDS):
+            await asyncio.sleep(READ_SECONDS)
+        late = asyncio.get_running_loop().call_later(self._grace, self._cut)
+        await super().shutdown(sockets)
+        late.cancel()
+
+    def _cut(self) -> None:
+        tasks = self.server_state.tasks
+        if tasks:
+            tell(f"warning: requests in flight are cut after {self._grace:g} s: {len(tasks)}")
+        for task in tasks:
+            task.cancel()
+        asyncio.get_running_loop().call_later(CLOSE_SECONDS, setattr, self, "force_exit", True)
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        before = {each: signal.signal(each, self._stop) for each in (signal.SIGINT, signal.SIGTERM)}
-        try:
+        with handled(self._stop):
             yield
-        finally:
-            for each, handler in before.items():
-                signal.signal(each, handler)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self.stopped_by = signal.Signals(number)

@@ -60,8 +60,8 @@ class Shadow:
         while (found := self._next()) is not None:
             routes, answered = found
             try:
-                if routes.shadow and routes.served:
-                    self._score(routes.served, routes.shadow, answered)
+                if routes.shadow:
+                    self._score(routes.shadow, answered)
             except Exception as bug:  # noqa: BLE001 - it harms no answer
                 self._metrics.shadow_errors.inc(len(answered))
                 report_bug(bug)
@@ -76,8 +76,8 @@ class Shadow:
             self._rows -= _rows(found)
             return routes, found
 
-    def _score(self, served: LiveVersion, shadow: LiveVersion, answered: Sequence[Entry]) -> None:
-        found = [entry for entry in (self._entry(served, shadow, each) for each in answered) if entry]
+    def _score(self, shadow: LiveVersion, answered: Sequence[Entry]) -> None:
+        found = [entry for entry in (self._entry(shadow, each) for each in answered) if entry]
         turn.score(found, self._limits, with_log=True)
         requests = [request for entry in found for request in entry.logged]
         try:
@@ -85,13 +85,15 @@ class Shadow:
         except LockgateError as refusal:
             tell(f"warning: {len(requests)} requests of the shadow are not logged: {refusal}")
             requests = []
-        self._metrics.rows.labels(Role.SHADOW).inc(sum(len(request.rows) for request in requests))
+        self._metrics.rows.labels(Role.SHADOW).inc(sum(request.rows.count for request in requests))
         self._metrics.shadow_errors.inc(len(answered) - len(requests))
 
-    def _entry(self, served: LiveVersion, shadow: LiveVersion, answered: Entry) -> Entry | None:
+    def _entry(self, shadow: LiveVersion, answered: Entry) -> Entry | None:
         """The request for the shadow; None if the shadow cannot read it."""
+        if answered.asked is None or answered.live is None:
+            return None
         try:
-            asked = answered.asked and turn.reread(served, shadow, self._limits, answered.waiting, answered.asked)
+            asked = turn.reread(answered.live, shadow, self._limits, answered.waiting, answered.asked)
         except Refused:
             return None
         return Entry(answered.waiting, asked, shadow, Role.SHADOW)

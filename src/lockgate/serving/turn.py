@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from urllib.parse import quote
 
 from lockgate.errors import BadData, LockgateError
-from lockgate.prediction_log.record import LoggedRequest, LoggedRow, Role
-from lockgate.serving import answer_body, batch, canary, log
+from lockgate.prediction_log.record import LoggedRequest, LoggedRows, Role
+from lockgate.serving import answer_body, batch, canary, explained, log, pin
 from lockgate.serving.batch import Outcome, Part
 from lockgate.serving.board import Routes
 from lockgate.serving.exchange import JSON, Header, Reply, Waiting
@@ -54,12 +55,24 @@ def _entry(turn: Turn, waiting: Waiting) -> Entry:
     if served is None:
         return Entry(waiting, None, None, Role.SERVED, NO_VERSION)
     try:
+        if waiting.version is not None:
+            return _pinned(turn, waiting, pin.chosen(turn.routes.held, waiting.version))
         asked = _read(served, turn.limits, waiting)
         if challenger and canary.of_canary(served.model, served.problem, asked, waiting.caller_id, turn.routes.share):
-            return Entry(waiting, reread(served, challenger, turn.limits, waiting, asked), challenger, Role.CANARY)
+            asked = reread(served, challenger, turn.limits, waiting, asked)
+            explained.refuse(challenger, asked, turn.limits)
+            return Entry(waiting, asked, challenger, Role.CANARY)
+        explained.refuse(served, asked, turn.limits)
         return Entry(waiting, asked, served, Role.SERVED)
     except Refused as refusal:
         return Entry(waiting, None, served, Role.SERVED, refusal)
+
+
+def _pinned(turn: Turn, waiting: Waiting, live: LiveVersion) -> Entry:
+    """A request that names its version: no canary answers it."""
+    asked = _read(live, turn.limits, waiting)
+    explained.refuse(live, asked, turn.limits)
+    return Entry(waiting, asked, live, Role.SERVED)
 
 
 def _read(live: LiveVersion, limits: Limits, waiting: Waiting) -> Asked:
@@ -76,10 +89,10 @@ def reread(served: LiveVersion, other: LiveVersion, limits: Limits, waiting: Wai
 
 def score(found: Sequence[Entry], limits: Limits, with_log: bool) -> None:
     """Set the outcomes of the requests that could be read, and their rows for the log."""
-    by_version: dict[tuple[str, Role], list[tuple[Entry, Asked, LiveVersion]]] = {}
+    by_version: dict[tuple[int, Role], list[tuple[Entry, Asked, LiveVersion]]] = {}
     for entry in found:
         if entry.asked and entry.live:
-            by_version.setdefault((entry.live.digest, entry.role), []).append((entry, entry.asked, entry.live))
+            by_version.setdefault((entry.live.version, entry.role), []).append((entry, entry.asked, entry.live))
     for together in by_version.values():
         live = together[0][2]
         for places in batch.groups(live, [asked for _, asked, _ in together], limits.batch_rows):
@@ -93,13 +106,13 @@ def score(found: Sequence[Entry], limits: Limits, with_log: bool) -> None:
 
 def _make_log(live: LiveVersion, group: Sequence[Entry]) -> None:
     """The rows of a group for the log: made once for all that was scored together."""
-    made: dict[int, tuple[LoggedRow, ...]] = {}
+    made: dict[int, LoggedRows] = {}
     scorer = log.scorer_of(live, group[0].role)
     for entry in group:
         if isinstance(part := entry.outcome, Part) and entry.asked:
             if id(part.scored) not in made:
                 made[id(part.scored)] = log.rows_of(live, part.scored)
-            rows = made[id(part.scored)][part.start : part.stop]
+            rows = made[id(part.scored)].part(part.start, part.stop)
             entry.logged = [log.request_of(entry.waiting, scorer, entry.asked.confidence, rows)]
 
 
@@ -138,6 +151,8 @@ def reply(entry: Entry) -> Reply:
     """The reply to a request."""
     if isinstance(entry.outcome, Part) and entry.live and entry.asked:
         headers = (JSON, *version_headers(entry.live), *_more_headers(entry.role, entry.asked))
+        if entry.asked.explain:
+            return Reply(200, b"", headers, partial(explained.body, entry.live, entry.outcome))
         return Reply(200, answer_body.body(entry.outcome), headers)
     if isinstance(entry.outcome, Refused):
         return refused(entry.outcome)

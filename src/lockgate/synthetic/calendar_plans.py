@@ -44,25 +44,55 @@ class CalendarPlans:
     refurbished: Flags  # closed for weeks, or absent
 
 
+@dataclass(frozen=True)
+class StorePlans:
+    """What is drawn for each store, and the promotions; the plans of some stores can be laid out alone."""
+
+    days: Ints
+    promo: Flags  # (days,)
+    region: Ints  # (stores,), as the following
+    absent: Flags
+    refurbished: Flags
+    closed_from: Ints  # place of the day on which a refurbishment begins
+    closed_until: Ints
+    every_day: Flags
+    late: int  # the store without a row on the first day
+
+    def of(self, stores: slice) -> CalendarPlans:
+        """Calendar and plans of some stores."""
+        region, day = self.region[stores], np.arange(len(self.days))
+        holiday, absent = _holiday_letters(self.days)[region], _absences(self.days, self.absent[stores])
+        first, until = (bound[stores][:, None] for bound in (self.closed_from, self.closed_until))
+        refurbished = absent | (self.refurbished[stores][:, None] & (day >= first) & (day < until))
+        rest = (calendar.weekdays(self.days) == 6) | (holiday != "0")
+        present = ~absent
+        present[np.arange(len(self.region))[stores] == self.late, 0] = False
+        return CalendarPlans(
+            days=self.days,
+            promo=self.promo,
+            holiday=holiday,
+            school=_school_holidays(self.days)[region],
+            is_open=~refurbished & (~rest | self.every_day[stores][:, None]),
+            present=present,
+            refurbished=refurbished,
+        )
+
+
 def draw_plans(days: Ints, stores: int, rng: Generator) -> CalendarPlans:
     """Draw calendar and plans for this number of stores."""
+    return draw_store_plans(days, stores, rng).of(slice(None))
+
+
+def draw_store_plans(days: Ints, stores: int, rng: Generator) -> StorePlans:
+    """Draw what the calendar and plans of this number of stores depend on."""
     region = rng.choice(len(REGIONS), size=stores, p=[share for share, *_ in REGIONS])
-    holiday = _holiday_letters(days)[region]
-    absent = _absences(days, stores, rng)
-    refurbished = absent | _refurbishments(len(days), stores, rng)
+    absent = rng.permutation(stores) < round(ABSENT_SHARE * stores)
+    refurbished = rng.permutation(stores) < max(1, round(REFURBISHED_SHARE * stores))  # once, for two to ten weeks
+    first = rng.integers(60, len(days) - 80, size=stores)
+    until = first + rng.integers(14, 70, size=stores)
     every_day = rng.permutation(stores) < max(1, round(SUNDAY_SHARE * stores))
-    rest = (calendar.weekdays(days) == 6) | (holiday != "0")
-    present = ~absent
-    present[rng.integers(stores), 0] = False  # like the real store 988, which has no row on the first day
-    return CalendarPlans(
-        days=days,
-        promo=_promo(days, rng),
-        holiday=holiday,
-        school=_school_holidays(days)[region],
-        is_open=~refurbished & (~rest | every_day[:, None]),
-        present=present,
-        refurbished=refurbished,
-    )
+    late = int(rng.integers(stores))  # like the real store 988
+    return StorePlans(days, _promo(days, rng), region, absent, refurbished, first, until, every_day, late)
 
 
 def _promo(days: Ints, rng: Generator) -> Flags:
@@ -98,16 +128,6 @@ def _school_holidays(days: Ints) -> Flags:
     return np.stack(free) & (table.weekday < 5)
 
 
-def _absences(days: Ints, stores: int, rng: Generator) -> Flags:
+def _absences(days: Ints, absent: Flags) -> Flags:
     dates = days.astype("datetime64[D]")
-    chosen = rng.permutation(stores) < round(ABSENT_SHARE * stores)
-    return chosen[:, None] & ((dates >= ABSENT_FIRST) & (dates <= ABSENT_LAST))
-
-
-def _refurbishments(days: int, stores: int, rng: Generator) -> Flags:
-    """Some stores are closed once, for two to ten weeks."""
-    chosen = rng.permutation(stores) < max(1, round(REFURBISHED_SHARE * stores))
-    first = rng.integers(60, days - 80, size=stores)
-    length = rng.integers(14, 70, size=stores)
-    day = np.arange(days)
-    return chosen[:, None] & (day >= first[:, None]) & (day < (first + length)[:, None])
+    return absent[:, None] & ((dates >= ABSENT_FIRST) & (dates <= ABSENT_LAST))

@@ -5,7 +5,7 @@ store and weekday and wear off, a rush before holidays and Christmas, carnival, 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -33,23 +33,38 @@ YEAR = 365.25
 class Setting:
     """Inputs of the components."""
 
-    known: CalendarPlans
-    stores: pd.DataFrame
+    known: CalendarPlans  # of some stores
+    stores: pd.DataFrame  # the same stores
     table: calendar.DayTable
+    among: "Among"
 
-    def each(self, rng: Generator, mean: float, spread: float) -> Floats:
-        """A strength for each store, (stores, 1)."""
-        return rng.normal(mean, spread, size=(len(self.stores), 1))
+    def each(self, rng: Generator, mean: float, spread: float, columns: int = 1) -> Floats:
+        """Strengths of each store, (stores, columns)."""
+        return rng.normal(mean, spread, size=(self.among.all, columns))[self.among.places]
 
 
-def log_sales(known: CalendarPlans, stores: pd.DataFrame, rng: Generator) -> Floats:
+@dataclass(frozen=True)
+class Among:
+    """Some stores of a chain: draws are made for the whole chain, so that a store is the same in any selection."""
+
+    all: int
+    places: slice = field(default_factory=lambda: slice(None))
+
+
+def log_sales(known: CalendarPlans, stores: pd.DataFrame, rng: Generator, among: Among | None = None) -> Floats:
     """Log sales of each store on each day if it is open, without noise; (stores, days)."""
-    return np.asarray(sum(components(known, stores, rng).values()), dtype=np.float64)
+    return np.asarray(sum(components(known, stores, rng, among).values()), dtype=np.float64)
 
 
-def components(known: CalendarPlans, stores: pd.DataFrame, rng: Generator) -> dict[str, Floats]:
-    """The components of log sales by name, each (stores, days) or (stores, 1), with separate random streams."""
-    setting = Setting(known, stores, calendar.day_table(int(known.days[0]), int(known.days[-1])))
+def components(
+    known: CalendarPlans, stores: pd.DataFrame, rng: Generator, among: Among | None = None
+) -> dict[str, Floats]:
+    """The components of log sales by name, each (stores, days) or (stores, 1), with separate random streams.
+
+    The stores are a whole chain, or those `among` the stores of a chain.
+    """
+    table = calendar.day_table(int(known.days[0]), int(known.days[-1]))
+    setting = Setting(known, stores, table, among or Among(len(stores)))
     parts = zip(COMPONENTS.items(), rng.spawn(len(COMPONENTS)), strict=True)
     return {name: make(setting, own) for (name, make), own in parts}
 
@@ -65,7 +80,7 @@ def _trend(at: Setting, rng: Generator) -> Floats:
 
 
 def _weekdays(at: Setting, rng: Generator) -> Floats:
-    profile = WEEKDAY_PROFILE + rng.normal(0, 0.04, size=(len(at.stores), 7))
+    profile = WEEKDAY_PROFILE + at.each(rng, 0, 0.04, 7)
     return np.asarray(profile[:, at.table.weekday])
 
 
@@ -73,7 +88,7 @@ def _season(at: Setting, rng: Generator) -> Floats:
     """A yearly and a half-yearly wave, partly common to the chain, partly the store's own."""
     angle = 2 * np.pi * at.table.day_of_year / YEAR
     waves = np.stack([np.cos(angle), np.sin(angle), np.cos(2 * angle), np.sin(2 * angle)])
-    weights = np.array([-0.04, 0.01, 0.01, 0.02]) + rng.normal(0, 0.06, size=(len(at.stores), 4))
+    weights = np.array([-0.04, 0.01, 0.01, 0.02]) + at.each(rng, 0, 0.06, 4)
     return np.asarray((weights[:, :, None] * waves).sum(axis=1))  # by BLAS it would depend on the machine
 
 
@@ -85,7 +100,7 @@ def _christmas(at: Setting, rng: Generator) -> Floats:
 
 def _promotions(at: Setting, rng: Generator) -> Floats:
     """Strongest on Mondays; differs by weekday and store, weaker in a second week, negative in the week after."""
-    by_weekday = PROMO_BY_WEEKDAY + np.where(PROMO_BY_WEEKDAY > 0, rng.normal(0, 0.12, size=(len(at.stores), 7)), 0.0)
+    by_weekday = PROMO_BY_WEEKDAY + np.where(PROMO_BY_WEEKDAY > 0, at.each(rng, 0, 0.12, 7), 0.0)
     return np.asarray(at.each(rng, 0.30, 0.08) * by_weekday[:, at.table.weekday] * promo_pull(at.known.promo))
 
 
@@ -129,7 +144,7 @@ def _holidays_near(at: Setting, rng: Generator) -> Floats:
 
 def _carnival(at: Setting, rng: Generator) -> Floats:
     """Where carnival is observed: more sales on the Thursday before, fewer on Monday and Tuesday."""
-    keeps = rng.random((len(at.stores), 1)) < CARNIVAL_SHARE
+    keeps = rng.random((at.among.all, 1))[at.among.places] < CARNIVAL_SHARE
     strength = keeps * at.each(rng, 0.18, 0.05)
     return np.asarray(strength * sum(share * (at.table.easter == day) for day, share in CARNIVAL))
 

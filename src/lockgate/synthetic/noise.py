@@ -43,10 +43,10 @@ class NoiseModel:
             shocks[day] = shock = PERSISTENCE * shock + new[day]
         return shocks
 
-    def draw_own(self, shape: tuple[int, int], rng: Generator) -> Floats:
-        """Each store's own shocks, (stores, days)."""
+    def draw_own(self, shape: tuple[int, int], rng: Generator, of_sizes: Generator | None = None) -> Floats:
+        """Each store's own shocks, (stores, days). Their sizes may come from a stream of their own."""
         widths = np.where(rng.random(shape) < TAIL_SHARE, TAIL_WIDTH, 1.0)
-        return self.of_store * widths * rng.standard_normal(shape)
+        return self.of_store * widths * (of_sizes or rng).standard_normal(shape)
 
     def best_factor(self, ahead: Ints, shock: float) -> Floats:
         """Multiplier of the noise-free sales that minimises expected RMSPE, `ahead` days after a known shock.

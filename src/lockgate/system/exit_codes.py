@@ -8,6 +8,7 @@ import signal
 import sys
 import tempfile
 import traceback
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,11 +16,14 @@ from types import FrameType
 from typing import NoReturn
 
 from lockgate.errors import LockgateError, StorageFailed, WrongUsage
+from lockgate.system.readable_line import visible
 
 BUG = 1
 INTERRUPTED = 130
 TERMINATED = 143
-STORAGE_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENAMETOOLONG}
+STORAGE_ERRNOS = {
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENAMETOOLONG
+}  # fmt: skip
 
 
 @dataclass
@@ -48,6 +52,7 @@ class Ending:
 def run(work: Callable[[], None], session: Session) -> int:
     """Do the work, print an error on stderr as `error:` and `hint:`, and return the exit code."""
     signal.signal(signal.SIGTERM, _terminate)
+    warnings.showwarning = _show_warning
     ending = _ending(work, session)
     if ending.message:
         _say(ending)
@@ -118,7 +123,19 @@ def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
 
 def _trace_if(debug: bool) -> None:
     if debug:
-        traceback.print_exc()
+        sys.stderr.write(visible(traceback.format_exc()))
+
+
+def _show_warning(  # noqa: PLR0913 - the arguments that Python gives
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: object = None,
+    line: str | None = None,
+) -> None:
+    """As Python shows a warning of a library, which may quote a text of a file."""
+    sys.stderr.write(visible(warnings.formatwarning(message, category, filename, lineno, line)))
 
 
 def _report() -> str:
@@ -128,9 +145,9 @@ def _report() -> str:
 
 
 def _say(ending: Ending) -> None:
-    print(f"error: {ending.message}", file=sys.stderr)
+    print(visible(f"error: {ending.message}"), file=sys.stderr)
     if ending.hint:
-        print(f"hint: {ending.hint}", file=sys.stderr)
+        print(visible(f"hint: {ending.hint}"), file=sys.stderr)
 
 
 def _write_result(path: Path, ending: Ending, session: Session) -> None:

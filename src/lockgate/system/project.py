@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+PROJECTS_VARIABLE = "LOCKGATE_PROJECTS"  # folders with projects, which the pages of the MLflow server know
 MARKS = ("params.yaml", "dvc.yaml")
 
 

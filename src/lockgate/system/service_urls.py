@@ -5,8 +5,9 @@ Imports nothing heavy, so that `lockgate --help` stays fast.
 
 import json
 import os
+import re
 from collections.abc import Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit, urlunsplit
 
@@ -14,21 +15,30 @@ from lockgate.errors import BadConfiguration, Unavailable
 
 TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
 DATABASE_VARIABLE = "LOCKGATE_DATABASE_URL"
+LOG_VARIABLE = "LOCKGATE_LOG_DATABASE_URL"
+READ_VARIABLE = "LOCKGATE_READ_DATABASE_URL"
 STATE_FILE = Path(".lockgate", "stack.json")
 DATABASE_SCHEME = "postgresql+psycopg2"
 ARTIFACTS_IN_DATABASE = (
     "lockgate-artifacts:/"  # the artifacts destination of an MLflow server that stores them in its own database
 )
 FOLDER_SCHEME = "lockgate-folder"  # of the artifacts destination of an MLflow server that stores them in a folder
+PASSWORD = re.compile(r"((?:^|[?&])\w*password=)[^&]*")
 HINT_WITHOUT_ADDRESSES = f"start one with: lockgate up, or set {TRACKING_VARIABLE} and {DATABASE_VARIABLE}"
 
 
 @dataclass(frozen=True, repr=False)
 class Addresses:
-    """The addresses of the two services; repr shows no password."""
+    """The addresses of the two services; repr shows no password.
+
+    `log_url`: a pooler through which the prediction log goes to the database. `read_url`: a replica of the database,
+    for commands that only read. Both are "" where the database itself is used.
+    """
 
     tracking_uri: str
     database_url: str
+    log_url: str = ""
+    read_url: str = ""
 
     def __repr__(self) -> str:
         return f"MLflow at {masked(self.tracking_uri)}, Postgres at {masked(self.database_url)}"
@@ -40,6 +50,14 @@ def find(folder: Path, environment: Mapping[str, str] = os.environ, *, even_stop
     Raises BadConfiguration if there are none or if they are invalid, Unavailable if the stack is stopped, unless
     `even_stopped`.
     """
+    log_url, read_url = (environment.get(name, "").strip() for name in (LOG_VARIABLE, READ_VARIABLE))
+    for name, url in ((LOG_VARIABLE, log_url), (READ_VARIABLE, read_url)):
+        if url:
+            _check_database_url(name, _split(name, url), "the environment")
+    return replace(_of_services(folder, environment, even_stopped), log_url=log_url, read_url=read_url)
+
+
+def _of_services(folder: Path, environment: Mapping[str, str], even_stopped: bool) -> Addresses:
     tracking_uri = environment.get(TRACKING_VARIABLE, "").strip()
     database_url = environment.get(DATABASE_VARIABLE, "").strip()
     if tracking_uri or database_url:
@@ -107,16 +125,19 @@ def env(addresses: Addresses) -> dict[str, str]:
         "PGDATABASE": unquote(url.path.lstrip("/")),
     }
     services = {TRACKING_VARIABLE: addresses.tracking_uri, DATABASE_VARIABLE: addresses.database_url}
-    return services | {name: value for name, value in named.items() if value}
+    services |= {LOG_VARIABLE: addresses.log_url, READ_VARIABLE: addresses.read_url}
+    return {name: value for name, value in (services | named).items() if value}
 
 
 def masked(address: str) -> str:
-    """The address with `***` instead of its password, also in the query."""
-    url = urlsplit(address)
-    user, colon, _ = url.netloc.rpartition("@")[0].partition(":")
-    netloc = f"{user}:***@{url.netloc.rpartition('@')[2]}" if colon else url.netloc
-    query = "&".join("password=***" if part.startswith("password=") else part for part in url.query.split("&"))
-    return urlunsplit(url._replace(netloc=netloc, query=query))
+    """The address with `***` instead of its password, also in the query.
+
+    A password may hold signs that end a login in an address (/ ? # @): all up to the last @ counts as the login.
+    """
+    scheme, mark, rest = address.partition("://") if "://" in address else ("", "", address)
+    login, at, place = rest.rpartition("@")
+    user, colon, _ = login.partition(":")
+    return scheme + mark + PASSWORD.sub(r"\1***", f"{user}:***@{place}" if at and colon else rest)
 
 
 def _checked(addresses: Addresses, where: str) -> Addresses:
@@ -126,7 +147,7 @@ def _checked(addresses: Addresses, where: str) -> Addresses:
                 f"{name} is not set, but the other address is", where=where, hint="set both or neither"
             )
     _check_tracking_uri(_split(TRACKING_VARIABLE, addresses.tracking_uri), where)
-    _check_database_url(_split(DATABASE_VARIABLE, addresses.database_url), where)
+    _check_database_url(DATABASE_VARIABLE, _split(DATABASE_VARIABLE, addresses.database_url), where)
     return addresses
 
 
@@ -134,8 +155,11 @@ def _split(name: str, address: str) -> SplitResult:
     try:
         url = urlsplit(address)
         _ = url.port
-    except ValueError as error:
-        raise BadConfiguration(f"{name} is not an address: {error}", hint="write it as scheme://host:port") from error
+    except ValueError:  # its text may hold a part of the password
+        raise BadConfiguration(
+            f"{name} is not an address: {masked(address)}",
+            hint="write it as scheme://user:password@host:port, with %2F for a / of the password, and so on",
+        ) from None
     return url
 
 
@@ -148,7 +172,7 @@ def _check_tracking_uri(url: SplitResult, where: str) -> None:
         )
 
 
-def _check_database_url(url: SplitResult, where: str) -> None:
+def _check_database_url(name: str, url: SplitResult, where: str) -> None:
     if url.scheme != DATABASE_SCHEME:
         known = url.scheme in ("postgres", "postgresql") or url.scheme.startswith("postgresql+")
         hint = (
@@ -156,6 +180,6 @@ def _check_database_url(url: SplitResult, where: str) -> None:
             if known
             else f"give a Postgres, such as {DATABASE_SCHEME}://user@host:5432/database"
         )
-        raise BadConfiguration(f"{DATABASE_VARIABLE} has the scheme {url.scheme or 'none'}", where=where, hint=hint)
+        raise BadConfiguration(f"{name} has the scheme {url.scheme or 'none'}", where=where, hint=hint)
     if not url.path.lstrip("/"):
-        raise BadConfiguration(f"{DATABASE_VARIABLE} has no database name", where=where, hint="end it with /DATABASE")
+        raise BadConfiguration(f"{name} has no database name", where=where, hint="end it with /DATABASE")

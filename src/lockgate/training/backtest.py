@@ -3,13 +3,13 @@
 Rounds and weights are chosen again at each cutoff, from the periods up to it. The holdout is never used.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lockgate.engine.engine import Engine, Progress
 from lockgate.errors import BadData
 from lockgate.evaluation import bootstrap
 from lockgate.forecaster.ensemble import Forecaster
@@ -24,7 +24,7 @@ from lockgate.training.folds import shortest_history
 from lockgate.training.report import BLEND
 
 Floats = NDArray[np.float64]
-Progress = Callable[[str, int, int], None]
+STEP = "trainings at earlier cutoffs"
 
 COVERAGES = ("coverage_80", "coverage_95")
 
@@ -54,26 +54,30 @@ class WindowScore:
     coverage_95: float | None = None
 
 
-def backtest(
-    rows: pd.DataFrame, static: pd.DataFrame, params: Params, plan: Plan, progress: Progress
+def backtest(  # noqa: PLR0913 - the data, what to do with them, where, and whom to tell
+    rows: pd.DataFrame, static: pd.DataFrame, params: Params, plan: Plan, engine: Engine, progress: Progress
 ) -> tuple[WindowScore, ...]:
     """Scores of the blend, its members and the naive baseline at each cutoff, the latest cutoff first.
 
-    `rows` are the training rows of a panel, without the holdout. Raises BadData if the history is too short for a
-    training at the earliest cutoff.
+    `rows` are the training rows of a panel, without the holdout. Each cutoff is a task of the engine. Raises BadData if
+    the history is too short for a training at the earliest cutoff.
     """
-    marks: list[WindowScore] = []
+    cutoffs = _cutoffs(rows, params, plan)
+    progress(STEP, 0, plan.origins)
+    shared = engine.scatter(rows), engine.scatter(static), params
+    marks = engine.map(_at_cutoff, cutoffs, STEP, shared=shared, progress=progress)
+    return tuple(mark for of_cutoff in marks for mark in of_cutoff)
+
+
+def _at_cutoff(last: int, rows: pd.DataFrame, static: pd.DataFrame, params: Params) -> list[WindowScore]:
+    """Train on the rows up to the period `last`, and score the window after it."""
     problem = params.problem
-    for place, last in enumerate(_cutoffs(rows, params, plan)):
-        known, window = _parts(rows, last, problem)
-        name = problem.period.text(last)
-        progress(f"trained until {name}", place, plan.origins)
-        forecaster, _ = panel.train(known, static, params, lambda *_: None)
-        unit = baselines.units_of(problem, METRICS[problem.metric], known, window)
-        blend, *others = _marks(name, window, _forecasts(forecaster, known, window, problem), unit, params)
-        marks += [_covered(blend, forecaster, window, problem), *others]
-    progress("done", plan.origins, plan.origins)
-    return tuple(marks)
+    known, window = _parts(rows, last, problem)
+    forecaster, _ = panel.train(known, static, params, lambda *_: None)
+    unit = baselines.units_of(problem, METRICS[problem.metric], known, window)
+    forecasts = _forecasts(forecaster, known, window, problem)
+    blend, *others = _marks(problem.period.text(last), window, forecasts, unit, params)
+    return [_covered(blend, forecaster, window, problem), *others]
 
 
 def means(marks: tuple[WindowScore, ...]) -> dict[str, dict[str, float]]:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from lockgate.errors import BadConfiguration
 from lockgate.features.recipe import Table
 from lockgate.features.scale import Scale
+from lockgate.features.shared import Shared
 from lockgate.features.training_rows import TrainingRows, cutoffs, join, training_target
 from lockgate.forecaster.ensemble import Member
-from lockgate.models.booster import Budget, Fit
+from lockgate.models.booster import Budget, Fit, Task
 from lockgate.models.loss import Loss
 from lockgate.models.members import MEMBERS
 from lockgate.models.panel_task import meaning, task
@@ -96,11 +97,24 @@ def fit_one(name: str, rounds: int, rows: TrainingRows, window: TrainingRows | N
     session.steps.next(f"{name}, {len(rows.target)} rows")
     params = session.params
     settings = sized(settings_of(name, params), len(rows.target))
-    budget = Budget(rounds, params.training.patience, params.seed, params.threads)
-    terms = (settings.offset, settings.target, Loss.of(params.problem.metric))
-    score = None if window is None else task(window, *terms)
+    budget = budget_of(rounds, params)
+    score = None
+    if window is not None:
+        score = task(window, settings.offset, settings.target, Loss.of(params.problem.metric))
+    return MEMBERS[name].fit(settings, learning_task(name, rows, params), score, budget)
+
+
+def learning_task(name: str, rows: TrainingRows, params: Params, shared: Shared | None = None) -> Task:
+    """What a booster learns of training rows; `shared` records, or replays, what the weights of all keys share."""
+    settings = settings_of(name, params)
     learned = training_target(rows, params.problem.period.name, remove_shared_residual=settings.remove_daily_residual)
-    return MEMBERS[name].fit(settings, task(learned, *terms), score, budget)
+    of_booster = None if shared is None else shared.within(f"final {name}")
+    return task(learned, settings.offset, settings.target, Loss.of(params.problem.metric), of_booster)
+
+
+def budget_of(rounds: int, params: Params) -> Budget:
+    """The limits of a fit of at most this number of rounds."""
+    return Budget(rounds, params.training.patience, params.seed, params.threads)
 
 
 def member(name: str, fit: Fit, scale: Scale, params: Params) -> Member:

@@ -13,7 +13,7 @@ from lockgate.forecaster.ensemble import Member
 from lockgate.models.booster import Fit
 from lockgate.problem.params import Params
 from lockgate.training.fitting import Session, boosters_of, fit_one, member
-from lockgate.training.schedule import MIN_TRAINING_WINDOWS, Schedule, schedule, schedule_of
+from lockgate.training.schedule import MIN_TRAINING_WINDOWS, Schedule, schedule_of
 
 Floats = NDArray[np.float64]
 
@@ -30,12 +30,11 @@ class Fold:
     forecasts: Floats  # (rows of the window, boosters and the ridge)
 
 
-def fold_ends(table: Table, params: Params) -> list[int]:
+def fold_ends(table: Table, times: Schedule, params: Params) -> list[int]:
     """Last period of each inner fold with enough history before it, in the order of the params.
 
     Raises BadData if there is none.
     """
-    times = schedule(table, params)
     shortest = _shortest_before_window(times, params) + params.horizon
     ends = [table.last - ago for ago in times.fold_ends_ago]
     possible = [end for end in ends if end - table.first + 1 >= shortest]
@@ -67,11 +66,12 @@ def run_fold(end: int, session: Session) -> Fold:
         window=window,
         fits=fits,
         members=members,
-        forecasts=_forecasts(members, window, session.params.threads),
+        forecasts=forecasts(members, window, session.params.threads),
     )
 
 
-def _forecasts(members: Mapping[str, Member], window: TrainingRows, threads: int) -> Floats:
+def forecasts(members: Mapping[str, Member], window: TrainingRows, threads: int) -> Floats:
+    """The forecasts of a window by each booster and by the ridge, (rows, members)."""
     matrix = window.matrix
     return np.column_stack(
         [*(each.forecast(matrix, threads) for each in members.values()), matrix.scale.target(matrix.offsets[RIDGE])]

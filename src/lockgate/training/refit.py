@@ -46,4 +46,4 @@ def refit(
     fits = fit_all(earlier.rounds, session.training_rows(table.last), session)
     steps.next("done")
     members = {name: replace(member, booster=fits[name].booster) for name, member in given.boosters.items()}
-    return replace(given, state=states[table.last], boosters=members)
+    return replace(given, state=states[table.last], boosters=members, sample=None)

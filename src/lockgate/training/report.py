@@ -1,7 +1,7 @@
 """The report of a training: scores, learning curves, coverage, importances."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,9 @@ class Report:
     permutation_importances: Mapping[str, float]  # by feature, on the first fold
     training_rows: int
     cpu_seconds: float
+    partitions: Mapping[str, int] = field(
+        default_factory=dict
+    )  # of a training on Dask: workers, partitions, keys, sample_keys, booster_keys, sample_rows
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ def report_of(folds: Sequence[Fold], choice: Choice, final: FinalFit, params: Pa
     """The report of a training with these folds, this choice and this final fit."""
     return Report(
         metric=params.problem.metric,
-        scores=_scores(folds, choice, final.naive_errors, params.problem),
+        scores=scores(folds, choice, final.naive_errors, params.problem),
         coverage={
             confidence: conformal.inner_coverage(choice.residuals, final.keys, confidence)
             for confidence in REPORTED_CONFIDENCES
@@ -120,7 +123,7 @@ def _score(name: str, truth: Truth, forecast: Floats) -> float:
     return metric.score_in(truth.unit if metric.needs_scale else None, truth.actual, forecast)
 
 
-def _scores(folds: Sequence[Fold], choice: Choice, naive_errors: Floats | None, problem: Problem) -> tuple[Score, ...]:
+def scores(folds: Sequence[Fold], choice: Choice, naive_errors: Floats | None, problem: Problem) -> tuple[Score, ...]:
     """Each member and the blend on each fold, and on all folds together."""
     parts = [
         (

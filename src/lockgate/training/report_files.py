@@ -47,6 +47,7 @@ def metrics(report: Report) -> dict[str, float]:
         **{f"weight_{member}": weight for member, weight in report.weights.items()},
         **{f"rounds_{member}": rounds for member, rounds in report.rounds.items()},
         "training_rows": report.training_rows,
+        **{f"dask_{name}": count for name, count in report.partitions.items()},
     }
 
 

@@ -41,13 +41,13 @@ def choose(folds: Sequence[Fold], params: Params) -> Choice:
     rounds = {name: best_round([fold.fits[name].curve for fold in folds], fewest) for name in folds[0].fits}
     choice = Choice(rounds, _weights(folds, params), ())
     residuals = tuple(
-        Residuals(fold.window.key, _residuals(fold.window, choice.blended(fold.forecasts)), fold.history)
+        Residuals(fold.window.key, residuals_of(fold.window, choice.blended(fold.forecasts)), fold.history)
         for fold in folds
     )
     return Choice(rounds, choice.weights, residuals)
 
 
-def _residuals(window: TrainingRows, forecast: Floats) -> Floats:
+def residuals_of(window: TrainingRows, forecast: Floats) -> Floats:
     """Target minus forecast, in the scale of the recipe."""
     return window.target - window.matrix.scale.scaled(forecast)
 

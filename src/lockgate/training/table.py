@@ -1,7 +1,7 @@
 """Trains the forecaster of a plain table or of states: scale, rounds and weights are chosen on inner folds, then each
 member learns all rows."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import process_time
 from typing import Any
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lockgate.engine.engine import Engine, InProcess, silent
 from lockgate.errors import BadConfiguration
 from lockgate.features.tabular import FeatureMatrix, TabularState
 from lockgate.features.tabular_recipes import tabular_recipe
@@ -43,6 +44,7 @@ SHRINKAGE = 0.02  # of the weights, where params.yaml has no training.weight_shr
 SMALL = 1_000_000  # values of a matrix, up to which one thread is as fast as several
 FEWEST_IN_LEAF, MOST_IN_LEAF = 3, 40
 ROWS_FOR_EACH_IN_LEAF = 300
+IN_PROCESS = InProcess()
 SLOW_ON_STATES = "random_forest"  # their matrix is wide: a member of a state only if it is named
 
 
@@ -85,12 +87,71 @@ class Session:
         """A member with this number of rounds."""
         return self._fit(name, rounds, part, None)
 
+    def on_folds(self, names: Sequence[str], parts: Sequence[Part]) -> dict[tuple[str, int], Fit]:
+        """Each member on each fold, by its name and the number of the fold."""
+        fits = {}
+        for name in names:
+            for number, part in enumerate(parts):
+                self.steps.next(f"{name}, fold {number + 1}")
+                fits[name, number] = self.watched(name, part)
+        return fits
+
+    def on_all_rows(self, rounds: Mapping[str, int], part: Part) -> dict[str, Fit]:
+        """Each member with its number of rounds on all rows."""
+        fits = {}
+        for name, count in rounds.items():
+            self.steps.next(f"{name}, {len(part.train_target)} rows")
+            fits[name] = self.fitted(name, count, part)
+        return fits
+
     def _fit(self, name: str, rounds: int, part: Part, score: Task | None) -> Fit:
         params = self.params
         threads = 1 if part.train.values.size < SMALL else params.threads
         budget = Budget(rounds, _patience(params), params.seed, threads)
         learn = self.objective.task(part.train.values, part.train_target)
         return TABLE_MEMBERS[name].fit(_settings(name, len(part.train_target), params), learn, score, budget)
+
+
+@dataclass(frozen=True)
+class EngineSession(Session):
+    """A session whose fits are tasks of an engine."""
+
+    engine: Engine
+
+    def on_folds(self, names: Sequence[str], parts: Sequence[Part]) -> dict[tuple[str, int], Fit]:
+        places = [(name, number) for name in names for number in range(len(parts))]
+        fits = self._run(_watched, places, "members on the inner folds", parts)
+        return dict(zip(places, fits, strict=True))
+
+    def on_all_rows(self, rounds: Mapping[str, int], part: Part) -> dict[str, Fit]:
+        fits = self._run(_fitted, list(rounds.items()), "members on all rows", part)
+        return dict(zip(rounds, fits, strict=True))
+
+    def _run(self, fit: Callable[..., Fit], items: Sequence[tuple[str, int]], name: str, data: Any) -> list[Fit]:
+        plain = Session(self.objective, self.params, Steps(silent, 0))
+        return self.engine.map(
+            fit,
+            items,
+            name,
+            shared=(self.engine.scatter(data), plain),
+            progress=lambda _, done, total: self.steps.next(f"{name}: {done} of {total}"),
+        )
+
+
+def _session(objective: Objective, params: Params, steps: Steps, engine: Engine) -> Session:
+    if isinstance(engine, InProcess):
+        return Session(objective, params, steps)
+    return EngineSession(objective, params, steps, engine)
+
+
+def _watched(place: tuple[str, int], parts: Sequence[Part], session: Session) -> Fit:
+    name, number = place
+    return session.watched(name, parts[number])
+
+
+def _fitted(chosen: tuple[str, int], part: Part, session: Session) -> Fit:
+    name, rounds = chosen
+    return session.fitted(name, rounds, part)
 
 
 @dataclass(frozen=True)
@@ -104,23 +165,21 @@ class Chosen:
     curves: Mapping[tuple[str, int], tuple[float, ...]]  # by member and fold
 
 
-def train(
-    rows: pd.DataFrame, static: pd.DataFrame, params: Params, progress: Progress
-) -> tuple[TableForecaster, Report]:
+def train(rows: pd.DataFrame, params: Params, progress: Progress, engine: Engine) -> tuple[TableForecaster, Report]:
     """Fit a forecaster on rows (a frame as `prepare` writes it; a table has no static features).
 
     Rows without a target are not learned. Raises BadData for too few rows or a single class. The same rows, params and
-    thread count give the same forecaster.
+    thread count give the same forecaster, on every engine.
     """
     started, names = process_time(), member_names(params.problem)
-    data = _data(params.problem, rows, params.seed)
+    data = data_of(params.problem, rows, params.seed)
     steps = Steps(progress, 2 + len(names) * (int(data.fold.max() + 1) + 1))
     steps.next(f"features of {len(data.target)} rows")
-    parts = [_part(data, number, params.seed) for number in range(int(data.fold.max()) + 1)]
-    session = Session(_objective(data, parts, names[0], params), params, steps)
+    parts = [part_of(data, number, params.seed) for number in range(int(data.fold.max()) + 1)]
+    session = _session(objective_of(data, parts, names[0], params, engine), params, steps, engine)
     chosen = choose(data, parts, names, session)
     state, fits = _final(data, chosen.rounds, session)
-    calibration, forecasts, shift = _calibrated(data, chosen)
+    calibration, forecasts, shift = calibrated(data, chosen)
     boosters = {name: fit.booster for name, fit in fits.items()}
     blend = Blend(boosters, chosen.weights, chosen.objective.scale, shift)
     steps.next("done")
@@ -157,7 +216,8 @@ def _refuse_mean_members(problem: Problem) -> None:
             )
 
 
-def _data(problem: Problem, rows: pd.DataFrame, seed: int) -> Data:
+def data_of(problem: Problem, rows: pd.DataFrame, seed: int) -> Data:
+    """The rows to learn, with their folds. Raises BadData for too few rows or a single class."""
     classes = classes_of(problem, rows[problem.target])
     target = target_values(problem, rows[problem.target], classes)
     kept = np.isfinite(target) & learned(problem, rows)
@@ -166,7 +226,8 @@ def _data(problem: Problem, rows: pd.DataFrame, seed: int) -> Data:
     return Data(problem, typed_rows.typed(problem, rows), target, classes, fold)
 
 
-def _part(data: Data, number: int, seed: int) -> Part:
+def part_of(data: Data, number: int, seed: int) -> Part:
+    """One inner fold, with features that only its training rows have fitted."""
     train, score = np.flatnonzero(data.fold != number), np.flatnonzero(data.fold == number)
     found = _fit_features(data, train, seed)
     matrix = found[0].transform(data.rows.iloc[score].reset_index(drop=True))
@@ -186,16 +247,13 @@ def _fit_features(data: Data, which: Ints, seed: int) -> tuple[TabularState, Fea
 def choose(data: Data, parts: list[Part], names: tuple[str, ...], session: Session) -> Chosen:
     """Choose the rounds of each member by its curves, and the weights."""
     rounds: dict[str, int] = {}
-    curves: dict[tuple[str, int], tuple[float, ...]] = {}
+    fits = session.on_folds(names, parts)
     members = []
     for name in names:
-        fits = []
-        for number, part in enumerate(parts):
-            session.steps.next(f"{name}, fold {number + 1}")
-            fits.append(session.watched(name, part))
-            curves[name, number] = fits[-1].curve
-        rounds[name] = best_round([fit.curve for fit in fits])
-        members.append(_forecasts(rounds[name], list(zip(parts, fits, strict=True)), session))
+        own = [fits[name, number] for number in range(len(parts))]
+        rounds[name] = best_round([fit.curve for fit in own])
+        members.append(_forecasts(rounds[name], list(zip(parts, own, strict=True)), session))
+    curves = {place: fit.curve for place, fit in fits.items()}
     forecasts = np.stack(members, axis=-1)
     weights = _weights(data, forecasts, names, session)
     return Chosen(session.objective, rounds, weights, forecasts, curves)
@@ -208,7 +266,7 @@ def best_round(curves: list[tuple[float, ...]]) -> int:
     return int(np.argmin(np.mean(padded, axis=0))) + 1
 
 
-def _objective(data: Data, parts: list[Part], first: str, params: Params) -> Objective:
+def objective_of(data: Data, parts: list[Part], first: str, params: Params, engine: Engine = IN_PROCESS) -> Objective:
     """The objective of the metric, in the scale in which the first member errs least on two folds."""
     loss = Loss.of(params.problem.metric)
     if data.classes:
@@ -216,8 +274,9 @@ def _objective(data: Data, parts: list[Part], first: str, params: Params) -> Obj
     candidates = [Objective(loss, scale) for scale in possible(data.target)]
     if len(candidates) == 1:
         return candidates[0]
-    sessions = [Session(each, params, Steps(lambda *_: None, 0)) for each in candidates]
-    scores = [np.mean([min(each.watched(first, part).curve) for part in parts[:2]]) for each in sessions]
+    sessions = [_session(each, params, Steps(silent, 0), engine) for each in candidates]
+    fits = [each.on_folds((first,), parts[:2]).values() for each in sessions]
+    scores = [np.mean([min(fit.curve) for fit in of_scale]) for of_scale in fits]
     return candidates[int(np.argmin(scores))]
 
 
@@ -253,14 +312,10 @@ def _final(data: Data, rounds: Mapping[str, int], session: Session) -> tuple[Tab
     everything = np.arange(len(data.target))
     state, matrix = _fit_features(data, everything, session.params.seed)
     part = Part(matrix, data.target, matrix, data.target, everything)
-    fits = {}
-    for name, count in rounds.items():
-        session.steps.next(f"{name}, {len(data.target)} rows")
-        fits[name] = session.fitted(name, count, part)
-    return state, fits
+    return state, session.on_all_rows(rounds, part)
 
 
-def _calibrated(data: Data, chosen: Chosen) -> tuple[LevelCalibration | ProbabilityMap, Floats, LevelShift]:
+def calibrated(data: Data, chosen: Chosen) -> tuple[LevelCalibration | ProbabilityMap, Floats, LevelShift]:
     """The calibration by the forecasts out of fold; these forecasts, calibrated by the other folds; and their shift."""
     forecasts, objective, shift = weighted(chosen.weights, chosen.members), chosen.objective, NO_SHIFT
     if data.classes:

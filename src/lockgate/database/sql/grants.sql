@@ -1,6 +1,6 @@
--- Owners and rights in schemas lockgate and lockgate_artifacts. Their owner alone writes; any role may be allowed to read.
--- MLflow's role is the owner of its tables, whatever its name is here. It has no rights in schema lockgate; among the
--- artifacts it reads, adds chunks, and calls four functions.
+-- Owners and rights in schemas lockgate and lockgate_artifacts. Their owner alone writes, beside the group roles of
+-- roles.sql; any role may be allowed to read. The owner of MLflow's tables, whatever its name is here, has no rights in
+-- schema lockgate; among the artifacts it reads, adds chunks, and calls four functions.
 DO $$
 DECLARE
     mlflow regrole := (SELECT relowner FROM pg_class WHERE oid = 'public.model_versions'::regclass);
@@ -47,6 +47,7 @@ BEGIN
         EXECUTE format('REVOKE ALL ON ALL FUNCTIONS IN SCHEMA lockgate_artifacts FROM %s', role);
     END LOOP;
     REVOKE ALL ON ALL FUNCTIONS IN SCHEMA lockgate_artifacts FROM PUBLIC;
+    REVOKE ALL ON FUNCTION lockgate.cover, lockgate.make_month_of_predictions FROM PUBLIC;
     EXECUTE format('GRANT USAGE ON SCHEMA lockgate_artifacts TO %s', mlflow);
     EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA lockgate_artifacts TO %s', mlflow);
     EXECUTE format('GRANT INSERT ON lockgate_artifacts.chunks TO %s', mlflow);

@@ -7,12 +7,15 @@ further cutoff costs the periods since the previous one.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lockgate.features.key_range import KeyRange
 from lockgate.features.panel import Panel
 from lockgate.features.panel_recipe.regressors import YEAR, Kind, Layout
+from lockgate.features.shared import Shared
 from lockgate.problem.periods import PeriodName
 
 Floats = NDArray[np.float64]
@@ -74,6 +77,8 @@ class Data:
     layout: Layout
     levels: Callable[[int], Floats]
     horizon: int
+    shared: Shared
+    keys: KeyRange
 
     @property
     def half_life(self) -> float:
@@ -94,12 +99,12 @@ def fit(data: Data, cutoffs: Iterable[int]) -> dict[int, Linear]:
     fitted: dict[int, Linear] = {}
     walker = _Walk(data)
     for origin in sorted({*wanted, *(origin for origins in tested.values() for origin in origins)}):
-        candidates = _candidates(data, walker.until(origin), origin)
+        candidates = _Candidates(data, walker, origin)
         if origin in tested:
-            total = sum((losses[before] for before in tested[origin]), start=np.zeros(len(candidates)))
-            fitted[origin] = candidates[int(np.argmin(total))]
+            total = sum((losses[before] for before in tested[origin]), start=np.zeros(candidates.count))
+            fitted[origin] = candidates.at(int(np.argmin(total)))
         if origin + data.horizon <= wanted[-1]:
-            losses[origin] = _losses(data, candidates, origin)
+            losses[origin] = data.shared.of(f"losses at {origin}", candidates.losses)
     return fitted
 
 
@@ -140,20 +145,73 @@ def _sums(data: Data, first: int, last: int) -> Sums:
     return Sums(weighted @ x, (weighted @ np.nan_to_num(part.target)[:, :, None])[:, :, 0])
 
 
-def _candidates(data: Data, sums: Sums, origin: int) -> list[Linear]:
-    """The models of all candidates, each at each of the local levels."""
-    kinds = np.array(data.layout.kinds)
-    centre, spread = _standard(sums, kinds, (origin - data.layout.first) / YEAR[data.layout.period.name])
-    standard, levels = _standardised(sums, centre, spread), data.levels(origin)
-    scaled = Sums(standard.gram, standard.moment / levels[:, None])
-    late = data.history.between(max(data.history.first, origin + 1 - _memory(data)), origin)
-    regressors = data.layout.of_panel(late)
-    found = []
-    for penalties in CANDIDATES:
-        model = Linear(_ridge(scaled, kinds, penalties), centre, spread)
-        residuals = late.target / levels[:, None] - model.of_panel(regressors)
-        found += [_at_level(model, residuals, half_life) for half_life in data.level_half_lives]
-    return found
+@dataclass(frozen=True)
+class _Candidates:
+    """The models of all candidates, each at each of the local levels; a model is fitted when it is asked for."""
+
+    data: Data
+    walker: _Walk
+    origin: int
+
+    @property
+    def count(self) -> int:
+        """Their number."""
+        return len(CANDIDATES) * len(self.data.level_half_lives)
+
+    def at(self, place: int) -> Linear:
+        """One of the models."""
+        candidate, level = divmod(place, len(self.data.level_half_lives))
+        if candidate not in self._fitted:
+            self._fitted[candidate] = self._at_levels(candidate)
+        return self._fitted[candidate][level]
+
+    def losses(self) -> Floats:
+        """The mean absolute residual of each model in the window after the origin."""
+        return _losses(self.data, [self.at(place) for place in range(self.count)], self.origin)
+
+    @cached_property
+    def _fitted(self) -> dict[int, list[Linear]]:
+        return {}
+
+    @cached_property
+    def _shared(self) -> Shared:
+        return self.data.shared.within(f"linear model at {self.origin}")
+
+    @cached_property
+    def _kinds(self) -> NDArray[np.str_]:
+        return np.array(self.data.layout.kinds)
+
+    @cached_property
+    def _sums(self) -> Sums:
+        return self.walker.until(self.origin)
+
+    @cached_property
+    def _standard(self) -> tuple[Floats, Floats]:
+        layout = self.data.layout
+        trend_now = (self.origin - layout.first) / YEAR[layout.period.name]
+        return self._shared.of("centre and spread", lambda: _standard(self._sums, self._kinds, trend_now))
+
+    @cached_property
+    def _scaled(self) -> Sums:
+        standard = _standardised(self._sums, self._standard, self.data.keys)
+        return Sums(standard.gram, standard.moment / self.data.levels(self.origin)[:, None])
+
+    @cached_property
+    def _late(self) -> Panel:
+        history = self.data.history
+        return history.between(max(history.first, self.origin + 1 - _memory(self.data)), self.origin)
+
+    @cached_property
+    def _regressors(self) -> Floats:
+        return self.data.layout.of_panel(self._late)
+
+    def _at_levels(self, candidate: int) -> list[Linear]:
+        shared = self._shared.within(f"candidate {candidate}")
+        model = Linear(_ridge(self._scaled, self._kinds, CANDIDATES[candidate], shared), *self._standard)
+        levels = self.data.levels(self.origin)
+        residuals = self._late.target / levels[:, None] - model.of_panel(self._regressors)
+        size = shared.of("size of residuals", lambda: _size(residuals))
+        return [_at_level(model, residuals, (size, half_life)) for half_life in self.data.level_half_lives]
 
 
 def _memory(data: Data) -> int:
@@ -171,19 +229,20 @@ def _standard(sums: Sums, kinds: NDArray[np.str_], trend_now: float) -> tuple[Fl
     return centre, np.where(varies, np.sqrt(np.maximum(variances, 1e-18)), 1.0)
 
 
-def _standardised(sums: Sums, centre: Floats, spread: Floats) -> Sums:
+def _standardised(sums: Sums, standard: tuple[Floats, Floats], keys: KeyRange) -> Sums:
     """The sums of regressors from which the centre is subtracted, divided by the spread."""
+    centre, spread = standard
     change = np.diag(1.0 / spread)
     change[0] -= centre / spread
-    return Sums(change.T @ sums.gram @ change, sums.moment @ change)
+    return Sums(change.T @ sums.gram @ change, keys.times(sums.moment, change))
 
 
-def _ridge(sums: Sums, kinds: NDArray[np.str_], penalties: tuple[float, float, float]) -> Floats:
+def _ridge(sums: Sums, kinds: NDArray[np.str_], penalties: tuple[float, float, float], shared: Shared) -> Floats:
     """The coefficients of each key, shrunk towards those of all keys."""
     all_trend, own_trend, own_year = penalties
     towards_zero = np.array([(TOWARDS_ZERO | {Kind.TREND: all_trend})[Kind(kind)] for kind in kinds])
     towards_all = np.array([(TOWARDS_ALL | {Kind.TREND: own_trend, Kind.YEAR: own_year})[Kind(kind)] for kind in kinds])
-    common = _of_all_keys(sums, towards_zero)
+    common = shared.of("coefficients of all keys", lambda: _of_all_keys(sums, towards_zero))
     right = sums.moment + towards_all * common
     return np.asarray(np.linalg.solve(sums.gram + np.diag(towards_all), right[:, :, None])[:, :, 0])
 
@@ -203,10 +262,15 @@ def _of_all_keys(sums: Sums, towards_zero: Floats) -> Floats:
     return np.concatenate([[float(np.mean(level - means[:, 1:] @ slopes))], slopes])
 
 
-def _at_level(model: Linear, residuals: Floats, half_life: float) -> Linear:
-    """The model with each key's intercept moved by its local level."""
+def _size(residuals: Floats) -> float:
+    """The median size of residuals."""
     known = ~np.isnan(residuals)
-    size = float(np.median(np.abs(residuals[known]))) if known.any() else 0.0
+    return float(np.median(np.abs(residuals[known]))) if known.any() else 0.0
+
+
+def _at_level(model: Linear, residuals: Floats, level: tuple[float, float]) -> Linear:
+    """The model with each key's intercept moved by its local level: (median size of residuals, half-life)."""
+    known, (size, half_life) = ~np.isnan(residuals), level
     clipped = np.clip(np.where(known, residuals, 0.0), -WIDEST_RESIDUAL * size, WIDEST_RESIDUAL * size)
     weights = known * 0.5 ** (np.arange(residuals.shape[1] - 1, -1, -1) / half_life)
     moved = model.coefficients.copy()

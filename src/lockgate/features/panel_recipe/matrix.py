@@ -34,6 +34,7 @@ class History:
     scale: Scale  # of the keys
     static: NDArray[np.float32]  # (keys, static features)
     static_names: tuple[str, ...]
+    places: Ints | None = None  # of the keys among all keys; None: these are all keys
 
 
 def matrix(history: History, names: tuple[str, ...], rows: KnownInputs) -> Matrix:
@@ -144,7 +145,7 @@ def _since(periods: Ints, events: Ints) -> Floats:
 
 def _known(history: History, rows: KnownInputs) -> dict[str, Column]:
     return {
-        "key": rows.key,
+        "key": rows.key if history.places is None else history.places[rows.key],
         **{column.name: rows.covariates[column.name] for column in history.layout.columns},
         **{name: history.static[rows.key, place] for place, name in enumerate(history.static_names)},
     }

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lockgate.features.key_range import KeyRange
 from lockgate.features.panel import Panel
 from lockgate.features.panel_recipe.declaration import STATISTICS, Declaration
 from lockgate.features.panel_recipe.linear import Linear
@@ -54,8 +55,9 @@ class Past:
         return forward_filled(self.recent)
 
 
-def past(history: Panel, scaled: Floats, model: Linear, layout: Layout, declared: Declaration) -> Past:
-    """The past of a history that ends at the cutoff; `scaled` is its target in scale."""
+def past(history: Panel, scaled: Floats, model: Linear, layout: Layout, given: tuple[Declaration, KeyRange]) -> Past:
+    """The past of a history of some keys that ends at the cutoff; `scaled` is its target in scale."""
+    declared, keys = given
     memory = declared.memory
     recent = np.full((len(scaled), memory), np.nan, dtype=np.float32)
     kept = scaled[:, -memory:]
@@ -68,7 +70,7 @@ def past(history: Panel, scaled: Floats, model: Linear, layout: Layout, declared
         rolling=_stacked([_statistics(scaled[:, -window:]) for window in declared.rolling], (len(scaled), 0, 4)),
         residuals=_stacked([_mean(residuals[:, -window:]) for window in declared.rolling], (len(scaled), 0)),
         expanding=_statistics(scaled).astype(np.float32),
-        groups=_groups(history, scaled, layout),
+        groups=_groups(history, scaled, layout, keys),
         events=_events(history, layout),
         opened=_first(history.present, history.first),
         rows=known.sum(axis=1),
@@ -111,14 +113,14 @@ def _mean(values: Floats) -> Floats:
     return np.where(count > 0, np.where(known, values, 0.0).sum(axis=1) / np.maximum(count, 1), np.nan)
 
 
-def _groups(history: Panel, scaled: Floats, layout: Layout) -> Singles:
+def _groups(history: Panel, scaled: Floats, layout: Layout, keys: KeyRange) -> Singles:
     """Mean and standard deviation by key, part of the season and first flag, over the last GROUP_PERIODS."""
     periods = np.arange(history.first, history.last + 1)[-GROUP_PERIODS[layout.period.name] :]
     part, count = groups(layout.period, periods)
     late, member = scaled[:, -len(periods) :], (part[:, None] == np.arange(count)).astype(np.float64)
     known, values = ~np.isnan(late), np.nan_to_num(late)
     on = _first_flag(history, layout)[:, -len(periods) :]
-    by_flag = [_moments(known & (on == flag), values, member) for flag in (0, 1)]
+    by_flag = [_moments(known & (on == flag), values, member, keys) for flag in (0, 1)]
     return np.stack(by_flag, axis=2).astype(np.float32)
 
 
@@ -127,12 +129,12 @@ def _first_flag(history: Panel, layout: Layout) -> NDArray[Any]:
     return history.covariates[names[0]] if names else np.zeros(history.target.shape, dtype=np.int8)
 
 
-def _moments(known: NDArray[np.bool_], values: Floats, member: Floats) -> Floats:
+def _moments(known: NDArray[np.bool_], values: Floats, member: Floats, keys: KeyRange) -> Floats:
     """Mean and standard deviation of the known values of each group, (keys, groups, 2)."""
     rows = known @ member
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean = (values * known) @ member / rows
-        square = (values**2 * known) @ member / rows
+        mean = keys.times(values * known, member) / rows
+        square = keys.times(values**2 * known, member) / rows
     return np.stack([mean, np.sqrt(np.maximum(square - mean**2, 0.0))], axis=-1)
 
 

@@ -7,24 +7,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lockgate.features.key_range import KeyRange
 from lockgate.features.known_inputs import Categories, KnownInputs, encoded
-from lockgate.features.panel import Panel
-from lockgate.features.panel_recipe import holidays, linear, target_scale
+from lockgate.features.panel_recipe import holidays, linear, origins, target_scale
 from lockgate.features.panel_recipe.declaration import Declaration, declaration
 from lockgate.features.panel_recipe.linear import Linear
 from lockgate.features.panel_recipe.matrix import History, feature_names, matrix
 from lockgate.features.panel_recipe.past import Past, past
 from lockgate.features.panel_recipe.regressors import Layout
-from lockgate.features.recipe import Matrix, Recipe, Table
+from lockgate.features.recipe import Matrix, Recipe, Table, Terms
 from lockgate.features.scale import Scale
 from lockgate.features.series import Series
+from lockgate.features.shared import NUMBER_OF_KEYS, Shared
 from lockgate.problem.columns import Role
 from lockgate.problem.description import Problem
 from lockgate.problem.periods import PeriodName
+from lockgate.problem.target_values import forecast_range
 from lockgate.system.single_thread import on_one_thread
 
 Arrays = Mapping[str, NDArray[Any]]
 
+SHARED = ("centre", "spread_of_regressors", "first", "holidays", "floor")  # arrays of all keys
 FEW_ROWS: dict[PeriodName, int] = {"hour": 168, "day": 28, "week": 12, "month": 12, "integer": 5}
 
 
@@ -62,6 +65,20 @@ class PanelState:
         """The matrix of rows after the cutoff."""
         return matrix(self.history, self.names, rows)
 
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """What each feature is made of."""
+        return origins.origins(self.history, self.names, self.series.keys)
+
+    @property
+    def changing(self) -> tuple[str, ...]:
+        """The features of the calendar, of holidays, of age and of the distance from training."""
+        return tuple(name for name, words in zip(self.names, self.origins, strict=True) if words in origins.CHANGING)
+
+    def terms(self, rows: KnownInputs) -> Terms:
+        """The forecast of the linear model as a sum."""
+        return origins.terms(self.history, rows)
+
     def arrays(self) -> dict[str, NDArray[Any]]:
         """All arrays of the state, by their name in a bundle."""
         history = self.history
@@ -85,13 +102,18 @@ def panel_recipe(problem: Problem) -> Recipe:
     declared = declaration(problem)
     names = feature_names(problem, declared, Layout.of(problem, 0, {}))
 
-    def fit(table: Table, cutoffs: Iterable[int], horizon: int) -> dict[int, PanelState]:
-        return _fit(_Fit(declared, names, table, horizon), sorted(set(cutoffs)))
+    def fit(table: Table, cutoffs: Iterable[int], horizon: int, shared: Shared | None = None) -> dict[int, PanelState]:
+        return _fit(_Fit(declared, names, table, horizon, shared or Shared()), sorted(set(cutoffs)))
 
     def restore(arrays: Arrays, cutoff: int, horizon: int) -> PanelState:
         return _restore(problem, declared, arrays, (cutoff, horizon))
 
-    return Recipe(names, fit, restore)
+    return Recipe(names, fit, restore, is_shared)
+
+
+def is_shared(array: str) -> bool:
+    """Whether an array of a state is of all keys."""
+    return array in SHARED or array.startswith("categories ")
 
 
 @dataclass(frozen=True)
@@ -100,6 +122,13 @@ class _Fit:
     names: tuple[str, ...]
     table: Table
     horizon: int
+    shared: Shared
+
+    @property
+    def keys(self) -> KeyRange:
+        """The keys of the table among those whose values are recorded."""
+        count, places = self.shared.of(NUMBER_OF_KEYS, lambda: len(self.table.series)), self.table.places
+        return KeyRange(count, self.shared.records or places is None or int(places[-1]) == count - 1)
 
 
 @on_one_thread
@@ -107,23 +136,25 @@ def _fit(given: _Fit, cutoffs: list[int]) -> dict[int, PanelState]:
     """The state at each cutoff; each uses the periods up to it only."""
     table, problem = given.table, given.table.problem
     history, period = table.history, table.problem.period.name
-    shift = target_scale.log_shift(history, period)
+    shift = target_scale.log_shift(history, period, given.shared)
     logs = Scale(None, 0.0, shift or 0.0)
     base = history if shift is None else replace(history, target=logs.scaled(history.target))
     layout = Layout.of(problem, table.first, table.categories, _holidays(given))
     ones = np.ones(len(table.series))
 
     def levels(cutoff: int) -> NDArray[np.float64]:
-        return target_scale.levels(history, cutoff, period) if shift is None else ones
+        return target_scale.levels(history, cutoff, period, given.shared) if shift is None else ones
 
-    models = linear.fit(linear.Data(base, layout, levels, given.horizon), cutoffs)
-    static, floor = _static(problem, table.series, table.categories), _floor(problem, history)
+    models = linear.fit(linear.Data(base, layout, levels, given.horizon, given.shared, given.keys), cutoffs)
+    static, floor = _static(problem, table.series, table.categories), forecast_range(problem)[0]
     states = {}
     for cutoff in cutoffs:
         scale = Scale(levels(cutoff), floor) if shift is None else logs
         seen = base.between(base.first, cutoff)
-        kept = past(seen, seen.target / levels(cutoff)[:, None], models[cutoff], layout, given.declared)
-        found = History(cutoff, given.declared, layout, models[cutoff], kept, scale, static, static_names(problem))
+        kept = past(seen, seen.target / levels(cutoff)[:, None], models[cutoff], layout, (given.declared, given.keys))
+        found = History(
+            cutoff, given.declared, layout, models[cutoff], kept, scale, static, static_names(problem), table.places
+        )
         states[cutoff] = PanelState(found, table.series, given.horizon, given.names)
     return states
 
@@ -131,13 +162,6 @@ def _fit(given: _Fit, cutoffs: list[int]) -> dict[int, PanelState]:
 def _holidays(given: _Fit) -> NDArray[np.int64] | None:
     table, rule = given.table, given.declared.holidays
     return holidays.of_history(rule, table.problem.period, table.first, table.last) if rule else None
-
-
-def _floor(problem: Problem, history: Panel) -> float:
-    """The lowest forecast: 0 for a target that is never negative."""
-    kind = problem.column(problem.target).kind
-    low = getattr(kind, "low", -np.inf)
-    return 0.0 if low >= 0 else -np.inf
 
 
 def static_names(problem: Problem) -> tuple[str, ...]:

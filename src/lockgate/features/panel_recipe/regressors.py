@@ -20,6 +20,8 @@ Ints = NDArray[np.int64]
 
 MOST_CATEGORIES = 24  # a covariate with more categories has no regressors
 YEAR: dict[PeriodName, float] = {"hour": 8766.0, "day": 365.25, "week": 52.18, "month": 12.0, "integer": 100.0}
+# sources of regressors
+LEVEL, TREND, CALENDAR, HOLIDAYS = "level", "trend", "calendar", "holidays"
 
 
 class Kind(StrEnum):
@@ -54,6 +56,14 @@ class Layout:
         found = [Kind.YEAR if year else Kind.SHORT for year in seasons(self.period, np.zeros(1, np.int64)).of_year]
         found += [Kind.FLAG] * self._holidays(np.zeros(1, np.int64)).shape[1]
         return (Kind.LEVEL, Kind.TREND, *found, *(kind for column in self.columns for kind in self._kinds(column)))
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """What each regressor is made of: a column, or one of these words."""
+        season = seasons(self.period, np.zeros(1, np.int64)).values.shape[1]
+        holiday = self._holidays(np.zeros(1, np.int64)).shape[1]
+        own = (column.name for column in self.columns for _ in self._kinds(column))
+        return (LEVEL, TREND, *[CALENDAR] * season, *[HOLIDAYS] * holiday, *own)
 
     def shared(self, periods: Ints) -> Floats:
         """The regressors that are equal for all keys, (periods, regressors)."""

@@ -6,7 +6,8 @@ Targets with zeros are moved by a small share of their mean before the log.
 import numpy as np
 from numpy.typing import NDArray
 
-from lockgate.features.panel import Panel
+from lockgate.features.panel import Panel, lowest_of
+from lockgate.features.shared import LOWEST_TARGET, Shared
 from lockgate.problem.periods import PeriodName
 
 Floats = NDArray[np.float64]
@@ -28,17 +29,20 @@ LEVEL_PRIOR = 1.0  # prior weight: as if a key had this many more rows at the le
 LEVEL_PERIODS: dict[PeriodName, int] = {"hour": 672, "day": 364, "week": 52, "month": 12, "integer": 50}
 
 
-def log_shift(history: Panel, period: PeriodName) -> float | None:
+def log_shift(history: Panel, period: PeriodName, shared: Shared) -> float | None:
     """What is added to the target before its log; None if the log is not the scale.
 
     A negative target forbids the log. The start of the history decides the rest, so that every cutoff decides alike.
     """
-    known = history.target[~np.isnan(history.target)]
-    if not known.size or known.min() < 0:
+    lowest = shared.of(LOWEST_TARGET, lambda: lowest_of(history.target))
+    if lowest is None or lowest < 0:
         return None
+    return shared.of("shift of the log", lambda: _log_shift(history.target, period, positive=lowest > 0))
+
+
+def _log_shift(target: Floats, period: PeriodName, *, positive: bool) -> float | None:
     periods, block = FIRST_PERIODS[period]
-    early = history.target[:, : max(min(periods, history.target.shape[1]) // block, 1) * block]
-    positive = known.min() > 0
+    early = target[:, : max(min(periods, target.shape[1]) // block, 1) * block]
     if not _is_proportional(early, block, unknown=positive):
         return None
     return 0.0 if positive else _shift(early)
@@ -66,12 +70,12 @@ def _is_proportional(early: Floats, block: int, *, unknown: bool) -> bool:
     return bool(np.polyfit(x, y, 1)[0] > PROPORTIONAL)
 
 
-def levels(history: Panel, cutoff: int, period: PeriodName) -> Floats:
+def levels(history: Panel, cutoff: int, period: PeriodName, shared: Shared) -> Floats:
     """The mean absolute target of each key over the last periods up to a cutoff, (keys,); above 0."""
     first = max(history.first, cutoff + 1 - LEVEL_PERIODS[period])
     size = np.abs(history.between(first, cutoff).target)
     known = ~np.isnan(size)
     total, rows = np.where(known, size, 0.0).sum(axis=1), known.sum(axis=1)
-    overall = float(total.sum() / rows.sum()) if rows.any() else 1.0
+    overall = shared.of(f"level at {cutoff}", lambda: float(total.sum() / rows.sum()) if rows.any() else 1.0)
     found = (total + LEVEL_PRIOR * overall) / (rows + LEVEL_PRIOR)
     return np.asarray(np.maximum(found, max(overall * 1e-6, 1e-12)))

@@ -25,6 +25,7 @@ MOST_INDICATORS = 12  # values of a category with a column each
 PENALTY = 10.0  # of the index's regression, in rows
 SAME = 1e-9  # a spread below this share of the mean is rounding
 FOLDS = 5
+WORDS = {"condition": "operating condition", "index": "index of all columns"}
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,18 @@ class StateOfKeys:
         """The names of its features."""
         columns = (*self.problem.keys, self.problem.time_name, *(column.name for column in covariates(self.problem)))
         return tuple(name for name, _ in self._features(pd.DataFrame({name: [] for name in columns})))
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """What each feature is made of: a column, or words."""
+        indicators = {f"{name}={text}": name for name, texts in self.texts.items() for text in texts}
+        columns = (indicators.get(name) or name.rpartition(".")[0] or name for name in self.names)
+        return tuple(WORDS.get(column, column) for column in columns)
+
+    @property
+    def changing(self) -> tuple[str, ...]:
+        """The age of a key."""
+        return tuple(name for name in self.names if name == "age")
 
     def transform(self, rows: pd.DataFrame) -> FeatureMatrix:
         """The matrix of rows; a row's features depend on the rows of its key up to its time only."""

@@ -39,6 +39,16 @@ class TableState:
         """The names of the features."""
         return tuple(name for part in self.parts for name in part.names)
 
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """What each feature is made of: a column, or the ratio of two."""
+        return tuple(_origin(part) for part in self.parts for _ in part.names)
+
+    @property
+    def changing(self) -> tuple[str, ...]:
+        """None: a plain table has no time."""
+        return ()
+
     def transform(self, rows: pd.DataFrame) -> FeatureMatrix:
         """The matrix of rows; a row's features do not depend on the other rows."""
         columns = [part.columns(rows) for part in self.parts]
@@ -73,6 +83,11 @@ def restore(problem: Problem, arrays: Arrays) -> TableState:
 
 
 PLAIN_TABLE = TabularRecipe(fit, restore)
+
+
+def _origin(part: Any) -> str:
+    source: Source = part.of if isinstance(part, GroupStatistics) else part.source
+    return source.name if source.how == "over" else source.column
 
 
 def _parts(problem: Problem, rows: pd.DataFrame, target: Floats) -> Iterator[Part]:

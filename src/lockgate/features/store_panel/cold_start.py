@@ -1,5 +1,6 @@
 """Length of each store's history; a store without any gets the mean coefficients of its peers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from lockgate.features.store_panel.store_attributes import StoreAttributes
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+Circle = tuple[int, ...]  # (type, assortment), (type,), or () for all stores
 
 FEW_DAYS = 84  # with fewer days of sales, a store's forecast is mostly the chain's
 DAYS_WITHOUT_SALE = 28  # days without a sale: the store was closed or its rows are missing
@@ -51,17 +53,31 @@ def history_length(past: Panel) -> HistoryLength:
     return HistoryLength(sold.sum(axis=1).astype(np.int32), idle.astype(np.int32))
 
 
-def with_peers(coefficients: Floats, unknown: Flags, attributes: StoreAttributes) -> Floats:
+def means_of_peers(coefficients: Floats, unknown: Flags, attributes: StoreAttributes) -> dict[Circle, Floats]:
+    """The mean coefficients of the known stores of each circle that has one."""
+    circles: dict[Circle, list[int]] = {}
+    for store in np.flatnonzero(~unknown).tolist():
+        for circle in _circles(attributes, store):
+            circles.setdefault(circle, []).append(store)
+    return {circle: coefficients[stores].mean(axis=0) for circle, stores in circles.items()}
+
+
+def with_peers(
+    coefficients: Floats, unknown: Flags, attributes: StoreAttributes, means: Mapping[Circle, Floats]
+) -> Floats:
     """Coefficients (stores, regressors) in which each unknown store has the mean coefficients of its peers.
 
     Peers are the known stores of its type and assortment; without any, those of its type; else all known stores.
     """
     filled = coefficients.copy()
-    kind, assortment = attributes.kind, attributes.assortment
-    for store in np.flatnonzero(unknown):
-        same_kind = ~unknown & (kind == kind[store])
-        circles = (same_kind & (assortment == assortment[store]), same_kind, ~unknown)
-        peers = next((circle for circle in circles if circle.any()), None)
+    for store in np.flatnonzero(unknown).tolist():
+        peers = next((circle for circle in _circles(attributes, store) if circle in means), None)
         if peers is not None:
-            filled[store] = coefficients[peers].mean(axis=0)
+            filled[store] = means[peers]
     return filled
+
+
+def _circles(attributes: StoreAttributes, store: int) -> tuple[Circle, ...]:
+    """The circles of a store, the nearest first."""
+    kind, assortment = int(attributes.kind[store]), int(attributes.assortment[store])
+    return (kind, assortment), (kind,), ()

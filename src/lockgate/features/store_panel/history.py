@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from lockgate.features import calendar
 from lockgate.features.panel import Panel
+from lockgate.features.shared import Shared
 from lockgate.features.store_panel import rossmann, store_ridge
-from lockgate.features.store_panel.cold_start import HistoryLength, history_length, with_peers
+from lockgate.features.store_panel.cold_start import HistoryLength, history_length, means_of_peers, with_peers
 from lockgate.features.store_panel.observance import observance
 from lockgate.features.store_panel.store_attributes import StoreAttributes
 from lockgate.features.store_panel.store_ridge import Ridge
@@ -41,16 +42,21 @@ class HistoryState:
 
 
 @on_one_thread
-def history_states(history: Panel, origins: Sequence[int], attributes: StoreAttributes) -> list[HistoryState]:
+def history_states(
+    history: Panel, origins: Sequence[int], attributes: StoreAttributes, shared: Shared | None = None
+) -> list[HistoryState]:
     """The state at each cutoff (rising day numbers); the ridges share the work."""
+    shared = shared or Shared()
     pasts = [history.between(history.first, origin) for origin in origins]
-    ridges = store_ridge.fit(history, origins, attributes)
-    return [_state(past, fitted, attributes) for past, fitted in zip(pasts, ridges, strict=True)]
+    ridges = store_ridge.fit(history, origins, attributes, shared)
+    return [_state(past, fitted, attributes, shared) for past, fitted in zip(pasts, ridges, strict=True)]
 
 
-def _state(past: Panel, fitted: Ridge, attributes: StoreAttributes) -> HistoryState:
-    length = history_length(past)
-    fitted = replace(fitted, coefficients=with_peers(fitted.coefficients, length.never_sold, attributes))
+def _state(past: Panel, fitted: Ridge, attributes: StoreAttributes, shared: Shared) -> HistoryState:
+    length, own = history_length(past), fitted.coefficients
+    unknown = length.never_sold
+    means = shared.of(f"peers at {past.last}", lambda: means_of_peers(own, unknown, attributes))
+    fitted = replace(fitted, coefficients=with_peers(own, unknown, attributes, means))
     return HistoryState(past.last, fitted, observance(past), group_statistics(past), level(past), length)
 
 

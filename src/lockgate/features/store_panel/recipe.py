@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lockgate.features.known_inputs import Categories, KnownInputs
-from lockgate.features.recipe import SERVED_HORIZONS, Matrix, Recipe, Table
+from lockgate.features.recipe import SERVED_HORIZONS, Matrix, Recipe, Table, Terms
 from lockgate.features.scale import LOG, Scale
 from lockgate.features.series import Series
+from lockgate.features.shared import Shared
+from lockgate.features.store_panel import origins
 from lockgate.features.store_panel.cold_start import HistoryLength
 from lockgate.features.store_panel.history import HistoryState, history_states
 from lockgate.features.store_panel.matrix import FEATURES, ForecastWindow, forecast_window, matrix
@@ -56,6 +58,20 @@ class StoreState:
         """The matrix of rows after the cutoff."""
         return matrix(self._window, rows)
 
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """What each feature is made of."""
+        return tuple(origins.FEATURES[name] for name in FEATURES)
+
+    @property
+    def changing(self) -> tuple[str, ...]:
+        """The features of the calendar, of holidays, and the days since an event."""
+        return tuple(name for name in FEATURES if origins.FEATURES[name] in origins.CHANGING or name in origins.COUNTED)
+
+    def terms(self, rows: KnownInputs) -> Terms:
+        """The forecast of the ridge as a sum."""
+        return origins.terms(self._window, rows)
+
     def arrays(self) -> dict[str, NDArray[Any]]:
         """All arrays of the state, by their name in a bundle."""
         state = self.history
@@ -75,8 +91,9 @@ class StoreState:
         return forecast_window(self.history, self.attributes, SERVED_HORIZONS * self.horizon)
 
 
-def fit(table: Table, cutoffs: Iterable[int], horizon: int) -> dict[int, StoreState]:
+def fit(table: Table, cutoffs: Iterable[int], horizon: int, shared: Shared | None = None) -> dict[int, StoreState]:
     """The state at each cutoff. Cutoffs a horizon apart share the work."""
+    shared = shared or Shared()
     wanted, attributes = sorted(set(cutoffs)), store_attributes(table.series.frame)
     history = replace(table.history, target=LOG.scaled(table.history.target))
     grids: dict[int, list[int]] = {}
@@ -85,7 +102,12 @@ def fit(table: Table, cutoffs: Iterable[int], horizon: int) -> dict[int, StoreSt
     fitted = {
         state.origin: StoreState(state, attributes, horizon)
         for grid in grids.values()
-        for state in history_states(history, sorted({*_folds(table, grid[-1], horizon), *grid}), attributes)
+        for state in history_states(
+            history,
+            sorted({*_folds(table, grid[-1], horizon), *grid}),
+            attributes,
+            shared.within(f"cutoffs before {grid[-1]}"),
+        )
     }
     return {cutoff: fitted[cutoff] for cutoff in wanted}
 
@@ -111,4 +133,9 @@ def _folds(table: Table, last: int, horizon: int) -> list[int]:
     return [] if horizon % STEP_DAYS == 0 else list(range(last - horizon, table.first + FIRST_STEP_DAYS - 2, -horizon))
 
 
-STORE_PANEL = Recipe(FEATURES, fit, restore)
+def is_shared(array: str) -> bool:
+    """Whether an array of a state is of all stores."""
+    return array == "chain"
+
+
+STORE_PANEL = Recipe(FEATURES, fit, restore, is_shared)

@@ -7,6 +7,8 @@ The intercept is corrected by the local level (local_level.py).
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +17,10 @@ from lockgate.features import calendar
 from lockgate.features.calendar import DayTable
 from lockgate.features.known_inputs import KnownInputs
 from lockgate.features.panel import Panel, panel_rows
+from lockgate.features.shared import Shared
 from lockgate.features.store_panel import local_level as features_local_level
 from lockgate.features.store_panel import rossmann, shared_effects
-from lockgate.features.store_panel.local_level import local_level
+from lockgate.features.store_panel.local_level import local_level, residuals_of_days
 from lockgate.features.store_panel.observance import observance
 from lockgate.features.store_panel.store_attributes import StoreAttributes, promo2_active
 from lockgate.problem import metrics
@@ -115,6 +118,11 @@ def observed_distance(distances: NDArray[np.int16], observed: Flags) -> NDArray[
     return np.asarray(np.where(observed, np.minimum(distances, FAR), FAR).min(axis=1), dtype=np.int64)
 
 
+def trend(days: Any) -> Any:
+    """The regressor of the trend, of day numbers."""
+    return (days - 16_000) / 365.25
+
+
 def day_regressors(table: DayTable) -> Floats:
     """Regressors that are equal for all stores, (days, regressors)."""
     year_angle = 2 * np.pi * table.day_of_year / 365.25
@@ -122,7 +130,7 @@ def day_regressors(table: DayTable) -> Floats:
     christmas = table.until[:, calendar.HOLIDAYS.index("christmas")].astype(np.int64)
     columns = [
         np.ones(len(year_angle)),
-        (table.first + np.arange(len(year_angle)) - 16_000) / 365.25,
+        trend(table.first + np.arange(len(year_angle))),
         *(table.weekday == weekday for weekday in range(1, 7)),
         *(wave(k * year_angle) for k in range(1, YEAR_WAVES + 1) for wave in (np.sin, np.cos)),
         *(wave(k * month_angle) for k in range(1, MONTH_WAVES + 1) for wave in (np.sin, np.cos)),
@@ -142,7 +150,7 @@ def regressors(rows: KnownInputs, table: DayTable, shared: Floats, context: tupl
     keeps = observed[rows.key]
     until = observed_distance(table.until[at], keeps)
     since = observed_distance(table.since[at], keeps)
-    weekday = table.weekday[at]
+    weekday, easter = table.weekday[at], table.easter[at]
     promo = rows.covariates[rossmann.PROMO] == 1
     own = [
         promo,
@@ -155,29 +163,75 @@ def regressors(rows: KnownInputs, table: DayTable, shared: Floats, context: tupl
         since == 1,
         since == 2,
         promo2_active(attributes, rows, table.month[at]),
-        *(np.isin(table.easter[at], days) for days in CARNIVAL),
+        *(np.logical_or.reduce([easter == day for day in days]) for days in CARNIVAL),
     ]
     return np.concatenate([shared[at], np.column_stack(own).astype(np.float64)], axis=1)
 
 
-def fit(history: Panel, origins: Sequence[int], attributes: StoreAttributes) -> list[Ridge]:
+def fit(
+    history: Panel, origins: Sequence[int], attributes: StoreAttributes, shared: Shared | None = None
+) -> list[Ridge]:
     """The ridge at each cutoff (rising day numbers, multiples of STEP_DAYS apart), from the days up to it only."""
-    fitted: dict[int, Ridge] = {}
+    shared, fitted = shared or Shared(), {}
     sums, late, plans, start = None, None, [], history.first
-    candidates: list[Ridge] = []
+    candidates: _Candidates | None = None
     losses = np.zeros(len(YEAR_PENALTIES))
     for origin in _walk(history.first, origins):
         past = history.between(history.first, origin)
         days = _days(history.between(start, origin), (attributes, observance(past)))
-        losses += [_loss(days.residuals(candidate)) for candidate in candidates] or 0.0
+        if candidates:
+            losses += shared.of(f"losses until {origin}", partial(candidates.losses, days))
         added = _normal_equations(days)
         sums = added if sums is None else sums.later(0.5 ** ((origin - start + 1) / HALF_LIFE_DAYS), added)
         plans.append(days.x[:, :, -OF_ROW:].astype(np.float32))
         late = days if late is None else late.later(days)
-        candidates = [_at_local_level(ridge, late) for ridge in _ridges(sums, past, np.concatenate(plans, axis=1))]
-        fitted[origin] = candidates[int(np.argmin(losses))]
+        chain = shared.of(f"chain at {origin}", partial(_chain, sums, past, plans))
+        candidates = _Candidates(sums, late, chain, shared.within(f"ridge at {origin}"))
+        if origin in origins:
+            fitted[origin] = candidates.at(int(np.argmin(losses)))
         start = origin + 1
     return [fitted[origin] for origin in origins]
+
+
+@dataclass(frozen=True)
+class _Candidates:
+    """The ridges at a cutoff, one for each of YEAR_PENALTIES; each is fitted when it is asked for."""
+
+    sums: Sums
+    late: Days  # the days of the local level
+    chain: tuple[Floats, Floats]
+    shared: Shared
+
+    def at(self, place: int) -> Ridge:
+        """The ridge of a penalty, its intercepts corrected by the local levels."""
+        if place not in self._fitted:
+            self._fitted[place] = self._at_local_level(place, self._ridge(YEAR_PENALTIES[place]))
+        return self._fitted[place]
+
+    def losses(self, days: Days) -> list[float]:
+        """The loss of each ridge on later days."""
+        return [_loss(days.residuals(self.at(place))) for place in range(len(YEAR_PENALTIES))]
+
+    @cached_property
+    def _fitted(self) -> dict[int, Ridge]:
+        return {}
+
+    @cached_property
+    def _moment(self) -> Floats:
+        return self.sums.moment - self.sums.cross @ self.chain[1]
+
+    def _ridge(self, pull: float) -> Ridge:
+        """The stores' ridges, shrunk towards the chain's coefficients after the shared effects are subtracted."""
+        coefficients, effects = self.chain
+        pulls = np.where(OF_YEAR, pull, TOWARDS_CHAIN)
+        right = self._moment + pulls * coefficients
+        return Ridge(np.linalg.solve(self.sums.gram + np.diag(pulls), right[:, :, None])[:, :, 0], effects)
+
+    def _at_local_level(self, place: int, ridge: Ridge) -> Ridge:
+        residuals, coefficients = self.late.residuals(ridge), ridge.coefficients.copy()
+        of_days = self.shared.of(f"residuals of the days, penalty {place}", lambda: residuals_of_days(residuals))
+        coefficients[:, 0] += local_level(residuals, of_days)  # the first regressor is 1
+        return replace(ridge, coefficients=coefficients)
 
 
 def _walk(first: int, origins: Sequence[int]) -> list[int]:
@@ -208,34 +262,12 @@ def _normal_equations(days: Days) -> Sums:
     return Sums(weighted @ days.x, (weighted @ y[:, :, None])[:, :, 0], weighted @ days.effects)
 
 
-def _at_local_level(ridge: Ridge, late: Days) -> Ridge:
-    """The ridge with each store's intercept corrected by its local level."""
-    coefficients = ridge.coefficients.copy()
-    coefficients[:, 0] += local_level(late.residuals(ridge))  # the first regressor is 1
-    return replace(ridge, coefficients=coefficients)
-
-
-def _ridges(sums: Sums, past: Panel, plans: NDArray[np.float32]) -> list[Ridge]:
-    """The stores' ridges, shrunk towards the chain's coefficients after the shared effects are subtracted.
-
-    One for each of YEAR_PENALTIES.
-    """
-    coefficients, effects = _chain(sums, past, plans)
-    moment = sums.moment - sums.cross @ effects
-    ridges = []
-    for pull in YEAR_PENALTIES:
-        pulls = np.where(OF_YEAR, pull, TOWARDS_CHAIN)
-        right = moment + pulls * coefficients
-        ridges.append(Ridge(np.linalg.solve(sums.gram + np.diag(pulls), right[:, :, None])[:, :, 0], effects))
-    return ridges
-
-
-def _chain(sums: Sums, past: Panel, plans: NDArray[np.float32]) -> tuple[Floats, Floats]:
+def _chain(sums: Sums, past: Panel, of_rows: list[NDArray[np.float32]]) -> tuple[Floats, Floats]:
     """The chain's coefficients of the regressors, and the shared effects.
 
     Regressors that differ between stores (school holidays) are fitted on rows, shared ones on daily means.
     """
-    own = _slopes_within_stores(sums)[-OWN:]
+    own, plans = _slopes_within_stores(sums)[-OWN:], np.concatenate(of_rows, axis=1)
     means = shared_effects.day_means(past.target - plans[:, :, -OWN:] @ own)
     table = calendar.day_table(past.first, past.last)
     sold = ~np.isnan(past.target)

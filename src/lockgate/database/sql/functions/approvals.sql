@@ -1,13 +1,14 @@
--- Record the decision of a reviewer who sets the tags `approved_by` and then `approval` in MLflow; the description of the
--- version is the reason. Deleting the tag withdraws the decision. The trigger is deferred, so that MLflow shows a refusal
+-- Record the decision of a reviewer who sets the tags `approved_by` and then `approval` in MLflow; the tag
+-- `approval_reason`, if it is set, is the reason. Deleting the tag withdraws the decision. The trigger is deferred, so that MLflow shows a refusal
 -- without the SQL statement.
 CREATE OR REPLACE FUNCTION lockgate.record_tagged_approval() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     tag public.model_version_tags := CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
     standing lockgate.approvals;
     said text := lower(btrim(tag.value));
     who text;
+    why text;
     objection lockgate.objection;
     refusal text := format('the approval of version %s of %s is not recorded', tag.version, tag.name);
 BEGIN
@@ -34,6 +35,8 @@ BEGIN
     END IF;
     SELECT btrim(value) INTO who FROM public.model_version_tags
     WHERE (workspace, name, version, key) = (tag.workspace, tag.name, tag.version, 'approved_by');
+    SELECT nullif(left(btrim(value), 2000), '') INTO why FROM public.model_version_tags
+    WHERE (workspace, name, version, key) = (tag.workspace, tag.name, tag.version, 'approval_reason');
     IF said NOT IN ('approved', 'rejected') THEN
         RAISE EXCEPTION USING ERRCODE = 'restrict_violation',
             MESSAGE = refusal || ': the tag approval is neither approved nor rejected',
@@ -51,10 +54,8 @@ BEGIN
     INSERT INTO lockgate.approvals
         (model, version, bundle_digest, verdict_id, decision, decided_by, recorded_by, reason)
     SELECT tag.name, tag.version, known.bundle_digest, (lockgate.newest_verdict(tag.name, tag.version)).id, said, who,
-           session_user, coalesce(nullif(left(btrim(registered.description), 2000), ''), 'no reason given')
+           session_user, coalesce(why, 'no reason given')
     FROM lockgate.versions AS known
-    JOIN public.model_versions AS registered
-        ON (registered.workspace, registered.name, registered.version) = (tag.workspace, known.model, known.version)
     WHERE (known.model, known.version) = (tag.name, tag.version);
     RETURN NULL;
 END
@@ -62,11 +63,11 @@ $$;
 
 -- Delete the tags of an approval when a new verdict comes: an approval belongs to one verdict.
 CREATE OR REPLACE FUNCTION lockgate.take_approval_off_the_page() RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     DELETE FROM public.model_version_tags AS tag
     WHERE (tag.workspace, tag.name, tag.version) = ('default', NEW.model, NEW.version)
-      AND tag.key IN ('approval', 'approved_by')
+      AND tag.key IN ('approval', 'approved_by', 'approval_reason')
       AND (lockgate.newest_approval(NEW.model, NEW.version)).decision = 'approved';
     RETURN NULL;
 END

@@ -1,7 +1,7 @@
 -- Whether the blob is new, so that its chunks must be sent. An existing blob stays at least until this transaction ends.
 -- The function waits for a blob that another transaction is sending.
 CREATE OR REPLACE FUNCTION lockgate_artifacts.claim(of_digest text, of_size bigint) RETURNS boolean
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     LOOP
         INSERT INTO lockgate_artifacts.blobs VALUES (of_digest, of_size) ON CONFLICT DO NOTHING;
@@ -18,14 +18,14 @@ $$;
 
 -- Lets transactions add and remove files one after the other, so that none decides on files that another is changing.
 CREATE OR REPLACE FUNCTION lockgate_artifacts.alone() RETURNS void
-LANGUAGE sql SET search_path = pg_catalog AS $$
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     SELECT pg_advisory_xact_lock(hashtextextended('lockgate.artifacts', 0))
 $$;
 
 -- Delete the blobs without a file, but not those that an upload has just claimed. If the upload fails, a later call deletes
 -- them.
 CREATE OR REPLACE FUNCTION lockgate_artifacts.let_go() RETURNS void
-LANGUAGE sql SET search_path = pg_catalog AS $$
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     DELETE FROM lockgate_artifacts.blobs
     WHERE digest IN (
         SELECT digest
@@ -37,7 +37,7 @@ $$;
 
 -- A version in MLflow's registry whose folder is this place, or is inside it, or contains it; NULL if there is none.
 CREATE OR REPLACE FUNCTION lockgate_artifacts.holder(place text) RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT format('version %s of %s', version, name)
     FROM (
         SELECT name, version, regexp_replace(location, '^mlflow-artifacts:(//[^/]*)?/*', '') AS folder
@@ -50,7 +50,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
 $$;
 
 CREATE OR REPLACE FUNCTION lockgate_artifacts.refuse(reason text, hint text) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = reason, HINT = hint;
 END
@@ -58,7 +58,7 @@ $$;
 
 -- Whether a folder above the path has the file MLmodel: a new file there could belong to a registered version.
 CREATE OR REPLACE FUNCTION lockgate_artifacts.lies_in_a_model(at_path text) RETURNS boolean
-LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT EXISTS (
         SELECT FROM lockgate_artifacts.files
         WHERE path IN (
@@ -72,7 +72,7 @@ $$;
 -- Let a path name a claimed blob. A repetition changes nothing. Files of a logged model or of a registered version are
 -- written once, and a registered version gets no further files; other files may be overwritten.
 CREATE OR REPLACE FUNCTION lockgate_artifacts.keep(at_path text, of_digest text) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     parts text[] := string_to_array(at_path, '/');
     before text;
@@ -112,7 +112,7 @@ $$;
 
 -- Delete a file, or a folder with its files, and return the number of files. Refused while a registered version needs it.
 CREATE OR REPLACE FUNCTION lockgate_artifacts.remove(place text) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     removed bigint;
 BEGIN

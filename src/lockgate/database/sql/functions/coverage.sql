@@ -5,7 +5,7 @@
 
 -- A registered model that MLflow uses for a prompt: tagged as one, without verdicts and stages.
 CREATE OR REPLACE FUNCTION lockgate.is_prompt(of_model text) RETURNS boolean
-LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT EXISTS (
         SELECT FROM public.registered_model_tags
         WHERE name = of_model AND key = 'mlflow.prompt.is_prompt' AND lower(value) = 'true'
@@ -14,12 +14,12 @@ $$;
 
 -- The newest decision on the model itself: covered, uncovered, or null.
 CREATE OR REPLACE FUNCTION lockgate.coverage_of(of_model text) RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT change FROM lockgate.guard_changes WHERE model = of_model ORDER BY id DESC LIMIT 1
 $$;
 
 CREATE OR REPLACE FUNCTION lockgate.default_is_closed() RETURNS boolean
-LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT coalesce(
         (SELECT change = 'closed' FROM lockgate.guard_changes
          WHERE model IS NULL AND change IN ('opened', 'closed') ORDER BY id DESC LIMIT 1),
@@ -27,7 +27,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
 $$;
 
 CREATE OR REPLACE FUNCTION lockgate.covers(of_model text) RETURNS boolean
-LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT coalesce(
         lockgate.coverage_of(of_model) = 'covered',
         lockgate.default_is_closed() AND NOT lockgate.is_prompt(of_model))
@@ -36,7 +36,7 @@ $$;
 -- A transaction with a snapshot of its own may be older than the decision to cover a model. `refuse_old_snapshot` fails in
 -- such a transaction with a serialization error, since `lock_registry` has written the row since then.
 CREATE OR REPLACE FUNCTION lockgate.refuse_old_snapshot() RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         PERFORM FROM lockgate.registry_locks FOR SHARE;
@@ -46,7 +46,7 @@ $$;
 
 -- Nothing in MLflow's registry moves until the end of this transaction.
 CREATE OR REPLACE FUNCTION lockgate.lock_registry() RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     UPDATE lockgate.registry_locks SET count = count + 1;
     LOCK TABLE public.model_versions, public.registered_model_aliases IN SHARE ROW EXCLUSIVE MODE;
@@ -55,7 +55,7 @@ $$;
 
 -- What the guard would not have allowed in the covered models, or in the one that is named: a sentence for each.
 CREATE OR REPLACE FUNCTION lockgate.violations(of_model text) RETURNS SETOF text
-LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     (
         SELECT format('versions %s of %s are all in Production: archive all but one',
                       string_agg(version::text, ', ' ORDER BY version), name)
@@ -89,7 +89,7 @@ $$;
 -- Take covered models over as they stand, or the one that is named: a ledger row for each version that was in a stage
 -- before, aliases that mirror the stages, and the version in Production.
 CREATE OR REPLACE FUNCTION lockgate.take_over(of_model text, by_actor text) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     INSERT INTO lockgate.ledger
         (model, version, from_stage, to_stage, command, actor, reason, db_user, bundle_digest)
@@ -113,7 +113,7 @@ END
 $$;
 
 CREATE OR REPLACE FUNCTION lockgate.guard_is_on() RETURNS boolean
-LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT EXISTS (
         SELECT FROM pg_trigger
         WHERE tgrelid = 'public.model_versions'::regclass AND tgname = 'Lockgate_guard_versions'
@@ -122,7 +122,7 @@ $$;
 
 -- Put a model under the gate; whether it was not there before. Refused while its versions or aliases violate the rules.
 CREATE OR REPLACE FUNCTION lockgate.cover(of_model text, by_actor text) RETURNS boolean
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     violation text;
 BEGIN
@@ -149,7 +149,7 @@ $$;
 
 -- The first version that Lockgate registers puts its model under the gate.
 CREATE OR REPLACE FUNCTION lockgate.cover_registered_model() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM lockgate.cover(NEW.model, format('the registration of version %s', NEW.version));
     RETURN NULL;

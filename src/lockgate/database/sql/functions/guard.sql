@@ -5,7 +5,7 @@
 -- Keep the version of a covered model that is in Production. The primary key refuses a second one, also to a transaction
 -- that cannot see the first one.
 CREATE OR REPLACE FUNCTION lockgate.hold_production(of_model text) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     DELETE FROM lockgate.in_production AS held
     WHERE held.model = of_model AND NOT EXISTS (
@@ -27,7 +27,7 @@ $$;
 
 -- A trigger of its own: it holds also where the one on versions was dropped, or reads an old snapshot.
 CREATE OR REPLACE FUNCTION lockgate.one_production() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF NEW.workspace = 'default' AND 'Production' IN (OLD.current_stage, NEW.current_stage)
         AND lockgate.covers(NEW.name)
@@ -40,7 +40,7 @@ $$;
 
 -- The objection to a change of one row of MLflow's versions, by itself.
 CREATE OR REPLACE FUNCTION lockgate.guard_versions() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     subject public.model_versions := CASE TG_OP WHEN 'INSERT' THEN NEW ELSE OLD END;
     whom text := format('version %s of %s', subject.version, subject.name);
@@ -110,8 +110,9 @@ BEGIN
 END
 $$;
 
+-- Refuse TRUNCATE of the registry, which no other trigger sees.
 CREATE OR REPLACE FUNCTION lockgate.refuse_truncate() RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RAISE EXCEPTION USING ERRCODE = 'restrict_violation',
         MESSAGE = 'TRUNCATE of the registry is not allowed', HINT = 'delete the versions one by one';
@@ -120,7 +121,7 @@ $$;
 
 -- The objection to a stage change that no command may make.
 CREATE OR REPLACE FUNCTION lockgate.illegal_move(entry lockgate.ledger) RETURNS lockgate.objection
-LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT lockgate.because(
         format('it may not go from %s to %s', entry.from_stage, entry.to_stage),
         CASE
@@ -143,7 +144,7 @@ $$;
 
 -- The objection to a stage change, as its row in the ledger has it: by whom, on which verdict and approval.
 CREATE OR REPLACE FUNCTION lockgate.guard_moves() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     objection lockgate.objection;
     displaced text;
@@ -190,7 +191,7 @@ $$;
 -- The aliases `production` and `staging` say what the stages say; the same names with capitals do not exist, since clients
 -- resolve them alike. MLflow's prompts have aliases too, and no stages.
 CREATE OR REPLACE FUNCTION lockgate.guard_aliases() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     changed public.registered_model_aliases := CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
     stage text := initcap(changed.alias);

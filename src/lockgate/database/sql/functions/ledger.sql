@@ -1,6 +1,6 @@
 -- SHA-256 over the row's fields in this order, each with its length before it; ledger.py computes the same.
 CREATE OR REPLACE FUNCTION lockgate.ledger_hash(entry lockgate.ledger) RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT encode(sha256(convert_to(
         string_agg(coalesce(length(field) || ':' || field, '-'), ',' ORDER BY place), 'UTF8'
     )), 'hex')
@@ -15,7 +15,7 @@ $$;
 -- Set the number and the hash of a new row, under the lock of the model's ledger. A row comes from the recording trigger,
 -- or is the `adopt` row of a version that was in a stage when its model was covered.
 CREATE OR REPLACE FUNCTION lockgate.chain_ledger_row() RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     last lockgate.ledger;
 BEGIN
@@ -39,8 +39,9 @@ BEGIN
 END
 $$;
 
+-- Keep number and hash of the last row of each model.
 CREATE OR REPLACE FUNCTION lockgate.keep_ledger_head() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     INSERT INTO lockgate.ledger_heads VALUES (NEW.model, NEW.seq, NEW.hash)
     ON CONFLICT (model) DO UPDATE SET seq = EXCLUDED.seq, hash = EXCLUDED.hash;
@@ -51,7 +52,7 @@ $$;
 -- Notify the listeners of channel lockgate_production when a version enters or leaves Production, and those of channel
 -- lockgate_stages of every stage change.
 CREATE OR REPLACE FUNCTION lockgate.tell_of_production() RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     change text := json_build_object(
         'model', NEW.model, 'version', NEW.version, 'from', NEW.from_stage, 'to', NEW.to_stage, 'seq', NEW.seq
@@ -65,8 +66,9 @@ BEGIN
 END
 $$;
 
+-- Refuse it: a later row corrects an earlier one.
 CREATE OR REPLACE FUNCTION lockgate.refuse_change() RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RAISE EXCEPTION USING ERRCODE = 'restrict_violation',
         MESSAGE = format('%s is append-only: its rows cannot be changed or deleted', TG_RELID::regclass),

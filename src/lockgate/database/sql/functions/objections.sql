@@ -2,12 +2,12 @@
 -- An objection has a reason and a hint; the reason is null if nothing is in the way.
 
 CREATE OR REPLACE FUNCTION lockgate.because(reason text, hint text) RETURNS lockgate.objection
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog AS $$
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT reason, hint
 $$;
 
 CREATE OR REPLACE FUNCTION lockgate.policy_in_force(of_model text) RETURNS lockgate.policies
-LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT policy
     FROM lockgate.policy_changes AS change
     JOIN lockgate.policies AS policy ON policy.digest = change.policy_digest
@@ -18,7 +18,7 @@ $$;
 
 -- The last ledger row before this transaction in which the version enters or leaves Production.
 CREATE OR REPLACE FUNCTION lockgate.last_of_production(of_model text, of_version integer) RETURNS lockgate.ledger
-LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT entry
     FROM lockgate.ledger AS entry
     WHERE entry.model = of_model AND entry.version = of_version AND 'Production' IN (entry.from_stage, entry.to_stage)
@@ -29,14 +29,14 @@ $$;
 
 -- Whether a rollback took the version out of Production, and was not undone.
 CREATE OR REPLACE FUNCTION lockgate.quarantined(of_model text, of_version integer) RETURNS boolean
-LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT coalesce((last.from_stage, last.command) = ('Production', 'rollback'), false)
     FROM lockgate.last_of_production(of_model, of_version) AS last
 $$;
 
 -- The objection to a version that is not on record, or that points to another run or files than at its registration.
 CREATE OR REPLACE FUNCTION lockgate.objection_to_identity(of_model text, of_version integer) RETURNS lockgate.objection
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     known lockgate.versions;
     row_in_mlflow public.model_versions;
@@ -60,7 +60,7 @@ $$;
 
 -- The objection to a version that a person has rejected.
 CREATE OR REPLACE FUNCTION lockgate.objection_of_people(of_model text, of_version integer) RETURNS lockgate.objection
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     approval lockgate.approvals := lockgate.newest_approval(of_model, of_version);
 BEGIN
@@ -76,7 +76,7 @@ $$;
 
 -- The objection to a version by itself: identity, quarantine, rejection.
 CREATE OR REPLACE FUNCTION lockgate.objection_to_version(of_model text, of_version integer) RETURNS lockgate.objection
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     objection lockgate.objection := lockgate.objection_to_identity(of_model, of_version);
 BEGIN
@@ -91,7 +91,7 @@ $$;
 
 -- The objection to a version whose newest verdict is not passed, has expired, or was given under another policy.
 CREATE OR REPLACE FUNCTION lockgate.objection_to_verdict(of_model text, of_version integer) RETURNS lockgate.objection
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     verdict lockgate.verdicts := lockgate.newest_verdict(of_model, of_version);
     policy lockgate.policies := lockgate.policy_in_force(of_model);
@@ -117,7 +117,7 @@ $$;
 -- The objection to a version without the approval that the policy requires. The promoter is null if MLflow's client is one.
 CREATE OR REPLACE FUNCTION lockgate.objection_to_approval(of_model text, of_version integer, promoter text)
 RETURNS lockgate.objection
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     verdict lockgate.verdicts := lockgate.newest_verdict(of_model, of_version);
     policy lockgate.policies := lockgate.policy_in_force(of_model);
@@ -145,7 +145,7 @@ $$;
 -- The objection to a move up to this stage. `serving` is the bundle that it replaces in Production, null for none.
 CREATE OR REPLACE FUNCTION lockgate.objection_to_rise(of_model text, of_version integer, stage text, promoter text, serving text)
 RETURNS lockgate.objection
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     objection lockgate.objection := lockgate.objection_to_version(of_model, of_version);
     verdict lockgate.verdicts := lockgate.newest_verdict(of_model, of_version);
@@ -167,7 +167,7 @@ $$;
 
 -- The objection to a return to Production. The verdict was checked at the first promotion, and may have expired since.
 CREATE OR REPLACE FUNCTION lockgate.objection_to_return(of_model text, of_version integer) RETURNS lockgate.objection
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     objection lockgate.objection := lockgate.objection_to_version(of_model, of_version);
 BEGIN
@@ -183,7 +183,7 @@ $$;
 
 -- The objection to undoing the last rollback with this version. Its quarantine is no objection, because the undo lifts it.
 CREATE OR REPLACE FUNCTION lockgate.objection_to_undo(of_model text, of_version integer) RETURNS lockgate.objection
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     objection lockgate.objection := lockgate.objection_to_identity(of_model, of_version);
     departed lockgate.ledger;
@@ -204,7 +204,7 @@ $$;
 -- The objection to an approval or a rejection.
 CREATE OR REPLACE FUNCTION lockgate.objection_to_decision(of_model text, of_version integer, decision text)
 RETURNS lockgate.objection
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     stage text;
     objection lockgate.objection;

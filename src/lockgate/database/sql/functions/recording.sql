@@ -4,14 +4,14 @@
 
 -- Lets transactions write the ledger rows of a model one after the other.
 CREATE OR REPLACE FUNCTION lockgate.lock_ledger(of_model text) RETURNS void
-LANGUAGE sql SET search_path = pg_catalog AS $$
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     SELECT pg_advisory_xact_lock(hashtextextended('lockgate.ledger:' || of_model, 0))
 $$;
 
 -- The version that takes the place of an archived version: this transaction has moved it to the stage that the other left.
 -- (xmin is the transaction that wrote a row; MLflow archives and promotes in one transaction.)
 CREATE OR REPLACE FUNCTION lockgate.displacer(changed public.model_versions, left_stage text) RETURNS integer
-LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT other.version
     FROM public.model_versions AS other
     WHERE changed.current_stage = 'Archived'
@@ -23,7 +23,7 @@ $$;
 
 -- Whether this session has the lock of the model, which commands take in database/model_lock.py.
 CREATE OR REPLACE FUNCTION lockgate.holds_model(holder integer, of_model text) RETURNS boolean
-LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT EXISTS (
         SELECT FROM pg_locks
         WHERE pid = holder AND granted AND locktype = 'advisory' AND objsubid = 1
@@ -37,7 +37,7 @@ $$;
 CREATE OR REPLACE FUNCTION lockgate.intent_for(
     moving_model text, moving_version integer, target text, origin text DEFAULT NULL::text
 ) RETURNS lockgate.intents
-LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT intent
     FROM lockgate.intents AS intent
     WHERE (intent.model, intent.version, intent.to_stage) = (moving_model, moving_version, target)
@@ -50,7 +50,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
 $$;
 
 CREATE OR REPLACE FUNCTION lockgate.newest_verdict(of_model text, of_version integer) RETURNS lockgate.verdicts
-LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT verdict
     FROM lockgate.verdicts AS verdict
     WHERE (verdict.model, verdict.version) = (of_model, of_version)
@@ -59,7 +59,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
 $$;
 
 CREATE OR REPLACE FUNCTION lockgate.newest_approval(of_model text, of_version integer) RETURNS lockgate.approvals
-LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT approval
     FROM lockgate.approvals AS approval
     WHERE (approval.model, approval.version) = (of_model, of_version)
@@ -69,7 +69,7 @@ $$;
 
 -- Point the aliases `production` and `staging` to the versions in these stages; an empty stage has no alias.
 CREATE OR REPLACE FUNCTION lockgate.mirror_stages(of_workspace text, of_model text) RETURNS void
-LANGUAGE sql SET search_path = pg_catalog AS $$
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     WITH holder AS (
         SELECT lower(current_stage) AS alias, max(version) AS version
         FROM public.model_versions
@@ -88,7 +88,7 @@ $$;
 
 -- Write the ledger row of a stage change. A move up gets the newest verdict and its approval; a displaced version gets none.
 CREATE OR REPLACE FUNCTION lockgate.record_stage_change() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     displaced_by integer;
     intent lockgate.intents;

@@ -3,7 +3,7 @@
 
 -- Was the version in Production, and does neither a rollback nor a person keep it from returning there?
 CREATE OR REPLACE FUNCTION lockgate.may_return(of_model text, of_version integer) RETURNS boolean
-LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT EXISTS (
             SELECT FROM lockgate.ledger WHERE (model, version, from_stage) = (of_model, of_version, 'Production')
         )
@@ -13,7 +13,7 @@ $$;
 
 -- Is an archived version one of the last three rollback targets: do fewer than three others follow it?
 CREATE OR REPLACE FUNCTION lockgate.is_rollback_target(of_model text, of_version integer) RETURNS boolean
-LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT lockgate.may_return(of_model, of_version) AND 3 > (
         SELECT count(*)
         FROM public.model_versions AS other
@@ -27,7 +27,7 @@ $$;
 
 -- How a version is in use, for a refusal: "in Production", "in Staging", "a rollback target"; NULL if it is not.
 CREATE OR REPLACE FUNCTION lockgate.use_of(of_model text, of_version integer, stage text) RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT CASE
         WHEN stage IN ('Production', 'Staging') THEN 'in ' || stage
         WHEN stage = 'Archived' AND lockgate.is_rollback_target(of_model, of_version) THEN 'a rollback target'
@@ -36,7 +36,7 @@ $$;
 
 -- A version in use that a run or a logged model belongs to, with its use; no row if there is none.
 CREATE OR REPLACE FUNCTION lockgate.user_of(of_run text, of_logged_model text) RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT format('version %s of %s is %s', version, name, lockgate.use_of(name, version, current_stage))
     FROM public.model_versions AS registry
     WHERE workspace = 'default' AND current_stage IN ('Production', 'Staging', 'Archived')
@@ -50,7 +50,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
 $$;
 
 CREATE OR REPLACE FUNCTION lockgate.refuse_while_in_use(what text, in_use text) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF in_use IS NOT NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'restrict_violation',
@@ -62,7 +62,7 @@ $$;
 
 -- The run of a version in use is neither deleted nor pointed to other artifacts.
 CREATE OR REPLACE FUNCTION lockgate.guard_runs() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF TG_OP = 'DELETE' OR NEW.lifecycle_stage = 'deleted' AND OLD.lifecycle_stage <> 'deleted'
         OR (NEW.run_uuid, NEW.artifact_uri) IS DISTINCT FROM (OLD.run_uuid, OLD.artifact_uri)
@@ -75,7 +75,7 @@ $$;
 
 -- The logged model of a version in use, likewise.
 CREATE OR REPLACE FUNCTION lockgate.guard_logged_models() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF TG_OP = 'DELETE' OR NEW.lifecycle_stage = 'deleted' AND OLD.lifecycle_stage <> 'deleted'
         OR (NEW.model_id, NEW.artifact_location) IS DISTINCT FROM (OLD.model_id, OLD.artifact_location)
@@ -86,20 +86,40 @@ BEGIN
 END
 $$;
 
+-- The score of a verdict in the metric of its policy, with six significant decimals; null without a number.
+CREATE OR REPLACE FUNCTION lockgate.score_of(verdict lockgate.verdicts) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT trim_scale(round((verdict.metrics ->> (limits ->> 'metric'))::numeric, 6))::text
+    FROM lockgate.policies
+    WHERE digest = verdict.policy_digest AND jsonb_typeof(verdict.metrics -> (limits ->> 'metric')) = 'number'
+$$;
+
+-- A part of the lineage that was recorded at the registration of a version; null if it is unknown.
+CREATE OR REPLACE FUNCTION lockgate.lineage_of(of_model text, of_version integer, part text) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT nullif(lineage -> 'lineage' ->> part, 'unknown')
+    FROM lockgate.versions
+    WHERE (model, version) = (of_model, of_version)
+$$;
+
 -- The value that a tag of a registered version must have, because it repeats a record; null for any other tag.
 CREATE OR REPLACE FUNCTION lockgate.tag_on_record(of_model text, of_version integer, key text) RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT CASE key
         WHEN 'lockgate.bundle_digest' THEN
             (SELECT bundle_digest FROM lockgate.versions WHERE (model, version) = (of_model, of_version))
         WHEN 'verdict' THEN (lockgate.newest_verdict(of_model, of_version)).outcome
         WHEN 'verdict_id' THEN (lockgate.newest_verdict(of_model, of_version)).id::text
+        WHEN 'score' THEN lockgate.score_of((lockgate.newest_verdict(of_model, of_version)))
+        WHEN 'git_commit' THEN lockgate.lineage_of(of_model, of_version, key)
+        WHEN 'rows_digest' THEN lockgate.lineage_of(of_model, of_version, key)
+        WHEN 'holdout_digest' THEN lockgate.lineage_of(of_model, of_version, key)
     END
 $$;
 
 -- The tags that repeat a record cannot be set to another value or deleted. A deleted version loses its tags.
 CREATE OR REPLACE FUNCTION lockgate.guard_version_tags() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     changed public.model_version_tags := CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
     of_key text;
