@@ -151,7 +151,7 @@ def peak(folder: Path, name: str) -> int:
 def test_memory_does_not_grow_with_the_training_rows(tmp_path, name):
     """Three times the days in three times the parts, with as many keys and as large a holdout."""
     few, many = (
-        in_parts(tmp_path / str(days), GeneratorParams(seed=3, stores=16, days=days, noise=0.05), 4000)
+        in_parts(tmp_path / str(days), GeneratorParams(seed=3, stores=64, days=days, noise=0.05), 16000)
         for days in (600, 1800)
     )
     sizes = [len(dataset.parts(folder, "rows")) for folder in (few, many)]
