@@ -56,3 +56,9 @@ def started_and_waiting(item: int, marks: str) -> int:
 
 def not_seen(path: str) -> str:
     raise FileNotFoundError(2, "No such file or directory", path)
+
+
+def hungry(item: int, which: int, fill: int) -> int:
+    """One item takes this many bytes, until the worker's limit ends it; the others take a moment."""
+    time.sleep(0.3)
+    return memory_taken(int(item == which), fill)

@@ -79,6 +79,15 @@ def test_a_task_that_takes_more_memory_than_a_worker_has_is_named(tmp_path):
         assert "exceeded 95% memory budget" in cluster.log()
 
 
+@pytest.mark.long
+def test_the_named_task_is_the_one_that_ran_not_one_that_waited_on_the_same_worker(tmp_path):
+    with dask_processes.running(tmp_path) as cluster:
+        cluster.add_worker("--memory-limit", "400MiB")
+        for which in (0, 3):
+            with on(cluster) as engine, pytest.raises(WorkerLost, match=f"train block, part {which + 1} of 8"):
+                engine.map(engine_tasks.hungry, range(8), "train block", shared=(which, 2 << 30))
+
+
 def test_a_file_that_a_worker_does_not_see_is_named(cluster, tmp_path):
     seen_here = tmp_path / "rows.parquet"
     seen_here.touch()
@@ -137,6 +146,7 @@ def test_workers_that_pause_for_good_end_the_work(tmp_path, monkeypatch):
         cluster.add_worker("--memory-limit", "1GiB", **full)
         with choice.here(EngineParams(kind="dask", address=cluster.address), SECONDS, tmp_path) as engine:
             engine.timeout = 2.0
+            dask_processes.wait_for(lambda: {each["status"] for each in engine.identities().values()} == {"paused"})
             with pytest.raises(WorkerLost, match="each worker has paused, because its memory is full"):
                 engine.map(engine_tasks.scaled, [1, 2], "scale", shared=(7,))
 

@@ -1,4 +1,4 @@
-"""The engine on a Dask cluster. The only module that imports Dask.
+"""The engine on a Dask cluster.
 
 Dask runs a task again if its worker ends. After `distributed.scheduler.allowed-failures` (3) such ends it gives up.
 """
@@ -11,6 +11,7 @@ import uuid
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, NoReturn, TypeVar
@@ -18,7 +19,7 @@ from typing import Any, NoReturn, TypeVar
 from distributed import Client, Future, KilledWorker
 from distributed.client import ClosedClientError, FutureCancelledError
 
-from lockgate.engine import credentials, versions
+from lockgate.engine import credentials, running_tasks, versions
 from lockgate.engine.engine import Failed, Progress, silent
 from lockgate.errors import BadConfiguration, LockgateError, Unavailable, WorkerLost
 
@@ -92,6 +93,7 @@ class OnDask:
         self.address = address
         self.timeout = timeout
         self._paused_since: float | None = None
+        self._names: dict[str, str] = {}  # of the tasks in messages, by their keys
 
     @property
     def workers(self) -> int:
@@ -136,15 +138,16 @@ class OnDask:
         Raises WorkerLost if workers end again and again under the same task, Unavailable if the scheduler is lost.
         """
         run, total = f"{name.replace(' ', '-')}-{uuid.uuid4().hex[:8]}", len(items)
+        names = {f"{run}-{place}": f"{name}, part {place + 1} of {total}" for place in range(total)}
         finished: SimpleQueue[int] = SimpleQueue()
         results: dict[int, Result] = {}
-        futures = dict(enumerate(self._submitted(function, items, shared, run)))
+        futures = dict(enumerate(self._submitted(function, items, shared, names)))
         try:
             for place, future in futures.items():
                 future.add_done_callback(lambda _, place=place: finished.put(place))
             while futures:
                 place = self.next_ended(finished)
-                results[place] = self.result(futures[place], f"{name}, part {place + 1} of {total}")
+                results[place] = self.result(futures[place], names[futures[place].key])
                 futures.pop(place).release()
                 progress(name, len(results), total)
         finally:
@@ -174,13 +177,14 @@ class OnDask:
             return self.asked(lambda: self.client.submit(_itself, value, key=f"shared-{uuid.uuid4().hex}", pure=False))
 
     def _submitted(
-        self, function: Callable[..., Any], items: Sequence[Any], shared: Sequence[Any], run: str
+        self, function: Callable[..., Any], items: Sequence[Any], shared: Sequence[Any], names: dict[str, str]
     ) -> list[Future]:
         if not items:
             return []
-        keys = [f"{run}-{place}" for place in range(len(items))]
+        self._names |= names
+        told, keys = partial(running_tasks.told, function), list(names)
         same = [[value] * len(items) for value in shared]
-        return list(self.asked(lambda: self.client.map(function, list(items), *same, key=keys, pure=False)))
+        return list(self.asked(lambda: self.client.map(told, keys, list(items), *same, key=keys, pure=False)))
 
     def next_ended(self, finished: "SimpleQueue[int]") -> int:
         """The place of a task that has ended. Raises Unavailable if the cluster no longer answers."""
@@ -215,8 +219,9 @@ class OnDask:
         if isinstance(error, LockgateError):
             raise error
         if isinstance(error, KilledWorker):
+            worker = error.last_worker.address
             raise WorkerLost(
-                f"each worker that got this task ended, the last was {error.last_worker.address}: {task}",
+                f"each worker that got this task ended, the last was {worker}: {self._running(worker) or task}",
                 where=self.address,
                 hint=NO_MEMORY,
             )
@@ -230,6 +235,11 @@ class OnDask:
             ) from error
         error.add_note(f"on the Dask cluster {self.address}: {task}")
         raise error
+
+    def _running(self, worker: str) -> str:
+        """The tasks of `map` that a lost worker was running when it ended; "" if none is known."""
+        keys = self.asked(lambda: running_tasks.last_of(self.client, worker))
+        return " or ".join(self._names[key] for key in keys if key in self._names)
 
     def _require_alive(self) -> None:
         """Raise Unavailable if the scheduler does not answer in time, or has no worker left.
