@@ -39,6 +39,9 @@ from lockgate.operations.confirmed_move import MoveRequest
 from lockgate.operations.monitor import Inputs, Order
 from lockgate.operations.stage_files import Build
 from lockgate.operations.workspace import Workspace
+from lockgate.pages import monitoring_page
+from lockgate.pages.child import Turn
+from lockgate.pages.monitoring_page import Rounds
 from lockgate.prediction_log import rows as log_rows
 from lockgate.prediction_log.record import LoggedRequest, Role, Scorer
 from lockgate.problem.params import Params
@@ -412,6 +415,26 @@ def test_the_commands_end_with_4_tell_others_and_name_the_next_command(
     assert "<svg" in (shell.folder / "page.html").read_text()
     rolled = shell.run("rollback", "--if-alert", "--yes")
     assert "version 1 went from Archived to Production, version 2 to Archived" in rolled.stdout
+
+
+def test_the_page_of_the_mlflow_server_shows_what_the_command_says(
+    live: Callable[[str], Live], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also the features that a version computes and the replay of an earlier one, which need their files."""
+    given = live("table of regression")
+    given.promote(2)
+    given.five_days(2, error=5.0)
+    shell = Shell(given)
+    monkeypatch.setenv("LOCKGATE_PROJECTS", str(shell.folder))
+    monkeypatch.setenv("LOCKGATE_DATABASE_URL", given.workspace.addresses.database_url)
+    shown = monitoring_page.view(given.workspace, Rounds(Turn()))
+    said = json.loads(shell.run("monitor", "--json", code=4).stdout)
+    assert shown.refusal is None
+    assert [(rule.name, rule.state, rule.says) for rule in shown.found.rules] == [
+        (rule["name"], rule["state"], rule["says"]) for rule in said["findings"]["rules"]
+    ]
+    assert {rule.name for rule in shown.found.rules if rule.state == "firing"} == set(said["firing"])
+    assert shown.found.command == said["advice"]["command"]
 
 
 @pytest.mark.long

@@ -5,6 +5,7 @@ LOCKGATE_DATABASE_URL names, and the files of versions that the server has fetch
 """
 
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -95,11 +96,10 @@ class FetchedFiles:
         raise errors.WrongUsage(f"version {version} cannot move to {stage} here")
 
     def download(self, version: int, folder: Path) -> None:
-        """Move the files of the version into a folder. Raises ArtifactMissing if the server has not fetched them."""
+        """Copy the files of the version into a folder. Raises ArtifactMissing if the server has not fetched them."""
         if not (self._folder / str(version)).is_dir():
             raise ArtifactMissing(f"the files of version {version} were not fetched")
-        for entry in (self._folder / str(version)).iterdir():
-            entry.rename(folder / entry.name)
+        shutil.copytree(self._folder / str(version), folder, symlinks=True, dirs_exist_ok=True)
 
 
 def _verify(model: str, version: str, folder: str) -> None:
