@@ -1,29 +1,24 @@
 """The folder of forecasts: a parquet file for each part, and a manifest, which is written last.
 
-The folder is made beside the target and becomes the target in one step, so a target has its manifest and is whole.
+The folder is made beside the target and put in its place at the end, so a target has its manifest and is whole.
 Readers of datasets (Spark, Dask, pyarrow) skip the manifest, because its name starts with `_`.
 """
 
 import json
-import os
-import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from socket import gethostname
 from typing import Any
-
-import psutil
 
 from lockgate import __version__
 from lockgate.errors import StorageFailed, WrongUsage
 from lockgate.prediction_log.record import Scorer
+from lockgate.system import output_folder
 
 MANIFEST = "_manifest.json"
 FORM = 1
-LEFT = (".part", ".old")  # the ends of folders that a killed process may leave
 
 
 @dataclass(frozen=True)
@@ -79,47 +74,21 @@ class Staging:
 def replaced(target: Path) -> Iterator[Staging]:
     """New folders beside the target, one of which becomes the target at the end; after an error they are deleted.
 
-    Folders that killed processes of this machine have left are deleted, too.
+    Raises StorageFailed if the target cannot be replaced; it is as before then.
     """
-    target = target.resolve()
-    _clear(target)
-    mine = f".{target.name}.{gethostname()}.{os.getpid()}"
-    partial, old = (target.with_name(f"{mine}{end}") for end in LEFT)
-    try:
-        staging = Staging(partial / "forecasts", partial / "work")
-        for folder in (partial, staging.final, staging.shared):
+    with output_folder.beside(target) as scratch:
+        staging = Staging(scratch.folder / "forecasts", scratch.folder / "work")
+        for folder in (staging.final, staging.shared):
             folder.mkdir()
         yield staging
-        _put(staging.final, target, old)
-    finally:
-        for each in (partial, old):
-            shutil.rmtree(each, ignore_errors=True)
-
-
-def _put(final: Path, target: Path, old: Path) -> None:
-    """Put the new folder in the place of the target. Raises StorageFailed if it cannot; the target is as before."""
-    try:
-        if target.exists():
-            target.rename(old)
-        final.rename(target)
-    except OSError as error:
-        if old.exists() and not target.exists():
-            old.rename(target)
-        what = f"the folder of the output cannot be replaced: {error.strerror}"
-        raise StorageFailed(what, where=str(target), hint="give a folder below it, or check its permissions") from error
-
-
-def _clear(target: Path) -> None:
-    """Delete what killed processes have left; a target that one has moved away comes back."""
-    start = f".{target.name}.{gethostname()}."
-    for left in sorted(target.parent.iterdir()):
-        process = left.stem.removeprefix(start)
-        if not left.name.startswith(start) or left.suffix not in LEFT or not process.isdecimal():
-            continue
-        if not psutil.pid_exists(int(process)):
-            if left.suffix == ".old" and not target.exists():
-                left.rename(target)
-            shutil.rmtree(left, ignore_errors=True)
+        try:
+            scratch.put(staging.final)
+        except OSError as error:
+            what, hint = (
+                "the folder of the output cannot be replaced",
+                "give a folder below it, or check its permissions",
+            )
+            raise StorageFailed(f"{what}: {error.strerror}", where=str(target), hint=hint) from error
 
 
 def write_manifest(folder: Path, scorer: Scorer, confidence: float, parts: Iterable[WrittenPart]) -> None:

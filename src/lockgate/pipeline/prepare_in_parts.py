@@ -6,9 +6,6 @@ depend on the data and on `engine.part_rows` only.
 """
 
 import datetime
-import os
-import shutil
-import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -46,6 +43,8 @@ from lockgate.problem.description import Problem
 from lockgate.problem.params import GeneratorParams
 from lockgate.synthetic import generator
 from lockgate.synthetic.generated_ranges import Generating
+from lockgate.system import output_folder
+from lockgate.system.output_folder import Scratch
 
 
 @dataclass(frozen=True)
@@ -97,8 +96,7 @@ def prepare(plan: Plan, files: Sequence[Path]) -> Card:
     folder.
     """
     with _scratch(plan) as scratch:
-        plan.engine.require_visible(scratch)
-        return _finished(plan, scratch, _read(plan, scratch, files))
+        return _finished(plan, scratch, _read(plan, scratch.folder, files))
 
 
 def _read(plan: Plan, scratch: Path, files: Sequence[Path]) -> Ranges:
@@ -135,8 +133,7 @@ def _read(plan: Plan, scratch: Path, files: Sequence[Path]) -> Ranges:
 def generate(plan: Plan, params: GeneratorParams) -> Card:
     """Write the prepared data of a generated chain, drawn by ranges of stores, and return their card."""
     with _scratch(plan) as scratch:
-        plan.engine.require_visible(scratch)
-        return _finished(plan, scratch, _drawn(plan, scratch, params))
+        return _finished(plan, scratch, _drawn(plan, scratch.folder, params))
 
 
 def _drawn(plan: Plan, scratch: Path, params: GeneratorParams) -> Ranges:
@@ -149,17 +146,17 @@ def _drawn(plan: Plan, scratch: Path, params: GeneratorParams) -> Ranges:
     return Ranges(tuple(each.summary for each in found), draft.stores, source, ())
 
 
-def _finished(plan: Plan, scratch: Path, ranges: Ranges) -> Card:
+def _finished(plan: Plan, scratch: Scratch, ranges: Ranges) -> Card:
     """Split the key ranges, and put the prepared data into their folder."""
-    problem, made = plan.problem, scratch / "prepared"
+    problem, made = plan.problem, scratch.folder / "prepared"
     for name in ("rows", "holdout"):
         (made / name).mkdir(parents=True)
-    rule = _rule(plan, scratch, ranges)
-    splitting = Splitting(problem, rule, ranges.ends, scratch, made)
+    rule = _rule(plan, scratch.folder, ranges)
+    splitting = Splitting(problem, rule, ranges.ends, scratch.folder, made)
     parts = _mapped(plan, "split and write", ranges.numbers, splitting)
     card = _card(problem, ranges, parts, rule)
     dataset.write(made, {"static": ranges.static}, card)
-    _replaced(plan.folder, made, scratch)
+    scratch.put(made)
     return card
 
 
@@ -214,37 +211,14 @@ def _do(item: Any, step: Any) -> Any:
 
 
 @contextmanager
-def _scratch(plan: Plan) -> Iterator[Path]:
-    """A folder beside the prepared one that each worker sees; it is removed at the end, as those of runs that died."""
+def _scratch(plan: Plan) -> Iterator[Scratch]:
+    """A folder beside the prepared one, which each worker must see."""
     parent = plan.folder.absolute().parent
-    mark = f".{plan.folder.name}.{socket.gethostname()}."
-    path = parent / f"{mark}{os.getpid()}"
     try:
         parent.mkdir(parents=True, exist_ok=True)
-        for left in parent.glob(f"{mark}*"):
-            if left == path or not _is_alive(left.name.removeprefix(mark)):
-                shutil.rmtree(left)
-        path.mkdir()
-        yield path
+        with output_folder.beside(plan.folder) as scratch:
+            plan.engine.require_visible(scratch.folder)
+            yield scratch
     except OSError as error:
         what = f"cannot write: {error.strerror}"
-        raise StorageFailed(what, where=str(path), hint="make room, or check the folder's permissions") from error
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
-
-
-def _is_alive(process: str) -> bool:
-    try:
-        os.kill(int(process), 0)
-    except (ProcessLookupError, ValueError):
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _replaced(folder: Path, made: Path, scratch: Path) -> None:
-    """Put a finished folder in the place of the earlier one."""
-    if folder.exists():
-        folder.rename(scratch / "earlier")
-    made.rename(folder)
+        raise StorageFailed(what, where=str(parent), hint="make room, or check the folder's permissions") from error
