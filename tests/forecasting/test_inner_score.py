@@ -1,6 +1,7 @@
 """A sweep scores settings as the training does on its inner folds, fold by fold."""
 
 from dataclasses import replace
+from functools import partial
 
 import any_problem
 import pandas as pd
@@ -9,7 +10,9 @@ import pytest
 import small_chain
 
 from lockgate.data import split
-from lockgate.problem.params import Params, TrainingParams
+from lockgate.engine import choice
+from lockgate.problem.params import EngineParams, Params, TrainingParams
+from lockgate.sweep.executor import Executor
 from lockgate.training import inner_score
 from lockgate.training.inner_score import Tables, score_first_folds
 from lockgate.training.train import train
@@ -65,6 +68,25 @@ def test_a_score_does_not_depend_on_what_the_process_has_kept() -> None:
     alone = [score_first_folds(tables, each, 2) for each in (other, params)][::-1]
     assert [replace(each, cpu_seconds=0) for each in first] == [replace(each, cpu_seconds=0) for each in alone]
     assert first[0].together != first[1].together
+
+
+def kept() -> bool:
+    """Whether this process keeps the folds of some data."""
+    return inner_score._KEPT.known is not None
+
+
+@pytest.mark.parametrize("where", ["here", "on Dask"])
+def test_after_a_sweep_no_process_keeps_its_data(where: str, request: pytest.FixtureRequest) -> None:
+    params, tables = problem_of("table of regression")
+    address = None if where == "here" else request.getfixturevalue("dask_address")
+    with choice.here(EngineParams(kind="dask", address=address) if address else EngineParams(), 60.0) as engine:
+        executor = Executor(engine, tables)
+        executor.submit(1, params, 1)
+        assert executor.next()[0] == 1
+        processes = partial(engine.run, kept) if address else lambda: {"here": kept()}
+        assert True in processes().values()
+        executor.close()
+        assert set(processes().values()) == {False}
 
 
 def test_other_data_under_the_same_settings_are_scored_anew() -> None:

@@ -176,6 +176,12 @@ class OnDask:
             warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
             return self.asked(lambda: self.client.submit(_itself, value, key=f"shared-{uuid.uuid4().hex}", pure=False))
 
+    def everywhere(self, function: Callable[[], object]) -> None:
+        """As `Engine.everywhere`, within the timeout."""
+        if self.client.status == "running":
+            with suppress(TimeoutError, *LOST):
+                self.client.run(function, on_error="ignore", callback_timeout=self.timeout)
+
     def _submitted(
         self, function: Callable[..., Any], items: Sequence[Any], shared: Sequence[Any], names: dict[str, str]
     ) -> list[Future]:

@@ -81,6 +81,10 @@ class Engine(Protocol):
         """Send a large value to the workers once; the returned object takes its place in `shared`."""
         ...
 
+    def everywhere(self, function: Callable[[], object]) -> None:
+        """Call a short function once in each process that runs tasks. One that does not answer is left out."""
+        ...
+
 
 class TasksInProcess:
     """One slot in this process: `next` runs the task."""
@@ -138,3 +142,7 @@ class InProcess:
     def scatter(self, value: Any) -> Any:
         """The value itself."""
         return value
+
+    def everywhere(self, function: Callable[[], object]) -> None:
+        """Call it here."""
+        function()

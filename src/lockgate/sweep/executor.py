@@ -18,7 +18,7 @@ class Executor:
     """
 
     def __init__(self, engine: Engine, tables: Tables, most: int | None = None) -> None:
-        self._tasks = engine.tasks(NAME)
+        self._engine, self._tasks = engine, engine.tasks(NAME)
         self.slots = most or self._tasks.slots
         if self.slots > self._tasks.slots:
             raise WrongUsage(f"--workers is {most}, and there are {self._tasks.slots} to run trials", hint=MORE_WORKERS)
@@ -43,6 +43,6 @@ class Executor:
         self._trials = {slot: trial for slot, trial in self._trials.items() if trial != number}
 
     def close(self) -> None:
-        """Give up what is not scored yet, and free the memory of this process."""
+        """Give up what is not scored yet, and free the memory of the processes that scored."""
         self._tasks.close()
-        forget()
+        self._engine.everywhere(forget)

@@ -79,9 +79,8 @@ def score_first_folds(tables: Tables, params: Params, folds: int) -> InnerScore:
 
 
 def forget() -> None:
-    """Free what this process keeps."""
-    with _KEPT.lock:
-        _KEPT.known = None
+    """Free what this process keeps. It does not wait for a score that is being computed, which keeps its own."""
+    _KEPT.known = None
 
 
 @dataclass
@@ -93,11 +92,12 @@ class _Kept:
 
     def of(self, tables: Tables, params: Params) -> InnerFolds:
         digest = digests.of_json([tables.digest, *_of_folds(params)])
-        if self.known is None or self.known[0] != digest:
-            self.known = None  # free the memory before the next ones are made
+        known = self.known
+        if known is None or known[0] != digest:
+            known = self.known = None  # free the memory before the next ones are made
             made = PanelFolds if params.problem.kind == "panel" else TableFolds
-            self.known = digest, made(tables, params)
-        return self.known[1]
+            known = self.known = digest, made(tables, params)
+        return known[1]
 
 
 _KEPT = _Kept()
