@@ -25,7 +25,7 @@ from lockgate.evaluation import leakage
 from lockgate.models.conformal import coverage
 from lockgate.problem.metrics import METRICS
 from lockgate.problem.params import EngineParams
-from lockgate.training import distributed, report_files, train
+from lockgate.training import distributed, fits_on_workers, report_files, train
 from lockgate.training.partitions import Source
 
 SECONDS = 60
@@ -105,6 +105,16 @@ def test_on_two_workers_all_but_the_boosters_is_equal_and_the_metric_is_near(das
     assert np.array_equal(there.calibration.quantiles, here.calibration.quantiles)
     assert holdout_score(there) == pytest.approx(holdout_score(here), rel=TOLERANCE)
     assert said.count("states and training rows of the partitions") == 6  # three files, cut for two workers
+
+
+def test_without_boosters_on_the_workers_the_bundle_is_equal_and_no_rows_are_joined(dask_address, tmp_path):
+    params, said = small_chain.params(), []
+    params = params.model_copy(update={"problem": params.problem.model_copy(update={"members": ("linear",)})})
+    here = train.train(small_chain.parts().rows, small_chain.chain().stores, params, lambda *_: None)[0]
+    found = on(dask_address, chain(tmp_path, 3), params, lambda *step: said.append(step[0]))
+    rows = small_chain.parts().rows
+    assert digest(found.forecaster, found.rows, tmp_path) == digest(here, rows, tmp_path)
+    assert fits_on_workers.JOINING not in said
 
 
 def test_the_bundle_is_read_where_dask_cannot_be_imported(dask_address, tmp_path):

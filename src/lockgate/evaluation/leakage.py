@@ -203,7 +203,7 @@ def _close(stored: NDArray[np.float64], expected: NDArray[np.float64]) -> bool:
 
 
 def _days_ahead(forecaster: Forecaster, keys: int) -> KnownInputs:
-    """So many keys in each of the next periods, with all known covariates 0 and with all of them 1."""
+    """Rows of the first `keys` keys in each of the next periods: once with all known covariates 0, once with all 1."""
     periods = min(forecaster.window.horizon, COMPARED_DAYS)
     key, ahead, plan = (grid.ravel() for grid in np.meshgrid(*map(np.arange, (keys, periods, 2)), indexing="ij"))
     names = [column.name for column in covariate_columns(forecaster.problem)]

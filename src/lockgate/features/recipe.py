@@ -158,9 +158,15 @@ class Table:
         return replace(self, history=self.history.take(keys), series=self.series.take(keys), places=places)
 
 
+def learned_targets(problem: Problem, rows: pd.DataFrame) -> pd.DataFrame:
+    """Keys and target of the rows whose target is learned: it is known, and `where` holds."""
+    learned = learned_rows(problem, rows) & rows[problem.target].notna().to_numpy()
+    return rows.loc[learned, [*problem.keys, problem.target]]
+
+
 def lowest_target(problem: Problem, rows: pd.DataFrame) -> float | None:
     """The lowest target that is learned of rows; None if there is none."""
-    lowest = rows.loc[learned_rows(problem, rows), problem.target].min()
+    lowest = learned_targets(problem, rows)[problem.target].min()
     return None if pd.isna(lowest) else float(lowest)
 
 

@@ -3,7 +3,9 @@
 The values of all rows are never in memory together. NaN does not count.
 """
 
+import math
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,18 +15,15 @@ from lockgate.data.rows_by_part import RowsByPart
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-BLOCK = 1 << 20  # values that are summed at once
 BITS = 20  # the values are counted by sign, exponent and the first 8 bits of the fraction
 SIGN = np.uint64(1 << 63)
 
 
 def mean(rows: RowsByPart, column: str) -> float:
-    """The mean; NaN without a value."""
-    if len(rows) == 1:
-        return float(next(iter(rows))[column].mean())
-    sizes = [(len(values), int(np.count_nonzero(~np.isnan(values)))) for values in _values(rows, column)]
-    total, known = (sum(each) for each in zip(*sizes, strict=True))
-    return float(_Sum(_values(rows, column)).of(total) / known) if known else float("nan")
+    """The mean, from the exact sum; NaN without a value."""
+    count = sum(len(values) for values in _known(rows, column))
+    total = math.fsum(chain.from_iterable(_known(rows, column)))
+    return total / count if count else float("nan")
 
 
 def median(rows: RowsByPart, column: str) -> float:
@@ -78,32 +77,5 @@ def _bins(values: Floats) -> Ints:
     return (ordered >> np.uint64(64 - BITS)).astype(np.int64)
 
 
-def _values(rows: RowsByPart, column: str) -> Iterator[Floats]:
-    return (part[column].to_numpy(dtype=np.float64) for part in rows)
-
-
 def _known(rows: RowsByPart, column: str) -> Iterator[Floats]:
-    return (values[~np.isnan(values)] for values in _values(rows, column))
-
-
-class _Sum:
-    """The sum of values that come in pieces, added in the order of numpy's pairwise sum of one array."""
-
-    def __init__(self, pieces: Iterator[Floats]) -> None:
-        self._pieces, self._left = pieces, np.empty(0)
-
-    def of(self, count: int) -> float:
-        """The sum of the next `count` values; a NaN counts as 0."""
-        if count <= BLOCK:
-            return float(np.nan_to_num(self._next(count), nan=0.0, posinf=np.inf, neginf=-np.inf).sum())
-        half = count // 2
-        half -= half % 8  # as numpy divides an array
-        return self.of(half) + self.of(count - half)
-
-    def _next(self, count: int) -> Floats:
-        found = [self._left]
-        while sum(map(len, found)) < count:
-            found.append(next(self._pieces))
-        every = np.concatenate(found)
-        self._left = every[count:]
-        return every[:count]
+    return (values[~np.isnan(values)] for values in (part[column].to_numpy(dtype=np.float64) for part in rows))

@@ -74,8 +74,11 @@ def gathered(
     """The training rows of the partitions, joined for the boosters; `parts` is emptied, which frees the partitions.
 
     Rows go to the worker that `places_on` names, wherever Dask has learned the partition: the rows of each worker
-    change the boosters. Raises WorkerLost if a worker is lost meanwhile.
+    change the boosters. Without boosters, nothing is joined. Raises WorkerLost if a worker is lost meanwhile.
     """
+    if not names:
+        parts.clear()
+        return []
     where = places_on(collective.workers(engine), len(parts))
     groups = with_enough_rows(_by_worker(where), [each.rows for each in results])
     found = [

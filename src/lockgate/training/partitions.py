@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lockgate.errors import BadData
 from lockgate.features.known_inputs import Categories, categories_of, union_of
-from lockgate.features.recipe import Part, Table, Whole, static_columns
+from lockgate.features.recipe import Part, Table, Whole, learned_targets, lowest_target, static_columns
 from lockgate.features.series import Series
 from lockgate.problem.columns import Role
 from lockgate.problem.description import Problem
@@ -122,14 +122,9 @@ def outline(file: int, read: Callable[[int], pd.DataFrame], problem: Problem) ->
         raise BadData(f"part {file} of the rows is empty", hint="dvc repro prepare")
     periods = problem.period.number(rows[problem.time_name].to_numpy())
     categories = categories_of(problem.of_role(Role.KNOWN_COVARIATES), rows)
-    names, target = list(problem.keys), rows[problem.target].to_numpy(dtype=np.float64)
-    learned = ~np.isnan(target)
-    if problem.where is not None:
-        learned &= np.asarray(rows[problem.where.column] == problem.where.equals, dtype=np.bool_)
-    keys, of_learned = rows[names].drop_duplicates(), rows.loc[learned, names].drop_duplicates()
+    keys, learned = (each[list(problem.keys)].drop_duplicates() for each in (rows, learned_targets(problem, rows)))
     ends = int(periods.min()), int(periods.max())
-    lowest = float(target[learned].min()) if learned.any() else None
-    return Outline(keys, of_learned, *ends, len(rows), categories, lowest)
+    return Outline(keys, learned, *ends, len(rows), categories, lowest_target(problem, rows))
 
 
 def layout(problem: Problem, outlines: Sequence[Outline], static: pd.DataFrame) -> Layout:
