@@ -89,11 +89,13 @@ class Crew:
         return self.stopped_by
 
     def _look(self) -> None:
-        connection.wait([each.process.sentinel for each in self.workers if each.again_at is None], LOOK_SECONDS)
+        sentinels = [each.process.sentinel for each in self.workers if each.again_at is None]
+        ending = connection.wait(sentinels, LOOK_SECONDS)
         if not self.answers and all(worker.ready.is_set() for worker in self.workers):
             self._grow()
         for place, worker in enumerate(self.workers):
-            self._end_if_silent(worker)
+            if not ending:  # otherwise the look was short, and so are those that follow until the process has ended
+                self._end_if_silent(worker)
             if self.stopped_by is None and worker.again_at is None and not worker.process.is_alive():
                 self._ended(worker)
             elif worker.again_at is not None and monotonic() >= worker.again_at:
