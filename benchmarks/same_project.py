@@ -50,10 +50,15 @@ def run(given: argparse.Namespace, engine: Mapping[str, Any], workers: int) -> N
                 cost = growth.measured(words, folder, on)
                 numbers = f"{cost.wall:.0f} | {cost.cpu:.0f} | {cost.memory:.0f} | {cost.of_worker:.0f}"
                 print(f"| {where} | {stage} | {numbers} | |", flush=True)
-        found = subprocess.run([sys.executable, "-c", SCORE], cwd=folder, check=True, capture_output=True, text=True)
-        print(f"| {where} | holdout | | | | | {float(found.stdout):.5f} |", flush=True)
+        print(f"| {where} | holdout | | | | | {holdout_score(folder):.5f} |", flush=True)
     finally:
         shutil.rmtree(folder)
+
+
+def holdout_score(folder: Path) -> float:
+    """The metric of a project's bundle on its holdout."""
+    found = subprocess.run([sys.executable, "-c", SCORE], cwd=folder, check=True, capture_output=True, text=True)
+    return float(found.stdout)
 
 
 def main() -> None:
