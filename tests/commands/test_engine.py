@@ -1,7 +1,10 @@
 """Work on a Dask cluster gives what work in this process gives, and a fault of the cluster is a clear error."""
 
+import socket
 import subprocess
 import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import dask_processes
@@ -68,6 +71,33 @@ def test_a_scheduler_that_does_not_answer_is_unavailable():
 def test_an_address_that_is_none_is_refused():
     with pytest.raises(BadConfiguration, match="is not the address of a Dask scheduler"), on("nowhere://x:1"):
         pass
+
+
+def test_a_password_in_an_address_is_not_shown():
+    with (
+        pytest.raises(BadConfiguration, match=r"'tcp://u:.+@h:1' is not the address") as refusal,
+        on("tcp://u:secret@h:1"),
+    ):
+        pass
+    assert "secret" not in str(refusal.value)
+
+
+def test_another_server_at_the_address_is_no_scheduler():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=answer_as_a_web_server, args=(server,), daemon=True).start()
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(Unavailable, match="what answers is no Dask scheduler") as refusal, on(address, 5):
+            pass
+    assert refusal.value.where == address
+
+
+def answer_as_a_web_server(server):
+    with suppress(OSError):
+        while True:
+            client, _ = server.accept()
+            with client:
+                client.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+                client.recv(4096)
 
 
 def test_a_worker_of_another_version_is_named_before_any_work(tmp_path):

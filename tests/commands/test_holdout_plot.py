@@ -54,6 +54,7 @@ def test_the_share_within_the_bounds_is_said():
         lambda each: replace(each, rows=each.rows.assign(shop="only one")),
         lambda each: replace(each, rows=each.rows.assign(shop="$x_{$")),
         lambda each: replace(each, problem=each.problem.model_copy(update={"title": "in $ and _"})),
+        lambda each: replace(each, rows=each.rows.assign(shop="日本")),
     ],
     ids=[
         "one row",
@@ -65,6 +66,7 @@ def test_the_share_within_the_bounds_is_said():
         "one key",
         "a formula as a key",
         "a formula as title",
+        "a key that the font lacks",
     ],
 )
 def test_any_rows_have_plots(kind, change):

@@ -22,6 +22,7 @@ from distributed.client import ClosedClientError, FutureCancelledError
 from lockgate.engine import credentials, running_tasks, versions
 from lockgate.engine.engine import Failed, Progress, silent
 from lockgate.errors import BadConfiguration, LockgateError, Unavailable, WorkerLost
+from lockgate.system.service_urls import masked
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -60,15 +61,23 @@ def _client(address: str, timeout: float, key: Path | None) -> Client:
         return _connected_client(address, timeout, key)
     except ValueError as error:
         raise BadConfiguration(
-            f"{address!r} is not the address of a Dask scheduler: {error}", hint="write it as tcp://host:8786"
+            f"{masked(address)!r} is not the address of a Dask scheduler{_why(error, address)}",
+            hint="write it as tcp://host:8786",
         ) from error
     except TypeError as error:  # Dask's error for tls:// without a certificate
         raise BadConfiguration(
             f"no certificate for the Dask scheduler {address}: {error}",
             hint="in Dask's configuration, set distributed.comm.tls.ca-file, .client.cert and .client.key",
         ) from error
+    except MemoryError as error:  # Dask reads the first bytes of another server's answer as a length
+        raise Unavailable("what answers is no Dask scheduler", where=address, hint="correct the address") from error
     except (OSError, TimeoutError) as error:
         raise _silent_scheduler(address, timeout) from error
+
+
+def _why(error: ValueError, address: str) -> str:
+    """Dask's reason, unless it repeats an address with a password."""
+    return "" if masked(address) != address else f": {error}"
 
 
 def _connected_client(address: str, timeout: float, key: Path | None) -> Client:

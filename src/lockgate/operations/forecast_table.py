@@ -1,6 +1,6 @@
 """The table that a forecast writes: the columns of the rows, the answers, and the version that gave them."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any, Protocol
 
 import pandas as pd
@@ -11,6 +11,7 @@ from lockgate.forecaster.interface import ForecasterProtocol
 
 VERSION = "model_version"
 DEGRADED = "degraded"  # the column that says so, only if the verified copy has answered
+PREFIX = "forecast_"  # of an answer that has the name of a column of the problem
 
 
 class Answerer(Protocol):
@@ -45,7 +46,15 @@ def answer_columns(found: pd.DataFrame, version: Answerer) -> Mapping[str, Any]:
     columns[VERSION] = pa.repeat(pa.scalar(version.version), len(found))
     if version.degraded:
         columns[DEGRADED] = pa.repeat(pa.scalar(str(version.degraded)), len(found))
-    return columns
+    taken = version.forecaster.problem.roles
+    return {answer_name(name, taken): values for name, values in columns.items()}
+
+
+def answer_name(name: str, taken: Container[str]) -> str:
+    """The name of an answer beside the columns of the problem: `forecast_class` if the problem has a column `class`."""
+    while name in taken:
+        name = PREFIX + name
+    return name
 
 
 def _of_file(part: Part, name: str, typed: bool) -> Any:

@@ -14,6 +14,7 @@ from matplotlib import style
 from matplotlib.axes import Axes
 
 from lockgate.describe.remarks import Checked, Measures
+from lockgate.reports.drawing import any_script
 
 WIDTH, HEIGHT, DPI = 11.0, 7.5, 110
 MOST_BARS, LEAST_BARS = 15, 6
@@ -22,6 +23,7 @@ MOST_PERIODS = 400
 TRAINED, HELD = "tab:blue", "tab:orange"
 
 
+@any_script()
 @style.context({"text.parse_math": False})  # a $ in a name begins no formula
 def draw(checked: Checked, measures: Measures, path: Path) -> Path:
     """Write the picture as PNG."""

@@ -2,6 +2,9 @@
 
 import io
 import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
@@ -40,6 +43,14 @@ def panel() -> tuple[Figure, Axes]:
     return figure, figure.subplots()
 
 
+@contextmanager
+def any_script() -> Iterator[None]:
+    """Draw names in a script that the font lacks, such as Japanese, as boxes and without a warning."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+        yield
+
+
 def dates(axes: Axes) -> None:
     """Dates on the axis of time."""
     days = AutoDateLocator(maxticks=6)  # type: ignore[no-untyped-call]
@@ -60,7 +71,8 @@ def plain(name: str) -> str:
 def svg(figure: Figure) -> str:
     """The drawing without the preamble of a file of its own, in the colours of the page."""
     file = io.StringIO()
-    figure.savefig(file, format="svg", metadata=NO_METADATA)
+    with any_script():
+        figure.savefig(file, format="svg", metadata=NO_METADATA)
     drawn = PREAMBLE.sub("", file.getvalue()).strip()
     for ours, theirs in OF_THE_PAGE.items():
         drawn = drawn.replace(ours, theirs)

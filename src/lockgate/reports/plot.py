@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.rcsetup import cycler
 from PIL import Image
 
+from lockgate.reports.drawing import any_script
 from lockgate.reports.plot_index import HOLDOUT_PLOTS, TRAINING_PLOTS, PlotEntry, entries
 
 # The colours of Okabe and Ito, which colour-blind readers can tell apart.
@@ -74,7 +75,8 @@ def panels(columns: int = 1, rows: int = 1, height: float = HEIGHT) -> tuple[Fig
 def png(figure: Figure) -> bytes:
     """The picture in few colours, which is a third of the size."""
     drawn, small = io.BytesIO(), io.BytesIO()
-    figure.savefig(drawn, dpi=DPI, format="png")
+    with any_script():
+        figure.savefig(drawn, dpi=DPI, format="png")
     few = Image.open(drawn).convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     few.save(small, format="PNG", optimize=True)
     return small.getvalue()

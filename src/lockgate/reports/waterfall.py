@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from lockgate.problem.description import Problem
 from lockgate.reports import explained_words as words
-from lockgate.reports.drawing import plain
+from lockgate.reports.drawing import any_script, plain
 from lockgate.reports.plot import BLUE, MUTED, ORANGE
 
 MOST_EFFECTS = 10
@@ -32,7 +32,8 @@ def figure(problem: Problem, inputs: Mapping[str, Any], record: Mapping[str, Any
 def save(problem: Problem, inputs: Mapping[str, Any], record: Mapping[str, Any], path: Path, form: str) -> None:
     """Write the plot to a file, as "png" or "svg"."""
     metadata = {"Date": None} if form == "svg" else {"Software": None}
-    figure(problem, inputs, record).savefig(path, format=form, metadata=metadata)
+    with any_script():
+        figure(problem, inputs, record).savefig(path, format=form, metadata=metadata)
 
 
 def draw(axes: Axes, problem: Problem, record: Mapping[str, Any], most: int = MOST_EFFECTS) -> None:
