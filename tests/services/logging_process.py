@@ -1,8 +1,11 @@
-"""A process that logs predictions until it is killed: python logging_process.py SPOOL DATABASE_URL.
+"""Starts processes that log predictions until they are killed: python logging_process.py SPOOL DATABASE_URL.
 
-It prints the id of each request after the spool has it: the acknowledgment. A thread moves the spool to Postgres.
+Each line of standard input is a file; a process is forked, so that only the first imports everything. Its number is
+printed, and `ended` after its end. It writes the id of each request into its file after the spool has the request: the
+acknowledgment. A thread of it moves the spool to Postgres.
 """
 
+import os
 import random
 import sys
 import threading
@@ -28,14 +31,26 @@ def drain(spool: Spool, database: Database) -> None:
         time.sleep(0.002)
 
 
-def main() -> None:
+def log(acknowledgments: Path) -> None:
     """Log requests of one to five rows, one to four of them at once."""
     spool, database = Spool(Path(sys.argv[1])), Database(sys.argv[2], 5.0)
     threading.Thread(target=drain, args=(spool, database), daemon=True).start()
-    while True:
-        requests = [logged.request(*[logged.row()] * random.randint(1, 5)) for _ in range(random.randint(1, 4))]
-        spool.append(requests)
-        print("\n".join(request.request_id for request in requests), flush=True)
+    with acknowledgments.open("ab", buffering=0) as file:
+        while True:
+            requests = [logged.request(*[logged.row()] * random.randint(1, 5)) for _ in range(random.randint(1, 4))]
+            spool.append(requests)
+            file.write("".join(f"{request.request_id}\n" for request in requests).encode())
+
+
+def main() -> None:
+    """Fork a process for each line."""
+    for line in sys.stdin:
+        process = os.fork()
+        if not process:
+            log(Path(line.strip()))
+        print(process, flush=True)
+        os.waitpid(process, 0)
+        print("ended", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """An acknowledged prediction is never lost or doubled: killed writers, a killed Postgres, one that refuses to write."""
 
+import os
 import random
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
+import dask_processes
 import logged
 import pytest
 from sqlalchemy import text
@@ -53,27 +55,32 @@ def kill_postgres(home: Path) -> None:
     server.wait(30)
 
 
-def acknowledged(spool: Path, url: str, seconds: float, fault: Callable[[], None]) -> list[str]:
+def acknowledged(writers: "subprocess.Popen[str]", file: Path, seconds: float, fault: Callable[[], None]) -> list[str]:
     """The ids that a writer acknowledged; after some seconds of work the fault comes, and then the writer is killed."""
-    with subprocess.Popen([sys.executable, str(WRITER), str(spool), url], stdout=subprocess.PIPE, text=True) as writer:
-        assert writer.stdout is not None
-        found = [writer.stdout.readline()]  # it works
-        time.sleep(seconds)
-        fault()
-        writer.kill()
-        found += writer.stdout.readlines()
-    return [line.strip() for line in found if line.endswith("\n")]  # a line that was cut was not acknowledged
+    assert writers.stdin is not None and writers.stdout is not None
+    print(file, file=writers.stdin, flush=True)
+    writer = int(writers.stdout.readline())
+    dask_processes.wait_for(lambda: file.exists() and file.stat().st_size > 0)  # it works
+    time.sleep(seconds)
+    fault()
+    os.kill(writer, signal.SIGKILL)
+    assert writers.stdout.readline() == "ended\n"
+    lines = file.read_text().splitlines(keepends=True)
+    return [line.strip() for line in lines if line.endswith("\n")]  # a line that was cut was not acknowledged
 
 
 def rounds(own: Path, spool: Path, count: int) -> None:
     url = embedded_postgres.url(own, embedded_postgres.OWNER)
     dice, known = random.Random(count), set()
-    for number in range(count):
-        if number % 2:
-            known |= set(acknowledged(spool, url, dice.uniform(0, 0.5), lambda: None))
-        else:
-            known |= set(acknowledged(spool, url, dice.uniform(0, 0.5), lambda: kill_postgres(own)))
-            embedded_postgres.start(own, time.monotonic() + 120)
+    words = [sys.executable, str(WRITER), str(spool), url]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writers:
+        for number in range(count):
+            file, seconds = spool.with_name(f"acknowledged-{number}"), dice.uniform(0, 0.3)
+            if number % 2:
+                known |= set(acknowledged(writers, file, seconds, lambda: None))
+            else:
+                known |= set(acknowledged(writers, file, seconds, lambda: kill_postgres(own)))
+                embedded_postgres.start(own, time.monotonic() + 120)
     database = Database(url, 30.0)
     drain_log.drain(Spool(spool), database)
     with database.transaction() as connection:
