@@ -12,7 +12,7 @@ from pathlib import Path
 from free_port import free_port
 
 TESTS = Path(__file__).parent
-SECONDS = 60
+SECONDS = 180  # no wait takes that long, unless the machine is busy
 NO_PAGES = ("--no-dashboard", "--dashboard-address", "127.0.0.1:0")
 QUIET = {"DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "false", "OMP_NUM_THREADS": "1"}
 

@@ -46,6 +46,8 @@ def at_work(tmp_path):
     """A function that starts a command on a cluster and waits until two of its three tasks have started."""
 
     def started(cluster, timeout):
+        with on(cluster) as engine:
+            engine.client.wait_for_workers(2, SECONDS)
         words = [sys.executable, "-c", LONG_WORK, cluster.address, str(tmp_path), str(timeout)]
         environment = os.environ | {"PYTHONPATH": str(dask_processes.TESTS)}
         process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=heeded)
@@ -98,7 +100,7 @@ def test_a_file_that_a_worker_does_not_see_is_named(cluster, tmp_path):
 
 def test_a_lost_scheduler_ends_the_work_as_unavailable(tmp_path, at_work):
     with dask_processes.running(tmp_path.parent, workers=2) as cluster:
-        process = at_work(cluster, 5)
+        process = at_work(cluster, 10)
         cluster.scheduler.kill()
         killed_at = time.monotonic()
         _, said = process.communicate(timeout=SECONDS)
@@ -110,18 +112,18 @@ def test_a_lost_scheduler_ends_the_work_as_unavailable(tmp_path, at_work):
 @pytest.mark.long
 def test_a_frozen_scheduler_ends_the_work_as_unavailable(tmp_path, at_work):
     with dask_processes.running(tmp_path.parent, workers=2) as cluster:
-        process = at_work(cluster, 5)
+        process = at_work(cluster, 10)
         cluster.scheduler.send_signal(signal.SIGSTOP)
         _, said = process.communicate(timeout=SECONDS)
-    assert (process.returncode, "does not answer within 5 s" in said) == (Unavailable.exit_code, True), said
+    assert (process.returncode, "does not answer within 10 s" in said) == (Unavailable.exit_code, True), said
 
 
 @pytest.mark.long
 def test_a_frozen_worker_is_named_before_any_work(tmp_path, monkeypatch):
-    monkeypatch.setattr(dask_cluster, "SILENT_SECONDS", 2.0)
     with dask_processes.running(tmp_path, workers=1) as cluster:
         with on(cluster) as engine:
             [(address, process)] = engine.client.run(os.getpid).items()
+        monkeypatch.setattr(dask_cluster, "SILENT_SECONDS", 2.0)
         os.kill(process, signal.SIGSTOP)
         with pytest.raises(Unavailable, match=f"a worker does not answer within 2 s.*{address}"), on(cluster):
             pass
@@ -130,11 +132,11 @@ def test_a_frozen_worker_is_named_before_any_work(tmp_path, monkeypatch):
 @pytest.mark.long
 def test_work_without_any_worker_left_ends_as_unavailable(tmp_path, at_work):
     with dask_processes.running(tmp_path.parent, workers=2) as cluster:
-        process = at_work(cluster, 5)
+        process = at_work(cluster, 10)
         for worker in cluster.workers:
             worker.kill()
         _, said = process.communicate(timeout=SECONDS)
-    assert (process.returncode, "has no worker after 5 s" in said) == (Unavailable.exit_code, True), said
+    assert (process.returncode, "has no worker after 10 s" in said) == (Unavailable.exit_code, True), said
 
 
 @pytest.mark.long

@@ -17,6 +17,7 @@ import yaml
 PROJECT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 FOREIGN = ("MLFLOW_", "LOCKGATE_", "DVC_", "GIT_", "PG", "PYTHONPATH")
+SECONDS = 600.0  # until a command is given up; on a busy machine a pipeline takes minutes
 OF_THE_TESTERS_OWN_RUNS = "dvc.lock"
 GIT_IDENTITY = {f"GIT_{who}_{what}": "anna" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 
@@ -50,7 +51,7 @@ class Clone:
         threads = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "PYTHONUNBUFFERED": "1"}
         return kept | ours | threads | GIT_IDENTITY | dict(self.services)
 
-    def run(self, *words: str, code: int = 0, timeout: float = 120, **variables: str) -> Done:
+    def run(self, *words: str, code: int = 0, timeout: float = SECONDS, **variables: str) -> Done:
         """Run a command in the folder; it must end with this exit code."""
         done = subprocess.run(
             words, cwd=self.folder, env=self.environment | variables, capture_output=True, text=True, timeout=timeout,
@@ -168,4 +169,4 @@ def end_group(process: "subprocess.Popen[str]") -> None:
         process.stdout.close()
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    process.wait(timeout=10)
+    process.wait(timeout=60)

@@ -11,7 +11,7 @@ from clone import Clone
 pytestmark = pytest.mark.long
 
 
-SECONDS = 60
+SECONDS = 600
 
 
 def test_two_repros_at_once_register_one_version(clone: Clone) -> None:

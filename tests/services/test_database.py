@@ -11,8 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
+import dask_processes
 import pytest
 from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 from lockgate.database.connection import Database
@@ -116,6 +118,14 @@ def test_a_server_that_accepts_and_never_answers_is_given_up_in_time() -> None:
     assert "did not answer within 2 s" in str(refusal)
 
 
+def lets_in(url: str) -> bool:
+    try:
+        create_engine(url, poolclass=NullPool).connect().close()
+    except OperationalError:
+        return False
+    return True
+
+
 @pytest.fixture
 def locked_out(home: Path, psql: Psql) -> Iterator[str]:
     """A user who needs a password, in a cluster that trusts all the others."""
@@ -123,7 +133,7 @@ def locked_out(home: Path, psql: Psql) -> Iterator[str]:
     before = access.read_text()
     access.write_text("local all locked_out scram-sha-256\n" + before)
     psql("CREATE ROLE locked_out LOGIN PASSWORD 'right'; SELECT pg_reload_conf()")
-    time.sleep(0.2)
+    dask_processes.wait_for(lambda: not lets_in(embedded_postgres.url(home, "locked_out")))  # it has read the file
     yield "locked_out"
     access.write_text(before)
     psql("DROP ROLE locked_out; SELECT pg_reload_conf()")
