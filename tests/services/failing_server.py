@@ -12,6 +12,7 @@ class Failing:
     """The server, and how many connections it has had."""
 
     status: int
+    body: bytes = b""
     asked: int = 0
     listening: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
 
@@ -22,7 +23,8 @@ class Failing:
 
     def serve(self) -> None:
         """Answer until the socket is closed."""
-        reply = f"HTTP/1.1 {self.status} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode()
+        headers = f"Location: /login\r\nContent-Length: {len(self.body)}\r\nConnection: close"
+        reply = f"HTTP/1.1 {self.status} No\r\n{headers}\r\n\r\n".encode() + self.body
         while True:
             try:
                 client, _ = self.listening.accept()
@@ -35,9 +37,9 @@ class Failing:
 
 
 @contextmanager
-def answering(status: int) -> Iterator[Failing]:
+def answering(status: int, body: bytes = b"") -> Iterator[Failing]:
     """A server that answers with this status while the block runs."""
-    server = Failing(status)
+    server = Failing(status, body)
     threading.Thread(target=server.serve, daemon=True).start()
     try:
         yield server

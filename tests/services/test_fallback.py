@@ -151,9 +151,11 @@ def test_the_copy_answers_for_its_own_number_and_for_no_other_choice(
 
 def test_a_refused_login_is_never_replaced_by_the_copy(here: Workspace, kept: AnsweringVersion) -> None:
     database_url = here.addresses.database_url
-    for status in (401, 403):
-        with answering(status) as server, pytest.raises(AccessRefused, match="not authorised"):
+    for status, body in ((401, b""), (403, b""), (401, b'{"message": "no token"}'), (403, b'{"message": "no token"}')):
+        with answering(status, body) as server, pytest.raises(AccessRefused, match="not authorised"):
             load(replace(here, addresses=Addresses(server.address, database_url)))
+    with answering(302) as server, pytest.raises(AccessRefused, match="redirects instead of answering"):
+        load(replace(here, addresses=Addresses(server.address, database_url)))
     stranger = database_url.replace(urlsplit(database_url).username or "", "nobody_known")
     with pytest.raises(AccessRefused, match="has no such user"):
         load(replace(here, addresses=Addresses(here.addresses.tracking_uri, stranger), database=Database(stranger)))

@@ -6,10 +6,12 @@ import mlflow
 from mlflow.exceptions import MlflowException
 from mlflow.utils.rest_utils import http_request
 
-from lockgate.errors import BadConfiguration, Unavailable
+from lockgate.errors import AccessRefused, BadConfiguration, Unavailable
+from lockgate.registry.error_messages import refusal
 
 OLDEST_EXPERIMENT = "0"  # MLflow creates it with its tables
-LEFT_TO_THE_NEXT_CALL = {401, 403, *range(500, 600)}  # the next call reports the refusal or failure better
+LEFT_TO_THE_NEXT_CALL = {403, *range(500, 600)}  # the next call reports the refusal or failure better
+REDIRECTS = {301, 302, 303, 307, 308}  # MLflow's API has none: a login page, or http instead of https
 NO_HTTP = ("BadStatusLine", "RemoteDisconnected", "Connection reset by peer")
 _recognised: set[tuple[str, int | None]] = set()
 
@@ -23,11 +25,28 @@ def check(credentials: Any, address: str, created: int | None) -> None:
     if (address, created) in _recognised:
         return
     reply = _get(credentials, address, "/api/2.0/mlflow/experiments/get", {"experiment_id": OLDEST_EXPERIMENT})
+    _refuse_login(reply, address)
     if reply.status_code in LEFT_TO_THE_NEXT_CALL:
         return
     _check_registry(_json(reply), address, created)
     _check_version(_get(credentials, address, "/version", {}), address)
     _recognised.add((address, created))
+
+
+def _refuse_login(reply: Any, address: str) -> None:
+    """Raise AccessRefused if MLflow, or a proxy before it, does not let this user in.
+
+    MLflow's client loses the status of an answer in JSON, as proxies give it. A 403 of MLflow itself is no JSON, and
+    may be about this experiment alone.
+    """
+    if reply.status_code == 401 or (reply.status_code == 403 and _json(reply)):
+        raise refusal(reply.reason, "UNAUTHENTICATED")
+    if reply.status_code in REDIRECTS:
+        raise AccessRefused(
+            "the server redirects instead of answering; it may want a login",
+            where=address,
+            hint="correct MLFLOW_TRACKING_URI (https or http), or check the login",
+        )
 
 
 def _check_registry(answer: dict[str, Any], address: str, created: int | None) -> None:
