@@ -90,7 +90,9 @@ def test_without_a_home_all_works_and_stays_private_under_any_umask(project: Clo
     for umask, other in (("000", "077"), ("077", "000")):
         clone = Clone(project.copy(tmp_path / umask, "homeless").folder, HOMELESS)
         try:
-            said = [_under(clone, umask, "lockgate up"), _under(clone, umask, "dvc repro")]
+            said = [_under(clone, umask, "lockgate up")]
+            if umask == "000":
+                said.append(_under(clone, umask, "dvc repro"))
             assert _open_to_others(clone.folder / ".lockgate") == []
             said.append(_under(clone, other, "lockgate status"))
             if umask == "000":
