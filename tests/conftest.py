@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 TEMPLATE = "migrated"
 SECONDS = 60
 SERVERS = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")  # variables that MLflow's client sets by itself
+LONGEST = ("test_training_faults.py", "test_transcripts.py", "test_prediction_faults.py")
 counter = itertools.count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take longest begin first: at the end, no other worker waits for one of them."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 @pytest.fixture(autouse=True)
