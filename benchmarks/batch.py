@@ -5,6 +5,7 @@ The rows are those of the holdout, repeated. It needs no server: the log stays i
 Memory is the peak of this process.
 """
 
+import os
 import resource
 import sys
 import tempfile
@@ -15,6 +16,8 @@ from time import perf_counter, process_time
 
 import numpy as np
 import pandas as pd
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the commands do, also for features and boosters alone
 
 from lockgate.bundle import manifest, store
 from lockgate.data import row_writer

@@ -1,5 +1,10 @@
 """The command line: each command parses, makes one call and prints."""
 
+import os
+
+# Boosters read this when they are imported: threads that wait by spinning take CPU time from the threads that compute.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 # importing a file of commands adds its commands
 from lockgate.cli import (
     backtest,

@@ -1,6 +1,6 @@
 """The prediction log of a batch: its rows go to the spool, and from there to Postgres while it is available."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from lockgate.prediction_log.record import Role
 from lockgate.prediction_log.spool import Kept, Spool
 
 MOST_WAITING = 64 << 20  # bytes in the spool, before it is drained
+COMMIT_BYTES = 4 << 20  # of records in one commit: each commit waits for the disk
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,9 @@ class BatchLog:
         self._draft.close()
 
     def keep_records(self, records: Iterable[Kept], rows: int) -> None:
-        """Put records of this number of rows on disk, one after the other, as `keep` does."""
-        for record in records:
-            self.spool.append_records([record])
+        """Put records of this number of rows on disk, some megabytes at a time, as `keep` does."""
+        for together in _commits(records):
+            self.spool.append_records(together)
             if not self.waits and self.spool.size() > MOST_WAITING:
                 self.drain()
         self.rows += rows
@@ -78,3 +79,17 @@ class BatchLog:
         except (Unavailable, StateConflict) as failure:
             self.waits = failure.message
         return Logged(self.rows, self.waits)
+
+
+def _commits(records: Iterable[Kept]) -> Iterator[list[Kept]]:
+    """The records in their order, in lists of about COMMIT_BYTES, so that memory stays bounded."""
+    found: list[Kept] = []
+    size = 0
+    for each in records:
+        found.append(each)
+        size += len(each.record)
+        if size >= COMMIT_BYTES:
+            yield found
+            found, size = [], 0
+    if found:
+        yield found

@@ -19,7 +19,6 @@ from lockgate.prediction_log.record import Column, Json, LoggedRequest, LoggedRo
 
 ROWS_OF_ONE_RECORD = 5_000
 PACKED_FROM = 100  # rows; shorter columns are lists of the JSON
-PACKED_TYPES = {"b": "|b1", "i": "<i8", "u": "<i8", "f": "<f8"}  # an int64 cannot hold the numbers of a uint64
 FEATURES, SEGMENT, PROBABILITIES = "features ", "segment ", "probabilities "  # before the name of a column
 LONGEST_SEGMENT = 500  # characters, of up to four bytes; an entry of Postgres's index holds 2,704 bytes
 NO_NUMBERS = (b"NaN", b"Infinity")
@@ -55,8 +54,9 @@ def _record(head: dict[str, object], rows: LoggedRows) -> bytes:
     columns: dict[str, object] = {}
     packed: list[bytes] = []
     for name, column in _columns(rows):
-        if isinstance(column, np.ndarray) and rows.count >= PACKED_FROM and column.dtype != np.uint64:
-            columns[name] = kind = PACKED_TYPES[column.dtype.kind]
+        if isinstance(column, np.ndarray) and rows.count >= PACKED_FROM:
+            kind = column.dtype.newbyteorder("<")  # its own type: flags and small numbers take one byte, not eight
+            columns[name] = kind.str
             packed.append(column.astype(kind, copy=False).tobytes())
         else:
             columns[name] = column.tolist() if isinstance(column, np.ndarray) else column

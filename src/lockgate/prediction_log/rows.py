@@ -51,7 +51,9 @@ def _column(column: "pd.Series[Any] | NDArray[Any]") -> Column:
     if kind in "iubf":
         return np.asarray(column)
     if kind == "M":
-        return [None if text == "NaT" else text for text in _texts(np.asarray(column))]
+        places, times = pd.factorize(np.asarray(column), use_na_sentinel=False)  # many rows have the same time
+        texts = [None if text == "NaT" else text for text in _texts(times)]
+        return [texts[place] for place in places.tolist()]
     return [value if type(value) is str else _plain(value) for value in column.tolist()]
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,11 +23,6 @@ class Scored:
 
     rows: ArrayRows
     answers: Mapping[str, NDArray[Any]]
-
-    @cached_property
-    def columns(self) -> dict[str, list[Any]]:
-        """The answers as lists, by column."""
-        return {name: each.tolist() for name, each in self.answers.items()}
 
 
 @dataclass(frozen=True)
