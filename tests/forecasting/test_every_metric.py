@@ -133,6 +133,20 @@ def test_a_backtest_scores_in_mase_by_the_changes_before_each_cutoff():
     assert naive.score == pytest.approx(np.mean(errors / scale))
 
 
+def test_a_backtest_leaves_out_the_rows_of_a_key_that_begins_after_the_cutoff():
+    params, parts, _, _ = of_panel("wape")
+    rows, static = parts.rows, panel_tables.rows("month")[1]
+    whole = backtest(rows, static, params, Plan(2, 6), InProcess(), silent)
+    begins = np.datetime64(whole[-1].origin)  # the earlier cutoff, a month
+    young = rows[(rows["segment"] != "small") | (rows["time"] > begins)]
+    marks = backtest(young.reset_index(drop=True), static, params, Plan(2, 6), InProcess(), silent)
+    assert [mark.origin for mark in marks] == [mark.origin for mark in whole]
+    asked = rows[(rows["time"] > begins) & (rows["segment"] != "small")]["time"].unique()
+    assert marks[0].rows == whole[0].rows
+    assert 0 < marks[-1].rows < whole[-1].rows
+    assert marks[-1].rows <= len(asked)
+
+
 def test_members_that_forecast_a_mean_are_left_out_of_a_quantile_and_refused_where_they_are_named():
     problem = plain_tables.params("regression", metric="pinball_90").problem
     assert member_names(problem) == ("lightgbm", "xgboost", "catboost")

@@ -137,3 +137,7 @@ def test_every_period_has_rows_that_its_version_forecasts(name: str, plan, tmp_p
     assert list(map(str, rows["time"])) == times * len(request.series)
     assert found.remarks == ("price is not given: unknown",)
     assert np.isfinite(forecaster.predict(rows)).all()
+    if name == "week":  # two key columns: each value of one is named once
+        with pytest.raises(BadData) as refusal:
+            made(Future({"store": ("9",)}, 3, times[0], known), tmp_path, forecaster, problem)
+        assert refusal.value.hint == "known values: 1, 2; a new one needs a training"

@@ -207,6 +207,14 @@ def test_a_folder_with_files_is_no_target(workspace: Workspace, home: Path, tmp_
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
+def test_a_folder_among_the_artifacts_is_no_target(workspace: Workspace, home: Path, tmp_path: Path) -> None:
+    words = ("backup", str(home / "artifacts/b"), "--artifacts", str(home / "artifacts"))
+    for more in ((), ("--dry-run",)):
+        refused = command(workspace.addresses.database_url, *words, *more, folder=tmp_path)
+        assert (refused.returncode, "is in the folder of the artifacts" in refused.stderr) == (2, True), refused.stderr
+    assert not (home / "artifacts/b").exists()
+
+
 def test_a_backup_is_private_and_says_where_each_ledger_ends(workspace: Workspace, kept: Path) -> None:
     assert {oct(path.stat().st_mode & 0o777) for path in [kept, kept / DUMP, kept / "manifest.json"]} == {
         "0o700",

@@ -42,6 +42,7 @@ def backtest(origins: int, apart: int | None, as_json: bool, plot: Path | None) 
 
     With `engine: {kind: dask}` in params.yaml or LOCKGATE_DASK, the cutoffs run at the same time on the workers.
     All cutoffs lie before the holdout. The last scored period is the one before the holdout begins.
+    Rows of keys that begin after a cutoff are not scored there.
     """
     settings = params()
     require_panel(settings.problem, "backtest")

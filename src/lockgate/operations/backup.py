@@ -20,7 +20,15 @@ from lockgate import __version__
 from lockgate.database import libpq, snapshot
 from lockgate.database.connection import Database
 from lockgate.database.snapshot import Contents
-from lockgate.errors import AccessRefused, BadConfiguration, LockgateError, StateConflict, StorageFailed, Unavailable
+from lockgate.errors import (
+    AccessRefused,
+    BadConfiguration,
+    LockgateError,
+    StateConflict,
+    StorageFailed,
+    Unavailable,
+    WrongUsage,
+)
 from lockgate.operations.backup_manifest import ARTIFACTS, DUMP, NAME, KeptFile, Manifest
 from lockgate.system import postgres_programs
 
@@ -48,6 +56,7 @@ def take(source: Source, target: Path, tell: Tell) -> Manifest:
     A version whose files are missing does not stop it, or there would be no backup from then on: the manifest names it.
     """
     refuse_used(target)
+    refuse_inside(target, source.artifacts)
     database = Database(source.database_url, source.timeout)
     with snapshot.exported(database) as (name, contents):
         place = place_of_artifacts(source, contents)
@@ -64,6 +73,7 @@ def take(source: Source, target: Path, tell: Tell) -> Manifest:
 def plan(source: Source, target: Path) -> Contents:
     """What a backup would hold; nothing is written."""
     refuse_used(target)
+    refuse_inside(target, source.artifacts)
     with snapshot.exported(Database(source.database_url, source.timeout)) as (_, contents):
         place_of_artifacts(source, contents)
         postgres_programs.fitting("pg_dump", contents.postgres)
@@ -76,6 +86,12 @@ def refuse_used(target: Path) -> None:
         raise StateConflict("there are files already", where=str(target), hint="name a new folder")
     if not target.absolute().parent.is_dir():
         raise StorageFailed("the folder above does not exist", where=str(target), hint="make it first")
+
+
+def refuse_inside(target: Path, artifacts: Path | None) -> None:
+    """Raise WrongUsage for a target in the folder that is backed up: a restore with --replace would delete it."""
+    if artifacts and target.resolve().is_relative_to(artifacts.resolve()):
+        raise WrongUsage(f"{target} is in the folder of the artifacts", hint="name a folder elsewhere")
 
 
 def place_of_artifacts(source: Source, contents: Contents) -> str:
@@ -142,7 +158,7 @@ def _copy(source: Path, target: Path, tell: Tell) -> dict[str, KeptFile]:
             continue
         found[f"{ARTIFACTS}/{name.as_posix()}"] = kept
         if (done + kept.size) * 10 // max(total, 1) > done * 10 // max(total, 1):
-            tell("files", done + kept.size, max(total, done + kept.size))
+            tell("kilobytes of files", (done + kept.size) // 1000, max(total, done + kept.size) // 1000)
         done += kept.size
     return found
 

@@ -105,7 +105,7 @@ def _chosen(problem: Problem, series: Series, keys: Mapping[str, tuple[str, ...]
             hint = f"the keys are {', '.join(problem.keys)}" if problem.keys else f"{problem.name} has no keys"
             raise WrongUsage(f"{name} is no key", hint=hint)
         values = [_value(problem.column(name), text) for text in texts]
-        known_values = series.frame[name].tolist()
+        known_values = list(dict.fromkeys(series.frame[name].tolist()))
         known = set(known_values)
         if unknown := [text for text, value in zip(texts, values, strict=True) if value not in known]:
             first = ", ".join(map(str, known_values[:5]))

@@ -60,7 +60,8 @@ def backtest(  # noqa: PLR0913 - the data, what to do with them, where, and whom
     """Scores of the blend, its members and the naive baseline at each cutoff, the latest cutoff first.
 
     `rows` are the training rows of a panel, without the holdout. Each cutoff is a task of the engine. Raises BadData if
-    the history is too short for a training at the earliest cutoff.
+    the history is too short for a training at the earliest cutoff. Rows of keys that begin after a cutoff are not
+    scored there.
     """
     cutoffs = _cutoffs(rows, params, plan)
     progress(STEP, 0, plan.origins)
@@ -74,6 +75,7 @@ def _at_cutoff(last: int, rows: pd.DataFrame, static: pd.DataFrame, params: Para
     problem = params.problem
     known, window = _parts(rows, last, problem)
     forecaster, _ = panel.train(known, static, params, lambda *_: None)
+    window = _of_known_keys(forecaster, window, problem)
     unit = baselines.units_of(problem, METRICS[problem.metric], known, window)
     forecasts = _forecasts(forecaster, known, window, problem)
     blend, *others = _marks(problem.period.text(last), window, forecasts, unit, params)
@@ -122,6 +124,12 @@ def _parts(rows: pd.DataFrame, last: int, problem: Problem) -> tuple[pd.DataFram
     counts = METRICS[problem.metric].scored(target_values(problem, window[problem.target]))
     window = window[counts & ~outside_where(problem, window)]
     return rows[times <= last].reset_index(drop=True), window.reset_index(drop=True)
+
+
+def _of_known_keys(forecaster: Forecaster, window: pd.DataFrame, problem: Problem) -> pd.DataFrame:
+    """The rows of keys that the forecaster has seen: a key may have begun after the cutoff."""
+    unknown = {each.row for each in forecaster.problems(window.drop(columns=problem.target))}
+    return window.drop(index=sorted(unknown)).reset_index(drop=True) if unknown else window
 
 
 def _forecasts(
