@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from free_port import free_port
 
+from lockgate.errors import StateConflict
 from lockgate.stack import embedded_postgres
 from lockgate.stack import up_down as lockgate_stack
 from lockgate.system import service_urls
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
     from lockgate.database.connection import Database
 
 TEMPLATE = "migrated"
-SECONDS = 60
+SECONDS = 300
+STACK_SECONDS = 600  # until a start is given up; on a busy machine it takes minutes
 SERVERS = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")  # variables that MLflow's client sets by itself
 LONGEST = ("test_training_faults.py", "test_transcripts.py", "test_prediction_faults.py")
 counter = itertools.count(1)
@@ -42,7 +45,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The `.lockgate` of a stack that runs until the session ends, in a folder with a space in its path."""
     folder = tmp_path_factory.mktemp("a clone")
     try:
-        lockgate_stack.up(folder, tell=lambda _: None)
+        # A port of its own: workers that begin together would all try the same one, and start a server for each trial.
+        try:
+            lockgate_stack.up(folder, port=free_port(), timeout=STACK_SECONDS, tell=lambda _: None)
+        except StateConflict:  # another process has taken the port meanwhile
+            lockgate_stack.up(folder, timeout=STACK_SECONDS, tell=lambda _: None)
         be_quick(folder / ".lockgate")
         make_template(folder / ".lockgate")
         yield folder / ".lockgate"

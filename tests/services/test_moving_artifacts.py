@@ -25,7 +25,7 @@ FILES = {"1/run/artifacts/card.json": b"{}", "1/models/m-1/artifacts/deep er/wei
 def folder(tmp_path: Path) -> Iterator[Path]:
     """A stack of this test alone, which keeps some files in its database."""
     try:
-        where = lockgate_stack.up(tmp_path, artifacts=Place.DATABASE, tell=lambda _: None)
+        where = lockgate_stack.up(tmp_path, artifacts=Place.DATABASE, timeout=600, tell=lambda _: None)
         for path, content in FILES.items():
             requests.put(artifact(where, path), data=content, timeout=30).raise_for_status()
         yield tmp_path

@@ -67,7 +67,7 @@ def archived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archived]:
         settings = lines("archive_mode", "archive_command")
         assert len(settings) == 2
         configure(home, [line.replace("/archive", str(archive)) for line in settings])
-        stack = lockgate_stack.up(folder, tell=lambda _: None)
+        stack = lockgate_stack.up(folder, timeout=600, tell=lambda _: None)
         database = Database(stack.database_url)
         model = RawModel(stack, database)
         first = model.serving()

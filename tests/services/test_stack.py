@@ -33,7 +33,7 @@ def start_up(folder: Path, *prefix: str) -> "subprocess.Popen[str]":
 
 
 def up(folder: Path, said: list[str], port: int | None = None) -> Addresses:
-    return lockgate_stack.up(folder, port=port, tell=said.append)
+    return lockgate_stack.up(folder, port=port, timeout=600, tell=said.append)
 
 
 def silent(_: str) -> None:
