@@ -18,25 +18,18 @@ def body(part: Part, explanations: Sequence[Record] = ()) -> bytes:
     columns = {name: _texts(column[part.start : part.stop]) for name, column in part.scored.answers.items()}
     if explanations:
         columns["explanation"] = [to_json(each, inf_nan_mode="null") for each in explanations]
-    return b'{"predictions":[{%b}]}' % _objects(columns, part.stop - part.start)
+    objects = map(b",".join, zip(*(_named(name, texts) for name, texts in columns.items()), strict=True))
+    return b'{"predictions":[{%b}]}' % b"},{".join(objects)
 
 
 def _texts(column: NDArray[Any]) -> list[bytes]:
     """The JSON of each value. The numbers of a column are written together, which takes a third of the time."""
-    if column.dtype.kind == "O":
+    if column.dtype.kind not in "iufb":
         return [to_json(value) for value in column.tolist()]
     return to_json(column.tolist(), inf_nan_mode="null")[1:-1].split(b",")
 
 
-def _objects(columns: dict[str, list[bytes]], rows: int) -> bytes:
-    """The objects of the rows without the first and the last bracket.
-
-    The pieces of a row are name, value, name, value and so on. They are set column by column, and joined once.
-    """
-    width = 2 * len(columns)
-    pieces = [b""] * (width * rows)
-    for place, (name, texts) in enumerate(columns.items()):
-        before = b"," if place else b"},{"
-        pieces[2 * place :: width] = [before + to_json(name) + b":"] * rows
-        pieces[2 * place + 1 :: width] = texts
-    return b"".join(pieces).removeprefix(b"},{")
+def _named(name: str, texts: list[bytes]) -> list[bytes]:
+    """The name before each value."""
+    key = to_json(name) + b":"
+    return [key + text for text in texts]
