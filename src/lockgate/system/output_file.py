@@ -44,7 +44,7 @@ class OutFile:
         Those of killed processes are deleted, too.
         """
         for left in self.path.parent.glob(f".{glob.escape(self.path.name)}.*.part"):
-            if not _is_alive(left.suffixes[-2].removeprefix(".")):
+            if is_of_a_dead_process(left.suffixes[-2].removeprefix(".")):
                 left.unlink(missing_ok=True)
         partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
         try:
@@ -54,5 +54,6 @@ class OutFile:
             partial.unlink(missing_ok=True)
 
 
-def _is_alive(process: str) -> bool:
-    return not process.isdecimal() or psutil.pid_exists(int(process))
+def is_of_a_dead_process(number: str) -> bool:
+    """Whether the process with this number, from the name of a file, has ended; what is no number is of none."""
+    return number.isdecimal() and not psutil.pid_exists(int(number))

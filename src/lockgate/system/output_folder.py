@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
+from lockgate.system.output_file import is_of_a_dead_process
 
 EARLIER = "earlier"  # in the scratch folder: what was in the place of the target
 
@@ -44,17 +44,13 @@ def beside(target: Path) -> Iterator[Scratch]:
     start = f".{target.name}.{socket.gethostname()}."
     path = target.with_name(f"{start}{os.getpid()}")
     for left in sorted(target.parent.iterdir()):
-        if left.name.startswith(start) and (left == path or _is_of_a_dead_process(left.name.removeprefix(start))):
+        if left.name.startswith(start) and (left == path or is_of_a_dead_process(left.name.removeprefix(start))):
             _delete(left, target)
     path.mkdir()
     try:
         yield Scratch(path, target)
     finally:
         _delete(path, target)
-
-
-def _is_of_a_dead_process(name: str) -> bool:
-    return name.isdecimal() and not psutil.pid_exists(int(name))
 
 
 def _delete(scratch: Path, target: Path) -> None:

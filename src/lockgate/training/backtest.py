@@ -128,7 +128,8 @@ def _parts(rows: pd.DataFrame, last: int, problem: Problem) -> tuple[pd.DataFram
 
 def _of_known_keys(forecaster: Forecaster, window: pd.DataFrame, problem: Problem) -> pd.DataFrame:
     """The rows of keys that the forecaster has seen: a key may have begun after the cutoff."""
-    unknown = {each.row for each in forecaster.problems(window.drop(columns=problem.target))}
+    problems = forecaster.problems(window.drop(columns=problem.target))
+    unknown = {each.row for each in problems if each.column in problem.keys}
     return window.drop(index=sorted(unknown)).reset_index(drop=True) if unknown else window
 
 
